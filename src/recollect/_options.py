@@ -1,0 +1,155 @@
+"""From a settings class to a command: its fields become options, their docstrings the help; values tell where they came from."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from recollect.settings import Settings, read_yaml
+
+console = Console(stderr=True, highlight=False)  # progress, notes and errors; stdout is for the answer
+
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Directory of this step. Default: recollect-runs/<step>-<fingerprint>.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line on stdout.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with these settings; flags beat it. Unknown keys are errors.")
+]
+
+
+def command(
+    app: typer.Typer, name: str, settings: type[Settings], run: Callable[..., None], extra: dict[str, Any] | None = None
+) -> None:
+    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra values)."""
+    extra = extra or {}
+    parameters = [
+        inspect.Parameter(
+            field,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_annotation(field, info),
+        )
+        for field, info in settings.model_fields.items()
+    ]
+    fixed: dict[str, tuple[Any, Any]] = {
+        "config": (ConfigOption, None),
+        "out": (OutOption, None),
+        "as_json": (JsonOption, False),
+    }
+    for key, (annotation, default) in {**fixed, **extra}.items():
+        parameters.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+
+    def body(**values: Any) -> None:
+        config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
+        others = {key: values.pop(key) for key in extra}
+        made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=values)
+        show_settings(made, origin)
+        run(made, out=out, as_json=as_json, **others)
+
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    body.__doc__ = inspect.cleandoc(settings.__doc__ or "")
+    body.__name__ = name.replace("-", "_")
+    app.command(name)(body)
+
+
+def _annotation(name: str, info: FieldInfo) -> Any:
+    kind = _plain(info.annotation)
+    default = info.default_factory() if info.default_factory else info.default  # type: ignore[call-arg]
+    shown = "required" if default is PydanticUndefined else _text(default)
+    # the class docstring's line breaks are for the source; a terminal wraps by itself
+    help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
+    flag = "--" + name.replace("_", "-")
+    if kind is bool:
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
+    return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]
+
+
+def _plain(annotation: Any) -> Any:
+    """The type an option is read as: the scalar inside Annotated and Optional; text for anything richer."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in get_args(annotation) if arg is not type(None)]
+        return _plain(inner[0]) if len(inner) == 1 else str
+    if origin is Literal:
+        return annotation
+    return annotation if annotation in (int, float, bool, str) else str
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if value == "":
+        return "empty"
+    return str(value)
+
+
+def show_settings(settings: Settings, origin: dict[str, str]) -> None:
+    """Print the settings that were given, and count the defaults."""
+    given = [f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"]
+    rest = sum(where == "default" for where in origin.values())
+    console.print(f"[dim]settings: {', '.join([*given, f'{rest} by default'])}[/dim]")
+
+
+def answer(value: dict[str, Any], as_json: bool) -> None:
+    """Print the JSON answer as the last line on stdout, if asked for."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+
+class ProgressLine:
+    """A progress bar with rate and time left, on stderr; used as the `progress` callback of a step."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn(what),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._unit = unit
+        self._task = self._bar.add_task(what, total=None, rate="")
+        self._first: int | None = None
+
+    def __enter__(self) -> ProgressLine:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        task = self._bar.tasks[0]
+        speed = task.speed
+        rate = f"{speed:,.0f} {self._unit}/s" if speed else ""
+        self._bar.update(self._task, completed=done, total=total, rate=rate)

@@ -1,0 +1,147 @@
+"""A batch of prompts a model has read: attention cache, masks and the logits of the next token, row by row.
+
+Notable choices
+- Prompts are padded on the left, so every row's next token is at the end and one mask serves all rows.
+- Rows can be selected and repeated: that is how draws share one prefill and how finished rows are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+@dataclass
+class State:
+    """The model's state after reading one text per row.
+
+    Shapes: `mask` [rows, read], `position` [rows] (position of the next token), `logits` [rows, vocabulary] float32.
+    """
+
+    model: PreTrainedModel
+    cache: Any
+    mask: torch.Tensor
+    position: torch.Tensor
+    logits: torch.Tensor
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.mask.shape[0])
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep (or repeat, or reorder) these rows, in place."""
+        if len(rows) == self.rows and bool((rows == _arange(rows)).all()):
+            return
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+        self.position = self.position[rows]
+        self.logits = self.logits[rows]
+
+    def taken(self, rows: torch.Tensor) -> State:
+        """A new state of these rows; this one stays as it is."""
+        other = State(self.model, deepcopy(self.cache), self.mask, self.position, self.logits)
+        other.select(rows)
+        return other
+
+    def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
+        """Read `tokens` [rows, n] (real where `mask` is 1, padding on the right); returns logits [rows, keep, vocabulary].
+
+        With keep=1 the state's own logits become those after the last token, so nothing may be padded then.
+        """
+        import torch
+
+        mask = torch.ones_like(tokens) if mask is None else mask
+        self.mask = torch.cat([self.mask, mask], dim=1)
+        positions = self.position[:, None] + torch.arange(tokens.shape[1], device=tokens.device)[None, :]
+        with torch.inference_mode():
+            output = self.model(
+                input_ids=tokens,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=keep,
+            )
+        self.cache = output.past_key_values
+        self.position = self.position + mask.sum(dim=1)
+        logits: torch.Tensor = output.logits.float()
+        self.logits = logits[:, -1]
+        return logits
+
+
+def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int) -> State:
+    """Read the prompts (token ids, each at least one token) as one left-padded batch."""
+    import torch
+    from transformers import DynamicCache
+
+    if not prompts or min(map(len, prompts)) < 1:
+        raise ValueError(f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}.")
+    length = max(map(len, prompts))
+    tokens = torch.full((len(prompts), length), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(prompts), length), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        tokens[row, length - len(prompt) :] = torch.as_tensor(prompt, dtype=torch.long)
+        mask[row, length - len(prompt) :] = 1
+    tokens, mask = tokens.to(model.device), mask.to(model.device)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    with torch.inference_mode():
+        output = model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=DynamicCache(config=model.config),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1].float())
+
+
+def continuation_logprobs(
+    state: State, rows: Sequence[int], continuations: Sequence[Sequence[int]], temperature: float
+) -> list[list[float]]:
+    """Log-probability of each token of each continuation of the given row, at a temperature, by teacher forcing.
+
+    `state` stays as it is. Returns one list per continuation, as long as it, of ln softmax(z / T)[token].
+    """
+    import torch
+
+    if not rows:
+        return []
+    device = state.mask.device
+    width = max(map(len, continuations))
+    size = max(1, _LOGIT_BUDGET // (max(1, width - 1) * state.logits.shape[1]))
+    if len(rows) > size:
+        found: list[list[float]] = []
+        for at in range(0, len(rows), size):
+            found += continuation_logprobs(state, rows[at : at + size], continuations[at : at + size], temperature)
+        return found
+    index = torch.as_tensor(list(rows), device=device)
+    tokens = torch.zeros((len(rows), width), dtype=torch.long, device=device)
+    real = torch.zeros_like(tokens)
+    for row, ids in enumerate(continuations):
+        tokens[row, : len(ids)] = torch.as_tensor(ids, dtype=torch.long)
+        real[row, : len(ids)] = 1
+    first = state.logits[index][:, None]
+    if width > 1:
+        later = state.taken(index).read(tokens[:, :-1], real[:, :-1], keep=width - 1)
+        first = torch.cat([first, later], dim=1)
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(first.double() / temperature, dim=-1)
+        chosen = logprobs.gather(2, tokens[:, :, None])[:, :, 0].cpu()
+    return [chosen[row, : len(ids)].tolist() for row, ids in enumerate(continuations)]
+
+
+_LOGIT_BUDGET = 1 << 26  # numbers of one float64 block of logits: half a gigabyte
+
+
+def _arange(like: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.arange(len(like), device=like.device)

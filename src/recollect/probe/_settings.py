@@ -1,0 +1,45 @@
+"""Settings of the probe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recollect.models import ModelSettings
+
+Method = Literal["sampled", "closed-form", "hybrid"]
+
+
+class ProbeSettings(ModelSettings):
+    """How well a base model knows each fact: memory score R and level (study A and C; METHODS §2)."""
+
+    facts: str = "pocket"
+    """A facts step directory, a data file, or "pocket"."""
+    method: Method = "hybrid"
+    """sampled: the studies' 21 x 10 draws. closed-form: probability that the object follows at once. hybrid: the closed
+    form plus sampling of the rest; unbiased for the sampled score, with less noise at a fraction of the cost."""
+    templates: Annotated[int, Field(ge=1)] = 21
+    """Mapping templates per relation."""
+    samples: Annotated[int, Field(ge=1)] = 10
+    """Draws per template (sampled), and the number of draws the level boundaries refer to (all methods)."""
+    residual_samples: Annotated[int, Field(ge=1)] = 2
+    """hybrid: draws per template from what the closed form leaves over. Our choice."""
+    temperature: Annotated[float, Field(gt=0)] = 0.7
+    """Softmax temperature."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    """Longest completion."""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """0: the whole vocabulary. The studies state none; ours is none."""
+    template_file: str = ""
+    """YAML with your own mapping templates by relation; "" uses the shipped ones."""
+    parts: str = "train,test,ood"
+    """Which parts of the fact set to probe."""
+    limit: Annotated[int | None, Field(ge=1)] = None
+    """Probe at most so many facts (spread evenly over parts and relations, by seed)."""
+    keep_text: bool = True
+    """Store every completion, so that levels can be judged again without sampling."""
+    seed: int = 0
+    """Draws are a function of (seed, fact, template, draw, step)."""
+    batch_size: Annotated[int | None, Field(ge=1)] = None
+    """Prompts read at once; by default from the vocabulary and the machine."""
