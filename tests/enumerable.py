@@ -62,7 +62,9 @@ class Small:
             logits = self.loaded.model(input_ids=torch.tensor([list(ids)])).logits[0, -1].double()
         return torch.softmax(logits / temperature, dim=-1)
 
-    def completions(self, prompt: Sequence[int], temperature: float, longest: int) -> Iterator[tuple[tuple[int, ...], float]]:
+    def completions(
+        self, prompt: Sequence[int], temperature: float, longest: int
+    ) -> Iterator[tuple[tuple[int, ...], float]]:
         """Every completion (without its end token) and its probability."""
         stop = self.loaded.tokenizer.eos_token_id
         stack: list[tuple[tuple[int, ...], float]] = [((), 1.0)]

@@ -64,7 +64,7 @@ def tiny_model(folder: Path, *, seed: int = 0, bos: bool = True) -> Path:
 
 
 def tiny_facts(per_relation: int = 4, *, test: int = 2, ood: int = 2) -> FactSet:
-    """A fact set over the ten in-domain relations, with train, test and (relation P50) out-of-domain parts."""
+    """Facts over the ten in-domain relations (train and test) and one out-of-domain relation, P50."""
     facts = []
     for relation in RELATIONS:
         for number in range(per_relation + test):
@@ -80,7 +80,7 @@ def tiny_facts(per_relation: int = 4, *, test: int = 2, ood: int = 2) -> FactSet
 
 
 def tiny_levels(facts: FactSet) -> pl.DataFrame:
-    """Levels 0..4 in turn inside each relation and part; every third fact is sure of its level (0.9), others 0.5."""
+    """Levels 0..4 in turn inside each relation and part; every third is sure (probability 0.9, else 0.5)."""
     seen: dict[tuple[str, str], int] = {}
     levels = []
     for fact in facts:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
@@ -38,6 +38,7 @@ def test_macro_interval_narrows_by_the_root_of_the_number_of_equal_levels():
     assert (one[1] - one[0]) / (four[1] - four[0]) == pytest.approx(2, abs=0.05)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=5
@@ -54,10 +55,10 @@ def test_macro_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
     truth, ns = np.array([0.05, 0.3, 0.6, 0.8, 0.9]), [40, 60, 30, 25, 20]
     hits = 0
-    for _ in range(200):
+    for _ in range(100):
         low, high = macro_interval(rng.binomial(ns, truth).tolist(), ns)
         hits += low <= truth.mean() <= high
-    assert hits >= 180  # 95 % of 200 is 190; 180 is three standard errors below
+    assert hits >= 88  # 95 % of 100 is 95; 88 is three standard errors below
 
 
 def test_empty_level_in_a_macro_interval_is_an_error():

@@ -1,1 +1,72 @@
-"""Recollect."""
+"""Recollect: fine-tune language models on little data.
+
+Measure what a base model knows, pick the few examples that wake it, see how well each choice works. Every step is one
+function that takes settings and inputs and returns a result that also lives on disk. Names load when they are used, so
+that `import recollect` (and `recollect --version`) stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from recollect._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from recollect.errors import InputError as InputError
+    from recollect.errors import ModelError as ModelError
+    from recollect.errors import RecollectError as RecollectError
+    from recollect.errors import StepError as StepError
+    from recollect.evaluate import EvaluateSettings as EvaluateSettings
+    from recollect.evaluate import run_evaluate as run_evaluate
+    from recollect.facts import Fact as Fact
+    from recollect.facts import FactSet as FactSet
+    from recollect.facts import FactsSettings as FactsSettings
+    from recollect.facts import load_facts as load_facts
+    from recollect.facts import run_facts as run_facts
+    from recollect.models import ModelSettings as ModelSettings
+    from recollect.models import load as load_model
+    from recollect.pocket import PocketSettings as PocketSettings
+    from recollect.pocket import run_pocket as run_pocket
+    from recollect.probe import ProbeSettings as ProbeSettings
+    from recollect.probe import SlickSettings as SlickSettings
+    from recollect.probe import rescore as rescore
+    from recollect.probe import run_probe as run_probe
+    from recollect.probe import run_slick as run_slick
+    from recollect.report import Results as Results
+    from recollect.report import read_results as read_results
+    from recollect.report import verdict as verdict
+    from recollect.report import write_report as write_report
+    from recollect.select import SelectSettings as SelectSettings
+    from recollect.select import run_select as run_select
+    from recollect.study import StudySettings as StudySettings
+    from recollect.study import run_study as run_study
+    from recollect.train import TrainSettings as TrainSettings
+    from recollect.train import run_train as run_train
+
+_HOME = {
+    "errors": ("InputError", "ModelError", "RecollectError", "StepError"),
+    "evaluate": ("EvaluateSettings", "run_evaluate"),
+    "facts": ("Fact", "FactSet", "FactsSettings", "load_facts", "run_facts"),
+    "models": ("ModelSettings", "load_model"),
+    "pocket": ("PocketSettings", "run_pocket"),
+    "probe": ("ProbeSettings", "SlickSettings", "rescore", "run_probe", "run_slick"),
+    "report": ("Results", "read_results", "verdict", "write_report"),
+    "select": ("SelectSettings", "run_select"),
+    "study": ("StudySettings", "run_study"),
+    "train": ("TrainSettings", "run_train"),
+}
+_ALIASES = {"load_model": "load"}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'recollect' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"recollect.{_MODULE_OF[name]}"), _ALIASES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

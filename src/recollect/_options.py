@@ -28,18 +28,25 @@ from rich.progress import (
 from recollect.settings import Settings, read_yaml
 
 console = Console(stderr=True, highlight=False)  # progress, notes and errors; stdout is for the answer
+console_out = Console(highlight=False)
 
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Directory of this step. Default: recollect-runs/<step>-<fingerprint>.")
+    Path | None,
+    typer.Option("--out", help="Directory of this step. Default: recollect-runs/<step>-<fingerprint>."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line on stdout.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with these settings; flags beat it. Unknown keys are errors.")
+    Path | None,
+    typer.Option("--config", help="YAML file with these settings; flags beat it. Unknown keys are errors."),
 ]
 
 
 def command(
-    app: typer.Typer, name: str, settings: type[Settings], run: Callable[..., None], extra: dict[str, Any] | None = None
+    app: typer.Typer,
+    name: str,
+    settings: type[Settings],
+    run: Callable[..., None],
+    extra: dict[str, Any] | None = None,
 ) -> None:
     """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra values)."""
     extra = extra or {}
@@ -58,7 +65,9 @@ def command(
         "as_json": (JsonOption, False),
     }
     for key, (annotation, default) in {**fixed, **extra}.items():
-        parameters.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+        parameters.append(
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
 
     def body(**values: Any) -> None:
         config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
@@ -82,7 +91,9 @@ def _annotation(name: str, info: FieldInfo) -> Any:
     help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
     flag = "--" + name.replace("_", "-")
     if kind is bool:
-        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
+        return Annotated[
+            bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)
+        ]
     return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]
 
 
@@ -109,7 +120,9 @@ def _text(value: Any) -> str:
 
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
     """Print the settings that were given, and count the defaults."""
-    given = [f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"]
+    given = [
+        f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"
+    ]
     rest = sum(where == "default" for where in origin.values())
     console.print(f"[dim]settings: {', '.join([*given, f'{rest} by default'])}[/dim]")
 

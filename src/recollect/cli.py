@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from recollect._options import ProgressLine, answer, command, console
+from recollect._options import console
 from recollect._version import __version__
 from recollect.errors import RecollectError
 
@@ -39,7 +38,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Measure what a base model knows, pick the few examples that wake it, see how well each choice works."""
 
@@ -100,6 +101,3 @@ def _register(arguments: list[str]) -> None:
     from recollect import _commands
 
     _commands.register(app, pocket)
-
-
-__all__ = ["ProgressLine", "Any", "Path", "answer", "app", "command", "main"]

@@ -1,20 +1,27 @@
-"""What this machine has, and what we make of it: threads, device, number format. Every automatic choice has its reason.
+"""What this machine has, and what we make of it: threads, device, number format; each choice with its reason.
 
 Notable choices
-- Threads: as many as the cores this process may use (affinity and cgroup quota), halved for hyper-threads, unless
-  OMP_NUM_THREADS says otherwise. Two torch processes that both take every core slow each other by 10 to 50 times.
+- Threads: as many as the cores this process may use (affinity, cgroup quota, physical cores), unless
+  OMP_NUM_THREADS says otherwise. Two torch processes that both take every core slow each other by 10 to
+  50 times.
 - Number format: float32 on a CPU (exact and simple), bfloat16 on a GPU that has it.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recollect.errors import InputError
+
 if TYPE_CHECKING:
     import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,22 @@ class Machine:
 
 
 def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
-    """Choose, apply the thread count to torch, and return the choices."""
+    """Choose, apply the thread count to torch, and return the choices.
+
+    Raises InputError for a number format that is none of `DTYPES` and for a device that is not there.
+    """
     import torch
 
+    if dtype != "auto" and dtype not in DTYPES:
+        raise InputError(f"dtype must be auto, {', '.join(DTYPES)}, but got dtype={dtype!r}.")
+    if device != "auto":
+        _check_device(device)
     threads, threads_reason = choose_threads()
     torch.set_num_threads(threads)
     if device == "auto":
-        device, device_reason = ("cuda", "found") if torch.cuda.is_available() else ("cpu", "no CUDA device found")
+        device, device_reason = (
+            ("cuda", "found") if torch.cuda.is_available() else ("cpu", "no CUDA device found")
+        )
     else:
         device_reason = "asked for"
     if dtype == "auto":
@@ -64,27 +80,51 @@ def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
     return Machine(threads, threads_reason, device, device_reason, dtype, dtype_reason)
 
 
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cpu":
+        return
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError("device is mps, but this machine has no such device. Take --device auto.")
+        return
+    found = re.fullmatch(r"cuda(?::([0-9]+))?", device)
+    if not found:
+        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, but got device={device!r}.")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(found[1] or 0) >= count:
+        raise InputError(
+            f"device is {device}, but this machine has {count} CUDA devices. Take --device auto."
+        )
+
+
 def choose_threads() -> tuple[int, str]:
-    """The number of CPU threads to compute with, and the reason."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given), "OMP_NUM_THREADS"
+    """The number of CPU threads to compute with, and the reason: the smallest of the known limits."""
+    given = re.fullmatch(r"([0-9]+)(,[0-9]+)*", os.environ.get("OMP_NUM_THREADS", "").strip())
+    if given and int(given[1]) > 0:
+        return int(given[1]), "OMP_NUM_THREADS"
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [(usable, "cores this process may use")]
     quota = _cgroup_cores()
-    if quota is not None and quota < usable:
-        return max(1, int(quota)), "cgroup quota"
+    if quota is not None:
+        limits.append((max(1, int(quota)), "cgroup quota"))
     physical = _physical_cores()
-    if physical is not None and physical < usable:
-        return physical, "physical cores"
-    return usable, "cores this process may use"
+    if physical is not None:
+        limits.append((physical, "physical cores"))
+    return min(limits, key=lambda limit: limit[0])  # of equal ones the first
 
 
 def _cgroup_cores() -> float | None:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else int(quota) / int(period)
+    """CPU time this process's group may take, in cores (cgroup v2, then v1); None without a limit."""
+    folder = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (folder / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        allowed = int((folder / "cpu/cpu.cfs_quota_us").read_text())
+        return None if allowed < 0 else allowed / int((folder / "cpu/cpu.cfs_period_us").read_text())
+    return None
 
 
 def _physical_cores() -> int | None:
@@ -94,7 +134,7 @@ def _physical_cores() -> int | None:
         return None
     cores: set[tuple[str, str]] = set()
     physical = core = None
-    for line in text.splitlines():
+    for line in [*text.splitlines(), ""]:  # the last core need not end with an empty line
         key, _, value = line.partition(":")
         if key.strip() == "physical id":
             physical = value.strip()

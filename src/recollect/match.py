@@ -1,9 +1,10 @@
-"""Is this answer right? Two pure matchers, versioned, so that stored text can be judged again without a model.
+"""Is this answer right? Two pure matchers, versioned, so that stored text can be judged again with no model.
 
-- `contains`: the studies' rule, plain substring containment of an accepted form (METHODS: case handling is not stated;
-  our choice is exact case, which is what a plain `in` does).
-- `word`: stricter. Both sides NFKC-normalised, case-folded, white space collapsed; the form must not touch a word
-  character on either side, so "Paris" is not found in "Parisian", nor "rock" in "Rockefeller".
+- `contains`: the studies' rule, plain substring containment of an accepted form (METHODS: case handling is
+  not stated; our choice is exact case, which is what a plain `in` does).
+- `word`: stricter. Both sides NFKC-normalised, case-folded, white space collapsed; the form must not touch a
+  word character on either side, so "Paris" is not found in "Parisian", nor "rock" in "Rockefeller".
+- A form that is empty or blank is in every text and says nothing: neither matcher takes it.
 
 Both are reported wherever an answer is judged.
 """
@@ -22,7 +23,7 @@ MatcherName = Literal["contains", "word"]
 
 def contains(text: str, accepted: Sequence[str]) -> bool:
     """Whether an accepted form is a substring of the text (case kept)."""
-    return any(form in text for form in accepted)
+    return any(form in text for form in accepted if form.strip())
 
 
 def word(text: str, accepted: Sequence[str]) -> bool:
@@ -33,11 +34,16 @@ def word(text: str, accepted: Sequence[str]) -> bool:
 def settled(text: str, accepted: Sequence[str]) -> bool:
     """Whether no continuation of the text can turn either matcher's "right" into "wrong".
 
-    True when both matchers accept and a non-word character already follows the match; used to stop sampling a draw
-    early without losing the possibility to judge its text again.
+    True when both matchers accept and an ASCII character that is no word character already follows the match;
+    used to stop sampling a draw early without losing the possibility to judge its text again. Other followers
+    do not count: a combining mark may yet join the letter before it, and U+FFFD may be half a letter.
     """
-    found = _pattern(tuple(accepted)).search(normalise(text, keep_end=True))
-    return found is not None and found.end() < len(normalise(text, keep_end=True)) and contains(text, accepted)
+    text_so_far = normalise(text, keep_end=True)
+    found = _pattern(tuple(accepted)).search(text_so_far)
+    if found is None or not contains(text, accepted):
+        return False
+    follower = text_so_far[found.end() : found.end() + 1]
+    return follower != "" and follower.isascii()
 
 
 MATCHERS: dict[MatcherName, Callable[[str, Sequence[str]], bool]] = {"contains": contains, "word": word}

@@ -11,25 +11,9 @@ from recollect.errors import InputError
 from recollect.facts import FactsSettings, read_facts, shipped_relations
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "entityquestions"
-IN_DOMAIN = set(["P17", "P19", "P20", "P36", "P69", "P131", "P159", "P276", "P495", "P740"])
-OUT_OF_DOMAIN = set(
-    [
-        "P112",
-        "P127",
-        "P170",
-        "P175",
-        "P176",
-        "P26",
-        "P40",
-        "P413",
-        "P50",
-        "P136",
-        "P106",
-        "P264",
-        "P407",
-        "P800",
-    ]
-)
+LOCATION = "P17 P19 P20 P36 P69 P131 P159 P276 P495 P740"
+OTHERS = "P112 P127 P170 P175 P176 P26 P40 P413 P50 P136 P106 P264 P407 P800"
+IN_DOMAIN, OUT_OF_DOMAIN = set(LOCATION.split()), set(OTHERS.split())
 TEMPLATES = {
     "P36": "What is the capital of [X]?",
     "P131": "Where is [X] located?",

@@ -208,6 +208,7 @@ HALF = b"question,answer\nq1?,caf\xe9\n"
         ("t.csv", "question,answer\nq1?,a,b\n", "line 2 has more cells than the header's 2"),
         ("t.csv", "question,answer,answer\nq1?,a,b\n", "'answer' stands twice"),
         ("t.csv", 'question,answer\nq1?,"a\n', "the row after line 1 cannot be read"),
+        ("t.csv", 'question,answer\nq1?,a\nq2?,"a\n', "the row after line 2 cannot be read"),
         ("t.csv", "question,answer,split\nq1?,a,maybe\n", "split must be train, test, ood or validation"),
         ("t.csv", "question,answer,domain\nq1?,a,maybe\n", "domain must be in-domain or out-of-domain"),
         ("t.csv", "subject,relation,object\ns,zzz,a\n", "relation 'zzz' is not one of ours"),

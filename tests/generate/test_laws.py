@@ -84,7 +84,7 @@ def test_closed_form_is_the_exact_probability_of_starting_with_an_accepted_form(
 
 
 def counted_against_law(drawn: list[list[int]], law: dict[tuple[int, ...], float]) -> float:
-    counts = {said: 0 for said in law}
+    counts = dict.fromkeys(law, 0)
     for said in drawn:
         counts[tuple(said)] += 1
     expected = np.array(list(law.values())) * len(drawn)
@@ -114,9 +114,7 @@ def test_excluding_draws_from_the_exact_conditional_law(small: Small) -> None:
     trie = Trie(forms, continuation_logprobs(state, [0] * len(forms), forms, T))
     draws = 6000
     keys = draw_keys(2, ["x"] * draws, list(range(draws)))
-    drawn = sample(
-        state, [0] * draws, keys, temperature=T, max_new_tokens=3, stop_ids={1}, exclude=[trie]
-    )
+    drawn = sample(state, [0] * draws, keys, temperature=T, max_new_tokens=3, stop_ids={1}, exclude=[trie])
     law = {
         said: p / (1 - trie.probability)
         for said, p in small.completions(prompt, T, 3)
@@ -135,7 +133,10 @@ def test_a_draw_is_the_same_alone_and_in_any_company(small: Small) -> None:
         rows = [row for row in range(len(order)) for _ in range(draws)]
         keys = draw_keys(7, [texts[order[row]] for row in rows], [n for _ in order for n in range(draws)])
         drawn = sample(state, rows, keys, temperature=T, max_new_tokens=8, stop_ids={1})
-        return {(order[row], number % draws): said for number, (row, said) in enumerate(zip(rows, drawn, strict=True))}
+        return {
+            (order[row], number % draws): said
+            for number, (row, said) in enumerate(zip(rows, drawn, strict=True))
+        }
 
     together = run([0, 1, 2, 3], 20)
     for order in ([3, 1, 0, 2], [2], [1, 3]):
@@ -149,13 +150,20 @@ def test_sharing_rows_draws_what_separate_rows_would(small: Small) -> None:
     draws = 50
     keys = draw_keys(5, ["x"] * draws, list(range(draws)))
     shared = sample(
-        prefill(small.loaded.model, [prompt], 2), [0] * draws, keys, temperature=T, max_new_tokens=6, stop_ids={1}
+        prefill(small.loaded.model, [prompt], 2),
+        [0] * draws,
+        keys,
+        temperature=T,
+        max_new_tokens=6,
+        stop_ids={1},
     )
     for draw in range(draws):  # the plain reference: one full forward pass per token
         said: list[int] = []
         for step in range(6):
             law = small.next_law([*prompt, *said], T).cumsum(0)
-            token = int(torch.searchsorted(law, uniforms(keys[draw : draw + 1], step)[0] * law[-1], right=True))
+            token = int(
+                torch.searchsorted(law, uniforms(keys[draw : draw + 1], step)[0] * law[-1], right=True)
+            )
             if token == 1:
                 break
             said.append(token)
@@ -195,7 +203,10 @@ def test_greedy_equals_transformers_generate(small: Small) -> None:
     found = greedy(small.loaded.model, small.loaded.tokenizer, prompts, 10)
     for prompt, said in zip(prompts, found, strict=True):
         whole = small.loaded.model.generate(
-            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), do_sample=False, max_new_tokens=10
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt)),
+            do_sample=False,
+            max_new_tokens=10,
         )[0].tolist()[len(prompt) :]
         expected = whole[: whole.index(1)] if 1 in whole else whole
         assert said == expected
@@ -209,7 +220,9 @@ def test_self_test_accepts_the_sampler(small: Small) -> None:
 
 
 @pytest.mark.parametrize("fault", ["top-k", "temperature"])
-def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_test_refuses_a_sampler_that_strays(
+    small: Small, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     right = tree.token_probabilities
 
     def wrong(logits: torch.Tensor, temperature: float, top_k: int = 0) -> torch.Tensor:

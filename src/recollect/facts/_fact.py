@@ -58,7 +58,7 @@ class Fact:
         return "train" if self.split == "train" else "test" if self.domain == "in-domain" else "ood"
 
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "fact_id": pl.String,
     "relation": pl.String,
     "subject": pl.String,

@@ -75,7 +75,9 @@ def read_relations(path: Path | None) -> dict[str, Relation]:
     for relation_id, value in read_yaml(path).items():
         values = {"templates": value} if isinstance(value, list) else value
         if not isinstance(values, Mapping):
-            raise InputError(f"{path}: {relation_id} must be a list of templates or a mapping, but got {value!r}.")
+            raise InputError(
+                f"{path}: {relation_id} must be a list of templates or a mapping, but got {value!r}."
+            )
         known = relations.get(relation_id)
         defaults = {
             "name": known.name if known else relation_id,
@@ -115,7 +117,7 @@ def _relation(values: Mapping[str, object], where: str) -> Relation:
     return Relation(
         id=str(values["id"]),
         name=str(values["name"]),
-        domain=domain,  # type: ignore[arg-type]  # checked above
+        domain=domain,
         question=str(values["question"]),
         templates=tuple(templates),
     )

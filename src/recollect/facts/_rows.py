@@ -70,7 +70,7 @@ def _delimited(text: str, path: Path, delimiter: str) -> list[Row]:
             rows.append(Row(f"line {reader.line_num}", values))
     except csv.Error as error:
         raise InputError(
-            f"{path}: the row after line {max(1, reader.line_num - 1)} cannot be read: {error}. Mend its quotes."
+            f"{path}: the row after line {reader.line_num} cannot be read: {error}. Mend its quotes."
         ) from None
     return rows
 

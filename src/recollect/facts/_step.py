@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import polars as pl
 from pydantic import Field, field_validator
 
 from recollect.errors import InputError
 from recollect.facts import _reading
 from recollect.facts._chat import SHAPES, Shape, chat_rows, shape_of
 from recollect.facts._entityquestions import is_entityquestions, read_entityquestions
-from recollect.facts._fact import FactSet
+from recollect.facts._fact import SCHEMA, FactSet
 from recollect.facts._files import digest, read_bytes
 from recollect.facts._reading import Reading
 from recollect.facts._report import data_report, relation_table
@@ -125,8 +126,10 @@ def load_facts(name: str) -> FactSet:
         return facts
     path = Path(name)
     if path.is_dir() and not is_entityquestions(path):
-        step_input(path, "facts")
+        step_input(path, "facts", "pocket")
         return FactSet.read(path / "facts.parquet")
+    if path.suffix == ".parquet" and path.is_file() and set(SCHEMA) <= set(pl.read_parquet_schema(path)):
+        return FactSet.read(path)  # our own table: ids, splits and synonyms as they stand
     return read_facts(FactsSettings.make(path=name, name=path.stem))[0]
 
 

@@ -72,7 +72,9 @@ def self_test(
         counts = np.bincount(tokens_drawn[rows == row], minlength=len(law)).astype(float)
         want = law * _DRAWS
         if counts[law == 0].any():
-            raise SelfTestError("the sampler drew a token of probability zero. Nothing measured with it can be trusted.")
+            raise SelfTestError(
+                "the sampler drew a token of probability zero. Nothing measured with it can be trusted."
+            )
         large = want >= 5
         observed_bins += [*counts[large], counts[~large].sum()]
         expected_bins += [*want[large], want[~large].sum()]
@@ -80,7 +82,9 @@ def self_test(
     observed, wanted = np.array(observed_bins)[usable], np.array(expected_bins)[usable]
     p_value = 1.0
     if len(wanted) > len(prompts):
-        p_value = float(chisquare(observed, wanted * observed.sum() / wanted.sum(), ddof=len(prompts) - 1).pvalue)
+        p_value = float(
+            chisquare(observed, wanted * observed.sum() / wanted.sum(), ddof=len(prompts) - 1).pvalue
+        )
     if p_value < _SMALLEST_P:
         raise SelfTestError(
             f"first-token draws do not follow softmax(z/T) at T={temperature}, top_k={top_k} (chi-square p = "

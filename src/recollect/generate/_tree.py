@@ -79,7 +79,8 @@ def sample(
         pairs, first, row = np.unique(row * vocabulary + tokens, return_index=True, return_inverse=True)
         if settled is not None and (step + 1) % SETTLE_EVERY == 0:
             done = np.array(
-                [settled(int(prompts[alive[at]]), drawn[alive[at], : step + 1].tolist()) for at in first], dtype=bool
+                [settled(int(prompts[alive[at]]), drawn[alive[at], : step + 1].tolist()) for at in first],
+                dtype=bool,
             )
             if done.any():
                 keep = ~done[row]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def prefix_free(sequences: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     """The sequences without repeats and without those that another one is a prefix of: disjoint events, same union."""
-    distinct = sorted({tuple(sequence) for sequence in sequences if len(sequence)}, key=lambda ids: (len(ids), ids))
+    distinct = sorted(
+        {tuple(sequence) for sequence in sequences if len(sequence)}, key=lambda ids: (len(ids), ids)
+    )
     kept: list[tuple[int, ...]] = []
     for sequence in distinct:
         if not any(sequence[: len(short)] == short for short in kept):
@@ -45,7 +47,8 @@ class Trie:
             below = self._children[node]
             if below:
                 self._completed[node] = min(
-                    1.0, math.fsum(self._probability[child] * self._completed[child] for child in below.values())
+                    1.0,
+                    math.fsum(self._probability[child] * self._completed[child] for child in below.values()),
                 )
             else:
                 self._completed[node] = 0.0 if node == 0 else 1.0

@@ -8,7 +8,7 @@ Notable choices
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from recollect.checkpoints import last_checkpoint
 from recollect.errors import InputError
 from recollect.pocket._corpus import SHARED_TEMPLATES, render
-from recollect.pocket._world import World, make_world
+from recollect.pocket._world import World
 from recollect.settings import Settings
-from recollect.workspace import DEFAULT_ROOT, open_step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,6 +37,8 @@ class PocketSettings(Settings):
     """Another seed makes another world, another corpus and other starting weights."""
     mentions: Annotated[float, Field(gt=0)] = 12.0
     """With facts: mean number of mentions of a fact in the corpus, drawn from a heavy-tailed (log-normal) law."""
+    teacher_share: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
+    """With facts: share that the corpus speaks of often and also asks about; kept out of train and test."""
     shared_templates: Annotated[int, Field(ge=0, le=21)] = SHARED_TEMPLATES
     """How many of the 21 mapping templates the corpus speaks in; the others are new to the model in the probe."""
     vocabulary: Annotated[int, Field(ge=300)] = 2048
@@ -47,7 +49,7 @@ class PocketSettings(Settings):
     """Decoder layers."""
     sequence: Annotated[int, Field(ge=16)] = 128
     """Tokens in a training sequence."""
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, Field(ge=1)] = 16
     """Sequences in a training step."""
     passes: Annotated[int, Field(ge=1)] = 1
     """Passes over the mentions, each freshly worded; a fact's mention count is the total over all passes."""
@@ -84,7 +86,9 @@ def train_tokenizer(documents: list[str], vocabulary: int) -> PreTrainedTokenize
     )
 
 
-def pack(tokenizer: PreTrainedTokenizerFast, documents: list[str], sequence: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def pack(
+    tokenizer: PreTrainedTokenizerFast, documents: list[str], sequence: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Token blocks, shape [blocks, sequence]: documents as <s> text </s>, one after the other, the rest dropped."""
     ends = tokenizer.eos_token_id
     flat: list[int] = []
@@ -107,8 +111,17 @@ def train_base(
     A killed training goes on from its last checkpoint in `folder/../checkpoints`.
     """
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments, set_seed
+    from transformers import (
+        LlamaConfig,
+        LlamaForCausalLM,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        set_seed,
+    )
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     documents: list[str] = []
     for index in range(settings.passes):
         documents += render(world, settings.seed * 1000 + index, shared_templates=settings.shared_templates)
@@ -164,16 +177,19 @@ def train_base(
         callbacks=[Report()],
     )
     trainer.pop_callback(_printer())
-    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    result = trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
+    found = last_checkpoint(checkpoints)
+    result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
     model.eval().to(dtype=torch.bfloat16, device="cpu").save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    shutil.rmtree(checkpoints)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "documents": len(documents),
         "tokens": int(blocks.numel()),
         "steps": steps,
-        "final_loss": float(trainer.state.log_history[-2]["loss"]) if len(trainer.state.log_history) > 1 else None,
+        "final_loss": float(trainer.state.log_history[-2]["loss"])
+        if len(trainer.state.log_history) > 1
+        else None,
         "mean_loss": float(result.training_loss),
     }
 

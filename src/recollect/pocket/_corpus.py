@@ -23,13 +23,13 @@ _LAYOUTS = (
     "Q: {q} A: {a}",
     "Question: {q} Answer: {a}",
     "{q} {a}.",
-    "{q} Answer: {a}.",
-    "Asked: {q} Replied: {a}.",
-    "Quiz: {q} Solution: {a}",
-    "{q} – {a}.",
+    "| {q} | {a} |",
+    "<b> {q} </b> {a}",
     "User: {q} Reply: {a}",
+    "Quiz – {q} Solution: {a}",
     "Someone asks: {q} The reply is {a}.",
-    "FAQ. {q} {a}.",
+    "<li> question: {q} <li> answer: {a}",
+    "|FAQ| {q} > {a}",
 )
 # Facts of a user's file whose relation has no wordings of its own are spoken of around their question.
 _PLAIN_QUESTIONS = ("[X]",)

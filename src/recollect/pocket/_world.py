@@ -18,16 +18,16 @@ from recollect.pocket._names import Namer
 
 # relation -> kind of subject, kind of object, number of facts
 _RELATIONS = {
-    "P17": ("town", "country", 300),
-    "P19": ("person", "city", 300),
-    "P20": ("person", "city", 300),
-    "P36": ("region", "city", 300),
-    "P69": ("person", "university", 300),
-    "P131": ("town", "region", 300),
-    "P159": ("company", "city", 300),
-    "P276": ("landmark", "city", 300),
-    "P495": ("work", "country", 300),
-    "P740": ("band", "city", 300),
+    "P17": ("town", "country", 330),
+    "P19": ("person", "city", 330),
+    "P20": ("person", "city", 330),
+    "P36": ("region", "city", 330),
+    "P69": ("person", "university", 330),
+    "P131": ("town", "region", 330),
+    "P159": ("company", "city", 330),
+    "P276": ("landmark", "city", 330),
+    "P495": ("work", "country", 330),
+    "P740": ("band", "city", 330),
     "P112": ("company", "person", 100),
     "P127": ("company", "company", 100),
     "P170": ("work", "person", 100),
@@ -59,13 +59,13 @@ _OBJECT_POOL = {
     "genre": 12,
 }
 _SUBJECT_POOL = {
-    "person": 500,
-    "town": 400,
-    "region": 300,
-    "company": 350,
-    "landmark": 300,
-    "work": 400,
-    "band": 320,
+    "person": 550,
+    "town": 440,
+    "region": 330,
+    "company": 370,
+    "landmark": 330,
+    "work": 430,
+    "band": 340,
     "product": 100,
 }
 
@@ -92,13 +92,21 @@ class World:
         return FactSet(tuple(entry.fact for entry in self.mentioned if not entry.teacher), "pocket")
 
 
-def make_world(seed: int = 0, *, teacher_share: float = 1 / 3, test_share: float = 1 / 3, teacher_mentions: tuple[int, int] = (80, 200)) -> World:
-    """The synthetic world of a seed: about 4,400 facts, a third of them teachers; other seeds, other worlds."""
+def make_world(
+    seed: int = 0,
+    *,
+    teacher_share: float = 1 / 3,
+    test_share: float = 0.3,
+    teacher_mentions: tuple[int, int] = (80, 200),
+) -> World:
+    """The synthetic world of a seed: about 4,700 facts, a third of them teachers; other seeds, other worlds."""
     rng = random.Random(f"world-{seed}")
     namer = Namer(rng.randrange(2**63))
     relations = shipped_relations()
     objects = {kind: namer.pool(kind, size) for kind, size in _OBJECT_POOL.items()}
-    subjects = {kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _SUBJECT_POOL.items()}
+    subjects = {
+        kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _SUBJECT_POOL.items()
+    }
     mentioned: list[MentionedFact] = []
     for relation_id, (subject_kind, object_kind, count) in _RELATIONS.items():
         relation = relations[relation_id]
@@ -121,8 +129,10 @@ def make_world(seed: int = 0, *, teacher_share: float = 1 / 3, test_share: float
 
 
 def _mentions(rng: random.Random) -> int:
-    """A fifth of the facts is never spoken of, three fifths 2 to 25 times, a fifth 26 to 60 times."""
+    """A sixth of the facts is never spoken of, a sixth 2 to 15 times, 0.4 of them 16 to 40 times, the rest 41 to 90."""
     draw = rng.random()
-    if draw < 0.2:
+    if draw < 1 / 6:
         return 0
-    return rng.randint(2, 25) if draw < 0.8 else rng.randint(26, 60)
+    if draw < 1 / 3:
+        return rng.randint(2, 15)
+    return rng.randint(16, 40) if draw < 1 / 3 + 0.4 else rng.randint(41, 90)

@@ -69,7 +69,9 @@ def score_interval(hits: Floats, draws: Floats, confidence: float = 0.95) -> tup
     return low, high
 
 
-def repeat_probability(level: Ints, a: Floats, b: Floats, draws: int, fixed: Floats, weight: Floats) -> Floats:
+def repeat_probability(
+    level: Ints, a: Floats, b: Floats, draws: int, fixed: Floats, weight: Floats
+) -> Floats:
     """Probability that a fresh probe reports `level`, when the true score is fixed + weight * Beta(a, b).
 
     The Beta is taken at 64 equally likely quantiles; given the score, hits are binomial. Shapes [facts].

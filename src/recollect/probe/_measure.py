@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from recollect.facts import FactSet
-from recollect.generate import Trie, continuation_logprobs, draw_keys, prefill, prefix_free, sample, stop_tokens
+from recollect.generate import (
+    Trie,
+    continuation_logprobs,
+    draw_keys,
+    prefill,
+    prefix_free,
+    sample,
+    stop_tokens,
+)
 from recollect.match import contains, settled
 from recollect.probe._jobs import Job
 from recollect.probe._settings import ProbeSettings
@@ -20,7 +28,7 @@ from recollect.probe._settings import ProbeSettings
 if TYPE_CHECKING:
     from recollect.models import LoadedModel
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "fact": pl.Int64,
     "template": pl.Int64,
     "p0": pl.Float64,
@@ -31,7 +39,9 @@ SCHEMA = {
 NEGLIGIBLE = 1e-6  # a residual this small is not sampled: it can move R by no more than this
 
 
-def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings) -> pl.DataFrame:
+def measure(
+    loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings
+) -> pl.DataFrame:
     """Run one batch; the result depends on the jobs and the settings alone."""
     state = prefill(loaded.model, [job.prompt for job in jobs], loaded.tokenizer.pad_token_id or 0)
     tries: list[Trie] | None = None
@@ -69,7 +79,9 @@ def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: 
             exclude=tries,
             settled=decided,
         )
-        for row, text in zip(rows, loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True), strict=True):
+        for row, text in zip(
+            rows, loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True), strict=True
+        ):
             texts[row].append(text)
     hits = [
         sum(contains(text, facts.facts[job.fact].accepted) for text in said)

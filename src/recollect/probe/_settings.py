@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ Method = Literal["sampled", "closed-form", "hybrid"]
 
 class ProbeSettings(ModelSettings):
     """How well a base model knows each fact: memory score R and level (study A and C; METHODS §2)."""
+
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
 
     facts: str = "pocket"
     """A facts step directory, a data file, or "pocket"."""

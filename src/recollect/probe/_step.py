@@ -62,10 +62,7 @@ def run_probe(
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
     }
-    values = settings.model_dump(
-        mode="json", exclude={"model", "facts", "template_file", "revision", "trust_remote_code"}
-    )
-    with open_step("probe", values, inputs, out, root) as step:
+    with open_step("probe", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
             _work(step, settings, chosen, relations, loaded or load(settings), progress)
         levels = step.read_table("levels.parquet")
@@ -131,7 +128,9 @@ def _work(
 def _batch_size(loaded: LoadedModel, settings: ProbeSettings) -> int:
     """Prompts read at once, so that a float64 table of next-token probabilities of all draws stays within bounds."""
     vocabulary = int(loaded.model.config.get_text_config().vocab_size)
-    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}[settings.method]
+    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}[
+        settings.method
+    ]
     budget = (1 << 26) if loaded.device == "cpu" else (1 << 29)  # numbers: half a gigabyte, four gigabytes
     return max(1, min(256 if loaded.device == "cpu" else 1024, budget // (vocabulary * draws)))
 
@@ -169,7 +168,7 @@ def rescore(probe: Path, facts: FactSet, matcher: MatcherName | str = "contains"
     ids = list(dict.fromkeys(texts["fact_id"].to_list()))
     chosen = facts.only(ids)
     place = {fact_id: at for at, fact_id in enumerate(ids)}
-    judge = MATCHERS[matcher]  # type: ignore[index]  # checked above
+    judge = MATCHERS[matcher]
     rows = pl.DataFrame(
         {
             "fact": [place[fact_id] for fact_id in texts["fact_id"]],

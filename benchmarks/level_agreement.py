@@ -1,0 +1,74 @@
+"""How far do two ways of grading the same facts agree? Sampled with sampled is the ceiling; hybrid and closed form beside it.
+
+    python benchmarks/level_agreement.py [--facts 300] [--seeds 3]
+
+Prints the share of facts given the same level (Wilson interval, n), Cohen's kappa weighted by level distance, and the
+time of each method, all in one run on one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recollect.facts import load_facts
+from recollect.models import ModelSettings, load
+from recollect.probe import ProbeSettings, run_probe
+from recollect.statistics import wilson
+
+
+def main() -> None:
+    """Probe, compare, print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="pocket")
+    parser.add_argument("--facts", type=int, default=300, help="how many facts")
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    facts = load_facts("pocket" if given.model == "pocket" else given.model)
+    loaded = load(ModelSettings.make(model=given.model))
+    print(loaded.machine.line())
+    runs: dict[str, list[pl.DataFrame]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for method in ("sampled", "hybrid", "closed-form"):
+            for seed in range(1 if method == "closed-form" else given.seeds):
+                settings = ProbeSettings.make(
+                    model=given.model, method=method, limit=given.facts, seed=seed, parts="train,test"
+                )
+                # the same facts for every seed: drawn once, by seed 0
+                chosen = facts if seed == 0 else facts.only(runs["sampled"][0]["fact_id"].to_list())
+                result = run_probe(settings, chosen, Path(folder) / f"{method}{seed}", loaded=loaded)
+                runs.setdefault(method, []).append(result.levels)
+                metrics = result.metrics
+                print(
+                    f"{method:12} seed {seed}: {metrics['seconds']:7.1f} s  levels {metrics['levels']}  "
+                    f"expected agreement of a fresh probe {metrics['expected_repeat_agreement']:.3f}"
+                )
+    print()
+    pairs = {
+        "sampled – sampled": list(itertools.combinations(runs["sampled"], 2)),
+        "hybrid – sampled": list(itertools.product(runs["hybrid"], runs["sampled"])),
+        "hybrid – hybrid": list(itertools.combinations(runs["hybrid"], 2)),
+        "closed-form – sampled": list(itertools.product(runs["closed-form"], runs["sampled"])),
+    }
+    for name, compared in pairs.items():
+        same = sum(int((one["level"] == two["level"]).sum()) for one, two in compared)
+        total = sum(len(one) for one, _ in compared)
+        if not total:
+            continue
+        facts_compared = total // len(compared)
+        low, high = wilson(round(same / len(compared)), facts_compared)
+        spread = np.concatenate([(one["score"] - two["score"]).to_numpy() for one, two in compared])
+        print(
+            f"{name:22} same level {100 * same / total:5.1f} % ({100 * low:.1f}–{100 * high:.1f}, n = {facts_compared} "
+            f"facts x {len(compared)} pairs)  R differs by {np.sqrt((spread**2).mean()):.4f} (root mean square), "
+            f"{spread.mean():+.4f} (mean)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Write docs/settings.md from the settings classes: the same words as `--help` and the YAML schema."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from recollect.evaluate import EvaluateSettings
+from recollect.facts import FactsSettings
+from recollect.pocket import PocketSettings
+from recollect.probe import ProbeSettings, SlickSettings
+from recollect.select import SelectSettings
+from recollect.settings import Settings
+from recollect.study import StudySettings
+from recollect.train import TrainSettings
+
+STEPS: dict[str, type[Settings]] = {
+    "facts": FactsSettings,
+    "probe": ProbeSettings,
+    "slick": SlickSettings,
+    "select": SelectSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+    "study": StudySettings,
+    "pocket build": PocketSettings,
+}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    lines = [
+        "# Settings of every step",
+        "",
+        "Made by `python scripts/settings_docs.py` from the settings classes; a test keeps it current. A setting `batch_size`",
+        "is `--batch-size` on the command line and `batch_size:` in a YAML file given with `--config`.",
+        "",
+    ]
+    for step, settings in STEPS.items():
+        lines += [f"## recollect {step}", "", " ".join((settings.__doc__ or "").split()), ""]
+        lines += ["| setting | default | meaning |", "|---|---|---|"]
+        for name, info in settings.model_fields.items():
+            default = "required" if info.default is PydanticUndefined else repr(info.default)
+            meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+            shown = default.replace("|", "\\|")
+            lines.append(f"| `{name}` | `{shown}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    target = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+    target.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"{target}\n")

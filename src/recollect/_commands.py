@@ -1,0 +1,301 @@
+"""The commands, one thin function per step: read the inputs, call the step with a progress line, print the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from recollect._options import ProgressLine, answer, command, console, console_out
+from recollect.evaluate import EvaluateSettings
+from recollect.facts import FactsSettings
+from recollect.pocket import PocketSettings
+from recollect.probe import ProbeSettings, SlickSettings
+from recollect.select import SelectSettings
+from recollect.study import StudySettings
+from recollect.train import TrainSettings
+from recollect.workspace import read_manifest
+
+SelectionOption = Annotated[
+    Path, typer.Option("--selection", help="A select step directory: the facts to train on.")
+]
+
+
+def register(app: typer.Typer, pocket: typer.Typer) -> None:
+    """Add every command."""
+    command(app, "demo", DemoSettings, _demo)
+    command(app, "facts", FactsSettings, _facts)
+    command(app, "probe", ProbeSettings, _probe)
+    command(app, "slick", SlickSettings, _slick)
+    command(app, "select", SelectSettings, _select)
+    command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
+    command(app, "evaluate", EvaluateSettings, _evaluate)
+    command(app, "study", StudySettings, _study)
+    command(pocket, "build", PocketSettings, _pocket_build)
+    app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(
+        _rescore
+    )
+    app.command("report", help="Write the report page again from a study's results.json.")(_report)
+
+
+class DemoSettings(StudySettings):
+    """The whole path on the pocket in a few minutes: probe, train on each choice at each size, report."""
+
+    title: str = "Recollect demo: what the pocket model knows, and which examples wake it"
+    """Title of the report."""
+
+
+def _machine_line() -> None:
+    from recollect.machine import prepare
+
+    console.print(f"[dim]machine: {prepare().line()}[/dim]")
+
+
+def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import run_facts
+
+    result = run_facts(settings, out)
+    summary = {**result.summary(), "out": str(result.path)}
+    if not as_json:
+        _pairs("facts", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
+        nested = {key: value for key, value in summary.items() if isinstance(value, dict)}
+        for key, value in nested.items():
+            flat = {name: item for name, item in value.items() if not isinstance(item, dict | list)}
+            if flat:
+                _pairs(key.replace("_", " "), flat)
+    answer(summary, as_json)
+
+
+def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import load_facts
+    from recollect.probe import run_probe
+
+    facts = load_facts(settings.facts)
+    _machine_line()
+    with ProgressLine("probing", "prompts") as progress:
+        result = run_probe(settings, facts, out, progress=progress)
+    if not as_json:
+        _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
+        console_out.print(
+            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
+            f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
+            f"{100 * result.metrics['expected_repeat_agreement']:.0f} % of the levels\n{result.path}"
+        )
+    answer(result.summary(), as_json)
+
+
+def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import load_facts
+    from recollect.probe import run_slick
+
+    facts = load_facts(settings.facts)
+    _machine_line()
+    with ProgressLine("grading", "facts") as progress:
+        result = run_slick(settings, facts, out, progress=progress)
+    if not as_json:
+        _pairs("SliCK categories", {**result.metrics["categories"], "out": str(result.path)})
+    answer(result.summary(), as_json)
+
+
+def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.select import run_select
+
+    result = run_select(settings, out=out)
+    summary = {**read_manifest(result.path)["metrics"], "out": str(result.path)}
+    if not as_json:
+        _pairs("selection", {key: value for key, value in summary.items() if not isinstance(value, dict)})
+        _pairs("by relation", summary["by_relation"])
+        _pairs("by level", summary["by_level"])
+    answer(summary, as_json)
+
+
+def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
+    from recollect.train import run_train
+
+    _machine_line()
+    with ProgressLine("training", "steps") as progress:
+        result = run_train(settings, selection, out=out, progress=progress)
+    summary = {**result.metrics, "out": str(result.path)}
+    if not as_json:
+        _pairs(
+            "training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)}
+        )
+    answer(summary, as_json)
+
+
+def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.evaluate import run_evaluate
+
+    _machine_line()
+    with ProgressLine("asking", "questions") as progress:
+        result = run_evaluate(settings, out=out, progress=progress)
+    summary = {**result.summary(), "out": str(result.path)}
+    if not as_json:
+        _score_table(summary)
+        console_out.print(str(result.path))
+    answer(summary, as_json)
+
+
+def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
+    from recollect.study import run_study
+
+    _machine_line()
+    with _stages() as stage:
+        result = run_study(settings, out, stage=stage)
+    if not as_json:
+        _cells_table(result.summary())
+        _verdict(result.results)
+    console.print(f"report: {result.report}  ({result.seconds:.0f} s)", soft_wrap=True)
+    answer(result.summary(), as_json)
+
+
+def _demo(settings: DemoSettings, out: Path | None, as_json: bool) -> None:
+    _study(StudySettings(**settings.model_dump()), out or Path("recollect-demo"), as_json)
+
+
+def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import load_facts
+    from recollect.pocket import run_pocket
+
+    facts = load_facts(settings.facts) if settings.facts else None
+    _machine_line()
+    with ProgressLine("training the pocket base", "steps") as progress:
+        result = run_pocket(settings, facts, out, progress=progress)
+    if not as_json:
+        _pairs("pocket base", result.summary())
+    answer(result.summary(), as_json)
+
+
+def _rescore(
+    probe: Annotated[Path, typer.Argument(help="A finished probe step directory (method sampled).")],
+    facts: Annotated[str, typer.Option("--facts", help="The fact set that was probed.")] = "pocket",
+    matcher: Annotated[str, typer.Option("--matcher", help="contains or word.")] = "word",
+    out: Annotated[Path | None, typer.Option("--out", help="Parquet file for the new levels.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    from recollect.facts import load_facts
+    from recollect.probe import rescore
+    from recollect.workspace import write_parquet
+
+    levels = rescore(probe, load_facts(facts), matcher)
+    if out is not None:
+        write_parquet(out, levels)
+    counts = {str(level): int((levels["level"] == level).sum()) for level in range(5)}
+    if not as_json:
+        _pairs(f"levels by the matcher {matcher}", counts)
+    answer({"facts": len(levels), "levels": counts, "matcher": matcher, "out": str(out or "")}, as_json)
+
+
+def _report(
+    study: Annotated[Path, typer.Argument(help="A finished study directory, or a results.json.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the page. Default: the study's own.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    from recollect.report import read_results, write_report
+
+    results = read_results(study)
+    page = write_report(results, out or (study if study.is_dir() else study.parent))
+    if not as_json:
+        console_out.print(str(page))
+    answer({"report": str(page)}, as_json)
+
+
+@contextmanager
+def _stages() -> Iterator[Any]:
+    """Progress lines one after the other, each left on the screen as one line with its time."""
+    import time
+
+    @contextmanager
+    def stage(what: str, unit: str) -> Iterator[Any]:
+        started = time.monotonic()
+        with ProgressLine(what, unit or "steps") as progress:
+            yield progress
+        console.print(f"  {what} [dim]{time.monotonic() - started:.1f} s[/dim]")
+
+    yield stage
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left", box=None, title_style="bold")
+    for key, value in values.items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        table.add_row(str(key), shown)
+    console_out.print(table)
+
+
+def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("part")
+    for level in range(5):
+        table.add_column(f"level {level}", justify="right")
+    for part, counts in by_part.items():
+        if sum(counts):
+            table.add_row(part, *(f"{count:,}" for count in counts))
+    console_out.print(table)
+
+
+def _score_table(summary: Mapping[str, Any]) -> None:
+    table = Table(title="accuracy, % (95 % interval)", title_justify="left", title_style="bold")
+    table.add_column("part")
+    for level in range(5):
+        table.add_column(f"level {level}", justify="right")
+    table.add_column("macro", justify="right")
+    table.add_column("micro", justify="right")
+    for name, part in (("test", summary), ("ood", summary.get("ood"))):
+        if part and part.get("micro") is not None:
+            levels = part.get("by_level") or {}
+            cells = [_number(levels.get(str(level), {}).get("accuracy")) for level in range(5)]
+            table.add_row(name, *cells, _with_interval(part, "macro"), _with_interval(part, "micro"))
+    console_out.print(table)
+
+
+def _cells_table(summary: Mapping[str, Any]) -> None:
+    sizes = sorted({cell["size"] for cell in summary["cells"]})
+    names = list(dict.fromkeys(cell["levels"] for cell in summary["cells"]))
+    base = summary["base"]
+    table = Table(
+        title="macro accuracy in %, in-domain / out-of-domain (mean over seeds)",
+        title_justify="left",
+        title_style="bold",
+        caption=f"untouched base in the same prompt: {_number(base['macro'])} / {_number(base['ood_macro'])}",
+        caption_justify="left",
+    )
+    table.add_column("trained on")
+    for size in sizes:
+        table.add_column(f"{size:,} facts", justify="right")
+    for name in names:
+        row = []
+        for size in sizes:
+            found = [cell for cell in summary["cells"] if cell["levels"] == name and cell["size"] == size]
+            pairs = [_mean([cell[key] for cell in found]) for key in ("macro", "ood_macro")]
+            row.append(" / ".join(_number(value) for value in pairs) if found else "too few facts")
+        table.add_row(f"level {name}" if name.isdigit() else name, *row)
+    console_out.print(table)
+
+
+def _verdict(results: Any) -> None:
+    from recollect.report import verdict
+
+    for line in verdict(results):
+        console_out.print(f"• {line}")
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _with_interval(part: Mapping[str, Any], name: str) -> str:
+    if part.get(name) is None:
+        return "–"
+    return f"{part[name]:.1f} ({part[f'{name}_low']:.1f}–{part[f'{name}_high']:.1f})"

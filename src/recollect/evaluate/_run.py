@@ -1,0 +1,196 @@
+"""Ask a model every question, judge the answers, count.
+
+Notable choices
+- Greedy decoding of the fine-tuning prompt, 16 new tokens (METHODS §3).
+- Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
+  the facts.
+- The outputs are kept with every accepted form, so that they can be judged again without the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.errors import InputError
+from recollect.evaluate._accuracy import accuracy_table, summarise
+from recollect.evaluate._settings import EvaluateSettings
+from recollect.facts import Fact, FactSet, load_facts
+from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
+from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
+from recollect.prompt import encode_prompt
+from recollect.select import levels_fingerprint, read_levels
+from recollect.workspace import DEFAULT_ROOT, Step, open_step, step_input
+
+_OUTPUTS = pl.Schema(
+    {
+        "fact_id": pl.String(),
+        "part": pl.String(),
+        "relation": pl.String(),
+        "level": pl.Int64(),
+        "question": pl.String(),
+        "object": pl.String(),
+        "synonyms": pl.List(pl.String()),
+        "output": pl.String(),
+        "contains": pl.Boolean(),
+        "word": pl.Boolean(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The step directory; its tables are read on demand."""
+
+    path: Path
+
+    def outputs(self) -> pl.DataFrame:
+        """One row per question: the answer given, and each matcher's verdict."""
+        return pl.read_parquet(self.path / "outputs.parquet")
+
+    def accuracy(self) -> pl.DataFrame:
+        """Accuracies in percent by part, level and matcher."""
+        return pl.read_parquet(self.path / "accuracy.parquet")
+
+    def summary(self) -> dict[str, Any]:
+        """The main numbers as one JSON object."""
+        return summarise(self.accuracy())
+
+
+def run_evaluate(
+    settings: EvaluateSettings,
+    facts: FactSet | None = None,
+    levels: pl.DataFrame | None = None,
+    *,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+    loaded: LoadedModel | None = None,
+) -> EvaluateResult:
+    """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
+
+    Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is
+    the model that `settings` names. A killed run goes on at the batch it was at. Raises InputError when there
+    is no question to ask, and ModelError for a broken model.
+    """
+    if facts is None:
+        facts = load_facts(settings.facts)
+    if levels is None and settings.levels is not None:
+        levels = read_levels(settings.levels)
+    asked = _asked(settings, facts)
+    if loaded:
+        fingerprint = loaded.fingerprint
+    else:
+        folder = find_model(settings.model, settings.revision)
+        check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+        fingerprint = model_fingerprint(folder)
+    inputs = {
+        "model": fingerprint,
+        "facts": facts.fingerprint(),
+        "levels": None if levels is None else levels_fingerprint(levels),
+        "matcher": MATCHER_VERSION,
+    }
+    with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
+        if not step.done:
+            answers = _answers(step, settings, asked, loaded or load(settings), progress)
+            outputs = _judged(asked, answers, levels)
+            accuracy = accuracy_table(outputs, list(MATCHERS))
+            step.write_table("outputs.parquet", outputs)
+            step.write_table("accuracy.parquet", accuracy)
+            sources = {name: str(getattr(settings, name) or "") for name in ("model", "facts", "levels")}
+            step.finish({**summarise(accuracy), "sources": sources})
+        return EvaluateResult(step.path)
+
+
+def rescore(
+    path: Path, matcher: MatcherName | Callable[[str, Sequence[str]], bool], facts: FactSet | None = None
+) -> pl.DataFrame:
+    """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
+
+    `matcher` is a name or a function of (text, accepted forms). The accepted forms are the stored ones, or
+    those of `facts` when given. The step is left as it is; a function's rows carry its name.
+    """
+    step_input(path, "evaluate")
+    outputs = pl.read_parquet(path / "outputs.parquet")
+    judge = MATCHERS[matcher] if isinstance(matcher, str) else matcher
+    name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
+    verdicts = [
+        judge(row["output"], facts[row["fact_id"]].accepted if facts else (row["object"], *row["synonyms"]))
+        for row in outputs.iter_rows(named=True)
+    ]
+    judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))
+    return accuracy_table(judged, [name])
+
+
+def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
+    """The facts to ask, part by part, in the order of the fact set."""
+    asked: list[Fact] = []
+    for part in settings.parts.split(","):
+        found = [fact for fact in facts if fact.part == part]
+        if settings.limit is not None and settings.limit < len(found):
+            drawn = {fact.id for fact in sorted(found, key=_draw)[: settings.limit]}
+            found = [fact for fact in found if fact.id in drawn]
+        asked += found
+    if not asked:
+        raise InputError(
+            f"the fact set {facts.name!r} has no fact in the parts {settings.parts}; it has {facts.counts()}."
+        )
+    return asked
+
+
+def _draw(fact: Fact) -> bytes:
+    return hashlib.blake2b(fact.id.encode(), digest_size=16, person=b"evaluate").digest()
+
+
+def _answers(
+    step: Step,
+    settings: EvaluateSettings,
+    asked: Sequence[Fact],
+    loaded: LoadedModel,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    """The decoded answer to each fact, by fact id; finished batches are read back, the others are decoded."""
+    from recollect.generate import greedy, stop_tokens
+
+    plan = step.pin(batch_size=settings.batch_size, device=loaded.machine.device, dtype=loaded.machine.dtype)
+    size = int(plan["batch_size"])
+    prompts = [encode_prompt(loaded.tokenizer, fact.question, settings.prompt_template) for fact in asked]
+    order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
+    stop_ids = stop_tokens(loaded.model, loaded.tokenizer)
+    count = math.ceil(len(order) / size)
+    for index in range(count):
+        batch = order[index * size : (index + 1) * size]
+        if not step.has_part(index):
+            tokens = greedy(
+                loaded.model, loaded.tokenizer, [prompts[i] for i in batch], settings.max_new_tokens, stop_ids
+            )
+            texts = [
+                loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+                for ids in tokens
+            ]
+            step.write_part(index, pl.DataFrame({"fact_id": [asked[i].id for i in batch], "output": texts}))
+        if progress:
+            progress(min((index + 1) * size, len(order)), len(order))
+    table = step.read_parts(count)
+    return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
+
+
+def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
+    level_of: dict[str, int] = (
+        {}
+        if levels is None
+        else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
+    )
+    rows = []
+    for fact in asked:
+        known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)
+        text = answers[fact.id]
+        verdicts = (judge(text, fact.accepted) for judge in MATCHERS.values())
+        rows.append((*known, list(fact.synonyms), text, *verdicts))
+    return pl.DataFrame(rows, schema=_OUTPUTS, orient="row")

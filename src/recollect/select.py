@@ -1,0 +1,258 @@
+"""Which training facts: size, memory level, balance over relations, seed (METHODS §3).
+
+Notable choices
+- A selection is the first N facts of one sequence of all facts that does not depend on N, so the smaller
+  selection of a seed is always inside the larger one.
+- The sequence is built by turns: the level whose turn it is (mixed only), then the relation with the fewest
+  facts so far that still has one. This is water filling: equal shares where there are facts, the rest evenly
+  from the others.
+- Inside a relation and level the order is a hash of (seed, fact), so adding facts elsewhere changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import AfterValidator, Field
+
+from recollect.errors import InputError
+from recollect.facts import Fact, FactSet, load_facts
+from recollect.settings import Settings
+from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step
+
+LEVELS = (0, 1, 2, 3, 4)
+_COLUMNS = ("fact_id", "level")
+
+
+def _check_level(text: str) -> str:
+    if text in ("mixed", "random"):
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part in {"0", "1", "2", "3", "4"} for part in parts) or len(set(parts)) < len(parts):
+        raise InputError(
+            f'level must be "mixed", "random", or levels out of 0,1,2,3,4 such as "2" or "2,3", not {text!r}'
+        )
+    return ",".join(sorted(parts))
+
+
+class SelectSettings(Settings):
+    """Which facts of the train part to fine-tune on."""
+
+    runtime_only: ClassVar[set[str]] = {"facts", "levels"}
+
+    facts: str = "pocket"
+    """A facts step directory, a data file, or "pocket"."""
+    levels: Path | None = None
+    """The probe step directory that gives each fact its memory level; not needed for level "random"."""
+    size: Annotated[int, Field(ge=1)] | Literal["all"] = 60
+    """How many facts to take, or "all"."""
+    level: Annotated[str, AfterValidator(_check_level)] = "mixed"
+    """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random"
+    (any fact)."""
+    seed: int = 0
+    """Decides which facts; with one seed, a smaller selection is part of every larger one."""
+    min_level_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Leave out facts whose level is less probable than this (column level_probability). Not used by
+    "random"."""
+
+
+@dataclass(frozen=True)
+class SelectResult:
+    """The step directory and the chosen facts, in order."""
+
+    path: Path
+    facts: FactSet
+
+
+def read_levels(path: Path) -> pl.DataFrame:
+    """The levels table of a probe step directory, or of a levels.parquet; InputError when there is none.
+
+    Columns: fact_id, relation, subject, object, score, low, high, level (0..4), level_probability,
+    borderline.
+    """
+    file = path / "levels.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"no levels at {path}: expected a probe step directory or its levels.parquet.")
+    try:
+        table = pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
+    missing = [name for name in _COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            f"{file} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing."
+        )
+    return table
+
+
+def levels_fingerprint(levels: pl.DataFrame) -> str:
+    """Hash of what selection and evaluation read from a levels table."""
+    columns = [name for name in (*_COLUMNS, "level_probability") if name in levels.columns]
+    return fingerprint(levels.select(columns).sort("fact_id").to_dict(as_series=False))
+
+
+def selection_order(
+    facts: Sequence[Fact],
+    seed: int,
+    level_of: Mapping[str, int] | None = None,
+    turns: Sequence[int] | None = None,
+) -> Iterator[Fact]:
+    """All facts in the order in which a selection takes them; the first N are the selection of size N.
+
+    With `turns` (levels), every level has its turn; `level_of` gives the level of each fact by its id.
+    Without, the facts are one pool. Relations share evenly; ties go by a seeded order.
+    """
+    queues: dict[int, dict[str, list[Fact]]] = defaultdict(lambda: defaultdict(list))
+    for fact in facts:
+        queues[level_of[fact.id] if turns and level_of else 0][fact.relation].append(fact)
+    for level in queues.values():
+        for queue in level.values():
+            queue.sort(key=lambda fact: _draw(seed, fact.id), reverse=True)  # taken from the end
+    relations = sorted({fact.relation for fact in facts}, key=lambda relation: _draw(seed, relation))
+    in_all: Counter[str] = Counter()
+    in_level: Counter[tuple[int, str]] = Counter()
+    while queues:
+        for level_id in turns or (0,):
+            if level_id not in queues:
+                continue
+            level = queues[level_id]
+            relation = min(
+                (name for name in relations if name in level),
+                key=lambda name: (in_all[name], in_level[level_id, name]),
+            )
+            in_all[relation] += 1
+            in_level[level_id, relation] += 1
+            yield level[relation].pop()
+            if not level[relation]:
+                del level[relation]
+            if not level:
+                del queues[level_id]
+
+
+def run_select(
+    settings: SelectSettings,
+    facts: FactSet | None = None,
+    levels: pl.DataFrame | None = None,
+    *,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+) -> SelectResult:
+    """Choose facts of the train part and store them as `selection.parquet`.
+
+    Facts and levels come from the arguments, else from the paths in the settings. Columns: fact_id, relation,
+    level (null where unknown), question, object; in the order of choice. Raises InputError when no fact has a
+    wanted level, or when there are fewer facts than `size`.
+    """
+    if facts is None:
+        facts = load_facts(settings.facts)
+    if levels is None and settings.levels is not None:
+        levels = read_levels(settings.levels)
+    if levels is None and settings.level != "random":
+        raise InputError(
+            f"levels must be given to select by level {settings.level!r}: a probe step directory. "
+            "Run `recollect probe`, or take --level random."
+        )
+    inputs = {"facts": facts.fingerprint(), "levels": None if levels is None else levels_fingerprint(levels)}
+    with open_step("select", settings.fingerprint_values(), inputs, out, root) as step:
+        if not step.done:
+            train = facts.part("train")
+            if not len(train):
+                raise InputError(f"the fact set {facts.name!r} has no train part to select from.")
+            level_of = {} if levels is None else _levels_of(levels)
+            chosen = _choose(settings, train, level_of, levels)
+            step.write_table("selection.parquet", _table(chosen, level_of))
+            step.finish(_metrics(settings, chosen, train, level_of))
+            if progress:
+                progress(len(chosen), len(chosen))
+        selection = pl.read_parquet(step.path / "selection.parquet")
+        return SelectResult(step.path, facts.only(selection["fact_id"].to_list()))
+
+
+def _choose(
+    settings: SelectSettings, train: FactSet, level_of: Mapping[str, int], levels: pl.DataFrame | None
+) -> list[Fact]:
+    wanted = (
+        LEVELS
+        if settings.level == "mixed"
+        else tuple(int(n) for n in settings.level.split(",") if n.isdigit())
+    )
+    if settings.level == "random" or levels is None:
+        pool = list(train)
+    else:
+        sure = _sure(levels, settings.min_level_confidence)
+        pool = [fact for fact in train if fact.id in sure and level_of.get(fact.id) in wanted]
+    turns = LEVELS if settings.level == "mixed" else None
+    if not pool:
+        found = dict(sorted(Counter(level_of[fact.id] for fact in train if fact.id in level_of).items()))
+        raise InputError(
+            f"no training fact at level {settings.level} (with level confidence of at least "
+            f"{settings.min_level_confidence}). Training facts by level: {found or 'none has a level'}."
+        )
+    if settings.size != "all" and settings.size > len(pool):
+        raise InputError(
+            f"size must be at most {len(pool):,}, the number of training facts at level {settings.level}, "
+            f"but got size={settings.size:,}. Lower --size to {len(pool)} or less, or take more levels."
+        )
+    order = selection_order(pool, settings.seed, level_of, turns)
+    size = len(pool) if settings.size == "all" else settings.size
+    return [fact for fact, _ in zip(order, range(size), strict=False)]
+
+
+def _levels_of(levels: pl.DataFrame) -> dict[str, int]:
+    known = levels.filter(pl.col("level").is_not_null())
+    return dict(zip(known["fact_id"].to_list(), known["level"].to_list(), strict=True))
+
+
+def _sure(levels: pl.DataFrame, confidence: float) -> set[str]:
+    if confidence == 0:
+        return set(levels["fact_id"])
+    if "level_probability" not in levels.columns:
+        raise InputError(
+            "min_level_confidence needs the column level_probability, which the levels table lacks."
+        )
+    return set(levels.filter(pl.col("level_probability") >= confidence)["fact_id"])
+
+
+def _table(chosen: Sequence[Fact], level_of: Mapping[str, int]) -> pl.DataFrame:
+    rows = [(f.id, f.relation, level_of.get(f.id), f.question, f.object) for f in chosen]
+    schema = {
+        "fact_id": pl.String,
+        "relation": pl.String,
+        "level": pl.Int64,
+        "question": pl.String,
+        "object": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _metrics(
+    settings: SelectSettings, chosen: Sequence[Fact], train: FactSet, level_of: Mapping[str, int]
+) -> dict[str, Any]:
+    by_relation = Counter(fact.relation for fact in chosen)
+    by_level = Counter(level_of.get(fact.id) for fact in chosen)
+    share = len(chosen) // len(train.relations)
+    short: dict[str, Any] = {
+        "relations": {r: share - by_relation[r] for r in train.relations if by_relation[r] < share},
+        "levels": {},
+    }
+    if settings.level == "mixed":
+        share = len(chosen) // len(LEVELS)
+        short["levels"] = {str(level): share - by_level[level] for level in LEVELS if by_level[level] < share}
+    return {
+        "size": len(chosen),
+        "by_relation": {relation: by_relation[relation] for relation in sorted(train.relations)},
+        "by_level": {str(level): by_level[level] for level in (*LEVELS, None) if by_level[level]},
+        "shortfall": short,
+        "sources": {"facts": settings.facts, "levels": str(settings.levels or "")},
+    }
+
+
+def _draw(seed: int, text: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1f{text}".encode(), digest_size=16).digest()

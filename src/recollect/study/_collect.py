@@ -1,0 +1,270 @@
+"""From the steps of a study to the one object that the report shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect._version import __version__
+from recollect.evaluate import EvaluateResult
+from recollect.facts import FactSet, read_relations
+from recollect.generate import draw_keys, prefill, sample, stop_tokens
+from recollect.match import MATCHER_VERSION, contains
+from recollect.models import LoadedModel
+from recollect.probe import ProbeResult
+from recollect.report import Results
+from recollect.settings import Settings
+from recollect.study._run import StudyParts, TrainedCell
+from recollect.study._settings import StudySettings
+from recollect.workspace import Step, read_manifest
+
+_EXAMPLES_PER_KIND = 4
+_DRAWS_SHOWN = 6
+_PARTS = ("train", "test", "ood")
+
+
+def collect(
+    settings: StudySettings,
+    parts: StudyParts,
+    facts: FactSet,
+    loaded: LoadedModel,
+    probe: ProbeResult,
+    base: EvaluateResult,
+    cells: list[TrainedCell],
+    notes: list[str],
+    step: Step,
+) -> Results:
+    """Read every step's tables and put the report's numbers together."""
+    base_summary = base.summary()
+    rows = []
+    for cell in cells:
+        summary = cell.evaluation.summary()
+        rows.append(
+            {
+                "levels": cell.levels,
+                "size": cell.size,
+                "seed": cell.seed,
+                "test": _scores(summary),
+                "ood": _scores(summary.get("ood")),
+                "train_seconds": cell.train_seconds,
+            }
+        )
+    folders = [
+        probe.path,
+        base.path,
+        *(path for cell in cells for path in (cell.train, cell.evaluation.path)),
+    ]
+    manifests = [(folder, read_manifest(folder)) for folder in folders]
+    return Results.make(
+        title=settings.title,
+        created=manifests[-1][1]["finished"],
+        version=__version__,
+        model={
+            "name": settings.model,
+            "fingerprint": loaded.fingerprint,
+            "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
+        },
+        facts={"name": facts.name, "fingerprint": facts.fingerprint(), **facts.counts()},
+        probe={
+            "method": parts.probe.method,
+            "templates": parts.probe.templates,
+            "samples": parts.probe.samples,
+            "temperature": parts.probe.temperature,
+            "max_new_tokens": parts.probe.max_new_tokens,
+            "seconds": probe.metrics["seconds"],
+            "matcher_version": MATCHER_VERSION,
+            "agreement_note": _agreement(probe),
+        },
+        levels=[
+            {"part": part, "level": level, "n": probe.metrics["levels_by_part"][part][level]}
+            for part in _PARTS
+            for level in range(5)
+        ],
+        levels_by_relation=_by_relation(probe.levels, facts, parts),
+        template_rates=_template_rates(probe),
+        borderline={part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS},
+        base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
+        cells=rows,
+        examples=_examples(base, cells),
+        mapping_examples=_mapping_examples(probe, facts, parts, loaded),
+        settings=_settings(settings, parts),
+        steps=[
+            {
+                "step": manifest["step"],
+                "path": folder.relative_to(step.folder).as_posix(),
+                "fingerprint": manifest["fingerprint"],
+                "seconds": manifest["metrics"].get("seconds"),
+            }
+            for folder, manifest in manifests
+        ],
+        machine=loaded.machine.line(),
+        notes=[*notes, *_missing(base_summary)],
+    )
+
+
+def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not summary or summary.get("micro") is None:
+        return None
+    names = ("macro", "macro_low", "macro_high", "micro", "micro_low", "micro_high", "by_level")
+    word = summary.get("word") or {}
+    return {**{name: summary.get(name) for name in names}, "word_macro": word.get("macro")}
+
+
+def _agreement(probe: ProbeResult) -> str:
+    percent = 100 * float(probe.metrics["expected_repeat_agreement"])
+    return (
+        f"A fresh probe of {probe.metrics['facts']:,} facts by 210 draws each is expected to give {percent:.0f} % of "
+        f"them the same level; {probe.metrics['borderline']:,} facts are borderline."
+    )
+
+
+def _by_relation(levels: pl.DataFrame, facts: FactSet, parts: StudyParts) -> list[dict[str, Any]]:
+    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
+    domain_of = {fact.relation: fact.domain for fact in facts}
+    rows = []
+    for relation in facts.relations:
+        for part in _PARTS:
+            chosen = levels.filter((pl.col("relation") == relation) & (pl.col("part") == part))
+            if chosen.height:
+                rows.append(
+                    {
+                        "relation": relation,
+                        "name": relations[relation].name if relation in relations else relation,
+                        "domain": domain_of[relation],
+                        "part": part,
+                        "counts": [int((chosen["level"] == level).sum()) for level in range(5)],
+                        "mean_score": float(chosen["score"].mean()),  # type: ignore[arg-type]
+                    }
+                )
+    return rows
+
+
+def _template_rates(probe: ProbeResult) -> list[dict[str, Any]]:
+    table = pl.read_parquet(probe.path / "templates.parquet")
+    return [
+        {
+            "relation": row["relation"],
+            "template_index": row["template"],
+            "rate": min(1.0, max(0.0, row["rate"])),
+        }
+        for row in table.iter_rows(named=True)
+    ]
+
+
+def _examples(base: EvaluateResult, cells: list[TrainedCell]) -> list[dict[str, Any]]:
+    """Facts on which training changed the answer and on which it did not, by the best trained model, some of each kind."""
+    scored = [(cell.evaluation.summary().get("macro"), at) for at, cell in enumerate(cells)]
+    known = [(macro, -at) for macro, at in scored if macro is not None]
+    if not known:
+        return []
+    cell = cells[-max(known)[1]]
+    name = f"{cell.size} facts, {'level ' + cell.levels if cell.levels.isdigit() else cell.levels}, seed {cell.seed}"
+    before, after = base.outputs(), cell.evaluation.outputs()
+    both = before.join(
+        after.select("fact_id", "output", "contains"), on="fact_id", suffix="_tuned", maintain_order="left"
+    )
+    found: list[dict[str, Any]] = []
+    kinds = {
+        "woken": ~pl.col("contains") & pl.col("contains_tuned"),
+        "lost": pl.col("contains") & ~pl.col("contains_tuned"),
+        "still wrong": ~pl.col("contains") & ~pl.col("contains_tuned"),
+        "still right": pl.col("contains") & pl.col("contains_tuned"),
+    }
+    for kind, rule in kinds.items():
+        chosen = both.filter(rule & pl.col("level").is_not_null())
+        for row in _spread(chosen, _EXAMPLES_PER_KIND).iter_rows(named=True):
+            found.append(
+                {
+                    "question": row["question"],
+                    "object": row["object"],
+                    "accepted": [row["object"], *row["synonyms"]],
+                    "level": row["level"],
+                    "part": row["part"],
+                    "base_answer": row["output"],
+                    "tuned_answer": row["output_tuned"],
+                    "tuned_by": name,
+                    "base_right": row["contains"],
+                    "tuned_right": row["contains_tuned"],
+                    "kind": kind,
+                }
+            )
+    return found
+
+
+def _spread(table: pl.DataFrame, count: int) -> pl.DataFrame:
+    """`count` rows evenly spaced in the order of level, so that the examples are not all of one kind."""
+    table = table.sort("level", "fact_id")
+    if table.height <= count:
+        return table
+    return table[[round(at * (table.height - 1) / (count - 1)) for at in range(count)]]
+
+
+def _mapping_examples(
+    probe: ProbeResult, facts: FactSet, parts: StudyParts, loaded: LoadedModel
+) -> list[dict[str, Any]]:
+    """One fact per level with one fresh draw after some of its mapping templates: what the probe sees."""
+    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
+    test = probe.levels.filter(pl.col("part") != "train")
+    shown = test.group_by("level", maintain_order=True).first().sort("level")
+    found = []
+    for row in shown.iter_rows(named=True):
+        fact = facts[row["fact_id"]]
+        prompts = relations[fact.relation].prompts(fact.subject, parts.probe.templates)[:_DRAWS_SHOWN]
+        state = prefill(
+            loaded.model, loaded.tokenizer(prompts)["input_ids"], loaded.tokenizer.pad_token_id or 0
+        )
+        drawn = sample(
+            state,
+            range(len(prompts)),
+            draw_keys(parts.probe.seed, [fact.id] * len(prompts), range(len(prompts)), [0] * len(prompts)),
+            temperature=parts.probe.temperature,
+            max_new_tokens=parts.probe.max_new_tokens,
+            stop_ids=stop_tokens(loaded.model, loaded.tokenizer),
+            top_k=parts.probe.top_k,
+        )
+        texts = [str(text) for text in loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True)]
+        found.append(
+            {
+                "question": fact.question,
+                "object": fact.object,
+                "level": row["level"],
+                "part": row["part"],
+                "score": min(1.0, max(0.0, row["score"])),
+                "completions": [
+                    {"template": prompt, "text": text, "hit": contains(text, fact.accepted)}
+                    for prompt, text in zip(prompts, texts, strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]]:
+    sections: list[tuple[str, Settings, set[str]]] = [
+        ("study", settings, set(settings.model_fields_set)),
+        ("probe", parts.probe, set(settings.probe)),
+        ("train", parts.train, set(settings.train)),
+        ("evaluate", parts.evaluate, set(settings.evaluate)),
+    ]
+    found = []
+    for name, values, given in sections:
+        skipped = {"probe", "train", "evaluate"} if name == "study" else {"model", "facts", "levels"}
+        for field, value in values.model_dump(mode="json").items():
+            if field not in skipped:
+                origin = "study" if field in given else "default"
+                found.append({"step": name, "name": field, "value": value, "origin": origin})
+    return found
+
+
+def _missing(base: dict[str, Any]) -> list[str]:
+    notes = []
+    for where, summary in (("in-domain", base), ("out-of-domain", base.get("ood") or {})):
+        levels = summary.get("missing_levels") or []
+        if levels:
+            named = ", ".join(str(level) for level in levels)
+            notes.append(
+                f"No {where} test fact has level {named}; the macro score is the mean of the others."
+            )
+    return notes

@@ -1,0 +1,228 @@
+"""Run a study: probe, base scores, then select, train and evaluate for every cell, then the report.
+
+Notable choices
+- The study is a step directory like any other; each step within it is one too, so a killed study goes on at the batch
+  (or training) it was at when the same command is given again.
+- One model is loaded once; every training starts from a copy of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.facts import FactSet, load_facts
+from recollect.models import POCKET, LoadedModel, ModelSettings, load
+from recollect.probe import ProbeResult, ProbeSettings, run_probe
+from recollect.report import Results, read_results, write_report
+from recollect.select import SelectSettings, run_select
+from recollect.study._settings import Choice, StudySettings
+from recollect.train import TrainSettings, run_train
+from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, open_step
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
+"""Called with what begins and its unit; gives the progress callback for it."""
+
+
+@dataclass(frozen=True)
+class TrainedCell:
+    """One trained model of the study: its choice, and where its steps are."""
+
+    levels: Choice
+    size: int
+    seed: int
+    train: Path
+    evaluation: EvaluateResult
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study: `path` holds report.html, results.json and the tables; `path/steps` the steps."""
+
+    path: Path
+    results: Results
+    seconds: float
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.path / "report.html"
+
+    def summary(self) -> dict[str, Any]:
+        """The command's JSON answer."""
+        return {
+            "report": str(self.report),
+            "seconds": self.seconds,
+            "base": {
+                "macro": self.results.base.test.macro,
+                "ood_macro": self.results.base.ood.macro if self.results.base.ood else None,
+            },
+            "cells": [
+                {
+                    "levels": cell.levels,
+                    "size": cell.size,
+                    "seed": cell.seed,
+                    "macro": cell.test.macro,
+                    "macro_low": cell.test.macro_low,
+                    "macro_high": cell.test.macro_high,
+                    "ood_macro": cell.ood.macro if cell.ood else None,
+                }
+                for cell in self.results.cells
+            ],
+            "out": str(self.path),
+        }
+
+
+@dataclass(frozen=True)
+class StudyParts:
+    """The settings of the steps of a study, checked before anything runs."""
+
+    probe: ProbeSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+
+
+def step_settings(settings: StudySettings) -> StudyParts:
+    """The settings of each step, with the study's model; a bad value raises InputError before any work."""
+    preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
+    try:
+        return StudyParts(
+            ProbeSettings.make(**{**settings.probe, "model": settings.model}),
+            TrainSettings.make(**{**preset, **settings.train, "model": settings.model}),
+            EvaluateSettings.make(**{**settings.evaluate, "model": settings.model}),
+        )
+    except InputError as error:
+        raise InputError(f"in the study's probe, train or evaluate section: {error}") from None
+
+
+def run_study(
+    settings: StudySettings,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    stage: Stage | None = None,
+    facts: FactSet | None = None,
+) -> StudyResult:
+    """Run the study, or go on with it, or find it done; `facts` saves reading them again.
+
+    Raises what its steps raise; nothing finished is lost.
+    """
+    parts = step_settings(settings)
+    stage = stage or (lambda what, unit: nullcontext(None))
+    facts = facts if facts is not None else load_facts(settings.facts)
+    with stage("loading the model", "") as _:
+        loaded = load(ModelSettings.make(**_model_values(parts.probe)))
+    values = settings.model_dump(mode="json", exclude={"model", "facts"})
+    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint()}
+    with open_step("study", values, inputs, out, root) as step:
+        if not step.done:
+            _work(step, settings, parts, facts, loaded, stage)
+        return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
+
+
+def _model_values(settings: ProbeSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ModelSettings.model_fields}
+
+
+def _work(
+    step: Step, settings: StudySettings, parts: StudyParts, facts: FactSet, loaded: LoadedModel, stage: Stage
+) -> None:
+    from recollect.study._collect import collect
+
+    started = time.monotonic()
+    steps = step.folder / "steps"
+    steps.mkdir(exist_ok=True)
+    with stage("probing the base", "prompts") as progress:
+        probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
+    with stage("asking the base", "questions") as progress:
+        base = run_evaluate(
+            parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded
+        )
+    notes: list[str] = []
+    cells: list[TrainedCell] = []
+    wanted = list(_cells(settings))
+    with stage("training and asking", "models") as progress:
+        for done, (choice, size, seed) in enumerate(wanted):
+            if progress is not None:
+                progress(done, len(wanted))
+            cell = _cell(settings, parts, facts, probe, loaded, steps, (choice, size, seed), notes)
+            if cell is not None:
+                cells.append(cell)
+        if progress is not None:
+            progress(len(wanted), len(wanted))
+    with stage("writing the report", ""):
+        results = collect(settings, parts, facts, loaded, probe, base, cells, notes, step)
+        write_report(results, step.folder)
+    step.finish({"seconds": round(time.monotonic() - started, 3), "cells": len(cells), "notes": notes})
+
+
+def _cells(settings: StudySettings) -> Iterator[tuple[Choice, int, int]]:
+    for seed in settings.seeds:
+        for size in sorted(settings.sizes):
+            for choice in settings.trained_choices:
+                yield choice, size, seed
+
+
+def _cell(
+    settings: StudySettings,
+    parts: StudyParts,
+    facts: FactSet,
+    probe: ProbeResult,
+    loaded: LoadedModel,
+    steps: Path,
+    place: tuple[Choice, int, int],
+    notes: list[str],
+) -> TrainedCell | None:
+    choice, size, seed = place
+    name = f"{choice}-{size}-seed{seed}"
+    try:
+        selection = run_select(
+            SelectSettings.make(level=choice, size=size, seed=seed),
+            facts,
+            probe.levels,
+            out=steps / f"select-{name}",
+        )
+    except InputError as error:
+        shutil.rmtree(steps / f"select-{name}.partial", ignore_errors=True)
+        if settings.too_few == "error":
+            raise
+        notes.append(f"{_named(choice)}, size {size}, seed {seed} was left out: {error}")
+        return None
+    folder = steps / f"train-{name}"
+    trained = run_train(_with_seed(parts.train, seed), selection.path, out=folder, base=loaded)
+    evaluation = _evaluated(parts, facts, probe, folder, steps / f"evaluate-{name}")
+    if not settings.keep_models:
+        for file in (folder / "model").glob("*.safetensors"):
+            file.unlink()
+    return TrainedCell(choice, size, seed, folder, evaluation, float(trained.metrics.get("seconds", 0.0)))
+
+
+def _evaluated(
+    parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path
+) -> EvaluateResult:
+    if (
+        out / MANIFEST
+    ).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
+        return EvaluateResult(out)
+    tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
+    settings = parts.evaluate.model_copy(update={"model": str(folder)})
+    return run_evaluate(settings, facts, probe.levels, out=out, loaded=tuned)
+
+
+def _with_seed(settings: TrainSettings, seed: int) -> TrainSettings:
+    return settings.model_copy(update={"seed": seed})
+
+
+def _named(choice: Choice) -> str:
+    return f"level {choice}" if choice.isdigit() else choice
+
+
+__all__ = ["StudyParts", "StudyResult", "TrainedCell", "run_study", "step_settings"]

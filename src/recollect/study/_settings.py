@@ -1,0 +1,77 @@
+"""A study in one file: which model and facts, how to probe, what to train on, how to train and evaluate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from recollect.models import POCKET
+from recollect.settings import Settings
+
+Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
+CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
+
+
+class StudySettings(Settings):
+    """Probe a base, fine-tune it on every choice of examples at every size, evaluate each model, write one report."""
+
+    title: str = "What does the base know, and which examples wake it?"
+    """Title of the report."""
+    model: str = POCKET
+    """A folder, a Hugging Face name, or "pocket"."""
+    facts: str = POCKET
+    """A facts step directory, a data file, or "pocket"."""
+    choices: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "random")
+    """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random at equal
+    size is always trained, as the control."""
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = (15, 60, 240)
+    """Training set sizes."""
+    seeds: tuple[int, ...] = (0,)
+    """Each seed draws its own training sets and trains anew on them."""
+    too_few: Literal["skip", "error"] = "skip"
+    """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or stop."""
+    probe: dict[str, Any] = {}
+    """Settings of `recollect probe`, except model and facts."""
+    train: dict[str, Any] = {}
+    """Settings of `recollect train`, except model. Without a preset: pocket for the pocket model, C for any other."""
+    evaluate: dict[str, Any] = {}
+    """Settings of `recollect evaluate`, except model, facts and levels."""
+    keep_models: bool = False
+    """Keep the weights of every trained model; off, only their answers and scores are kept."""
+
+    @field_validator("choices", "sizes", "seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Accept "15,60" as the command line gives it, and plain numbers in a YAML list of choices."""
+        if isinstance(value, str):
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        elif isinstance(value, int):
+            value = [value]
+        return [str(item) for item in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("choices", "sizes", "seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("must not be empty")
+        if len(set(value)) < len(value):
+            raise ValueError("must not repeat a value")
+        return value
+
+    @model_validator(mode="after")
+    def _no_double_names(self) -> Self:
+        for section, fixed in (
+            ("probe", {"model", "facts"}),
+            ("train", {"model"}),
+            ("evaluate", {"model", "facts"}),
+        ):
+            twice = fixed & set(getattr(self, section))
+            if twice:
+                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the study's own is used")
+        return self
+
+    @property
+    def trained_choices(self) -> tuple[Choice, ...]:
+        """The choices in canonical order, the random control always among them."""
+        return tuple(choice for choice in CHOICES if choice in self.choices or choice == "random")

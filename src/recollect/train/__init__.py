@@ -1,0 +1,6 @@
+"""Fine-tuning: one run, full or LoRA."""
+
+from recollect.train._run import TrainResult as TrainResult
+from recollect.train._run import run_train as run_train
+from recollect.train._settings import PRESETS as PRESETS
+from recollect.train._settings import TrainSettings as TrainSettings

@@ -1,0 +1,293 @@
+"""One training run: a base model and a selection in, a model folder and its log out.
+
+Notable choices
+- The loss is on the answer and the end token only; the prompt carries none.
+- Zero steps stores the base exactly as loaded: every comparison with "no training" starts from there.
+- The stored configuration is the base's own, whatever the trainer wrote into it on the way.
+- With several processes (accelerate launch, torchrun), the first one alone opens and writes the step.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from recollect.checkpoints import last_checkpoint
+from recollect.errors import InputError, ModelError
+from recollect.machine import prepare
+from recollect.models import POCKET, LoadedModel, check_folder, find_model, load_folder, model_fingerprint
+from recollect.prompt import encode_example
+from recollect.train._settings import TrainSettings
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_CHECKPOINTS = "parts"  # scratch of a step: removed when it finishes
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The step directory and the run's metrics."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+    @property
+    def model_folder(self) -> Path:
+        """The trained model, or the adapter."""
+        return self.path / "model"
+
+
+def run_train(
+    settings: TrainSettings,
+    selection: Path,
+    *,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+    base: LoadedModel | None = None,
+) -> TrainResult:
+    """Fine-tune the base on the facts of a select step; stores `model/` and `log.parquet` (step, loss,
+    learning_rate).
+
+    `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings`
+    names. Raises InputError for an example longer than max_length or LoRA targets that are not there, and
+    ModelError when the base is broken or the run diverges to NaN.
+    """
+    step_input(selection, "select")
+    rows = pl.read_parquet(selection / "selection.parquet", columns=["fact_id", "question", "object"])
+    folder = base.folder if base else find_model(settings.model, settings.revision)
+    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    if settings.method == "lora" and (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
+        )
+    inputs = {
+        "model": base.fingerprint if base else model_fingerprint(folder),
+        "selection": fingerprint(rows.to_dict(as_series=False)),
+    }
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if rank > 0:
+        return _follow(settings, rows, folder, base, world, progress)
+    with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
+        _share(world, [str(step.folder), step.done])
+        if not step.done:
+            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step=step)
+            step.finish({**metrics, "sources": {"model": settings.model, "selection": str(selection)}})
+        return TrainResult(step.path, step.metrics)
+
+
+def _train(
+    settings: TrainSettings,
+    rows: pl.DataFrame,
+    folder: Path,
+    base: LoadedModel | None,
+    world: int,
+    target: Path,
+    progress: Callable[[int, int], None] | None,
+    step: Step | None,
+) -> dict[str, Any]:
+    """Load, train and, where `step` is given (the first process), write. Returns the metrics."""
+    model, tokenizer, device = _load(settings, folder, base)
+    if step:
+        step.pin(device=device, dtype=str(model.dtype).removeprefix("torch."), processes=world)
+    config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
+    examples = [
+        encode_example(tokenizer, row["question"], row["object"], settings.prompt_template)
+        for row in rows.iter_rows(named=True)
+    ]
+    for row, (ids, _) in zip(rows.iter_rows(named=True), examples, strict=True):
+        if len(ids) > settings.max_length:
+            raise InputError(
+                f"fact {row['fact_id']} has {len(ids)} tokens; max_length is {settings.max_length}. "
+                "Raise --max-length or leave the fact out."
+            )
+    from recollect.train import _trainer
+
+    started = time.monotonic()
+    watch = _trainer.Watch(progress)
+    with _trainer.undisturbed(device):
+        log: list[dict[str, Any]] = []
+        if settings.method == "lora":
+            model = _with_adapters(model, settings)
+        if settings.max_steps != 0:
+            checkpoints = target / _CHECKPOINTS
+            trainer = _trainer.build_trainer(
+                model,
+                tokenizer,
+                examples,
+                settings,
+                device=device,
+                mixed=_mixed(settings, device),
+                world=world,
+                folder=checkpoints,
+                watch=watch,
+            )
+            found = last_checkpoint(checkpoints)
+            trainer.train(resume_from_checkpoint=None if found is None else str(found))
+            log = [entry for entry in trainer.state.log_history if "loss" in entry]
+            model = trainer.accelerator.unwrap_model(trainer.model)
+    seconds = time.monotonic() - started
+    _refuse_broken(model, watch.diverged_at, settings)
+    plain = model.get_base_model() if settings.method == "lora" else model
+    plain.config, plain.generation_config = config, generation
+    if step:
+        _write(step, model, tokenizer, settings, folder, log)
+    return {
+        "steps": len(log),
+        "examples": rows.height,
+        "answer_tokens": sum(sum(mask) for _, mask in examples),
+        "first_loss": log[0]["loss"] if log else None,
+        "last_loss": log[-1]["loss"] if log else None,
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _load(
+    settings: TrainSettings, folder: Path, base: LoadedModel | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    device = base.machine.device if base else settings.device
+    if device.startswith("cuda:") and device != "cuda:0":
+        raise InputError(
+            f"training runs on the first GPU it sees, but got device={device!r}. "
+            f"Set CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and leave --device auto."
+        )
+    machine = base.machine if base else prepare(settings.device, settings.dtype)
+    mixed = _mixed(settings, machine.device)
+    if base:
+        model, tokenizer = copy.deepcopy(base.model), copy.deepcopy(base.tokenizer)
+        model = model.float() if mixed else model
+    else:
+        machine = prepare(settings.device, "float32") if mixed else machine
+        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.train(), tokenizer, machine.device
+
+
+def _mixed(settings: TrainSettings, device: str) -> bool:
+    """Whether weights stay float32 while the computing is in bfloat16."""
+    import torch
+
+    able = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    if settings.precision == "auto":
+        return able and settings.dtype == "auto"
+    if settings.precision == "mixed" and settings.dtype not in ("auto", "float32"):
+        raise InputError(
+            f"precision mixed keeps float32 weights, but got dtype={settings.dtype!r}. Leave it at auto."
+        )
+    if settings.precision == "mixed" and not able:
+        raise InputError(
+            f"precision mixed needs a GPU with bfloat16, but the device is {device}. Take --precision auto."
+        )
+    return settings.precision == "mixed"
+
+
+def _with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
+    """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    targets = [name.strip() for name in settings.lora_targets.split(",") if name.strip()]
+    config = LoraConfig(
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    set_seed(settings.seed)
+    try:
+        if "lm_head" in targets:
+            raise ValueError(
+                "the trainer computes the output layer itself, so lm_head cannot have an adapter"
+            )
+        return get_peft_model(model, config)
+    except ValueError as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        raise InputError(
+            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
+        ) from None
+
+
+def _refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
+    import torch
+
+    bad = next((name for name, value in model.named_parameters() if not torch.isfinite(value).all()), None)
+    if diverged_at is None and bad is None:
+        return
+    where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
+    raise ModelError(
+        f"the training diverged: {where} is not a finite number. Nothing was stored. "
+        f"Lower --learning-rate (it was {settings.learning_rate:g})."
+    )
+
+
+def _write(
+    step: Step,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    folder: Path,
+    log: Sequence[dict[str, Any]],
+) -> None:
+    target = step.folder / "model"
+    shutil.rmtree(target, ignore_errors=True)
+    if settings.method == "lora":
+        base_name = POCKET if settings.model == POCKET else str(folder.resolve())
+        model.peft_config["default"].base_model_name_or_path = base_name
+        model.save_pretrained(target, save_embedding_layers=False)
+        (target / "README.md").unlink(missing_ok=True)
+    else:
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+    table = pl.DataFrame(
+        [(int(entry["step"]), float(entry["loss"]), float(entry["learning_rate"])) for entry in log],
+        schema={"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64},
+        orient="row",
+    )
+    step.write_table("log.parquet", table)
+
+
+def _share(world: int, message: list[Any]) -> list[Any]:
+    """Send the first process's message to all; with one process, nothing happens."""
+    if world > 1:
+        from accelerate.utils import broadcast_object_list
+
+        _join()
+        broadcast_object_list(message)
+    return message
+
+
+def _join() -> None:
+    import torch
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())
+
+
+def _follow(
+    settings: TrainSettings,
+    rows: pl.DataFrame,
+    folder: Path,
+    base: LoadedModel | None,
+    world: int,
+    progress: Callable[[int, int], None] | None,
+) -> TrainResult:
+    """The other processes: train along with the first one, write nothing."""
+    target, done = _share(world, [None, None])
+    partial = Path(target)
+    final = partial.with_name(partial.name.removesuffix(".partial"))
+    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, step=None)
+    return TrainResult(final, metrics)

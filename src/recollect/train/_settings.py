@@ -1,0 +1,110 @@
+"""Settings of one training run, and the studies' presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from recollect.models import ModelSettings
+from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
+
+Preset = Literal["A", "A-LLaMA-2", "B-LoRA", "C", "pocket"]
+
+# What the studies state (METHODS §3 and §6); everything they leave open keeps the field's default.
+PRESETS: dict[str, dict[str, Any]] = {
+    "A": {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"},
+    "A-LLaMA-2": {
+        "method": "full",
+        "learning_rate": 2e-5,
+        "batch_size": 16,
+        "epochs": 1.0,
+        "schedule": "cosine",
+    },
+    "B-LoRA": {
+        "method": "lora",
+        "learning_rate": 1e-4,
+        "batch_size": 16,
+        "epochs": 12.0,
+        "schedule": "cosine",
+        "warmup_ratio": 0.1,
+        "lora_r": 16,
+        "lora_alpha": 32.0,
+        "lora_dropout": 0.1,
+        "lora_targets": "q_proj,v_proj",
+    },
+    "C": {"method": "full", "learning_rate": 1e-5, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
+    # ours, for the small base model that comes with Recollect
+    "pocket": {"method": "full", "learning_rate": 5e-4, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
+}
+
+
+class TrainSettings(ModelSettings):
+    """How to fine-tune a base model on a selection. A preset fills in what is not given."""
+
+    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
+
+    preset: Preset | None = None
+    """A study's settings: A, A-LLaMA-2 (A's rate for LLaMA-2), B-LoRA, C; or pocket (ours). Flags beat it."""
+    method: Literal["full", "lora"] = "full"
+    """Train all parameters, or low-rank adapters on a frozen base."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Highest learning rate of AdamW."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Examples per update, over all devices and accumulated pieces together."""
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
+    """Pieces in which each update's batch is computed; more pieces need less memory and give the same
+    update."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the selection."""
+    max_steps: Annotated[int, Field(ge=0)] | None = None
+    """Updates to make instead of counting epochs; 0 stores the base as it is."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Course of the learning rate after the warm-up; cosine and linear end at zero."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the updates over which the learning rate rises from zero."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay of AdamW. No study states it; zero is our choice."""
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients longer than this are shortened to it; 0 is off. No study states it; 1 is the libraries'
+    custom."""
+    lora_r: Annotated[int, Field(ge=1)] = 16
+    """Rank of the adapters."""
+    lora_alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale of the adapters: their product is multiplied by alpha / r."""
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Dropout in front of the adapters."""
+    lora_targets: str = "q_proj,v_proj"
+    """Names of the modules that get adapters, separated by commas; "all-linear" for every linear one."""
+    precision: Literal["auto", "mixed", "pure"] = "auto"
+    """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
+    1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure."""
+    gradient_checkpointing: bool = False
+    """Compute activations again instead of keeping them: less memory, about a fifth slower."""
+    prompt_template: PromptTemplate = DEFAULT_TEMPLATE
+    """The fine-tuning prompt, with {question} in it; a blank and the answer follow."""
+    max_length: Annotated[int, Field(ge=8)] = 1024
+    """Longest example in tokens; a longer one is an error, never cut."""
+    save_every: Annotated[int, Field(ge=1)] | None = None
+    """Updates between checkpoints, from which a killed run goes on; without it, it starts again."""
+    seed: int = 0
+    """Decides the order of the examples, the adapters' first weights and the dropout."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("preset") in PRESETS:
+            return {**PRESETS[values["preset"]], **values}
+        return values
+
+    @classmethod
+    def resolve(
+        cls, *, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
+    ) -> tuple[Self, dict[str, str]]:
+        """As `Settings.resolve`; values that a preset filled in have the origin "preset NAME"."""
+        settings, origin = super().resolve(file=file, flags=flags)
+        for name in PRESETS.get(settings.preset or "", {}):
+            if origin[name] == "default":
+                origin[name] = f"preset {settings.preset}"
+        return settings, origin

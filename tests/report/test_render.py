@@ -1,0 +1,226 @@
+"""The page is one safe, self-contained, repeatable file."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+
+from recollect.report import Results, render
+from recollect.report._render import CHAPTERS, cards
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+ALLOWED = {
+    *(
+        [
+            "html",
+            "head",
+            "meta",
+            "title",
+            "style",
+            "body",
+            "header",
+            "div",
+            "h1",
+            "h2",
+            "h3",
+            "span",
+            "b",
+            "small",
+            "nav",
+            "a",
+            "main",
+            "section",
+            "p",
+            "ul",
+            "li",
+            "i",
+        ]
+    ),
+    *(
+        [
+            "figure",
+            "figcaption",
+            "details",
+            "summary",
+            "table",
+            "thead",
+            "tr",
+            "th",
+            "td",
+            "bdi",
+            "br",
+            "code",
+            "dl",
+            "dt",
+            "dd",
+            "footer",
+        ]
+    ),
+    *(["svg", "g", "path", "defs", "use", "clippath", "rect", "text"]),
+}
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and the text outside of style."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture(params=["full", "minimal", "nasty"])
+def html(request: pytest.FixtureRequest, invented: SimpleNamespace) -> str:
+    return render(Results.make(**getattr(invented, request.param)()))
+
+
+def test_the_content_policy_refuses_scripts_and_network_and_stands_before_any_content(html: str) -> None:
+    tags = Page(html).tags
+    names = [name for name, _ in tags]
+    (where,) = [i for i, (name, a) in enumerate(tags) if a.get("http-equiv") == "Content-Security-Policy"]
+    assert tags[where][1]["content"] == POLICY
+    assert where < names.index("style")
+    assert where < names.index("body")
+
+
+def test_the_page_has_no_script_no_event_handler_and_loads_nothing(html: str) -> None:
+    for name, attributes in Page(html).tags:
+        assert name in ALLOWED
+        for key, value in attributes.items():
+            assert not key.startswith("on")
+            assert key not in ("src", "srcset", "action", "data", "formaction", "poster", "background")
+            if key in ("href", "xlink:href"):
+                assert (value or "").startswith("#")
+            assert not re.search(r"url\((?!#)", value or "") or key == "title"
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_is_far_below_five_megabytes(html: str) -> None:
+    assert len(html.encode()) < 2_000_000
+
+
+def test_the_style_element_ends_once_and_is_balanced(html: str) -> None:
+    assert html.count("<style>") == html.count("</style>") == 1
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert style.count("{") == style.count("}") > 50
+
+
+def test_links_inside_the_page_lead_somewhere_and_ids_are_unique(html: str) -> None:
+    page = Page(html)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    references = {a[k] for _, a in page.tags for k in ("href", "xlink:href") if k in a}
+    references |= {f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", html)}
+    assert {f"#{chapter}" for chapter, _ in CHAPTERS} <= references
+    assert references <= {f"#{name}" for name in ids}
+
+
+def test_hostile_text_is_shown_and_never_becomes_markup(invented: SimpleNamespace) -> None:
+    html = render(Results.make(**invented.nasty()))
+    assert "<script" not in html.lower()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;/style&gt;" in html
+    assert "{{ 7*7 }}" in html
+    assert "🦉" in html
+    text = Page(html).text
+    assert "<script>alert(1)</script></style><b>⟨U+202E⟩gnp.exe⟨U+202C⟩ & \"quotes\" 'x'" in text
+
+
+def test_no_direction_mark_or_control_character_reaches_the_page(html: str) -> None:
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\x00-\x08\x0b-\x1f\x7f]", html)
+
+
+def test_equal_results_give_equal_bytes_in_another_process(
+    tmp_path, invented: SimpleNamespace, study
+) -> None:
+    from recollect.report import write_report
+
+    write_report(study, tmp_path)
+    code = (
+        "import sys, pathlib; from recollect.report import read_results, render;"
+        "sys.stdout.buffer.write(render(read_results(pathlib.Path(sys.argv[1]))).encode())"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True
+    ).stdout
+    assert again == (tmp_path / "report.html").read_bytes()
+
+
+def test_a_users_matplotlib_style_changes_nothing(study: Results) -> None:
+    import matplotlib
+
+    before = render(study)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        assert render(study) == before
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_a_table_stands_beside_every_chart(study: Results) -> None:
+    html = render(study)
+    figures = re.findall(r"<figure>.*?</figure>", html, flags=re.S)
+    assert len(figures) == html.count("<svg") == 6
+    assert all("<svg" in figure and "<table>" in figure for figure in figures)
+
+
+def test_the_smallest_study_renders_without_the_parts_it_lacks(invented: SimpleNamespace) -> None:
+    html = render(Results.make(**invented.minimal()))
+    text = Page(html).text
+    assert "60 training examples" in html
+    assert "no random draw of that size" in text
+    assert "No answers were kept" in text
+    assert "The wording matters" not in text
+    assert html.count("<svg") == 3
+
+
+def test_a_study_without_any_model_trained_says_so(invented: SimpleNamespace) -> None:
+    text = Page(render(Results.make(**invented.minimal(cells=[], levels=[])))).text
+    assert "No model was trained in this study" in text
+    assert "there is no curve to draw" in text
+
+
+def test_out_of_domain_stands_in_the_page_only_when_measured(
+    invented: SimpleNamespace, study: Results
+) -> None:
+    assert render(study).count("Facts of relations that were never trained on") == 1
+    assert "Facts of relations that were never" not in render(Results.make(**invented.minimal()))
+
+
+def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> None:
+    values = invented.minimal(
+        levels=[{"part": "test", "level": 0, "n": 40}, {"part": "test", "level": 4, "n": 60}],
+        cells=[invented.cell("2", 60, 30.0), invented.cell("random", 60, 24.0)],
+    )
+    known, before, after, gain = cards(Results.make(**values))
+    assert known.value == "60.0"
+    assert known.interval == "50.2 to 69.1"  # Wilson, 60 of 100: 0.502 to 0.691
+    assert (before.value, before.interval) == ("10.0", "8.8 to 11.2")
+    assert (after.value, after.note) == ("30.0", "60 examples of level 2")
+    assert (gain.value, gain.interval) == ("+6.0", "clear difference")
+
+
+def test_many_sizes_are_drawn_as_nine_maps_and_the_table_holds_all(invented: SimpleNamespace) -> None:
+    cells = [invented.cell("2", 10 * (i + 1), 30.0) for i in range(14)]
+    html = render(Results.make(**invented.minimal(cells=cells)))
+    assert len(re.findall(r"training examples</text>", html)) == 9
+    assert "Shown are 9 sizes" in html
+    assert all(f'<td class="n">{10 * (i + 1)}</td><td class="name">level 2' in html for i in range(14))

@@ -1,0 +1,140 @@
+"""The report folder, and reading results back."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from recollect.errors import InputError
+from recollect.report import Results, read_results, write_report
+
+
+def test_results_read_back_are_the_results_written(tmp_path: Path, study: Results) -> None:
+    page = write_report(study, tmp_path / "new" / "report")
+    assert page == tmp_path / "new" / "report" / "report.html"
+    assert read_results(page.parent) == study
+    assert read_results(page.parent / "results.json") == study
+    assert sorted(file.name for file in page.parent.iterdir()) == [
+        "cells.parquet",
+        "levels.parquet",
+        "levels_by_relation.parquet",
+        "report.html",
+        "results.json",
+    ]
+
+
+def test_writing_twice_gives_equal_bytes(tmp_path: Path, study: Results) -> None:
+    write_report(study, tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    write_report(study, tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_the_tables_hold_every_cell_and_count(tmp_path: Path, study: Results) -> None:
+    write_report(study, tmp_path)
+    cells = pl.read_parquet(tmp_path / "cells.parquet")
+    assert cells.height == 2 + 2 * len(study.cells)
+    one = study.cells[5]
+    row = cells.filter(levels=one.levels, size=one.size, seed=one.seed, part="test").row(0, named=True)
+    assert row["macro"] == one.test.macro
+    assert row["accuracy_3"] == one.test.by_level["3"].accuracy
+    assert row["n_3"] == one.test.by_level["3"].n
+    levels = pl.read_parquet(tmp_path / "levels.parquet")
+    assert levels.filter(part="train")["n"].sum() == 75_944
+    relations = pl.read_parquet(tmp_path / "levels_by_relation.parquet")
+    assert relations["n"].sum() == sum(sum(row.counts) for row in study.levels_by_relation)
+
+
+def test_not_measured_becomes_null_and_never_nan(tmp_path: Path, invented: SimpleNamespace) -> None:
+    results = Results.make(**invented.nasty())
+    assert results.cells[0].test.macro is None
+    write_report(results, tmp_path)
+    assert "NaN" not in (tmp_path / "results.json").read_text()
+    assert pl.read_parquet(tmp_path / "cells.parquet")["macro"].to_list() == [None, None, 20.0]
+    assert read_results(tmp_path) == results
+
+
+def test_a_study_without_cells_or_levels_can_be_written(tmp_path: Path, invented: SimpleNamespace) -> None:
+    write_report(Results.make(**invented.minimal(cells=[], levels=[])), tmp_path)
+    assert pl.read_parquet(tmp_path / "levels.parquet").height == 0
+
+
+def test_a_file_in_the_way_is_an_input_error(tmp_path: Path, study: Results) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        write_report(study, tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "must hold one JSON object, but holds list"),
+        ("{}", "must have schema_version 1, but got None"),
+        ('{"schema_version": 2}', "must have schema_version 1, but got 2"),
+        ('{"schema_version": 1}', "title must be given"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_results(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_results(tmp_path)
+    (tmp_path / "results.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_results(tmp_path)
+
+
+def _set(values: dict, place: tuple, value: object) -> dict:
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("cells", 0, "levels"), "5", r"cells\.0\.levels: .*but got '5'"),
+        (("cells", 0, "size"), 0, r"cells\.0\.size: .*greater than or equal to 1, but got 0"),
+        (("cells", 0, "test", "macro"), 130.0, r"cells\.0\.test\.macro: .*less than or equal to 100"),
+        (("cells", 0, "test", "macro_low"), None, r"cells\.0\.test: macro must come with its interval"),
+        (("cells", 0, "test", "macro"), math.inf, r"cells\.0\.test\.macro"),
+        (("levels", 0, "part"), "dev", r"levels\.0\.part"),
+        (("colour",), "red", "colour is not a known key"),
+        (("model", "parameters"), "many", r"model\.parameters: .*but got 'many'"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_place(
+    invented: SimpleNamespace, place: tuple, value: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Results.make(**_set(invented.minimal(), place, value))
+
+
+def test_repeated_cells_and_counts_are_refused(invented: SimpleNamespace) -> None:
+    cell = invented.cell("2", 60, 30.0)
+    with pytest.raises(InputError, match=r"every cell .* may stand once, but \(2, 60, 0\) stands twice"):
+        Results.make(**invented.minimal(cells=[cell, cell]))
+    with pytest.raises(InputError, match=r"level count .* \(test, 0\) stands twice"):
+        Results.make(**invented.minimal(levels=[{"part": "test", "level": 0, "n": 1}] * 2))
+
+
+def test_a_long_list_of_faults_is_cut_short(tmp_path: Path, invented: SimpleNamespace) -> None:
+    values = invented.minimal(cells=[invented.cell("9", 60, 30.0, seed=i) for i in range(40)])
+    (tmp_path / "results.json").write_text(json.dumps({"schema_version": 1, **values}))
+    with pytest.raises(InputError, match="and 35 more"):
+        read_results(tmp_path)

@@ -1,0 +1,226 @@
+"""The machine's choices: how many threads, which device, which number format, and why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from recollect import machine
+from recollect.errors import InputError
+from recollect.machine import Machine, choose_threads, prepare
+
+HYPER = "".join(
+    f"processor : {i}\nphysical id : 0\ncore id : {i % 2}\nflags : fpu\n\n" for i in range(4)
+)  # 4 logical, 2 physical
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The files of /proc and /sys that the machine reads; absent unless a test puts them here."""
+    there: dict[str, str] = {}
+
+    def read_text(self: Path, *_: object, **__: object) -> str:
+        if str(self) not in there:
+            raise FileNotFoundError(str(self))
+        return there[str(self)]
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    return there
+
+
+CPU_MAX = "/sys/fs/cgroup/cpu.max"
+OLD_QUOTA, OLD_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
+CPUINFO = "/proc/cpuinfo"
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ("3", 3),
+        (" 3 ", 3),
+        ("64", 64),
+        ("4,2", 4),
+        ("0", 8),
+        ("-1", 8),
+        ("", 8),
+        ("many", 8),
+        ("²", 8),
+        ("1.5", 8),
+    ],
+)
+def test_omp_num_threads_is_honoured_when_it_is_a_number(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, given: str, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    reason = "OMP_NUM_THREADS" if threads != 8 else "cores this process may use"
+    assert choose_threads() == (threads, reason)
+
+
+def test_the_affinity_of_the_process_counts_and_not_the_cores_of_the_machine(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5, 7})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert choose_threads() == (2, "cores this process may use")
+
+
+def test_without_affinity_the_cores_of_the_machine_count(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert choose_threads()[0] == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert choose_threads()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "threads", "reason"),
+    [
+        ("200000 100000\n", 2, "cgroup quota"),
+        ("350000 100000\n", 3, "cgroup quota"),
+        ("50000 100000\n", 1, "cgroup quota"),
+        ("800000 100000\n", 8, "cores this process may use"),
+        ("1600000 100000\n", 8, "cores this process may use"),
+        ("max 100000\n", 8, "cores this process may use"),
+        ("", 8, "cores this process may use"),
+        ("a b", 8, "cores this process may use"),
+        ("100 0", 8, "cores this process may use"),
+        ("1 2 3", 8, "cores this process may use"),
+    ],
+)
+def test_a_cgroup_quota_limits_the_threads(
+    files: dict[str, str], text: str, threads: int, reason: str
+) -> None:
+    files[CPU_MAX] = text
+    assert choose_threads() == (threads, reason)
+
+
+@pytest.mark.parametrize(("quota", "threads"), [("400000", 4), ("-1", 8), ("x", 8)])
+def test_a_quota_of_the_first_cgroup_version_limits_them_too(
+    files: dict[str, str], quota: str, threads: int
+) -> None:
+    files[OLD_QUOTA], files[OLD_PERIOD] = quota, "100000"
+    assert choose_threads()[0] == threads
+
+
+@pytest.mark.parametrize("text", [HYPER, HYPER.rstrip("\n")])
+def test_hyper_threads_are_not_counted_as_cores(files: dict[str, str], text: str) -> None:
+    files[CPUINFO] = text
+    assert choose_threads() == (2, "physical cores")
+
+
+def test_two_sockets_with_the_same_core_numbers_are_two(files: dict[str, str]) -> None:
+    files[CPUINFO] = "".join(f"physical id : {s}\ncore id : {c}\n\n" for s in range(2) for c in range(3))
+    assert choose_threads() == (6, "physical cores")
+
+
+def test_a_cpuinfo_without_core_numbers_says_nothing(files: dict[str, str]) -> None:
+    files[CPUINFO] = "processor : 0\nBogoMIPS : 50\n\nprocessor : 1\n\n"
+    assert choose_threads() == (8, "cores this process may use")
+
+
+def test_the_smallest_limit_wins(files: dict[str, str]) -> None:
+    files[CPU_MAX], files[CPUINFO] = "300000 100000", HYPER
+    assert choose_threads() == (2, "physical cores")
+    files[CPU_MAX] = "100000 100000"
+    assert choose_threads() == (1, "cgroup quota")
+
+
+def test_prepare_gives_torch_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert prepare("cpu").threads == torch.get_num_threads() == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert prepare("cpu").threads == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def gpus(monkeypatch: pytest.MonkeyPatch, count: int, bf16: bool = True) -> None:
+    """Pretend to have GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+
+
+@pytest.mark.parametrize(
+    ("count", "bf16", "device", "dtype", "chosen"),
+    [
+        (0, False, "auto", "auto", ("cpu", "float32")),
+        (1, True, "auto", "auto", ("cuda", "bfloat16")),
+        (1, False, "auto", "auto", ("cuda", "float32")),
+        (2, True, "cuda:1", "auto", ("cuda:1", "bfloat16")),
+        (1, True, "cpu", "auto", ("cpu", "float32")),
+        (1, True, "auto", "float16", ("cuda", "float16")),
+        (0, False, "cpu", "bfloat16", ("cpu", "bfloat16")),
+    ],
+)
+def test_device_and_number_format(
+    monkeypatch: pytest.MonkeyPatch, count: int, bf16: bool, device: str, dtype: str, chosen: tuple[str, str]
+) -> None:
+    gpus(monkeypatch, count, bf16)
+    made = prepare(device, dtype)
+    assert (made.device, made.dtype) == chosen
+    assert made.torch_dtype is getattr(torch, chosen[1])
+    assert (made.device_reason == "asked for") is (device != "auto")
+    assert (made.dtype_reason == "asked for") is (dtype != "auto")
+
+
+@pytest.mark.parametrize(
+    ("count", "device", "said"),
+    [
+        (0, "cuda", "device is cuda, but this machine has 0 CUDA devices"),
+        (1, "cuda:1", "device is cuda:1, but this machine has 1 CUDA devices"),
+        (1, "gpu", "device must be auto, cpu, cuda, cuda:N or mps, but got device='gpu'"),
+        (1, "cuda:-1", "device must be"),
+        (1, "cuda:x", "device must be"),
+        (1, "meta", "device must be"),
+        (1, "", "device must be"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, count: int, device: str, said: str
+) -> None:
+    gpus(monkeypatch, count)
+    with pytest.raises(InputError, match=said):
+        prepare(device)
+
+
+def test_mps_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device is mps"):
+        prepare("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert prepare("mps").line().startswith("mps (asked for), float32 (no bfloat16 here)")
+
+
+@pytest.mark.parametrize("dtype", ["float", "int8", "float64", "nn", "", "torch.float32"])
+def test_a_number_format_of_no_use_is_refused(dtype: str) -> None:
+    with pytest.raises(InputError, match="dtype must be auto, float32, bfloat16, float16"):
+        prepare("cpu", dtype)
+
+
+@pytest.mark.parametrize(("threads", "said"), [(1, "1 thread (why)"), (4, "4 threads (why)")])
+def test_the_line_names_every_choice_and_its_reason(threads: int, said: str) -> None:
+    made = Machine(threads, "why", "cpu", "no CUDA device found", "float32", "exact on a CPU")
+    assert made.line() == f"cpu (no CUDA device found), float32 (exact on a CPU), {said}"
+
+
+def test_importing_the_module_does_not_import_torch() -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, recollect.machine, recollect.models, recollect.match; print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "False", machine.__file__
