@@ -1,9 +1,9 @@
-"""How far do two ways of grading the same facts agree? Sampled with sampled is the ceiling; hybrid and closed form beside it.
+"""How far do two ways of grading the same facts agree? Sampled with sampled is the ceiling.
 
     python benchmarks/level_agreement.py [--facts 300] [--seeds 3]
 
-Prints the share of facts given the same level (Wilson interval, n), Cohen's kappa weighted by level distance, and the
-time of each method, all in one run on one machine.
+Prints the share of facts given the same level (Wilson interval, n), how far the scores are apart, and the time
+of each method, all in one run on one machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     """Probe, compare, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="pocket")
-    parser.add_argument("--facts", type=int, default=300, help="how many facts")
+    parser.add_argument("--facts", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     facts = load_facts("pocket" if given.model == "pocket" else given.model)

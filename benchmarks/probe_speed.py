@@ -2,9 +2,9 @@
 
     python benchmarks/probe_speed.py [--facts 10]
 
-Peers: `model.generate(num_return_sequences=10)` prompt by prompt, and the same in batches of 16 prompts, with top_k=0 and
-top_p=1 as the studies' definition wants. All ways read the same prompts (21 templates a fact) and draw 10 continuations of
-at most 32 tokens each.
+Peers: `model.generate(num_return_sequences=10)` prompt by prompt, and the same in batches of 16 prompts, with top_k=0
+and top_p=1 as the studies' definition wants. All read the same prompts (21 templates a fact) and draw 10 continuations
+of at most 32 tokens each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The main job through the Python API: what does the base know, and do 60 facts of a level wake it better than random ones?
+"""The main job through the Python API: what does the base know, and do 60 facts of a level beat random ones?
 
 Run as it stands: python examples/main_job.py [folder]
 """

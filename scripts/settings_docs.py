@@ -33,8 +33,8 @@ def page() -> str:
     lines = [
         "# Settings of every step",
         "",
-        "Made by `python scripts/settings_docs.py` from the settings classes; a test keeps it current. A setting `batch_size`",
-        "is `--batch-size` on the command line and `batch_size:` in a YAML file given with `--config`.",
+        "Made by `python scripts/settings_docs.py` from the settings classes; a test keeps it current. A setting",
+        "`batch_size` is `--batch-size` on the command line and `batch_size:` in a YAML file given with `--config`.",
         "",
     ]
     for step, settings in STEPS.items():

@@ -59,14 +59,10 @@ def die_at(root: Path, number: int, seen: Path) -> None:
         path = arguments[0] if arguments else None
         if not isinstance(path, str | os.PathLike):
             return
-        by_handle = (
-            event in CHANGES and not Path(path).is_absolute()
-        )  # shutil.rmtree works from an open folder
+        by_handle = event in CHANGES and not Path(path).is_absolute()  # shutil.rmtree works from an open folder
         if not by_handle and not Path(path).is_relative_to(root):
             return
-        writes = (
-            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        )
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
         if event in CHANGES or writes:
             count += 1
             if count == number:
@@ -104,8 +100,5 @@ if __name__ == "__main__":
     for story in sys.argv[2:]:
         folder = top / story
         folder.mkdir(parents=True)
-        lives = [
-            child(folder, int(number), machine, top / "seen")
-            for machine, number in enumerate(story.split(","))
-        ]
+        lives = [child(folder, int(number), machine, top / "seen") for machine, number in enumerate(story.split(","))]
         print(json.dumps(lives), flush=True)

@@ -73,9 +73,7 @@ def tiny_facts(per_relation: int = 4, *, test: int = 2, ood: int = 2) -> FactSet
             facts.append(Fact(relation, f"thing {number}", f"Answer{number}", question, split=split))
     for number in range(ood):
         question = f"Who wrote book {number}?"
-        facts.append(
-            Fact("P50", f"book {number}", f"Writer{number}", question, domain="out-of-domain", split="test")
-        )
+        facts.append(Fact("P50", f"book {number}", f"Writer{number}", question, domain="out-of-domain", split="test"))
     return FactSet(tuple(facts), "tiny")
 
 

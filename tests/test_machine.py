@@ -94,17 +94,13 @@ def test_without_affinity_the_cores_of_the_machine_count(
         ("1 2 3", 8, "cores this process may use"),
     ],
 )
-def test_a_cgroup_quota_limits_the_threads(
-    files: dict[str, str], text: str, threads: int, reason: str
-) -> None:
+def test_a_cgroup_quota_limits_the_threads(files: dict[str, str], text: str, threads: int, reason: str) -> None:
     files[CPU_MAX] = text
     assert choose_threads() == (threads, reason)
 
 
 @pytest.mark.parametrize(("quota", "threads"), [("400000", 4), ("-1", 8), ("x", 8)])
-def test_a_quota_of_the_first_cgroup_version_limits_them_too(
-    files: dict[str, str], quota: str, threads: int
-) -> None:
+def test_a_quota_of_the_first_cgroup_version_limits_them_too(files: dict[str, str], quota: str, threads: int) -> None:
     files[OLD_QUOTA], files[OLD_PERIOD] = quota, "100000"
     assert choose_threads()[0] == threads
 
@@ -217,10 +213,6 @@ def test_importing_the_module_does_not_import_torch() -> None:
     import subprocess
     import sys
 
-    program = (
-        "import sys, recollect.machine, recollect.models, recollect.match; print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
+    program = "import sys, recollect.machine, recollect.models, recollect.match; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False", machine.__file__

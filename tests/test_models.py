@@ -178,9 +178,7 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_without_a_network_a_missing_hub_model_is_refused_within_seconds(
-    tmp_path: Path, closed_port: int
-) -> None:
+def test_without_a_network_a_missing_hub_model_is_refused_within_seconds(tmp_path: Path, closed_port: int) -> None:
     seconds, error = find_with(tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{closed_port}")
     assert seconds < 10
     assert "the hub could not be reached (ConnectError)" in error
@@ -215,9 +213,7 @@ def test_loading_a_folder_sends_nothing(made: Path) -> None:
             "import sys; from recollect.models import load, ModelSettings; "
             "print(load(ModelSettings(model=sys.argv[1], device='cpu')).fingerprint)"
         )
-        plain = {
-            key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))
-        }
+        plain = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
         done = subprocess.run(
             [sys.executable, "-c", program, str(made)],
@@ -304,15 +300,11 @@ def plant(folder: Path, name: str, mark: Path) -> None:
     mark.rmdir()
 
 
-@pytest.mark.parametrize(
-    "name", ["pytorch_model.bin", "model.pt", "consolidated.00.pth", "model.ckpt", "model.pkl"]
-)
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "consolidated.00.pth", "model.ckpt", "model.pkl"])
 def test_pickled_weights_are_refused_and_not_run(tiny: Path, tmp_path: Path, name: str) -> None:
     (tiny / "model.safetensors").unlink()
     plant(tiny, name, tmp_path / "mark")
-    with pytest.raises(
-        ModelError, match=f"holds only pickled weights \\({re.escape(name)}\\), which can run code"
-    ):
+    with pytest.raises(ModelError, match=f"holds only pickled weights \\({re.escape(name)}\\), which can run code"):
         loaded(tiny)
     assert not (tmp_path / "mark").exists()
 
@@ -333,9 +325,7 @@ def test_a_pickle_beside_good_weights_is_not_run(tiny: Path, tmp_path: Path) -> 
     assert not (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["adapter_model.bin", "../elsewhere.safetensors", "pytorch_model.bin", "", 7]
-)
+@pytest.mark.parametrize("name", ["adapter_model.bin", "../elsewhere.safetensors", "pytorch_model.bin", "", 7])
 def test_a_config_that_names_other_weights_is_refused(tiny: Path, tmp_path: Path, name: object) -> None:
     plant(tiny, "adapter_model.bin", tmp_path / "mark")
     edit(tiny / "config.json", transformers_weights=name)
@@ -400,9 +390,7 @@ def test_code_in_the_folder_is_refused_without_the_flag_and_not_run(own: Path, t
 
 
 @pytest.mark.parametrize("revision", [None, "main", "0" * 32, "0123456789abcdef0123456789abcdef01234567"])
-def test_trusted_code_with_another_pin_is_refused_and_not_run(
-    own: Path, tmp_path: Path, revision: str | None
-) -> None:
+def test_trusted_code_with_another_pin_is_refused_and_not_run(own: Path, tmp_path: Path, revision: str | None) -> None:
     with pytest.raises(ModelError, match=f"expected --revision {pin_of(own)}, but got {revision!r}"):
         loaded(own, trust_remote_code=True, revision=revision)
     assert not (tmp_path / "mark").exists()
@@ -468,9 +456,7 @@ def test_a_hub_model_in_the_cache_is_pinned_by_its_commit(
 
 def test_the_flag_alone_runs_no_undeclared_code(tiny: Path, tmp_path: Path) -> None:
     (tiny / "custom_generate").mkdir()
-    (tiny / "custom_generate/generate.py").write_text(
-        f"open({str(tmp_path / 'mark')!r}, 'w')\ndef generate(): ...\n"
-    )
+    (tiny / "custom_generate/generate.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\ndef generate(): ...\n")
     loaded(tiny, trust_remote_code=True)
     assert not (tmp_path / "mark").exists()
 
@@ -532,9 +518,7 @@ def test_a_model_in_shards_is_the_model(tiny: Path, made: Path) -> None:
     assert torch.equal(logits(loaded(tiny).model), logits(loaded(made).model))
 
 
-@pytest.mark.parametrize(
-    "where", ["../stolen.safetensors", "{outside}", "sub/../../stolen.safetensors", "..", ""]
-)
+@pytest.mark.parametrize("where", ["../stolen.safetensors", "{outside}", "sub/../../stolen.safetensors", "..", ""])
 def test_an_index_that_points_outside_the_folder_is_refused(tiny: Path, tmp_path: Path, where: str) -> None:
     index = shard(tiny)
     stolen = tmp_path / "stolen.safetensors"
@@ -742,9 +726,7 @@ def test_an_adapter_of_a_kind_that_may_import_modules_is_refused(
     assert "antigravity" not in sys.modules
 
 
-def test_an_adapter_on_a_base_with_code_needs_the_pin_of_that_code(
-    adapter: Path, own: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_on_a_base_with_code_needs_the_pin_of_that_code(adapter: Path, own: Path, tmp_path: Path) -> None:
     pin = pin_of(own)
     with pytest.raises(ModelError, match="wants to run its own Python code"):
         loaded(adapter)

@@ -93,9 +93,7 @@ def test_smaller_selection_of_a_seed_is_inside_the_larger_one(tmp_path_factory, 
     small, large = (
         [
             fact.id
-            for fact in run_select(
-                SelectSettings(size=size, level=level, seed=seed), facts, levels, root=root
-            ).facts
+            for fact in run_select(SelectSettings(size=size, level=level, seed=seed), facts, levels, root=root).facts
         ]
         for size in sorted((one, other))
     )
@@ -121,9 +119,7 @@ def test_only_train_facts_of_the_wanted_levels_are_taken(tmp_path):
 
 def test_relation_that_is_too_small_is_filled_evenly_and_named(tmp_path):
     facts = tiny_facts(10, test=0, ood=0)
-    few = FactSet(
-        tuple(f for f in facts if f.relation != "P36" or f.subject in ("thing 0", "thing 1")), "few"
-    )
+    few = FactSet(tuple(f for f in facts if f.relation != "P36" or f.subject in ("thing 0", "thing 1")), "few")
     result = run_select(SelectSettings(size=50, level="random"), few, root=tmp_path)
     metrics = read_manifest(result.path)["metrics"]
     assert metrics["by_relation"]["P36"] == 2

@@ -57,9 +57,7 @@ def test_an_unknown_key_is_refused_and_the_known_ones_are_named() -> None:
         ({"temperature": float("inf")}, "temperature: input should be a finite number, but got inf."),
     ],
 )
-def test_a_bad_value_is_refused_with_its_name_and_what_was_expected(
-    values: dict[str, object], said: str
-) -> None:
+def test_a_bad_value_is_refused_with_its_name_and_what_was_expected(values: dict[str, object], said: str) -> None:
     with pytest.raises(InputError) as error:
         Small.make(**values)
     assert str(error.value) == said
@@ -209,10 +207,8 @@ def test_a_tag_that_would_make_an_object_is_refused_and_nothing_is_run(tmp_path:
 @pytest.mark.parametrize(
     "text",
     [
-        "a0: &a0 [x, x]\n"
-        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 40)),
-        "a0: &a0 {k: 1}\n"
-        + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 40)),
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 40)),
+        "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 40)),
         "a: &a [*a]\n",
         "a: &a 1\nb: *a\n",
     ],

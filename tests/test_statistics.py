@@ -39,11 +39,7 @@ def test_macro_interval_narrows_by_the_root_of_the_number_of_equal_levels():
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=5
-    )
-)
+@given(st.lists(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=5))
 def test_macro_interval_holds_its_estimate_and_repeats(pairs):
     rights, ns = [right for right, _ in pairs], [n for _, n in pairs]
     low, high = macro_interval(rights, ns)

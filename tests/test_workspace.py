@@ -38,9 +38,7 @@ INPUTS = {"facts": "f"}
 TABLE = pl.DataFrame({"n": [1, 2, 3]})
 
 
-def make(
-    out: Path, settings: dict[str, Any] = SETTINGS, inputs: dict[str, Any] = INPUTS, name: str = "probe"
-) -> Step:
+def make(out: Path, settings: dict[str, Any] = SETTINGS, inputs: dict[str, Any] = INPUTS, name: str = "probe") -> Step:
     """A finished step with one table."""
     with open_step(name, settings, inputs, out) as step:
         if not step.done:
@@ -52,9 +50,7 @@ def make(
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder."""
     return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
     }
 
 
@@ -166,9 +162,7 @@ def test_killed_before_any_change_to_the_disk_a_resumed_step_ends_in_the_same_by
         # a part that was whole on disk is never computed again
         for before, after in ((once, twice), (twice, last)):
             kept = {
-                int(Path(file).stem)
-                for file in before["on_disk"]
-                if "/parts/" in file and file.endswith(".parquet")
+                int(Path(file).stem) for file in before["on_disk"] if "/parts/" in file and file.endswith(".parquet")
             }
             assert not kept & set(after["parts"]), story
         # the plan pinned first is the plan of everybody after
@@ -378,9 +372,7 @@ def test_a_full_disk_is_an_oserror_and_keeps_the_finished_parts(
                 step.write_part(1, TABLE)
         assert failure.value.errno == errno.ENOSPC
         assert not isinstance(failure.value, RecollectError)
-        assert [file.name for file in step.part_path(0).parent.iterdir()] == [
-            "000000.parquet"
-        ]  # room given back
+        assert [file.name for file in step.part_path(0).parent.iterdir()] == ["000000.parquet"]  # room given back
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         assert step.has_part(0)
         assert not step.has_part(1)
@@ -422,9 +414,7 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
         "none": [None] * 5000,
     }
     write_parquet(tmp_path / "a.parquet", pl.DataFrame(columns))
-    chunked = pl.concat(
-        [pl.DataFrame(columns)[:1], pl.DataFrame(columns)[1:3000], pl.DataFrame(columns)[3000:]]
-    )
+    chunked = pl.concat([pl.DataFrame(columns)[:1], pl.DataFrame(columns)[1:3000], pl.DataFrame(columns)[3000:]])
     write_parquet(tmp_path / "b.parquet", chunked.rechunk())
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert pl.read_parquet(tmp_path / "a.parquet").equals(pl.DataFrame(columns))
@@ -543,11 +533,7 @@ def test_dots_in_out_lead_where_they_say(tmp_path: Path, monkeypatch: pytest.Mon
 # -- fingerprints and manifests -------------------------------------------------------------------------
 
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text('aé\n"{'),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text('aé\n"{'),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcé"), inner, max_size=3),
     max_leaves=8,
 )

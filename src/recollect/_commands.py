@@ -20,9 +20,7 @@ from recollect.study import StudySettings
 from recollect.train import TrainSettings
 from recollect.workspace import read_manifest
 
-SelectionOption = Annotated[
-    Path, typer.Option("--selection", help="A select step directory: the facts to train on.")
-]
+SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
 
 
 def register(app: typer.Typer, pocket: typer.Typer) -> None:
@@ -36,9 +34,7 @@ def register(app: typer.Typer, pocket: typer.Typer) -> None:
     command(app, "evaluate", EvaluateSettings, _evaluate)
     command(app, "study", StudySettings, _study)
     command(pocket, "build", PocketSettings, _pocket_build)
-    app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(
-        _rescore
-    )
+    app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(_rescore)
     app.command("report", help="Write the report page again from a study's results.json.")(_report)
 
 
@@ -121,9 +117,7 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
         result = run_train(settings, selection, out=out, progress=progress)
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
-        _pairs(
-            "training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)}
-        )
+        _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
     answer(summary, as_json)
 
 
@@ -192,9 +186,7 @@ def _rescore(
 
 def _report(
     study: Annotated[Path, typer.Argument(help="A finished study directory, or a results.json.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the page. Default: the study's own.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the page. Default: the study's own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     from recollect.report import read_results, write_report

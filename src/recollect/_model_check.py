@@ -43,9 +43,7 @@ def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str
     config = folder / "config.json"
     adapter = (folder / "adapter_config.json").is_file()
     if not config.is_file() and not adapter:
-        raise ModelError(
-            f"{folder} holds no config.json (nor adapter_config.json); it is not a model folder."
-        )
+        raise ModelError(f"{folder} holds no config.json (nor adapter_config.json); it is not a model folder.")
     weights = "adapter_model.safetensors" if adapter else "*.safetensors"
     if not any(folder.glob(weights)):
         pickled = sorted(file.name for file in folder.iterdir() if file.suffix in _CODE_EXTENSIONS)
@@ -81,9 +79,7 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
     """Refuse what transformers would follow out of the folder: a named weights file, an attention kernel."""
     named = config.get("transformers_weights")
     if named is not None and not (_plain_name(named) and named.endswith((".safetensors", ".index.json"))):
-        raise ModelError(
-            f"{folder}: config.json names the weights {named!r}, which are no file of the folder."
-        )
+        raise ModelError(f"{folder}: config.json names the weights {named!r}, which are no file of the folder.")
     for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
         if "/" in json.dumps(config.get(key)):
             raise ModelError(
@@ -145,10 +141,7 @@ def _pin(folder: Path) -> str:
     """What the user pins when trusting code: a hub model's commit, the code's hash for any other folder."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    if (
-        folder.parent.name == "snapshots"
-        and folder.parent.parent.parent.resolve() == Path(HF_HUB_CACHE).resolve()
-    ):
+    if folder.parent.name == "snapshots" and folder.parent.parent.parent.resolve() == Path(HF_HUB_CACHE).resolve():
         return folder.name
     return _code_hash(folder)
 

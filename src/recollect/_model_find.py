@@ -37,9 +37,7 @@ def find_model(name: str, revision: str | None = None) -> Path:
     if is_file:
         raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors.")
     if ".." in name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
-        raise ModelError(
-            f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or 'pocket'."
-        )
+        raise ModelError(f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or 'pocket'.")
     return _from_hub(name, revision)
 
 
@@ -48,16 +46,12 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
     patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "*.tiktoken"]
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True)
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except (OSError, ValueError):  # LocalEntryNotFoundError is an OSError
         pass
     where = f"there is no folder {name!r} here, and the hub model {name!r} is not in the local cache"
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
-        raise ModelError(
-            f"{where}; HF_HUB_OFFLINE forbids fetching it. Check the path, or unset HF_HUB_OFFLINE."
-        )
+        raise ModelError(f"{where}; HF_HUB_OFFLINE forbids fetching it. Check the path, or unset HF_HUB_OFFLINE.")
     problem = _ask_hub(name, revision)
     if problem:
         raise ModelError(f"{where}; {problem}")
@@ -86,9 +80,7 @@ def _ask_hub(name: str, revision: str | None) -> str:
             status = getattr(error.response, "status_code", "no answer")
             answers.append(f"the hub answered {status} for it. Check the name, or log in.")
         except Exception as error:  # no network: every client library has its own exception for it
-            answers.append(
-                f"the hub could not be reached ({type(error).__name__}). Check the path or the network."
-            )
+            answers.append(f"the hub could not be reached ({type(error).__name__}). Check the path or the network.")
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""From a settings class to a command: its fields become options, their docstrings the help; values tell where they came from."""
+"""From a settings class to a command: its fields become options, their docstrings the help."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def command(
     run: Callable[..., None],
     extra: dict[str, Any] | None = None,
 ) -> None:
-    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra values)."""
+    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra)."""
     extra = extra or {}
     parameters = [
         inspect.Parameter(
@@ -91,9 +91,7 @@ def _annotation(name: str, info: FieldInfo) -> Any:
     help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
     flag = "--" + name.replace("_", "-")
     if kind is bool:
-        return Annotated[
-            bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)
-        ]
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
     return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]
 
 
@@ -120,9 +118,7 @@ def _text(value: Any) -> str:
 
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
     """Print the settings that were given, and count the defaults."""
-    given = [
-        f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"
-    ]
+    given = [f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"]
     rest = sum(where == "default" for where in origin.values())
     console.print(f"[dim]settings: {', '.join([*given, f'{rest} by default'])}[/dim]")
 

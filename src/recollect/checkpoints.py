@@ -12,9 +12,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
     The trainer writes trainer_state.json last, so a checkpoint with a readable one is whole.
     """
-    found = sorted(
-        folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True
-    )
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for path in found:
         with contextlib.suppress(OSError, json.JSONDecodeError):
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))

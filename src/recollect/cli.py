@@ -1,8 +1,8 @@
 """The command line: one thin command per step. Parse, call, print.
 
-Contract: every command takes --out, --seed and --json; with --json the last line on stdout is one JSON object. Everything
-else (settings, progress, notes, errors) goes to stderr. Exit codes: 0 done, 2 bad input, 3 step directory in the way,
-4 sampler self-test failed, 5 disk, 130 stopped by Ctrl-C.
+Contract: every command takes --out, --seed and --json; with --json the last line on stdout is one JSON object.
+Everything else (settings, progress, notes, errors) goes to stderr. Exit codes: 0 done, 2 bad input, 3 step directory in
+the way, 4 sampler self-test failed, 5 disk full, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

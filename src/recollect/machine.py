@@ -65,9 +65,7 @@ def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
     threads, threads_reason = choose_threads()
     torch.set_num_threads(threads)
     if device == "auto":
-        device, device_reason = (
-            ("cuda", "found") if torch.cuda.is_available() else ("cpu", "no CUDA device found")
-        )
+        device, device_reason = ("cuda", "found") if torch.cuda.is_available() else ("cpu", "no CUDA device found")
     else:
         device_reason = "asked for"
     if dtype == "auto":
@@ -94,9 +92,7 @@ def _check_device(device: str) -> None:
         raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, but got device={device!r}.")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(found[1] or 0) >= count:
-        raise InputError(
-            f"device is {device}, but this machine has {count} CUDA devices. Take --device auto."
-        )
+        raise InputError(f"device is {device}, but this machine has {count} CUDA devices. Take --device auto.")
 
 
 def choose_threads() -> tuple[int, str]:

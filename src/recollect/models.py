@@ -99,9 +99,7 @@ def load_folder(
         )
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=trust)
     except Exception as error:  # transformers raises many kinds for a broken folder: all the input's fault
-        raise ModelError(
-            f"{base} could not be loaded as a causal language model: {first_line(error)}"
-        ) from error
+        raise ModelError(f"{base} could not be loaded as a causal language model: {first_line(error)}") from error
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:3])
         raise ModelError(
@@ -114,9 +112,7 @@ def load_folder(
         tokenizer.pad_token = tokenizer.eos_token
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise ModelError(
-                f"{folder}: the weight {name} holds NaN or infinite values. The checkpoint is broken."
-            )
+            raise ModelError(f"{folder}: the weight {name} holds NaN or infinite values. The checkpoint is broken.")
     model = model.to(machine.device).eval()
     return model, tokenizer
 
@@ -127,11 +123,7 @@ def _merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*missing adapter keys")
-            merged: PreTrainedModel = PeftModel.from_pretrained(
-                model, folder, local_files_only=True
-            ).merge_and_unload()
+            merged: PreTrainedModel = PeftModel.from_pretrained(model, folder, local_files_only=True).merge_and_unload()
     except Exception as error:  # as for the base: many kinds, one cause
-        raise ModelError(
-            f"{folder} could not be loaded as an adapter of its base: {first_line(error)}"
-        ) from error
+        raise ModelError(f"{folder} could not be loaded as an adapter of its base: {first_line(error)}") from error
     return merged

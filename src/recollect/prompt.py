@@ -39,9 +39,7 @@ PromptTemplate = Annotated[str, AfterValidator(check_template)]
 """The type of a `prompt_template` setting."""
 
 
-def encode_prompt(
-    tokenizer: PreTrainedTokenizerBase, question: str, template: str = DEFAULT_TEMPLATE
-) -> list[int]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, question: str, template: str = DEFAULT_TEMPLATE) -> list[int]:
     """The token ids of a question's prompt, begin token first where the tokenizer has one."""
     begin = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     return begin + _ids(tokenizer, template.replace(SLOT, question))
@@ -58,9 +56,7 @@ def encode_example(
     token.
     """
     if tokenizer.eos_token_id is None:
-        raise InputError(
-            "the tokenizer has no end token (eos_token), which every training example must end with."
-        )
+        raise InputError("the tokenizer has no end token (eos_token), which every training example must end with.")
     prompt = encode_prompt(tokenizer, question, template)
     begin = prompt[:1] if tokenizer.bos_token_id is not None else []
     whole = begin + _ids(tokenizer, f"{template.replace(SLOT, question)} {answer}")

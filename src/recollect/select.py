@@ -85,9 +85,7 @@ def read_levels(path: Path) -> pl.DataFrame:
         raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
     missing = [name for name in _COLUMNS if name not in table.columns]
     if missing:
-        raise InputError(
-            f"{file} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing."
-        )
+        raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing.")
     return table
 
 
@@ -178,11 +176,7 @@ def run_select(
 def _choose(
     settings: SelectSettings, train: FactSet, level_of: Mapping[str, int], levels: pl.DataFrame | None
 ) -> list[Fact]:
-    wanted = (
-        LEVELS
-        if settings.level == "mixed"
-        else tuple(int(n) for n in settings.level.split(",") if n.isdigit())
-    )
+    wanted = LEVELS if settings.level == "mixed" else tuple(int(n) for n in settings.level.split(",") if n.isdigit())
     if settings.level == "random" or levels is None:
         pool = list(train)
     else:
@@ -214,9 +208,7 @@ def _sure(levels: pl.DataFrame, confidence: float) -> set[str]:
     if confidence == 0:
         return set(levels["fact_id"])
     if "level_probability" not in levels.columns:
-        raise InputError(
-            "min_level_confidence needs the column level_probability, which the levels table lacks."
-        )
+        raise InputError("min_level_confidence needs the column level_probability, which the levels table lacks.")
     return set(levels.filter(pl.col("level_probability") >= confidence)["fact_id"])
 
 

@@ -41,10 +41,7 @@ class Settings(BaseModel):
         """Merge defaults, a file's values and flags (later wins); returns the settings and the origins."""
         file, flags = dict(file or {}), {k: v for k, v in (flags or {}).items() if v is not None}
         settings = cls.make(**{**file, **flags})
-        origin = {
-            name: "flag" if name in flags else "file" if name in file else "default"
-            for name in cls.model_fields
-        }
+        origin = {name: "flag" if name in flags else "file" if name in file else "default" for name in cls.model_fields}
         return settings, origin
 
     def fingerprint_values(self) -> dict[str, Any]:
@@ -83,9 +80,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(
-                None, None, "aliases (*name) are not allowed; write it out", event.start_mark
-            )
+            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not allowed; write it out", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -104,9 +99,7 @@ def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no such file: {path}. Give the path of a YAML file.")
     if path.stat().st_size > max_bytes:
-        raise InputError(
-            f"{path} has {path.stat().st_size:,} bytes; a settings file must have at most {max_bytes:,}."
-        )
+        raise InputError(f"{path} has {path.stat().st_size:,} bytes; a settings file must have at most {max_bytes:,}.")
     try:
         loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
@@ -120,9 +113,7 @@ def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> dict[str, Any]:
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise InputError(
-            f"{path} must hold one mapping of names to values, but holds {type(loaded).__name__}."
-        )
+        raise InputError(f"{path} must hold one mapping of names to values, but holds {type(loaded).__name__}.")
     odd = [key for key in loaded if not isinstance(key, str)]
     if odd:
         raise InputError(f"{path}: names must be text, but got {_short(odd[0])}. Put it in quotes.")

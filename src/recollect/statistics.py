@@ -51,15 +51,9 @@ def macro_interval(rights: Sequence[int], ns: Sequence[int], confidence: float =
     for right, n in zip(rights, ns, strict=True):
         _check_counts(right, n)
         if n == 0:
-            raise InputError(
-                "every accuracy of a macro mean needs n of at least 1, but got n=0. Leave it out."
-            )
+            raise InputError("every accuracy of a macro mean needs n of at least 1, but got n=0. Leave it out.")
     hits, totals = np.asarray(rights, dtype=float), np.asarray(ns, dtype=float)
-    draws = (
-        np.random.default_rng(_SEED)
-        .beta(hits + 0.5, totals - hits + 0.5, size=(_DRAWS, len(ns)))
-        .mean(axis=1)
-    )
+    draws = np.random.default_rng(_SEED).beta(hits + 0.5, totals - hits + 0.5, size=(_DRAWS, len(ns))).mean(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     estimate = float((hits / totals).mean())

@@ -248,9 +248,7 @@ def open_step(
             step.resumed, step.plan, step._started = True, state["plan"], state["started"]
         else:
             if any(file.name not in (_LOCK, _STATE + ".tmp") for file in step.folder.iterdir()):
-                raise StepError(
-                    f"{step.folder} exists and is not an unfinished step. Move it away or change --out."
-                )
+                raise StepError(f"{step.folder} exists and is not an unfinished step. Move it away or change --out.")
             write_json(step.folder / _STATE, step._state())
         yield step
 
@@ -274,9 +272,7 @@ def _make_folder(step: Step) -> bool:
         step.folder.mkdir(parents=True, exist_ok=True)
         sync_folder(step.path.parent)
     except (FileExistsError, NotADirectoryError):
-        raise StepError(
-            f"{step.path} cannot be made: a part of the path is a file. Give --out a folder."
-        ) from None
+        raise StepError(f"{step.path} cannot be made: a part of the path is a file. Give --out a folder.") from None
     except PermissionError:
         raise StepError(
             f"{step.path} cannot be made: no permission to write there. Give --out another folder."
@@ -298,22 +294,15 @@ def _read_state(file: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StepError(
-            f"{file} cannot be read: {error}. Its folder is no step directory, or is damaged."
-        ) from None
-    if (
-        not isinstance(loaded, dict)
-        or not {"step", "fingerprint", "settings", "inputs", "plan"} <= loaded.keys()
-    ):
+        raise StepError(f"{file} cannot be read: {error}. Its folder is no step directory, or is damaged.") from None
+    if not isinstance(loaded, dict) or not {"step", "fingerprint", "settings", "inputs", "plan"} <= loaded.keys():
         raise StepError(f"{file} is not the {file.name} of a step: it lacks the names that Recollect writes.")
     return loaded
 
 
 def _check_same(folder: Path, file: Path, step: Step) -> dict[str, Any]:
     if not file.is_file():
-        raise StepError(
-            f"{folder} exists and is not a step directory. Give --out another name, or move it away."
-        )
+        raise StepError(f"{folder} exists and is not a step directory. Give --out another name, or move it away.")
     found = _read_state(file)
     if found["fingerprint"] == step.fingerprint:
         return found
@@ -355,9 +344,7 @@ def _lock(step: Step) -> Iterator[None]:
                 f"another process is working in {step.folder}. Wait for it, or give --out another name."
             ) from None
         except OSError as error:
-            raise StepError(
-                f"{path} cannot be locked: {error.strerror}. Give --out a local folder."
-            ) from None
+            raise StepError(f"{path} cannot be locked: {error.strerror}. Give --out a local folder.") from None
         if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
             raise StepError(f"another process has just finished {step.path}. Run the command again.")
         yield

@@ -10,9 +10,7 @@ RIGHT = [True, False, False, False, True, False, True, False]
 
 
 def outputs(part="test", level=LEVEL, right=RIGHT):
-    strict = [
-        value and index != 0 for index, value in enumerate(right)
-    ]  # the stricter matcher misses the first
+    strict = [value and index != 0 for index, value in enumerate(right)]  # the stricter matcher misses the first
     return pl.DataFrame(
         {"part": part, "level": level, "contains": right, "word": strict},
         schema={"part": pl.String, "level": pl.Int64, "contains": pl.Boolean, "word": pl.Boolean},

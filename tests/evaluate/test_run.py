@@ -51,9 +51,7 @@ def test_outputs_agree_with_transformers_own_greedy_generation(taught, facts, tm
 
     for fact, output in zip(facts.part("test"), result.outputs()["output"], strict=True):
         prompt = torch.tensor([encode_prompt(loaded.tokenizer, fact.question)])
-        said = loaded.model.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=6, do_sample=False
-        )
+        said = loaded.model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=6, do_sample=False)
         assert output == loaded.tokenizer.decode(said[0, prompt.shape[1] :], skip_special_tokens=True)
 
 
@@ -72,8 +70,7 @@ def test_outputs_table_is_in_fact_order_with_levels_and_verdicts(base_folder, fa
 def test_batch_size_changes_neither_text_nor_tables(taught, facts, levels, tmp_path):
     model, _ = taught
     one, many = (
-        run_evaluate(settings(model, batch_size=size), facts, levels, out=tmp_path / str(size))
-        for size in (1, 50)
+        run_evaluate(settings(model, batch_size=size), facts, levels, out=tmp_path / str(size)) for size in (1, 50)
     )
     for name in ("outputs.parquet", "accuracy.parquet"):
         assert (one.path / name).read_bytes() == (many.path / name).read_bytes()
@@ -106,8 +103,7 @@ def test_cut_evaluation_goes_on_at_the_batch_it_was_at(base_folder, facts, level
 
 def test_limit_draws_the_same_facts_for_every_model(base_folder, taught, facts, tmp_path):
     first, second = (
-        run_evaluate(settings(model, limit=4), facts, root=tmp_path).outputs()
-        for model in (base_folder, taught[0])
+        run_evaluate(settings(model, limit=4), facts, root=tmp_path).outputs() for model in (base_folder, taught[0])
     )
     assert first["fact_id"].to_list() == second["fact_id"].to_list()
     assert first["part"].to_list() == ["test"] * 4 + ["ood"] * 4
@@ -154,10 +150,7 @@ def test_new_synonyms_can_be_judged_from_stored_outputs(taught, tmp_path):
 
 
 def _with(fact: Fact, **changes) -> Fact:
-    values = {
-        name: getattr(fact, name)
-        for name in ("relation", "subject", "object", "question", "synonyms", "split")
-    }
+    values = {name: getattr(fact, name) for name in ("relation", "subject", "object", "question", "synonyms", "split")}
     return Fact(**{**values, **changes})
 
 

@@ -10,8 +10,7 @@ from recollect.errors import InputError, StepError
 from recollect.facts import FactSet, FactsSettings, load_facts, run_facts, shipped_relations
 
 CSV = "subject,relation,object,question,split\n" + "".join(
-    f"S{n},P36,{'Torm' if n < 15 else f'City{n}'},Capital of S{n}?,{'train' if n % 2 else 'test'}\n"
-    for n in range(40)
+    f"S{n},P36,{'Torm' if n < 15 else f'City{n}'},Capital of S{n}?,{'train' if n % 2 else 'test'}\n" for n in range(40)
 )
 
 
@@ -65,9 +64,7 @@ def test_the_content_of_the_synonyms_file_is_part_of_the_step(tmp_path: Path) ->
     paths = []
     for text in ("Torm: [T.]\n", "Torm: [T., Tormville]\n"):
         file.write_text(text, encoding="utf-8")
-        paths.append(
-            run_facts(FactsSettings.make(path=data, synonyms_file=str(file)), root=tmp_path / "runs").path
-        )
+        paths.append(run_facts(FactsSettings.make(path=data, synonyms_file=str(file)), root=tmp_path / "runs").path)
     assert paths[0] != paths[1]
 
 

@@ -54,9 +54,7 @@ def test_a_user_table_of_another_form_is_refused(tmp_path: Path, text: str) -> N
 
 def test_forms_reach_the_facts_from_the_data_the_user_and_us(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
-    data.write_text(
-        "question,answer,synonyms,split\nq1?,Kyiv,Kyjiw|Kiew,test\nq2?,Torm,,test\n", encoding="utf-8"
-    )
+    data.write_text("question,answer,synonyms,split\nq1?,Kyiv,Kyjiw|Kiew,test\nq2?,Torm,,test\n", encoding="utf-8")
     file = tmp_path / "mine.yaml"
     file.write_text("Torm: [Tormville]\n", encoding="utf-8")
     facts = read_facts(FactsSettings.make(path=str(data), synonyms_file=str(file)))[0]

@@ -18,9 +18,7 @@ from recollect.facts._tables import read_table
 def write(folder: Path, name: str, content: str | bytes | list[Any]) -> str:
     file = folder / name
     if isinstance(content, list):
-        content = (
-            "\n".join(json.dumps(item) for item in content) if name.endswith("l") else json.dumps(content)
-        )
+        content = "\n".join(json.dumps(item) for item in content) if name.endswith("l") else json.dumps(content)
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return str(file)
 
@@ -112,9 +110,7 @@ def test_the_split_column_is_followed_and_validation_rows_are_counted_out(tmp_pa
 
 
 def test_without_a_split_the_share_is_exact_seeded_and_free_of_the_row_order(tmp_path: Path) -> None:
-    rows = [
-        {"question": f"q{n}?", "answer": f"a{n}", "relation": f"r{n % 3}", "subject": "s"} for n in range(100)
-    ]
+    rows = [{"question": f"q{n}?", "answer": f"a{n}", "relation": f"r{n % 3}", "subject": "s"} for n in range(100)]
     first = read_facts(FactsSettings.make(path=write(tmp_path, "a.jsonl", rows), test_share=0.25))[0]
     assert first.counts() == {"train": 75, "test": 25, "ood": 0}
     by_relation = [sum(f.relation == r for f in first.part("test")) for r in first.relations]
@@ -238,9 +234,7 @@ HALF = b"question,answer\nq1?,caf\xe9\n"
         ("t.csv", "question,answer,split\nq1?,a,dev\n", "no fact is left of 1 rows"),
     ],
 )
-def test_bad_input_is_refused_with_its_place(
-    tmp_path: Path, name: str, content: str | bytes, message: str
-) -> None:
+def test_bad_input_is_refused_with_its_place(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(InputError, match=f"(?s){message}"):
         read_facts(FactsSettings.make(path=write(tmp_path, name, content)))
 
@@ -256,9 +250,7 @@ def test_absent_paths_wrong_mappings_and_unfit_sources_are_named(tmp_path: Path)
     with pytest.raises(InputError, match="no such file or folder"):
         read_facts(FactsSettings.make(path=str(tmp_path / "absent.csv")))
     path = write(tmp_path, "t.jsonl", TWO)
-    with pytest.raises(
-        InputError, match=r"no column 'nope' \(for question\). Its columns: 'question', 'answer'"
-    ):
+    with pytest.raises(InputError, match=r"no column 'nope' \(for question\). Its columns: 'question', 'answer'"):
         read_facts(FactsSettings.make(path=path, columns="question=nope"))
     with pytest.raises(InputError, match="columns must be like"):
         read_facts(FactsSettings.make(path=path, columns="frage=question"))
@@ -268,11 +260,7 @@ def test_absent_paths_wrong_mappings_and_unfit_sources_are_named(tmp_path: Path)
         read_facts(FactsSettings.make(path=path, source="messages"))
 
 
-TEXT = (
-    st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
-    .map(str.strip)
-    .filter(bool)
-)
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12).map(str.strip).filter(bool)
 FACT = st.builds(
     Fact,
     relation=TEXT,

@@ -37,9 +37,7 @@ def words(small: Small, text: str) -> tuple[int, ...]:
 
 
 def exact_start(small: Small, prompt: list[int], sequences: list[tuple[int, ...]], longest: int = 3) -> float:
-    return sum(
-        p for said, p in small.completions(prompt, T, longest) if any(said[: len(s)] == s for s in sequences)
-    )
+    return sum(p for said, p in small.completions(prompt, T, longest) if any(said[: len(s)] == s for s in sequences))
 
 
 def test_uniforms_are_uniform_and_unrelated_between_steps_and_draws() -> None:
@@ -133,10 +131,7 @@ def test_a_draw_is_the_same_alone_and_in_any_company(small: Small) -> None:
         rows = [row for row in range(len(order)) for _ in range(draws)]
         keys = draw_keys(7, [texts[order[row]] for row in rows], [n for _ in order for n in range(draws)])
         drawn = sample(state, rows, keys, temperature=T, max_new_tokens=8, stop_ids={1})
-        return {
-            (order[row], number % draws): said
-            for number, (row, said) in enumerate(zip(rows, drawn, strict=True))
-        }
+        return {(order[row], number % draws): said for number, (row, said) in enumerate(zip(rows, drawn, strict=True))}
 
     together = run([0, 1, 2, 3], 20)
     for order in ([3, 1, 0, 2], [2], [1, 3]):
@@ -161,9 +156,7 @@ def test_sharing_rows_draws_what_separate_rows_would(small: Small) -> None:
         said: list[int] = []
         for step in range(6):
             law = small.next_law([*prompt, *said], T).cumsum(0)
-            token = int(
-                torch.searchsorted(law, uniforms(keys[draw : draw + 1], step)[0] * law[-1], right=True)
-            )
+            token = int(torch.searchsorted(law, uniforms(keys[draw : draw + 1], step)[0] * law[-1], right=True))
             if token == 1:
                 break
             said.append(token)
@@ -176,9 +169,7 @@ def test_settled_draws_end_early_and_the_others_do_not_change(small: Small) -> N
 
     def run(settled: tree.Settled | None) -> list[list[int]]:
         state = prefill(small.loaded.model, [prompt], 2)
-        return sample(
-            state, [0] * draws, keys, temperature=T, max_new_tokens=12, stop_ids={1}, settled=settled
-        )
+        return sample(state, [0] * draws, keys, temperature=T, max_new_tokens=12, stop_ids={1}, settled=settled)
 
     full = run(None)
     wanted = words(small, "a")[0]
@@ -220,9 +211,7 @@ def test_self_test_accepts_the_sampler(small: Small) -> None:
 
 
 @pytest.mark.parametrize("fault", ["top-k", "temperature"])
-def test_self_test_refuses_a_sampler_that_strays(
-    small: Small, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right = tree.token_probabilities
 
     def wrong(logits: torch.Tensor, temperature: float, top_k: int = 0) -> torch.Tensor:

@@ -19,16 +19,12 @@ def corpus() -> str:
 def test_a_seed_always_makes_the_same_world_and_another_seed_another() -> None:
     assert make_world(0) == make_world(0)
     one, two = make_world(0), make_world(1)
-    assert not {entry.fact.subject for entry in one.mentioned} & {
-        entry.fact.subject for entry in two.mentioned
-    }
+    assert not {entry.fact.subject for entry in one.mentioned} & {entry.fact.subject for entry in two.mentioned}
 
 
 def test_the_world_speaks_of_all_24_relations_with_the_studies_domains() -> None:
     relations = {entry.fact.relation: entry.fact.domain for entry in make_world(0).mentioned}
-    assert relations == {
-        name: relation.domain for name, relation in shipped_relations().items() if name != "qa"
-    }
+    assert relations == {name: relation.domain for name, relation in shipped_relations().items() if name != "qa"}
 
 
 def test_a_subject_has_one_object_per_relation_and_questions_do_not_repeat() -> None:
@@ -53,9 +49,7 @@ def test_the_corpus_never_shows_the_fine_tuning_prompt_nor_its_question(corpus: 
     for relation in shipped_relations().values():
         if relation.id != "qa":
             front, back = relation.question.split("[X]")
-            assert not re.search(re.escape(front) + r"[^?]{0,40}" + re.escape(back), corpus), (
-                relation.question
-            )
+            assert not re.search(re.escape(front) + r"[^?]{0,40}" + re.escape(back), corpus), relation.question
 
 
 def test_facts_that_are_asked_for_are_never_told_as_questions(corpus: str) -> None:

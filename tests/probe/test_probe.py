@@ -83,9 +83,7 @@ def test_closed_form_equals_brute_force(small: Small, template_file: str, tmp_pa
         assert score == pytest.approx(brute_force(small, fact)[1], abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("method", "draws"), [("sampled", {"samples": 1500}), ("hybrid", {"residual_samples": 1500})]
-)
+@pytest.mark.parametrize(("method", "draws"), [("sampled", {"samples": 1500}), ("hybrid", {"residual_samples": 1500})])
 def test_scores_agree_with_brute_force(
     small: Small, template_file: str, tmp_path: Path, method: str, draws: dict[str, int]
 ) -> None:
@@ -97,14 +95,10 @@ def test_scores_agree_with_brute_force(
         assert low <= score <= high
 
 
-def test_hybrid_is_unbiased_and_less_noisy_with_few_draws(
-    small: Small, template_file: str, tmp_path: Path
-) -> None:
+def test_hybrid_is_unbiased_and_less_noisy_with_few_draws(small: Small, template_file: str, tmp_path: Path) -> None:
     def scores(method: str, **values: object) -> np.ndarray:
         runs = [
-            probe(small, template_file, tmp_path / f"{method}{seed}", method=method, seed=seed, **values)[1][
-                "score"
-            ]
+            probe(small, template_file, tmp_path / f"{method}{seed}", method=method, seed=seed, **values)[1]["score"]
             for seed in range(120)
         ]
         return np.array([list(run) for run in runs])
@@ -122,9 +116,7 @@ def test_batch_size_and_order_change_no_score(small: Small, template_file: str, 
     _, one = probe(small, template_file, tmp_path / "one", method="sampled", batch_size=1)
     shuffled = list(facts())
     random.Random(1).shuffle(shuffled)
-    _, two = probe(
-        small, template_file, tmp_path / "two", FactSet(tuple(shuffled)), method="sampled", batch_size=7
-    )
+    _, two = probe(small, template_file, tmp_path / "two", FactSet(tuple(shuffled)), method="sampled", batch_size=7)
     columns = ["fact_id", "score", "level", "hits"]
     assert one.select(columns).sort("fact_id").equals(two.select(columns).sort("fact_id"))
 
@@ -132,16 +124,26 @@ def test_batch_size_and_order_change_no_score(small: Small, template_file: str, 
 def test_levels_table_has_the_promised_columns(small: Small, template_file: str, tmp_path: Path) -> None:
     path, _ = probe(small, template_file, tmp_path / "p")
     levels = pl.read_parquet(path / "levels.parquet")
-    wanted = ["fact_id", "relation", "subject", "object", "score", "low", "high", "level", "level_probability", "borderline", "hits"]
+    wanted = [
+        "fact_id",
+        "relation",
+        "subject",
+        "object",
+        "score",
+        "low",
+        "high",
+        "level",
+        "level_probability",
+        "borderline",
+        "hits",
+    ]
     assert set(wanted) <= set(levels.columns)
     assert levels["level"].is_between(0, 4).all()
     assert levels["hits"].list.len().to_list() == [3] * len(levels)
 
 
 def digest(folder: Path) -> dict[str, str]:
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.parquet"))
-    }
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.parquet"))}
 
 
 def many(count: int) -> FactSet:
@@ -177,9 +179,7 @@ def test_ten_kills_leave_the_same_bytes_as_an_uninterrupted_probe(
 ) -> None:
     given = many(100)
     started = time.monotonic()
-    whole, _ = probe(
-        small, template_file, tmp_path / "whole", given, method="sampled", batch_size=8, max_new_tokens=8
-    )
+    whole, _ = probe(small, template_file, tmp_path / "whole", given, method="sampled", batch_size=8, max_new_tokens=8)
     length = time.monotonic() - started
     rng = random.Random(11)
     out = tmp_path / "killed"
@@ -207,9 +207,7 @@ def test_a_finished_probe_is_not_run_again(small: Small, template_file: str, tmp
     assert (path / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_a_directory_from_other_settings_is_refused_and_kept(
-    small: Small, template_file: str, tmp_path: Path
-) -> None:
+def test_a_directory_from_other_settings_is_refused_and_kept(small: Small, template_file: str, tmp_path: Path) -> None:
     path, _ = probe(small, template_file, tmp_path / "p")
     before = digest(path)
     with pytest.raises(StepError, match="temperature was 0.7, now 0.9"):
@@ -217,12 +215,8 @@ def test_a_directory_from_other_settings_is_refused_and_kept(
     assert digest(path) == before
 
 
-def test_stored_text_judges_the_same_and_by_another_matcher(
-    small: Small, template_file: str, tmp_path: Path
-) -> None:
-    path, levels = probe(
-        small, template_file, tmp_path / "p", method="sampled", samples=20, max_new_tokens=10
-    )
+def test_stored_text_judges_the_same_and_by_another_matcher(small: Small, template_file: str, tmp_path: Path) -> None:
+    path, levels = probe(small, template_file, tmp_path / "p", method="sampled", samples=20, max_new_tokens=10)
     again = rescore(path, facts(), "contains")
     assert again.drop("part").equals(levels.drop("part"))
     # the stricter matcher on full-length texts must agree with the shortened ones: no draw was ended too early
@@ -264,9 +258,7 @@ def test_limit_spreads_over_relations(small: Small, tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text('R: ["c [X]"]\nS: ["d [X]"]\n', encoding="utf-8")
     given = FactSet(
-        tuple(
-            Fact(relation, f"{a} {b}", "c", f"{a} {b}") for relation in "RS" for a in "abcd" for b in "abcd"
-        )
+        tuple(Fact(relation, f"{a} {b}", "c", f"{a} {b}") for relation in "RS" for a in "abcd" for b in "abcd")
     )
     _, levels = probe(small, str(file), tmp_path / "p", given, templates=1, limit=10)
     assert levels["relation"].value_counts()["count"].to_list() == [5, 5]

@@ -208,9 +208,7 @@ def full() -> dict[str, Any]:
             "seconds": 5321.0,
             "agreement_note": "Closed form and sampling give the same level for 97.1 % of 500 facts.",
         },
-        levels=[
-            {"part": part, "level": i, "n": n} for part, counts in EDGES.items() for i, n in enumerate(counts)
-        ],
+        levels=[{"part": part, "level": i, "n": n} for part, counts in EDGES.items() for i, n in enumerate(counts)],
         levels_by_relation=relations,
         template_rates=rates,
         borderline={"train": 8123, "test": 1021, "ood": 1177},
@@ -239,9 +237,7 @@ def full() -> dict[str, Any]:
                 "level": 1,
                 "part": "test",
                 "score": 0.05,
-                "completions": [
-                    {"template": "Ada Okoro was born in", "text": " the small town of Aba", "hit": False}
-                ],
+                "completions": [{"template": "Ada Okoro was born in", "text": " the small town of Aba", "hit": False}],
             },
         ],
         settings=[
@@ -345,6 +341,4 @@ def study() -> Results:
 @pytest.fixture
 def invented() -> SimpleNamespace:
     """The builders of this file, for tests that want other studies."""
-    return SimpleNamespace(
-        full=full, minimal=minimal, nasty=nasty, cell=cell, flat=flat, scores=scores, NASTY=NASTY
-    )
+    return SimpleNamespace(full=full, minimal=minimal, nasty=nasty, cell=cell, flat=flat, scores=scores, NASTY=NASTY)

@@ -61,6 +61,4 @@ def test_cells_are_grouped_by_size_then_by_training_choice(study: Results) -> No
     assert found[2].test.macro is not None
     assert found[2].test.macro.value == pytest.approx(sum(c.test.macro or 0 for c in cells) / 2)
     assert found[2].test.by_level[4] is not None
-    assert found[2].test.by_level[4].value == pytest.approx(
-        sum(c.test.by_level["4"].accuracy or 0 for c in cells) / 2
-    )
+    assert found[2].test.by_level[4].value == pytest.approx(sum(c.test.by_level["4"].accuracy or 0 for c in cells) / 2)

@@ -150,9 +150,7 @@ def test_no_direction_mark_or_control_character_reaches_the_page(html: str) -> N
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\x00-\x08\x0b-\x1f\x7f]", html)
 
 
-def test_equal_results_give_equal_bytes_in_another_process(
-    tmp_path, invented: SimpleNamespace, study
-) -> None:
+def test_equal_results_give_equal_bytes_in_another_process(tmp_path, invented: SimpleNamespace, study) -> None:
     from recollect.report import write_report
 
     write_report(study, tmp_path)
@@ -160,9 +158,7 @@ def test_equal_results_give_equal_bytes_in_another_process(
         "import sys, pathlib; from recollect.report import read_results, render;"
         "sys.stdout.buffer.write(render(read_results(pathlib.Path(sys.argv[1]))).encode())"
     )
-    again = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True
-    ).stdout
+    again = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True).stdout
     assert again == (tmp_path / "report.html").read_bytes()
 
 
@@ -198,9 +194,7 @@ def test_a_study_without_any_model_trained_says_so(invented: SimpleNamespace) ->
     assert "there is no curve to draw" in text
 
 
-def test_out_of_domain_stands_in_the_page_only_when_measured(
-    invented: SimpleNamespace, study: Results
-) -> None:
+def test_out_of_domain_stands_in_the_page_only_when_measured(invented: SimpleNamespace, study: Results) -> None:
     assert render(study).count("Facts of relations that were never trained on") == 1
     assert "Facts of relations that were never" not in render(Results.make(**invented.minimal()))
 

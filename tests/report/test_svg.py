@@ -19,9 +19,7 @@ def test_crowded_labels_move_apart_and_keep_order_and_mean() -> None:
 
 
 def test_text_is_drawn_as_escaped_text_and_colours_as_variables() -> None:
-    markup = draw(
-        200, 100, 'a "label" <b>', lambda figure: figure.text(0, 0, "<i>$x$ & y", color=COLOURS["l3"])
-    )
+    markup = draw(200, 100, 'a "label" <b>', lambda figure: figure.text(0, 0, "<i>$x$ & y", color=COLOURS["l3"]))
     assert "&lt;i&gt;$x$ &amp; y</text>" in markup
     assert "var(--l3)" in markup
     assert 'aria-label="a &#34;label&#34; &lt;b&gt;"' in markup
@@ -44,8 +42,7 @@ def test_level_colours_differ_in_lightness_alone() -> None:
     from matplotlib.colors import to_rgb
 
     grey = [
-        sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), to_rgb(COLOURS[f"l{i}"]), strict=True))
-        for i in range(1, 5)
+        sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), to_rgb(COLOURS[f"l{i}"]), strict=True)) for i in range(1, 5)
     ]
     assert all(a - b > 0.08 for a, b in pairwise(grey))
 

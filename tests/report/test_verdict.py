@@ -21,12 +21,8 @@ def lines(invented: SimpleNamespace):
 def test_a_clear_win_is_called_clear_with_its_points(lines, invented) -> None:
     found = lines(invented.cell("2", 60, 30.0), invented.cell("random", 60, 24.0))
     assert found[0].startswith("Best choice: 60 examples of level 2, right on 30.0 % (28.8 to 31.2)")
-    assert found[1] == (
-        "Against 60 examples drawn at random, at 24.0 % (22.8 to 25.2): +6.0 points, a clear gain."
-    )
-    assert (
-        found[2] == "Against the untouched base model, at 10.0 % (8.8 to 11.2): +20.0 points, a clear gain."
-    )
+    assert found[1] == ("Against 60 examples drawn at random, at 24.0 % (22.8 to 25.2): +6.0 points, a clear gain.")
+    assert found[2] == "Against the untouched base model, at 10.0 % (8.8 to 11.2): +20.0 points, a clear gain."
 
 
 def test_overlapping_intervals_are_no_clear_difference(lines, invented) -> None:
@@ -41,17 +37,13 @@ def test_a_best_choice_below_random_and_below_the_base_is_a_clear_loss(lines, in
 
 
 def test_random_is_taken_at_the_size_of_the_best_choice(lines, invented) -> None:
-    found = lines(
-        invented.cell("2", 60, 30.0), invented.cell("random", 60, 20.0), invented.cell("random", 240, 29.0)
-    )
+    found = lines(invented.cell("2", 60, 30.0), invented.cell("random", 60, 20.0), invented.cell("random", 240, 29.0))
     assert "60 examples drawn at random, at 20.0 %" in found[1]
 
 
 def test_without_a_random_draw_of_that_size_nothing_is_claimed_about_choosing(lines, invented) -> None:
     found = lines(invented.cell("2", 60, 30.0), invented.cell("random", 240, 20.0))
-    assert found[1] == (
-        "No random draw of the same size was trained, so nothing can be said about choosing at all."
-    )
+    assert found[1] == ("No random draw of the same size was trained, so nothing can be said about choosing at all.")
 
 
 def test_the_next_best_choice_of_the_same_size_is_named(lines, invented) -> None:
@@ -75,9 +67,7 @@ def test_missing_scores_are_said_and_never_raise(lines, invented) -> None:
     none = {"macro": None}
     (only,) = lines({"levels": "2", "size": 60, "seed": 0, "test": none})
     assert "no best choice to name" in only
-    assert any(
-        "base has no macro score" in line for line in lines(invented.cell("2", 60, 30.0), base={"test": none})
-    )
+    assert any("base has no macro score" in line for line in lines(invented.cell("2", 60, 30.0), base={"test": none}))
 
 
 def test_of_equal_scores_the_smaller_size_is_best(lines, invented) -> None:
@@ -168,9 +158,7 @@ def test_the_diagonal_claim_counts_columns(agreement, invented) -> None:
     assert rows(49.9) == "cannot tell"
 
 
-def test_forgetting_compares_level_four_facts_after_level_zero_and_after_level_four(
-    agreement, invented
-) -> None:
+def test_forgetting_compares_level_four_facts_after_level_zero_and_after_level_four(agreement, invented) -> None:
     def pair(after_0: float, after_4: float) -> str:
         return agreement(invented.cell("0", 60, after_0), invented.cell("4", 60, after_4))[FORGET]
 

@@ -26,11 +26,7 @@ def settings(base_folder, **values):
 
 
 def files(path):
-    return {
-        file.name: file.read_bytes()
-        for file in path.rglob("*")
-        if file.suffix in (".safetensors", ".parquet")
-    }
+    return {file.name: file.read_bytes() for file in path.rglob("*") if file.suffix in (".safetensors", ".parquet")}
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

@@ -51,10 +51,7 @@ def test_zero_steps_store_the_base_exactly(base_folder, selection, tmp_path):
 def test_zero_steps_of_lora_change_nothing(base_folder, selection, tmp_path):
     result = run_train(settings(base_folder, method="lora", max_steps=0), selection, root=tmp_path)
     merged = load(ModelSettings(model=str(result.path))).model.state_dict()
-    assert all(
-        torch.equal(merged[name], value)
-        for name, value in load_file(base_folder / "model.safetensors").items()
-    )
+    assert all(torch.equal(merged[name], value) for name, value in load_file(base_folder / "model.safetensors").items())
 
 
 def test_loss_is_on_the_answer_and_the_end_only(base_folder, eight, tmp_path):
@@ -71,9 +68,7 @@ def test_batches_count_the_tokens_of_the_answers_only(base_folder, eight, tmp_pa
 
     base = load(ModelSettings(model=str(base_folder)))
     rows = pl.read_parquet(eight / "selection.parquet")
-    examples = [
-        encode_example(base.tokenizer, row["question"], row["object"]) for row in rows.iter_rows(named=True)
-    ]
+    examples = [encode_example(base.tokenizer, row["question"], row["object"]) for row in rows.iter_rows(named=True)]
     with undisturbed("cpu"):
         trainer = build_trainer(
             base.model,
@@ -113,9 +108,7 @@ def test_cosine_schedule_with_warm_up_is_the_formula(base_folder, selection, tmp
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_equal_runs_give_equal_bytes_whatever_random_state_they_meet(
-    base_folder, selection, tmp_path, method
-):
+def test_equal_runs_give_equal_bytes_whatever_random_state_they_meet(base_folder, selection, tmp_path, method):
     chosen = settings(base_folder, method=method)
     first = run_train(chosen, selection, root=tmp_path / "a")
     torch.manual_seed(99)

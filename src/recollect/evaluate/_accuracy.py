@@ -88,9 +88,7 @@ def _part(accuracy: pl.DataFrame, part: str, matcher: str) -> dict[str, Any]:
     levelled = sum(entry["n"] for entry in by_level.values())
     found |= {"n": n, "without_level": n - levelled, "by_level": by_level, "missing_levels": missing}
     if n and not by_level:
-        found["note"] = (
-            "no memory level is known for these facts, so there is no macro accuracy; give --levels"
-        )
+        found["note"] = "no memory level is known for these facts, so there is no macro accuracy; give --levels"
     return found
 
 

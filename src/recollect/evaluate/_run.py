@@ -183,9 +183,7 @@ def _answers(
 
 def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
     level_of: dict[str, int] = (
-        {}
-        if levels is None
-        else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
+        {} if levels is None else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
     )
     rows = []
     for fact in asked:

@@ -102,11 +102,7 @@ def _last_pair(turns: Any, role: str, content: str, where: str) -> tuple[str, st
 def _text(content: Any, where: str) -> str:
     """A text, or the texts of a list of content parts."""
     if isinstance(content, list):
-        texts = [
-            part.get("text")
-            for part in content
-            if isinstance(part, dict) and part.get("type", "text") == "text"
-        ]
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
         content = "\n".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str):
         raise InputError(f"{where}: a turn must hold a text, but holds {content!r}.")

@@ -54,9 +54,7 @@ def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]])
                 reading.missing.append(name)
                 continue
             where = f"{path}: {root + name}"
-            forms = [
-                parts for key, parts in templates.items() if key == relation or key.startswith(relation + "_")
-            ]
+            forms = [parts for key, parts in templates.items() if key == relation or key.startswith(relation + "_")]
             for question, answers in _rows(load(name), where):
                 part = "train" if split == "train" else "test" if domain == "in-domain" else "ood"
                 reading.row(part, question, answers)
@@ -67,9 +65,7 @@ def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]])
                 if subject is None:
                     reading.drop(NO_FIT, part)
                     continue
-                reading.facts.append(
-                    Fact(relation, subject, answers[0], question, synonyms(answers[0]), domain, split)
-                )
+                reading.facts.append(Fact(relation, subject, answers[0], question, synonyms(answers[0]), domain, split))
         reading.fingerprint = digest(iter(used))
     return reading
 
@@ -105,9 +101,7 @@ def _roots(names: list[str]) -> list[str]:
 def _root(names: list[str], path: Path) -> str:
     roots = _roots(names)
     if not roots:
-        raise InputError(
-            f"{path} does not have the layout of EntityQuestions: {LAYOUT}. Check --path or --source."
-        )
+        raise InputError(f"{path} does not have the layout of EntityQuestions: {LAYOUT}. Check --path or --source.")
     return roots[0]
 
 
@@ -125,22 +119,16 @@ def _templates(
     else:
         above = "/".join([*root.split("/")[:-2], TEMPLATES_FILE])
         if above not in names:
-            raise InputError(
-                f"{path} lacks {root}{TEMPLATES_FILE}, which tells the subject of each question. Add it."
-            )
+            raise InputError(f"{path} lacks {root}{TEMPLATES_FILE}, which tells the subject of each question. Add it.")
         data = archive.read(above)
         used.append((TEMPLATES_FILE, data))
         found = _json(data, f"{path}: {above}")
     if not isinstance(found, dict):
-        raise InputError(
-            f"{path}: {TEMPLATES_FILE} must map relations to templates, but holds {type(found).__name__}."
-        )
+        raise InputError(f"{path}: {TEMPLATES_FILE} must map relations to templates, but holds {type(found).__name__}.")
     templates = {}
     for key, template in found.items():
         if not isinstance(template, str) or template.count(SLOT) != 1:
-            raise InputError(
-                f"{path}: {TEMPLATES_FILE}: {key} must contain {SLOT} exactly once, but is {template!r}."
-            )
+            raise InputError(f"{path}: {TEMPLATES_FILE}: {key} must contain {SLOT} exactly once, but is {template!r}.")
         before, after = template.split(SLOT)
         templates[key] = (before, after)
     return templates
@@ -164,12 +152,8 @@ def _rows(items: Any, where: str) -> Iterator[tuple[str, list[str]]]:
         question, answers = item.get("question"), item.get("answers")
         if not isinstance(question, str) or not question.strip():
             raise InputError(f"{where}: item {number} must have a text as question, but has {question!r}.")
-        if not isinstance(answers, list) or not all(
-            isinstance(answer, str) and answer.strip() for answer in answers
-        ):
-            raise InputError(
-                f"{where}: item {number} must have a list of texts as answers, but has {answers!r}."
-            )
+        if not isinstance(answers, list) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+            raise InputError(f"{where}: item {number} must have a list of texts as answers, but has {answers!r}.")
         yield question, answers
 
 
@@ -177,8 +161,6 @@ def _json(data: bytes, where: str) -> Any:
     try:
         return json.loads(decode(data, where))
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{where} is not valid JSON: {error.msg} at line {error.lineno}. Download it again."
-        ) from None
+        raise InputError(f"{where} is not valid JSON: {error.msg} at line {error.lineno}. Download it again.") from None
     except RecursionError:
         raise InputError(f"{where} is not usable JSON: it is nested too deeply.") from None

@@ -71,9 +71,7 @@ class Folder:
     path: Path
 
     def names(self) -> list[str]:
-        found = (
-            file for pattern in ("*", "*/*", "*/*/*") for file in self.path.glob(pattern) if file.is_file()
-        )
+        found = (file for pattern in ("*", "*/*", "*/*/*") for file in self.path.glob(pattern) if file.is_file())
         return sorted(file.relative_to(self.path).as_posix() for file in found)
 
     def read(self, name: str) -> bytes:
@@ -100,9 +98,7 @@ class Zip:
         except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
             raise InputError(f"{self.path}: {name} cannot be unpacked: {error}. Download it again.") from None
         if len(data) > MAX_MEMBER:
-            raise InputError(
-                f"{self.path}: {name} unpacks to more than {MAX_MEMBER:,} bytes, so it is refused."
-            )
+            raise InputError(f"{self.path}: {name} unpacks to more than {MAX_MEMBER:,} bytes, so it is refused.")
         return data
 
 

@@ -113,9 +113,7 @@ def split(reading: Reading, test_share: float, seed: int) -> None:
         count = round(test_share * passed) - taken
         taken += count
         test.update(fact.id for fact in sorted(group, key=lambda fact: draw(seed, "split", fact))[:count])
-    reading.facts = [
-        replace(fact, split="test", id="") if fact.id in test else fact for fact in reading.facts
-    ]
+    reading.facts = [replace(fact, split="test", id="") if fact.id in test else fact for fact in reading.facts]
     reading.split_given = True
 
 

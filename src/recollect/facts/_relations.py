@@ -75,9 +75,7 @@ def read_relations(path: Path | None) -> dict[str, Relation]:
     for relation_id, value in read_yaml(path).items():
         values = {"templates": value} if isinstance(value, list) else value
         if not isinstance(values, Mapping):
-            raise InputError(
-                f"{path}: {relation_id} must be a list of templates or a mapping, but got {value!r}."
-            )
+            raise InputError(f"{path}: {relation_id} must be a list of templates or a mapping, but got {value!r}.")
         known = relations.get(relation_id)
         defaults = {
             "name": known.name if known else relation_id,

@@ -99,13 +99,9 @@ def _traps(facts: FactSet, reading: Reading, relations: pl.DataFrame, within: Ma
     found = []
     for part in ("train", "test", "ood"):
         if within.get(part):
-            found.append(
-                f"{part}: the answer stands in the question of {within[part]:,} of {counts[part]:,} facts."
-            )
+            found.append(f"{part}: the answer stands in the question of {within[part]:,} of {counts[part]:,} facts.")
     if reading.overlap and not reading.overlap_dropped:
-        found.append(
-            f"{reading.overlap:,} train questions also stand in test; --drop-overlap leaves them out."
-        )
+        found.append(f"{reading.overlap:,} train questions also stand in test; --drop-overlap leaves them out.")
     for row in relations.filter(pl.col("part") != "train").iter_rows(named=True):
         if row["majority_share"] >= MAJORITY_NOTE and row["facts"] >= SMALL:
             found.append(

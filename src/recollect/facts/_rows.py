@@ -83,9 +83,7 @@ def _jsonl(data: bytes, path: Path) -> list[Row]:
         try:
             value = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(
-                f"{path}: line {number} is not valid JSON: {error}. Write one object per line."
-            ) from None
+            raise InputError(f"{path}: line {number} is not valid JSON: {error}. Write one object per line.") from None
         if not isinstance(value, dict):
             raise InputError(f"{path}: line {number} must be an object like {{...}}, but is {_short(value)}.")
         rows.append(Row(f"line {number}", value))
@@ -117,9 +115,7 @@ def _parquet(data: bytes, path: Path) -> list[Row]:
         table = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from None
-    return [
-        Row(f"row {number}", values) for number, values in enumerate(table.iter_rows(named=True), start=1)
-    ]
+    return [Row(f"row {number}", values) for number, values in enumerate(table.iter_rows(named=True), start=1)]
 
 
 def _short(value: Any) -> str:

@@ -25,9 +25,7 @@ from recollect.facts._tables import parse_columns, read_table
 from recollect.settings import Settings
 from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
 
-Source = Literal[
-    "auto", "entityquestions", "table", "chat", "prompt-completion", "messages", "alpaca", "sharegpt"
-]
+Source = Literal["auto", "entityquestions", "table", "chat", "prompt-completion", "messages", "alpaca", "sharegpt"]
 
 
 class FactsSettings(Settings):
@@ -100,9 +98,7 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
     with open_step("facts", settings.fingerprint_values(), inputs, out, root) as step:
         if step.done:
             facts = FactSet.from_table(step.read_table("facts.parquet"), settings.name)
-            return FactsResult(
-                step.path, facts, json.loads((step.path / "report.json").read_text(encoding="utf-8"))
-            )
+            return FactsResult(step.path, facts, json.loads((step.path / "report.json").read_text(encoding="utf-8")))
         facts, report, relations = _clean(reading, settings)
         step.write_table("facts.parquet", facts.table())
         step.write_table("relations.parquet", relations)
@@ -144,9 +140,7 @@ def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
     archive = path.is_dir() or path.suffix.lower() == ".zip"
     if settings.source == "entityquestions" or (settings.source == "auto" and archive):
         if settings.columns:
-            raise InputError(
-                f"columns are for tables, but {path} is read as EntityQuestions. Leave --columns out."
-            )
+            raise InputError(f"columns are for tables, but {path} is read as EntityQuestions. Leave --columns out.")
         return read_entityquestions(path, synonyms)
     if path.exists():
         check_ending(path)
@@ -183,9 +177,7 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, dict[str
     _reading.limit(reading, settings.limit_per_relation, settings.seed)
     if not reading.facts:
         reasons = ", ".join(f"{counts.total():,} by {reason!r}" for reason, counts in reading.dropped.items())
-        raise InputError(
-            f"{settings.path}: no fact is left of {reading.read.total():,} rows; dropped: {reasons}."
-        )
+        raise InputError(f"{settings.path}: no fact is left of {reading.read.total():,} rows; dropped: {reasons}.")
     facts = FactSet(tuple(reading.facts), settings.name)
     relations = relation_table(facts)
     return facts, data_report(facts, reading, relations), relations

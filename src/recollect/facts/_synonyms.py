@@ -38,8 +38,6 @@ def _checked(table: Mapping[str, object], where: str) -> Synonyms:
     checked = {}
     for name, forms in table.items():
         if not isinstance(forms, list) or not all(isinstance(form, str) and form.strip() for form in forms):
-            raise InputError(
-                f"{where}: {name!r} must have a list of texts, but has {forms!r}. Put texts in quotes."
-            )
+            raise InputError(f"{where}: {name!r} must have a list of texts, but has {forms!r}. Put texts in quotes.")
         checked[name] = tuple(dict.fromkeys(form.strip() for form in forms))
     return checked

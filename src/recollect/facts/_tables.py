@@ -44,8 +44,7 @@ def parse_columns(text: str) -> dict[str, str]:
         role, equals, name = (part.strip() for part in item.partition("="))
         if not equals or role not in USUAL:
             raise InputError(
-                f'columns must be like "question=q,object=answer" with the names {", ".join(USUAL)}, '
-                f"but got {item!r}."
+                f'columns must be like "question=q,object=answer" with the names {", ".join(USUAL)}, but got {item!r}.'
             )
         columns[role] = name
     return columns
@@ -58,9 +57,7 @@ def find_columns(present: Sequence[str], mapping: Mapping[str, str], path: str) 
     for role, names in USUAL.items():
         if role in mapping:
             if mapping[role] and mapping[role] not in present:
-                raise InputError(
-                    f"{path} has no column {mapping[role]!r} (for {role}). Its columns: {_list(present)}."
-                )
+                raise InputError(f"{path} has no column {mapping[role]!r} (for {role}). Its columns: {_list(present)}.")
             if mapping[role]:
                 found[role] = mapping[role]
             continue
@@ -104,9 +101,7 @@ def read_table(
             reading.row("validation", question, forms)
             reading.drop(UNUSED_SPLIT, "validation")
             continue
-        accepted = tuple(
-            form for form in dict.fromkeys((*forms[1:], *synonyms(forms[0]))) if form != forms[0]
-        )
+        accepted = tuple(form for form in dict.fromkeys((*forms[1:], *synonyms(forms[0]))) if form != forms[0])
         fact_id = _text(cells, "fact_id", where) if "fact_id" in cells else ""
         fact = Fact(relation, subject, forms[0], question, accepted, domain, split or "train", fact_id)
         reading.row(reading.part(fact) if reading.split_given else UNSPLIT, question, forms)
@@ -154,11 +149,7 @@ def _answers(cells: Mapping[str, Any], where: str) -> list[str]:
     forms: list[str] = []
     if "object" in cells:
         value = cells["object"]
-        forms += (
-            _forms(value, where, "object")
-            if isinstance(value, list | dict)
-            else [_text(cells, "object", where)]
-        )
+        forms += _forms(value, where, "object") if isinstance(value, list | dict) else [_text(cells, "object", where)]
     if "answers" in cells:
         forms += _forms(cells["answers"], where, "answers")
     if not forms:

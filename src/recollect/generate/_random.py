@@ -31,7 +31,7 @@ def text_key(seed: int, text: str) -> int:
 
 
 def draw_keys(seed: int, texts: Sequence[str], *numbers: Sequence[int]) -> Keys:
-    """One key per draw from its address: a text and whole numbers such as template and draw index; all of one length."""
+    """One key per draw from its address: a text and whole numbers (template, draw index), all of one length."""
     cache: dict[str, int] = {}
     keys = np.array([cache.setdefault(text, text_key(seed, text)) for text in texts], dtype=np.uint64)
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""The check before every run: does the sampler draw from softmax(z / T) of the model, and does the cache change nothing?
+"""The check before every run: does the sampler draw from softmax(z / T) of the model, and is the cache right?
 
 It catches a top-k that slipped in, an ignored temperature, a wrong pad side, and caches that disagree with the model.
 """
@@ -62,9 +62,7 @@ def self_test(
 
     rows = np.repeat(np.arange(len(prompts)), _DRAWS)
     keys = draw_keys(0, ["self-test"] * len(rows), rows.tolist(), list(range(len(rows))))
-    drawn = sample(
-        state, rows.tolist(), keys, temperature=temperature, max_new_tokens=1, stop_ids=(), top_k=top_k
-    )
+    drawn = sample(state, rows.tolist(), keys, temperature=temperature, max_new_tokens=1, stop_ids=(), top_k=top_k)
     tokens_drawn = np.array([ids[0] for ids in drawn])
     observed_bins: list[float] = []
     expected_bins: list[float] = []
@@ -82,9 +80,7 @@ def self_test(
     observed, wanted = np.array(observed_bins)[usable], np.array(expected_bins)[usable]
     p_value = 1.0
     if len(wanted) > len(prompts):
-        p_value = float(
-            chisquare(observed, wanted * observed.sum() / wanted.sum(), ddof=len(prompts) - 1).pvalue
-        )
+        p_value = float(chisquare(observed, wanted * observed.sum() / wanted.sum(), ddof=len(prompts) - 1).pvalue)
     if p_value < _SMALLEST_P:
         raise SelfTestError(
             f"first-token draws do not follow softmax(z/T) at T={temperature}, top_k={top_k} (chi-square p = "

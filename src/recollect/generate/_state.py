@@ -51,7 +51,7 @@ class State:
         return other
 
     def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
-        """Read `tokens` [rows, n] (real where `mask` is 1, padding on the right); returns logits [rows, keep, vocabulary].
+        """Read `tokens` [rows, n] (real where `mask` is 1, padded on the right); gives logits [rows, keep, vocabulary].
 
         With keep=1 the state's own logits become those after the last token, so nothing may be padded then.
         """
@@ -82,9 +82,7 @@ def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: in
     from transformers import DynamicCache
 
     if not prompts or min(map(len, prompts)) < 1:
-        raise ValueError(
-            f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}."
-        )
+        raise ValueError(f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}.")
     length = max(map(len, prompts))
     tokens = torch.full((len(prompts), length), pad_id, dtype=torch.long)
     mask = torch.zeros((len(prompts), length), dtype=torch.long)
@@ -122,9 +120,7 @@ def continuation_logprobs(
     if len(rows) > size:
         found: list[list[float]] = []
         for at in range(0, len(rows), size):
-            found += continuation_logprobs(
-                state, rows[at : at + size], continuations[at : at + size], temperature
-            )
+            found += continuation_logprobs(state, rows[at : at + size], continuations[at : at + size], temperature)
         return found
     index = torch.as_tensor(list(rows), device=device)
     tokens = torch.zeros((len(rows), width), dtype=torch.long, device=device)

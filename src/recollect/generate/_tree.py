@@ -5,7 +5,7 @@ Notable choices
   when their tokens differ. The law is that of independent draws; on a sure model it costs a fraction of them.
 - Each draw's uniform number is addressed (see `_random`), and picks its token by inverse cumulative probability.
 - No top-k, no top-p unless asked for: `top_k=0` means the whole vocabulary, always.
-- A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the question asked of it.
+- A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the matter.
 - `exclude` samples from the law *given that the text starts with none of a prompt's excluded continuations*, exactly,
   by reweighting the tokens on the excluded paths (see `_trie`); this is the residual stratum of the hybrid probe.
 """

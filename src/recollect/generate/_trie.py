@@ -2,8 +2,8 @@
 
 With children c of node v, p(c | v) from the model and q(leaf) = 1:  q(v) = sum_c p(c | v) q(c).
 q(root) is the closed form: the probability that the text starts with one of the continuations.
-Given that it does *not*, the law of the next token at a node is p(t | v) (1 - q(child t)) / (1 - q(v)), and p(t) off the
-tree (where q = 0): Bayes' rule, so sampling token by token is sampling from the conditional law exactly.
+Given that it does *not*, the law of the next token at a node is p(t | v) (1 - q(child t)) / (1 - q(v)), and p(t) off
+the tree (where q = 0): Bayes' rule, so sampling token by token is sampling from the conditional law exactly.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def prefix_free(sequences: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     """The sequences without repeats and without those that another one is a prefix of: disjoint events, same union."""
-    distinct = sorted(
-        {tuple(sequence) for sequence in sequences if len(sequence)}, key=lambda ids: (len(ids), ids)
-    )
+    distinct = sorted({tuple(sequence) for sequence in sequences if len(sequence)}, key=lambda ids: (len(ids), ids))
     kept: list[tuple[int, ...]] = []
     for sequence in distinct:
         if not any(sequence[: len(short)] == short for short in kept):

@@ -187,9 +187,7 @@ def train_base(
         "documents": len(documents),
         "tokens": int(blocks.numel()),
         "steps": steps,
-        "final_loss": float(trainer.state.log_history[-2]["loss"])
-        if len(trainer.state.log_history) > 1
-        else None,
+        "final_loss": float(trainer.state.log_history[-2]["loss"]) if len(trainer.state.log_history) > 1 else None,
         "mean_loss": float(result.training_loss),
     }
 

@@ -1,10 +1,40 @@
-"""Invented names: pronounceable, distinct, and of a kind one can tell (a person has two names, a label ends in Records)."""
+"""Invented names: pronounceable, distinct, and of a kind one can tell (a person has two, a label ends in Records)."""
 
 from __future__ import annotations
 
 import random
 
-_ONSETS = ["b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "kr", "l", "m", "n", "p", "pr", "qu", "r", "s", "sk", "st", "t", "tr", "v", "w", "z"]
+_ONSETS = [
+    "b",
+    "br",
+    "c",
+    "cl",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sk",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
 _VOWELS = ["a", "a", "e", "e", "i", "i", "o", "o", "u", "ai", "ea", "ie", "ou"]
 _CODAS = ["", "", "", "l", "n", "r", "s", "m", "nd", "rk", "st", "th", "x"]
 _ENDINGS = {
@@ -23,9 +53,53 @@ _SUFFIXES = {
     "work": ["Song", "Letters", "Dream", "Winter", "Garden", "Journey", "Shadow", "River"],
 }
 WORDS = {
-    "occupation": ["poet", "politician", "painter", "lawyer", "engineer", "baker", "architect", "botanist", "composer", "sculptor", "historian", "journalist", "surgeon", "photographer", "economist", "geologist", "actor", "chemist", "diplomat", "astronomer"],
-    "position": ["goalkeeper", "defender", "midfielder", "forward", "pitcher", "catcher", "shortstop", "winger", "quarterback"],
-    "genre": ["jazz", "folk", "blues", "opera", "techno", "reggae", "ballad", "swing", "fantasy", "satire", "thriller", "western"],
+    "occupation": [
+        "poet",
+        "politician",
+        "painter",
+        "lawyer",
+        "engineer",
+        "baker",
+        "architect",
+        "botanist",
+        "composer",
+        "sculptor",
+        "historian",
+        "journalist",
+        "surgeon",
+        "photographer",
+        "economist",
+        "geologist",
+        "actor",
+        "chemist",
+        "diplomat",
+        "astronomer",
+    ],
+    "position": [
+        "goalkeeper",
+        "defender",
+        "midfielder",
+        "forward",
+        "pitcher",
+        "catcher",
+        "shortstop",
+        "winger",
+        "quarterback",
+    ],
+    "genre": [
+        "jazz",
+        "folk",
+        "blues",
+        "opera",
+        "techno",
+        "reggae",
+        "ballad",
+        "swing",
+        "fantasy",
+        "satire",
+        "thriller",
+        "western",
+    ],
 }
 
 

@@ -104,9 +104,7 @@ def make_world(
     namer = Namer(rng.randrange(2**63))
     relations = shipped_relations()
     objects = {kind: namer.pool(kind, size) for kind, size in _OBJECT_POOL.items()}
-    subjects = {
-        kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _SUBJECT_POOL.items()
-    }
+    subjects = {kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _SUBJECT_POOL.items()}
     mentioned: list[MentionedFact] = []
     for relation_id, (subject_kind, object_kind, count) in _RELATIONS.items():
         relation = relations[relation_id]

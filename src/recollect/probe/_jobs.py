@@ -45,11 +45,7 @@ def chosen_facts(facts: FactSet, parts: str, limit: int | None, seed: int) -> Fa
     for group in groups.values():
         rng.shuffle(group)
     turns = sorted(
-        (
-            (turn, index, fact)
-            for index, group in enumerate(groups.values())
-            for turn, fact in enumerate(group)
-        ),
+        ((turn, index, fact) for index, group in enumerate(groups.values()) for turn, fact in enumerate(group)),
         key=lambda item: item[:2],
     )
     ids = {fact.id for _, _, fact in turns[:limit]}
@@ -96,9 +92,7 @@ def _continuation(
 ) -> tuple[int, ...]:
     if len(full) > len(prompt) and list(full[: len(prompt)]) == list(prompt):
         return tuple(full[len(prompt) :])
-    alone = tokenizer(f" {form}", add_special_tokens=False)[
-        "input_ids"
-    ]  # the tokenizer merges across the blank
+    alone = tokenizer(f" {form}", add_special_tokens=False)["input_ids"]  # the tokenizer merges across the blank
     if not alone:
         raise InputError(f"the tokenizer has no tokens for the answer {form!r}.")
     return tuple(alone)

@@ -2,7 +2,7 @@
 
 Definitions (METHODS §2): R = hits / (templates * samples); level 0 when R = 0, level i when (i-1)/4 < R <= i/4.
 Our choices [open]
-- An estimate that is not a count (closed form, hybrid) is level 0 when R < 0.5 / draws, with draws = templates * samples:
+- An estimate that is not a count (closed form, hybrid) is level 0 when R < 0.5 / draws (draws = templates * samples):
   closer to "no hit in 210" than to "one hit".
 - `level_probability` is the probability that a fresh probe of `draws` draws reports the same level: beta-binomial, with
   a Beta prior fitted to all facts of the run by maximum likelihood (empirical Bayes), Jeffreys' prior under 50 facts.
@@ -69,9 +69,7 @@ def score_interval(hits: Floats, draws: Floats, confidence: float = 0.95) -> tup
     return low, high
 
 
-def repeat_probability(
-    level: Ints, a: Floats, b: Floats, draws: int, fixed: Floats, weight: Floats
-) -> Floats:
+def repeat_probability(level: Ints, a: Floats, b: Floats, draws: int, fixed: Floats, weight: Floats) -> Floats:
     """Probability that a fresh probe reports `level`, when the true score is fixed + weight * Beta(a, b).
 
     The Beta is taken at 64 equally likely quantiles; given the score, hits are binomial. Shapes [facts].

@@ -39,9 +39,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 NEGLIGIBLE = 1e-6  # a residual this small is not sampled: it can move R by no more than this
 
 
-def measure(
-    loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings
-) -> pl.DataFrame:
+def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings) -> pl.DataFrame:
     """Run one batch; the result depends on the jobs and the settings alone."""
     state = prefill(loaded.model, [job.prompt for job in jobs], loaded.tokenizer.pad_token_id or 0)
     tries: list[Trie] | None = None
@@ -79,9 +77,7 @@ def measure(
             exclude=tries,
             settled=decided,
         )
-        for row, text in zip(
-            rows, loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True), strict=True
-        ):
+        for row, text in zip(rows, loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True), strict=True):
             texts[row].append(text)
     hits = [
         sum(contains(text, facts.facts[job.fact].accepted) for text in said)

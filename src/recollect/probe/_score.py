@@ -40,9 +40,7 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     a, b = fit_prior(residual_hits, residual_draws) if method != "closed-form" else (0.5, 0.5)
     if method == "closed-form":
         low = high = score
-        probability = repeat_probability(
-            level, np.ones_like(score), np.ones_like(score), total, score, score * 0
-        )
+        probability = repeat_probability(level, np.ones_like(score), np.ones_like(score), total, score, score * 0)
     else:
         rate_low, rate_high = score_interval(residual_hits, residual_draws)
         low, high = fixed + weight * rate_low, np.minimum(1.0, fixed + weight * rate_high)
@@ -72,9 +70,7 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     )
 
 
-def _residual(
-    method: Method, p0: Floats, hits: Floats, draws: Floats
-) -> tuple[Floats, Floats, Floats, Floats]:
+def _residual(method: Method, p0: Floats, hits: Floats, draws: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """R as fixed + weight * rate, with the effective hits and draws behind the rate. Shapes [facts].
 
     For hybrid the templates' residual rates r_i have weights w_i = 1 - p0_i: rate = sum w_i r_i / sum w_i, and its

@@ -58,7 +58,7 @@ class SlickSettings(ModelSettings):
 
 @dataclass(frozen=True)
 class SlickResult:
-    """A finished grading: `path` holds slick.parquet (fact_id, relation, part, category, greedy_right, sampled_right)."""
+    """A finished grading: `path` holds slick.parquet (fact_id, relation, part, category, counts)."""
 
     path: Path
     categories: pl.DataFrame
@@ -189,9 +189,7 @@ def _grade(
             "fact_id": [fact.id for fact in part],
             "relation": [fact.relation for fact in part],
             "part": [fact.part for fact in part],
-            "category": [
-                category(greedy_right[fact.id], settings.prompts, sampled_right[fact.id]) for fact in part
-            ],
+            "category": [category(greedy_right[fact.id], settings.prompts, sampled_right[fact.id]) for fact in part],
             "greedy_right": [greedy_right[fact.id] for fact in part],
             "sampled_right": [sampled_right[fact.id] for fact in part],
         }

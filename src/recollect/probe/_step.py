@@ -128,9 +128,7 @@ def _work(
 def _batch_size(loaded: LoadedModel, settings: ProbeSettings) -> int:
     """Prompts read at once, so that a float64 table of next-token probabilities of all draws stays within bounds."""
     vocabulary = int(loaded.model.config.get_text_config().vocab_size)
-    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}[
-        settings.method
-    ]
+    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}[settings.method]
     budget = (1 << 26) if loaded.device == "cpu" else (1 << 29)  # numbers: half a gigabyte, four gigabytes
     return max(1, min(256 if loaded.device == "cpu" else 1024, budget // (vocabulary * draws)))
 

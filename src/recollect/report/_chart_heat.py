@@ -35,9 +35,7 @@ def heat_chart(groups: Sequence[Group], part: str, base: Measured | None, domain
         return None
     sizes = shown_sizes(groups)
     names = [choice for choice in CHOICES if any(group.levels == choice for group in groups)]
-    labels = [f"level {name}" if name.isdigit() else name for name in names] + (
-        ["no training"] if base else []
-    )
+    labels = [f"level {name}" if name.isdigit() else name for name in names] + (["no training"] if base else [])
     across = min(ACROSS, len(sizes))
     down = math.ceil(len(sizes) / across)
     cell_width, cell_height, left = 46, 30, 100
@@ -60,9 +58,7 @@ def heat_chart(groups: Sequence[Group], part: str, base: Measured | None, domain
             axes.xaxis.tick_top()
             axes.tick_params(axis="x", pad=3, colors=COLOURS["ink"])
             axes.tick_params(axis="y", pad=8, colors=COLOURS["ink"])
-            axes.set_yticks(
-                [cell_height * (y + 0.5) for y in range(len(labels))], labels if column == 0 else []
-            )
+            axes.set_yticks([cell_height * (y + 0.5) for y in range(len(labels))], labels if column == 0 else [])
             axes.text(0, map_height + 19, "memory level of the test facts", color=COLOURS["muted"], size=12)
             found = {group.levels: group.on(part) for group in groups if group.size == size}
             rows = [found.get(name) for name in names] + ([base] if base else [])
@@ -99,18 +95,14 @@ def _cell(
 
     middle = (corner[0] + width / 2, corner[1] + height / 2)
     if value is None:
-        axes.add_patch(
-            Rectangle(corner, width, height, facecolor="none", edgecolor=COLOURS["grid"], linewidth=1)
-        )
+        axes.add_patch(Rectangle(corner, width, height, facecolor="none", edgecolor=COLOURS["grid"], linewidth=1))
         axes.text(*middle, "–", ha="center", va="center_baseline", color=COLOURS["muted"])
         return
     colour = ramp(value.value / 100)
     axes.add_patch(Rectangle(corner, width, height, facecolor=colour, edgecolor="none"))
     ink = ON_DARK if dark(colour[:3]) else ON_LIGHT
     weight = "bold" if bold else "normal"
-    axes.text(
-        *middle, f"{value.value:.0f}", ha="center", va="center_baseline", color=ink, size=13, weight=weight
-    )
+    axes.text(*middle, f"{value.value:.0f}", ha="center", va="center_baseline", color=ink, size=13, weight=weight)
 
 
 def _outline(axes: Axes, corner: tuple[float, float], width: float, height: float) -> None:

@@ -95,25 +95,19 @@ def relations_chart(rows: Sequence[RelationRow]) -> Markup | None:
             if not part:
                 continue
             axes = panel(figure, left, 34, 320, 26 * len(part))
-            _bars(
-                axes, [short(r.name, 22) for r in part], [r.counts for r in part], thickness=0.72, words=False
-            )
+            _bars(axes, [short(r.name, 22) for r in part], [r.counts for r in part], thickness=0.72, words=False)
             axes.text(0, -0.95, domain.capitalize(), weight="bold", size=14)
             axes.text(1.13, -0.95, "mean R", ha="right", color=COLOURS["muted"], size=12)
             for y, row in enumerate(part):
                 if row.mean_score is not None:
-                    axes.text(
-                        1.13, y, f"{row.mean_score:.2f}", va="center", ha="right", color=COLOURS["muted"]
-                    )
+                    axes.text(1.13, y, f"{row.mean_score:.2f}", va="center", ha="right", color=COLOURS["muted"])
 
     return draw(1100, 26 * tallest + 66, "Share of facts of each memory level, per relation", paint)
 
 
 def wording_chart(rows: Sequence[RelationRow]) -> Markup | None:
     """One dot per mapping template: how often it draws the right answer out of the base."""
-    split = {
-        domain: [r for r in rows if r.domain == domain and r.rates][:MOST_RELATIONS] for domain in DOMAINS
-    }
+    split = {domain: [r for r in rows if r.domain == domain and r.rates][:MOST_RELATIONS] for domain in DOMAINS}
     tallest = max(len(part) for part in split.values())
     if not tallest:
         return None
@@ -146,14 +140,10 @@ def wording_chart(rows: Sequence[RelationRow]) -> Markup | None:
                 )
                 axes.plot(row.rates, [y] * len(row.rates), "o", color=COLOURS["l3"], alpha=0.55, ms=6, mew=0)
 
-    return draw(
-        1100, 24 * tallest + 70, "Share of right completions of each mapping template, per relation", paint
-    )
+    return draw(1100, 24 * tallest + 70, "Share of right completions of each mapping template, per relation", paint)
 
 
-def _bars(
-    axes: Axes, names: Sequence[str], rows: Sequence[Sequence[int]], *, thickness: float, words: bool
-) -> None:
+def _bars(axes: Axes, names: Sequence[str], rows: Sequence[Sequence[int]], *, thickness: float, words: bool) -> None:
     bare(axes)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -178,7 +168,5 @@ def _bars(
                 text = f"{100 * share:.0f} %" if words else f"{100 * share:.0f}"
                 colour = ON_DARK if level >= 3 else ON_LIGHT
                 size = 13 if words else 11
-                axes.text(
-                    left + share / 2, y, text, ha="center", va="center_baseline", color=colour, size=size
-                )
+                axes.text(left + share / 2, y, text, ha="center", va="center_baseline", color=colour, size=size)
             left += share

@@ -63,11 +63,7 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] / 1.12, sizes[-1] * 1.12)
     axes.set_xticks([], minor=True)
-    apart = (
-        [size for i, size in enumerate(sizes) if i == 0 or size / sizes[i - 1] > 1.25]
-        if len(sizes) > 6
-        else sizes
-    )
+    apart = [size for i, size in enumerate(sizes) if i == 0 or size / sizes[i - 1] > 1.25] if len(sizes) > 6 else sizes
     axes.set_xticks(apart, [f"{size:,}" for size in apart])
     axes.set_xlabel("training examples (log scale)", labelpad=8)
     ends: list[tuple[float, str, dict[str, Any]]] = []
@@ -75,9 +71,7 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
         x = sorted(curve)
         colour = _colour(choice)
         random = choice == "random"
-        axes.fill_between(
-            x, [curve[s].low for s in x], [curve[s].high for s in x], color=colour, alpha=0.09, lw=0
-        )
+        axes.fill_between(x, [curve[s].low for s in x], [curve[s].high for s in x], color=colour, alpha=0.09, lw=0)
         style: dict[str, Any] = {
             "color": colour,
             "ls": "--" if random else "-",
@@ -97,9 +91,7 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
     places = spread([value for value, _, _ in ends], 17 * (high - low) / HEIGHT)
     beside = axes.get_yaxis_transform()
     for place, (_, name, style) in zip(places, ends, strict=True):
-        axes.plot(
-            (1.03, 1.06, 1.09), [place] * 3, **style, zorder=3, markevery=[1], transform=beside, clip_on=False
-        )
+        axes.plot((1.03, 1.06, 1.09), [place] * 3, **style, zorder=3, markevery=[1], transform=beside, clip_on=False)
         axes.text(1.11, place, name, transform=beside, va="center_baseline", size=12.5)
 
 

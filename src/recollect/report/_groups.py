@@ -131,9 +131,7 @@ def estimates(sets: Sequence[Sequence[Triple]]) -> list[Estimate | None]:
     """One estimate per set of seeds, from (value, low, high) triples; the sets share one seed spread."""
     from scipy import stats
 
-    whole = [
-        [(v, a, b) for v, a, b in one if v is not None and a is not None and b is not None] for one in sets
-    ]
+    whole = [[(v, a, b) for v, a, b in one if v is not None and a is not None and b is not None] for one in sets]
     freedom = sum(len(one) - 1 for one in whole if one)
     squares = sum((v - fmean(w for w, _, _ in one)) ** 2 for one in whole for v, _, _ in one)
     spread = float(stats.t.ppf(0.975, freedom)) * math.sqrt(squares / freedom) if freedom else 0.0

@@ -67,13 +67,9 @@ def _peak(found: Sequence[Group]) -> Claim:
         return Claim(C, "Scores peak at about 240 examples and fall with more.", agreement, here)
 
     sizes = sorted({group.size for group in found})
-    middle = min(
-        (size for size in sizes if 160 <= size <= 360), key=lambda size: abs(size - 240), default=None
-    )
+    middle = min((size for size in sizes if 160 <= size <= 360), key=lambda size: abs(size - 240), default=None)
     if middle is None or middle in (sizes[0], sizes[-1]):
-        return claim(
-            "cannot tell", "This needs a size near 240 (160 to 360), a smaller one and a larger one."
-        )
+        return claim("cannot tell", "This needs a size near 240 (160 to 360), a smaller one and a larger one.")
     curves = [curve for curve in _curves(found) if middle in curve and len(curve) > 1]
     if not curves:
         return claim("cannot tell", f"No training choice was scored at {middle:,} and another size.")
@@ -90,16 +86,12 @@ def _peak(found: Sequence[Group]) -> Claim:
 
 def _middle(found: Sequence[Group]) -> Claim:
     def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(
-            C, "Examples of the middle level (level 2) give the best score overall.", agreement, here
-        )
+        return Claim(C, "Examples of the middle level (level 2) give the best score overall.", agreement, here)
 
     winners: list[tuple[int, str]] = []
     overlaps = True
     for size in sorted({group.size for group in found}):
-        scores = {
-            g.levels: g.test.macro for g in found if g.size == size and g.levels.isdigit() and g.test.macro
-        }
+        scores = {g.levels: g.test.macro for g in found if g.size == size and g.levels.isdigit() and g.test.macro}
         if "2" in scores and len(scores) >= 3:
             best = max(scores, key=lambda level: scores[level].value)
             winners.append((size, best))
@@ -146,9 +138,7 @@ def _diagonal(found: Sequence[Group]) -> Claim:
                 beaten += best.above(scores[level])
     if not tried:
         return claim("cannot tell", "This needs at least three training levels at one size.")
-    here = (
-        f"Of {tried} columns of the heat maps the own level is best in {own} and clearly beaten in {beaten}."
-    )
+    here = f"Of {tried} columns of the heat maps the own level is best in {own} and clearly beaten in {beaten}."
     if 2 * own > tried:
         return claim("agrees", here)
     return claim("differs" if 2 * beaten > tried else "cannot tell", here)
@@ -156,17 +146,13 @@ def _diagonal(found: Sequence[Group]) -> Claim:
 
 def _forgetting(found: Sequence[Group]) -> Claim:
     def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(
-            BOTH, "Training on unknown facts (level 0) hurts the recall of well-known ones.", agreement, here
-        )
+        return Claim(BOTH, "Training on unknown facts (level 0) hurts the recall of well-known ones.", agreement, here)
 
     both = [
         (size, scores["0"], scores["4"])
         for size in sorted({group.size for group in found})
         if {"0", "4"}
-        <= set(
-            scores := {g.levels: e for g in found if g.size == size and (e := g.test.by_level[4]) is not None}
-        )
+        <= set(scores := {g.levels: e for g in found if g.size == size and (e := g.test.by_level[4]) is not None})
     ]
     if not both:
         return claim("cannot tell", "This needs models trained on level 0 and on level 4 at one size.")

@@ -118,9 +118,7 @@ def cards(results: Results) -> list[Card]:
     rival = found.random.test.macro if found.random else None
     return [
         found_known,
-        _score(
-            "Right before training (base, in-domain)", found.base.macro, "macro score in the training prompt"
-        ),
+        _score("Right before training (base, in-domain)", found.base.macro, "macro score in the training prompt"),
         _score(
             "Right after the best training (in-domain)",
             best,
@@ -131,9 +129,7 @@ def cards(results: Results) -> list[Card]:
             f"{best.value - rival.value:+.1f}".replace("-", "−") if best and rival else "–",
             "points" if best and rival else "",
             ("clear difference" if best.apart(rival) else "no clear difference") if best and rival else "",
-            f"{best.value:.1f} % against {rival.value:.1f} %"
-            if best and rival
-            else "no random draw of that size",
+            f"{best.value:.1f} % against {rival.value:.1f} %" if best and rival else "no random draw of that size",
         ),
     ]
 
@@ -255,7 +251,5 @@ def _environment() -> Environment:
         finalize=_finalize,
         trim_blocks=True,
     )
-    environment.filters.update(
-        cut=cut, choice=_choice, count=_count, duration=_duration, median=median, value=_value
-    )
+    environment.filters.update(cut=cut, choice=_choice, count=_count, duration=_duration, median=median, value=_value)
     return environment

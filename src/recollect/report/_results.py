@@ -272,18 +272,14 @@ def read_results(path: Path) -> Results:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file} is not UTF-8 text (byte {error.start}). Write it again with a study."
-        ) from None
+        raise InputError(f"{file} is not UTF-8 text (byte {error.start}). Write it again with a study.") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{file} is not valid JSON: {error}. Write it again with a study.") from None
     if not isinstance(values, dict):
         raise InputError(f"{file} must hold one JSON object, but holds {type(values).__name__}.")
     version = values.get("schema_version")
     if version != 1:
-        raise InputError(
-            f"{file} must have schema_version 1, but got {version!r}. Use the Recollect that wrote it."
-        )
+        raise InputError(f"{file} must have schema_version 1, but got {version!r}. Use the Recollect that wrote it.")
     return _validated(values, str(file))
 
 

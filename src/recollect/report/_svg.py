@@ -47,9 +47,7 @@ def draw(width: int, height: int, label: str, paint: Callable[[Figure], None]) -
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # glyphs that the measuring font lacks; the browser's font draws the text
+        warnings.simplefilter("ignore")  # glyphs that the measuring font lacks; the browser's font draws the text
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {

@@ -57,9 +57,7 @@ def verdict(results: Results) -> list[str]:
         f"(each memory level counted equally)."
     ]
     if found.random is None or found.random.test.macro is None:
-        lines.append(
-            "No random draw of the same size was trained, so nothing can be said about choosing at all."
-        )
+        lines.append("No random draw of the same size was trained, so nothing can be said about choosing at all.")
     else:
         lines.append(_against(f"{found.random.name}", macro, found.random.test.macro))
     if found.base.macro is None:
@@ -67,9 +65,7 @@ def verdict(results: Results) -> list[str]:
     else:
         lines.append(_against("the untouched base model", macro, found.base.macro))
     if found.rival is not None and found.rival.test.macro is not None:
-        lines.append(
-            _against(f"the next best at that size, {found.rival.name}", macro, found.rival.test.macro)
-        )
+        lines.append(_against(f"the next best at that size, {found.rival.name}", macro, found.rival.test.macro))
     lines += _out_of_domain(found, best)
     return lines
 

@@ -43,9 +43,7 @@ def cells_table(results: Results) -> pl.DataFrame:
         if cell.ood is not None:
             rows.append(_scores_row(cell.levels, cell.size, cell.seed, cell.train_seconds, "ood", cell.ood))
     text, whole = ("levels", "part"), ("size", "seed", *(f"n_{level}" for level in LEVELS))
-    schema = {
-        name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64 for name in rows[0]
-    }
+    schema = {name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64 for name in rows[0]}
     return pl.DataFrame(rows, schema=schema)
 
 

@@ -154,7 +154,7 @@ def _template_rates(probe: ProbeResult) -> list[dict[str, Any]]:
 
 
 def _examples(base: EvaluateResult, cells: list[TrainedCell]) -> list[dict[str, Any]]:
-    """Facts on which training changed the answer and on which it did not, by the best trained model, some of each kind."""
+    """Facts on which training changed the answer and on which it did not, some of each kind."""
     scored = [(cell.evaluation.summary().get("macro"), at) for at, cell in enumerate(cells)]
     known = [(macro, -at) for macro, at in scored if macro is not None]
     if not known:
@@ -212,9 +212,7 @@ def _mapping_examples(
     for row in shown.iter_rows(named=True):
         fact = facts[row["fact_id"]]
         prompts = relations[fact.relation].prompts(fact.subject, parts.probe.templates)[:_DRAWS_SHOWN]
-        state = prefill(
-            loaded.model, loaded.tokenizer(prompts)["input_ids"], loaded.tokenizer.pad_token_id or 0
-        )
+        state = prefill(loaded.model, loaded.tokenizer(prompts)["input_ids"], loaded.tokenizer.pad_token_id or 0)
         drawn = sample(
             state,
             range(len(prompts)),
@@ -264,7 +262,5 @@ def _missing(base: dict[str, Any]) -> list[str]:
         levels = summary.get("missing_levels") or []
         if levels:
             named = ", ".join(str(level) for level in levels)
-            notes.append(
-                f"No {where} test fact has level {named}; the macro score is the mean of the others."
-            )
+            notes.append(f"No {where} test fact has level {named}; the macro score is the mean of the others.")
     return notes

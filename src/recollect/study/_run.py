@@ -143,9 +143,7 @@ def _work(
     with stage("probing the base", "prompts") as progress:
         probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
     with stage("asking the base", "questions") as progress:
-        base = run_evaluate(
-            parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded
-        )
+        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded)
     notes: list[str] = []
     cells: list[TrainedCell] = []
     wanted = list(_cells(settings))
@@ -205,12 +203,8 @@ def _cell(
     return TrainedCell(choice, size, seed, folder, evaluation, float(trained.metrics.get("seconds", 0.0)))
 
 
-def _evaluated(
-    parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path
-) -> EvaluateResult:
-    if (
-        out / MANIFEST
-    ).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
+def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
+    if (out / MANIFEST).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
         return EvaluateResult(out)
     tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
     settings = parts.evaluate.model_copy(update={"model": str(folder)})

@@ -23,8 +23,8 @@ class StudySettings(Settings):
     facts: str = POCKET
     """A facts step directory, a data file, or "pocket"."""
     choices: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "random")
-    """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random at equal
-    size is always trained, as the control."""
+    """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random
+    at equal size is always trained, as the control."""
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = (15, 60, 240)
     """Training set sizes."""
     seeds: tuple[int, ...] = (0,)

@@ -183,9 +183,7 @@ def _mixed(settings: TrainSettings, device: str) -> bool:
     if settings.precision == "auto":
         return able and settings.dtype == "auto"
     if settings.precision == "mixed" and settings.dtype not in ("auto", "float32"):
-        raise InputError(
-            f"precision mixed keeps float32 weights, but got dtype={settings.dtype!r}. Leave it at auto."
-        )
+        raise InputError(f"precision mixed keeps float32 weights, but got dtype={settings.dtype!r}. Leave it at auto.")
     if settings.precision == "mixed" and not able:
         raise InputError(
             f"precision mixed needs a GPU with bfloat16, but the device is {device}. Take --precision auto."
@@ -210,9 +208,7 @@ def _with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
     set_seed(settings.seed)
     try:
         if "lm_head" in targets:
-            raise ValueError(
-                "the trainer computes the output layer itself, so lm_head cannot have an adapter"
-            )
+            raise ValueError("the trainer computes the output layer itself, so lm_head cannot have an adapter")
         return get_peft_model(model, config)
     except ValueError as error:
         reason = (str(error).strip().splitlines() or [""])[0][:300]

@@ -53,9 +53,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         if self.progress and state.is_world_process_zero:
             self.progress(state.global_step, state.max_steps)
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Stop at the first loss that is not finite."""
         if logs and "loss" in logs and not math.isfinite(float(logs["loss"])) and self.diverged_at is None:
             self.diverged_at = state.global_step
@@ -127,9 +125,7 @@ def build_trainer(
 
 
 def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
-    labels = [
-        [token if counts else -100 for token, counts in zip(ids, mask, strict=True)] for ids, mask in examples
-    ]
+    labels = [[token if counts else -100 for token, counts in zip(ids, mask, strict=True)] for ids, mask in examples]
     return datasets.Dataset.from_dict({"input_ids": [ids for ids, _ in examples], "labels": labels})
 
 
