@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import Field
 from rich.table import Table
 
 from recollect._options import ProgressLine, answer, command, console, console_out
@@ -43,12 +45,16 @@ class DemoSettings(StudySettings):
 
     title: str = "Recollect demo: what the pocket model knows, and which examples wake it"
     """Title of the report."""
+    repeats: Annotated[int, Field(ge=1)] = 2
+    """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
+    probe: dict[str, Any] = {"residual_samples": 1}
+    """Settings of `recollect probe`, except model and facts; one residual draw per template keeps the demo short."""
 
 
 def _machine_line() -> None:
     from recollect.machine import prepare
 
-    console.print(f"[dim]machine: {prepare().line()}[/dim]")
+    console.print(f"machine: {prepare().line()}", style="dim")
 
 
 def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
@@ -79,8 +85,9 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         console_out.print(
             f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
             f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
-            f"{100 * result.metrics['expected_repeat_agreement']:.0f} % of the levels\n{result.path}"
+            f"{100 * result.metrics['expected_repeat_agreement']:.0f} % of the levels"
         )
+        console_out.print(str(result.path), soft_wrap=True)
     answer(result.summary(), as_json)
 
 
@@ -115,6 +122,8 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
     _machine_line()
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, out=out, progress=progress)
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of several processes: the first one answers
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
         _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
@@ -127,10 +136,10 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
     _machine_line()
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
-    summary = {**result.summary(), "out": str(result.path)}
+    summary = {"ood": None, **result.summary(), "out": str(result.path)}
     if not as_json:
         _score_table(summary)
-        console_out.print(str(result.path))
+        console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)
 
 
@@ -148,7 +157,7 @@ def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
 
 
 def _demo(settings: DemoSettings, out: Path | None, as_json: bool) -> None:
-    _study(StudySettings(**settings.model_dump()), out or Path("recollect-demo"), as_json)
+    _study(settings, out or Path("recollect-demo"), as_json)
 
 
 def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> None:
@@ -169,6 +178,7 @@ def _rescore(
     facts: Annotated[str, typer.Option("--facts", help="The fact set that was probed.")] = "pocket",
     matcher: Annotated[str, typer.Option("--matcher", help="contains or word.")] = "word",
     out: Annotated[Path | None, typer.Option("--out", help="Parquet file for the new levels.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Taken for uniformity; nothing here is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     from recollect.facts import load_facts
@@ -187,6 +197,7 @@ def _rescore(
 def _report(
     study: Annotated[Path, typer.Argument(help="A finished study directory, or a results.json.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the page. Default: the study's own.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Taken for uniformity; nothing here is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     from recollect.report import read_results, write_report
@@ -194,7 +205,7 @@ def _report(
     results = read_results(study)
     page = write_report(results, out or (study if study.is_dir() else study.parent))
     if not as_json:
-        console_out.print(str(page))
+        console_out.print(str(page), soft_wrap=True)
     answer({"report": str(page)}, as_json)
 
 
@@ -208,17 +219,17 @@ def _stages() -> Iterator[Any]:
         started = time.monotonic()
         with ProgressLine(what, unit or "steps") as progress:
             yield progress
-        console.print(f"  {what} [dim]{time.monotonic() - started:.1f} s[/dim]")
+        console.print(f"  {what}: {time.monotonic() - started:.1f} s", style="dim")
 
     yield stage
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> None:
-    table = Table(title=title, show_header=False, title_justify="left", box=None, title_style="bold")
+    width = max(map(len, values), default=0)
+    console_out.print(title, style="bold")
     for key, value in values.items():
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        table.add_row(str(key), shown)
-    console_out.print(table)
+        console_out.print(f"  {key:<{width}}  {shown}", soft_wrap=True)  # a path stays in one piece
 
 
 def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
@@ -233,17 +244,23 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
 
 
 def _score_table(summary: Mapping[str, Any]) -> None:
-    table = Table(title="accuracy, % (95 % interval)", title_justify="left", title_style="bold")
-    table.add_column("part")
+    parts = {"in-domain test": summary, "out-of-domain": summary.get("ood")}
+    shown = {name: part for name, part in parts.items() if part and part.get("micro") is not None}
+    table = Table(title="accuracy in % (95 % interval)", title_justify="left", title_style="bold")
+    table.add_column("memory level")
+    for name in shown:
+        table.add_column("facts", justify="right")
+        table.add_column(name, justify="right")
     for level in range(5):
-        table.add_column(f"level {level}", justify="right")
-    table.add_column("macro", justify="right")
-    table.add_column("micro", justify="right")
-    for name, part in (("test", summary), ("ood", summary.get("ood"))):
-        if part and part.get("micro") is not None:
-            levels = part.get("by_level") or {}
-            cells = [_number(levels.get(str(level), {}).get("accuracy")) for level in range(5)]
-            table.add_row(name, *cells, _with_interval(part, "macro"), _with_interval(part, "micro"))
+        row = []
+        for part in shown.values():
+            cell = (part.get("by_level") or {}).get(str(level), {})
+            row += [f"{cell.get('n', 0):,}", _with_interval(cell, "accuracy", "")]
+        table.add_row(str(level), *row)
+    table.add_section()
+    for name in ("macro", "micro"):
+        values = [text for part in shown.values() for text in ("", _with_interval(part, name, f"{name}_"))]
+        table.add_row(name, *values)
     console_out.print(table)
 
 
@@ -251,13 +268,8 @@ def _cells_table(summary: Mapping[str, Any]) -> None:
     sizes = sorted({cell["size"] for cell in summary["cells"]})
     names = list(dict.fromkeys(cell["levels"] for cell in summary["cells"]))
     base = summary["base"]
-    table = Table(
-        title="macro accuracy in %, in-domain / out-of-domain (mean over seeds)",
-        title_justify="left",
-        title_style="bold",
-        caption=f"untouched base in the same prompt: {_number(base['macro'])} / {_number(base['ood_macro'])}",
-        caption_justify="left",
-    )
+    console_out.print("macro accuracy in %, in-domain / out-of-domain (mean over seeds)", style="bold")
+    table = Table()
     table.add_column("trained on")
     for size in sizes:
         table.add_column(f"{size:,} facts", justify="right")
@@ -268,7 +280,9 @@ def _cells_table(summary: Mapping[str, Any]) -> None:
             pairs = [_mean([cell[key] for cell in found]) for key in ("macro", "ood_macro")]
             row.append(" / ".join(_number(value) for value in pairs) if found else "too few facts")
         table.add_row(f"level {name}" if name.isdigit() else name, *row)
-    console_out.print(table)
+    if sizes:
+        console_out.print(table)
+    console_out.print(f"untouched base in the same prompt: {_number(base['macro'])} / {_number(base['ood_macro'])}")
 
 
 def _verdict(results: Any) -> None:
@@ -287,7 +301,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def _with_interval(part: Mapping[str, Any], name: str) -> str:
+def _with_interval(part: Mapping[str, Any], name: str, prefix: str) -> str:
     if part.get(name) is None:
         return "–"
-    return f"{part[name]:.1f} ({part[f'{name}_low']:.1f}–{part[f'{name}_high']:.1f})"
+    return f"{part[name]:.1f} ({part[f'{prefix}low']:.1f}–{part[f'{prefix}high']:.1f})"

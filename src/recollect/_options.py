@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import json
 import sys
@@ -17,18 +18,20 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from recollect.settings import Settings, read_yaml
 
-console = Console(stderr=True, highlight=False)  # progress, notes and errors; stdout is for the answer
-console_out = Console(highlight=False)
+# no markup: paths and values may hold [brackets] and :colons:
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
+console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
 
 OutOption = Annotated[
     Path | None,
@@ -113,21 +116,47 @@ def _text(value: Any) -> str:
         return "none"
     if value == "":
         return "empty"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return str(value)
 
 
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
     """Print the settings that were given, and count the defaults."""
-    given = [f"{name}={getattr(settings, name)} ({where})" for name, where in origin.items() if where != "default"]
+    given = [
+        f"{name}={_text(getattr(settings, name))} ({where})" for name, where in origin.items() if where != "default"
+    ]
     rest = sum(where == "default" for where in origin.values())
-    console.print(f"[dim]settings: {', '.join([*given, f'{rest} by default'])}[/dim]")
+    console.print(f"settings: {', '.join([*given, f'{rest} by default'])}", style="dim")
 
 
 def answer(value: dict[str, Any], as_json: bool) -> None:
     """Print the JSON answer as the last line on stdout, if asked for."""
     if as_json:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
         sys.stdout.flush()
+
+
+class _Rate(ProgressColumn):
+    """Units per second, or seconds per unit."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        return Text("" if not speed else f"{speed:,.0f} {self._unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left, once there is something to tell it from."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.time_remaining
+        return Text("" if seconds is None else f"{datetime.timedelta(seconds=round(seconds))} left")
 
 
 class ProgressLine:
@@ -138,17 +167,15 @@ class ProgressLine:
             SpinnerColumn(),
             TextColumn(what),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[count]}"),
+            _Rate(unit),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            _TimeLeft(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
-        self._unit = unit
-        self._task = self._bar.add_task(what, total=None, rate="")
-        self._first: int | None = None
+        self._task = self._bar.add_task(what, total=None, count="")
 
     def __enter__(self) -> ProgressLine:
         self._bar.start()
@@ -158,7 +185,4 @@ class ProgressLine:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        task = self._bar.tasks[0]
-        speed = task.speed
-        rate = f"{speed:,.0f} {self._unit}/s" if speed else ""
-        self._bar.update(self._task, completed=done, total=total, rate=rate)
+        self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")

@@ -8,9 +8,10 @@ the way, 4 sampler self-test failed, 5 disk full, 130 stopped by Ctrl-C.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 110},
 )
 pocket = typer.Typer(help="The embedded world and its small base model.", no_args_is_help=True)
 app.add_typer(pocket, name="pocket")
@@ -49,54 +51,62 @@ def main() -> None:
     """Entry point: known errors end in one clear message and their exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    _register(sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
     try:
-        app(standalone_mode=False)
-    except RecollectError as error:
-        console.print(f"[bold red]error:[/bold red] {_escaped(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        _register(sys.argv[1:])
+        app()
     except KeyboardInterrupt:
         _stopped()
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            console.print(
-                "[bold red]error:[/bold red] the disk is full. Finished batches are kept: make room and run the same "
-                "command again, or give --out a folder on another disk.",
-                soft_wrap=True,
-            )
-            sys.exit(5)
+    except SystemExit as stop:
+        if stop.code == 130:  # how typer hands on a Ctrl-C
+            _stopped()
         raise
+    except RecollectError as error:
+        _failed(str(error), error.exit_code)
     except Exception as error:
-        _click_error(error)
+        if _disk_is_full(error):
+            _failed(
+                "the disk is full. Finished batches are kept: make room and run the same command again, or give --out "
+                "a folder on another disk.",
+                5,
+            )
+        if isinstance(error, OSError) and error.filename is not None:
+            _failed(f"{error.filename}: {error.strerror}.", 2)
+        if type(error).__name__ == "ComputeError":  # polars, which is not imported for --version
+            _failed(f"a table cannot be read: {str(error).splitlines()[0].rstrip('.')}.", 2)
+        raise
 
 
-def _click_error(error: Exception) -> None:
-    import click
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error is a full disk, in the words of the system, of safetensors or of torch."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
-    if isinstance(error, click.exceptions.Abort):
-        _stopped()
-    if isinstance(error, click.ClickException):
-        error.show()
-        sys.exit(error.exit_code)
-    raise error
+
+_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing")
 
 
-def _stopped() -> None:
+def _failed(message: str, code: int) -> NoReturn:
+    from rich.text import Text
+
+    console.print(Text.assemble(("error:", "bold red"), " ", message), soft_wrap=True)
+    sys.exit(code)
+
+
+def _stopped() -> NoReturn:
     console.print("\nstopped. What was finished is kept: run the same command again to go on.")
     sys.exit(130)
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 def _register(arguments: list[str]) -> None:
-    """Make the commands; only those that this call may need, so that `--version` imports nothing heavy."""
-    if arguments[:1] == ["--version"]:
+    """Make the commands, once, and not for `--version`, so that it imports nothing heavy."""
+    if arguments[:1] == ["--version"] or app.registered_commands:
         return
     from recollect import _commands
 

@@ -134,7 +134,7 @@ def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
     for part in settings.parts.split(","):
         found = [fact for fact in facts if fact.part == part]
         if settings.limit is not None and settings.limit < len(found):
-            drawn = {fact.id for fact in sorted(found, key=_draw)[: settings.limit]}
+            drawn = {fact.id for fact in sorted(found, key=lambda fact: _draw(settings.seed, fact))[: settings.limit]}
             found = [fact for fact in found if fact.id in drawn]
         asked += found
     if not asked:
@@ -144,8 +144,8 @@ def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
     return asked
 
 
-def _draw(fact: Fact) -> bytes:
-    return hashlib.blake2b(fact.id.encode(), digest_size=16, person=b"evaluate").digest()
+def _draw(seed: int, fact: Fact) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1f{fact.id}".encode(), digest_size=16, person=b"evaluate").digest()
 
 
 def _answers(

@@ -35,6 +35,8 @@ class EvaluateSettings(ModelSettings):
     """Parts of the facts to ask: test (in-domain), ood (out-of-domain), train."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most this many facts per part, drawn at random, the same ones for every model; all by default."""
+    seed: int = 0
+    """Decides which facts a limit takes. Decoding is greedy and draws nothing."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens."""
     batch_size: Annotated[int, Field(ge=1)] = 64

@@ -1,9 +1,10 @@
-"""Train a pocket base from scratch: tokenizer, corpus, a small Llama, one pass over freshly worded mentions.
+"""Train a pocket base from scratch: tokenizer, corpus, a small Llama, one pass over all mentions.
 
 Notable choices
 - Llama architecture, 4 layers x width 128, 1.3 million parameters, untied embeddings; weights stored in bfloat16.
 - Byte-level BPE with the full byte alphabet: every string can be said, the fine-tuning markers included.
-- Documents are packed into sequences of 128 tokens; AdamW, cosine, no dropout, one epoch: no sentence is seen twice.
+- Documents are packed into sequences of 128 tokens; AdamW, cosine, no dropout; one epoch over the
+  mentions, each worded anew.
 """
 
 from __future__ import annotations
@@ -51,8 +52,6 @@ class PocketSettings(Settings):
     """Tokens in a training sequence."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Sequences in a training step."""
-    passes: Annotated[int, Field(ge=1)] = 1
-    """Passes over the mentions, each freshly worded; a fact's mention count is the total over all passes."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     """Peak of the cosine schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
@@ -122,9 +121,7 @@ def train_base(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    documents: list[str] = []
-    for index in range(settings.passes):
-        documents += render(world, settings.seed * 1000 + index, shared_templates=settings.shared_templates)
+    documents = render(world, settings.seed, shared_templates=settings.shared_templates)
     tokenizer = train_tokenizer(documents, settings.vocabulary)
     blocks = torch.from_numpy(pack(tokenizer, documents, settings.sequence))
     set_seed(settings.seed)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from recollect.errors import InputError
-from recollect.facts import FactSet
+from recollect.facts import FactSet, shipped_relations
 from recollect.machine import prepare
 from recollect.pocket._build import PocketSettings, train_base
 from recollect.pocket._world import MentionedFact, World, make_world
@@ -77,6 +77,12 @@ def world_of(facts: FactSet, settings: PocketSettings) -> World:
     """
     if len(facts) < 30:
         raise InputError(f"a pocket base needs at least 30 facts to learn from, but got {len(facts)}.")
+    unknown = sorted(set(facts.relations) - set(shipped_relations()))
+    if unknown:
+        raise InputError(
+            f"a pocket base can only speak of the shipped relations and 'qa', but got {unknown[0]!r}. "
+            "Read the facts without their relation column, or keep only shipped relations."
+        )
     rng = random.Random(f"world-of-{settings.seed}")
     sigma = 1.2
     median = settings.mentions / np.exp(sigma**2 / 2)

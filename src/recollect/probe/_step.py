@@ -118,11 +118,18 @@ def _work(
             "mean_score": round(float(levels["score"].mean()), 6),  # type: ignore[arg-type]
             "borderline": int(levels["borderline"].sum()),
             "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
+            "share_at_once": _share_at_once(levels),
             "method": settings.method,
             "self_test_p": round(plan["self_test_p"], 6),
             "seconds": round(time.monotonic() - started, 3),
         }
     )
+
+
+def _share_at_once(levels: pl.DataFrame) -> float | None:
+    """Share of the mean score that the closed form holds: how often a right answer comes at once. None if sampled."""
+    score = float(levels["score"].mean())  # type: ignore[arg-type]
+    return None if levels["p0"].null_count() else round(float(levels["p0"].mean()) / score, 4) if score else None  # type: ignore[arg-type]
 
 
 def _batch_size(loaded: LoadedModel, settings: ProbeSettings) -> int:

@@ -75,7 +75,7 @@ def collect(
             "max_new_tokens": parts.probe.max_new_tokens,
             "seconds": probe.metrics["seconds"],
             "matcher_version": MATCHER_VERSION,
-            "agreement_note": _agreement(probe),
+            "agreement_note": _agreement(probe, parts),
         },
         levels=[
             {"part": part, "level": level, "n": probe.metrics["levels_by_part"][part][level]}
@@ -112,11 +112,12 @@ def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
     return {**{name: summary.get(name) for name in names}, "word_macro": word.get("macro")}
 
 
-def _agreement(probe: ProbeResult) -> str:
+def _agreement(probe: ProbeResult, parts: StudyParts) -> str:
     percent = 100 * float(probe.metrics["expected_repeat_agreement"])
+    draws = parts.probe.templates * parts.probe.samples
     return (
-        f"A fresh probe of {probe.metrics['facts']:,} facts by 210 draws each is expected to give {percent:.0f} % of "
-        f"them the same level; {probe.metrics['borderline']:,} facts are borderline."
+        f"A fresh probe of {probe.metrics['facts']:,} facts by {draws} draws each is expected to give "
+        f"{percent:.0f} % of them the same level; {probe.metrics['borderline']:,} facts are borderline."
     )
 
 
@@ -207,7 +208,7 @@ def _mapping_examples(
     """One fact per level with one fresh draw after some of its mapping templates: what the probe sees."""
     relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
     test = probe.levels.filter(pl.col("part") != "train")
-    shown = test.group_by("level", maintain_order=True).first().sort("level")
+    shown = _one_per_level(test)
     found = []
     for row in shown.iter_rows(named=True):
         fact = facts[row["fact_id"]]
@@ -237,6 +238,19 @@ def _mapping_examples(
             }
         )
     return found
+
+
+def _one_per_level(levels: pl.DataFrame) -> pl.DataFrame:
+    """One fact of each level, of different relations where there are enough."""
+    chosen: list[int] = []
+    used: set[str] = set()
+    rows = levels.select("level", "relation").with_row_index().rows()
+    for level in sorted({level for _, level, _ in rows}):
+        having = [(relation in used, index, relation) for index, at, relation in rows if at == level]
+        _, index, relation = min(having)
+        chosen.append(index)
+        used.add(relation)
+    return levels[chosen]
 
 
 def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]]:

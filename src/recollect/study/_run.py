@@ -14,19 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
-from recollect.facts import FactSet, load_facts
+from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import POCKET, LoadedModel, ModelSettings, load
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.report import Results, read_results, write_report
 from recollect.select import SelectSettings, run_select
+from recollect.settings import Settings
 from recollect.study._settings import Choice, StudySettings
 from recollect.train import TrainSettings, run_train
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, open_step
+from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
 
+Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 """Called with what begins and its unit; gives the progress callback for it."""
@@ -94,14 +96,28 @@ class StudyParts:
 def step_settings(settings: StudySettings) -> StudyParts:
     """The settings of each step, with the study's model; a bad value raises InputError before any work."""
     preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
+    return StudyParts(
+        _section("probe", ProbeSettings, {**settings.probe, "model": settings.model}),
+        _section("train", TrainSettings, {**preset, **settings.train, "model": settings.model}),
+        _section("evaluate", EvaluateSettings, {**settings.evaluate, "model": settings.model}),
+    )
+
+
+def _section(name: str, kind: type[Section], values: dict[str, Any]) -> Section:
     try:
-        return StudyParts(
-            ProbeSettings.make(**{**settings.probe, "model": settings.model}),
-            TrainSettings.make(**{**preset, **settings.train, "model": settings.model}),
-            EvaluateSettings.make(**{**settings.evaluate, "model": settings.model}),
-        )
+        return kind.make(**values)
     except InputError as error:
-        raise InputError(f"in the study's probe, train or evaluate section: {error}") from None
+        raise InputError(f"in the study's section {name}: {error}") from None
+
+
+def _check_parts(parts: StudyParts, facts: FactSet) -> None:
+    """Refuse before any work what would leave a study without a training set or a score."""
+    counts = facts.counts()
+    for name, part, chosen in (("probe", "train", parts.probe.parts), ("evaluate", "test", parts.evaluate.parts)):
+        if part not in (entry.strip() for entry in chosen.split(",")):
+            raise InputError(f"in the study's section {name}: parts must contain {part}, but got {chosen!r}.")
+        if not counts[part]:
+            raise InputError(f"a study needs facts in train and test, but the fact set {facts.name!r} has {counts}.")
 
 
 def run_study(
@@ -118,10 +134,13 @@ def run_study(
     parts = step_settings(settings)
     stage = stage or (lambda what, unit: nullcontext(None))
     facts = facts if facts is not None else load_facts(settings.facts)
+    _check_parts(parts, facts)
+    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
+    templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
     with stage("loading the model", "") as _:
         loaded = load(ModelSettings.make(**_model_values(parts.probe)))
     values = settings.model_dump(mode="json", exclude={"model", "facts"})
-    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint()}
+    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates}
     with open_step("study", values, inputs, out, root) as step:
         if not step.done:
             _work(step, settings, parts, facts, loaded, stage)

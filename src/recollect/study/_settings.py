@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from recollect.models import POCKET
@@ -25,22 +26,25 @@ class StudySettings(Settings):
     choices: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "random")
     """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random
     at equal size is always trained, as the control."""
-    sizes: tuple[Annotated[int, Field(ge=1)], ...] = (15, 60, 240)
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = (15, 60, 150)
     """Training set sizes."""
-    seeds: tuple[int, ...] = (0,)
-    """Each seed draws its own training sets and trains anew on them."""
+    seed: int = 0
+    """First seed of the training sets and trainings."""
+    repeats: Annotated[int, Field(ge=1)] = 1
+    """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
     too_few: Literal["skip", "error"] = "skip"
     """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or stop."""
     probe: dict[str, Any] = {}
-    """Settings of `recollect probe`, except model and facts."""
+    """Settings of `recollect probe`, except model and facts; on the command line as "{method: sampled, samples: 5}"."""
     train: dict[str, Any] = {}
-    """Settings of `recollect train`, except model. Without a preset: pocket for the pocket model, C for any other."""
+    """Settings of `recollect train`, except model and seed. Without a preset: pocket for the pocket model, C for
+    any other."""
     evaluate: dict[str, Any] = {}
     """Settings of `recollect evaluate`, except model, facts and levels."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
 
-    @field_validator("choices", "sizes", "seeds", mode="before")
+    @field_validator("choices", "sizes", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """Accept "15,60" as the command line gives it, and plain numbers in a YAML list of choices."""
@@ -50,7 +54,16 @@ class StudySettings(Settings):
             value = [value]
         return [str(item) for item in value] if isinstance(value, list | tuple) else value
 
-    @field_validator("choices", "sizes", "seeds")
+    @field_validator("probe", "train", "evaluate", mode="before")
+    @classmethod
+    def _section(cls, value: Any) -> Any:
+        """Accept a section as the command line gives it: "{learning_rate: 0.001}"."""
+        try:
+            return yaml.safe_load(value) if isinstance(value, str) else value
+        except yaml.YAMLError:
+            raise ValueError("must be a mapping such as {learning_rate: 0.001}") from None
+
+    @field_validator("choices", "sizes")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
@@ -63,13 +76,18 @@ class StudySettings(Settings):
     def _no_double_names(self) -> Self:
         for section, fixed in (
             ("probe", {"model", "facts"}),
-            ("train", {"model"}),
-            ("evaluate", {"model", "facts"}),
+            ("train", {"model", "seed"}),
+            ("evaluate", {"model", "facts", "levels"}),
         ):
             twice = fixed & set(getattr(self, section))
             if twice:
                 raise ValueError(f"{section} must not set {sorted(twice)[0]}: the study's own is used")
         return self
+
+    @property
+    def seeds(self) -> range:
+        """The seeds to run."""
+        return range(self.seed, self.seed + self.repeats)
 
     @property
     def trained_choices(self) -> tuple[Choice, ...]:

@@ -1,0 +1,83 @@
+"""The pages keep step with the code: settings, links, and no trace of the machine they were written on."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from recollect.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+_LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
+_HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"(?:^|[\s`])recollect +(pocket build|[a-z]+) +([^`\n]*--[^`\n]*)", re.MULTILINE)  # with a flag
+# spelt in pieces, so that this file does not hold what it looks for
+_MACHINE_PATHS = [f"/{name}/" for name in ("work", "root", "home", "Users")] + ["/tmp/" + "venv", "shared/" + "design"]
+_KEPT = ("src", "tests", "docs", "examples", "scripts", "benchmarks")
+
+
+def settings_page() -> str:
+    """The page as the script makes it."""
+    spec = importlib.util.spec_from_file_location("settings_docs", ROOT / "scripts" / "settings_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = script.page()
+    assert isinstance(page, str)
+    return page
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings get on GitHub."""
+    headings = _HEADING.findall(_FENCED.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_settings_page_is_the_one_its_script_makes() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert written == settings_page(), "run: python scripts/settings_docs.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    for link in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name} links to {link}, which is not there"
+        assert target.is_relative_to(ROOT), f"{page.name} links to {link}, outside the project"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{page.name} links to {link}, but {target.name} has no such heading"
+
+
+def test_every_command_on_a_page_exists_with_its_flags(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = [(page, *match) for page in PAGES for match in _COMMAND.findall(page.read_text(encoding="utf-8"))]
+    assert len(shown) > 10
+    for page, name, rest in shown:
+        monkeypatch.setattr("sys.argv", ["recollect", *name.split(), "--help"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code, f"{page.name} shows recollect {name}"
+        known = capsys.readouterr().out
+        for flag in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.partition(" #")[0]):
+            assert re.search(rf"{flag}(?![a-z-])", known), f"{page.name}: recollect {name} has no {flag}"
+
+
+def test_no_file_holds_a_path_of_the_machine_it_was_made_on() -> None:
+    files = [path for path in ROOT.iterdir() if path.is_file() and path.name not in (".gitignore", ".git")]
+    for folder in _KEPT:
+        files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert len(files) > 100
+    for path in files:
+        data = path.read_bytes()
+        found = [text for text in _MACHINE_PATHS if text.encode() in data]
+        assert not found, f"{path.relative_to(ROOT)} holds {found[0]}"

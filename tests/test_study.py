@@ -1,0 +1,324 @@
+"""A study end to end on a tiny model: its cells and files, resumption, what is refused, and the shipped examples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+import recollect.study._run as study_run
+from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, make_world, tables
+from recollect.errors import InputError, StepError
+from recollect.facts import FactSet
+from recollect.report import verdict
+from recollect.settings import read_yaml
+from recollect.study import StudyResult, StudySettings, run_study
+from recollect.study._run import step_settings
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def values(world: World, **changed: Any) -> dict[str, Any]:
+    """A study of level 0 (and random, which comes by itself) at two sizes."""
+    sections = {"probe": PROBE, "train": TRAIN, "evaluate": EVALUATE}
+    return {"model": str(world.model), "facts": str(world.facts), "choices": [0], "sizes": [4, 8], **sections} | changed
+
+
+def settings(world: World, **changed: Any) -> StudySettings:
+    return StudySettings.make(**values(world, **changed))
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """An uninterrupted study."""
+    return run_study(settings(world), tmp_path_factory.mktemp("whole") / "study")
+
+
+def test_every_choice_is_trained_at_every_size_and_random_beside_it(whole: StudyResult) -> None:
+    cells = [(cell["levels"], cell["size"], cell["seed"]) for cell in whole.summary()["cells"]]
+    assert cells == [("0", 4, 0), ("random", 4, 0), ("0", 8, 0), ("random", 8, 0)]
+    for cell in whole.summary()["cells"]:
+        assert 0 <= cell["macro"] <= 100
+        assert cell["macro_low"] <= cell["macro"] <= cell["macro_high"]
+        assert 0 <= cell["ood_macro"] <= 100
+    for name, size in (("0", 4), ("random", 8)):
+        chosen = pl.read_parquet(whole.path / "steps" / f"select-{name}-{size}-seed0" / "selection.parquet")
+        assert chosen.height == size
+        assert name == "random" or set(chosen["level"]) == {0}
+
+
+def test_the_folder_holds_the_report_its_numbers_and_the_steps(whole: StudyResult) -> None:
+    names = {path.name for path in whole.path.iterdir()}
+    files = {"report.html", "results.json", "cells.parquet", "levels.parquet", "levels_by_relation.parquet"}
+    assert names == {*files, "manifest.json", "steps"}
+    assert whole.results.title in whole.report.read_text(encoding="utf-8")
+    assert {path.name for path in (whole.path / "steps").iterdir()} == {
+        "probe",
+        "base",
+        *(f"{step}-{name}-{size}-seed0" for step in ("select", "train", "evaluate") for name in ("0", "random")
+          for size in (4, 8)),
+    }  # fmt: skip
+    cells = pl.read_parquet(whole.path / "cells.parquet")
+    assert sorted(set(cells["levels"])) == ["0", "base", "random"]
+    levels = pl.read_parquet(whole.path / "levels.parquet")
+    assert levels.group_by("part").agg(pl.col("n").sum()).sort("part").rows() == [
+        ("ood", 8),
+        ("test", 20),
+        ("train", 40),
+    ]
+    recorded = {step.path: step.fingerprint for step in whole.results.steps}
+    for path, fingerprint in recorded.items():
+        assert json.loads((whole.path / path / "manifest.json").read_text())["fingerprint"] == fingerprint
+    assert verdict(whole.results)
+
+
+def test_the_scores_are_those_of_the_steps(whole: StudyResult) -> None:
+    for cell in whole.results.cells:
+        folder = whole.path / "steps" / f"evaluate-{cell.levels}-{cell.size}-seed{cell.seed}"
+        told = pl.read_parquet(folder / "outputs.parquet").filter(pl.col("part") == "test")
+        assert cell.test.micro == pytest.approx(100 * told["contains"].mean())
+        by_level = told.group_by("level").agg(pl.col("contains").mean())
+        assert cell.test.macro == pytest.approx(100 * by_level["contains"].mean())
+
+
+def test_the_same_study_again_does_nothing(whole: StudyResult, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(whole.path)
+    for name in ("run_probe", "run_evaluate", "run_select", "run_train", "write_report"):
+        monkeypatch.setattr(study_run, name, lambda *_, **__: pytest.fail("a finished study was worked on"))
+    again = run_study(settings(world), whole.path)
+    assert again.results == whole.results
+    assert again.summary() == whole.summary()
+    assert contents(whole.path) == before
+
+
+def test_models_are_dropped_unless_they_are_kept(whole: StudyResult, world: World, tmp_path: Path) -> None:
+    assert not list(whole.path.rglob("*.safetensors"))
+    kept = run_study(settings(world, sizes=[4], choices=["random"], keep_models=True), tmp_path / "study")
+    assert [path.parts[-3] for path in kept.path.rglob("*.safetensors")] == ["train-random-4-seed0"]
+
+
+def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:
+    study = run_study(settings(world, sizes=[8], choices=["random"], seed=5, repeats=2), tmp_path / "study")
+    assert [cell.seed for cell in study.results.cells] == [5, 6]
+    one, two = (
+        pl.read_parquet(study.path / "steps" / f"select-random-8-seed{seed}" / "selection.parquet") for seed in (5, 6)
+    )
+    assert set(one["fact_id"]) != set(two["fact_id"])
+    for seed in (5, 6):
+        manifest = json.loads((study.path / "steps" / f"train-random-8-seed{seed}" / "manifest.json").read_text())
+        assert manifest["settings"]["seed"] == seed
+
+
+# -- killed ---------------------------------------------------------------------------------------------
+
+_KILLED = """
+import json, os, signal, sys
+import recollect.study._run as study
+from recollect.study import StudySettings, run_study
+values, out, name, count = json.loads(sys.argv[1])
+plain, seen = getattr(study, name), 0
+def dying(*arguments, **named):
+    global seen
+    result = plain(*arguments, **named)
+    seen += 1
+    if seen == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(study, name, dying)
+run_study(StudySettings.make(**values), __import__("pathlib").Path(out))
+"""
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """The tables of a study; of its cells all but the time that each training took."""
+    found: dict[str, Any] = tables(folder)
+    found["cells.parquet"] = pl.read_parquet(folder / "cells.parquet").drop("train_seconds").serialize(format="json")
+    return found
+
+
+def test_a_study_killed_again_and_again_ends_in_the_same_tables(
+    whole: StudyResult, world: World, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    # after the first training, after its evaluation (the next training is the second), before the end
+    for name, count in (("run_train", 1), ("_evaluated", 2), ("write_report", 1)):
+        order = json.dumps([values(world), str(out), name, count])
+        child = subprocess.run([sys.executable, "-c", _KILLED, order], capture_output=True, timeout=120, check=False)
+        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+        assert not out.exists()
+        assert (tmp_path / "study.partial" / "steps" / "train-0-4-seed0" / "manifest.json").is_file()
+    again = run_study(settings(world), out)
+    assert comparable(out) == comparable(whole.path)
+    for step in ("probe", "base", "evaluate-0-4-seed0", "evaluate-random-8-seed0", "train-random-8-seed0"):
+        assert tables(out / "steps" / step) == tables(whole.path / "steps" / step), step
+    assert again.results.examples == whole.results.examples
+    assert again.results.mapping_examples == whole.results.mapping_examples
+    assert not (tmp_path / "study.partial").exists()
+
+
+# -- too few facts, and what is refused --------------------------------------------------------------------
+
+
+def test_a_cell_with_too_few_facts_is_left_out_and_noted(world: World, tmp_path: Path) -> None:
+    study = run_study(settings(world, choices=["0", "4"], sizes=[4, 30]), tmp_path / "study")
+    cells = [(cell.levels, cell.size) for cell in study.results.cells]
+    assert cells == [("0", 4), ("random", 4), ("random", 30)]
+    notes = "\n".join(study.results.notes)
+    assert "level 4, size 4, seed 0 was left out: no training fact at level 4" in notes
+    assert "level 0, size 30, seed 0 was left out: size must be at most" in notes
+    assert "left out" in study.report.read_text(encoding="utf-8")
+    assert not list(study.path.rglob("*.partial"))
+
+
+def test_a_study_without_any_cell_still_tells_what_the_base_knows(world: World, tmp_path: Path) -> None:
+    study = run_study(settings(world, sizes=[400]), tmp_path / "study")
+    assert study.summary()["cells"] == []
+    assert len(study.results.notes) >= 2
+    assert study.report.is_file()
+
+
+def test_too_few_facts_may_be_an_error_that_keeps_the_work(world: World, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="size must be at most 40"):
+        run_study(settings(world, sizes=[400], choices=["random"], too_few="error"), tmp_path / "study")
+    assert (tmp_path / "study.partial" / "steps" / "probe" / "manifest.json").is_file()
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"probe": {"samples": 0}}, "section probe: samples: .* but got 0"),
+        ({"train": {"learning_rat": 1}}, "section train: unknown setting 'learning_rat'"),
+        ({"train": {"preset": "D"}}, "section train: preset"),
+        ({"evaluate": {"parts": "dev"}}, "section evaluate: parts"),
+        ({"evaluate": {"parts": "ood"}}, "section evaluate: parts must contain test, but got 'ood'"),
+        ({"probe": {"parts": "test"}}, "section probe: parts must contain train, but got 'test'"),
+        ({"probe": {"template_file": "none.yaml"}}, "no such file: none.yaml"),
+        ({"probe": {"model": "x"}}, "probe must not set model"),
+        ({"train": {"seed": 1}}, "train must not set seed"),
+        ({"evaluate": {"levels": "x"}}, "evaluate must not set levels"),
+        ({"choices": ["5"]}, "choices"),
+        ({"sizes": []}, "sizes: .*must not be empty"),
+        ({"sizes": [4, 4]}, "sizes: .*must not repeat"),
+        ({"sizes": "4,x"}, "sizes"),
+        ({"repeats": 0}, "repeats"),
+        ({"seads": 3}, "unknown setting 'seads'"),
+    ],
+)
+def test_a_bad_value_is_named_before_any_work(
+    world: World, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run_study(settings(world, **changed), tmp_path / "study")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_facts_without_a_part_that_is_needed_are_refused(world: World, tmp_path: Path, missing: str) -> None:
+    facts = FactSet(tuple(fact for fact in world.fact_set if fact.part != missing), "partly")
+    with pytest.raises(InputError, match="needs facts in train and test, but the fact set 'partly' has"):
+        run_study(settings(world), tmp_path / "study", facts=facts)
+
+
+def test_another_study_in_the_same_place_is_refused(whole: StudyResult, world: World, tmp_path: Path) -> None:
+    before = contents(whole.path)
+    templates = {name: ["[X] is", "of [X] it is", "about [X]:"] for name in world.fact_set.relations}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(templates), encoding="utf-8")
+    own = {**PROBE, "template_file": str(tmp_path / "own.yaml")}
+    for changed in ({"sizes": [4]}, {"train": {**TRAIN, "epochs": 2}}, {"probe": own}):
+        with pytest.raises(StepError, match="holds a step made from other settings or inputs"):
+            run_study(settings(world, **changed), whole.path)
+    assert contents(whole.path) == before
+
+
+def test_other_templates_in_the_same_file_are_another_study(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    own = settings(world, sizes=[4], choices=["random"], probe={**PROBE, "templates": 1, "template_file": str(file)})
+    for words in ("[X] is", "of [X] it is"):
+        file.write_text(yaml.safe_dump({name: [words] for name in world.fact_set.relations}), encoding="utf-8")
+        if words == "[X] is":
+            run_study(own, tmp_path / "study")
+        else:
+            with pytest.raises(StepError, match="input templates was"):
+                run_study(own, tmp_path / "study")
+
+
+# -- the command ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recollect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return Command(monkeypatch, capsys)
+
+
+def test_the_command_with_a_yaml_file_is_the_same_study(recollect: Command, whole: StudyResult, world: World) -> None:
+    Path("study.yaml").write_text(yaml.safe_dump(values(world)), encoding="utf-8")
+    answer = recollect("study", "--config", "study.yaml", "--out", "mine", "--json").json
+    for name in ("base", "cells"):
+        assert answer[name] == whole.summary()[name]
+    assert Path(answer["report"]).is_file()
+    assert answer["seconds"] > 0
+    assert comparable(Path("mine")) == comparable(whole.path)
+    again = recollect("study", "--config", "study.yaml", "--out", "mine")
+    assert "macro accuracy in %" in again.out
+    assert "report: " in again.err
+    other = recollect("study", "--config", "study.yaml", "--sizes", "4", "--out", "mine")
+    assert other.code == 3
+    assert "sizes was [4, 8], now [4]" in other.err
+
+
+def test_the_report_is_written_again_from_the_results(recollect: Command, whole: StudyResult, tmp_path: Path) -> None:
+    answer = recollect("report", whole.path, "--out", "page", "--json").json
+    assert Path(answer["report"]).read_bytes() == whole.report.read_bytes()
+    shutil.copy(whole.path / "results.json", tmp_path / "results.json")
+    assert recollect("report", "results.json").out.strip() == "report.html"
+
+
+def test_the_demo_is_a_study_with_its_own_defaults(recollect: Command, world: World) -> None:
+    given = ["--model", world.model, "--facts", world.facts, "--sizes", "4", "--choices", "random", "--repeats", "1"]
+    sections = [f"--{name}={json.dumps(section)}" for name, section in (("probe", PROBE), ("evaluate", EVALUATE))]
+    answer = recollect("demo", *given, *sections, "--seed", "2", "--json").json
+    assert [(cell["levels"], cell["size"], cell["seed"]) for cell in answer["cells"]] == [("random", 4, 2)]
+    assert Path(answer["report"]) == Path("recollect-demo/report.html").resolve()
+    shown = json.loads(Path("recollect-demo/results.json").read_text(encoding="utf-8"))["settings"]
+    origin = {entry["name"]: entry["origin"] for entry in shown if entry["step"] == "study"}
+    assert (origin["sizes"], origin["too_few"]) == ("study", "default")
+
+
+# -- the shipped examples ---------------------------------------------------------------------------------
+
+
+def test_the_demo_file_is_a_valid_study() -> None:
+    parts = step_settings(StudySettings.make(**read_yaml(EXAMPLES / "demo.yaml")))
+    assert parts.train.learning_rate > 1e-5  # the pocket's own preset, not a large model's
+
+
+@pytest.mark.slow
+def test_the_example_program_runs(tmp_path: Path) -> None:
+    program = [sys.executable, EXAMPLES / "main_job.py", tmp_path / "job"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=1200, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("60 facts,      3: macro ")
+    assert lines[1].startswith("60 facts, random: macro ")
+
+
+@pytest.mark.slow
+def test_a_few_facts_of_the_pocket_are_probed(recollect: Command) -> None:
+    answer = recollect("probe", "--model", "pocket", "--facts", "pocket", "--limit", "20", "--out", "p", "--json").json
+    assert answer["facts"] == 20
+    assert sum(answer["levels"].values()) == 20
