@@ -16,9 +16,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, flags, make_world, tables
-from recollect import cli
+from recollect import _options, cli
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
 from recollect.pocket import PocketSettings
@@ -240,6 +241,16 @@ def test_a_terminal_without_our_signs_gets_its_answer(
     assert "micro" in terminal.read()
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_and_only_there(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(_options, "console", Console(file=screen, force_terminal=terminal, width=100))
+    with _options.ProgressLine("probing", "prompts") as progress:
+        for done in (256, 512, 768):
+            progress(done, 1428)
+    assert ("768/1,428" in screen.getvalue()) == ("prompts/s" in screen.getvalue()) == terminal
+
+
 # -- bad input ------------------------------------------------------------------------------------------
 
 
@@ -447,7 +458,7 @@ def test_a_full_disk_keeps_the_finished_batches_and_the_same_command_goes_on(
     assert tables(Path("probe")) == tables(probed)
 
 
-@pytest.mark.parametrize("what", ["os", "safetensors", "torch"])
+@pytest.mark.parametrize("what", ["os", "safetensors", "torch", "torch's end"])
 def test_a_disk_that_fills_up_while_weights_are_stored_is_told_in_words(
     recollect: Command, monkeypatch: pytest.MonkeyPatch, world: World, bad_place: Path, what: str
 ) -> None:
@@ -458,6 +469,7 @@ def test_a_disk_that_fills_up_while_weights_are_stored_is_told_in_words(
         "os": OSError(errno.ENOSPC, "No space left on device"),
         "safetensors": SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         "torch": RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        "torch's end": RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 142144 vs 142036"),
     }
 
     def full(*_: object, **__: object) -> None:

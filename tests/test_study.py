@@ -142,13 +142,6 @@ run_study(StudySettings.make(**values), __import__("pathlib").Path(out))
 """
 
 
-def comparable(folder: Path) -> dict[str, Any]:
-    """The tables of a study; of its cells all but the time that each training took."""
-    found: dict[str, Any] = tables(folder)
-    found["cells.parquet"] = pl.read_parquet(folder / "cells.parquet").drop("train_seconds").serialize(format="json")
-    return found
-
-
 def test_a_study_killed_again_and_again_ends_in_the_same_tables(
     whole: StudyResult, world: World, tmp_path: Path
 ) -> None:
@@ -161,7 +154,7 @@ def test_a_study_killed_again_and_again_ends_in_the_same_tables(
         assert not out.exists()
         assert (tmp_path / "study.partial" / "steps" / "train-0-4-seed0" / "manifest.json").is_file()
     again = run_study(settings(world), out)
-    assert comparable(out) == comparable(whole.path)
+    assert tables(out) == tables(whole.path)
     for step in ("probe", "base", "evaluate-0-4-seed0", "evaluate-random-8-seed0", "train-random-8-seed0"):
         assert tables(out / "steps" / step) == tables(whole.path / "steps" / step), step
     assert again.results.examples == whole.results.examples
@@ -272,7 +265,7 @@ def test_the_command_with_a_yaml_file_is_the_same_study(recollect: Command, whol
         assert answer[name] == whole.summary()[name]
     assert Path(answer["report"]).is_file()
     assert answer["seconds"] > 0
-    assert comparable(Path("mine")) == comparable(whole.path)
+    assert tables(Path("mine")) == tables(whole.path)
     again = recollect("study", "--config", "study.yaml", "--out", "mine")
     assert "macro accuracy in %" in again.out
     assert "report: " in again.err

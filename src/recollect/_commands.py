@@ -12,7 +12,7 @@ import typer
 from pydantic import Field
 from rich.table import Table
 
-from recollect._options import ProgressLine, answer, command, console, console_out
+from recollect._options import ProgressLine, answer, command, console, console_out, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
 from recollect.pocket import PocketSettings
@@ -54,7 +54,7 @@ class DemoSettings(StudySettings):
 def _machine_line() -> None:
     from recollect.machine import prepare
 
-    console.print(f"machine: {prepare().line()}", style="dim")
+    note(f"machine: {prepare().line()}")
 
 
 def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
@@ -219,7 +219,7 @@ def _stages() -> Iterator[Any]:
         started = time.monotonic()
         with ProgressLine(what, unit or "steps") as progress:
             yield progress
-        console.print(f"  {what}: {time.monotonic() - started:.1f} s", style="dim")
+        note(f"  {what}: {time.monotonic() - started:.1f} s")
 
     yield stage
 
@@ -228,6 +228,7 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
     width = max(map(len, values), default=0)
     console_out.print(title, style="bold")
     for key, value in values.items():
+        value = round(value, 4) if isinstance(value, float) else value
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         console_out.print(f"  {key:<{width}}  {shown}", soft_wrap=True)  # a path stays in one piece
 

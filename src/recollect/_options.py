@@ -129,7 +129,12 @@ def show_settings(settings: Settings, origin: dict[str, str]) -> None:
         f"{name}={_text(getattr(settings, name))} ({where})" for name, where in origin.items() if where != "default"
     ]
     rest = sum(where == "default" for where in origin.values())
-    console.print(f"settings: {', '.join([*given, f'{rest} by default'])}", style="dim")
+    note(f"settings: {', '.join([*given, f'{rest} by default'])}")
+
+
+def note(text: str) -> None:
+    """Print one line for people on stderr; in a log it stays one line."""
+    console.print(text, style="dim", soft_wrap=not console.is_terminal)
 
 
 def answer(value: dict[str, Any], as_json: bool) -> None:

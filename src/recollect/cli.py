@@ -89,7 +89,7 @@ def _disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing")
+_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", ". unexpected pos ")
 
 
 def _failed(message: str, code: int) -> NoReturn:

@@ -80,7 +80,7 @@ def read_levels(path: Path) -> pl.DataFrame:
     if not file.is_file():
         raise InputError(f"no levels at {path}: expected a probe step directory or its levels.parquet.")
     try:
-        table = pl.read_parquet(file)
+        table = pl.read_parquet(file, glob=False)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
     missing = [name for name in _COLUMNS if name not in table.columns]
@@ -169,7 +169,7 @@ def run_select(
             step.finish(_metrics(settings, chosen, train, level_of))
             if progress:
                 progress(len(chosen), len(chosen))
-        selection = pl.read_parquet(step.path / "selection.parquet")
+        selection = pl.read_parquet(step.path / "selection.parquet", glob=False)
         return SelectResult(step.path, facts.only(selection["fact_id"].to_list()))
 
 

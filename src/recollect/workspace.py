@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import shutil
@@ -31,7 +32,7 @@ from typing import IO, Any
 import polars as pl
 
 from recollect._version import __version__
-from recollect.errors import InputError, StepError
+from recollect.errors import InputError, RecollectError, StepError
 
 MANIFEST = "manifest.json"
 _STATE = "step.json"
@@ -147,7 +148,7 @@ class Step:
 
     def read_parts(self, count: int) -> pl.DataFrame:
         """All parts 0..count-1, one under the other."""
-        return pl.concat([pl.read_parquet(self.part_path(index)) for index in range(count)])
+        return pl.concat([pl.read_parquet(self.part_path(index), glob=False) for index in range(count)])
 
     # -- files ---------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Step:
 
     def read_table(self, name: str) -> pl.DataFrame:
         """Read a table of the step."""
-        return pl.read_parquet(self.folder / name)
+        return pl.read_parquet(self.folder / name, glob=False)
 
     def pin(self, **values: Any) -> dict[str, Any]:
         """Fix the machine's choices (batch size, threads) at the first start; a resumed run gets those."""
@@ -180,7 +181,7 @@ class Step:
             "settings": self.settings,
             "inputs": self.inputs,
             "plan": self.plan,
-            "metrics": dict(metrics or {}),
+            "metrics": _finite(dict(metrics or {})),
             "started": self._started,
             "finished": _now(),
             "versions": _versions(),
@@ -250,7 +251,12 @@ def open_step(
             if any(file.name not in (_LOCK, _STATE + ".tmp") for file in step.folder.iterdir()):
                 raise StepError(f"{step.folder} exists and is not an unfinished step. Move it away or change --out.")
             write_json(step.folder / _STATE, step._state())
-        yield step
+        try:
+            yield step
+        except RecollectError:  # refused before any work: leave the place free for the corrected command
+            if not step.done and {file.name for file in step.folder.iterdir()} <= {_LOCK, _STATE}:
+                shutil.rmtree(step.folder, ignore_errors=True)
+            raise
 
 
 def _final_path(out: Path) -> Path:
@@ -348,6 +354,15 @@ def _lock(step: Step) -> Iterator[None]:
         if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
             raise StepError(f"another process has just finished {step.path}. Run the command again.")
         yield
+
+
+def _finite(value: Any) -> Any:
+    """The value with NaN and infinity as null, which is all that JSON has for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now() -> str:

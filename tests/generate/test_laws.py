@@ -220,3 +220,16 @@ def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monke
     monkeypatch.setattr(tree, "token_probabilities", wrong)
     with pytest.raises(SelfTestError, match="do not follow"):
         self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
+
+
+def test_self_test_bins_are_filled_for_flat_and_peaked_laws() -> None:
+    """With 2,048 nearly equal tokens every one is rare; bins must not swallow the difference."""
+    from recollect.generate._selftest import _bins
+
+    want = np.full(2048, 700 / 2048)
+    group = _bins(want)
+    assert np.bincount(group, weights=want).min() >= 5
+    assert len(np.unique(group)) > 100
+    assert _bins(np.array([0.5, 0.2])).tolist() == [0, 0]
+    peaked = _bins(np.array([690.0, 6.0, 3.0, 1.0]))
+    assert peaked.tolist() == [0, 1, 1, 1]

@@ -52,11 +52,11 @@ class EvaluateResult:
 
     def outputs(self) -> pl.DataFrame:
         """One row per question: the answer given, and each matcher's verdict."""
-        return pl.read_parquet(self.path / "outputs.parquet")
+        return pl.read_parquet(self.path / "outputs.parquet", glob=False)
 
     def accuracy(self) -> pl.DataFrame:
         """Accuracies in percent by part, level and matcher."""
-        return pl.read_parquet(self.path / "accuracy.parquet")
+        return pl.read_parquet(self.path / "accuracy.parquet", glob=False)
 
     def summary(self) -> dict[str, Any]:
         """The main numbers as one JSON object."""
@@ -117,7 +117,7 @@ def rescore(
     those of `facts` when given. The step is left as it is; a function's rows carry its name.
     """
     step_input(path, "evaluate")
-    outputs = pl.read_parquet(path / "outputs.parquet")
+    outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
     judge = MATCHERS[matcher] if isinstance(matcher, str) else matcher
     name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
     verdicts = [

@@ -159,4 +159,4 @@ class FactSet:
     @classmethod
     def read(cls, path: Path) -> FactSet:
         """Read a `facts.parquet` written by a facts step."""
-        return cls.from_table(pl.read_parquet(path), path.parent.name)
+        return cls.from_table(pl.read_parquet(path, glob=False), path.parent.name)

@@ -124,9 +124,16 @@ def load_facts(name: str) -> FactSet:
     if path.is_dir() and not is_entityquestions(path):
         step_input(path, "facts", "pocket")
         return FactSet.read(path / "facts.parquet")
-    if path.suffix == ".parquet" and path.is_file() and set(SCHEMA) <= set(pl.read_parquet_schema(path)):
-        return FactSet.read(path)  # our own table: ids, splits and synonyms as they stand
+    if path.suffix == ".parquet" and path.is_file() and _is_own_table(path):
+        return FactSet.read(path)  # ids, splits and synonyms as they stand
     return read_facts(FactsSettings.make(path=name, name=path.stem))[0]
+
+
+def _is_own_table(path: Path) -> bool:
+    try:
+        return set(SCHEMA) <= set(pl.read_parquet_schema(path))
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from None
 
 
 def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:

@@ -5,7 +5,7 @@ It catches a top-k that slipped in, an ignored temperature, a wrong pad side, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,9 +73,9 @@ def self_test(
             raise SelfTestError(
                 "the sampler drew a token of probability zero. Nothing measured with it can be trusted."
             )
-        large = want >= 5
-        observed_bins += [*counts[large], counts[~large].sum()]
-        expected_bins += [*want[large], want[~large].sum()]
+        group = _bins(want)
+        observed_bins += np.bincount(group, weights=counts).tolist()
+        expected_bins += np.bincount(group, weights=want).tolist()
     usable = np.array(expected_bins) > 1e-9
     observed, wanted = np.array(observed_bins)[usable], np.array(expected_bins)[usable]
     p_value = 1.0
@@ -87,3 +87,16 @@ def self_test(
             f"{p_value:.2g}). Nothing measured with this sampler can be trusted; please report the model and versions."
         )
     return {"p_value": p_value, "cache_difference": difference}
+
+
+def _bins(want: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A bin number for each token, most expected first: as many tokens a bin as it takes for five draws."""
+    order = np.argsort(-want, kind="stable")
+    group = np.empty(len(want), dtype=np.int64)
+    number, inside = 0, 0.0
+    for token in order.tolist():
+        group[token] = number
+        inside += want[token]
+        if inside >= 5:
+            number, inside = number + 1, 0.0
+    return np.minimum(group, max(0, number - 1))  # what is left over joins the last whole bin

@@ -169,7 +169,7 @@ def rescore(probe: Path, facts: FactSet, matcher: MatcherName | str = "contains"
         )
     if not (probe / "completions.parquet").is_file():
         raise InputError(f"{probe} kept no texts (keep_text was off). Probe again with --keep-text.")
-    texts = pl.read_parquet(probe / "completions.parquet")
+    texts = pl.read_parquet(probe / "completions.parquet", glob=False)
     ids = list(dict.fromkeys(texts["fact_id"].to_list()))
     chosen = facts.only(ids)
     place = {fact_id: at for at, fact_id in enumerate(ids)}

@@ -35,13 +35,13 @@ def write_report(results: Results, folder: Path) -> Path:
 
 def cells_table(results: Results) -> pl.DataFrame:
     """One row per trained model and part, and two for the base (levels "base", size 0); scores in percent."""
-    rows = [_scores_row("base", 0, None, None, "test", results.base.test)]
+    rows = [_scores_row("base", 0, None, "test", results.base.test)]
     if results.base.ood is not None:
-        rows.append(_scores_row("base", 0, None, None, "ood", results.base.ood))
+        rows.append(_scores_row("base", 0, None, "ood", results.base.ood))
     for cell in results.cells:
-        rows.append(_scores_row(cell.levels, cell.size, cell.seed, cell.train_seconds, "test", cell.test))
+        rows.append(_scores_row(cell.levels, cell.size, cell.seed, "test", cell.test))
         if cell.ood is not None:
-            rows.append(_scores_row(cell.levels, cell.size, cell.seed, cell.train_seconds, "ood", cell.ood))
+            rows.append(_scores_row(cell.levels, cell.size, cell.seed, "ood", cell.ood))
     text, whole = ("levels", "part"), ("size", "seed", *(f"n_{level}" for level in LEVELS))
     schema = {name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64 for name in rows[0]}
     return pl.DataFrame(rows, schema=schema)
@@ -65,9 +65,7 @@ def relations_table(results: Results) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**text, "level": pl.Int64, "n": pl.Int64, "mean_score": pl.Float64})
 
 
-def _scores_row(
-    levels: str, size: int, seed: int | None, seconds: float | None, part: str, scores: Scores
-) -> dict[str, Any]:
+def _scores_row(levels: str, size: int, seed: int | None, part: str, scores: Scores) -> dict[str, Any]:
     row: dict[str, Any] = {"levels": levels, "size": size, "seed": seed, "part": part}
     row |= scores.model_dump(exclude={"by_level"})
     found = {int(key): value for key, value in scores.by_level.items()}
@@ -77,4 +75,4 @@ def _scores_row(
         row[f"low_{level}"] = one.low if one else None
         row[f"high_{level}"] = one.high if one else None
         row[f"n_{level}"] = one.n if one else 0
-    return row | {"train_seconds": seconds}
+    return row

@@ -143,7 +143,7 @@ def _by_relation(levels: pl.DataFrame, facts: FactSet, parts: StudyParts) -> lis
 
 
 def _template_rates(probe: ProbeResult) -> list[dict[str, Any]]:
-    table = pl.read_parquet(probe.path / "templates.parquet")
+    table = pl.read_parquet(probe.path / "templates.parquet", glob=False)
     return [
         {
             "relation": row["relation"],

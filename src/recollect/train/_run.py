@@ -64,7 +64,7 @@ def run_train(
     ModelError when the base is broken or the run diverges to NaN.
     """
     step_input(selection, "select")
-    rows = pl.read_parquet(selection / "selection.parquet", columns=["fact_id", "question", "object"])
+    rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
     folder = base.folder if base else find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
     if settings.method == "lora" and (folder / "adapter_config.json").is_file():
