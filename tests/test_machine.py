@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,9 +36,36 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return there
 
 
+BUSY_CORES = machine._busy_cores.__wrapped__  # the real one, not its remembered answer
 CPU_MAX = "/sys/fs/cgroup/cpu.max"
 OLD_QUOTA, OLD_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
 CPUINFO = "/proc/cpuinfo"
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_busy_cores", lambda: 0.0)
+
+
+@pytest.mark.parametrize(("busy", "threads"), [(0.0, 8), (0.4, 8), (0.6, 7), (6.9, 1), (8.0, 1)])
+def test_cores_at_other_work_are_left_to_it(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, busy: float, threads: int
+) -> None:
+    monkeypatch.setattr(machine, "_busy_cores", lambda: busy)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    found, reason = choose_threads()
+    assert found == threads
+    assert ("at other work" in reason) == (threads < 8)
+
+
+def test_a_core_that_spins_is_seen_as_busy() -> None:
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.3)
+        assert BUSY_CORES(0.5) > 0.5
+    finally:
+        spinning.kill()
+        spinning.wait()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """What this machine has, and what we make of it: threads, device, number format; each choice with its reason.
 
 Notable choices
-- Threads: as many as the cores this process may use (affinity, cgroup quota, physical cores), unless
-  OMP_NUM_THREADS says otherwise. Two torch processes that both take every core slow each other by 10 to
-  50 times.
+- Threads: as many as the cores this process may use (affinity, cgroup quota, physical cores), less those that
+  other processes keep busy, unless OMP_NUM_THREADS says otherwise. Two torch processes that both take every core slow
+  each other by 10 to 50 times.
 - Number format: float32 on a CPU (exact and simple), bfloat16 on a GPU that has it.
 """
 
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +98,11 @@ def _check_device(device: str) -> None:
 
 
 def choose_threads() -> tuple[int, str]:
-    """The number of CPU threads to compute with, and the reason: the smallest of the known limits."""
+    """The number of CPU threads to compute with, and the reason: the smallest of the known limits.
+
+    Cores that other processes keep busy are left to them: two torch processes that share all cores slow each other by
+    10 to 50 times.
+    """
     given = re.fullmatch(r"([0-9]+)(,[0-9]+)*", os.environ.get("OMP_NUM_THREADS", "").strip())
     if given and int(given[1]) > 0:
         return int(given[1]), "OMP_NUM_THREADS"
@@ -108,7 +114,29 @@ def choose_threads() -> tuple[int, str]:
     physical = _physical_cores()
     if physical is not None:
         limits.append((physical, "physical cores"))
-    return min(limits, key=lambda limit: limit[0])  # of equal ones the first
+    most, reason = min(limits, key=lambda limit: limit[0])  # of equal ones the first
+    busy, cores = _busy_cores(), max(usable, os.cpu_count() or 1)
+    free = max(1, min(most, round(cores - busy)))
+    return (most, reason) if free == most else (free, f"{busy:.1f} of {cores} cores are at other work")
+
+
+@cache
+def _busy_cores(seconds: float = 0.2) -> float:
+    """How many cores other processes keep busy right now (0 where the system does not tell); asked once a process."""
+
+    def ticks() -> tuple[int, int]:
+        values = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return sum(values), values[3] + values[4]
+
+    try:
+        all_before, idle_before = ticks()
+        time.sleep(seconds)
+        all_after, idle_after = ticks()
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    passed = all_after - all_before
+    share = 1 - (idle_after - idle_before) / passed if passed > 0 else 0.0
+    return max(0.0, share) * (os.cpu_count() or 1)
 
 
 def _cgroup_cores() -> float | None:
