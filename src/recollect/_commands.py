@@ -12,6 +12,7 @@ import typer
 from pydantic import Field
 from rich.table import Table
 
+from recollect._commands_drift import register_drift
 from recollect._options import ProgressLine, answer, command, console, console_out, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
@@ -35,6 +36,7 @@ def register(app: typer.Typer, pocket: typer.Typer) -> None:
     command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
     command(app, "evaluate", EvaluateSettings, _evaluate)
     command(app, "study", StudySettings, _study)
+    register_drift(app)
     command(pocket, "build", PocketSettings, _pocket_build)
     app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(_rescore)
     app.command("report", help="Write the report page again from a study's results.json.")(_report)

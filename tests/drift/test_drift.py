@@ -1,0 +1,152 @@
+import json
+import shutil
+
+import polars as pl
+import pytest
+import torch
+
+from recollect.drift import DriftSettings, run_drift
+from recollect.drift._drift import DriftResult
+from recollect.errors import InputError, StepError
+from recollect.facts import Fact, FactSet, load_facts
+from recollect.models import ModelSettings, load, pocket_folder
+from recollect.probe import ProbeSettings, run_probe
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """Eight facts of each part for three relations in and two out of the domain."""
+    everything = load_facts("pocket")
+    chosen: list[Fact] = []
+    for part, relation in (("test", "P36"), ("test", "P17"), ("test", "P495"), ("ood", "P413"), ("ood", "P50")):
+        chosen += [fact for fact in everything if (fact.part, fact.relation) == (part, relation)][:8]
+    return FactSet(tuple(chosen), "few")
+
+
+@pytest.fixture(scope="module")
+def probe(facts, tmp_path_factory):
+    settings = ProbeSettings(method="closed-form", templates=4)
+    return run_probe(settings, facts, tmp_path_factory.mktemp("probe") / "probe").path
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """The pocket with every weight nudged."""
+    loaded = load(ModelSettings())
+    folder = tmp_path_factory.mktemp("tuned") / "model"
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter += 0.02 * parameter.abs().mean() * torch.randn_like(parameter)
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def result(facts, probe, tuned, tmp_path_factory) -> DriftResult:
+    settings = DriftSettings(levels=probe, text_tokens=600)
+    return run_drift(settings, "pocket", tuned, facts, out=tmp_path_factory.mktemp("drift") / "drift")
+
+
+def test_the_base_has_not_drifted_from_itself(facts, probe, tmp_path):
+    settings = DriftSettings(levels=probe, text_tokens=300)
+    found = run_drift(settings, "pocket", str(pocket_folder()), facts, out=tmp_path / "drift").metrics
+    for kind in ("answers", "general"):
+        for way in ("forward", "backward"):
+            assert found["tokens"][kind][way]["max"] == 0
+        assert found["tokens"][kind]["forward"]["same_top"] == 1
+        assert found["tokens"][kind]["tuned_loss"] == found["tokens"][kind]["base_loss"]
+    assert found["kl_full"] == 0
+    assert found["unchanged"] == 1 and found["one_ulp"] == 0
+    assert found["tokens"]["known"]["tuned"] == found["tokens"]["known"]["base"]
+    assert found["kl_paper"] > 0  # its two prompts differ, so even an untouched model is not at zero
+
+
+def test_a_nudged_model_has_drifted_and_the_floor_is_far_below(result):
+    found = result.metrics["tokens"]
+    for kind in ("answers", "general"):
+        assert found[kind]["forward"]["mean"] > 1000 * found[kind]["floor"]["max"]
+        assert 0 < found[kind]["forward"]["median"] <= found[kind]["forward"]["p90"] <= found[kind]["forward"]["max"]
+    assert result.metrics["kl_full"] == found["answers"]["forward"]["mean"]
+    assert found["general"]["tuned_loss"] != found["general"]["base_loss"]
+
+
+def test_the_tables_hold_what_the_numbers_are_made_of(result, facts):
+    tokens = result.tokens()
+    answers = tokens.filter(pl.col("text") == "answers")
+    assert set(answers["fact_id"]) == {fact.id for fact in facts}
+    assert answers["forward"].mean() == pytest.approx(result.metrics["kl_full"])
+    assert tokens.filter(pl.col("text") == "general").height >= 600
+    assert tokens["forward"].min() >= 0 and tokens["backward"].min() >= 0
+    first = result.first_tokens()
+    assert first["kl"].mean() == pytest.approx(result.metrics["kl_paper"])
+    assert first["tuned"].list.sum().to_list() == pytest.approx([1] * first.height)
+    assert set(first["fact_id"]) <= {fact.id for fact in facts.part("test")}
+    by_level = result.metrics["tokens"]["answers"]["by_level"]
+    assert sum(level["n"] for level in by_level.values()) == answers.filter(pl.col("part") == "test").height
+
+
+def test_the_answer_for_other_programs_has_the_promised_names(result):
+    summary = result.summary()
+    assert {"kl_paper", "kl_full", "share_top", "unchanged", "one_ulp"} <= set(summary)
+    assert {"1", "20"} <= set(summary["share_top"])
+    assert 0 < summary["share_top"]["1"] < summary["share_top"]["20"] <= 1
+
+
+def test_the_chunk_does_not_change_the_result(result, facts, probe, tuned, tmp_path):
+    settings = DriftSettings(levels=probe, text_tokens=600, chunk=100)
+    other = run_drift(settings, "pocket", tuned, facts, out=tmp_path / "drift")
+    for name in ("forward", "backward"):
+        assert (other.tokens()[name] - result.tokens()[name]).abs().max() <= 1e-6
+
+
+def test_without_a_probe_the_studys_kl_is_missing_and_a_note_says_why(facts, tuned, tmp_path):
+    found = run_drift(DriftSettings(text_tokens=100), "pocket", tuned, facts, out=tmp_path / "drift")
+    assert found.metrics["kl_paper"] is None and found.metrics["kl_full"] > 0
+    assert any("--levels" in note for note in found.metrics["notes"])
+    assert "known" not in found.metrics["tokens"]
+
+
+def test_without_tokens_no_model_is_run(tuned, tmp_path, monkeypatch):
+    monkeypatch.setattr("recollect.drift._compare.load_model", lambda *_: pytest.fail("a model was loaded"))
+    found = run_drift(DriftSettings(tokens=False), "pocket", tuned, out=tmp_path / "drift").metrics
+    assert found["kl_full"] is None and found["tokens"] == {}
+    assert 0 <= found["unchanged"] < 1
+
+
+def test_a_probe_of_another_model_is_refused(facts, probe, tuned, tmp_path):
+    with pytest.raises(InputError, match="another model"):
+        run_drift(DriftSettings(levels=probe), tuned, "pocket", facts, out=tmp_path / "drift")
+    assert not (tmp_path / "drift").exists()
+
+
+def test_other_templates_than_those_of_the_probe_are_refused(facts, probe, tuned, tmp_path):
+    (tmp_path / "own.yaml").write_text("P36: ['[X] is governed from', 'Capital of [X]:', '[X],', 'Of [X]']\n")
+    settings = DriftSettings(levels=probe, template_file=str(tmp_path / "own.yaml"))
+    with pytest.raises(InputError, match="--template-file"):
+        run_drift(settings, "pocket", tuned, facts, out=tmp_path / "drift")
+
+
+def test_facts_without_a_test_part_are_refused(tuned, tmp_path):
+    only = FactSet((Fact("P36", "Ulm", "Oslo", "What is the capital of Ulm?"),), "train only")
+    with pytest.raises(InputError, match="no test or ood fact"):
+        run_drift(DriftSettings(), "pocket", tuned, only, out=tmp_path / "drift")
+
+
+def test_another_tokenizer_is_refused(facts, tuned, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(tuned, folder)
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:100]
+    file.write_text(json.dumps(tokenizer))
+    with pytest.raises(InputError, match="tokenizers"):
+        run_drift(DriftSettings(text_tokens=100), "pocket", str(folder), facts, out=tmp_path / "drift")
+
+
+def test_the_same_command_finds_the_step_and_another_is_refused(result, facts, probe, tuned, tmp_path):
+    again = run_drift(DriftSettings(levels=probe, text_tokens=600), "pocket", tuned, facts, out=result.path)
+    assert again.metrics == result.metrics
+    with pytest.raises(StepError, match="text_tokens"):
+        run_drift(DriftSettings(levels=probe, text_tokens=5), "pocket", tuned, facts, out=result.path)

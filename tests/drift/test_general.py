@@ -1,0 +1,96 @@
+import json
+
+import polars as pl
+import pytest
+import torch
+
+from recollect.drift import DriftSettings
+from recollect.drift._general import general_loss, general_text, known_accuracy, read_texts
+from recollect.errors import InputError
+from recollect.models import ModelSettings, load, pocket_folder
+from recollect.pocket import make_world
+from recollect.pocket._corpus import render
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load(ModelSettings())
+
+
+def test_general_loss_is_the_models_own_mean_loss_per_token(pocket):
+    texts = ["The capital of Ulm is Oslo.", "Born in Ulm.", ""]
+    total, count = 0.0, 0
+    for text in texts[:2]:
+        ids = torch.tensor([pocket.tokenizer.encode(text)])
+        with torch.inference_mode():
+            total += pocket.model(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+        count += ids.shape[1] - 1
+    assert general_loss(pocket, texts) == pytest.approx(total / count, rel=1e-4)
+    assert general_loss(pocket, []) is None
+
+
+def test_the_pocket_finds_its_held_out_text_likely_but_not_other_words(pocket):
+    held_out = general_loss(pocket, read_texts("pocket")[:40])
+    shuffled = [" ".join(reversed(text.split())) for text in read_texts("pocket")[:40]]
+    assert held_out < 1.2 < general_loss(pocket, shuffled)
+
+
+def test_the_held_out_text_is_small_and_no_document_of_the_training_corpus():
+    documents = read_texts("pocket")
+    assert len(documents) == 300
+    assert (pocket_folder() / "heldout.txt").stat().st_size < 60_000
+    assert not any("?" in document for document in documents)
+    seen = set(render(make_world(0), 0))
+    several = [document for document in documents if document.count(".") > 1]  # one sentence may well come twice
+    assert several and sum(document in seen for document in several) == 0
+
+
+def test_text_is_read_from_txt_and_jsonl(tmp_path):
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"text": "one"}) + "\n\n" + json.dumps({"text": "two", "id": 1}) + "\n"
+    )
+    assert read_texts(str(tmp_path / "a.txt")) == read_texts(str(tmp_path / "a.jsonl")) == ["one", "two"]
+    assert read_texts("") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.csv", b"one", "must end in .txt"),
+        ("a.txt", b"\n \n", "holds no text"),
+        ("a.txt", b"\xff\xfe", "not UTF-8"),
+        ("a.jsonl", b"{", "line 1: not valid JSON"),
+        ("a.jsonl", b'{"text": "x"}\n{"txt": "x"}', 'line 2: expected an object with the key "text"'),
+    ],
+)
+def test_text_that_cannot_be_read_is_named(tmp_path, name, content, match):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=match):
+        read_texts(str(tmp_path / name))
+
+
+def test_a_missing_text_is_named():
+    with pytest.raises(InputError, match="no file nowhere.txt"):
+        read_texts("nowhere.txt")
+
+
+def test_the_pocket_brings_its_text_and_other_models_bring_none(tmp_path):
+    assert len(general_text(DriftSettings(), "pocket")) == 300
+    assert len(general_text(DriftSettings(), str(pocket_folder()))) == 300
+    (tmp_path / "model").mkdir()
+    assert general_text(DriftSettings(), str(tmp_path / "model")) == []
+
+
+def test_known_facts_are_those_of_level_three_and_four_of_every_part():
+    outputs = pl.DataFrame(
+        {
+            "part": ["test", "test", "ood", "ood", "test"],
+            "level": [4, 3, 4, 2, None],
+            "contains": [True, False, True, True, True],
+        }
+    )
+    found = known_accuracy(outputs)
+    assert found["n"] == 3 and found["accuracy"] == pytest.approx(200 / 3)
+    assert 0 < found["low"] < found["accuracy"] < found["high"] < 100
+    assert known_accuracy(outputs.filter(pl.col("level") == 2)) is None

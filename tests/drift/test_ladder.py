@@ -1,0 +1,390 @@
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import torch
+
+from helpers_tiny import tiny_facts, tiny_levels, tiny_model
+from recollect.drift import LadderSettings, open_pair, rank, run_ladder
+from recollect.drift._choose import ahead, choose, halves, score
+from recollect.drift._interpolate import interpolate, length_share
+from recollect.drift._ladder import _export, orders_of, rungs_of
+from recollect.drift._live import Live
+from recollect.errors import InputError, ModelError
+from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.facts import FactSet
+from recollect.models import ModelSettings, load, pocket_folder
+from recollect.select import SelectSettings, run_select
+from recollect.train import TrainSettings, run_train
+
+
+class Stop(Exception):
+    """What stands in for a kill inside the process."""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return str(tiny_model(tmp_path_factory.mktemp("base") / "model"))
+
+
+@pytest.fixture(scope="module")
+def tuned(base, tmp_path_factory):
+    """The base with every weight nudged, norms included."""
+    loaded = load(ModelSettings(model=base))
+    folder = tmp_path_factory.mktemp("tuned") / "model"
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter += 0.3 * parameter.abs().mean() * torch.randn_like(parameter)
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return tiny_facts(1, test=3, ood=5)
+
+
+@pytest.fixture(scope="module")
+def levels(facts):
+    return tiny_levels(facts)
+
+
+def settings(**values):
+    return LadderSettings.make(**{"ladder": "10,50", "max_new_tokens": 4, "export": "none", **values})
+
+
+def weights(model):
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def same(left, right):
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+# -- in place --------------------------------------------------------------------------------------------------
+
+
+def test_zero_percent_is_the_tuned_model_and_all_of_everything_the_base_exactly(base, tuned):
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        before = weights(loaded.model)
+        live = Live(loaded.model, pair, "all")
+        ranking = rank(pair, "relative", "all", (0.0, 100.0))
+        live.restore(ranking.cut(100.0))
+        assert same(weights(loaded.model), weights(load(ModelSettings(model=base)).model))
+        live.restore(ranking.cut(0.0))
+        assert same(weights(loaded.model), before)
+        live.interpolate(0.5)
+        assert live.to_tuned() > 0
+        assert same(weights(loaded.model), before)
+
+
+@pytest.mark.parametrize("order", ["relative", "absolute", "bottom", "random"])
+def test_rungs_nest_in_the_live_model_and_leave_the_rest_as_tuned(base, tuned, order):
+    first = weights(load(ModelSettings(model=base)).model)
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        before = weights(loaded.model)
+        live = Live(loaded.model, pair, "decoder")
+        ranking = rank(pair, order, "decoder", (5.0, 30.0, 70.0))
+        smaller = {name: torch.zeros_like(value, dtype=torch.bool) for name, value in first.items()}
+        for percent in ranking.percents:
+            cut = ranking.cut(percent)
+            live.restore(cut)
+            now = weights(loaded.model)
+            back = {name: (now[name] == first[name]) & (before[name] != first[name]) for name in now}
+            assert all(torch.equal(now[name], torch.where(back[name], first[name], before[name])) for name in now)
+            assert all((back[name] >= smaller[name]).all() for name in now)
+            moved = sum(int(mask.sum()) for mask in back.values())
+            assert abs(moved - cut.restored) <= 2  # a nudge may round to nothing
+            assert not any(back[name].any() for name in now if "norm" in name or "embed" in name or "lm_head" in name)
+            smaller = back
+
+
+def test_a_smaller_rung_after_a_larger_one_is_that_rung(base, tuned):
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        live = Live(loaded.model, pair, "decoder")
+        ranking = rank(pair, "relative", "decoder", (10.0, 60.0))
+        live.restore(ranking.cut(10.0))
+        wanted = weights(loaded.model)
+        live.restore(ranking.cut(60.0))
+        assert not same(weights(loaded.model), wanted)
+        live.restore(ranking.cut(10.0))
+        assert same(weights(loaded.model), wanted)
+
+
+def test_interpolation_keeps_a_change_of_the_same_length_as_the_rung(base, tuned):
+    first = weights(load(ModelSettings(model=base)).model)
+
+    def length(model):
+        return torch.cat([(value - first[name]).flatten() for name, value in weights(model).items()]).norm().item()
+
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        live = Live(loaded.model, pair, "all")
+        full, whole = live.to_tuned(), length(loaded.model)
+        assert full == pytest.approx(whole**2, rel=1e-5)
+        ranking = rank(pair, "relative", "all", (20.0, 90.0))
+        for percent in ranking.percents:
+            alpha = length_share(live.restore(ranking.cut(percent)), full)
+            wanted = length(loaded.model)
+            assert alpha * whole == pytest.approx(wanted, rel=1e-5)
+            live.interpolate(alpha)
+            assert length(loaded.model) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_interpolation_ends_are_exact():
+    torch.manual_seed(0)
+    base, tuned = torch.randn(1000).numpy(), torch.randn(1000).numpy()
+    assert (interpolate(base, tuned, 0.0) == base).all() and (interpolate(base, tuned, 1.0) == tuned).all()
+    assert interpolate(base, tuned, 0.25) == pytest.approx(0.75 * base + 0.25 * tuned, abs=1e-6)
+    assert length_share(0.0, 0.0) == 1.0
+
+
+def test_tensors_that_the_loaded_model_does_not_hold_as_stored_are_named(base, tuned):
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        loaded.model.model.layers = loaded.model.model.layers[:1]
+        with pytest.raises(ModelError, match=r"layers\.1\..*--percent"):
+            Live(loaded.model, pair, "decoder")
+
+
+# -- choosing --------------------------------------------------------------------------------------------------
+
+
+def answers(right, *, part="test", levels=(0, 1, 2, 3, 4)):
+    """An outputs table: for each level, so many facts, right as `right(level, number)` says."""
+    rows = [(f"{part}-{level}-{number}", part, level, right(level, number)) for level in levels for number in range(41)]
+    return pl.DataFrame(rows, schema=["fact_id", "part", "level", "contains"], orient="row")
+
+
+def test_the_halves_are_disjoint_cover_the_test_part_and_are_even_in_every_level():
+    table = pl.concat([answers(lambda *_: True), answers(lambda *_: True, part="ood")])
+    validation, test = halves(table, 0)
+    assert not validation & test
+    assert validation | test == set(table.filter(pl.col("part") == "test")["fact_id"])
+    for level in range(5):
+        assert sum(fact.startswith(f"test-{level}-") for fact in validation) == 20
+    assert halves(table.reverse(), 0) == (validation, test)
+    assert halves(table, 1)[0] != validation
+
+
+def test_the_choice_sees_the_validation_half_alone_and_is_judged_on_the_other():
+    tuned = answers(lambda level, number: number % 2 == 0)
+    validation, test = halves(tuned, 0)
+    lucky = tuned.with_columns(contains=pl.col("fact_id").is_in(list(validation)))
+    better_unseen = tuned.with_columns(contains=pl.col("fact_id").is_in(list(test)))
+    chosen = choose("relative", {0.0: tuned, 5.0: lucky, 20.0: better_unseen}, 0, "macro")
+    assert (chosen.percent, chosen.validation, chosen.test) == (5.0, 100, 0)
+    assert chosen.gain.high < 0 and not chosen.beats_tuned
+
+
+def test_a_real_gain_is_chosen_and_beats_the_tuned_model():
+    tuned = pl.concat([answers(lambda level, number: number % 3 == 0), answers(lambda *_: False, part="ood")])
+    good = pl.concat([answers(lambda level, number: number % 3 < 2), answers(lambda *_: True, part="ood")])
+    chosen = choose("relative", {0.0: tuned, 20.0: good}, 3, "macro")
+    assert chosen.percent == 20 and chosen.beats_tuned
+    json = chosen.json()
+    assert json["gain"] == pytest.approx(json["test"] - json["tuned_test"])
+    assert json["gain_low"] < json["gain"] < json["gain_high"]
+    assert json["ood_gain"] == 100
+    assert ahead(good, tuned, 3, "macro")["ahead"] == pytest.approx(json["gain"])
+
+
+def test_without_a_better_rung_nothing_is_restored_and_of_equal_rungs_the_smallest_wins():
+    tuned = answers(lambda level, number: number % 2 == 0)
+    worse = answers(lambda level, number: number % 4 == 0)
+    none = choose("relative", {0.0: tuned, 5.0: tuned, 20.0: worse}, 0, "macro")
+    assert none.percent == 0 and not none.beats_tuned and none.gain.difference == 0
+    better = answers(lambda *_: True)
+    assert choose("relative", {0.0: tuned, 20.0: better, 10.0: better}, 0, "macro").percent == 10
+
+
+def test_too_few_test_facts_give_no_choice():
+    tuned = answers(lambda *_: True, part="ood")
+    assert choose("relative", {0.0: tuned}, 0, "macro") is None
+
+
+def test_score_is_the_mean_of_levels_or_of_facts():
+    table = answers(lambda level, number: level == 4, levels=(0, 4)).filter(
+        (pl.col("level") == 4) | (pl.col("fact_id").str.ends_with("-1"))
+    )
+    assert score(table, "macro") == 50
+    assert score(table, "micro") == pytest.approx(100 * 41 / 42)
+    assert score(table, "macro", part="ood") is None
+
+
+# -- the step --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def result(base, tuned, facts, levels, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ladder") / "ladder"
+    return run_ladder(settings(), base, tuned, facts, levels, out=out)
+
+
+def test_every_order_is_climbed_beside_tuned_and_base():
+    wanted = ["absolute", "relative", "bottom", "random", "interpolation"]
+    assert orders_of(settings(order="absolute")) == wanted
+    rungs = rungs_of(settings(order="absolute", ladder="50,10"))
+    assert [(rung.order, rung.percent) for rung in rungs[:4]] == [
+        ("base", 100),
+        ("tuned", 0),
+        ("absolute", 10),
+        ("absolute", 50),
+    ]
+    assert len(rungs) == 2 + 5 * 2
+
+
+def test_the_rungs_tuned_and_base_answer_as_those_models_do(result, base, tuned, facts, levels, tmp_path):
+    outputs = result.outputs()
+    for order, model in (("tuned", tuned), ("base", base)):
+        asked = EvaluateSettings(model=model, max_new_tokens=4, limit=500)
+        own = run_evaluate(asked, facts, levels, out=tmp_path / order).outputs()
+        assert outputs.filter(pl.col("order") == order).drop("order", "percent").equals(own)
+
+
+def test_restoring_all_of_everything_answers_as_the_base_does(base, tuned, facts, levels, tmp_path):
+    found = run_ladder(settings(ladder="100", region="all"), base, tuned, facts, levels, out=tmp_path / "ladder")
+    outputs = found.outputs()
+    own = outputs.filter(pl.col("order") == "base")["output"].to_list()
+    for order in ("relative", "absolute", "bottom", "random", "interpolation"):
+        assert outputs.filter(pl.col("order") == order)["output"].to_list() == own
+    assert outputs.filter(pl.col("order") == "tuned")["output"].to_list() != own
+    assert set(found.rungs().filter(pl.col("order") != "tuned")["kept"]) == {0.0}
+
+
+def test_the_interpolation_rung_keeps_as_much_as_the_main_orders(result):
+    rungs = result.rungs()
+    kept = {(row["order"], row["percent"]): row for row in rungs.iter_rows(named=True)}
+    for percent in (10.0, 50.0):
+        ours, theirs = kept["relative", percent], kept["interpolation", percent]
+        assert theirs["kept"] == pytest.approx(ours["kept"], rel=1e-4)
+        assert theirs["alpha"] == ours["kept"] < 1
+    assert kept["absolute", 50.0]["kept"] < kept["random", 50.0]["kept"] < kept["bottom", 50.0]["kept"]
+    assert kept["relative", 10.0]["restored"] == kept["random", 10.0]["restored"] > 0
+
+
+def test_the_answer_has_a_line_for_every_rung_and_says_what_beats_what(result):
+    summary = result.summary()
+    assert len(summary["rungs"]) == 12
+    assert all({"order", "percent", "macro", "ood", "known", "loss"} <= set(rung) for rung in summary["rungs"])
+    assert summary["beats_tuned"] is False  # a random model answers nothing, restored or not
+    assert summary["best"]["percent"] == 0
+    assert [control["order"] for control in summary["controls"]] == ["absolute", "bottom", "random", "interpolation"]
+    assert "nothing to restore" in summary["note"]
+    assert summary["exported"] is None and result.exported is None
+    assert sorted(path.name for path in result.path.iterdir()) == [
+        "accuracy.parquet",
+        "manifest.json",
+        "outputs.parquet",
+        "rungs.parquet",
+    ]
+
+
+def test_a_killed_ladder_goes_on_where_it_was_and_ends_the_same(result, base, tuned, facts, levels, tmp_path):
+    def kill(done, total):
+        if done == 5:
+            raise Stop
+
+    out = tmp_path / "ladder"
+    with pytest.raises(Stop):
+        run_ladder(settings(), base, tuned, facts, levels, out=out, progress=kill)
+    written = {path: path.stat().st_mtime_ns for path in out.with_name("ladder.partial").glob("parts/*.parquet")}
+    assert len(written) == 5
+    done = []
+
+    def watch(number, total):
+        done.append((number, total))
+        if number == 5:  # before the sixth, nothing was made anew
+            assert all(path.stat().st_mtime_ns == when for path, when in written.items())
+
+    again = run_ladder(settings(), base, tuned, facts, levels, out=out, progress=watch)
+    assert done == [(number, 12) for number in range(1, 13)]
+    for name in ("outputs.parquet", "accuracy.parquet", "rungs.parquet"):
+        assert (again.path / name).read_bytes() == (result.path / name).read_bytes()
+
+
+def test_a_model_is_written_only_when_told_to(base, tuned, facts, levels, result, tmp_path):
+    again = run_ladder(settings(export="best"), base, tuned, facts, levels, out=result.path)
+    assert again.exported is None  # it did not beat the tuned model
+    forced = run_ladder(settings(export="best", force=True), base, tuned, facts, levels, out=result.path)
+    assert forced.exported is None  # the best is to restore nothing
+    told = run_ladder(settings(export="50"), base, tuned, facts, levels, out=result.path)
+    assert told.exported == result.path / "restored-50"
+    with open_pair(base, tuned) as pair:
+        loaded = load(ModelSettings(model=tuned))
+        Live(loaded.model, pair, "decoder").restore(rank(pair, "relative", "decoder", (50.0,)).cut(50.0))
+    assert same(weights(loaded.model), weights(load(ModelSettings(model=str(told.exported))).model))
+
+
+@pytest.mark.parametrize(
+    ("values", "beats", "percent"),
+    [
+        ({}, True, "restored-10"),
+        ({}, False, None),
+        ({"force": True}, False, "restored-10"),
+        ({"export": "none"}, True, None),
+    ],
+)
+def test_the_chosen_percentage_is_written_if_it_beats_the_tuned_model(base, tuned, tmp_path, values, beats, percent):
+    step = SimpleNamespace(path=tmp_path, metrics={"best": {"percent": 10.0}, "beats_tuned": beats})
+    written = _export(step, settings(**{"export": "best", **values}), base, tuned)
+    assert written == (percent and tmp_path / percent)
+    assert [path.name for path in tmp_path.iterdir()] == ([percent] if percent else [])
+
+
+def test_without_levels_rungs_are_compared_by_all_facts_alike(base, tuned, facts, tmp_path):
+    found = run_ladder(settings(ladder="50"), base, tuned, facts, out=tmp_path / "ladder")
+    assert found.metrics["mean"] == "micro"
+    assert found.metrics["rungs"][0]["macro"] is None and found.metrics["rungs"][0]["micro"] == 0
+
+
+def test_a_lora_adapter_is_climbed_from_its_merged_weights(base, facts, tmp_path):
+    chosen = run_select(SelectSettings(size=10, level="random"), facts, out=tmp_path / "selection")
+    how = TrainSettings(model=base, method="lora", lora_targets="all-linear", lora_r=4, learning_rate=1e-2, epochs=2)
+    adapter = run_train(how, chosen.path, out=tmp_path / "train").model_folder
+    found = run_ladder(settings(ladder="100"), base, str(adapter), facts, out=tmp_path / "ladder").outputs()
+    own = run_evaluate(
+        EvaluateSettings(model=str(adapter), max_new_tokens=4, limit=500), facts, out=tmp_path / "scores"
+    ).outputs()
+    assert found.filter(pl.col("order") == "tuned")["output"].to_list() == own["output"].to_list()
+    untouched = found.filter(pl.col("order") == "base")["output"].to_list()
+    assert found.filter(pl.col("order") == "relative")["output"].to_list() == untouched != own["output"].to_list()
+
+
+def test_the_pocket_is_climbed_though_its_base_is_stored_in_bfloat16(tmp_path):
+    loaded = load(ModelSettings())
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter += 0.3 * parameter.abs().mean() * torch.randn_like(parameter)
+    loaded.model.save_pretrained(tmp_path / "tuned")
+    loaded.tokenizer.save_pretrained(tmp_path / "tuned")
+    from recollect.facts import load_facts
+
+    few = FactSet((*load_facts("pocket").part("test").facts[:6], *load_facts("pocket").part("ood").facts[:4]), "few")
+    found = run_ladder(
+        settings(ladder="100", region="all", text_tokens=200, max_new_tokens=2),
+        str(pocket_folder()),
+        str(tmp_path / "tuned"),
+        few,
+        out=tmp_path / "ladder",
+    ).rungs()
+    loss = dict(zip(found["order"], found["loss"], strict=True))
+    assert loss["base"] == loss["relative"] == loss["interpolation"] < loss["tuned"]
+
+
+@pytest.mark.parametrize("ladder", ["", "0,10", "10,101", "a", "-1"])
+def test_a_ladder_that_is_none_is_refused(ladder):
+    with pytest.raises(InputError, match="ladder"):
+        settings(ladder=ladder)
+
+
+@pytest.mark.parametrize("export", ["some", "10,20", "0", "200"])
+def test_an_export_that_is_none_is_refused(export):
+    with pytest.raises(InputError, match="export"):
+        settings(export=export)
