@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from recollect.drift import DriftSettings, RestoreSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
 from recollect.pocket import PocketSettings
@@ -24,6 +25,8 @@ STEPS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
     "study": StudySettings,
+    "drift": DriftSettings,
+    "restore": RestoreSettings,
     "pocket build": PocketSettings,
 }
 

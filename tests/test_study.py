@@ -170,8 +170,8 @@ def test_a_cell_with_too_few_facts_is_left_out_and_noted(world: World, tmp_path:
     cells = [(cell.levels, cell.size) for cell in study.results.cells]
     assert cells == [("0", 4), ("random", 4), ("random", 30)]
     notes = "\n".join(study.results.notes)
-    assert "level 4, size 4, seed 0 was left out: no training fact at level 4" in notes
-    assert "level 0, size 30, seed 0 was left out: size must be at most" in notes
+    assert "Level 4 was left out at 4, 30 examples: there are only 0 such training facts." in notes
+    assert "Level 0 was left out at 30 examples: there are only " in notes
     assert "left out" in study.report.read_text(encoding="utf-8")
     assert not list(study.path.rglob("*.partial"))
 

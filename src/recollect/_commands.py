@@ -154,6 +154,8 @@ def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     if not as_json:
         _cells_table(result.summary())
         _verdict(result.results)
+        for text in result.results.notes:
+            console_out.print(f"note: {text}")
     console.print(f"report: {result.report}  ({result.seconds:.0f} s)", soft_wrap=True)
     answer(result.summary(), as_json)
 

@@ -180,6 +180,7 @@ class ProgressLine:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._what, self._tenths = what, 0
         self._task = self._bar.add_task(what, total=None, count="")
 
     def __enter__(self) -> ProgressLine:
@@ -191,3 +192,7 @@ class ProgressLine:
 
     def __call__(self, done: int, total: int) -> None:
         self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
+        tenths = 10 * done // max(1, total)
+        if not console.is_terminal and total >= 10 and tenths > self._tenths:  # a log gets a line per tenth
+            self._tenths = tenths
+            note(f"  {self._what}: {10 * tenths} %")

@@ -1,6 +1,6 @@
 """Is this answer right? Two pure matchers, versioned, so that stored text can be judged again with no model.
 
-- `contains`: the studies' rule, plain substring containment of an accepted form (METHODS: case handling is
+- `contains`: the studies' rule, plain substring containment of an accepted form (case handling is
   not stated; our choice is exact case, which is what a plain `in` does).
 - `word`: stricter. Both sides NFKC-normalised, case-folded, white space collapsed; the form must not touch a
   word character on either side, so "Paris" is not found in "Parisian", nor "rock" in "Rockefeller".

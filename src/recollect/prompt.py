@@ -2,7 +2,7 @@
 
 Notable choices
 - The text is `<|question|> {question} <|answer|>`, continued by ` {answer}` and the end token; the begin
-  token stands first where the tokenizer has one (METHODS §3, derived). The markers are plain text, never new
+  token stands first where the tokenizer has one (docs/studies.md §3, derived). The markers are plain text, never new
   tokens.
 - No text becomes a special token, so a question that holds `</s>` cannot end its own prompt.
 - The prompt's ids are always a prefix of the example's ids: what training conditions on is what evaluation

@@ -1,4 +1,4 @@
-"""Which training facts: size, memory level, balance over relations, seed (METHODS §3).
+"""Which training facts: size, memory level, balance over relations, seed (docs/studies.md §3).
 
 Notable choices
 - A selection is the first N facts of one sequence of all facts that does not depend on N, so the smaller

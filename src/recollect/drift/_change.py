@@ -27,7 +27,7 @@ from recollect.drift._safetensors import FLOATS, from_float32
 from recollect.drift._stream import Piece, in_order, pieces, threads_to_use
 
 SHARES = (1, 3, 5, 10, 20, 40, 60)
-"""The percents of paper C (METHODS §5)."""
+"""The percents of paper C (docs/studies.md §5)."""
 _BINS = 1 << 16
 _MAP_PERCENT = 20.0
 

@@ -17,7 +17,7 @@ F32 = np.ndarray[Any, np.dtype[np.float32]]
 Keys = np.ndarray[Any, np.dtype[np.uint32]]
 
 EPSILON = np.float32(1e-8)
-"""Added to |p| in the relative change, as the authors' code does (METHODS §5); so a base weight of zero has one."""
+"""Added to |p| in the relative change, as the authors' code does (§5); so a base weight of zero has one."""
 ORDERS = ("relative", "absolute", "bottom", "random")
 STILL = {"relative": 0, "absolute": 0, "bottom": 0xFFFF_FFFF}
 """The key of an unchanged weight. In bf16 most have it, and counting one number over and over is slow."""
@@ -31,7 +31,7 @@ def change_of(base: F32, tuned: F32) -> F32:
 
 
 def relative(absolute: F32, base: F32) -> F32:
-    """|s - p| / (|p| + 1e-8) in float32, written over `absolute` (paper C; METHODS §5)."""
+    """|s - p| / (|p| + 1e-8) in float32, written over `absolute` (paper C; docs/studies.md §5)."""
     size = np.abs(base)
     size += EPSILON
     with np.errstate(over="ignore", invalid="ignore"):

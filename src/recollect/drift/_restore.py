@@ -1,6 +1,6 @@
 """Set the weights that changed most back to their base values, as a new model on disk.
 
-Paper C (METHODS §5): rank every weight of the decoder layers by its relative change and set the top k % back, without
+Paper C, §5: rank every weight of the decoder layers by its relative change and set the top k % back, without
 any training. Memory stays flat whatever the model's size; the two models are only read.
 """
 

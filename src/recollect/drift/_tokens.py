@@ -1,4 +1,4 @@
-"""The token level: what fine-tuning did to the next-token laws (METHODS §4).
+"""The token level: what fine-tuning did to the next-token laws (docs/studies.md §4).
 
 Two measures
 - The study's own: for each level-4 test fact the first predicted token, the tuned model on the fine-tuning prompt, the

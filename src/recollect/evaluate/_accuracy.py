@@ -1,7 +1,7 @@
 """From judged answers to accuracies: by level, macro and micro, with intervals. No model in sight.
 
 Notable choices
-- Macro is the unweighted mean of the level accuracies (METHODS §3). A level without facts is left out of the
+- Macro is the unweighted mean of the level accuracies (docs/studies.md §3). A level without facts is left out of the
   mean and named; without any level there is no macro.
 - Facts whose level is unknown count in micro only.
 """

@@ -1,7 +1,7 @@
 """Ask a model every question, judge the answers, count.
 
 Notable choices
-- Greedy decoding of the fine-tuning prompt, 16 new tokens (METHODS §3).
+- Greedy decoding of the fine-tuning prompt, 16 new tokens (docs/studies.md §3).
 - Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
   the facts.
 - The outputs are kept with every accepted form, so that they can be judged again without the model.

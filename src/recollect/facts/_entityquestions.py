@@ -1,4 +1,4 @@
-"""Reader of EntityQuestions in its published layout, from a folder or a .zip (METHODS §1; MIT licence).
+"""Reader of EntityQuestions in its published layout, from a folder or a .zip (docs/studies.md §1; MIT licence).
 
     {train,dev,test}/Pxxx.{split}.json    a list of {"question": text, "answers": [text, ...]}
     relation_query_templates.json         {"Pxxx": "Which country is [X] located in?", "Pxxx_similar": ...}

@@ -73,7 +73,7 @@ def inside(question: str, answers: Iterable[str]) -> bool:
 
 
 def drop_repeated(reading: Reading) -> None:
-    """Keep the first fact of each question, across all relations of a part (METHODS §1)."""
+    """Keep the first fact of each question, across all relations of a part (docs/studies.md §1)."""
     seen: set[tuple[str, str]] = set()
     kept = []
     for fact in reading.facts:

@@ -15,7 +15,7 @@ from recollect.facts._fact import Domain
 from recollect.settings import read_yaml
 
 SLOT = "[X]"
-TEMPLATES = 21  # per relation, METHODS §2
+TEMPLATES = 21  # per relation, docs/studies.md §2
 QA = "qa"  # the relation of question-answer data that has none: the subject is the question itself
 
 

@@ -1,6 +1,6 @@
 """The data report: every row accounted for, and the traps a reader of later scores should know.
 
-Traps looked for (METHODS §1): an answer that stands inside its question, a train question that also stands
+Traps looked for (docs/studies.md §1): an answer that stands inside its question, a train question that also stands
 in test, and a relation where always giving the same answer already scores high (the majority guess).
 """
 

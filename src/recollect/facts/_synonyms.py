@@ -1,4 +1,4 @@
-"""Accepted other forms of an object: any of them counts as right, in probing and in scoring (METHODS §2)."""
+"""Accepted other forms of an object: any of them counts as right, in probing and in scoring (docs/studies.md §2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From counts to scores, intervals, levels and how sure a level is.
 
-Definitions (METHODS §2): R = hits / (templates * samples); level 0 when R = 0, level i when (i-1)/4 < R <= i/4.
+Definitions (docs/studies.md §2): R = hits / (templates * samples); level 0 when R = 0, level i when (i-1)/4 < R <= i/4.
 Our choices [open]
 - An estimate that is not a count (closed form, hybrid) is level 0 when R < 0.5 / draws (draws = templates * samples):
   closer to "no hit in 210" than to "one hit".

@@ -12,7 +12,7 @@ Method = Literal["sampled", "closed-form", "hybrid"]
 
 
 class ProbeSettings(ModelSettings):
-    """How well a base model knows each fact: memory score R and level (study A and C; METHODS §2)."""
+    """How well a base model knows each fact: memory score R and level (studies A and C, docs/studies.md)."""
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
 

@@ -1,4 +1,4 @@
-"""What the studies behind Recollect found (METHODS §3), and whether this run agrees: claim by claim.
+"""What the studies behind Recollect found (docs/studies.md §3), and whether this run agrees: claim by claim.
 
 Each claim is judged on the in-domain test facts. "Cannot tell" means sizes missing or intervals that
 overlap.
@@ -92,12 +92,15 @@ def _middle(found: Sequence[Group]) -> Claim:
     overlaps = True
     for size in sorted({group.size for group in found}):
         scores = {g.levels: g.test.macro for g in found if g.size == size and g.levels.isdigit() and g.test.macro}
-        if "2" in scores and len(scores) >= 3:
+        values = [e.value for e in scores.values()]
+        if "2" in scores and len(scores) >= 3 and max(values) > min(values):
             best = max(scores, key=lambda level: scores[level].value)
             winners.append((size, best))
             overlaps = overlaps and not scores[best].above(scores["2"])
     if not winners:
-        return claim("cannot tell", "This needs level 2 and at least two other levels at one size.")
+        return claim(
+            "cannot tell", "This needs level 2 and at least two other levels at one size, and scores that differ."
+        )
     here = "Best level: " + ", ".join(f"level {level} at {size:,} examples" for size, level in winners) + "."
     if 2 * sum(level == "2" for _, level in winners) > len(winners):
         return claim("agrees", here)
@@ -119,7 +122,9 @@ def _known_better(found: Sequence[Group]) -> Claim:
     here = f"{clear} of {len(both)} training choices answer level-4 facts clearly better than level-1 facts."
     if clear == len(both):
         return claim("agrees", here)
-    return claim("differs" if any(low.above(high) for low, high in both) else "cannot tell", here)
+    if any(low.above(high) for low, high in both):
+        return claim("differs", here)
+    return claim("cannot tell", here + " For the others the intervals overlap.")
 
 
 def _diagonal(found: Sequence[Group]) -> Claim:
@@ -131,13 +136,14 @@ def _diagonal(found: Sequence[Group]) -> Claim:
         rows = [group for group in found if group.size == size and group.levels.isdigit()]
         for level in LEVELS:
             scores = {int(row.levels): e for row in rows if (e := row.test.by_level[level]) is not None}
-            if level in scores and len(scores) >= 3:
+            values = [e.value for e in scores.values()]
+            if level in scores and len(scores) >= 3 and max(values) > min(values):  # a column of ties says nothing
                 best = max(scores.values(), key=lambda e: e.value)
                 tried += 1
-                own += scores[level].value == best.value
+                own += scores[level].value == best.value and values.count(best.value) == 1
                 beaten += best.above(scores[level])
     if not tried:
-        return claim("cannot tell", "This needs at least three training levels at one size.")
+        return claim("cannot tell", "This needs at least three training levels at one size, and scores that differ.")
     here = f"Of {tried} columns of the heat maps the own level is best in {own} and clearly beaten in {beaten}."
     if 2 * own > tried:
         return claim("agrees", here)

@@ -129,7 +129,11 @@ def cards(results: Results) -> list[Card]:
             f"{best.value - rival.value:+.1f}".replace("-", "−") if best and rival else "–",
             "points" if best and rival else "",
             ("clear difference" if best.apart(rival) else "no clear difference") if best and rival else "",
-            f"{best.value:.1f} % against {rival.value:.1f} %" if best and rival else "no random draw of that size",
+            f"{best.value:.1f} % against {rival.value:.1f} %"
+            if best and rival
+            else "no choice by level to compare"
+            if not best
+            else "no random draw of that size",
         ),
     ]
 

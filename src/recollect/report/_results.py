@@ -68,7 +68,7 @@ class Scores(_Part):
     """Scores of one model on one set of test facts, in percent, with 95 % intervals over the facts."""
 
     macro: Percent = None
-    """Unweighted mean of the level accuracies (METHODS §3)."""
+    """Unweighted mean of the level accuracies (docs/studies.md §3)."""
     macro_low: Percent = None
     macro_high: Percent = None
     micro: Percent = None

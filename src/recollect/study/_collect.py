@@ -18,6 +18,7 @@ from recollect.report import Results
 from recollect.settings import Settings
 from recollect.study._run import StudyParts, TrainedCell
 from recollect.study._settings import StudySettings
+from recollect.train import PRESETS
 from recollect.workspace import Step, read_manifest
 
 _EXAMPLES_PER_KIND = 4
@@ -260,12 +261,13 @@ def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]
         ("train", parts.train, set(settings.train)),
         ("evaluate", parts.evaluate, set(settings.evaluate)),
     ]
+    preset, filled = f"preset {parts.train.preset}", PRESETS.get(parts.train.preset or "", {})
     found = []
     for name, values, given in sections:
         skipped = {"probe", "train", "evaluate"} if name == "study" else {"model", "facts", "levels"}
         for field, value in values.model_dump(mode="json").items():
             if field not in skipped:
-                origin = "study" if field in given else "default"
+                origin = "study" if field in given else preset if name == "train" and field in filled else "default"
                 found.append({"step": name, "name": field, "value": value, "origin": origin})
     return found
 

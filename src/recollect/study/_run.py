@@ -163,22 +163,35 @@ def _work(
         probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
     with stage("asking the base", "questions") as progress:
         base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded)
-    notes: list[str] = []
+    skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
     wanted = list(_cells(settings))
     with stage("training and asking", "models") as progress:
         for done, (choice, size, seed) in enumerate(wanted):
             if progress is not None:
                 progress(done, len(wanted))
-            cell = _cell(settings, parts, facts, probe, loaded, steps, (choice, size, seed), notes)
-            if cell is not None:
+            cell = _cell(settings, parts, facts, probe, loaded, steps, (choice, size, seed))
+            if cell is None:
+                skipped.setdefault(choice, set()).add(size)
+            else:
                 cells.append(cell)
         if progress is not None:
             progress(len(wanted), len(wanted))
+    notes = [_left_out(choice, sizes, probe) for choice, sizes in skipped.items()]
     with stage("writing the report", ""):
         results = collect(settings, parts, facts, loaded, probe, base, cells, notes, step)
         write_report(results, step.folder)
     step.finish({"seconds": round(time.monotonic() - started, 3), "cells": len(cells), "notes": notes})
+
+
+def _left_out(choice: Choice, sizes: set[int], probe: ProbeResult) -> str:
+    train = probe.levels.filter(part="train")
+    count = int((train["level"] == int(choice)).sum()) if choice.isdigit() else len(train)
+    named = _named(choice)
+    return (
+        f"{named[0].upper()}{named[1:]} was left out at {', '.join(f'{size:,}' for size in sorted(sizes))} examples: "
+        f"there are only {count:,} such training facts. Choose sizes that fit (--sizes)."
+    )
 
 
 def _cells(settings: StudySettings) -> Iterator[tuple[Choice, int, int]]:
@@ -196,7 +209,6 @@ def _cell(
     loaded: LoadedModel,
     steps: Path,
     place: tuple[Choice, int, int],
-    notes: list[str],
 ) -> TrainedCell | None:
     choice, size, seed = place
     name = f"{choice}-{size}-seed{seed}"
@@ -207,11 +219,10 @@ def _cell(
             probe.levels,
             out=steps / f"select-{name}",
         )
-    except InputError as error:
+    except InputError:
         shutil.rmtree(steps / f"select-{name}.partial", ignore_errors=True)
         if settings.too_few == "error":
             raise
-        notes.append(f"{_named(choice)}, size {size}, seed {seed} was left out: {error}")
         return None
     folder = steps / f"train-{name}"
     trained = run_train(_with_seed(parts.train, seed), selection.path, out=folder, base=loaded)

@@ -12,7 +12,7 @@ from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
 Preset = Literal["A", "A-LLaMA-2", "B-LoRA", "C", "pocket"]
 
-# What the studies state (METHODS §3 and §6); everything they leave open keeps the field's default.
+# What the studies state (docs/studies.md §3 and §6); everything they leave open keeps the field's default.
 PRESETS: dict[str, dict[str, Any]] = {
     "A": {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"},
     "A-LLaMA-2": {
