@@ -13,7 +13,7 @@ from pydantic import Field
 from rich.table import Table
 
 from recollect._commands_drift import register_drift
-from recollect._options import ProgressLine, answer, command, console, console_out, note
+from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
 from recollect.pocket import PocketSettings
@@ -53,12 +53,6 @@ class DemoSettings(StudySettings):
     """Settings of `recollect probe`, except model and facts; one residual draw per template keeps the demo short."""
 
 
-def _machine_line() -> None:
-    from recollect.machine import prepare
-
-    note(f"machine: {prepare().line()}")
-
-
 def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
     from recollect.facts import run_facts
 
@@ -79,7 +73,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_probe
 
     facts = load_facts(settings.facts)
-    _machine_line()
+    machine_line()
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
@@ -98,7 +92,7 @@ def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_slick
 
     facts = load_facts(settings.facts)
-    _machine_line()
+    machine_line()
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
@@ -121,7 +115,7 @@ def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
     from recollect.train import run_train
 
-    _machine_line()
+    machine_line()
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
@@ -135,7 +129,7 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
 def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
     from recollect.evaluate import run_evaluate
 
-    _machine_line()
+    machine_line()
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
     summary = {"ood": None, **result.summary(), "out": str(result.path)}
@@ -148,7 +142,7 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
 def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     from recollect.study import run_study
 
-    _machine_line()
+    machine_line()
     with _stages() as stage:
         result = run_study(settings, out, stage=stage)
     if not as_json:
@@ -169,7 +163,7 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     from recollect.pocket import run_pocket
 
     facts = load_facts(settings.facts) if settings.facts else None
-    _machine_line()
+    machine_line()
     with ProgressLine("training the pocket base", "steps") as progress:
         result = run_pocket(settings, facts, out, progress=progress)
     if not as_json:

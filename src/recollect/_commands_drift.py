@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from recollect._options import ProgressLine, answer, command, console, console_out
+from recollect._options import ProgressLine, answer, command, console, console_out, machine_line
 from recollect.drift._settings import DriftSettings, LadderSettings, RestoreSettings
 from recollect.errors import InputError
 
@@ -28,7 +28,7 @@ def register_drift(app: typer.Typer) -> None:
 def _drift(settings: DriftSettings, out: Path | None, as_json: bool, base: str, tuned: str) -> None:
     from recollect.drift import run_drift
 
-    _machine_line()
+    machine_line()
     with ProgressLine("reading weights", "weights") as progress:
         result = run_drift(settings, base, tuned, out=out, progress=progress)
     summary = result.summary()
@@ -74,7 +74,7 @@ def _restore(settings: RestoreSettings, out: Path | None, as_json: bool, base: s
 def _ladder(settings: LadderSettings, out: Path | None, as_json: bool, base: str, tuned: str) -> None:
     from recollect.drift import run_ladder
 
-    _machine_line()
+    machine_line()
     with ProgressLine("climbing", "rungs") as progress:
         result = run_ladder(settings, base, tuned, out=out, progress=progress)
     summary = result.summary()
@@ -88,12 +88,6 @@ def _ladder(settings: LadderSettings, out: Path | None, as_json: bool, base: str
     else:
         console.print("no model was written; --export PERCENT writes one", soft_wrap=True)
     answer(summary, as_json)
-
-
-def _machine_line() -> None:
-    from recollect.machine import prepare
-
-    console.print(f"machine: {prepare().line()}", style="dim")
 
 
 def _notes(notes: Sequence[str]) -> None:

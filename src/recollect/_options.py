@@ -137,6 +137,13 @@ def note(text: str) -> None:
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
 
 
+def machine_line() -> None:
+    """Print what the machine has and what was chosen."""
+    from recollect.machine import prepare
+
+    note(f"machine: {prepare().line()}")
+
+
 def answer(value: dict[str, Any], as_json: bool) -> None:
     """Print the JSON answer as the last line on stdout, if asked for."""
     if as_json:
