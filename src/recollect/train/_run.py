@@ -10,6 +10,7 @@ Notable choices
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import time
@@ -47,6 +48,25 @@ class TrainResult:
         return self.path / "model"
 
 
+@dataclass(frozen=True)
+class PausedTraining:
+    """A training that stopped on the way, with all it needs to go on; `run_train` with the same arguments finishes it.
+
+    Kept are weights, optimizer, schedule, random states and the place in the data.
+    """
+
+    path: Path
+    """Where the step directory will be when it is finished."""
+    model_folder: Path
+    """The model, or the adapter, as it is now; it moves on with the training."""
+    step: int
+    """Updates made."""
+    steps: int
+    """Updates of the whole training, for which the schedule is sized."""
+    log: tuple[dict[str, float], ...]
+    """Loss and learning rate of every update so far."""
+
+
 def run_train(
     settings: TrainSettings,
     selection: Path,
@@ -61,8 +81,43 @@ def run_train(
 
     `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings`
     names. Raises InputError for an example longer than max_length or LoRA targets that are not there, and
-    ModelError when the base is broken or the run diverges to NaN.
+    ModelError when the base is broken or the run diverges to NaN. A paused training goes on where it was.
     """
+    result = _run(settings, selection, out, root, progress, base, None)
+    assert isinstance(result, TrainResult)
+    return result
+
+
+def run_train_until(
+    settings: TrainSettings,
+    selection: Path,
+    share: float,
+    *,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+    base: LoadedModel | None = None,
+) -> TrainResult | PausedTraining:
+    """Train to a share (above 0, up to 1) of the updates and pause there; the schedule is that of the whole training.
+
+    Finishing the training later, with `run_train` or a larger share, gives what an uninterrupted one gives: the same
+    bytes on a CPU. With share 1, or where rounding leaves nothing to do, the result is the finished training. Raises
+    what `run_train` raises, and InputError for a share that is none.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"share must be above 0 and at most 1, but got {share!r}.")
+    return _run(settings, selection, out, root, progress, base, None if share == 1 else share)
+
+
+def _run(
+    settings: TrainSettings,
+    selection: Path,
+    out: Path | None,
+    root: Path,
+    progress: Callable[[int, int], None] | None,
+    base: LoadedModel | None,
+    pause_at: float | None,
+) -> TrainResult | PausedTraining:
     step_input(selection, "select")
     rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
     folder = base.folder if base else find_model(settings.model, settings.revision)
@@ -77,11 +132,17 @@ def run_train(
     }
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if rank > 0:
-        return _follow(settings, rows, folder, base, world, progress)
+        return _follow(settings, rows, folder, base, world, progress, pause_at)
     with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
         _share(world, [str(step.folder), step.done])
         if not step.done:
-            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step=step)
+            if pause_at is not None and (found := _paused(step, pause_at)):
+                return found
+            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step, pause_at)
+            if metrics.get("paused_at"):
+                paused = _paused(step, pause_at or 1.0)
+                assert paused is not None
+                return paused
             step.finish({**metrics, "sources": {"model": settings.model, "selection": str(selection)}})
         return TrainResult(step.path, step.metrics)
 
@@ -95,8 +156,10 @@ def _train(
     target: Path,
     progress: Callable[[int, int], None] | None,
     step: Step | None,
+    pause_at: float | None,
 ) -> dict[str, Any]:
-    """Load, train and, where `step` is given (the first process), write. Returns the metrics."""
+    """Load, train and, where `step` is given (the first process), write. Returns the metrics; of a training that paused
+    nothing but the update."""
     model, tokenizer, device = _load(settings, folder, base)
     if step:
         step.pin(device=device, dtype=str(model.dtype).removeprefix("torch."), processes=world)
@@ -114,7 +177,7 @@ def _train(
     from recollect.train import _trainer
 
     started = time.monotonic()
-    watch = _trainer.Watch(progress)
+    watch = _trainer.Watch(progress, pause_at)
     with _trainer.undisturbed(device):
         log: list[dict[str, Any]] = []
         if settings.method == "lora":
@@ -135,6 +198,8 @@ def _train(
             found = last_checkpoint(checkpoints)
             trainer.train(resume_from_checkpoint=None if found is None else str(found))
             log = [entry for entry in trainer.state.log_history if "loss" in entry]
+            if watch.paused_at is not None and watch.diverged_at is None:
+                return {"paused_at": watch.paused_at}
             model = trainer.accelerator.unwrap_model(trainer.model)
     seconds = time.monotonic() - started
     _refuse_broken(model, watch.diverged_at, settings)
@@ -151,6 +216,25 @@ def _train(
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "seconds": round(seconds, 3),
     }
+
+
+def _paused(step: Step, share: float) -> PausedTraining | None:
+    """The training as its last checkpoint has it, if that is at the share or beyond."""
+    from recollect.train._trainer import pause_step
+
+    checkpoint = last_checkpoint(step.folder / _CHECKPOINTS)
+    if checkpoint is None:
+        return None
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    done, steps = int(state["global_step"]), int(state["max_steps"])
+    if done < pause_step(share, steps):
+        return None
+    log = tuple(
+        {"step": float(entry["step"]), "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
+        for entry in state["log_history"]
+        if "loss" in entry
+    )
+    return PausedTraining(step.path, checkpoint, done, steps, log)
 
 
 def _load(
@@ -280,10 +364,11 @@ def _follow(
     base: LoadedModel | None,
     world: int,
     progress: Callable[[int, int], None] | None,
+    pause_at: float | None,
 ) -> TrainResult:
     """The other processes: train along with the first one, write nothing."""
     target, done = _share(world, [None, None])
     partial = Path(target)
     final = partial.with_name(partial.name.removesuffix(".partial"))
-    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, step=None)
+    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, None, pause_at)
     return TrainResult(final, metrics)

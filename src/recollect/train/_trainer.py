@@ -42,22 +42,34 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Reports progress and stops a run whose loss is no longer a number."""
+    """Reports progress, stops a run whose loss is no longer a number, and pauses one at a share of its updates."""
 
-    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
-        self.progress = progress
+    def __init__(self, progress: Callable[[int, int], None] | None, pause_at: float | None = None) -> None:
+        self.progress, self.pause_at = progress, pause_at
         self.diverged_at: int | None = None
+        self.paused_at: int | None = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Tell how far the run is."""
+        """Tell how far the run is; at the pause, save everything and stop."""
         if self.progress and state.is_world_process_zero:
             self.progress(state.global_step, state.max_steps)
+        if (
+            self.pause_at is not None
+            and pause_step(self.pause_at, state.max_steps) <= state.global_step < state.max_steps
+        ):
+            self.paused_at = state.global_step
+            control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Stop at the first loss that is not finite."""
         if logs and "loss" in logs and not math.isfinite(float(logs["loss"])) and self.diverged_at is None:
             self.diverged_at = state.global_step
             control.should_training_stop = True
+
+
+def pause_step(share: float, steps: int) -> int:
+    """The update after which a run of `steps` updates pauses."""
+    return max(1, round(share * steps))
 
 
 def build_trainer(
