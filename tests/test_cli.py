@@ -287,7 +287,7 @@ FILES = {
     "bad.yaml": b"size: [5\n",
     "nothing.yaml": b"- 1\n",
     "slot.yaml": b"P17: [no slot here, '[X] is in']\n",
-    "results.json": b'{"schema_version": 1}',
+    "results.json": b'{"schema_version": 2}',
 }
 BAD = {
     "a missing facts file": ("probe --model MODEL --facts none.csv", "no such file or folder: none.csv"),

@@ -15,7 +15,9 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.
 _LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"(?:^|[\s`])recollect +(pocket build|[a-z]+) +([^`\n]*--[^`\n]*)", re.MULTILINE)  # with a flag
+_COMMAND = re.compile(  # with a flag
+    r"(?:^|[\s`])recollect +(pocket build|pocket shop|[a-z]+) +([^`\n&]*--[^`\n&]*)", re.MULTILINE
+)
 # spelt in pieces, so that this file does not hold what it looks for
 _MACHINE_PATHS = [f"/{name}/" for name in ("work", "root", "home", "Users")] + ["/tmp/" + "venv", "shared/" + "design"]
 _KEPT = ("src", "tests", "docs", "examples", "scripts", "benchmarks")

@@ -68,8 +68,9 @@ def test_the_folder_holds_the_report_its_numbers_and_the_steps(whole: StudyResul
     assert {path.name for path in (whole.path / "steps").iterdir()} == {
         "probe",
         "base",
-        *(f"{step}-{name}-{size}-seed0" for step in ("select", "train", "evaluate") for name in ("0", "random")
-          for size in (4, 8)),
+        *(f"{step}-{name}-{size}-seed0" for step in ("select", "train", "evaluate", "drift")
+          for name in ("0", "random") for size in (4, 8)),
+        "ladder-random-8-seed0",
     }  # fmt: skip
     cells = pl.read_parquet(whole.path / "cells.parquet")
     assert sorted(set(cells["levels"])) == ["0", "base", "random"]
@@ -96,7 +97,7 @@ def test_the_scores_are_those_of_the_steps(whole: StudyResult) -> None:
 
 def test_the_same_study_again_does_nothing(whole: StudyResult, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(whole.path)
-    for name in ("run_probe", "run_evaluate", "run_select", "run_train", "write_report"):
+    for name in ("run_probe", "run_evaluate", "run_select", "run_train", "measured_drift", "climbed", "write_report"):
         monkeypatch.setattr(study_run, name, lambda *_, **__: pytest.fail("a finished study was worked on"))
     again = run_study(settings(world), whole.path)
     assert again.results == whole.results
@@ -108,6 +109,59 @@ def test_models_are_dropped_unless_they_are_kept(whole: StudyResult, world: Worl
     assert not list(whole.path.rglob("*.safetensors"))
     kept = run_study(settings(world, sizes=[4], choices=["random"], keep_models=True), tmp_path / "study")
     assert [path.parts[-3] for path in kept.path.rglob("*.safetensors")] == ["train-random-4-seed0"]
+
+
+def test_every_model_is_compared_with_the_base_and_random_of_the_largest_size_is_repaired(whole: StudyResult) -> None:
+    drift = whole.results.drift
+    assert drift is not None
+    assert [(cell.levels, cell.size) for cell in drift.cells] == [("0", 4), ("random", 4), ("0", 8), ("random", 8)]
+    for cell in drift.cells:
+        assert cell.kl_full is not None and cell.kl_full > 0 and cell.kl_full_n > 0
+        assert cell.share_top["60"] is not None and cell.share_top["60"] > 0.5
+    (ladder,) = drift.ladders
+    assert (ladder.levels, ladder.size, ladder.seed) == ("random", 8, 0)
+    orders = {rung.order for rung in ladder.rungs}
+    assert orders == {"tuned", "base", "relative", "absolute", "bottom", "random", "interpolation"}
+    assert ladder.test_facts == 20 and ladder.ood_facts == 8
+    told = pl.read_parquet(whole.path / "steps" / "ladder-random-8-seed0" / "outputs.parquet")
+    sides = {
+        name: dict(
+            told.filter((pl.col("order") == name) & (pl.col("part") == "test")).select("fact_id", "contains").rows()
+        )
+        for name in ("base", "tuned")
+    }
+    woken = [fact for fact, right in sides["tuned"].items() if right and not sides["base"][fact]]
+    ood = told.filter((pl.col("part") == "ood") & pl.col("order").is_in(["base", "tuned"]))
+    woken_ood = (
+        ood.pivot("order", index="fact_id", values="contains").filter(~pl.col("base") & pl.col("tuned"))
+    ).height
+    assert ladder.counts["woken, kept"] + ladder.counts["woken, lost again"] == len(woken) + woken_ood
+    assert drift.modules_of is not None and drift.modules_of.levels == "random"
+    assert sum(row.share or 0 for row in drift.modules) == pytest.approx(1)
+
+
+def test_drift_and_repair_can_be_left_out(world: World, tmp_path: Path) -> None:
+    plain = settings(world, sizes=[4], choices=["random"], measure_drift=False, repair="none")
+    study = run_study(plain, tmp_path / "study")
+    assert study.results.drift is None
+    assert not list((study.path / "steps").glob("drift-*")) + list((study.path / "steps").glob("ladder-*"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"repair": ["2"]}, "repair names 2"),
+        ({"drift": {"levels": "x"}}, "drift must not set levels"),
+        ({"ladder": {"export": "best"}}, "ladder must not set export"),
+        ({"drift": {"limit": 0}}, "in the study's section drift"),
+        ({"ladder": {"ladder": "0,200"}}, "in the study's section ladder"),
+    ],
+)
+def test_bad_drift_and_ladder_settings_are_refused_before_any_work(
+    world: World, changed: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(InputError, match=text):
+        step_settings(settings(world, **changed))
 
 
 def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 from recollect._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from recollect.curve import CurveSettings as CurveSettings
+    from recollect.curve import judge_curve as judge_curve
+    from recollect.curve import run_curve as run_curve
+    from recollect.drift import DriftSettings as DriftSettings
+    from recollect.drift import LadderSettings as LadderSettings
+    from recollect.drift import restore as restore
+    from recollect.drift import run_drift as run_drift
+    from recollect.drift import run_ladder as run_ladder
     from recollect.errors import InputError as InputError
     from recollect.errors import ModelError as ModelError
     from recollect.errors import RecollectError as RecollectError
@@ -45,6 +53,8 @@ if TYPE_CHECKING:
     from recollect.train import run_train as run_train
 
 _HOME = {
+    "drift": ("DriftSettings", "LadderSettings", "restore", "run_drift", "run_ladder"),
+    "curve": ("CurveSettings", "judge_curve", "run_curve"),
     "errors": ("InputError", "ModelError", "RecollectError", "StepError"),
     "evaluate": ("EvaluateSettings", "run_evaluate"),
     "facts": ("Fact", "FactSet", "FactsSettings", "load_facts", "run_facts"),

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import Field
 from rich.table import Table
 
+from recollect._commands_curve import register_curve
+from recollect._commands_demo import DemoSettings, demo
 from recollect._commands_drift import register_drift
+from recollect._commands_label import page_score_tables, register_label
+from recollect._commands_pages import register_pages
+from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
@@ -28,7 +32,7 @@ SelectionOption = Annotated[Path, typer.Option("--selection", help="A select ste
 
 def register(app: typer.Typer, pocket: typer.Typer) -> None:
     """Add every command."""
-    command(app, "demo", DemoSettings, _demo)
+    command(app, "demo", DemoSettings, demo)
     command(app, "facts", FactsSettings, _facts)
     command(app, "probe", ProbeSettings, _probe)
     command(app, "slick", SlickSettings, _slick)
@@ -36,21 +40,14 @@ def register(app: typer.Typer, pocket: typer.Typer) -> None:
     command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
     command(app, "evaluate", EvaluateSettings, _evaluate)
     command(app, "study", StudySettings, _study)
+    register_curve(app)
     register_drift(app)
+    register_label(app)
+    register_pages(app)
     command(pocket, "build", PocketSettings, _pocket_build)
+    register_shop(pocket)
     app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(_rescore)
-    app.command("report", help="Write the report page again from a study's results.json.")(_report)
-
-
-class DemoSettings(StudySettings):
-    """The whole path on the pocket in a few minutes: probe, train on each choice at each size, report."""
-
-    title: str = "Recollect demo: what the pocket model knows, and which examples wake it"
-    """Title of the report."""
-    repeats: Annotated[int, Field(ge=1)] = 2
-    """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
-    probe: dict[str, Any] = {"residual_samples": 1}
-    """Settings of `recollect probe`, except model and facts; one residual draw per template keeps the demo short."""
+    app.command("report", help="Write the report page again, or one from evaluations of pages.")(_report)
 
 
 def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
@@ -134,7 +131,7 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
         result = run_evaluate(settings, out=out, progress=progress)
     summary = {"ood": None, **result.summary(), "out": str(result.path)}
     if not as_json:
-        _score_table(summary)
+        (page_score_tables if "by_attribute" in summary else _score_table)(summary)
         console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)
 
@@ -152,10 +149,6 @@ def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
             console_out.print(f"note: {text}")
     console.print(f"report: {result.report}  ({result.seconds:.0f} s)", soft_wrap=True)
     answer(result.summary(), as_json)
-
-
-def _demo(settings: DemoSettings, out: Path | None, as_json: bool) -> None:
-    _study(settings, out or Path("recollect-demo"), as_json)
 
 
 def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> None:
@@ -193,15 +186,22 @@ def _rescore(
 
 
 def _report(
-    study: Annotated[Path, typer.Argument(help="A finished study directory, or a results.json.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the page. Default: the study's own.")] = None,
+    found: Annotated[
+        list[Path],
+        typer.Argument(help="A study or curve, a results.json, or evaluate and score steps about pages, side by side."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the page. Default: the study's own; for other steps recollect-report."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Taken for uniformity; nothing here is drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    from recollect.report import read_results, write_report
+    from recollect.report import has_page_scores, report_results, write_report
 
-    results = read_results(study)
-    page = write_report(results, out or (study if study.is_dir() else study.parent))
+    results = report_results(found)
+    own = found[0] if found[0].is_dir() else found[0].parent
+    page = write_report(results, out or (Path("recollect-report") if has_page_scores(found[0]) else own))
     if not as_json:
         console_out.print(str(page), soft_wrap=True)
     answer({"report": str(page)}, as_json)

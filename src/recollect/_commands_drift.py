@@ -59,6 +59,9 @@ def _restore(settings: RestoreSettings, out: Path | None, as_json: bool, base: s
             settings.seed,
             out=out,
             progress=progress,
+            revision=settings.revision,
+            tuned_revision=settings.tuned_revision,
+            trust_remote_code=settings.trust_remote_code,
         )
     if not as_json:
         console_out.print(

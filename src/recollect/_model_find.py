@@ -1,4 +1,4 @@
-"""Where a model is: the pocket base, a folder, a step directory, or a hub model (fetched if allowed)."""
+"""Where a model is: a pocket base, a folder, a step directory, or a hub model (fetched if allowed)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from recollect.errors import ModelError
 
 POCKET = "pocket"
+POCKET_SHOP = "pocket-shop"
 _HUB_SECONDS = 8  # the longest wait for a hub that does not answer
 
 
@@ -19,10 +20,17 @@ def pocket_folder() -> Path:
     return Path(str(resources.files("recollect") / "pocket" / "base"))
 
 
+def pocket_shop_folder() -> Path:
+    """The folder of the pocket shop's base model inside the package."""
+    return Path(str(resources.files("recollect") / "pocket" / "shop_base"))
+
+
 def find_model(name: str, revision: str | None = None) -> Path:
     """The local folder of a model; downloads a hub model only when the hub may be used. Raises ModelError."""
     if name == POCKET:
         return pocket_folder()
+    if name == POCKET_SHOP:
+        return pocket_shop_folder()
     try:
         path = Path(name).expanduser()
         is_folder, is_file = name != "" and path.is_dir(), path.is_file()

@@ -92,7 +92,8 @@ def _annotation(name: str, info: FieldInfo) -> Any:
     shown = "required" if default is PydanticUndefined else _text(default)
     # the class docstring's line breaks are for the source; a terminal wraps by itself
     help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
-    flag = "--" + name.replace("_", "-")
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    flag = str(extra.get("flag", "--" + name.replace("_", "-")))  # "from" cannot be the name of a field
     if kind is bool:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
     return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from recollect.drift import DriftSettings, run_drift
+from recollect.drift import BaseSide, DriftSettings, run_drift
 from recollect.drift._drift import DriftResult
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet, load_facts
@@ -109,7 +109,8 @@ def test_without_a_probe_the_studys_kl_is_missing_and_a_note_says_why(facts, tun
 
 
 def test_without_tokens_no_model_is_run(tuned, tmp_path, monkeypatch):
-    monkeypatch.setattr("recollect.drift._compare.load_model", lambda *_: pytest.fail("a model was loaded"))
+    for side in ("load_base", "load_tuned"):
+        monkeypatch.setattr(f"recollect.drift._compare.{side}", lambda *_: pytest.fail("a model was loaded"))
     found = run_drift(DriftSettings(tokens=False), "pocket", tuned, out=tmp_path / "drift").metrics
     assert found["kl_full"] is None and found["tokens"] == {}
     assert 0 <= found["unchanged"] < 1
@@ -150,3 +151,26 @@ def test_the_same_command_finds_the_step_and_another_is_refused(result, facts, p
     assert again.metrics == result.metrics
     with pytest.raises(StepError, match="text_tokens"):
         run_drift(DriftSettings(levels=probe, text_tokens=5), "pocket", tuned, facts, out=result.path)
+
+
+def test_a_base_read_once_gives_what_a_base_read_anew_gives(result, facts, probe, tuned, tmp_path, monkeypatch):
+    settings, side = DriftSettings(levels=probe, text_tokens=600), BaseSide()
+    run_drift(settings, "pocket", str(pocket_folder()), facts, out=tmp_path / "first", base_side=side)
+    monkeypatch.setattr("recollect.drift._compare.load_base", lambda *_: pytest.fail("the base was read again"))
+    again = run_drift(settings, "pocket", tuned, facts, out=tmp_path / "second", base_side=side)
+    assert {**again.metrics, "seconds": 0} == {**result.metrics, "seconds": 0}
+
+
+def test_a_kept_base_is_not_used_for_other_texts(facts, probe, tuned, tmp_path):
+    side = BaseSide()
+    few = DriftSettings(levels=probe, text_tokens=300)
+    run_drift(few, "pocket", tuned, facts, out=tmp_path / "few", base_side=side)
+    longer = DriftSettings(levels=probe, text_tokens=600)
+    more = run_drift(longer, "pocket", tuned, facts, out=tmp_path / "more", base_side=side)
+    assert more.metrics["tokens"]["general"]["forward"]["n"] >= 600
+
+
+def test_no_more_than_limit_known_facts_of_a_part_are_asked(facts, probe, tuned, tmp_path):
+    found = run_drift(DriftSettings(levels=probe, limit=2, text_tokens=100), "pocket", tuned, facts, out=tmp_path / "d")
+    known = pl.read_parquet(found.path / "known.parquet")
+    assert 0 < known.filter(model="base").height <= 4

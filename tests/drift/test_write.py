@@ -102,13 +102,20 @@ def test_pieces_do_not_show(tmp_path: Path, sides: tuple[Path, Path], monkeypatc
 
 def test_shards_metadata_and_companions_are_the_tuned_models(tmp_path: Path, sides: tuple[Path, Path]) -> None:
     (sides[1] / "LICENSE").write_text("free")
-    for name in ("optimizer.pt", "training_args.bin", "consolidated.safetensors", "other.gguf", ".hidden", "run.py"):
+    for name in ("optimizer.pt", "training_args.bin", "consolidated.safetensors", "other.gguf", ".hidden", "run.sh"):
         (sides[1] / name).write_bytes(b"x")
+    (sides[1] / "modeling_own.py").write_text("# code that config.json may name")
     (sides[1] / "checkpoint-7").mkdir()
     model = restore(*sides, 20, out=tmp_path / "out").model
     names = {file.name for file in model.iterdir()}
     shards = {f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)}
-    assert names == shards | {"LICENSE", "config.json", "tokenizer.json", "model.safetensors.index.json"}
+    assert names == shards | {
+        "LICENSE",
+        "config.json",
+        "modeling_own.py",
+        "tokenizer.json",
+        "model.safetensors.index.json",
+    }
     from safetensors import safe_open
 
     for file in shards:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from recollect.report import Results
+import helpers_drift
+from recollect.report import Results, render
 
 EDGES = {
     "train": [18456, 29571, 11558, 8923, 7436],
@@ -332,13 +333,35 @@ def nasty() -> dict[str, Any]:
     return values
 
 
-@pytest.fixture
+def full_drift() -> dict[str, Any]:
+    """The whole study with a drift chapter."""
+    return {**full(), "drift": helpers_drift.drift()}
+
+
+def nasty_drift() -> dict[str, Any]:
+    """The hostile study with a hostile drift chapter."""
+    return {**nasty(), "drift": helpers_drift.nasty_drift(NASTY)}
+
+
+@pytest.fixture(scope="session")
 def study() -> Results:
     """A whole study."""
     return Results.make(**full())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def study_html(study: Results) -> str:
+    """The whole study's page."""
+    return render(study)
+
+
+@pytest.fixture(scope="session", params=["full", "minimal", "nasty", "full_drift", "nasty_drift"])
+def html(request: pytest.FixtureRequest) -> str:
+    """The page of each of the invented studies."""
+    return render(Results.make(**globals()[request.param]()))
+
+
+@pytest.fixture(scope="session")
 def invented() -> SimpleNamespace:
     """The builders of this file, for tests that want other studies."""
     return SimpleNamespace(full=full, minimal=minimal, nasty=nasty, cell=cell, flat=flat, scores=scores, NASTY=NASTY)

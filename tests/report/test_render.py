@@ -8,10 +8,9 @@ import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-import pytest
-
 from recollect.report import Results, render
-from recollect.report._render import CHAPTERS, cards
+from recollect.report._chapter_wakes import cards
+from recollect.report._render import CHAPTERS
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 ALLOWED = {
@@ -88,11 +87,6 @@ class Page(HTMLParser):
             self.text += data
 
 
-@pytest.fixture(params=["full", "minimal", "nasty"])
-def html(request: pytest.FixtureRequest, invented: SimpleNamespace) -> str:
-    return render(Results.make(**getattr(invented, request.param)()))
-
-
 def test_the_content_policy_refuses_scripts_and_network_and_stands_before_any_content(html: str) -> None:
     tags = Page(html).tags
     names = [name for name, _ in tags]
@@ -132,7 +126,7 @@ def test_links_inside_the_page_lead_somewhere_and_ids_are_unique(html: str) -> N
     assert len(ids) == len(set(ids))
     references = {a[k] for _, a in page.tags for k in ("href", "xlink:href") if k in a}
     references |= {f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", html)}
-    assert {f"#{chapter}" for chapter, _ in CHAPTERS} <= references
+    assert {f"#{name}" for name in ids if name in {chapter.id for chapter in CHAPTERS}} <= references
     assert references <= {f"#{name}" for name in ids}
 
 
@@ -162,17 +156,17 @@ def test_equal_results_give_equal_bytes_in_another_process(tmp_path, invented: S
     assert again == (tmp_path / "report.html").read_bytes()
 
 
-def test_a_users_matplotlib_style_changes_nothing(study: Results) -> None:
+def test_a_users_matplotlib_style_changes_nothing(study: Results, study_html: str) -> None:
     import matplotlib
 
-    before = render(study)
+    before = study_html
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
         assert render(study) == before
         assert matplotlib.rcParams["font.size"] == 30
 
 
-def test_a_table_stands_beside_every_chart(study: Results) -> None:
-    html = render(study)
+def test_a_table_stands_beside_every_chart(study_html: str) -> None:
+    html = study_html
     figures = re.findall(r"<figure>.*?</figure>", html, flags=re.S)
     assert len(figures) == html.count("<svg") == 6
     assert all("<svg" in figure and "<table>" in figure for figure in figures)
@@ -194,8 +188,8 @@ def test_a_study_without_any_model_trained_says_so(invented: SimpleNamespace) ->
     assert "there is no curve to draw" in text
 
 
-def test_out_of_domain_stands_in_the_page_only_when_measured(invented: SimpleNamespace, study: Results) -> None:
-    assert render(study).count("Facts of relations that were never trained on") == 1
+def test_out_of_domain_stands_in_the_page_only_when_measured(invented: SimpleNamespace, study_html: str) -> None:
+    assert study_html.count("Facts of relations that were never trained on") == 1
     assert "Facts of relations that were never" not in render(Results.make(**invented.minimal()))
 
 
@@ -218,3 +212,35 @@ def test_many_sizes_are_drawn_as_nine_maps_and_the_table_holds_all(invented: Sim
     assert len(re.findall(r"training examples</text>", html)) == 9
     assert "Shown are 9 sizes" in html
     assert all(f'<td class="n">{10 * (i + 1)}</td><td class="name">level 2' in html for i in range(14))
+
+
+def test_a_report_without_any_chapter_of_measurements_renders() -> None:
+    html = render(Results.make(title="Nothing measured", created="2025-01-01", version="0", notes=["A note to read."]))
+    page = Page(html)
+    assert [a["id"] for name, a in page.tags if name == "section"] == ["headline", "method"]
+    assert "A note to read." in page.text
+    assert "2 Settings and method" in page.text
+
+
+def test_chapters_without_data_are_left_out_and_the_numbers_close_up(invented: SimpleNamespace) -> None:
+    values = invented.full()
+    for name in ("probe", "levels", "levels_by_relation", "template_rates"):
+        del values[name]
+    html = render(Results.make(**values))
+    headings = re.findall(r"<h2><span>(\d+)</span>(.*?)</h2>", html)
+    assert headings == [
+        ("1", "In short"),
+        ("2", "Which examples wake it"),
+        ("3", "How many examples"),
+        ("4", "Answers to read"),
+        ("5", "Settings and method"),
+    ]
+    assert "counts are in chapter 2" in html
+
+
+def test_every_chapter_has_its_own_id_and_template() -> None:
+    from recollect.report._environment import environment
+
+    ids = [chapter.id for chapter in CHAPTERS]
+    assert len(ids) == len(set(ids))
+    assert {f"{name}.html.j2" for name in ids} <= set(environment().list_templates())

@@ -76,9 +76,9 @@ def test_a_file_in_the_way_is_an_input_error(tmp_path: Path, study: Results) -> 
         ("{", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[]", "must hold one JSON object, but holds list"),
-        ("{}", "must have schema_version 1, but got None"),
-        ('{"schema_version": 2}', "must have schema_version 1, but got 2"),
-        ('{"schema_version": 1}', "title must be given"),
+        ("{}", "must have schema_version 2, but got None"),
+        ('{"schema_version": 1}', "must have schema_version 2, but got 1"),
+        ('{"schema_version": 2}', "title must be given"),
     ],
 )
 def test_a_malformed_file_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
@@ -135,6 +135,6 @@ def test_repeated_cells_and_counts_are_refused(invented: SimpleNamespace) -> Non
 
 def test_a_long_list_of_faults_is_cut_short(tmp_path: Path, invented: SimpleNamespace) -> None:
     values = invented.minimal(cells=[invented.cell("9", 60, 30.0, seed=i) for i in range(40)])
-    (tmp_path / "results.json").write_text(json.dumps({"schema_version": 1, **values}))
+    (tmp_path / "results.json").write_text(json.dumps({"schema_version": 2, **values}))
     with pytest.raises(InputError, match="and 35 more"):
         read_results(tmp_path)

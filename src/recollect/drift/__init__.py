@@ -2,6 +2,7 @@
 
 from recollect.drift._change import Change as Change
 from recollect.drift._change import change as change
+from recollect.drift._compare import BaseSide as BaseSide
 from recollect.drift._drift import DriftResult as DriftResult
 from recollect.drift._drift import run_drift as run_drift
 from recollect.drift._ladder import LadderResult as LadderResult

@@ -1,6 +1,7 @@
 """Both models on the same tokens: read with one, then with the other, compare, store.
 
-One model is held at a time: each leaves its final hidden states behind, and the laws are made again from those.
+One model is held at a time: each leaves its final hidden states behind, and the laws are made again from those. What
+the base leaves can be kept for the next tuned model of the same study (`BaseSide`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from recollect.drift._general import KNOWN, known_accuracy
-from recollect.drift._hold import evaluate_settings, load_model
+from recollect.drift._hold import evaluate_settings, load_base, load_tuned
 from recollect.drift._kl import Floats, Reading, divergences, summary
 from recollect.drift._settings import DriftSettings
 from recollect.drift._tokens import (
@@ -46,6 +47,29 @@ class Probe:
     note: str | None
 
 
+@dataclass(frozen=True)
+class Side:
+    """What one model made of all texts, and its answers to the facts that the base knows."""
+
+    seen: Seen
+    readings: Mapping[str, list[Reading]]
+    outputs: pl.DataFrame | None
+
+
+class BaseSide:
+    """What the base made of the texts, kept in memory from one comparison to the next."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._kept: tuple[Side, Seen] | None = None
+
+    def get(self, key: str, make: Callable[[], tuple[Side, Seen]]) -> tuple[Side, Seen]:
+        """The kept reading, or a new one when `key` (base, texts and settings) is another."""
+        if self._kept is None or key != self._key:
+            self._key, self._kept = key, make()
+        return self._kept
+
+
 def compare_tokens(
     step: Step,
     settings: DriftSettings,
@@ -54,39 +78,44 @@ def compare_tokens(
     facts: FactSet,
     texts: Sequence[str],
     probe: Probe,
+    base_side: BaseSide,
+    key: str,
 ) -> dict[str, Any]:
-    """Read with one model, then with the other; compare; write the tables. Returns the numbers."""
+    """Read with one model, then with the other; compare; write the tables. Returns the numbers.
+
+    `key` names the base, the texts and the settings: all that the base's side depends on.
+    """
     asked = [*_drawn(facts, "test", settings), *_drawn(facts, "ood", settings)]
     if not asked:
         raise InputError(f"the fact set {facts.name!r} has no test or ood fact to compare on; it has {facts.counts()}.")
     best = known_best(list(facts), probe.levels) if probe.levels is not None and probe.best else []
-    known = _known(facts, probe.levels)
+    known = _known(facts, probe.levels, settings)
 
-    def read(name: str, own: Callable[[LoadedModel], list[Reading]], again: bool) -> tuple[Seen, Seen | None, Any, Any]:
-        loaded = load_model(settings, name)
+    def read(loaded: LoadedModel, first: list[Reading]) -> Side:
         readings = {
             "answers": answer_readings(loaded.tokenizer, asked, settings.prompt_template),
             "general": text_readings(loaded.tokenizer, texts, tokens=settings.text_tokens),
         }
-        seen = see(loaded, {**readings, "first": own(loaded)}, settings.batch_size)
-        # another batch size: other padding, other rounding
-        floor = see(loaded, readings, max(1, settings.batch_size // 3)) if again else None
-        outputs = _ask(step, settings, loaded, known, probe.levels) if known else None
-        return seen, floor, readings, outputs
+        seen = see(loaded, {**readings, "first": first}, settings.batch_size)
+        return Side(seen, readings, _ask(step, settings, loaded, known, probe.levels) if known else None)
 
-    ours, _, tuned_readings, tuned_known = read(
-        tuned, lambda loaded: question_readings(loaded.tokenizer, best, settings.prompt_template), again=False
-    )
-    theirs, again, readings, base_known = read(
-        base, lambda loaded: mapping_readings(loaded.tokenizer, best, probe.relations, probe.best), again=True
-    )
-    assert again is not None
+    def read_base() -> tuple[Side, Seen]:
+        loaded = load_base(settings, base)
+        side = read(loaded, mapping_readings(loaded.tokenizer, best, probe.relations, probe.best))
+        # another batch size: other padding, other rounding
+        return side, see(loaded, side.readings, max(1, settings.batch_size // 3))
+
+    loaded = load_tuned(settings, tuned)
+    tuned_side = read(loaded, question_readings(loaded.tokenizer, best, settings.prompt_template))
+    del loaded
+    side, again = base_side.get(key, read_base)
+    ours, theirs = tuned_side.seen, side.seen
     found: dict[str, Any] = {}
     rows = []
-    for kind, texts_read in readings.items():
+    for kind, texts_read in side.readings.items():
         if not texts_read:
             continue
-        check_same_tokens(tuned_readings[kind], texts_read)
+        check_same_tokens(tuned_side.readings[kind], texts_read)
         both = compare(kind, texts_read, ours, theirs, chunk=settings.chunk)
         floor = divergences(theirs.hidden[kind], theirs.head, again.hidden[kind], again.head, chunk=settings.chunk)
         names = [fact.id for fact in asked] if kind == "answers" else [""] * len(texts_read)
@@ -109,10 +138,10 @@ def compare_tokens(
         found["answers"]["by_level"] = _by_level(tokens)
     if best:
         found["first_tokens"] = _first(step, best, probe, ours, theirs)
-    if known:
-        sides = {"tuned": tuned_known, "base": base_known}
-        found["known"] = {side: known_accuracy(outputs) for side, outputs in sides.items()}
-        both_sides = [outputs.select(pl.lit(side).alias("model"), pl.all()) for side, outputs in sides.items()]
+    if tuned_side.outputs is not None and side.outputs is not None:
+        sides = {"tuned": tuned_side.outputs, "base": side.outputs}
+        found["known"] = {name: known_accuracy(outputs) for name, outputs in sides.items()}
+        both_sides = [outputs.select(pl.lit(name).alias("model"), pl.all()) for name, outputs in sides.items()]
         step.write_table("known.parquet", pl.concat(both_sides))
     return found
 
@@ -126,11 +155,13 @@ def _ask(
     return run_evaluate(evaluate_settings(settings), chosen, levels, out=out, loaded=loaded).outputs()
 
 
-def _known(facts: FactSet, levels: pl.DataFrame | None) -> list[Fact]:
+def _known(facts: FactSet, levels: pl.DataFrame | None, settings: DriftSettings) -> list[Fact]:
+    """The facts that the base knows, at most `limit` of a part."""
     if levels is None:
         return []
     ids = set(levels.filter(pl.col("level").is_in(KNOWN))["fact_id"].to_list())
-    return [fact for fact in facts if fact.id in ids and fact.part != "train"]
+    known = FactSet(tuple(fact for fact in facts if fact.id in ids), "known")
+    return [*_drawn(known, "test", settings), *_drawn(known, "ood", settings)]
 
 
 def _drawn(facts: FactSet, part: str, settings: DriftSettings) -> list[Fact]:

@@ -17,9 +17,10 @@ from typing import Any
 import polars as pl
 
 from recollect.drift._change import Change, change
-from recollect.drift._compare import Probe, compare_tokens
+from recollect.drift._compare import BaseSide, Probe, compare_tokens
 from recollect.drift._general import general_text
-from recollect.drift._pair import CheckpointPair, open_pair
+from recollect.drift._hold import open_both
+from recollect.drift._pair import CheckpointPair
 from recollect.drift._settings import DriftSettings
 from recollect.drift._tokens import best_templates, known_best
 from recollect.errors import InputError
@@ -60,15 +61,17 @@ def run_drift(
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Progress | None = None,
+    base_side: BaseSide | None = None,
 ) -> DriftResult:
     """Compare a base and a tuned model; both are names, folders or step directories, and stay as they are.
 
     Stores concentration.parquet and modules.parquet and, with `settings.tokens`, tokens.parquet, first_tokens.parquet
-    (with a probe) and known.parquet. `progress` counts the weights read. Raises InputError, ModelError and StepError:
+    (with a probe) and known.parquet. `progress` counts the weights read; one `base_side` for several tuned models of a
+    base spares reading the texts with the base again. Raises InputError, ModelError and StepError:
     what does not fit together is named.
     """
-    with open_pair(base, tuned) as pair:
-        return _run(settings, base, tuned, pair, facts, out, root, progress)
+    with open_both(settings, base, tuned) as pair:
+        return _run(settings, base, tuned, pair, facts, out, root, progress, base_side or BaseSide())
 
 
 def _run(
@@ -80,6 +83,7 @@ def _run(
     out: Path | None,
     root: Path,
     progress: Progress | None,
+    base_side: BaseSide,
 ) -> DriftResult:
     inputs: dict[str, Any] = {
         "base": model_fingerprint(pair.base_folder),
@@ -102,7 +106,10 @@ def _run(
             changed = change(pair, settings.region, progress)
             step.write_table("concentration.parquet", changed.concentration)
             step.write_table("modules.parquet", changed.modules)
-            found = compare_tokens(step, settings, base, tuned, facts, texts, probe) if facts is not None else {}
+            found: dict[str, Any] = {}
+            if facts is not None:
+                key = fingerprint({**settings.fingerprint_values(), **inputs, "tuned": None})
+                found = compare_tokens(step, settings, base, tuned, facts, texts, probe, base_side, key)
             seconds = round(time.monotonic() - started, 3)
             step.finish({**_metrics(changed, found, probe, pair, texts, settings), "seconds": seconds})
         return DriftResult(step.path, step.metrics)

@@ -54,7 +54,7 @@ def read_texts(text: str) -> list[str]:
 
 def general_text(settings: AskSettings, base: str) -> list[str]:
     """The general text of the settings; the pocket brings its own."""
-    return read_texts(settings.text or (POCKET if find_model(base) == pocket_folder() else ""))
+    return read_texts(settings.text or (POCKET if find_model(base, settings.revision) == pocket_folder() else ""))
 
 
 def general_loss(

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from recollect.drift._pair import CheckpointPair, open_pair
 from recollect.drift._settings import AskSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.models import LoadedModel, ModelSettings, load
 
 
-def load_model(settings: AskSettings, name: str) -> LoadedModel:
-    """Load one side of a pair by name, folder or step directory."""
-    return load(ModelSettings.make(model=name, device=settings.device, dtype=settings.dtype))
+def open_both(settings: AskSettings, base: str, tuned: str) -> CheckpointPair:
+    """Open the weights of both sides; raises what `open_pair` raises."""
+    return open_pair(
+        base,
+        tuned,
+        revision=settings.revision,
+        tuned_revision=settings.tuned_revision,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def load_base(settings: AskSettings, name: str) -> LoadedModel:
+    """Load the base by name, folder or step directory."""
+    return _load(settings, name, settings.revision)
+
+
+def load_tuned(settings: AskSettings, name: str) -> LoadedModel:
+    """Load the tuned model by name, folder or step directory."""
+    return _load(settings, name, settings.tuned_revision)
+
+
+def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel:
+    trusted = settings.trust_remote_code
+    values = {"revision": revision, "trust_remote_code": trusted, "device": settings.device, "dtype": settings.dtype}
+    return load(ModelSettings.make(model=name, **values))
 
 
 def evaluate_settings(settings: AskSettings) -> EvaluateSettings:

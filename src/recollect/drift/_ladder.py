@@ -19,10 +19,10 @@ import polars as pl
 
 from recollect.drift._choose import Choice, Mean, ahead, choose
 from recollect.drift._general import general_loss, general_text, known_accuracy
-from recollect.drift._hold import evaluate_settings, load_model
+from recollect.drift._hold import evaluate_settings, load_base, load_tuned, open_both
 from recollect.drift._interpolate import length_share
 from recollect.drift._live import Live
-from recollect.drift._pair import CheckpointPair, open_pair
+from recollect.drift._pair import CheckpointPair
 from recollect.drift._rank import ORDERS, Ranking, rank
 from recollect.drift._restore import restore
 from recollect.drift._settings import LadderSettings, percents_of
@@ -95,7 +95,7 @@ def run_ladder(
     Facts and levels come from the arguments, else from the paths in the settings. Without levels, rungs are compared by
     micro accuracy. A chosen model is written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
     """
-    with open_pair(base, tuned) as pair:
+    with open_both(settings, base, tuned) as pair:
         return _run(settings, base, tuned, pair, facts, levels, out, root, progress)
 
 
@@ -165,7 +165,7 @@ class _Climb:
     def _rung(self, index: int, rung: Rung) -> pl.DataFrame:
         restored, alpha = None, None
         if rung.order == "base":
-            loaded, share = load_model(self.settings, self.base), 0.0
+            loaded, share = load_base(self.settings, self.base), 0.0
         else:
             loaded, live = self._loaded()
             if rung.order == "tuned":
@@ -201,7 +201,7 @@ class _Climb:
 
     def _loaded(self) -> tuple[LoadedModel, Live]:
         if self._model is None or self._live is None:
-            self._model = load_model(self.settings, self.tuned)
+            self._model = load_tuned(self.settings, self.tuned)
             self._live = Live(self._model.model, self.pair, self.settings.region)
             self._full = self._live.to_tuned()
         return self._model, self._live
@@ -254,7 +254,8 @@ def _numbers(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataF
             value = mine.filter((pl.col("part") == part) & (pl.col("level") == str(level)))["accuracy"].to_list()
             found[f"{prefix}level_{level}"] = value[0] if value else None
     known = known_accuracy(table)
-    found["known"] = known["accuracy"] if known else None
+    names = {"known": "accuracy", "known_low": "low", "known_high": "high"}
+    found |= {name: known[key] if known else None for name, key in names.items()}
     found["answer_length"] = float(table["output"].str.strip_chars().str.len_chars().mean() or 0.0)  # type: ignore[arg-type]
     return found
 
@@ -324,5 +325,8 @@ def _export(step: Step, settings: LadderSettings, base: str, tuned: str) -> Path
         settings.per_tensor,
         settings.seed,
         out=step.path / f"restored-{percent:g}",
+        revision=settings.revision,
+        tuned_revision=settings.tuned_revision,
+        trust_remote_code=settings.trust_remote_code,
     )
     return written.path

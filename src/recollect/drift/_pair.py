@@ -246,15 +246,24 @@ class CheckpointPair:
         self.close()
 
 
-def open_pair(base: str | Path, tuned: str | Path) -> CheckpointPair:
+def open_pair(
+    base: str | Path,
+    tuned: str | Path,
+    *,
+    revision: str | None = None,
+    tuned_revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> CheckpointPair:
     """Open a base / tuned pair of models: folders, step directories, hub names, or for `tuned` a LoRA adapter folder.
 
+    The revisions choose among a hub model's versions. Weights are read without running any code; a folder that brings
+    code is refused all the same unless trusted and pinned, since what is written from it would run.
     Raises ModelError for models that are missing, unsafe, not whole, or do not belong together; the text names the
     tensor. NaN and infinities are met, and refused, while ranking and measuring.
     """
-    base_folder, tuned_folder = find_model(str(base)), find_model(str(tuned))
-    for folder in (base_folder, tuned_folder):
-        check_folder(folder)
+    base_folder, tuned_folder = find_model(str(base), revision), find_model(str(tuned), tuned_revision)
+    for folder, pin in ((base_folder, revision), (tuned_folder, tuned_revision)):
+        check_folder(folder, trust_remote_code=trust_remote_code, revision=pin)
     if (base_folder / "adapter_config.json").is_file():
         raise ModelError(
             f"the base must be a whole model, but {base_folder} is an adapter. Give the model it was trained on."

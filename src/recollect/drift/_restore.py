@@ -65,6 +65,10 @@ def restore(
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    revision: str | None = None,
+    tuned_revision: str | None = None,
+    trust_remote_code: bool = False,
 ) -> RestoreResult:
     """Write the tuned model with its top `percent` of `region`, ranked by `order` (see `rank`), set back to base.
 
@@ -77,7 +81,8 @@ def restore(
     """
     began = time.monotonic()
     settings = {"percent": float(percent), "order": order, "region": region, "per_tensor": per_tensor, "seed": seed}
-    with open_pair(base, tuned) as pair:
+    pins = {"revision": revision, "tuned_revision": tuned_revision}
+    with open_pair(base, tuned, **pins, trust_remote_code=trust_remote_code) as pair:
         for folder in (pair.base_folder, pair.tuned_folder):
             if out is not None and out.resolve().is_relative_to(folder.resolve()):
                 raise InputError(

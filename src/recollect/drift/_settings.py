@@ -12,6 +12,7 @@ from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from recollect.settings import Settings
 
 Order = Literal["relative", "absolute", "bottom", "random"]
+_SOURCES = {"facts", "levels", "text", "revision", "tuned_revision", "trust_remote_code"}
 
 
 def percents_of(text: str) -> tuple[float, ...]:
@@ -40,6 +41,12 @@ def _check_export(text: str) -> str:
 class AskSettings(Settings):
     """How the two models are held and asked."""
 
+    revision: str | None = None
+    """Hub revision of the base; with trust_remote_code, the pin of its code (the refusal prints it)."""
+    tuned_revision: str | None = None
+    """The same for the tuned model."""
+    trust_remote_code: bool = False
+    """Let code inside the models' folders run. Needs the revisions. Off, and better left off."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a CUDA device when there is one."""
     dtype: str = "auto"
@@ -68,7 +75,7 @@ class AskSettings(Settings):
 class DriftSettings(AskSettings):
     """What fine-tuning changed: next-token laws and parameters, and what it cost elsewhere."""
 
-    runtime_only: ClassVar[set[str]] = {"facts", "levels", "text", "template_file", "batch_size", "chunk"}
+    runtime_only: ClassVar[set[str]] = {*_SOURCES, "template_file", "batch_size", "chunk"}
 
     region: str = "decoder"
     """Which weights: decoder (decoder-layer weights without norms, the study's), attention, mlp, embedding, all, or a
@@ -84,7 +91,7 @@ class DriftSettings(AskSettings):
 class LadderSettings(AskSettings):
     """Restore more and more of the change, ask after each rung, and see beside it what the controls do."""
 
-    runtime_only: ClassVar[set[str]] = {"facts", "levels", "text", "batch_size", "export", "force"}
+    runtime_only: ClassVar[set[str]] = {*_SOURCES, "batch_size", "export", "force"}
 
     ladder: Annotated[str, AfterValidator(_check_ladder)] = "1,3,5,10,20,40,60"
     """Percentages of the weights to set back to their base values."""

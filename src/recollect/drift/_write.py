@@ -27,7 +27,7 @@ from recollect.drift._safetensors import FLOATS, Checkpoint, Raw, read_header, t
 from recollect.drift._stream import CHUNK, Piece, in_order, threads_to_use
 from recollect.errors import ModelError
 
-_ALONG = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".md", ""}
+_ALONG = {".json", ".py", ".txt", ".model", ".jinja", ".tiktoken", ".md", ""}
 _INDEX = ".safetensors.index.json"
 _SYNC_EVERY = 1 << 28  # bytes handed to the disk at once, while the next are computed
 _READ = 1 << 22

@@ -5,11 +5,13 @@ Notable choices
 - Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
   the facts.
 - The outputs are kept with every accepted form, so that they can be judged again without the model.
+- Page examples (answers in JSON) are asked in the same way and scored by attribute, see `_pages.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ import polars as pl
 
 from recollect.errors import InputError
 from recollect.evaluate._accuracy import accuracy_table, summarise
+from recollect.evaluate._pages import SCORES, for_pages, page_task, write_page_scores
 from recollect.evaluate._settings import EvaluateSettings
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
@@ -58,8 +61,17 @@ class EvaluateResult:
         """Accuracies in percent by part, level and matcher."""
         return pl.read_parquet(self.path / "accuracy.parquet", glob=False)
 
+    def items(self) -> pl.DataFrame | None:
+        """For pages: one row per true value (item, unit = page, group = attribute, right, part)."""
+        path = self.path / "items.parquet"
+        return pl.read_parquet(path, glob=False) if path.is_file() else None
+
     def summary(self) -> dict[str, Any]:
-        """The main numbers as one JSON object."""
+        """The main numbers as one JSON object: by memory level for facts, by attribute for pages."""
+        scores = self.path / SCORES
+        if scores.is_file():
+            found: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
+            return found
         return summarise(self.accuracy())
 
 
@@ -84,6 +96,9 @@ def run_evaluate(
     if levels is None and settings.levels is not None:
         levels = read_levels(settings.levels)
     asked = _asked(settings, facts)
+    task = page_task(settings, facts)
+    if task:
+        settings = for_pages(settings)
     if loaded:
         fingerprint = loaded.fingerprint
     else:
@@ -96,6 +111,8 @@ def run_evaluate(
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,
     }
+    if task:
+        inputs["schema"] = task.schema.text()
     with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
             answers = _answers(step, settings, asked, loaded or load(settings), progress)
@@ -104,7 +121,8 @@ def run_evaluate(
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy)
             sources = {name: str(getattr(settings, name) or "") for name in ("model", "facts", "levels")}
-            step.finish({**summarise(accuracy), "sources": sources})
+            scores = write_page_scores(step, task, asked, answers, settings.decode) if task else summarise(accuracy)
+            step.finish({**scores, "sources": sources})
         return EvaluateResult(step.path)
 
 

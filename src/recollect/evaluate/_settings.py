@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from recollect.attributes import Decode
 from recollect.errors import InputError
 from recollect.facts import Part
 from recollect.models import ModelSettings
@@ -38,8 +39,18 @@ class EvaluateSettings(ModelSettings):
     seed: int = 0
     """Decides which facts a limit takes. Decoding is greedy and draws nothing."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
-    """Longest answer in tokens."""
+    """Longest answer in tokens; for pages 256, unless given."""
+    decode: Decode = "plain"
+    """For pages: plain counts an answer that is no JSON as empty; repaired also reports, apart, what a JSON repair
+    makes of it."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Questions decoded side by side; the unit in which a killed evaluation goes on."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The prompt the model was fine-tuned with, with {question} in it."""
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As ever, and `decode` only where it changes what is stored."""
+        values = super().fingerprint_values()
+        if self.decode == "plain":
+            del values["decode"]
+        return values

@@ -114,15 +114,19 @@ def read_facts(settings: FactsSettings) -> tuple[FactSet, dict[str, Any]]:
 
 
 def load_facts(name: str) -> FactSet:
-    """The facts named by a user: "pocket" (the shipped world), a facts step directory, or a data path."""
+    """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path."""
     if name == "pocket":
         from recollect.pocket import pocket_facts
 
         facts: FactSet = pocket_facts()
         return facts
+    if name == "pocket-shop":
+        from recollect.pocket.shop import shop_facts
+
+        return shop_facts()
     path = Path(name)
     if path.is_dir() and not is_entityquestions(path):
-        step_input(path, "facts", "pocket")
+        step_input(path, "facts", "pocket", "label")
         return FactSet.read(path / "facts.parquet")
     if path.suffix == ".parquet" and path.is_file() and _is_own_table(path):
         return FactSet.read(path)  # ids, splits and synonyms as they stand

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from recollect.report._groups import Estimate, Group, Measured
-from recollect.report._results import CHOICES, LEVELS
+from recollect.report._results_common import CHOICES, LEVELS
 from recollect.report._svg import COLOURS, ON_DARK, ON_LIGHT, bare, dark, draw, panel
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recollect.facts import Domain, Part
-from recollect.report._results import LEVELS, Results
+from recollect.report._results import Results
+from recollect.report._results_common import LEVELS
 from recollect.report._svg import COLOURS, ON_DARK, ON_LIGHT, bare, draw, panel, short
 
 if TYPE_CHECKING:

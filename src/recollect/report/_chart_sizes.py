@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from recollect.report._groups import Estimate, Group, Measured
-from recollect.report._results import CHOICES, Choice
+from recollect.report._results_common import CHOICES, Choice
 from recollect.report._svg import COLOURS, draw, panel, spread
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 MARKERS: dict[Choice, str] = {"0": "o", "1": "s", "2": "D", "3": "^", "4": "v", "mixed": "P", "random": "o"}
 HEIGHT = 380
+Reference = tuple[float, str]
+"""A dotted line: its height and its name."""
 
 
-def sizes_chart(groups: Sequence[Group], base: Measured, base_ood: Measured | None) -> Markup | None:
+def sizes_chart(groups: Sequence[Group], base: Measured | None, base_ood: Measured | None) -> Markup | None:
     """Macro score over size (log scale), in- and, when measured, out-of-domain; None without scores."""
     parts = [("test", "In-domain", base), ("ood", "Out-of-domain", base_ood)]
     shown = [(part, title, line) for part, title, line in parts if _curves(groups, part)]
@@ -42,7 +44,8 @@ def sizes_chart(groups: Sequence[Group], base: Measured, base_ood: Measured | No
             axes.grid(axis="y")
             axes.spines["left"].set_visible(False)
             curves = _curves(groups, part)
-            (_points if one else _lines)(axes, curves, line)
+            reference = (line.macro.value, "base, untrained" if one else "base") if line and line.macro else None
+            (points if one else lines)(axes, curves, reference)
 
     label = "Macro accuracy over the number of training examples"
     return draw(1100, HEIGHT + 96, label, paint)
@@ -58,7 +61,8 @@ def _curves(groups: Sequence[Group], part: str) -> dict[Choice, dict[int, Estima
     return found
 
 
-def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured | None) -> None:
+def lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], reference: Reference | None) -> None:
+    """One line per training choice over the sizes, with bands; names stand at the right end."""
     sizes = sorted({size for curve in curves.values() for size in curve})
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] / 1.12, sizes[-1] * 1.12)
@@ -72,6 +76,8 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
         colour = _colour(choice)
         random = choice == "random"
         axes.fill_between(x, [curve[s].low for s in x], [curve[s].high for s in x], color=colour, alpha=0.09, lw=0)
+        if len(x) == 1:  # a band of no width shows nothing
+            axes.plot(x * 2, (curve[x[0]].low, curve[x[0]].high), color=colour, lw=3, alpha=0.45)
         style: dict[str, Any] = {
             "color": colour,
             "ls": "--" if random else "-",
@@ -83,10 +89,15 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
         }
         axes.plot(x, [curve[s].value for s in x], **style, zorder=3)
         ends.append((curve[x[-1]].value, _name(choice), style))
-    if base and base.macro:
+    if reference:
         style = {"color": COLOURS["base"], "ls": ":"}
-        axes.axhline(base.macro.value, **style, lw=2)
-        ends.append((base.macro.value, "base", style))
+        axes.axhline(reference[0], **style, lw=2)
+        ends.append((*reference, style))
+    name_ends(axes, ends)
+
+
+def name_ends(axes: Axes, ends: list[tuple[float, str, dict[str, Any]]]) -> None:
+    """Write the lines' names right of the axes, each with a piece of its line; (height, name, style)."""
     low, high = axes.get_ylim()
     places = spread([value for value, _, _ in ends], 17 * (high - low) / HEIGHT)
     beside = axes.get_yaxis_transform()
@@ -95,7 +106,8 @@ def _lines(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured
         axes.text(1.11, place, name, transform=beside, va="center_baseline", size=12.5)
 
 
-def _points(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measured | None) -> None:
+def points(axes: Axes, curves: dict[Choice, dict[int, Estimate]], reference: Reference | None, digits: int = 1) -> None:
+    """One mark per training choice, when all have one size."""
     axes.set_xlim(-0.6, len(curves) - 0.4)
     axes.set_xticks(range(len(curves)), [_name(choice) for choice in curves], size=12)
     axes.set_xlabel("trained on", labelpad=8)
@@ -105,16 +117,16 @@ def _points(axes: Axes, curves: dict[Choice, dict[int, Estimate]], base: Measure
         axes.plot((x, x), (value.low, value.high), color=colour, lw=3, alpha=0.45, solid_capstyle="round")
         axes.plot(x, value.value, marker=MARKERS[choice], color=colour, ms=10, mew=1.4, mec=COLOURS["card"])
         axes.annotate(
-            f"{value.value:.1f}",
+            f"{value.value:.{digits}f}",
             (x, value.value),
             xytext=(11, 0),
             textcoords="offset points",
             va="center_baseline",
         )
-    if base and base.macro:
-        axes.axhline(base.macro.value, color=COLOURS["base"], ls=":", lw=2)
+    if reference:
+        axes.axhline(reference[0], color=COLOURS["base"], ls=":", lw=2)
         axes.annotate(
-            "base, untrained", (1, base.macro.value), xycoords=("axes fraction", "data"), xytext=(0, 5),
+            reference[1], (1, reference[0]), xycoords=("axes fraction", "data"), xytext=(0, 5),
             textcoords="offset points", ha="right", color=COLOURS["base"], weight="bold", size=12.5,
         )  # fmt: skip
 

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from recollect.report._results import CHOICES, LEVELS, Cell, Choice, Results, Scores
+from recollect.report._results import Results
+from recollect.report._results_common import CHOICES, LEVELS, Choice
+from recollect.report._results_memory import Cell, Scores
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,12 @@ def groups(results: Results) -> tuple[Group, ...]:
     )
 
 
+def base_measured(results: Results) -> tuple[Measured | None, Measured | None]:
+    """The untouched base on "test" and "ood"; None where it was not asked."""
+    base = results.base
+    return (measured(base.test), measured(base.ood) if base.ood else None) if base else (None, None)
+
+
 def measured(scores: Scores) -> Measured:
     """The scores of a single model, such as the base."""
     return _measured([[scores]])[0]
@@ -127,8 +135,8 @@ def _of_level(scores: Scores, level: int) -> Triple:
     return (found.accuracy, found.low, found.high) if found else (None, None, None)
 
 
-def estimates(sets: Sequence[Sequence[Triple]]) -> list[Estimate | None]:
-    """One estimate per set of seeds, from (value, low, high) triples; the sets share one seed spread."""
+def estimates(sets: Sequence[Sequence[Triple]], most: float = 100.0) -> list[Estimate | None]:
+    """One estimate per set of seeds, from (value, low, high) triples from 0 to `most`; they share one seed spread."""
     from scipy import stats
 
     whole = [[(v, a, b) for v, a, b in one if v is not None and a is not None and b is not None] for one in sets]
@@ -148,7 +156,7 @@ def estimates(sets: Sequence[Sequence[Triple]]) -> list[Estimate | None]:
             Estimate(
                 value=value,
                 low=max(value - below, 0.0),
-                high=min(value + over, 100.0),
+                high=min(value + over, most),
                 lowest=min(v for v, _, _ in one),
                 highest=max(v for v, _, _ in one),
             )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recollect.report._groups import Estimate, Group, groups
-from recollect.report._results import LEVELS, Choice, Results
+from recollect.report._results import Results
+from recollect.report._results_common import LEVELS, Choice
 
 Agreement = Literal["agrees", "differs", "cannot tell"]
 A, C = "study A (arXiv 2409.15825)", "study C (arXiv 2509.16596)"

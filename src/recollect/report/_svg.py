@@ -32,6 +32,7 @@ COLOURS = {
     "mixed": "#0b8a83",
     "random": "#2b3040",
     "base": "#7b8494",
+    "accent": "#14507f",
     "ink": "#1d2230",
     "muted": "#5d6575",
     "grid": "#e4e7ee",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recollect.report._groups import Estimate, Group, Measured, groups, measured
+from recollect.report._groups import Estimate, Group, Measured, base_measured, groups
 from recollect.report._results import Results
 
 UNCLEAR = "no clear difference (the intervals overlap)"
@@ -19,7 +19,7 @@ UNCLEAR = "no clear difference (the intervals overlap)"
 class Judgement:
     """What the verdict is about. Fields are None where the study did not measure them."""
 
-    base: Measured
+    base: Measured | None
     base_ood: Measured | None
     best: Group | None
     """The selection with the highest in-domain macro score; random draws stand apart as its control."""
@@ -35,9 +35,10 @@ def judge(results: Results) -> Judgement:
     selections = [group for group in scored if group.levels != "random"]
     best = max(selections, key=_macro, default=None)  # the first of equals: the smaller size
     same = [group for group in scored if best and group.size == best.size and group is not best]
+    base, base_ood = base_measured(results)
     return Judgement(
-        base=measured(results.base.test),
-        base_ood=measured(results.base.ood) if results.base.ood else None,
+        base=base,
+        base_ood=base_ood,
         best=best,
         random=next((group for group in same if group.levels == "random"), None),
         rival=max((group for group in same if group.levels != "random"), key=_macro, default=None),
@@ -60,7 +61,7 @@ def verdict(results: Results) -> list[str]:
         lines.append("No random draw of the same size was trained, so nothing can be said about choosing at all.")
     else:
         lines.append(_against(f"{found.random.name}", macro, found.random.test.macro))
-    if found.base.macro is None:
+    if found.base is None or found.base.macro is None:
         lines.append("The untouched base has no macro score, so the gain of training cannot be stated.")
     else:
         lines.append(_against("the untouched base model", macro, found.base.macro))

@@ -9,7 +9,9 @@ import polars as pl
 
 from recollect.errors import InputError
 from recollect.report._render import render
-from recollect.report._results import LEVELS, RESULTS_FILE, Results, Scores
+from recollect.report._results import RESULTS_FILE, Results
+from recollect.report._results_common import LEVELS
+from recollect.report._results_memory import Scores
 from recollect.workspace import write_atomic, write_json, write_parquet
 
 REPORT_FILE = "report.html"
@@ -35,15 +37,20 @@ def write_report(results: Results, folder: Path) -> Path:
 
 def cells_table(results: Results) -> pl.DataFrame:
     """One row per trained model and part, and two for the base (levels "base", size 0); scores in percent."""
-    rows = [_scores_row("base", 0, None, "test", results.base.test)]
-    if results.base.ood is not None:
-        rows.append(_scores_row("base", 0, None, "ood", results.base.ood))
+    rows = []
+    if results.base is not None:
+        rows.append(_scores_row("base", 0, None, "test", results.base.test))
+        if results.base.ood is not None:
+            rows.append(_scores_row("base", 0, None, "ood", results.base.ood))
     for cell in results.cells:
         rows.append(_scores_row(cell.levels, cell.size, cell.seed, "test", cell.test))
         if cell.ood is not None:
             rows.append(_scores_row(cell.levels, cell.size, cell.seed, "ood", cell.ood))
     text, whole = ("levels", "part"), ("size", "seed", *(f"n_{level}" for level in LEVELS))
-    schema = {name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64 for name in rows[0]}
+    schema = {
+        name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64
+        for name in _scores_row("base", 0, None, "test", Scores())
+    }
     return pl.DataFrame(rows, schema=schema)
 
 

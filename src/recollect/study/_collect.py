@@ -16,6 +16,7 @@ from recollect.models import LoadedModel
 from recollect.probe import ProbeResult
 from recollect.report import Results
 from recollect.settings import Settings
+from recollect.study._collect_drift import collect_drift
 from recollect.study._run import StudyParts, TrainedCell
 from recollect.study._settings import StudySettings
 from recollect.train import PRESETS
@@ -56,6 +57,7 @@ def collect(
         probe.path,
         base.path,
         *(path for cell in cells for path in (cell.train, cell.evaluation.path)),
+        *(found.path for cell in cells for found in (cell.drift, cell.ladder) if found is not None),
     ]
     manifests = [(folder, read_manifest(folder)) for folder in folders]
     return Results.make(
@@ -88,6 +90,7 @@ def collect(
         borderline={part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS},
         base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
         cells=rows,
+        drift=collect_drift(cells, parts),
         examples=_examples(base, cells),
         mapping_examples=_mapping_examples(probe, facts, parts, loaded),
         settings=_settings(settings, parts),
@@ -260,11 +263,14 @@ def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]
         ("probe", parts.probe, set(settings.probe)),
         ("train", parts.train, set(settings.train)),
         ("evaluate", parts.evaluate, set(settings.evaluate)),
+        *([("drift", parts.drift, set(settings.drift))] if settings.measure_drift else []),
+        *([("ladder", parts.ladder, set(settings.ladder))] if settings.repair else []),
     ]
     preset, filled = f"preset {parts.train.preset}", PRESETS.get(parts.train.preset or "", {})
     found = []
     for name, values, given in sections:
-        skipped = {"probe", "train", "evaluate"} if name == "study" else {"model", "facts", "levels"}
+        sections_of_study = {"probe", "train", "evaluate", "drift", "ladder"}
+        skipped = sections_of_study if name == "study" else {"model", "facts", "levels"}
         for field, value in values.model_dump(mode="json").items():
             if field not in skipped:
                 origin = "study" if field in given else preset if name == "train" and field in filled else "default"

@@ -12,10 +12,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, LadderSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts, read_relations
@@ -24,6 +25,7 @@ from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.report import Results, read_results, write_report
 from recollect.select import SelectSettings, run_select
 from recollect.settings import Settings
+from recollect.study._damage import climbed, measured_drift
 from recollect.study._settings import Choice, StudySettings
 from recollect.train import TrainSettings, run_train
 from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
@@ -44,6 +46,8 @@ class TrainedCell:
     train: Path
     evaluation: EvaluateResult
     train_seconds: float
+    drift: DriftResult | None = None
+    ladder: LadderResult | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,13 @@ class StudyResult:
 
     def summary(self) -> dict[str, Any]:
         """The command's JSON answer."""
+        base = self.results.base
         return {
             "report": str(self.report),
             "seconds": self.seconds,
             "base": {
-                "macro": self.results.base.test.macro,
-                "ood_macro": self.results.base.ood.macro if self.results.base.ood else None,
+                "macro": base.test.macro if base else None,
+                "ood_macro": base.ood.macro if base and base.ood else None,
             },
             "cells": [
                 {
@@ -91,15 +96,23 @@ class StudyParts:
     probe: ProbeSettings
     train: TrainSettings
     evaluate: EvaluateSettings
+    drift: DriftSettings
+    ladder: LadderSettings
 
 
 def step_settings(settings: StudySettings) -> StudyParts:
     """The settings of each step, with the study's model; a bad value raises InputError before any work."""
     preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
+    probe = _section("probe", ProbeSettings, {**settings.probe, "model": settings.model})
+    evaluate = _section("evaluate", EvaluateSettings, {**settings.evaluate, "model": settings.model})
+    asked = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device", "dtype")}
+    asked |= {name: getattr(evaluate, name) for name in ("max_new_tokens", "prompt_template", "batch_size")}
     return StudyParts(
-        _section("probe", ProbeSettings, {**settings.probe, "model": settings.model}),
+        probe,
         _section("train", TrainSettings, {**preset, **settings.train, "model": settings.model}),
-        _section("evaluate", EvaluateSettings, {**settings.evaluate, "model": settings.model}),
+        evaluate,
+        _section("drift", DriftSettings, {"template_file": probe.template_file, **asked, **settings.drift}),
+        _section("ladder", LadderSettings, {**asked, "export": "none", **settings.ladder}),
     )
 
 
@@ -165,12 +178,14 @@ def _work(
         base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded)
     skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
+    parts = _with_probe(parts, probe)
+    base_side = BaseSide()
     wanted = list(_cells(settings))
     with stage("training and asking", "models") as progress:
         for done, (choice, size, seed) in enumerate(wanted):
             if progress is not None:
                 progress(done, len(wanted))
-            cell = _cell(settings, parts, facts, probe, loaded, steps, (choice, size, seed))
+            cell = _cell(settings, parts, facts, probe, loaded, steps, (choice, size, seed), base_side)
             if cell is None:
                 skipped.setdefault(choice, set()).add(size)
             else:
@@ -209,6 +224,7 @@ def _cell(
     loaded: LoadedModel,
     steps: Path,
     place: tuple[Choice, int, int],
+    base_side: BaseSide,
 ) -> TrainedCell | None:
     choice, size, seed = place
     name = f"{choice}-{size}-seed{seed}"
@@ -227,10 +243,16 @@ def _cell(
     folder = steps / f"train-{name}"
     trained = run_train(_with_seed(parts.train, seed), selection.path, out=folder, base=loaded)
     evaluation = _evaluated(parts, facts, probe, folder, steps / f"evaluate-{name}")
+    drift, ladder = None, None
+    if settings.measure_drift:
+        drift = measured_drift(parts.drift, settings.model, folder, facts, steps / f"drift-{name}", base_side)
+    if choice in settings.repair and size == max(settings.sizes):
+        ladder = climbed(parts.ladder, settings.model, folder, facts, steps / f"ladder-{name}")
     if not settings.keep_models:
         for file in (folder / "model").glob("*.safetensors"):
             file.unlink()
-    return TrainedCell(choice, size, seed, folder, evaluation, float(trained.metrics.get("seconds", 0.0)))
+    seconds = float(trained.metrics.get("seconds", 0.0))
+    return TrainedCell(choice, size, seed, folder, evaluation, seconds, drift, ladder)
 
 
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
@@ -239,6 +261,12 @@ def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Pa
     tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
     settings = parts.evaluate.model_copy(update={"model": str(folder)})
     return run_evaluate(settings, facts, probe.levels, out=out, loaded=tuned)
+
+
+def _with_probe(parts: StudyParts, probe: ProbeResult) -> StudyParts:
+    """The parts with the probe's levels, which stand in the study's own folder."""
+    known = {"levels": probe.path}
+    return replace(parts, drift=parts.drift.model_copy(update=known), ladder=parts.ladder.model_copy(update=known))
 
 
 def _with_seed(settings: TrainSettings, seed: int) -> TrainSettings:

@@ -12,6 +12,7 @@ from recollect.settings import Settings
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
+_HELD = {"facts", "levels", "revision", "tuned_revision", "trust_remote_code", "device", "dtype", "template_file"}
 
 
 class StudySettings(Settings):
@@ -41,20 +42,31 @@ class StudySettings(Settings):
     any other."""
     evaluate: dict[str, Any] = {}
     """Settings of `recollect evaluate`, except model, facts and levels."""
+    measure_drift: bool = True
+    """Compare every trained model with the base: next-token laws, parameters, forgetting (see `recollect drift`)."""
+    repair: tuple[Choice, ...] = ("random",)
+    """Whose models of the largest size climb the restoration ladder, with all controls (see `recollect restore`);
+    "none" for nobody's."""
+    drift: dict[str, Any] = {}
+    """Settings of `recollect drift`, except where models, facts and levels are."""
+    ladder: dict[str, Any] = {}
+    """Settings of `recollect restore --ladder`, likewise. A study writes no restored model."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
 
-    @field_validator("choices", "sizes", mode="before")
+    @field_validator("choices", "sizes", "repair", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """Accept "15,60" as the command line gives it, and plain numbers in a YAML list of choices."""
+        """Accept "15,60" as the command line gives it, plain numbers in a YAML list of choices, and "none"."""
+        if value in ("none", None):
+            return []
         if isinstance(value, str):
             value = [item.strip() for item in value.split(",") if item.strip()]
         elif isinstance(value, int):
             value = [value]
         return [str(item) for item in value] if isinstance(value, list | tuple) else value
 
-    @field_validator("probe", "train", "evaluate", mode="before")
+    @field_validator("probe", "train", "evaluate", "drift", "ladder", mode="before")
     @classmethod
     def _section(cls, value: Any) -> Any:
         """Accept a section as the command line gives it: "{learning_rate: 0.001}"."""
@@ -78,10 +90,19 @@ class StudySettings(Settings):
             ("probe", {"model", "facts"}),
             ("train", {"model", "seed"}),
             ("evaluate", {"model", "facts", "levels"}),
+            ("drift", _HELD),
+            ("ladder", _HELD | {"export", "force"}),
         ):
             twice = fixed & set(getattr(self, section))
             if twice:
                 raise ValueError(f"{section} must not set {sorted(twice)[0]}: the study's own is used")
+        return self
+
+    @model_validator(mode="after")
+    def _repairs_what_is_trained(self) -> Self:
+        strange = [choice for choice in self.repair if choice not in self.trained_choices]
+        if strange:
+            raise ValueError(f"repair names {strange[0]}, which the study does not train; choices are its choices")
         return self
 
     @property

@@ -1,0 +1,35 @@
+"""Terminal tables of what was read from pages: attributes down, models across, one table per part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from recollect._options import console_out
+
+if TYPE_CHECKING:
+    from recollect.report import Estimate
+
+
+def print_attributes(folder: Path) -> None:
+    """The tables of a report folder; nothing where it is not about pages."""
+    from recollect.report import attribute_rows, read_results
+
+    found = read_results(folder).attributes
+    for title, rows in attribute_rows(found) if found else ():
+        names = list(rows[0].scores)  # macro first
+        table = Table(title=f"{title}: right values in %", title_justify="left", title_style="bold")
+        table.add_column("attribute")
+        for row in rows:
+            table.add_column(row.system.name, justify="right")
+        for name in names:
+            table.add_row(name, *(_number(row.scores[name]) for row in rows), end_section=name == names[0])
+        table.add_section()
+        table.add_row("no JSON object", *(_number(row.invalid) for row in rows))
+        console_out.print(table)
+
+
+def _number(score: Estimate | None) -> str:
+    return "–" if score is None else f"{score.value:.1f}"

@@ -1,0 +1,82 @@
+"""Settings of a data curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from recollect.models import POCKET
+from recollect.select import _check_level
+from recollect.settings import Settings
+
+Size = Annotated[int, Field(ge=0)]
+
+
+class CurveSettings(Settings):
+    """How the score moves with the number of training examples, and whether there are enough of them."""
+
+    model: str = POCKET
+    """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
+    facts: str = POCKET
+    """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
+    levels: Path | None = None
+    """The base model's probe step directory: splits the score by memory level, and is needed to select by level."""
+    scores: Path | None = None
+    """Judge the runs of this CSV file (columns size, seed, score; part, if several) instead of training any."""
+    lower_is_better: bool = False
+    """With scores: the numbers are a loss. They keep their unit, and the margin is in that unit."""
+    sizes: tuple[Size, ...] | None = None
+    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 240, 960, ... up to what there is."""
+    repeats: Annotated[int, Field(ge=1)] = 3
+    """Seeds at each size, from the first one up; each draws its own training set and trains anew on it."""
+    seed: int = 0
+    """First seed of the training sets and trainings."""
+    level: Annotated[str, AfterValidator(_check_level)] = "random"
+    """What to train on: "random", "mixed", or memory levels such as "2" or "2,3"."""
+    margin: Annotated[float, Field(gt=0)] = 2.0
+    """Gains up to this many points do not count: the curve is saturated where no larger size brings more."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    """How sure a verdict must be, and the coverage of the intervals."""
+    until: Literal["grid", "decided"] = "grid"
+    """grid: run the sizes and judge. decided: also run the sizes the verdict asks for, until it is decided."""
+    most_trainings: Annotated[int, Field(ge=1)] = 60
+    """Stop adding sizes before there are more trainings than this."""
+    train: dict[str, Any] = {}
+    """Settings of `recollect train`, except model and seed; on the command line as "{learning_rate: 0.001}". Without a
+    preset: a pocket model's own, C for any other."""
+    evaluate: dict[str, Any] = {}
+    """Settings of `recollect evaluate`, except model, facts and levels."""
+    keep_models: bool = False
+    """Keep the weights of every trained model; off, only their answers and scores are kept."""
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return [value] if isinstance(value, int) else value
+
+    @field_validator("train", "evaluate", mode="before")
+    @classmethod
+    def _section(cls, value: Any) -> Any:
+        try:
+            return yaml.safe_load(value) if isinstance(value, str) else value
+        except yaml.YAMLError:
+            raise ValueError("must be a mapping such as {learning_rate: 0.001}") from None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for section, fixed in (("train", {"model", "seed"}), ("evaluate", {"model", "facts", "levels"})):
+            twice = fixed & set(getattr(self, section))
+            if twice:
+                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the curve's own is used")
+        if self.sizes is not None and len(set(self.sizes)) < max(3, len(self.sizes)):
+            raise ValueError("sizes must be at least three different ones, none given twice")
+        if self.scores is None and self.level != "random" and self.levels is None:
+            raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
+        if self.scores is None and self.lower_is_better:
+            raise ValueError("lower_is_better goes with scores; trained models are scored in points")
+        return self

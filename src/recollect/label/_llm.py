@@ -1,0 +1,153 @@
+"""Every page's answer from an LLM: an estimate first, a cache on disk, several requests at a time, a cost cap.
+
+Notable choices
+- An answer is cached the moment it is there, under a hash of the request's body, so a killed run goes on at the page
+  it was at, in any output folder. Malformed answers are kept too: they were paid. Failures are not kept.
+- The estimate is a bound and no forecast: three bytes a token, and the longest answer allowed.
+- The run ends with an error when a page got no answer, since a second run asks for those pages alone. It ends early
+  after five failures in a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recollect.attributes import Schema
+from recollect.errors import InputError
+from recollect.label._ask import NoAnswer, Reply, ask, make_client, request, usage_cost
+from recollect.label._labels import PageText
+from recollect.label._settings import LabelSettings
+from recollect.workspace import fingerprint, write_json
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+_BYTES_PER_TOKEN = 3  # low on purpose: English has about four, and the estimate is a bound
+_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What asking would cost at most; answers in the cache cost nothing."""
+
+    pages: int
+    cached: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+
+
+def estimate(settings: LabelSettings, schema: Schema, pages: Sequence[PageText]) -> Estimate:
+    """The bound on tokens and cost of the pages that are not in the cache."""
+    bodies = [request(settings, schema, page.prompt) for page in pages]
+    new = [body for body in bodies if _cached(settings.cache, body) is None]
+    tokens_in = sum(_tokens(body) for body in new)
+    tokens_out = settings.max_answer_tokens * len(new)
+    cost = usage_cost(settings, {"in": tokens_in, "out": tokens_out})
+    return Estimate(len(pages), len(pages) - len(new), tokens_in, tokens_out, cost)
+
+
+def ask_all(
+    settings: LabelSettings,
+    schema: Schema,
+    pages: Sequence[PageText],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Reply]:
+    """The reply to each page by its id. Raises InputError above the cost cap and when pages got no answer."""
+    bound = estimate(settings, schema, pages)
+    if bound.cost > settings.max_cost:
+        raise InputError(
+            f"labelling {bound.pages - bound.cached:,} pages may cost {bound.cost:.2f}, but --max-cost is "
+            f"{settings.max_cost:.2f} (same currency as --price-in). Raise it, or lower --limit."
+        )
+    replies: dict[str, Reply] = {}
+    for page in pages:
+        if (known := _cached(settings.cache, request(settings, schema, page.prompt))) is not None:
+            replies[page.page_id] = known
+    left = [page for page in pages if page.page_id not in replies]
+    if left:
+        replies |= _ask_new(make_client(settings), settings, schema, left, len(replies), progress)
+    elif progress:
+        progress(len(pages), len(pages))
+    return {page.page_id: replies[page.page_id] for page in pages}
+
+
+def _ask_new(
+    client: OpenAI,
+    settings: LabelSettings,
+    schema: Schema,
+    left: Sequence[PageText],
+    done: int,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Reply]:
+    replies: dict[str, Reply] = {}
+    failures: dict[str, str] = {}
+    waiting, running = list(reversed(left)), dict[Future[Reply], PageText]()
+    in_a_row, spent = 0, 0.0
+    with ThreadPoolExecutor(settings.concurrency) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < settings.concurrency and in_a_row < _FAILURES_IN_A_ROW:
+                    page = waiting.pop()
+                    running[pool.submit(_one, client, settings, schema, page.prompt)] = page
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    page = running.pop(future)
+                    try:
+                        reply = replies[page.page_id] = future.result()
+                        in_a_row = 0
+                        spent += usage_cost(settings, {"in": reply.tokens_in, "out": reply.tokens_out})
+                    except NoAnswer as reason:
+                        failures[page.page_id] = str(reason)
+                        in_a_row += 1
+                    if progress:
+                        progress(done + len(replies) + len(failures), done + len(left))
+                if spent > settings.max_cost:
+                    _raise_spent(settings, spent, len(replies))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    missing = len(left) - len(replies)
+    if missing:
+        reasons = ", ".join(sorted(set(failures.values())))
+        raise InputError(
+            f"{missing:,} of {done + len(left):,} pages got no answer ({reasons}). Those there are stand in "
+            f"{settings.cache}: run the same command again to ask for the others."
+        )
+    return replies
+
+
+def _raise_spent(settings: LabelSettings, spent: float, answers: int) -> None:
+    raise InputError(
+        f"{answers:,} answers cost {spent:.2f} by the server's own count, above --max-cost {settings.max_cost:.2f}. "
+        f"They are kept in {settings.cache}; raise --max-cost to go on."
+    )
+
+
+def _one(client: OpenAI, settings: LabelSettings, schema: Schema, prompt: str) -> Reply:
+    reply = ask(client, settings, schema, prompt)
+    path = _place(settings.cache, request(settings, schema, prompt))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(reply))
+    return reply
+
+
+def _place(cache: Path, body: dict[str, Any]) -> Path:
+    name = fingerprint(body)
+    return cache / name[:2] / f"{name}.json"
+
+
+def _cached(cache: Path, body: dict[str, Any]) -> Reply | None:
+    try:
+        return Reply(**json.loads(_place(cache, body).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # not there, or damaged: ask again
+        return None
+
+
+def _tokens(body: dict[str, Any]) -> int:
+    return -(-len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) // _BYTES_PER_TOKEN)

@@ -1,0 +1,74 @@
+"""Does the true value survive into the prompt? The share of pages where it does is the ceiling of any model.
+
+A page counts for an attribute when the truth has a value for it; any listed value is enough. Whether a value stands in
+a text is `recollect.attributes.occurs`: written forms of a price, wordings of an availability. It cannot tell the right
+"10" from another one, so every share is an upper bound. The same test on the raw HTML is the ceiling of any prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.attributes import Schema, occurs
+from recollect.errors import InputError
+from recollect.facts._files import decode, read_bytes
+from recollect.statistics import wilson
+
+RAW, ALL = "raw", "all"  # places besides the budgets: the HTML as it came, and every line of the page
+SCHEMA = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}
+Truth = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def read_truth(path: Path) -> tuple[Truth, dict[str, str]]:
+    """True values and address by page id. Raises InputError for a file that is not of that form."""
+    try:
+        loaded = json.loads(decode(read_bytes(path), str(path)))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not valid JSON: {error}.") from None
+    if not isinstance(loaded, dict) or not all(isinstance(values, dict) for values in loaded.values()):
+        raise InputError(f"{path} must map page ids to attributes: {{page id: {{attribute: [values]}}}}.")
+    truth, urls = {}, {}
+    for page_id, values in loaded.items():
+        url = values.get("url")
+        urls[page_id] = url if isinstance(url, str) else ""
+        truth[page_id] = {name: found for name, value in values.items() if (found := _texts(value))}
+    return truth, urls
+
+
+def survival(
+    values: Mapping[str, Sequence[str]], schema: Schema, texts: Mapping[str, str]
+) -> list[tuple[str, str, bool]]:
+    """(attribute, place, found) for every attribute of the schema that has a true value; texts are by place."""
+    return [
+        (attribute.name, place, any(occurs(attribute, value, text) for value in values[attribute.name]))
+        for attribute in schema
+        if values.get(attribute.name)
+        for place, text in texts.items()
+    ]
+
+
+def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By attribute and place: found, n, share (0..1) and its 95 % Wilson interval. A page is one trial."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for attribute in found["attribute"].unique(maintain_order=True):
+        rows = found.filter(pl.col("attribute") == attribute)
+        table[attribute] = {}
+        for place in (RAW, ALL, *map(str, budgets)):
+            here = rows.filter(pl.col("place") == place)["found"]
+            right, n = int(here.sum()), len(here)
+            low, high = wilson(right, n)
+            table[attribute][place] = {"found": right, "n": n, "share": right / n, "low": low, "high": high}
+    return table
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """The values of one attribute as texts; empty for anything that is none."""
+    values = value if isinstance(value, list) else [value]
+    return tuple(str(item) for item in values if isinstance(item, str | int | float) and str(item).strip())

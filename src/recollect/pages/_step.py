@@ -1,0 +1,228 @@
+"""The pages step: every page of a source to one row of `pages.parquet`; a bad page is a row with an error.
+
+Notable choices
+- Parts are split by shop: a share of the hosts is "ood" (new shops at test time), the pages of the others are "train"
+  or "test". Each draw is a hash of the seed and the host or page, so that more pages change nothing for those there.
+- Pages of no known host share one name and are never ood, since they may come from a shop seen in training.
+- The clock decides only whether a page is refused, never what is kept of it, and no time stands in a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from recollect.attributes import Schema, read_schema
+from recollect.errors import InputError
+from recollect.facts._files import read_bytes
+from recollect.pages import _recall
+from recollect.pages._parse import decode
+from recollect.pages._prompt import Page, read_page
+from recollect.pages._settings import PagesSettings
+from recollect.pages._sources import Source, find_pages
+from recollect.pages._tokens import Count, estimate_tokens, tokenizer_counter
+from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
+
+PART_SIZE = 16  # pages of one part file
+SCHEMA = {
+    "page_id": pl.String,
+    "url": pl.String,
+    "host": pl.String,
+    "part": pl.String,
+    "prompt": pl.String,
+    "tokens": pl.Int64,
+    "truncated": pl.Boolean,
+    "bytes": pl.Int64,
+    "nodes": pl.Int64,
+    "lines": pl.Int64,
+    "notes": pl.String,
+    "error": pl.String,
+}
+_SCRATCH = {"seconds": pl.Float64, "found": pl.String}
+
+
+@dataclass(frozen=True)
+class PagesResult:
+    """A finished pages step: `pages.parquet`, and `recall.parquet` when there was a truth."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+    def table(self) -> pl.DataFrame:
+        """The rows of all pages, in the order of the source."""
+        return pl.read_parquet(self.path / "pages.parquet", glob=False)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON: pages, errors, parts, and recall and ceiling by attribute as shares in 0..1."""
+        recall: dict[str, Any] = self.metrics["recall"]
+        budgets = [str(budget) for budget in self.metrics["budgets"]]
+        return {
+            "pages": self.metrics["pages"],
+            "errors": self.metrics["errors"],
+            "parts": self.metrics["parts"],
+            "recall": {name: {place: row[place]["share"] for place in budgets} for name, row in recall.items()},
+            "ceiling": {name: row[_recall.RAW]["share"] for name, row in recall.items()},
+        }
+
+
+@dataclass(frozen=True)
+class _Job:
+    settings: PagesSettings
+    count: Count
+    truth: _recall.Truth
+    urls: Mapping[str, str]
+    schema: Schema
+
+
+def run_pages(
+    settings: PagesSettings,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+) -> PagesResult:
+    """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable."""
+    sources, mark = find_pages(settings.path)
+    truth, urls = _recall.read_truth(settings.truth) if settings.truth else ({}, {})
+    schema = read_schema(settings.attributes)
+    count = tokenizer_counter(settings.tokenizer) if settings.tokenizer else estimate_tokens
+    job = _Job(settings, count, truth, urls, schema)
+    inputs = {
+        "pages": mark,
+        "truth": fingerprint([{k: list(v) for k, v in row.items()} for row in truth.values()]) if truth else None,
+        "urls": fingerprint(dict(urls)) if truth else None,
+        "schema": fingerprint(schema.text()) if truth else None,
+        "tokenizer": _tokenizer_mark(settings.tokenizer),
+    }
+    with open_step("pages", settings.fingerprint_values(), inputs, out, root) as step:
+        if step.done:
+            return PagesResult(step.path, step.metrics)
+        size = step.pin(part_size=PART_SIZE)["part_size"]
+        parts = -(-len(sources) // size)
+        for index in range(parts):
+            if not step.has_part(index):
+                rows = [_row(source, job) for source in sources[index * size : (index + 1) * size]]
+                step.write_part(index, pl.DataFrame(rows, schema={**SCHEMA, **_SCRATCH}, orient="row"))
+            if progress is not None:
+                progress(min(len(sources), (index + 1) * size), len(sources))
+        table = step.read_parts(parts)
+        found = _found(table)
+        step.write_table("pages.parquet", table.drop(*_SCRATCH))
+        if truth:
+            step.write_table("recall.parquet", found)
+        step.finish(_metrics(settings, table, found, truth))
+    return PagesResult(step.path, step.metrics)
+
+
+def raw_pages(pages: Path, html: Path | None = None) -> Iterator[tuple[str, str]]:
+    """Page id and decoded HTML of a pages step, from where it read them or from `html`; unreadable pages left out.
+
+    Raises InputError when the pages are gone.
+    """
+    manifest = step_input(pages, "pages")
+    path = html or Path(manifest["metrics"]["sources"]["path"])
+    limits = PagesSettings.make(path=path, **manifest["settings"]).limits
+    for source in find_pages(path)[0]:
+        try:
+            data, content_type = source.read(limits.bytes)
+            yield source.page_id, decode(data, limits, content_type)
+        except InputError:
+            continue
+
+
+def part_of(page_id: str, host: str, settings: PagesSettings) -> str:
+    """The part of a page: train, test or ood."""
+    if host and _draw(settings.seed, "host", host) < settings.ood_share:
+        return "ood"
+    return "test" if _draw(settings.seed, "page", f"{host}\x1f{page_id}") < settings.test_share else "train"
+
+
+def host_of(url: str) -> str:
+    """The shop's host in lower case, without "www."; empty when the address has none."""
+    try:
+        return (urlsplit(url.strip()).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+
+
+def _row(source: Source, job: _Job) -> dict[str, Any]:
+    started = time.perf_counter()
+    url = source.url or job.urls.get(source.page_id, "")
+    row: dict[str, Any] = {"page_id": source.page_id, "bytes": None, "found": "[]"}
+    try:
+        data, content_type = source.read(job.settings.limits.bytes)
+        row["bytes"] = len(data)
+        page = read_page(data, json_ld=job.settings.json_ld, limits=job.settings.limits, content_type=content_type)
+    except InputError as error:
+        row["error"] = str(error)
+    else:
+        url = url or _own_address(page)
+        prompts = {str(budget): page.prompt(budget, job.count) for budget in job.settings.budget}
+        kept = prompts[str(job.settings.budget[-1])]
+        row |= {"prompt": kept.text, "tokens": kept.tokens, "truncated": kept.truncated}
+        row |= {"nodes": page.nodes, "lines": len(page.lines), "notes": ", ".join(page.notes)}
+    row["seconds"] = time.perf_counter() - started
+    host = host_of(url)
+    row |= {"url": url, "host": host, "part": part_of(source.page_id, host, job.settings)}
+    values = job.truth.get(source.page_id)
+    if values:
+        texts = dict.fromkeys((_recall.RAW, _recall.ALL, *map(str, job.settings.budget)), "")
+        if "error" not in row:
+            texts |= {place: prompt.text for place, prompt in prompts.items()}
+            texts[_recall.RAW] = decode(data, job.settings.limits, content_type)
+            texts[_recall.ALL] = "\n".join(line.text for line in page.lines)
+        row["found"] = json.dumps(_recall.survival(values, job.schema, texts))
+    return {name: row.get(name) for name in (*SCHEMA, *_SCRATCH)}
+
+
+def _own_address(page: Page) -> str:
+    """The address that the page gives for itself."""
+    return next((line.text[5:] for line in page.lines if line.kind == "meta" and line.text.startswith("url: ")), "")
+
+
+def _found(table: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        (page_id, *item)
+        for page_id, found in zip(table["page_id"].to_list(), table["found"].to_list(), strict=True)
+        for item in json.loads(found)
+    ]
+    return pl.DataFrame(rows, schema=_recall.SCHEMA, orient="row")
+
+
+def _metrics(settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, truth: _recall.Truth) -> dict[str, Any]:
+    read = table.filter(pl.col("error").is_null())
+    parts = {part: int((read["part"] == part).sum()) for part in ("train", "test", "ood")}
+    return {
+        "pages": table.height,
+        "errors": table.height - read.height,
+        "parts": parts,
+        "hosts": table["host"].n_unique(),
+        "truncated": int(read["truncated"].sum()),
+        "tokens_median": read["tokens"].median(),
+        "seconds_max": table["seconds"].max(),
+        "seconds_median": table["seconds"].median(),
+        "budgets": list(settings.budget),
+        "without_truth": table.height - sum(page_id in truth for page_id in table["page_id"].to_list()) if truth else 0,
+        "recall": _recall.recall_table(found, settings.budget),
+        "sources": {"path": str(settings.path.resolve()), "truth": str(settings.truth or "")},
+    }
+
+
+def _tokenizer_mark(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    data = read_bytes(path / "tokenizer.json" if path.is_dir() else path)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _draw(seed: int, what: str, name: str) -> float:
+    """A number in [0, 1) that belongs to this seed and name."""
+    digest = hashlib.blake2b(f"{seed}\x1f{what}\x1f{name}".encode(), digest_size=8, person=b"pages").digest()
+    return int.from_bytes(digest) / 2**64

@@ -1,0 +1,124 @@
+"""Scores by attribute, on small tables worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recollect.attributes import PageAnswer, items, judge, make_schema, score
+
+SCHEMA = make_schema({"name": "two", "attributes": [{"name": "brand"}, {"name": "price", "type": "price"}]}, "the test")
+
+
+def answer(page: str, truth: dict[str, list[str]], given: dict[str, str] | None, **more: object) -> PageAnswer:
+    return PageAnswer(page, page, truth, given, **more)  # type: ignore[arg-type]
+
+
+def test_the_studys_metric_and_the_others_by_hand() -> None:
+    answers = [
+        answer("a", {"brand": ["Acme"], "price": ["12.50"]}, {"brand": "ACME", "price": "12,50 €"}),  # both right
+        answer("b", {"brand": ["Acme"], "price": ["3"]}, {"brand": "Other"}),  # one wrong, one missing
+        answer("c", {"brand": ["Acme", "Acme Ltd"]}, {"brand": "acme ltd", "price": "9"}),  # one more than is true
+        answer("d", {"brand": ["Acme"]}, None),  # no JSON
+    ]
+    found = score(judge(SCHEMA, answers), SCHEMA, invalid=1, answers=4)
+    brand, price = found["by_attribute"]["brand"], found["by_attribute"]["price"]
+    assert (brand["accuracy"], brand["n"], brand["given"]) == (50.0, 4, 3)
+    assert brand["precision"] == pytest.approx(200 / 3)
+    assert brand["f1"] == pytest.approx(100 * 2 * 2 / (4 + 3)) == found["f1"]["brand"]
+    assert (price["accuracy"], price["precision"], price["f1"]) == (50.0, 50.0, 50.0)
+    assert found["macro"] == 50.0 and found["micro"] == 50.0
+    assert found["invalid"] == 25.0
+    assert (found["pages"], found["n"]) == (4, 6)
+
+
+def test_macro_is_the_mean_over_attributes_whatever_their_numbers() -> None:
+    answers = [answer(str(n), {"brand": ["x"]}, {"brand": "x"}) for n in range(9)]
+    answers.append(answer("z", {"price": ["1"]}, {"price": "2"}))
+    found = score(judge(SCHEMA, answers), SCHEMA)
+    assert found["macro"] == 50.0 and found["micro"] == 90.0
+
+
+def test_an_attribute_without_truth_is_named_and_left_out_of_the_macro() -> None:
+    found = score(judge(SCHEMA, [answer("a", {"brand": ["x"]}, {"brand": "x", "price": "1"})]), SCHEMA)
+    assert found["macro"] == 100.0
+    assert found["without_truth"] == {"price": 1}
+    assert "price" not in found["by_attribute"]
+
+
+def test_a_true_value_that_cannot_be_read_is_no_truth_but_such_an_answer_is_wrong() -> None:
+    truth = {"price": ["ask us"], "brand": ["x"]}
+    values = judge(SCHEMA, [answer("a", truth, {"price": "ask us"}), answer("b", {"price": ["1"]}, {"price": "one"})])
+    found = score(values, SCHEMA)["by_attribute"]["price"]
+    assert (found["n"], found["given"], found["accuracy"]) == (1, 2, 0.0)
+
+
+def test_only_what_was_asked_for_counts() -> None:
+    values = judge(SCHEMA, [answer("a", {"brand": ["x"], "price": ["1"]}, {"price": "1"}, asked=("price",))])
+    assert values["group"].to_list() == ["price"]
+
+
+def test_items_hold_one_row_per_true_value() -> None:
+    truth = {"brand": ["x"], "price": ["1"]}
+    table = items(judge(SCHEMA, [answer("a", truth, {"brand": "x"}), answer("b", {"brand": ["y"]}, None)]))
+    assert table.columns == ["item", "unit", "group", "right", "part"]
+    assert table.rows() == [
+        ("a:brand", "a", "brand", True, "test"),
+        ("a:price", "a", "price", False, "test"),
+        ("b:brand", "b", "brand", False, "test"),
+    ]
+
+
+def test_nothing_at_all_gives_nulls() -> None:
+    found = score(judge(SCHEMA, []), SCHEMA)
+    assert found["macro"] is None and found["micro"] is None and found["invalid"] is None and found["f1"] == {}
+
+
+def test_values_of_one_page_widen_the_interval() -> None:
+    """Pages that are all right or all wrong: the interval is that of the pages, not of twice as many values."""
+    pages = [
+        answer(str(n), {"brand": ["x"], "price": ["1"]}, {"brand": "x", "price": "1"} if n % 2 else {})
+        for n in range(60)
+    ]
+    found = score(judge(SCHEMA, pages), SCHEMA)
+    by_pages = 100 * 1.96 * np.sqrt(0.25 / 60)
+    assert found["macro_high"] - found["macro"] == pytest.approx(by_pages, rel=0.12)
+
+
+def test_the_interval_covers_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(60):
+        pages = []
+        for n in range(40):
+            ease = rng.beta(2, 1)
+            hits = rng.random(2) < ease
+            given = {name: value for name, value, hit in zip(("brand", "price"), ("x", "1"), hits, strict=True) if hit}
+            pages.append(answer(str(n), {"brand": ["x"], "price": ["1"]}, given))
+        found = score(judge(SCHEMA, pages), SCHEMA)
+        covered += found["macro_low"] <= 100 * 2 / 3 <= found["macro_high"]
+    assert covered >= 53  # 95 % of 60 is 57
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "x", "y"]), st.sampled_from(["", "x", "z", "?"]), st.booleans()), max_size=12
+    )
+)
+def test_every_number_is_a_share_within_its_bounds(rows: list[tuple[str, str, bool]]) -> None:
+    answers = [
+        answer(str(n), {"brand": [true] if true else []}, None if broken else {"brand": given})
+        for n, (true, given, broken) in enumerate(rows)
+    ]
+    found = score(judge(SCHEMA, answers), SCHEMA, sum(broken for *_, broken in rows), len(rows))
+    for entry in found["by_attribute"].values():
+        for name, low, high in (("accuracy", "low", "high"), ("f1", "f1_low", "f1_high")):
+            assert 0 <= entry[low] <= entry[name] <= entry[high] <= 100
+        if entry["precision"] is not None:
+            assert (
+                entry["precision_low"] <= entry["precision"] + 1e-9
+                and entry["precision"] <= entry["precision_high"] + 1e-9
+            )
+    assert score(judge(SCHEMA, answers), SCHEMA) == score(judge(SCHEMA, answers), SCHEMA)

@@ -1,0 +1,60 @@
+"""The noise of size means: items by a bootstrap of units, runs by pooled variance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recollect.curve import Items, Observations
+from recollect.curve._noise import item_covariance, measure_noise
+
+
+def test_the_item_error_is_that_of_a_stratified_mean() -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1], [100, 300])
+    right = (rng.random((1, 400)) < 0.3 + 0.4 * group).astype(float)
+    found = item_covariance(Items(right, group, np.arange(400)), np.asarray([15]), draws=8000)
+    expected = sum(right[0, group == g].var() / (group == g).sum() for g in (0, 1)) / 4 * 100**2
+    assert found[0, 0] == pytest.approx(expected, rel=0.06)
+
+
+def test_items_of_one_page_are_drawn_together() -> None:
+    """Four attributes that are right on the same pages carry the error of pages, not of four times as many items."""
+    page = np.random.default_rng(1).random(80) < 0.5
+    right, unit = np.tile(page, 4)[None].astype(float), np.tile(np.arange(80), 4)
+    group = np.repeat(np.arange(4), 80)
+    together = item_covariance(Items(right, group, unit), np.asarray([15]), draws=4000)[0, 0]
+    alone = item_covariance(Items(right, group, np.arange(320)), np.asarray([15]), draws=4000)[0, 0]
+    assert together == pytest.approx(4 * alone, rel=0.12)
+
+
+def test_an_error_shared_by_all_sizes_stays_shared() -> None:
+    right = np.repeat((np.random.default_rng(2).random(200) < 0.5)[None].astype(float), 2, axis=0)
+    found = item_covariance(Items(right, np.zeros(200, int), np.arange(200)), np.asarray([15, 60]))
+    assert found[0, 1] == pytest.approx(found[0, 0])
+
+
+def test_the_spread_between_runs_is_pooled_and_the_base_has_none() -> None:
+    rng = np.random.default_rng(3)
+    sizes, seeds = np.repeat([15, 60, 240], 40), np.tile(np.arange(40), 3)
+    scores = rng.normal(30, 2, 120)
+    runs = Observations.of([0, *sizes], [0, *seeds], [5.0, *scores])
+    noise = measure_noise(runs)
+    assert noise.repeated and noise.freedom == 117
+    assert noise.run_variance[0] == 0
+    assert np.sqrt(noise.run_variance[1:]) == pytest.approx([2, 2, 2], rel=0.3)
+    assert noise.covariance()[1, 1] == pytest.approx(noise.run_variance[1] / 40)
+
+
+def test_a_lone_wild_size_is_drawn_towards_the_others() -> None:
+    runs = Observations.of([15, 15, 60, 60, 240, 240], [0, 1] * 3, [20, 20.1, 30, 30.1, 25, 45])
+    variance = measure_noise(runs).run_variance
+    assert variance[0] > 0.005
+    assert variance[2] < 200
+
+
+def test_without_repeats_roughness_stands_in_for_the_spread() -> None:
+    rough = measure_noise(Observations.of([15, 30, 60, 120, 240], [0] * 5, [10.0, 20, 10, 20, 10]))
+    smooth = measure_noise(Observations.of([15, 30, 60, 120, 240], [0] * 5, [10.0, 12, 14, 16, 18]))
+    assert not rough.repeated
+    assert rough.run_variance[1] > 20 > 1 > smooth.run_variance[1]

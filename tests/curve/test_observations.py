@@ -1,0 +1,130 @@
+"""Scores from items, and a user's own numbers; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recollect.curve import Items, Observations, from_items, item_table, read_scores
+from recollect.errors import InputError
+from recollect.evaluate import accuracy_table
+
+items = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=40)
+
+
+@given(items)
+def test_a_score_is_the_mean_over_groups_of_the_share_of_right_items(found: list[tuple[int, bool]]) -> None:
+    group, right = np.asarray([g for g, _ in found]), np.asarray([[float(r) for _, r in found]])
+    by_group = [np.mean([r for g, r in found if g == one]) for one in set(group.tolist())]
+    score = Items(right, group, np.arange(len(found))).scores()
+    assert score[0] == pytest.approx(np.mean(by_group))
+
+
+@given(items, st.integers(0, 10**6))
+def test_a_weight_of_two_is_the_item_twice(found: list[tuple[int, bool]], seed: int) -> None:
+    weight = np.random.default_rng(seed).integers(0, 3, len(found))
+    if not weight.any():
+        return
+    twice = [item for item, often in zip(found, weight, strict=True) for _ in range(often)]
+    whole = Items(np.asarray([[float(r) for _, r in found]]), np.asarray([g for g, _ in found]), np.arange(len(found)))
+    copied = Items(np.asarray([[float(r) for _, r in twice]]), np.asarray([g for g, _ in twice]), np.arange(len(twice)))
+    assert whole.scores(weight[None].astype(float))[0, 0] == pytest.approx(copied.scores()[0])
+
+
+def outputs(seed: int = 0, levels: bool = True) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "fact_id": [f"f{n}" for n in range(60)],
+            "part": ["test"] * 40 + ["ood"] * 20,
+            "level": pl.Series([None if n % 7 == 0 or not levels else n % 5 for n in range(60)], dtype=pl.Int64),
+            "contains": rng.random(60) < 0.5,
+        }
+    )
+
+
+@pytest.mark.parametrize(("levels", "mean"), [(True, "macro"), (False, "micro")])
+@pytest.mark.parametrize("part", ["test", "ood"])
+def test_facts_score_as_the_evaluation_says(tmp_path: Path, levels: bool, mean: str, part: str) -> None:
+    outputs(levels=levels).write_parquet(tmp_path / "outputs.parquet")
+    runs = from_items({(0, 0): item_table(tmp_path)}, part)
+    table = accuracy_table(outputs(levels=levels), ["contains"]).filter(part=part, level=mean)
+    assert runs is not None
+    assert runs.score[0] == pytest.approx(table["accuracy"].item())
+
+
+def test_stored_items_go_before_outputs(tmp_path: Path) -> None:
+    outputs().write_parquet(tmp_path / "outputs.parquet")
+    rows = [("p1/price", "p1", "price", True, "test"), ("p1/brand", "p1", "brand", False, "test")]
+    pl.DataFrame(rows, schema=["item", "unit", "group", "right", "part"], orient="row").write_parquet(
+        tmp_path / "items.parquet"
+    )
+    runs = from_items({(0, 0): item_table(tmp_path)}, "test")
+    assert runs is not None and runs.items is not None
+    assert runs.score.tolist() == [50.0]
+    assert runs.items.unit.tolist() == [0, 0]
+    assert from_items({(0, 0): item_table(tmp_path)}, "ood") is None
+
+
+def test_runs_on_other_items_are_refused(tmp_path: Path) -> None:
+    outputs().write_parquet(tmp_path / "outputs.parquet")
+    table = item_table(tmp_path)
+    with pytest.raises(InputError, match="same items, but .*size 15, seed 0"):
+        from_items({(0, 0): table, (15, 0): table[2:]}, "test")
+
+
+@pytest.mark.parametrize(
+    ("size", "seed", "score", "message"),
+    [
+        ([0, 1], [0], [1.0, 2.0], "equally long"),
+        ([-1, 1], [0, 0], [1.0, 2.0], "0 or more"),
+        ([1, 1], [0, 0], [1.0, 2.0], "stands twice"),
+        ([1, 2], [0, 0], [1.0, float("nan")], "finite"),
+    ],
+)
+def test_impossible_runs_are_refused(size: list[int], seed: list[int], score: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Observations.of(size, seed, score)
+
+
+def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text("size,seed,score,part\n0,0,0.25,test\n15,0,0.5,test\n15,0,0.125,ood\n")
+    found = read_scores(file)
+    assert {part: runs.score.tolist() for part, runs in found.items()} == {"test": [25.0, 50.0], "ood": [12.5]}
+    assert read_scores(file, lower_is_better=True)["test"].score.tolist() == [-0.25, -0.5]
+    file.write_text("size,seed,score\n0,0,25\n15,0,0.5\n")
+    assert read_scores(file)["test"].score.tolist() == [25.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "readable CSV"),
+        ("size,seed,score\n", "at least one row"),
+        ("size,seed\n1,2\n", "score is missing"),
+        ("size,seed,score\n1,2,\n", "every row"),
+        ("size,seed,score\n1,2,high\n", "score a number"),
+        ("size,seed,score\nmany,2,1\n", "whole numbers"),
+        ("size,seed,score\n1,2,nan\n", "finite"),
+    ],
+)
+def test_a_broken_file_of_scores_is_refused_with_its_fault(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_scores(file)
+
+
+def test_a_file_that_is_not_text_or_not_there_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    with pytest.raises(InputError, match="no such file"):
+        read_scores(file)
+    file.write_bytes(b"\xff\xfe\x00\x01" * 40)
+    with pytest.raises(InputError):
+        read_scores(file)

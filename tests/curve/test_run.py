@@ -1,0 +1,189 @@
+"""A curve end to end on a tiny model: its runs and files, resumption after a kill, rounds, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import recollect.curve._run as curve_run
+from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
+from recollect.curve import CurveResult, CurveSettings, run_curve
+from recollect.curve._run import _sizes
+from recollect.errors import InputError, StepError
+from recollect.facts import Fact, FactSet
+
+MEANS = ((15, 25), (60, 32), (240, 32.5), (960, 32.4))
+SCORES = "size,seed,score\n" + "".join(f"{n},{s},{mean + 0.2 * s}\n" for n, mean in MEANS for s in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def values(world: World, **changed: Any) -> dict[str, Any]:
+    """Sizes 0, 4 and 8, two seeds each."""
+    sections = {"train": TRAIN, "evaluate": EVALUATE, "sizes": [0, 4, 8], "repeats": 2}
+    return {"model": str(world.model), "facts": str(world.facts), **sections} | changed
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> CurveResult:
+    """An uninterrupted curve."""
+    return run_curve(CurveSettings.make(**values(world)), tmp_path_factory.mktemp("whole") / "curve")
+
+
+def test_every_size_and_seed_is_run_and_the_base_once(whole: CurveResult) -> None:
+    runs = whole.runs()
+    assert runs.filter(part="test").select("size", "seed").rows() == [(0, 0), (4, 0), (4, 1), (8, 0), (8, 1)]
+    assert runs.filter(part="test")["items"].unique().to_list() == [20]
+    assert runs.filter(part="ood")["items"].unique().to_list() == [8]
+    assert runs["score"].is_between(0, 100).all()
+
+
+def test_scores_are_those_of_the_evaluations(whole: CurveResult) -> None:
+    for part in ("test", "ood"):
+        stored = pl.read_parquet(whole.path / "steps" / "evaluate-8-seed1" / "accuracy.parquet")
+        micro = stored.filter(part=part, level="micro", matcher="contains")["accuracy"].item()
+        assert whole.runs().filter(part=part, size=8, seed=1)["score"].item() == pytest.approx(micro)
+
+
+def test_the_folder_holds_report_table_and_steps_but_no_weights(whole: CurveResult) -> None:
+    assert {"report.html", "results.json", "curve.parquet", "manifest.json", "steps"} <= {
+        path.name for path in whole.path.iterdir()
+    }
+    assert not list(whole.path.rglob("*.safetensors"))
+    assert "How much data is enough" in whole.report.read_text(encoding="utf-8")
+
+
+def test_the_answer_has_what_the_contract_names(whole: CurveResult) -> None:
+    found = whole.summary()
+    assert {"verdict", "n_sat", "low", "high", "sizes", "scores", "next", "ood", "gains", "families"} <= found.keys()
+    assert found["sizes"] == [0, 4, 8] and len(found["scores"]) == 3
+    assert found["low"] <= found["n_sat"] <= found["high"]
+    assert found["ood"]["sizes"] == [0, 4, 8]
+    assert found["trainings"] == 4
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_same_command_again_returns_at_once(
+    whole: CurveResult, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve_run, "run_train", None)
+    assert run_curve(CurveSettings.make(**values(world)), whole.path).summary() == whole.summary()
+    with pytest.raises(StepError, match="margin"):
+        run_curve(CurveSettings.make(**values(world, margin=5)), whole.path)
+
+
+_KILLED = """
+import json, os, signal, sys
+import recollect.curve._run as run
+values, out, name, count = json.loads(sys.argv[1])
+real, calls = getattr(run, name), []
+def dying(*args, **keywords):
+    found = real(*args, **keywords)
+    calls.append(name)
+    if len(calls) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+setattr(run, name, dying)
+run.run_curve(run.CurveSettings.make(**values), __import__("pathlib").Path(out))
+"""
+
+
+def test_a_curve_killed_twice_ends_in_the_same_tables(whole: CurveResult, world: World, tmp_path: Path) -> None:
+    out = tmp_path / "curve"
+    for name, count in (("run_train", 1), ("run_evaluate", 3)):
+        order = json.dumps([values(world), str(out), name, count])
+        child = subprocess.run([sys.executable, "-c", _KILLED, order], capture_output=True, timeout=120, check=False)
+        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+        assert not out.exists()
+    run_curve(CurveSettings.make(**values(world)), out)
+    assert tables(out) == tables(whole.path)
+
+
+def test_rounds_are_added_until_the_cap(world: World, tmp_path: Path) -> None:
+    """At a margin below the noise nothing is decided, so rounds go on up to the cap."""
+    chosen = values(world, until="decided", margin=0.01, most_trainings=8, confidence=0.999)
+    found = run_curve(CurveSettings.make(**chosen), tmp_path / "curve")
+    assert 4 < found.metrics["trainings"] <= 8 or found.metrics["verdict"] != "undecided"
+    if found.metrics["verdict"] == "undecided":
+        assert any("more than 8 trainings" in note for note in found.metrics["notes"])
+    places = found.runs().filter(part="test").select("size", "seed")
+    assert places.is_unique().all()
+
+
+def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
+    facts = [
+        Fact(f"shop{n % 2}", f"page{n}", f'{{"brand":"B{n}","price":"{n}.50"}}', f"page {n}", split="train")
+        for n in range(6)
+    ] + [
+        Fact("shop0", f"page{n}", f'{{"brand":"B{n}","price":"{n}.50"}}', f"page {n}", split="test") for n in (7, 8, 9)
+    ]
+    FactSet(tuple(facts), "pages").table().write_parquet(tmp_path / "pages.parquet")
+    chosen = values(world, facts=str(tmp_path / "pages.parquet"), sizes=[0, 2, 4], repeats=1)
+    found = run_curve(CurveSettings.make(**chosen), tmp_path / "curve")
+    assert found.runs().filter(part="test")["items"].unique().to_list() == [6]
+    record = json.loads((found.path / "results.json").read_text())["curves"][0]
+    assert (record["items"], record["groups"]) == (6, 2)
+    assert found.runs().filter(part="test", size=4)["score"].item() == pytest.approx(
+        json.loads((found.path / "steps" / "evaluate-4-seed0" / "scores.json").read_text())["macro"]
+    )
+
+
+def test_default_sizes_go_up_to_what_there_is() -> None:
+    assert _sizes(CurveSettings.make(), 3000) == (0, 15, 60, 240, 960)
+    with pytest.raises(InputError, match="needs more training examples than 20"):
+        _sizes(CurveSettings.make(), 20)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"sizes": [0, 4, 400]}, "at most 40, the number of training examples of 'random', but got 400"),
+        ({"sizes": [0, 4]}, "at least three"),
+        ({"sizes": [4, 4, 8]}, "none given twice"),
+        ({"level": "2"}, "levels must be given"),
+        ({"train": {"seed": 1}}, "must not set seed"),
+        ({"train": {"rate": 1}}, "unknown setting 'rate'"),
+        ({"evaluate": {"parts": "ood"}}, "parts must contain test"),
+        ({"lower_is_better": True}, "goes with scores"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_any_work(
+    world: World, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run_curve(CurveSettings.make(**values(world, **changed)), tmp_path / "curve")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_judges_a_file_of_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scores.csv").write_text(SCORES)
+    order = ["curve", *flags({"scores": tmp_path / "scores.csv", "out": tmp_path / "out"})]
+    command = Command(monkeypatch, capsys)
+    found = command(*order, "--json").json
+    assert found["verdict"] == "saturated"
+    assert found["sizes"] == [15, 60, 240, 960] and found["next"] == []
+    assert found["low"] <= found["n_sat"] <= found["high"] <= 240
+    assert Path(found["report"]).is_file()
+    told = command(*order)
+    assert told.code == 0 and "Saturated: from about" in told.out
+
+
+def test_the_command_runs_a_curve(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = values(world, sizes="0,4,8", repeats=1, train=json.dumps(TRAIN), evaluate=json.dumps(EVALUATE))
+    answer = Command(monkeypatch, capsys)("curve", *flags(given), "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "score by training size" in answer.out and "several seeds" in answer.err

@@ -1,0 +1,75 @@
+"""Published findings about drift, judged on runs whose answer is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+import helpers_drift as made
+from recollect.report import Results
+from recollect.report._papers_drift import LADDER, SHARES, drift_claims
+
+
+def test_nothing_measured_can_tell_nothing(invented: SimpleNamespace) -> None:
+    claims = drift_claims(Results.make(**invented.minimal(cells=[], drift={})))
+    assert [claim.agreement for claim in claims] == ["cannot tell"] * 6
+    assert drift_claims(Results.make(**invented.minimal())) == []
+
+
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [((2.0, 1.0, 2.0), "agrees"), ((1.0, 2.0, 3.0), "differs"), ((1.0, 0.99, 1.0), "cannot tell")],
+)
+def test_the_kl_turns_or_does_not(invented: SimpleNamespace, course: tuple[float, ...], expected: str) -> None:
+    cells = [made.drift_cell("2", size, kl) for size, kl in zip((60, 240, 1920), course, strict=True)]
+    found = drift_claims(Results.make(**invented.minimal(cells=[], drift={"cells": cells})))
+    assert found[0].agreement == expected
+
+
+@pytest.mark.parametrize(("low", "expected"), [(2.0, "agrees"), (0.5, "differs"), (1.0, "cannot tell")])
+def test_low_levels_move_further_or_do_not(invented: SimpleNamespace, low: float, expected: str) -> None:
+    cells = [made.drift_cell("0", 60, low), made.drift_cell("4", 60, 1.0)]
+    assert drift_claims(Results.make(**invented.minimal(cells=[], drift={"cells": cells})))[1].agreement == expected
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(-1, "agrees"), (1, "differs"), (0, "cannot tell")])
+def test_recall_is_compared_cell_by_cell(invented: SimpleNamespace, sign: int, expected: str) -> None:
+    moved = [made.drift_cell("2", 60, 1.0 + seed, seed) for seed in range(8)]
+    scored = [
+        invented.cell("2", 60, 50.0 + sign * seed + (seed % 2 if sign == 0 else 0), seed=seed) for seed in range(8)
+    ]
+    claim = drift_claims(Results.make(**invented.minimal(cells=scored, drift={"cells": moved})))[2]
+    assert claim.agreement == expected
+    assert "8 tuned models" in claim.here
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.93, "agrees"), (0.5, "differs")])
+def test_the_top_holds_most_or_does_not(invented: SimpleNamespace, share: float, expected: str) -> None:
+    cells = [made.drift_cell("2", 60, 1.0, share_top={"20": share})]
+    assert drift_claims(Results.make(**invented.minimal(cells=[], drift={"cells": cells})))[3].agreement == expected
+
+
+def test_gain_and_collapse_agree_on_a_ladder_of_the_papers_course(invented: SimpleNamespace) -> None:
+    claims = drift_claims(Results.make(**invented.minimal(cells=[], drift={"ladders": [made.ladder()]})))
+    assert [claim.agreement for claim in claims[4:]] == ["agrees", "agrees"]
+    assert "45.0 → 1.5 %" in claims[5].here
+
+
+def test_gain_and_collapse_differ_when_restoring_only_hurts_a_little(invented: SimpleNamespace) -> None:
+    rungs = [made.rung("tuned", 0, 45.0), made.rung("relative", 20, 39.0), made.rung("relative", 60, 44.0)]
+    ladder = made.ladder(rungs=rungs, best=made.best(gain=0.0))
+    claims = drift_claims(Results.make(**invented.minimal(cells=[], drift={"ladders": [ladder]})))
+    assert [claim.agreement for claim in claims[4:]] == ["differs", "differs"]
+
+
+def test_a_clear_fall_that_is_no_collapse_cannot_tell(invented: SimpleNamespace) -> None:
+    rungs = [made.rung("tuned", 0, 45.0), made.rung("relative", 60, 35.0)]
+    claims = drift_claims(Results.make(**invented.minimal(cells=[], drift={"ladders": [made.ladder(rungs=rungs)]})))
+    assert claims[5].agreement == "cannot tell"
+
+
+def test_the_published_figures_are_whole() -> None:
+    assert list(LADDER) == [0, 1, 5, 10, 20, 40, 60]
+    assert all(len(values) == 5 for parts in LADDER.values() for values in parts)
+    assert list(SHARES.values()) == sorted(SHARES.values())
