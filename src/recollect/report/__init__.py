@@ -44,5 +44,11 @@ from recollect.report._results_memory import Probe as Probe
 from recollect.report._results_memory import RelationLevels as RelationLevels
 from recollect.report._results_memory import Scores as Scores
 from recollect.report._results_memory import TemplateRate as TemplateRate
+from recollect.report._results_search import Bounded as Bounded
+from recollect.report._results_search import Finalist as Finalist
+from recollect.report._results_search import Importance as Importance
+from recollect.report._results_search import RungPoint as RungPoint
+from recollect.report._results_search import Search as Search
+from recollect.report._results_search import SearchTrial as SearchTrial
 from recollect.report._verdict import verdict as verdict
 from recollect.report._write import write_report as write_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ PARTS: Mapping[PagePart, str] = {"test": "In-domain: known shops", "ood": "Out-o
 MOST_ROWS = 20
 MOST_BARS = 7
 _BAR, _GAP = 9, 13  # pixels
+Triple = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,16 @@ def part_rows(found: Attributes, part: PagePart) -> list[SystemRow]:
     systems = [system for system in found.systems if _of(system, part)]
     runs = [_of(system, part) for system in systems]
     names = (MACRO, *found.names)
-    scores = {name: estimates([[_score(run, name) for run in one] for one in runs]) for name in names}
-    f1 = {name: estimates([[_f1(run, name) for run in one] for one in runs]) for name in found.names}
-    invalid = estimates([[(run.invalid.accuracy, run.invalid.low, run.invalid.high) for run in one] for one in runs])
+
+    def over(pick: Callable[[AttributeRun], Triple]) -> list[Estimate | None]:
+        """Trained models share one seed spread; what was not trained has none."""
+        shared = estimates([[pick(run) for run in one] for one in runs])
+        alone = [estimates([[pick(run) for run in one]])[0] for one in runs]
+        return [shared[at] if system.kind == "tuned" else alone[at] for at, system in enumerate(systems)]
+
+    scores = {name: over(lambda run, name=name: _score(run, name)) for name in names}  # type: ignore[misc]
+    f1 = {name: over(lambda run, name=name: _f1(run, name)) for name in found.names}  # type: ignore[misc]
+    invalid = over(lambda run: (run.invalid.accuracy, run.invalid.low, run.invalid.high))
     return [
         SystemRow(
             system,
@@ -57,9 +65,6 @@ def part_rows(found: Attributes, part: PagePart) -> list[SystemRow]:
 def attribute_rows(found: Attributes) -> list[tuple[str, list[SystemRow]]]:
     """The rows of every part that was asked, with its title."""
     return [(title, rows) for part, title in PARTS.items() if (rows := part_rows(found, part))]
-
-
-Triple = tuple[float | None, float | None, float | None]
 
 
 def _score(run: AttributeRun, name: str) -> Triple:

@@ -39,7 +39,14 @@ def environment() -> Environment:
         trim_blocks=True,
     )
     found.filters.update(
-        cut=cut, choice=choice, count=_count, duration=duration, median=median, value=_value, signed=signed
+        cut=cut,
+        choice=choice,
+        count=_count,
+        duration=duration,
+        median=median,
+        number=number,
+        value=_value,
+        signed=signed,
     )
     found.globals["level_texts"] = LEVEL_TEXTS
     return found
@@ -64,6 +71,11 @@ def duration(seconds: float | None) -> str:
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference with its sign: "+3.1", "−0.4"; a dash when not measured."""
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def number(value: Any) -> str:
+    """A setting's value: numbers with four figures at most, everything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else _value(value)
 
 
 def _count(value: int) -> str:

@@ -15,11 +15,12 @@ from recollect.report._results_attributes import PageSpan
 from recollect.report._text import clean
 
 SIGNS = {"found": "✓", "missed": "✗", "taken": "≠"}
+CLASSES = {"found": "hit", "missed": "miss", "taken": "took"}  # in the style sheet
 _WORST_FIRST = ("missed", "taken", "found")
 
 
 def marked(text: str, spans: Sequence[PageSpan]) -> Markup:
-    """The text as HTML with `<mark class="found|missed|taken">` around every span."""
+    """The text as HTML with `<mark class="hit|miss|took">` around every span."""
     cuts = sorted({0, len(text), *(span.start for span in spans), *(span.end for span in spans)})
     parts: list[Markup] = []
     for start, end in pairwise(cuts):
@@ -27,11 +28,11 @@ def marked(text: str, spans: Sequence[PageSpan]) -> Markup:
         here = [span for span in spans if span.start <= start and end <= span.end]
         if here:
             kind = next(kind for kind in _WORST_FIRST if any(span.kind == kind for span in here))
-            piece = Markup('<mark class="{}">{}</mark>').format(kind, piece)
+            piece = Markup('<mark class="{}">{}</mark>').format(CLASSES[kind], piece)
         parts.append(piece)
         parts += [_tag(span) for span in here if span.end == end]
     return Markup("").join(parts)
 
 
 def _tag(span: PageSpan) -> Markup:
-    return Markup('<small class="{}">{} {}</small>').format(span.kind, SIGNS[span.kind], clean(span.attribute))
+    return Markup('<small class="{}">{} {}</small>').format(CLASSES[span.kind], SIGNS[span.kind], clean(span.attribute))

@@ -21,6 +21,7 @@ from recollect.report import (
     _chapter_examples,
     _chapter_knows,
     _chapter_method,
+    _chapter_search,
     _chapter_sizes,
     _chapter_wakes,
 )
@@ -31,6 +32,7 @@ from recollect.report._text import cut
 
 CHAPTERS: tuple[Chapter, ...] = (
     _chapter_knows.CHAPTER,
+    _chapter_search.CHAPTER,
     _chapter_wakes.CHAPTER,
     _chapter_sizes.CHAPTER,
     _chapter_curve.CHAPTER,

@@ -32,6 +32,7 @@ from recollect.report._results_memory import (
     RelationLevels,
     TemplateRate,
 )
+from recollect.report._results_search import Search
 
 RESULTS_FILE = "results.json"
 SCHEMA_VERSION: Literal[2] = 2
@@ -101,6 +102,8 @@ class Results(Record):
     """Score over training size, one curve per part of the test items."""
     attributes: Attributes | None = None
     """What was read from pages, by attribute; null when the task is not about pages."""
+    search: Search | None = None
+    """A search for settings; null in a report without one."""
     settings: list[SettingValue] = Field(default_factory=list)
     steps: list[StepRecord] = Field(default_factory=list)
     machine: str = ""

@@ -1,0 +1,117 @@
+"""Chapter: the search for settings, judged early."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from recollect.report._chapter import Card, Chapter
+from recollect.report._chart_search import (
+    STYLES,
+    early_final_chart,
+    importance_chart,
+    learning_chart,
+    map_axes,
+    map_chart,
+    states,
+)
+from recollect.report._results import Results
+from recollect.report._results_search import Bounded, Finalist, Search
+from recollect.report._svg import COLOURS
+
+MOST_TRIALS = 200
+STATE_TEXTS = {
+    "finished": "trained to the end",
+    "paused": "judged early and left there; it can still be taken up",
+    "degenerate": "broken: its loss ran away, or its answers are no answers",
+    "failed": "raised an error or did not fit into memory",
+    "running": "not ended when the report was written",
+}
+WHY_TEXTS = {
+    "baseline": "baseline",
+    "forecast": "good forecast",
+    "random": "drawn at random, to measure the correlation",
+    "asked": "asked for",
+}
+
+
+def context(results: Results) -> dict[str, Any] | None:
+    """Charts and tables; each of them may be missing."""
+    search = results.search
+    if search is None:
+        return None
+    names = [state for state in STYLES if state in states(search)]
+    variables = {value: name for name, value in COLOURS.items()}
+    return {
+        "s": search,
+        "settings_names": list(dict.fromkeys(name for trial in search.trials for name in trial.settings)),
+        "trials": sorted(search.trials, key=lambda trial: trial.number)[:MOST_TRIALS],
+        "left_out": max(0, len(search.trials) - MOST_TRIALS),
+        "states": [(state, variables[STYLES[state]["color"]], STATE_TEXTS[state]) for state in names],
+        "why": WHY_TEXTS,
+        "map_names": map_axes(search),
+        "broken": Counter(trial.state for trial in search.trials)["degenerate"],
+        "learning_svg": learning_chart(search),
+        "early_svg": early_final_chart(search),
+        "map_svg": map_chart(search),
+        "importance_svg": importance_chart(search),
+    }
+
+
+def _finalist(search: Search, number: int | None) -> Finalist | None:
+    return next((one for one in search.finalists if one.trial == number), None)
+
+
+def cards(results: Results) -> list[Card]:
+    """The gain over the baseline, the cost, and how far the early judgement told."""
+    search = results.search
+    if search is None:
+        return []
+    found = []
+    best = _finalist(search, search.best)
+    if best is not None and best.test.value is not None:
+        note = f"unseen questions, settings of trial {best.trial}"
+        found.append(Card("Best settings on the test", f"{best.test.value:.1f}", "%", _interval(best.test), note))
+        if best.gain.value is not None and best.trial != search.baseline:
+            note = "on the same unseen questions"
+            value = f"{best.gain.value:+.1f}".replace("-", "−")
+            found.append(Card("Gain over the baseline's settings", value, "points", _interval(best.gain), note))
+    if search.cost_fraction is not None:
+        note = f"{search.promoted} of {len(search.trials)} trials were trained beyond the first judgement"
+        found.append(Card("Training done, of all to the end", f"{100 * search.cost_fraction:.0f}", "%", "", note))
+    if search.correlation.value is not None:
+        early = f"{100 * search.rungs[0]:g} %"
+        note = f"95 % interval, from {search.pairs} finished trials"
+        what = f"Correlation of the score at {early} with the final one"
+        found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2), note))
+    return found
+
+
+def _interval(number: Bounded, digits: int = 1) -> str:
+    if number.low is None or number.high is None:
+        return ""
+    return f"{number.low:.{digits}f} to {number.high:.{digits}f}".replace("-", "−")
+
+
+def sentences(results: Results) -> list[str]:
+    """What the search brought, in one or two sentences."""
+    search = results.search
+    if search is None:
+        return []
+    best = _finalist(search, search.best)
+    if best is None:
+        return ["No trial was finished, so there are no best settings."]
+    if best.trial == search.baseline:
+        return [f"No settings did better than the baseline's in {len(search.trials)} trials."]
+    gain = best.gain
+    if gain.value is None or gain.low is None or gain.high is None:
+        return []
+    clear = "a clear gain" if gain.low > 0 else "a clear loss" if gain.high < 0 else "no clear difference"
+    points = f"{gain.value:+.1f} points ({_interval(gain)})".replace("-", "−")
+    return [
+        f"The best settings found are trial {best.trial}'s: {points} against the baseline's settings on questions the "
+        f"search never saw, {clear}."
+    ]
+
+
+CHAPTER = Chapter("search", "Which settings", context, cards=cards, sentences=sentences)

@@ -1,0 +1,97 @@
+"""The chapter on a search: what it shows, what it leaves out, and hostile texts."""
+
+import re
+
+import pytest
+
+from helpers_search_report import search_results, search_values
+from recollect.errors import InputError
+from recollect.report import Results
+from recollect.report._chapter_search import CHAPTER, cards, sentences
+from recollect.report._chart_search import early_final, map_axes
+from recollect.report._render import render
+
+
+def test_the_page_shows_every_trial_and_the_honest_ending() -> None:
+    results = search_results()
+    page = render(results)
+    for text in ("The finalists on unseen questions", "How far the early judgement told", "0.81", "4 are among the 5"):
+        assert text in page
+    assert page.count("the loss exploded: 2.0 at the start") == 3
+    assert len(re.findall(r">paused<", page)) >= 3
+    assert "best on validation" in page
+    assert [card.value for card in cards(results)][1:] == ["+3.1", "48", "0.81"]
+    assert "clear gain" in sentences(results)[0]
+
+
+def test_only_finished_trials_are_pairs() -> None:
+    search = search_results().search
+    assert search is not None
+    assert {trial.state for trial, _, _ in early_final(search)} == {"finished"}
+    assert len(early_final(search)) == 6
+    assert map_axes(search) == ("learning_rate", "epochs")
+
+
+def test_a_search_in_which_nothing_finished_still_has_a_page() -> None:
+    trials = [trial for trial in search_values()["trials"] if trial["state"] != "finished"]
+    nothing = {
+        "best": None,
+        "baseline": None,
+        "finalists": [],
+        "correlation": {},
+        "top_overlap": None,
+        "importance": [],
+    }
+    results = search_results(trials=trials, best_yaml="", cost_fraction=None, pairs=0, **nothing)
+    page = render(results)
+    assert "How far the early judgement told" not in page
+    assert sentences(results) == ["No trial was finished, so there are no best settings."]
+
+
+def test_the_baseline_itself_may_be_best() -> None:
+    results = search_results(best=0)
+    assert "No settings did better" in sentences(results)[0]
+    assert not any("Gain" in card.what for card in cards(results))
+
+
+def test_one_setting_alone_has_no_map() -> None:
+    trials = search_values()["trials"]
+    for trial in trials:
+        trial["settings"] = {"learning_rate": trial["settings"]["learning_rate"]}
+    results = search_results(trials=trials, importance=[])
+    assert results.search is not None
+    assert map_axes(results.search) is None
+    assert "Where in the space" not in render(results)
+
+
+def test_hostile_texts_are_shown_and_never_run() -> None:
+    values = search_values()
+    bad = "<script>alert(1)</script>\u202e$x^{2}$"
+    for trial in values["trials"]:
+        trial["settings"][bad] = bad
+        trial["reason"] = bad
+    page = render(
+        search_results(trials=values["trials"], warnings=[bad], best_yaml=bad, importance=[{"name": bad, "share": 1}])
+    )
+    assert "<script" not in page
+    assert "\u202e" not in page
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"best": 99}, "trial 99"),
+        ({"correlation": {"value": 0.5}}, "interval"),
+        ({"rungs": [0.0, 1.0]}, "rungs"),
+        ({"trials": []}, "trials"),
+    ],
+)
+def test_bad_results_are_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        search_results(**change)
+
+
+def test_no_search_no_chapter() -> None:
+    empty = Results.make(title="x", created="2026-01-01", version="0")
+    assert CHAPTER.context(empty) is None
+    assert cards(empty) == sentences(empty) == []
