@@ -1,10 +1,12 @@
 """Verdicts on simulated data curves of known shape: how often right, wrong, undecided; how often the n_sat interval
 covers the truth.
 
-    python benchmarks/curve_verdicts.py [--curves 60] [--seed 0]
+    python benchmarks/curve_verdicts.py [--curves 60] [--seed 0] [--most-trainings 60]
 
 Every kind is simulated `--curves` times with its own shape, amplitude, sizes, seeds, items and noise, all drawn at
-random. The simulated shapes are not the fitted families: exponential approaches, hyperbolas, logarithms, bells, ramps.
+random. The simulated shapes are mostly not the fitted families: exponential approaches, hyperbolas, logarithms, ramps,
+falls straight in n or in log n, and means of steps that are each learned at their own size. Prints a Markdown table
+with 95 % intervals. With `--most-trainings`, undecided curves go on as `--until decided` does.
 """
 
 from __future__ import annotations
@@ -15,17 +17,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.curve import Items, Observations, judge_curve
+from recollect.curve import Items, Observations, Verdict, judge_curve
 from recollect.curve._verdict import KINDS, classify
+from recollect.statistics import wilson
 
 MARGIN = 2.0
-WIDTHS = (8, 11, 7, 15, 20)
 GRIDS = (
-    (0, 15, 60, 240, 960),
+    (0, 15, 60, 250, 1000),
     (0, 30, 60, 120, 240, 480, 960, 1920),
     (0, 15, 60, 150, 400, 1000),
     (60, 120, 240, 480, 960, 1920),
 )
+SHORT = ((0, 15, 60, 250), (0, 60, 240, 960), (30, 120, 480, 1920))
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Case:
     seeds: tuple[int, int]
     spread: tuple[float, float]
     easy: bool = False
+    grids: tuple[tuple[int, ...], ...] = GRIDS
 
 
 CASES = (
@@ -50,6 +54,12 @@ CASES = (
     Case("saturating, 2 seeds", "saturated", (2, 2), (0.5, 2.0)),
     Case("rising, 2 seeds", "rising", (2, 2), (0.5, 2.0)),
     Case("peaked, 2 seeds", "peaked", (2, 2), (0.5, 2.0)),
+    Case("saturating, 4 sizes", "saturated", (2, 3), (0.5, 2.5), grids=SHORT),
+    Case("rising, 4 sizes", "rising", (2, 3), (0.5, 2.5), grids=SHORT),
+    Case("peaked, 4 sizes", "peaked", (2, 3), (0.5, 2.5), grids=SHORT),
+    Case("saturating, 1 seed", "saturated", (1, 1), (0.5, 1.5)),
+    Case("rising, 1 seed", "rising", (1, 1), (0.5, 1.5)),
+    Case("peaked, 1 seed", "peaked", (1, 1), (0.5, 1.5)),
     Case("saturating, easy", "saturated", (3, 5), (0.3, 0.8), easy=True),
     Case("rising, easy", "rising", (3, 5), (0.3, 0.8), easy=True),
     Case("peaked, easy", "peaked", (3, 5), (0.3, 0.8), easy=True),
@@ -63,8 +73,11 @@ def make_curve(rng: np.random.Generator, kind: str, largest: float) -> Curve:
     if kind == "flat":
         slope = rng.uniform(-0.3, 0.3)
         return lambda n: base + gain + slope * np.log1p(n / largest)
+    steps = _steps(rng, largest)
     if kind == "rising":
-        form = rng.integers(3)
+        form = rng.integers(4)
+        if form == 3:
+            return lambda n: base + gain * steps(n)
         if form == 0:  # logarithm
             start = rng.uniform(5, 60)
             return lambda n: base + gain * np.log1p(n / start) / np.log1p(largest / start)
@@ -74,12 +87,14 @@ def make_curve(rng: np.random.Generator, kind: str, largest: float) -> Curve:
         middle, width = rng.uniform(0.2, 0.6) * largest, rng.uniform(0.8, 1.5)  # S in log n
         return lambda n: base + gain / (1 + (middle / np.maximum(n, 1e-9)) ** width)
     half = rng.uniform(0.004, 0.06) * largest
-    form = rng.integers(3)
+    form = rng.integers(4)
     rise: Curve
     if form == 0:
         rise = lambda n: 1 - np.exp(-n / half)  # noqa: E731
     elif form == 1:
         rise = lambda n: 1 / (1 + (half / np.maximum(n, 1e-9)) ** 1.6)  # noqa: E731
+    elif form == 2:
+        rise = steps
     else:
         rise = lambda n: np.minimum(1.0, np.log1p(n / 5) / np.log1p(3 * half / 5))  # noqa: E731
     if kind == "saturating":
@@ -97,6 +112,17 @@ def make_curve(rng: np.random.Generator, kind: str, largest: float) -> Curve:
     return peaked
 
 
+def _steps(rng: np.random.Generator, largest: float) -> Curve:
+    """The mean of three to eight steps (attributes, levels), each learned at its own size, from 0 to 1."""
+    count = int(rng.integers(3, 9))
+    latest = largest * np.exp(rng.uniform(np.log(0.05), np.log(1.0)))
+    halves = np.exp(rng.uniform(np.log(0.004 * largest), np.log(latest), count))
+    powers = rng.uniform(1.5, 5.0, count)
+    return lambda n: np.asarray(
+        np.mean([1 / (1 + (h / np.maximum(n, 1e-9)) ** q) for h, q in zip(halves, powers, strict=True)], axis=0)
+    )
+
+
 def truth_of(curve: Curve, sizes: tuple[int, ...], margin: float) -> tuple[str, float]:
     """The verdict and n_sat of the true curve, by the definitions."""
     places = np.unique(
@@ -111,20 +137,32 @@ def clear(curve: Curve, sizes: tuple[int, ...], truth: str, margin: float) -> bo
     return all(truth_of(curve, sizes, factor * margin)[0] == truth for factor in (0.5, 2.0))
 
 
-def observe(rng: np.random.Generator, curve: Curve, sizes: tuple[int, ...], seeds: int, spread: float) -> Observations:
-    """Runs on simulated items: 300 to 1,500 items in five groups, alike in part from run to run."""
-    count, alike = int(rng.integers(300, 1500)), rng.uniform(0.5, 0.95)
-    group, fixed = rng.integers(0, 5, count), rng.random(count)
-    rows, keys = [], []
-    for size in sizes:
-        for seed in range(seeds if size else 1):
-            level = curve(np.asarray([float(size)]))[0] + (spread * rng.standard_normal() if size else 0.0)
-            own = np.where(rng.random(count) < alike, fixed, rng.random(count))
-            rows.append(own < level / 100)
-            keys.append((size, seed))
-    items = Items(np.asarray(rows, dtype=float), group.astype(np.int64), np.arange(count))
-    at = np.asarray(keys, dtype=np.int64)
-    return Observations(at[:, 0], at[:, 1], 100 * items.scores(), items)
+class Laboratory:
+    """Simulated trainings on one curve: 300 to 1,500 items in five groups, alike in part from run to run."""
+
+    def __init__(self, rng: np.random.Generator, curve: Curve, spread: float) -> None:
+        self.rng, self.curve, self.spread = rng, curve, spread
+        self.alike, count = rng.uniform(0.5, 0.95), int(rng.integers(300, 1500))
+        self.group, self.fixed = rng.integers(0, 5, count).astype(np.int64), rng.random(count)
+        self.rows: list[np.ndarray] = []
+        self.places: list[tuple[int, int]] = []
+
+    def run(self, size: int, seeds: int) -> None:
+        """Add `seeds` trainings at a size; size 0 is asked once."""
+        have = sum(place[0] == size for place in self.places)
+        for seed in range(have, have + seeds if size else 1):
+            level = self.curve(np.asarray([float(size)]))[0] + (self.spread * self.rng.standard_normal() if size else 0)
+            noise = self.rng.random(len(self.fixed))
+            own = np.where(self.rng.random(len(self.fixed)) < self.alike, self.fixed, noise)
+            self.rows.append((own < level / 100).astype(float))
+            self.places.append((size, seed))
+
+    def seen(self) -> Observations:
+        """All runs so far."""
+        order = sorted(range(len(self.places)), key=self.places.__getitem__)
+        items = Items(np.asarray([self.rows[at] for at in order]), self.group, np.arange(len(self.group)))
+        place = np.asarray([self.places[at] for at in order], dtype=np.int64)
+        return Observations(place[:, 0], place[:, 1], 100 * items.scores(), items)
 
 
 @dataclass
@@ -133,60 +171,90 @@ class Count:
 
     curves: int = 0
     right: int = 0
-    wrong: int = 0
     undecided: int = 0
+    wrong: int = 0
     covered: int = 0
     ahead: int = 0
     ahead_covered: int = 0
+    trainings: int = 0
+
+    def row(self, name: str) -> str:
+        """One line of the table: shares with their 95 % intervals (Wilson)."""
+        counts = [(n, self.curves) for n in (self.right, self.undecided, self.wrong)]
+        counts += [(self.wrong, self.right + self.wrong), (self.covered, self.curves), (self.ahead_covered, self.ahead)]
+        trainings = f"{self.trainings / self.curves:.0f}"
+        return f"| {name} | {self.curves} | {trainings} | " + " | ".join(_share(*one) for one in counts) + " |"
 
 
-def simulate(case: Case, curves: int, seed: int) -> Count:
-    """Judge `curves` simulated curves of one kind."""
+HEAD = (
+    "| simulated | n | trainings | right | undecided | wrong | wrong of decided | n_sat in its interval "
+    "| gain of doubling in its interval |"
+)
+
+
+def simulate(case: Case, curves: int, seed: int, most_trainings: int = 0) -> Count:
+    """Judge `curves` simulated curves of one kind; run what is asked for until decided, up to `most_trainings`."""
     rng = np.random.default_rng([seed, CASES.index(case)])
     count = Count()
     while count.curves < curves:
-        sizes = GRIDS[1] if case.easy else GRIDS[int(rng.integers(len(GRIDS)))]
+        sizes = GRIDS[1] if case.easy else case.grids[int(rng.integers(len(case.grids)))]
+        most = 8 * sizes[-1]
         curve = make_curve(rng, case.name.split(",")[0], float(sizes[-1]))
-        truth, n_sat = truth_of(curve, sizes, MARGIN)
+        truth, _ = truth_of(curve, sizes, MARGIN)
         if truth != case.truth or (case.easy and not clear(curve, sizes, truth, MARGIN)):
             continue
-        seeds, spread = int(rng.integers(case.seeds[0], case.seeds[1] + 1)), rng.uniform(*case.spread)
-        verdict = judge_curve(observe(rng, curve, sizes, seeds, spread), MARGIN)
-        count.curves += 1
-        count.right += verdict.name == truth
-        count.undecided += verdict.name == "undecided"
-        count.wrong += verdict.name not in (truth, "undecided")
-        double = next((gain for gain in verdict.gains if not gain.measured), None)
-        if double is not None:
-            gain = float(np.diff(curve(np.asarray([sizes[-1], 2.0 * sizes[-1]])))[0])
+        seeds = int(rng.integers(case.seeds[0], case.seeds[1] + 1))
+        runs = Laboratory(rng, curve, rng.uniform(*case.spread))
+        for size in sizes:
+            runs.run(size, seeds)
+        verdict = judge_curve(runs.seen(), MARGIN, most=most)
+        while verdict.name == "undecided" and len(runs.places) + len(verdict.next) * seeds <= most_trainings:
+            for one in verdict.next:
+                runs.run(one.size, seeds)
+            verdict = judge_curve(runs.seen(), MARGIN, most=most)
+        _add(count, verdict, curve, len(runs.places))
+    return count
+
+
+def _add(count: Count, verdict: Verdict, curve: Curve, trainings: int) -> None:
+    """Compare with the truth over the range that was run in the end."""
+    largest = verdict.sizes[-1]
+    truth, n_sat = truth_of(curve, verdict.sizes, MARGIN)
+    count.curves += 1
+    count.trainings += trainings
+    count.right += verdict.name == truth
+    count.undecided += verdict.name == "undecided"
+    count.wrong += verdict.name not in (truth, "undecided")
+    count.covered += verdict.n_sat.low <= n_sat <= verdict.n_sat.high
+    for double in verdict.gains[-1:]:
+        if not double.measured:
+            gain = float(np.diff(curve(np.asarray([largest, 2.0 * largest])))[0])
             count.ahead += 1
             count.ahead_covered += double.points.low <= gain <= double.points.high
-        count.covered += verdict.n_sat.low <= n_sat <= verdict.n_sat.high
-    return count
+
+
+def _share(part: int, n: int) -> str:
+    if not n:
+        return "–"
+    low, high = wilson(part, n)
+    return f"{100 * part / n:.0f} % ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=int, default=60)
+    parser.add_argument("--curves", type=int, default=60, help="simulated curves of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    names = ("right", "undecided", "wrong", "n_sat covered", "gain of 2N covered")
-    print(f"{'simulated':<22}{'curves':>7}" + "".join(f"{name:>{w}}" for name, w in zip(names, WIDTHS, strict=True)))
+    parser.add_argument("--most-trainings", type=int, default=0, help="go on until decided, up to so many trainings")
+    given = parser.parse_args()
+    print(f"{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}")
     all_of = Count()
     for case in CASES:
-        count = simulate(case, arguments.curves, arguments.seed)
-        _row(case.name, count)
+        count = simulate(case, given.curves, given.seed, given.most_trainings)
+        print(count.row(case.name), flush=True)
         for name in vars(all_of):
             setattr(all_of, name, getattr(all_of, name) + getattr(count, name))
-    _row("all", all_of)
-
-
-def _row(name: str, count: Count) -> None:
-    pairs = [(part, count.curves) for part in (count.right, count.undecided, count.wrong, count.covered)]
-    shown = [f"{100 * part / n:.0f} %" if n else "–" for part, n in [*pairs, (count.ahead_covered, count.ahead)]]
-    cells = "".join(f"{text:>{width}}" for text, width in zip(shown, WIDTHS, strict=True))
-    print(f"{name:<22}{count.curves:>7}{cells}", flush=True)
+    print(all_of.row("all"))
 
 
 if __name__ == "__main__":

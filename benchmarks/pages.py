@@ -1,10 +1,14 @@
-"""How often true values survive into prompts of real pages: our ranking against controls, shop by shop halves, time.
+"""Real product pages: what survives into prompts, in what time, and how other systems score on the same pages.
 
-    python benchmarks/pages.py HTML_FOLDER TRUTH.json [--tokenizer FOLDER …]
+    python benchmarks/pages.py --data FOLDER [--tokenizer FOLDER …]
 
-Prints, by attribute and budget, the share of pages whose raw HTML holds a true value and whose prompt still does:
-for the ranking, for the first lines of the page, for lines drawn by chance, and for the ranking without one of its
-parts; then the ranking on the two halves of the shops; then processor time, and the estimate against tokenizers.
+FOLDER holds html/, ground-truth.json and, for the table of systems, peers/*.json (values by page).
+
+1. By attribute and budget, the share of pages whose raw HTML holds a true value and whose prompt still does: for the
+   ranking, for the first lines of the page, for lines drawn by chance, for the ranking without one of its parts, and
+   for the ranking on the two halves of the shops (the weights were chosen on half 0).
+2. Right values, precision and F1 of the pages' own schema.org data and of every peer, by the scorer of `evaluate`.
+3. Processor time of a page, and the estimate of tokens against real tokenizers.
 """
 
 from __future__ import annotations
@@ -14,12 +18,14 @@ import hashlib
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from recollect.attributes import occurs, read_schema
+from recollect.attributes import occurs, read_schema, read_values, score_values
+from recollect.errors import InputError
+from recollect.label import schema_org_values
 from recollect.pages import _rank as rank
 from recollect.pages import estimate_tokens, read_page, tokenizer_counter
 from recollect.pages._lines import Line
@@ -31,6 +37,7 @@ from recollect.statistics import wilson
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192)
 SHOWN = ("price", "brand", "sku", "availability", "currency", "gtin")
+Found = dict[tuple[str, int, str, int], list[bool]]  # ranking, budget (0: raw HTML), attribute, half of the shops
 
 
 def by_chance(lines: Sequence[Line]) -> list[float]:
@@ -63,24 +70,45 @@ RANKINGS: dict[str, Callable[[Sequence[Line]], list[float]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("html", type=Path)
-    parser.add_argument("truth", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
-    truth, urls = read_truth(arguments.truth)
+    texts = survival(arguments.data)
+    systems(arguments.data)
+    for folder in arguments.tokenizer:
+        count = tokenizer_counter(folder)
+        ratio = sorted(estimate_tokens(text) / count(text) for text in texts)
+        places = (0.0, 0.05, 0.5, 0.95, 1.0)
+        shown = ", ".join(f"{ratio[round(place * (len(ratio) - 1))]:.2f}" for place in places)
+        print(f"estimate / {folder.name}: least, 5 %, median, 95 %, most: {shown}")
+
+
+def pages(data: Path) -> Iterator[tuple[str, bytes]]:
+    """Page id and bytes of every page."""
+    for source in find_pages(data / "html")[0]:
+        yield source.page_id, source.read(10_000_000)[0]
+
+
+def survival(data: Path) -> list[str]:
+    """Print which true values survive; returns the prompts of 4,096 tokens."""
+    truth, urls = read_truth(data / "ground-truth.json")
     schema = [attribute for attribute in read_schema("product") if attribute.name in SHOWN]
-    found: dict[tuple[str, int, str, int], list[bool]] = defaultdict(list)
+    found: Found = defaultdict(list)
     seconds, texts = [], []
-    for source in find_pages(arguments.html)[0]:
-        data, _ = source.read(10_000_000)
+    for page_id, html in pages(data):
         started = time.thread_time()
-        page = read_page(data)
+        page = read_page(html)
         texts.append(page.prompt(4096).text)
         seconds.append(time.thread_time() - started)
-        raw = decode(data)
-        half = hashlib.blake2b(host_of(urls.get(source.page_id, "")).encode()).digest()[0] % 2
-        values = truth.get(source.page_id, {})
-        there = [a for a in schema if any(occurs(a, value, raw) for value in values.get(a.name, ()))]
+        raw = decode(html)
+        half = hashlib.blake2b(host_of(urls.get(page_id, "")).encode()).digest()[0] % 2
+        values = truth.get(page_id, {})
+        there = []
+        for a in schema:
+            if values.get(a.name):
+                hit = any(occurs(a, value, raw) for value in values[a.name])
+                found["raw", 0, a.name, half].append(hit)
+                there += [a] if hit else []
         for name, score in RANKINGS.items():
             scored = score(page.lines)
             for budget in BUDGETS:
@@ -92,28 +120,67 @@ def main() -> None:
         show(name, found, (0, 1))
     for half in (0, 1):
         show(f"ranking, half {half} of the shops", found, (half,))
-    print(f"\nprocessor seconds a page: median {statistics.median(seconds):.3f}, largest {max(seconds):.2f}")
-    for folder in arguments.tokenizer:
-        count = tokenizer_counter(folder)
-        ratio = sorted(estimate_tokens(text) / count(text) for text in texts)
-        places = (0.0, 0.05, 0.5, 0.95, 1.0)
-        shown = ", ".join(f"{ratio[round(place * (len(ratio) - 1))]:.2f}" for place in places)
-        print(f"estimate / {folder.name}: least, 5 %, median, 95 %, most: {shown}")
+    print(
+        f"\n{len(seconds)} pages, processor seconds from bytes to prompt: median {statistics.median(seconds):.3f}, "
+        f"slowest {max(seconds):.2f}"
+    )
+    return texts
 
 
-def show(title: str, found: dict[tuple[str, int, str, int], list[bool]], halves: tuple[int, ...]) -> None:
+def show(title: str, found: Found, halves: tuple[int, ...]) -> None:
     """One table: attributes by budgets, in % of the raw HTML's ceiling."""
-    print(f"\n{title}: % of the pages whose raw HTML has the value (95 % interval)")
-    print(f"{'':14}{'n':>4}  " + "".join(f"{budget:>16,}" for budget in BUDGETS))
+    print(f"\n{title}: % of the n pages whose raw HTML has the value (95 % interval)")
+    print(f"{'':14}{'raw HTML':>16}{'n':>5}" + "".join(f"{budget:>16,}" for budget in BUDGETS))
     for attribute in SHOWN:
-        cells, n = [], 0
+        ceiling = [hit for half in halves for hit in found["raw", 0, attribute, half]]
+        cells = [percent(sum(ceiling), len(ceiling))]
         for budget in BUDGETS:
             hits = [hit for half in halves for hit in found[title.split(",")[0], budget, attribute, half]]
-            n = len(hits)
-            low, high = wilson(sum(hits), n)
-            share = 100 * sum(hits) / n if n else float("nan")
-            cells.append(f"{share:>6.1f} ({100 * low:3.0f}–{100 * high:3.0f})")
-        print(f"{attribute:14}{n:>4}  " + "".join(f"{cell:>16}" for cell in cells))
+            cells.append(percent(sum(hits), len(hits)))
+        print(f"{attribute:14}{cells[0]:>16}{sum(ceiling):>5}" + "".join(f"{cell:>16}" for cell in cells[1:]))
+
+
+def percent(right: int, n: int) -> str:
+    low, high = wilson(right, n)
+    return f"{100 * right / n:.1f} ({100 * low:.0f}–{100 * high:.0f})" if n else "–"
+
+
+def systems(data: Path) -> None:
+    """Print the scores of the pages' own data and of the peers."""
+    schema = read_schema("product").only(SHOWN)
+    truth = read_values(data / "ground-truth.json", schema)
+    seconds = []
+    own: dict[str, dict[str, list[str]]] = {}
+    for page_id, html in pages(data):
+        started = time.thread_time()
+        try:
+            own[page_id] = {name: [value] for name, value in schema_org_values(decode(html), schema).items()}
+        except InputError:
+            own[page_id] = {}
+        seconds.append(time.thread_time() - started)
+    found = {"schema.org": own}
+    found |= {path.stem: read_values(path, schema) for path in sorted((data / "peers").glob("*.json"))}
+    scores = {name: score_values(schema, truth, values)[1] for name, values in found.items()}
+    for measure, low, high in (
+        ("f1", "f1_low", "f1_high"),
+        ("accuracy", "low", "high"),
+        ("precision", "precision_low", "precision_high"),
+    ):
+        print(f"\n{measure} in % (95 % interval)")
+        print(f"{'':14}{'n':>5}" + "".join(f"{name:>18}" for name in scores))
+        for name in schema.names:
+            rows = [score["by_attribute"][name] for score in scores.values()]
+            cells = (
+                f"{row[measure]:.1f} ({row[low]:.0f}–{row[high]:.0f})" if row[measure] is not None else "–"
+                for row in rows
+            )
+            print(f"{name:14}{rows[0]['n']:>5}" + "".join(f"{cell:>18}" for cell in cells))
+        if measure == "accuracy":
+            macro = (f"{one['macro']:.1f} ({one['macro_low']:.0f}–{one['macro_high']:.0f})" for one in scores.values())
+            print(f"{'macro':19}" + "".join(f"{cell:>18}" for cell in macro))
+        elif measure == "f1":
+            print(f"{'macro F1':19}" + "".join(f"{one['macro_f1']:>18.1f}" for one in scores.values()))
+    print(f"\nschema.org, processor seconds: median {statistics.median(seconds):.3f}, slowest {max(seconds):.2f}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from recollect.attributes import ScoreSettings
 from recollect.drift import DriftSettings, RestoreSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
+from recollect.label import LabelSettings
+from recollect.pages import PagesSettings
 from recollect.pocket import PocketSettings
 from recollect.probe import ProbeSettings, SlickSettings
+from recollect.search import SearchSettings
 from recollect.select import SelectSettings
 from recollect.settings import Settings
 from recollect.study import StudySettings
@@ -24,7 +28,11 @@ STEPS: dict[str, type[Settings]] = {
     "select": SelectSettings,
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
+    "pages": PagesSettings,
+    "label": LabelSettings,
+    "score": ScoreSettings,
     "study": StudySettings,
+    "search": SearchSettings,
     "drift": DriftSettings,
     "restore": RestoreSettings,
     "pocket build": PocketSettings,
@@ -44,9 +52,12 @@ def page() -> str:
         lines += [f"## recollect {step}", "", " ".join((settings.__doc__ or "").split()), ""]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for name, info in settings.model_fields.items():
-            default = "required" if info.default is PydanticUndefined else repr(info.default)
+            value = str(info.default) if isinstance(info.default, Path) else info.default
+            default = "required" if value is PydanticUndefined else repr(value)
             meaning = " ".join((info.description or "").split()).replace("|", "\\|")
             shown = default.replace("|", "\\|")
+            extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            meaning += f" On the command line `{extra['flag']}`." if "flag" in extra else ""
             lines.append(f"| `{name}` | `{shown}` | {meaning} |")
         lines.append("")
     return "\n".join(lines)

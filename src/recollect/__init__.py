@@ -45,12 +45,17 @@ if TYPE_CHECKING:
     from recollect.report import read_results as read_results
     from recollect.report import verdict as verdict
     from recollect.report import write_report as write_report
+    from recollect.search import SearchSettings as SearchSettings
+    from recollect.search import Space as Space
+    from recollect.search import run_search as run_search
     from recollect.select import SelectSettings as SelectSettings
     from recollect.select import run_select as run_select
     from recollect.study import StudySettings as StudySettings
     from recollect.study import run_study as run_study
+    from recollect.train import PausedTraining as PausedTraining
     from recollect.train import TrainSettings as TrainSettings
     from recollect.train import run_train as run_train
+    from recollect.train import run_train_until as run_train_until
 
 _HOME = {
     "drift": ("DriftSettings", "LadderSettings", "restore", "run_drift", "run_ladder"),
@@ -62,9 +67,10 @@ _HOME = {
     "pocket": ("PocketSettings", "run_pocket"),
     "probe": ("ProbeSettings", "SlickSettings", "rescore", "run_probe", "run_slick"),
     "report": ("Results", "read_results", "verdict", "write_report"),
+    "search": ("SearchSettings", "Space", "run_search"),
     "select": ("SelectSettings", "run_select"),
     "study": ("StudySettings", "run_study"),
-    "train": ("TrainSettings", "run_train"),
+    "train": ("PausedTraining", "TrainSettings", "run_train", "run_train_until"),
 }
 _ALIASES = {"load_model": "load"}
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

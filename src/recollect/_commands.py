@@ -16,6 +16,7 @@ from recollect._commands_demo import DemoSettings, demo
 from recollect._commands_drift import register_drift
 from recollect._commands_label import page_score_tables, register_label
 from recollect._commands_pages import register_pages
+from recollect._commands_search import register_search
 from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
@@ -44,6 +45,7 @@ def register(app: typer.Typer, pocket: typer.Typer) -> None:
     register_drift(app)
     register_label(app)
     register_pages(app)
+    register_search(app)
     command(pocket, "build", PocketSettings, _pocket_build)
     register_shop(pocket)
     app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(_rescore)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from recollect._options import ProgressLine, answer, command, console, console_out
@@ -43,10 +44,10 @@ def _pages(settings: PagesSettings, out: Path | None, as_json: bool) -> None:
 
 def _recall_table(metrics: Mapping[str, Any]) -> None:
     budgets = [str(budget) for budget in metrics["budgets"]]
-    title = "true values that stand in the text, in % of the pages that have one (95 % interval)"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("attribute", "n", "raw HTML", "all lines", *(f"{int(budget):,} tokens" for budget in budgets)):
-        table.add_column(name, justify="left" if name == "attribute" else "right")
+    title = "pages whose text holds the true value, in % (95 % interval below), by budget of tokens"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("attribute", "n", "raw HTML", "all lines", *(f"{int(budget):,}" for budget in budgets)):
+        table.add_column(name, justify="left" if name == "attribute" else "right", no_wrap=name in ("attribute", "n"))
     for attribute, row in metrics["recall"].items():
         cells = (_share(row[place]) for place in ("raw", "all", *budgets))
         table.add_row(attribute, str(row["raw"]["n"]), *cells)
@@ -54,4 +55,4 @@ def _recall_table(metrics: Mapping[str, Any]) -> None:
 
 
 def _share(cell: Mapping[str, Any]) -> str:
-    return f"{100 * cell['share']:.1f} ({100 * cell['low']:.0f}–{100 * cell['high']:.0f})"
+    return f"{100 * cell['share']:.1f}\n{100 * cell['low']:.0f}–{100 * cell['high']:.0f}"

@@ -45,7 +45,9 @@ def find_model(name: str, revision: str | None = None) -> Path:
     if is_file:
         raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors.")
     if ".." in name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
-        raise ModelError(f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or 'pocket'.")
+        raise ModelError(
+            f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, 'pocket' or 'pocket-shop'."
+        )
     return _from_hub(name, revision)
 
 

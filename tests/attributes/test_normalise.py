@@ -57,6 +57,28 @@ def test_normal_forms(name: str, raw: str, expected: str | None) -> None:
     assert normalise(of(name), raw) == expected
 
 
+@pytest.mark.parametrize(
+    "raw", ["de", "ger", "deu", "DE-at", "German", "Deutsch", "Allemand", "német (DE)", "немецкий"]
+)
+def test_a_language_is_the_same_by_any_of_its_names(raw: str) -> None:
+    language = Attribute(name="language", type="language")
+    assert equal(language, raw, "German") == (raw != "német (DE)")  # named in Hungarian, which is not looked up
+    assert not equal(language, raw, "Dutch")
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("-12,5 °C", "-12.5"), ("1.234.567", "1234567"), ("1 234,5", "1234.5"), ("4.125", "4125"), ("4/5", "4")],
+)
+def test_numbers(raw: str, expected: str) -> None:
+    assert normalise(Attribute(name="n", type="number"), raw) == expected
+
+
+def test_a_sign_decides_a_number_but_not_a_price() -> None:
+    assert not equal(of("rating"), "-4", "4")
+    assert equal(of("price"), "-4", "4")
+
+
 def test_isbn_10_is_the_same_number_as_its_isbn_13() -> None:
     assert equal(of("gtin"), "0306406152", "978-0-306-40615-7")
 
@@ -93,7 +115,10 @@ def test_a_normaliser_can_be_replaced() -> None:
     assert not equal(strict, "1-2", "12")
 
 
-@given(st.sampled_from(SCHEMA.attributes), st.text(max_size=60))
+@given(
+    st.sampled_from((*SCHEMA.attributes, Attribute(name="language", type="language"))),
+    st.text(max_size=60),
+)
 def test_any_text_is_read_or_refused_and_its_normal_form_is_stable(attribute: Attribute, raw: str) -> None:
     found = readings(attribute, raw)
     assert len(found) == len(set(found))
@@ -121,6 +146,6 @@ def test_a_gtin_holds_its_check_digit(digits: str) -> None:
 
 
 def test_hostile_length_costs_little() -> None:
-    for attribute in SCHEMA:
+    for attribute in (*SCHEMA, Attribute(name="language", type="language")):
         for text in ("1," * 500_000, " " * 1_000_000 + "x", "1 " * 500_000, "$" * 1_000_000):
             readings(attribute, text)

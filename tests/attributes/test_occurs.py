@@ -77,6 +77,12 @@ def test_other_texts_are_not(name: str, value: str, text: str) -> None:
     assert not occurs(of(name), value, text)
 
 
+def test_a_language_stands_by_its_names_and_by_the_code_given() -> None:
+    language = Attribute(name="language", type="language")
+    assert occurs(language, "German", "Sprache: Deutsch") and occurs(language, "de", "lang=de")
+    assert not occurs(language, "German", "crema de manos") and not occurs(language, "German", "Germany")
+
+
 def test_an_available_after_a_not_available_counts() -> None:
     assert occurs(of("availability"), "InStock", "size S: not available, size M: available")
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recollect.attributes import PageAnswer, judge, read_schema, score
+from recollect.attributes import items as page_items
 from recollect.curve import Items, Observations, from_items, item_table, read_scores
 from recollect.errors import InputError
 from recollect.evaluate import accuracy_table
@@ -69,6 +71,55 @@ def test_stored_items_go_before_outputs(tmp_path: Path) -> None:
     assert runs.score.tolist() == [50.0]
     assert runs.items.unit.tolist() == [0, 0]
     assert from_items({(0, 0): item_table(tmp_path)}, "ood") is None
+
+
+def page_values() -> pl.DataFrame:
+    """Six pages judged: right and wrong values, gaps, a value where none is true, an attribute without any truth."""
+    answers = [
+        PageAnswer(
+            f"a{n}",
+            f"p{n}",
+            {"brand": [f"B{n}"], **({"price": [f"{n}.50"]} if n % 2 else {})},
+            {"brand": f"B{n if n < 3 else 0}", "price": f"{n}.50"} | ({"rating": "4"} if n == 2 else {}),
+        )
+        for n in range(6)
+    ] + [PageAnswer("b", "p9", {"brand": ["Z"], "price": ["9"]}, None)]
+    return judge(read_schema("product"), answers)
+
+
+def test_f1_and_accuracy_of_pages_are_the_scorers(tmp_path: Path) -> None:
+    values = page_values()
+    values.write_parquet(tmp_path / "values.parquet")
+    page_items(values).write_parquet(tmp_path / "items.parquet")
+    scores = score(values, read_schema("product"))
+    f1, accuracy = (from_items({(0, 0): item_table(tmp_path, metric)}, "test") for metric in ("f1", "accuracy"))
+    assert f1 is not None and accuracy is not None
+    assert f1.score[0] == pytest.approx(scores["macro_f1"])
+    assert accuracy.score[0] == pytest.approx(scores["macro"])
+    assert 0 < scores["macro_f1"] != scores["macro"]
+    alone = from_items({(0, 0): item_table(tmp_path, "f1")}, "test", "price")
+    assert alone is not None and alone.score[0] == pytest.approx(scores["f1"]["price"])
+
+
+def test_whole_words_and_single_levels_can_be_scored(tmp_path: Path) -> None:
+    table = outputs().with_columns(word=pl.col("contains") & (pl.int_range(60) % 3 > 0))
+    table.write_parquet(tmp_path / "outputs.parquet")
+    expected = accuracy_table(table, ["contains", "word"]).filter(part="test")
+    word = from_items({(0, 0): item_table(tmp_path, "word")}, "test")
+    level = from_items({(0, 0): item_table(tmp_path)}, "test", "4")
+    assert word is not None and level is not None
+    assert word.score[0] == pytest.approx(expected.filter(level="macro", matcher="word")["accuracy"].item())
+    assert level.score[0] == pytest.approx(expected.filter(level="4", matcher="contains")["accuracy"].item())
+    assert from_items({(0, 0): item_table(tmp_path)}, "test", "9") is None
+
+
+def test_a_metric_of_the_other_task_is_refused(tmp_path: Path) -> None:
+    outputs().write_parquet(tmp_path / "outputs.parquet")
+    with pytest.raises(InputError, match="f1 is for pages"):
+        item_table(tmp_path, "f1")
+    page_items(page_values()).write_parquet(tmp_path / "items.parquet")
+    with pytest.raises(InputError, match="word is for facts"):
+        item_table(tmp_path, "word")
 
 
 def test_runs_on_other_items_are_refused(tmp_path: Path) -> None:

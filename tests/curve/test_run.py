@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import recollect.curve._run as curve_run
 from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
 from recollect.curve import CurveResult, CurveSettings, run_curve
-from recollect.curve._run import _sizes
+from recollect.curve._run import _Curve, _sizes
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
 
@@ -109,15 +110,56 @@ def test_a_curve_killed_twice_ends_in_the_same_tables(whole: CurveResult, world:
     assert tables(out) == tables(whole.path)
 
 
-def test_rounds_are_added_until_the_cap(world: World, tmp_path: Path) -> None:
+def test_a_curve_stopped_in_its_second_round_goes_on_to_the_cap(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At a margin below the noise nothing is decided, so rounds go on up to the cap."""
-    chosen = values(world, until="decided", margin=0.01, most_trainings=8, confidence=0.999)
-    found = run_curve(CurveSettings.make(**chosen), tmp_path / "curve")
-    assert 4 < found.metrics["trainings"] <= 8 or found.metrics["verdict"] != "undecided"
-    if found.metrics["verdict"] == "undecided":
-        assert any("more than 8 trainings" in note for note in found.metrics["notes"])
-    places = found.runs().filter(part="test").select("size", "seed")
-    assert places.is_unique().all()
+    chosen = CurveSettings.make(**values(world, until="decided", margin=0.01, most_trainings=8, confidence=0.999))
+    out, real, calls = tmp_path / "curve", curve_run.run_train, []
+
+    def stopping(*arguments: Any, **keywords: Any) -> Any:
+        calls.append(keywords["out"].name)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(curve_run, "run_train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_curve(chosen, out)
+    assert not out.exists()
+    found = run_curve(chosen, out)
+    assert calls[5] == calls[6], "the stopped training is the next one made"
+    assert len(calls) == len(set(calls)) + 1, "no other is made again"
+    assert found.metrics["verdict"] == "undecided" and found.metrics["trainings"] == 8
+    assert any("more than 8 trainings" in note for note in found.metrics["notes"])
+    assert found.runs().filter(part="test").select("size", "seed").is_unique().all()
+
+
+def level_off(curve: Any, place: tuple[int, int]) -> pl.DataFrame:
+    """What a model would answer on 400 items whose score levels off after some 100 examples, with noise by seed."""
+    size, seed = place
+    rng = np.random.default_rng([size, seed])
+    share = 0.2 + 0.3 * (1 - np.exp(-size / 40)) + (0.012 * rng.standard_normal() if size else 0)
+    fixed = np.random.default_rng(0).random(400)
+    item = [f"f{n}" for n in range(400)]
+    part = ["test"] * 400
+    right = (fixed < share).astype(float)
+    return pl.DataFrame({"item": item, "unit": item, "group": None, "right": right, "count": 1.0, "part": part})
+
+
+def test_until_decided_runs_the_sizes_asked_for_and_ends_decided(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Curve, "_one", level_off)
+    facts = FactSet(tuple(Fact("P36", f"thing {n}", "e", f"Thing {n}?", split="train") for n in range(2000)), "many")
+    chosen = values(world, sizes=[0, 15, 60, 240], train={}, evaluate={})
+    grid = run_curve(CurveSettings.make(**chosen), tmp_path / "grid", facts=facts)
+    assert grid.metrics["verdict"] == "undecided" and grid.metrics["next"]
+    decided = run_curve(CurveSettings.make(**chosen, until="decided"), tmp_path / "decided", facts=facts)
+    assert decided.metrics["verdict"] == "saturated"
+    assert set(grid.metrics["next"]) <= set(decided.metrics["sizes"])
+    assert grid.metrics["trainings"] < decided.metrics["trainings"] <= 60
+    assert decided.metrics["high"] - decided.metrics["low"] < grid.metrics["high"] - grid.metrics["low"]
 
 
 def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
@@ -139,7 +181,9 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
 
 
 def test_default_sizes_go_up_to_what_there_is() -> None:
-    assert _sizes(CurveSettings.make(), 3000) == (0, 15, 60, 240, 960)
+    assert _sizes(CurveSettings.make(), 3999) == (0, 15, 60, 250, 1000)
+    assert _sizes(CurveSettings.make(), 16_000) == (0, 15, 60, 250, 1000, 4000, 16_000)
+    assert _sizes(CurveSettings.make(), 249) == (0, 15, 60)
     with pytest.raises(InputError, match="needs more training examples than 20"):
         _sizes(CurveSettings.make(), 20)
 
@@ -155,6 +199,9 @@ def test_default_sizes_go_up_to_what_there_is() -> None:
         ({"train": {"rate": 1}}, "unknown setting 'rate'"),
         ({"evaluate": {"parts": "ood"}}, "parts must contain test"),
         ({"lower_is_better": True}, "goes with scores"),
+        ({"metric": "f1"}, "metric must be accuracy or word for facts, but got f1"),
+        ({"group": "4"}, "group must be left out where no memory levels are given"),
+        ({"scores": "runs.csv", "group": "4"}, "metric and group go with trained models"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_any_work(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_label import few_pages, pages_step
-from recollect.attributes import parse_answer, read_schema
+from recollect.attributes import ScoreSettings, parse_answer, read_schema, run_score
 from recollect.errors import InputError, StepError
 from recollect.facts import load_facts
 from recollect.label import LabelSettings, make_examples, run_label, schema_org_values
@@ -196,8 +197,6 @@ def test_schema_org_data_is_read_from_microdata() -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        "",
-        "\x00\x01\x02",
         "<!-- -->",
         '<?xml version="1.0" encoding="utf-8"?><html></html>',
         "<div>" * 50_000,
@@ -216,6 +215,54 @@ def test_schema_org_data_is_read_from_microdata() -> None:
 )
 def test_hostile_pages_have_no_product_and_do_no_harm(html: str) -> None:
     assert set(schema_org_values(html, SCHEMA).values()) <= {"x"}
+
+
+PRODUCT = '<div itemscope itemtype="http://schema.org/Product">'
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        (f"<p {' '.join(f'a{n}=1' for n in range(100_000))}>{MICRODATA}", "Blue mug"),
+        (PRODUCT + '<div itemprop="sku">' * 200 + "x" * 4_000_000, None),
+        (PRODUCT + '<p itemprop="sku">1</p>' * 100_000, None),
+        (f'<script type="application/ld+json">{{"a": /* {"x" * 900_000}</script>' * 6 + MICRODATA, "Blue mug"),
+        (PRODUCT + '<a itemprop="url" href="http://[">x</a><p itemprop="name">Blue mug</p></div>', "Blue mug"),
+    ],
+    ids=["many attributes", "nested long texts", "many properties", "broken scripts", "a bad address"],
+)
+def test_a_flood_is_over_in_time_and_costs_only_itself(html: str, expected: str | None) -> None:
+    started = time.thread_time()
+    assert schema_org_values(html, SCHEMA).get("title") == expected
+    assert time.thread_time() - started < 10
+
+
+def test_a_page_that_is_too_slow_to_read_is_rejected_and_the_others_are_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recollect.label import _schema_org
+    from recollect.pages import PagesSettings, run_pages
+
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html/a.html").write_text(MICRODATA)
+    (tmp_path / "html/b.html").write_text(f"<p>{'<i>x</i>' * 50_000}</p>" + MICRODATA * 2_000)
+    run_pages(PagesSettings.make(path=tmp_path / "html"), out=tmp_path / "pages")
+    monkeypatch.setattr(_schema_org, "_SECONDS", 0.05)
+    settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
+    summary = run_label(settings, out=tmp_path / "label").summary()
+    assert summary["labelled"] == 1
+    assert summary["reasons"] == {"the page took longer to read than its limit of seconds": 1}
+
+
+def test_a_table_may_name_pages_without_their_folders(tmp_path: Path) -> None:
+    pages = {f"html/q{n}": ("one.example", "train", f"by Acme{n}") for n in range(3)}
+    pages_step(tmp_path / "pages", pages)
+    (tmp_path / "truth.json").write_text(json.dumps({f"q{n}": {"brand": f"Acme{n}"} for n in range(3)}))
+    settings = LabelSettings.make(pages=tmp_path / "pages", source="table", table=tmp_path / "truth.json")
+    assert run_label(settings, out=tmp_path / "label").summary()["labelled"] == 3
+    score = ScoreSettings.make(predictions=tmp_path / "label", truth=tmp_path / "truth.json")
+    summary = run_score(score, out=tmp_path / "score").summary()
+    assert summary["macro"] == 100.0 and summary["pages"] == 3 and summary["predictions_without_truth"] == 0
 
 
 def test_pages_of_a_folder_are_labelled_from_their_own_data(tmp_path: Path) -> None:

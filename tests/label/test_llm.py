@@ -69,6 +69,14 @@ def test_the_request_has_a_schema_no_tools_and_the_page_between_marks(tmp_path: 
     assert server.headers[0]["authorization"] == f"Bearer {CANARY}"
 
 
+def test_the_temperature_may_be_left_to_the_server(tmp_path: Path) -> None:
+    few_pages(tmp_path / "pages", 1)
+    with chat_server(honest) as server:
+        run_label(settings(tmp_path, server, temperature="none"), out=tmp_path / "label")
+        run_label(settings(tmp_path, server, temperature="0.5"), out=tmp_path / "other")
+    assert "temperature" not in server.bodies[0] and server.bodies[1]["temperature"] == 0.5
+
+
 def test_made_up_values_are_rejected_with_the_reason(tmp_path: Path) -> None:
     few_pages(tmp_path / "pages", 1)
     made_up = {"brand": "Acme0", "price": "99.99", "gtin": "4006381333931", "sku": "A07", "rating": "five"}
@@ -157,7 +165,7 @@ def test_a_reply_of_another_protocol_is_no_answer(tmp_path: Path, body: str | by
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(401, "refused the key"), (403, "refused the key"), (404, "refused the request"), (400, "refused")],
+    [(401, "refused the key"), (403, "refused the key"), (404, "no such model")],
 )
 def test_what_would_fail_on_every_page_ends_at_once(tmp_path: Path, status: int, said: str) -> None:
     few_pages(tmp_path / "pages", 6)
@@ -165,6 +173,31 @@ def test_what_would_fail_on_every_page_ends_at_once(tmp_path: Path, status: int,
     with chat_server(lambda *_: (status, {}, echo)) as server, pytest.raises(InputError, match=said) as raised:
         run_label(settings(tmp_path, server), out=tmp_path / "label")
     assert CANARY not in str(raised.value) and len(server.bodies) <= 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_server_that_refuses_every_page_is_left_after_five(tmp_path: Path, status: int) -> None:
+    few_pages(tmp_path / "pages", 30)
+    echo = json.dumps({"error": {"message": f"bad {CANARY}"}})
+    with (
+        chat_server(lambda *_: (status, {}, echo)) as server,
+        pytest.raises(InputError, match="refused every request") as raised,
+    ):
+        run_label(settings(tmp_path, server, concurrency=1), out=tmp_path / "label")
+    assert CANARY not in str(raised.value) and len(server.bodies) == 5
+
+
+def test_a_page_that_the_server_refuses_is_left_out_and_the_others_are_labelled(tmp_path: Path) -> None:
+    few_pages(tmp_path / "pages", 12)
+
+    def handle(number: int, body: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        return (400, {}, "{}") if "Acme1\n" not in page_in(body) and number % 4 else honest(number, body)
+
+    with chat_server(handle) as server:
+        result = run_label(settings(tmp_path, server, concurrency=1), out=tmp_path / "label")
+    summary = result.summary()
+    assert 0 < summary["labelled"] < 12
+    assert summary["reasons"] == {"the server refused the request (status 400)": 12 - summary["labelled"]}
 
 
 def test_five_failures_in_a_row_end_the_run(tmp_path: Path) -> None:

@@ -119,7 +119,6 @@ def test_a_list_of_addresses_with_files(tmp_path, ending):
 
 
 def test_a_warc_archive(tmp_path):
-    pytest.importorskip("warcio")
     from io import BytesIO
 
     from warcio.statusandheaders import StatusAndHeaders
@@ -131,13 +130,15 @@ def test_a_warc_archive(tmp_path):
             writer = WARCWriter(handle, gzip=packed)
             for url, kind, body in (
                 ("https://a.example/1", "text/html; charset=windows-1252", "<p>Käse 12 €".encode("cp1252")),
+                ("https://a.example/0", "text/html", b"<p>gone"),
                 ("https://a.example/x.png", "image/png", b"\x89PNG"),
                 ("https://b.example/2", "text/html", gzip.compress(b"<p>Second")),
                 ("https://b.example/3", "text/html", gzip.compress(b"<p>" + b"x" * 30_000_000)),
                 ("https://a.example/1", "text/html", b"<p>again"),
             ):
                 headers = [("Content-Type", kind)] + [("Content-Encoding", "gzip")] * (body[:2] == b"\x1f\x8b")
-                http = StatusAndHeaders("200 OK", headers, protocol="HTTP/1.1")
+                status = "404 Not Found" if body == b"<p>gone" else "200 OK"
+                http = StatusAndHeaders(status, headers, protocol="HTTP/1.1")
                 writer.write_record(writer.create_warc_record(url, "response", BytesIO(body), http_headers=http))
         table = run(file, tmp_path / f"out{packed}").table()
         assert table["host"].to_list() == ["a.example", "b.example", "b.example", "a.example"]
@@ -167,6 +168,20 @@ def test_recall_counts_the_true_values_that_stand_in_the_prompt(tmp_path):
     found = pl.read_parquet(result.path / "recall.parquet")
     assert set(found["place"]) == {"raw", "all", "16", "400"} and found.height == 16
     assert result.table()["tokens"].max() > 16  # the prompts kept are of the largest budget
+
+
+def test_a_truth_may_name_pages_without_their_folders_where_that_is_clear(tmp_path):
+    source = folder_of(tmp_path / "in", shops=2, pages=2)
+    (source / "shop1/1.html.gz").rename(source / "shop1/9.html.gz")
+    truth = {"9": {"price": "11.50"}, "1": {"price": "11.50"}, "0": {"brand": "Acme"}, "shop0/0": {"price": "10.50"}}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    result = run(source, tmp_path / "out", truth=tmp_path / "truth.json")
+    found = pl.read_parquet(result.path / "recall.parquet").filter(pl.col("place") == "raw")
+    assert found["page_id"].to_list() == ["shop0/0", "shop0/1", "shop1/9"]  # "0" may be either shop's
+    assert set(found["attribute"]) == {"price"} and result.metrics["without_truth"] == 1
+    (tmp_path / "truth.json").write_text(json.dumps({"0": {"price": "10.50"}}))
+    with pytest.raises(InputError, match="but of none in"):
+        run(source, tmp_path / "other", truth=tmp_path / "truth.json")
 
 
 def test_a_refused_page_with_a_truth_counts_as_missed(tmp_path):

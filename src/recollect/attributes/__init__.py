@@ -25,3 +25,4 @@ from recollect.attributes._score import judge as judge
 from recollect.attributes._score import score as score
 from recollect.attributes._tables import Values as Values
 from recollect.attributes._tables import read_values as read_values
+from recollect.attributes._tables import same_pages as same_pages

@@ -3,8 +3,8 @@
 Notable choices
 - A value has one or more *readings*. "$" may be any of 27 currencies, "23.450" may be 23.45 or 23450; two values are
   equal when they share a reading. Most values have exactly one.
-- Prices are found by price-parser, trade item numbers checked by python-stdnum, currency signs looked up in Unicode's
-  locale data through Babel. Signs and words they lack are in `words.yaml`.
+- Prices and numbers are read by price-parser, trade item numbers checked by python-stdnum, currency signs and names of
+  languages looked up in Unicode's locale data through Babel. Signs and words they lack are in `words.yaml`.
 - Identifiers are compared by their letters and digits alone: shops print one number with and without separators.
 """
 
@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from typing import Any
 from recollect.attributes._schema import Attribute, AttributeType
 from recollect.settings import read_yaml
 
+_NAME_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "zh", "ja")
 _LONGEST = 300  # characters; a longer "price" or "number" is a passage of text, and no value
-_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
 _AMBIGUOUS = re.compile(r"\d{1,3}[.,]\d{3}")
 _PUNCTUATION = re.compile(r"[\W_]+")
 _CASELESS_MARKS = str.maketrans("", "", "™®©\u200b\u200c\u200d\u200e\u200f\ufeff\u00ad")
@@ -64,6 +64,11 @@ def _identifier(raw: str) -> tuple[str, ...]:
 
 
 def _price(raw: str) -> tuple[str, ...]:
+    return tuple(reading.removeprefix("-") for reading in _number(raw))
+
+
+def _number(raw: str) -> tuple[str, ...]:
+    """The first amount in the text; one of three digits after a single separator is read both ways."""
     text = _digits(raw)
     if not _has_digit(text):
         return ()
@@ -72,37 +77,12 @@ def _price(raw: str) -> tuple[str, ...]:
     price = Price.fromstring(text)
     if price.amount is None:
         return ()
-    found = [_decimal(price.amount)]
-    if price.amount_text is not None and _AMBIGUOUS.fullmatch(price.amount_text):
-        found.append(_decimal(Decimal(price.amount_text.replace(",", "."))))
-    return tuple(dict.fromkeys(found))
-
-
-def _number(raw: str) -> tuple[str, ...]:
-    match = _NUMBER.search(_digits(raw))
-    if match is None:
-        return ()
-    text = match.group()
-    separators = [char for char in text if char in ".,"]
-    if len(separators) == 1:
-        candidates = [text.replace(",", ".")]
-        if _AMBIGUOUS.fullmatch(text):
-            candidates.append(text.replace(separators[0], ""))
-    elif len(set(separators)) <= 1:  # none, or only separators of thousands
-        candidates = [re.sub(r"[.,]", "", text)]
-    else:
-        last = separators[-1]
-        candidates = [
-            "".join(
-                "." if i == text.rfind(last) else c
-                for i, c in enumerate(text)
-                if c not in ".," or i == text.rfind(last)
-            )
-        ]
-    try:
-        return tuple(dict.fromkeys(_decimal(Decimal(candidate)) for candidate in candidates))
-    except InvalidOperation:
-        return ()
+    written = price.amount_text or ""
+    found = [abs(price.amount)]
+    if _AMBIGUOUS.fullmatch(written):
+        found.append(Decimal(written.replace(",", ".")))
+    minus = text[: text.find(written)].endswith("-")
+    return tuple(dict.fromkeys(_decimal(-amount if minus else amount) for amount in found))
 
 
 def _gtin(raw: str) -> tuple[str, ...]:
@@ -150,6 +130,40 @@ def _availability(raw: str) -> tuple[str, ...]:
         if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text)
     ]
     return (max(inside)[1],) if inside else ()
+
+
+def _language(raw: str) -> tuple[str, ...]:
+    names = language_names()
+    text = plain_text(raw).replace("_", "-")
+    code = names.get(text) or names.get(text.split("-")[0].split("(")[0].strip())
+    return (code,) if code else ()
+
+
+@lru_cache(maxsize=1)
+def language_names() -> Mapping[str, str]:
+    """ISO 639 code by code and by name: the language's own, and those of eleven other languages."""
+    from babel.core import get_global
+    from babel.localedata import exists
+
+    codes = list(_names_in("en"))
+    names = {code: code for code in codes}
+    for code, modern in get_global("language_aliases").items():  # "ger" and "deu" are "de"
+        if modern.split("_")[0] in names:
+            names.setdefault(code, modern.split("_")[0])
+    for code in codes:
+        if exists(code) and (own := _names_in(code).get(code)):
+            names.setdefault(plain_text(own), code)
+    for locale in _NAME_LANGUAGES:
+        for code, name in _names_in(locale).items():
+            names.setdefault(plain_text(name), code)
+    return names
+
+
+def _names_in(locale: str) -> dict[str, str]:
+    """Names of languages by code, as that locale writes them."""
+    from babel import Locale
+
+    return {str(code): str(name) for code, name in Locale.parse(locale).languages.items() if str(code).isalpha()}
 
 
 @lru_cache(maxsize=1)
@@ -233,4 +247,5 @@ _READ: Mapping[AttributeType, Callable[[str], tuple[str, ...]]] = {
     "gtin": _gtin,
     "availability": _availability,
     "number": _number,
+    "language": _language,
 }

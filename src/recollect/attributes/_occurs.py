@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from recollect.attributes._normalise import availability_words, currency_signs, plain_text, readings
+from recollect.attributes._normalise import availability_words, currency_signs, language_names, plain_text, readings
 from recollect.attributes._schema import Attribute, AttributeType
 
 _LONGEST = 2_000  # characters of a value; a longer one is looked up as plain text
@@ -184,6 +184,13 @@ def _sign_edges(form: str) -> str:
     return f"{before}{re.escape(form)}{after}"
 
 
+def _language_pattern(value: str, found: tuple[str, ...]) -> str:
+    """Any name of the language; of its codes only the one given, since most of two letters are words somewhere."""
+    names = {name for name, code in language_names().items() if code == found[0] and len(name) > 3}
+    forms = sorted({*names, value.strip()}, key=lambda form: (-len(form), form))
+    return "|".join(_edges(form, re.escape(form)) for form in forms)
+
+
 _PATTERNS: Mapping[AttributeType, Callable[[str, tuple[str, ...]], str]] = {
     "text": _text_pattern,
     "price": _price_pattern,
@@ -191,4 +198,5 @@ _PATTERNS: Mapping[AttributeType, Callable[[str, tuple[str, ...]], str]] = {
     "identifier": _identifier_pattern,
     "gtin": _gtin_pattern,
     "number": _number_pattern,
+    "language": _language_pattern,
 }

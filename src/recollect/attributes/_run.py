@@ -12,7 +12,7 @@ import polars as pl
 
 from recollect.attributes._schema import Schema, read_schema
 from recollect.attributes._score import PageAnswer, items, judge, score
-from recollect.attributes._tables import Values, read_values
+from recollect.attributes._tables import Values, read_values, same_pages
 from recollect.errors import InputError
 from recollect.settings import Settings
 from recollect.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic, write_json
@@ -30,7 +30,7 @@ class ScoreSettings(Settings):
     attributes: str = "product"
     """The attributes scored: "product" (eight of them), or a YAML file with a schema."""
     seed: int = 0
-    """Taken for uniformity; nothing here is drawn but the intervals, whose seed is fixed."""
+    """Has no effect: scores are counts, and their intervals have a seed of their own."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
     with open_step("score", {**settings.fingerprint_values(), "attributes": schema.name}, inputs, out, root) as step:
         if not step.done:
             truth, predictions = (_values(path, schema) for path in sources.values())
-            both = truth.keys() & predictions.keys()
-            if not both:
+            named = same_pages(truth, predictions)
+            if not named:
                 raise InputError(
                     f"{settings.predictions} and {settings.truth} have no page in common; their page ids must agree."
                 )
-            values, scores = score_values(schema, truth, predictions)
-            scores["pages_without_prediction"] = len(truth) - len(both)
-            scores["predictions_without_truth"] = len(predictions) - len(both)
+            values, scores = score_values(schema, truth, {page: predictions[name] for page, name in named.items()})
+            scores["pages_without_prediction"] = len(truth) - len(named)
+            scores["predictions_without_truth"] = len(predictions) - len(named)
             step.write_table("values.parquet", values)
             step.write_table("items.parquet", items(values))
             write_json(step.folder / "scores.json", scores)
@@ -108,7 +108,5 @@ def _values(path: Path, schema: Schema) -> Values:
 def _digest(path: Path) -> str:
     file = path / "labels.parquet" if path.is_dir() else path
     if not file.is_file():
-        raise InputError(
-            f"no such file or label step: {path}. Give a file of values by page, or a label step."
-        )
+        raise InputError(f"no such file or label step: {path}. Give a file of values by page, or a label step.")
     return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()

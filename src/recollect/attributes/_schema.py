@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from recollect.errors import InputError
 from recollect.settings import explain, read_yaml
 
-AttributeType = Literal["text", "price", "currency", "identifier", "gtin", "availability", "number"]
+AttributeType = Literal["text", "price", "currency", "identifier", "gtin", "availability", "number", "language"]
 
 AVAILABILITY = ("InStock", "OutOfStock", "PreOrder")
 """The values of an attribute of type availability."""

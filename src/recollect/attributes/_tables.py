@@ -3,12 +3,14 @@
 Notable choices
 - Keys that the schema lacks (a URL, a name) are left alone; a file without any attribute of the schema is an error.
 - Every value is read as text, so that an identifier keeps its leading zeros.
+- A page read from a folder below is called `shop/17`; a file may call it `17`, as long as that is only one page.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,19 @@ def read_values(path: Path, schema: Schema) -> Values:
     if not any(values.values()):
         raise InputError(f"{path} has no value of the attributes {', '.join(schema.names)}. Check the names in it.")
     return values
+
+
+def same_pages(wanted: Collection[str], given: Collection[str]) -> dict[str, str]:
+    """The name in `given` of each wanted page that is there: the same, or the same without the folders before it.
+
+    A name without folders counts only where it stands for one page on each side.
+    """
+    ours, theirs = ({name: name.rsplit("/", 1)[-1] for name in names} for names in (wanted, given))
+    often = Counter(ours.values()), Counter(theirs.values())
+    by_file = {file: name for name, file in theirs.items() if often[0][file] == often[1][file] == 1}
+    known = set(given)
+    found = {name: name if name in known else by_file.get(file) for name, file in ours.items()}
+    return {name: match for name, match in found.items() if match is not None}
 
 
 def _json(path: Path, schema: Schema) -> Values:

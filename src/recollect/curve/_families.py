@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from recollect.curve._observations import Floats
+from recollect.curve._items import Floats
 
 FamilyName = Literal["saturating", "power law", "sigmoid", "peaked"]
 FAMILIES: tuple[FamilyName, ...] = ("saturating", "power law", "sigmoid", "peaked")

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recollect.curve._families import FAMILIES, FamilyName, Grid, Shape, make_grid
+from recollect.curve._items import Floats, Ints
 from recollect.curve._noise import Noise
-from recollect.curve._observations import Floats, Ints
 
 SHAPE_ERROR = 0.35  # of the margin
 _SCALES = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles of the run variance

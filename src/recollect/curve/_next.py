@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 
 from recollect.curve._fit import CurveFit
+from recollect.curve._items import Floats
 from recollect.curve._noise import Noise
-from recollect.curve._observations import Floats
 
 COUNT = 2
 _WIDE = 1.5

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.curve._observations import Floats, Items, Observations
+from recollect.curve._items import Floats, Items
+from recollect.curve._observations import Observations
 
 POOLED_WORTH = 4.0  # runs; what the pooled variance counts against a size's own
 _BOOTSTRAP_DRAWS = 1000
@@ -86,7 +87,9 @@ def item_covariance(items: Items, size: np.ndarray, draws: int = _BOOTSTRAP_DRAW
     stratum = np.where(groups_of > 1, -1, only)
     for one in np.unique(stratum):
         (members,) = np.nonzero(stratum == one)
-        weight[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    by_size = np.asarray([items.right[size == one].mean(axis=0) for one in np.unique(size)])
-    means = 100 * Items(by_size, items.group, items.unit).scores(weight[:, items.unit])
+        count = len(members)
+        drawn = rng.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
+        weight[:, members] = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
+    runs = 100 * items.scores(weight[:, items.unit])
+    means = np.stack([runs[:, size == one].mean(axis=1) for one in np.unique(size)], axis=1)
     return np.atleast_2d(np.cov(means, rowvar=False))

@@ -1,8 +1,6 @@
 """What a data curve is made of: one score per training run, from item-level outcomes where there are some.
 
 Notable choices
-- One shape for every task: a score is the unweighted mean over groups of the mean outcome in each group. Groups are
-  memory levels for facts and attributes for pages; without groups all items are one group (micro).
 - Runs are compared on the same items, so that what the items have in common cancels between sizes.
 """
 
@@ -15,39 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recollect.curve._items import Floats, Ints, Items
 from recollect.errors import InputError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Items:
-    """The test items behind the scores: one row of outcomes per run, one column per item."""
-
-    right: Floats
-    """Outcomes, runs × items, each between 0 and 1."""
-    group: Ints
-    """Group of each item, numbered from 0."""
-    unit: Ints
-    """What each item was drawn with (a page has several items), numbered from 0; resampled as a whole."""
-
-    def scores(self, weight: Floats | None = None) -> Floats:
-        """The score of every run: the mean over groups of the (weighted) mean outcome; fractions.
-
-        `weight` is draws × items; then the answer is draws × runs. Groups without weight are left out.
-        """
-        weights = np.ones((1, len(self.group))) if weight is None else weight
-        total, seen = np.zeros((len(weights), len(self.right))), np.zeros((len(weights), 1))
-        for group in np.unique(self.group):
-            here = self.group == group
-            weighed = weights[:, here].sum(axis=1, keepdims=True)
-            total += weights[:, here] @ self.right[:, here].T / np.where(weighed > 0, weighed, 1.0)
-            seen += weighed > 0
-        found: Floats = total / np.maximum(seen, 1.0)
-        return found[0] if weight is None else found
 
 
 @dataclass(frozen=True)
@@ -93,17 +61,22 @@ class Observations:
         return np.asarray([self.score[self.size == size].mean() for size in self.sizes])
 
 
-def from_items(tables: Mapping[tuple[int, int], pl.DataFrame], part: str) -> Observations | None:
-    """Observations of one part from one item table per (size, seed); None when the part has no item.
+def from_items(
+    tables: Mapping[tuple[int, int], pl.DataFrame], part: str, group: str | None = None
+) -> Observations | None:
+    """Observations of one part from one item table per (size, seed); None when the part has no item to count.
 
-    Each table has the columns item, unit, group (null = in no group), right and part, as `item_table` gives.
-    When any item has a group, items without one are left out. Raises InputError when runs differ in their items.
+    Each table is one of `item_table`; null in its column group means in no group. When any item has a group, items
+    without one are left out; with `group`, the items of that one alone count. Raises InputError when runs differ in
+    their items.
     """
     chosen = {key: table.filter(pl.col("part") == part).sort("item") for key, table in sorted(tables.items())}
     first = next(iter(chosen.values()))
-    if first["group"].null_count() < first.height:
+    if group is not None:
+        chosen = {key: table.filter(pl.col("group").cast(pl.String) == group) for key, table in chosen.items()}
+    elif first["group"].null_count() < first.height:
         chosen = {key: table.filter(pl.col("group").is_not_null()) for key, table in chosen.items()}
-        first = next(iter(chosen.values()))
+    first = next(iter(chosen.values()))
     if not first.height:
         return None
     for (size, seed), table in chosen.items():
@@ -111,30 +84,14 @@ def from_items(tables: Mapping[tuple[int, int], pl.DataFrame], part: str) -> Obs
             raise InputError(
                 f"all runs of a curve must hold the same items, but those of size {size}, seed {seed} differ."
             )
-    right = np.asarray([table["right"].cast(pl.Float64).to_numpy() for table in chosen.values()])
-    items = Items(right, _numbered(first["group"]), _numbered(first["unit"]))
+    right, count = (np.asarray([table[name].to_numpy() for table in chosen.values()]) for name in ("right", "count"))
+    items = Items(right, _numbered(first["group"]), _numbered(first["unit"]), None if (count == 1).all() else count)
     keys = np.asarray(list(chosen), dtype=np.int64)
     return Observations(keys[:, 0], keys[:, 1], 100 * items.scores(), items, part)
 
 
 def _numbered(column: pl.Series) -> Ints:
     return column.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
-
-
-def item_table(evaluation: Path) -> pl.DataFrame:
-    """The items of an evaluate step: item, unit, group, right, part. Facts are grouped by memory level."""
-    stored = evaluation / "items.parquet"
-    if stored.is_file():
-        table = pl.read_parquet(stored, glob=False)
-        return table.select("item", "unit", "group", "right", "part")
-    outputs = pl.read_parquet(evaluation / "outputs.parquet", glob=False)
-    return outputs.select(
-        item=pl.col("fact_id"),
-        unit=pl.col("fact_id"),
-        group=pl.col("level"),
-        right=pl.col("contains"),
-        part=pl.col("part"),
-    )
 
 
 def read_scores(path: Path, *, lower_is_better: bool = False) -> dict[str, Observations]:

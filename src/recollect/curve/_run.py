@@ -20,12 +20,14 @@ from typing import Any
 
 import polars as pl
 
-from recollect.curve._observations import Observations, from_items, item_table, read_scores
+from recollect.curve._items import item_table
+from recollect.curve._observations import Observations, from_items, read_scores
 from recollect.curve._settings import CurveSettings
 from recollect.curve._verdict import Verdict, judge_curve
 from recollect.curve._words import verdict_json
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
@@ -36,7 +38,7 @@ Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 Place = tuple[int, int]
 """Size and seed."""
-FIRST_SIZE, FACTOR = 15, 4
+FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def run_curve(
     train, evaluate = _sections(settings)
     facts = facts if facts is not None else load_facts(settings.facts)
     levels = read_levels(settings.levels) if settings.levels is not None else None
+    _check_score(settings, evaluate, facts, levels)
     most = _available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
     with stage("loading the model", ""):
@@ -147,9 +150,10 @@ class _Curve:
         return sum(size > 0 for size, _ in self.tables)
 
     def _runs(self) -> dict[str, Observations]:
-        found = {part: from_items(self.tables, part) for part in ("test", "ood")}
+        found = {part: from_items(self.tables, part, self.settings.group) for part in ("test", "ood")}
         if found["test"] is None:
-            raise InputError("a curve needs test items to score, but the evaluation has none in the part test.")
+            alone = f" of group {self.settings.group!r}" if self.settings.group else ""
+            raise InputError(f"a curve needs test items to score, but the evaluation has none{alone} in the part test.")
         return {part: runs for part, runs in found.items() if runs is not None}
 
     def _judged(self, runs: Observations) -> Verdict:
@@ -170,7 +174,7 @@ class _Curve:
         """The items of one run; size 0 is the base as it is."""
         size, seed = place
         if size == 0:
-            return item_table(self._asked(self.loaded, "base", self.settings.model).path)
+            return self._items(self._asked(self.loaded, "base", self.settings.model).path)
         name = f"{size}-seed{seed}"
         out = self.steps / f"evaluate-{name}"
         folder = self.steps / f"train-{name}"
@@ -184,7 +188,10 @@ class _Curve:
         if not self.settings.keep_models:
             for file in (folder / "model").glob("*.safetensors"):
                 file.unlink()
-        return item_table(out)
+        return self._items(out)
+
+    def _items(self, evaluation: Path) -> pl.DataFrame:
+        return item_table(evaluation, self.settings.metric)
 
     def _asked(self, loaded: LoadedModel, name: str, model: str) -> EvaluateResult:
         settings = self.evaluate.model_copy(update={"model": model})
@@ -260,6 +267,22 @@ def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]
     return train, evaluate
 
 
+def _check_score(
+    settings: CurveSettings, evaluate: EvaluateSettings, facts: FactSet, levels: pl.DataFrame | None
+) -> None:
+    """Refuse a metric or group that these facts do not have."""
+    task = page_task(evaluate, facts)
+    if settings.metric == ("word" if task else "f1"):
+        raise InputError(
+            f"metric must be accuracy or {'f1' if task else 'word'} for {'pages' if task else 'facts'}, but got "
+            f"{settings.metric}."
+        )
+    groups = task.schema.names if task else [str(level) for level in LEVELS] if levels is not None else ()
+    if settings.group is not None and settings.group not in groups:
+        known = f"one of {', '.join(groups)}" if groups else "left out where no memory levels are given (--levels)"
+        raise InputError(f"group must be {known}, but got {settings.group!r}.")
+
+
 def _available(facts: FactSet, levels: pl.DataFrame | None, level: str) -> int:
     """How many training examples the choice has."""
     train = [fact.id for fact in facts if fact.part == "train"]
@@ -278,11 +301,9 @@ def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:
                 f"{', '.join(f'{size:,}' for size in over)}. Leave them out of --sizes."
             )
         return tuple(sorted(settings.sizes))
-    sizes = [0]
-    while (size := FIRST_SIZE * FACTOR ** (len(sizes) - 1)) <= most:
-        sizes.append(size)
+    sizes = [0, *(size for size in FIRST_SIZES if size <= most)]
+    while sizes[-1] >= FIRST_SIZES[-1] and sizes[-1] * FACTOR <= most:
+        sizes.append(sizes[-1] * FACTOR)
     if len(sizes) < 3:
-        raise InputError(
-            f"a curve needs more training examples than {most:,}: at least {FIRST_SIZE * FACTOR}, or --sizes."
-        )
+        raise InputError(f"a curve needs more training examples than {most:,}: at least {FIRST_SIZES[1]}, or --sizes.")
     return tuple(sizes)

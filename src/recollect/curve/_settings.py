@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from recollect.curve._items import Metric
 from recollect.models import POCKET
 from recollect.select import _check_level
 from recollect.settings import Settings
@@ -29,13 +30,18 @@ class CurveSettings(Settings):
     lower_is_better: bool = False
     """With scores: the numbers are a loss. They keep their unit, and the margin is in that unit."""
     sizes: tuple[Size, ...] | None = None
-    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 240, 960, ... up to what there is."""
+    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 250, 1000, 4000, ... up to what there is."""
     repeats: Annotated[int, Field(ge=1)] = 3
     """Seeds at each size, from the first one up; each draws its own training set and trains anew on it."""
     seed: int = 0
     """First seed of the training sets and trainings."""
     level: Annotated[str, AfterValidator(_check_level)] = "random"
     """What to train on: "random", "mixed", or memory levels such as "2" or "2,3"."""
+    metric: Metric = "accuracy"
+    """accuracy: the right answer is contained, or a page's true value is given. word: contained as whole words (facts
+    only). f1: of right values among those true and those given (pages only)."""
+    group: str | None = None
+    """Score this memory level or page attribute alone, such as 4 or price; else the mean over all of them."""
     margin: Annotated[float, Field(gt=0)] = 2.0
     """Gains up to this many points do not count: the curve is saturated where no larger size brings more."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
@@ -77,6 +83,8 @@ class CurveSettings(Settings):
             raise ValueError("sizes must be at least three different ones, none given twice")
         if self.scores is None and self.level != "random" and self.levels is None:
             raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
+        if self.scores is not None and {"metric", "group"} & self.model_fields_set:
+            raise ValueError("metric and group go with trained models; scores are taken as they stand in the file")
         if self.scores is None and self.lower_is_better:
             raise ValueError("lower_is_better goes with scores; trained models are scored in points")
         return self

@@ -20,10 +20,12 @@ from typing import Literal
 
 import numpy as np
 
+from recollect.curve._between import early_or_late
 from recollect.curve._fit import SHAPE_ERROR, CurveFit, FamilyFit
+from recollect.curve._items import Floats
 from recollect.curve._next import Next, next_sizes
 from recollect.curve._noise import Noise, measure_noise
-from recollect.curve._observations import Floats, Observations
+from recollect.curve._observations import Observations
 from recollect.errors import InputError
 
 VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
@@ -119,6 +121,8 @@ def judge_curve(
     places = _places(fit, largest)
     ahead = [2.0 * largest, 4.0 * largest]
     every = fit.draws([*places, *ahead])
+    at = np.log1p(places / fit.grid.unit)
+    every[:, : len(places)] = early_or_late(places, at, sizes, every[:, : len(places)])
     curves, beyond = every[:, : len(places)], every[:, len(places) :]
     kind, n_sat, n_best, n_hurts = classify(places, curves, margin)
     shares = {name: float((kind == at).mean()) for at, name in enumerate(KINDS)}
@@ -126,7 +130,7 @@ def judge_curve(
     name: VerdictName = likely if shares[likely] >= confidence else "undecided"
     families = tuple(fit.families())
     peaks = kind == KINDS.index("peaked")
-    gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence, most)
+    gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence)
     return Verdict(
         name=name,
         probability=shares,
@@ -205,10 +209,8 @@ def _band(places: Floats, curves: Floats, confidence: float) -> Band:
     return Band(*(tuple(float(x) for x in row) for row in (places, middle, low, high)))
 
 
-def _gains(
-    fit: CurveFit, places: Floats, curves: Floats, beyond: Floats | None, confidence: float, most: int | None
-) -> tuple[Gain, ...]:
-    """Changes between neighbouring sizes, and to twice the largest where that is there and of use.
+def _gains(fit: CurveFit, places: Floats, curves: Floats, beyond: Floats | None, confidence: float) -> tuple[Gain, ...]:
+    """Changes between neighbouring sizes, and to twice the largest: labels that may have yet to be made.
 
     Both ends may lie off the fitted curve, by the error that the fit allows for.
     """
@@ -216,7 +218,7 @@ def _gains(
     sizes = [int(n) for n in fit.sizes]
     at = {n: curves[:, int(np.searchsorted(places, n))] for n in sizes}
     steps = [(first, second, at[second] - at[first], True) for first, second in pairwise(sizes)]
-    if beyond is not None and (most is None or 2 * sizes[-1] <= most):
+    if beyond is not None:
         steps.append((sizes[-1], 2 * sizes[-1], beyond[:, 0] - curves[:, -1], False))
     found = []
     for first, second, gain, measured in steps:

@@ -6,6 +6,9 @@ Notable choices
 - The estimate is a bound and no forecast: three bytes a token, and the longest answer allowed.
 - The run ends with an error when a page got no answer, since a second run asks for those pages alone. It ends early
   after five failures in a row.
+- A request that the server refuses (too long, against its rules) would be refused again: where other pages were
+  answered, that page is left without labels; where none was, the endpoint or the model is not the right one.
+- The cache knows nothing of the endpoint: the same model elsewhere is the same model.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from recollect.attributes import Schema
 from recollect.errors import InputError
-from recollect.label._ask import NoAnswer, Reply, ask, make_client, request, usage_cost
+from recollect.label._ask import NoAnswer, Refused, Reply, ask, make_client, request, usage_cost
 from recollect.label._labels import PageText
 from recollect.label._settings import LabelSettings
 from recollect.workspace import fingerprint, write_json
@@ -57,24 +60,40 @@ def ask_all(
     schema: Schema,
     pages: Sequence[PageText],
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Reply]:
-    """The reply to each page by its id. Raises InputError above the cost cap and when pages got no answer."""
+) -> tuple[dict[str, Reply], dict[str, str]]:
+    """The reply to each page by its id, and why the server refused the others.
+
+    Raises InputError above the cost cap, and when pages got no answer.
+    """
     bound = estimate(settings, schema, pages)
     if bound.cost > settings.max_cost:
         raise InputError(
             f"labelling {bound.pages - bound.cached:,} pages may cost {bound.cost:.2f}, but --max-cost is "
             f"{settings.max_cost:.2f} (same currency as --price-in). Raise it, or lower --limit."
         )
-    replies: dict[str, Reply] = {}
+    run = _Run({}, {}, {})
     for page in pages:
         if (known := _cached(settings.cache, request(settings, schema, page.prompt))) is not None:
-            replies[page.page_id] = known
-    left = [page for page in pages if page.page_id not in replies]
+            run.replies[page.page_id] = known
+    left = [page for page in pages if page.page_id not in run.replies]
     if left:
-        replies |= _ask_new(make_client(settings), settings, schema, left, len(replies), progress)
+        _ask_new(make_client(settings), settings, schema, left, run, progress)
+        _check_whole(settings, run, len(pages))
     elif progress:
         progress(len(pages), len(pages))
-    return {page.page_id: replies[page.page_id] for page in pages}
+    return {page.page_id: run.replies[page.page_id] for page in pages if page.page_id in run.replies}, run.refused
+
+
+@dataclass
+class _Run:
+    """What has come back so far, by page."""
+
+    replies: dict[str, Reply]
+    refused: dict[str, str]
+    failures: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.replies) + len(self.refused) + len(self.failures)
 
 
 def _ask_new(
@@ -82,13 +101,11 @@ def _ask_new(
     settings: LabelSettings,
     schema: Schema,
     left: Sequence[PageText],
-    done: int,
+    run: _Run,
     progress: Callable[[int, int], None] | None,
-) -> dict[str, Reply]:
-    replies: dict[str, Reply] = {}
-    failures: dict[str, str] = {}
+) -> None:
     waiting, running = list(reversed(left)), dict[Future[Reply], PageText]()
-    in_a_row, spent = 0, 0.0
+    in_a_row, spent, total = 0, 0.0, len(run) + len(left)
     with ThreadPoolExecutor(settings.concurrency) as pool:
         try:
             while waiting or running:
@@ -100,26 +117,36 @@ def _ask_new(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     page = running.pop(future)
                     try:
-                        reply = replies[page.page_id] = future.result()
+                        reply = run.replies[page.page_id] = future.result()
                         in_a_row = 0
                         spent += usage_cost(settings, {"in": reply.tokens_in, "out": reply.tokens_out})
+                    except Refused as reason:
+                        run.refused[page.page_id] = str(reason)
+                        in_a_row += not run.replies
                     except NoAnswer as reason:
-                        failures[page.page_id] = str(reason)
+                        run.failures[page.page_id] = str(reason)
                         in_a_row += 1
                     if progress:
-                        progress(done + len(replies) + len(failures), done + len(left))
+                        progress(len(run), total)
                 if spent > settings.max_cost:
-                    _raise_spent(settings, spent, len(replies))
+                    _raise_spent(settings, spent, len(run.replies))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    missing = len(left) - len(replies)
-    if missing:
-        reasons = ", ".join(sorted(set(failures.values())))
+
+
+def _check_whole(settings: LabelSettings, run: _Run, pages: int) -> None:
+    if run.refused and not run.replies:
         raise InputError(
-            f"{missing:,} of {done + len(left):,} pages got no answer ({reasons}). Those there are stand in "
-            f"{settings.cache}: run the same command again to ask for the others."
+            f"{settings.endpoint} refused every request ({', '.join(sorted(set(run.refused.values())))}). Check --llm "
+            "and --temperature, and that the server knows JSON schema answers (response_format) and pages this long."
         )
-    return replies
+    missing = pages - len(run.replies) - len(run.refused)
+    if missing:
+        reasons = ", ".join(sorted(set(run.failures.values())))
+        raise InputError(
+            f"{missing:,} of {pages:,} pages got no answer ({reasons}). Those there are stand in {settings.cache}: run "
+            "the same command again to ask for the others."
+        )
 
 
 def _raise_spent(settings: LabelSettings, spent: float, answers: int) -> None:

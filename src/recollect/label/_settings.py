@@ -54,8 +54,8 @@ class LabelSettings(Settings):
     """Print the cost estimate and stop: nothing is asked, nothing is written."""
     max_answer_tokens: Annotated[int, Field(ge=16)] = 400
     """Longest answer of the LLM in tokens."""
-    temperature: Annotated[float, Field(ge=0)] | None = 0.0
-    """Sampling temperature of the LLM; none leaves it to the server."""
+    temperature: Annotated[float, Field(ge=0)] | Literal["none"] = 0.0
+    """Sampling temperature of the LLM; "none" leaves it to the server, as models that take no other one need."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests to the LLM at one time."""
     timeout: Annotated[float, Field(gt=0)] = 60.0

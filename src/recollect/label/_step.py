@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from recollect.attributes import Schema, parse_answer, read_schema, read_values
+from recollect.attributes import Schema, parse_answer, read_schema, read_values, same_pages
 from recollect.errors import InputError
 from recollect.facts import FactSet
 from recollect.label._ask import usage_cost
@@ -28,7 +28,6 @@ from recollect.label._settings import LabelSettings
 from recollect.workspace import DEFAULT_ROOT, open_step, read_manifest, step_input, write_atomic
 
 Progress = Callable[[int, int], None]
-Values = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -104,44 +103,48 @@ def _labels(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     if settings.source == "llm":
         return _from_llm(settings, schema, pages, progress)
-    values: Values
-    if settings.source == "table":
-        assert settings.table is not None
-        values = read_values(settings.table, schema)
-        if not any(page.page_id in values for page in pages):
-            raise InputError(
-                f"{settings.table} has values of {len(values):,} pages, but of none in {settings.pages}. Its page ids "
-                f"must be those of pages.parquet, such as {pages[0].page_id!r}."
-            )
-    else:
-        values = _from_schema_org(settings, schema, pages, progress)
+    if settings.source == "schema.org":
+        return _from_schema_org(settings, schema, pages, progress), {}
+    assert settings.table is not None
+    given = read_values(settings.table, schema)
+    named = same_pages([page.page_id for page in pages], given)
+    if not named:
+        raise InputError(
+            f"{settings.table} has values of {len(given):,} pages, but of none in {settings.pages}. Its page ids "
+            f"must be those of pages.parquet, such as {pages[0].page_id!r}."
+        )
+    values = {page: given[name] for page, name in named.items()}
     return check_labels(schema, pages, values, settings.source, verbatim=False), {}
 
 
 def _from_schema_org(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
-) -> dict[str, dict[str, list[str]]]:
+) -> pl.DataFrame:
     wanted = {page.page_id for page in pages}
     values: dict[str, dict[str, list[str]]] = {}
+    rejected: dict[str, str] = {}
     for page_id, html in raw_html(settings, wanted):
-        values[page_id] = {name: [value] for name, value in schema_org_values(html, schema).items()}
+        try:
+            values[page_id] = {name: [value] for name, value in schema_org_values(html, schema).items()}
+        except InputError as error:
+            rejected[page_id] = str(error).rstrip(".")
         if progress:
-            progress(len(values), len(wanted))
-    return values
+            progress(len(values) + len(rejected), len(wanted))
+    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected)
 
 
 def _from_llm(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     bound = estimate(settings, schema, pages)
-    replies = ask_all(settings, schema, pages, progress)
+    replies, refused = ask_all(settings, schema, pages, progress)
     answers = {page_id: parse_answer(reply.text) for page_id, reply in replies.items()}
-    rejected = {page_id: "answer is not a JSON object" for page_id, answer in answers.items() if answer is None}
+    no_json = {page_id: "answer is not a JSON object" for page_id, answer in answers.items() if answer is None}
     values = {
         page_id: {name: [value] for name, value in (answer or {}).items() if name in schema.names}
         for page_id, answer in answers.items()
     }
-    labels = check_labels(schema, pages, values, "llm", verbatim=True, rejected=rejected)
+    labels = check_labels(schema, pages, values, "llm", verbatim=True, rejected=no_json | refused)
     tokens = {
         "in": sum(reply.tokens_in for reply in replies.values()),
         "out": sum(reply.tokens_out for reply in replies.values()),

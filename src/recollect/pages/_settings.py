@@ -25,7 +25,8 @@ class PagesSettings(Settings):
     budget: tuple[Annotated[int, Field(ge=16, le=1_000_000)], ...] = (DEFAULT_BUDGET,)
     """Most tokens of a prompt. Several, as 1024,4096, are compared by --truth; the prompts kept are of the largest."""
     tokenizer: Path | None = None
-    """Model folder (or tokenizer.json) whose tokens count. Default: an estimate that fits large models to 20 %."""
+    """Model folder (or tokenizer.json) whose tokens count. Default: an estimate, mostly
+    within a third of what large models count."""
     attributes: str = "product"
     """Attributes looked up in the truth: "product" (eight of them), or a YAML file with a schema."""
     json_ld: bool = True

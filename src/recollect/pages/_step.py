@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from recollect.attributes import Schema, read_schema
+from recollect.attributes import Schema, read_schema, same_pages
 from recollect.errors import InputError
 from recollect.facts._files import read_bytes
 from recollect.pages import _recall
@@ -93,10 +93,22 @@ def run_pages(
     truth, urls = _recall.read_truth(settings.truth) if settings.truth else ({}, {})
     schema = read_schema(settings.attributes)
     count = tokenizer_counter(settings.tokenizer) if settings.tokenizer else estimate_tokens
-    job = _Job(settings, count, truth, urls, schema)
+    named = same_pages([source.page_id for source in sources], truth)
+    if settings.truth and not named:
+        raise InputError(
+            f"{settings.truth} has values of {len(truth):,} pages, but of none in {settings.path}. Its page ids must "
+            f"be the pages' names, such as {sources[0].page_id!r}."
+        )
+    job = _Job(
+        settings,
+        count,
+        {page: truth[name] for page, name in named.items()},
+        {page: urls[name] for page, name in named.items()},
+        schema,
+    )
     inputs = {
         "pages": mark,
-        "truth": fingerprint([{k: list(v) for k, v in row.items()} for row in truth.values()]) if truth else None,
+        "truth": _truth_mark(truth) if truth else None,
         "urls": fingerprint(dict(urls)) if truth else None,
         "schema": fingerprint(schema.text()) if truth else None,
         "tokenizer": _tokenizer_mark(settings.tokenizer),
@@ -117,7 +129,7 @@ def run_pages(
         step.write_table("pages.parquet", table.drop(*_SCRATCH))
         if truth:
             step.write_table("recall.parquet", found)
-        step.finish(_metrics(settings, table, found, truth))
+        step.finish(_metrics(settings, table, found, job.truth if truth else None))
     return PagesResult(step.path, step.metrics)
 
 
@@ -196,7 +208,9 @@ def _found(table: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_recall.SCHEMA, orient="row")
 
 
-def _metrics(settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, truth: _recall.Truth) -> dict[str, Any]:
+def _metrics(
+    settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, truth: _recall.Truth | None
+) -> dict[str, Any]:
     read = table.filter(pl.col("error").is_null())
     parts = {part: int((read["part"] == part).sum()) for part in ("train", "test", "ood")}
     return {
@@ -209,10 +223,14 @@ def _metrics(settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, 
         "seconds_max": table["seconds"].max(),
         "seconds_median": table["seconds"].median(),
         "budgets": list(settings.budget),
-        "without_truth": table.height - sum(page_id in truth for page_id in table["page_id"].to_list()) if truth else 0,
+        "without_truth": 0 if truth is None else table.height - len(truth),
         "recall": _recall.recall_table(found, settings.budget),
         "sources": {"path": str(settings.path.resolve()), "truth": str(settings.truth or "")},
     }
+
+
+def _truth_mark(truth: _recall.Truth) -> str:
+    return fingerprint({page: {name: list(found) for name, found in row.items()} for page, row in truth.items()})
 
 
 def _tokenizer_mark(path: Path | None) -> str | None:

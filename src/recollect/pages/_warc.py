@@ -1,4 +1,4 @@
-"""Pages out of a WARC archive, by warcio: the HTML responses, in the archive's order."""
+"""Pages out of a WARC archive, by warcio: the HTML responses of status 2xx, in the archive's order."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ _HTML = ("text/html", "application/xhtml+xml")
 
 
 def warc_sources(path: Path) -> list[Source]:
-    """The HTML pages of an archive. Raises InputError for a file that is no WARC, or without warcio."""
-    try:
-        from warcio.archiveiterator import ArchiveIterator
-        from warcio.exceptions import ArchiveLoadFailed
-    except ImportError:
-        raise InputError("reading WARC archives needs warcio: pip install 'recollect[pages]'.") from None
+    """The HTML pages of an archive. Raises InputError for a file that is no WARC."""
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.exceptions import ArchiveLoadFailed
+
     found: list[tuple[str, int]] = []
     try:
         with path.open("rb") as stream:
             records = ArchiveIterator(stream)
             for record in records:
                 url = record.rec_headers.get_header("WARC-Target-URI") or ""
-                if record.rec_type == "response" and _content_type(record).split(";")[0].strip().lower() in _HTML:
+                if record.rec_type == "response" and _is_page(record):
                     found.append((url, records.get_record_offset()))
     except (ArchiveLoadFailed, EOFError, OSError, ValueError) as error:
         if not found:
@@ -47,6 +45,12 @@ def _source(path: Path, page_id: str, url: str, offset: int) -> Source:
             raise InputError(f"the page cannot be read from the archive: {error!s:.200}.") from None
 
     return Source(page_id, url, read)
+
+
+def _is_page(record: Any) -> bool:
+    """Whether a response is HTML and no redirection or error."""
+    status = (record.http_headers.get_statuscode() or "") if record.http_headers is not None else ""
+    return status.startswith("2") and _content_type(record).split(";")[0].strip().lower() in _HTML
 
 
 def _content_type(record: Any) -> str:

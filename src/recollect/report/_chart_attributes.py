@@ -123,11 +123,11 @@ def attributes_chart(found: Attributes) -> Markup:
             _paint(axes, names, rows, [system.name for system in systems], palette, labels=index == 0)
         handles = [_patch(palette[system.name], short(system.name, 34)) for system in systems]
         figure.legend(
-            handles=handles, loc="lower center", ncols=min(4, len(handles)), frameon=False, fontsize=12,
+            handles=handles, loc="lower center", ncols=min(6, len(handles)), frameon=False, fontsize=12,
             bbox_to_anchor=(0.5, 0.0),
         )  # fmt: skip
 
-    legend = 24 * -(-len(systems) // 4)
+    legend = 24 * -(-len(systems) // 6)
     return draw(1100, 40 + tall + 46 + legend, "Share of right values by attribute, model and baseline", paint)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
-Preset = Literal["A", "A-LLaMA-2", "B-LoRA", "C", "pocket"]
+Preset = Literal["A", "A-LLaMA-2", "B-LoRA", "C", "pocket", "pocket-shop"]
 
 # What the studies state (docs/studies.md §3 and §6); everything they leave open keeps the field's default.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -35,8 +35,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lora_targets": "q_proj,v_proj",
     },
     "C": {"method": "full", "learning_rate": 1e-5, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
-    # ours, for the small base model that comes with Recollect
+    # ours, for the small base models that come with Recollect
     "pocket": {"method": "full", "learning_rate": 5e-4, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
+    "pocket-shop": {"method": "full", "learning_rate": 1e-3, "batch_size": 8, "epochs": 6.0, "schedule": "cosine"},
 }
 
 
@@ -46,7 +47,8 @@ class TrainSettings(ModelSettings):
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
 
     preset: Preset | None = None
-    """A study's settings: A, A-LLaMA-2 (A's rate for LLaMA-2), B-LoRA, C; or pocket (ours). Flags beat it."""
+    """A study's settings: A, A-LLaMA-2 (A's rate for LLaMA-2), B-LoRA, C; or pocket, pocket-shop (ours). Flags
+    beat it."""
     method: Literal["full", "lora"] = "full"
     """Train all parameters, or low-rank adapters on a frozen base."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5

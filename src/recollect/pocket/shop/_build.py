@@ -13,9 +13,9 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recollect.checkpoints import last_checkpoint
 from recollect.pocket.shop._corpus import Document, documents
@@ -57,6 +57,12 @@ class ShopSettings(Settings):
     """Peak of the cosine schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """AdamW weight decay."""
+
+    @model_validator(mode="after")
+    def _enough_for_a_step(self) -> Self:
+        if self.documents < self.batch_size:
+            raise ValueError(f"documents must be at least batch_size, but got {self.documents} and {self.batch_size}")
+        return self
 
 
 def fresh_model(settings: ShopSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:

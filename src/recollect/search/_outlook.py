@@ -1,0 +1,56 @@
+"""What the trials so far say of those that are not finished, and how many of them to finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recollect.search._forecast import Correlation, Forecaster, squash
+from recollect.search._plan import Plan
+from recollect.search._trials import Forecast, Trial
+
+_CORRELATIONS = (0.5, 0.7, 0.8, 0.9)
+_SHARES = (1 / 2, 0.4, 1 / 3, 1 / 5)
+"""By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials
+(docs/search.md, "How it decides")."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """forecasts: by number, of every trial with a score but no final one; correlation of the first rung with the last;
+    share: what to promote."""
+
+    forecasts: Mapping[int, Forecast]
+    correlation: Correlation | None
+    share: float
+
+
+def look(trials: Sequence[Trial], plan: Plan) -> Outlook:
+    """The outlook on these trials."""
+    last = len(plan.rungs) - 1
+    if last == 0:
+        return Outlook({}, None, 1.0)
+    floor = squash([score for trial in trials for score in trial.scores.values()])
+    models = []
+    for rung in range(last):
+        at = [trial for trial in trials if rung in trial.scores]
+        pairs = [
+            (max(trial.scores[rung], floor), max(trial.scores[last], floor)) for trial in at if last in trial.scores
+        ]
+        models.append(Forecaster([max(trial.scores[rung], floor) for trial in at], pairs))
+    forecasts = {}
+    for trial in trials:
+        if trial.scores and trial.state in ("paused", "running"):
+            rung = max(trial.scores)
+            forecasts[trial.number] = models[rung].forecast(max(trial.scores[rung], floor))
+    correlation = models[0].correlation()
+    return Outlook(forecasts, correlation, _share(correlation, plan))
+
+
+def _share(correlation: Correlation, plan: Plan) -> float:
+    """As planned until three trials are finished, then by the correlation."""
+    if not plan.adapt or correlation.pairs < 3:
+        return plan.promote
+    return min(1.0, float(np.interp(correlation.value, _CORRELATIONS, _SHARES)) * plan.promote * 3)

@@ -1,0 +1,332 @@
+"""Run a search: probe the base if need be, try settings under one loop, ask the finalists unseen questions, report.
+
+Notable choices
+- The search is a step directory. The ledger, every trial and every answer lie in it, so a killed search goes on with
+  the same command and loses at most the work since a training's last checkpoint.
+- The budget may be raised while a search is unfinished; everything else that decides the result may not change.
+- Weights go at the end, except the best's, unless they are to be kept; answers, losses and scores stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.errors import RecollectError, StepError
+from recollect.facts import FactSet
+from recollect.probe import run_probe
+from recollect.search._degenerate import broken_share
+from recollect.search._ending import BASE, Ending, choose_finalists, judge_ending
+from recollect.search._execute import HereExecutor, ProcessExecutor
+from recollect.search._loop import Told, run_loop
+from recollect.search._prepare import Prepared, prepare
+from recollect.search._ray import RayExecutor
+from recollect.search._schedule import Scheduler
+from recollect.search._settings import SearchSettings
+from recollect.search._split import split
+from recollect.search._tables import losses_table, rungs_table, size_used, test_table, trials_table
+from recollect.search._trial import SPLIT, TRIALS, Task, Trials, trial_name
+from recollect.search._trials import Trial
+from recollect.search._types import Executor
+from recollect.search._words import best_yaml, metrics_of
+from recollect.workspace import DEFAULT_ROOT, Step, open_step, write_atomic
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
+JOURNAL = "ledger.journal"
+BEST = "best.yaml"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One finished rung, and where the search stands then."""
+
+    told: Told
+    trial: Trial
+    trials: int
+    """Trials begun so far."""
+    of: int
+    """Trials wanted."""
+    incumbent: float | None
+    """The best final score so far."""
+
+
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished search: `path` holds best.yaml, report.html, the tables, the ledger and `trials/`."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+    @property
+    def best(self) -> Path:
+        """The best settings, for `recollect train --config`."""
+        return self.path / BEST
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.path / "report.html"
+
+    def trials(self) -> pl.DataFrame:
+        """One row per trial: its settings, state, scores and cost."""
+        return pl.read_parquet(self.path / "trials.parquet", glob=False)
+
+    def rungs(self) -> pl.DataFrame:
+        """One row per scored rung: trial, rung, share, score."""
+        return pl.read_parquet(self.path / "rungs.parquet", glob=False)
+
+    def losses(self) -> pl.DataFrame:
+        """One row per update of any trial: trial, update, share, loss."""
+        return pl.read_parquet(self.path / "losses.parquet", glob=False)
+
+    def test(self) -> pl.DataFrame:
+        """The finalists by part: score, gain over the baseline, intervals, items."""
+        return pl.read_parquet(self.path / "test.parquet", glob=False)
+
+    def summary(self) -> dict[str, Any]:
+        """The command's JSON answer."""
+        return {**{key: value for key, value in self.metrics.items() if key != "lines"}, "out": str(self.path)}
+
+
+def run_search(
+    settings: SearchSettings,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    *,
+    stage: Stage | None = None,
+    watch: Watch | None = None,
+    facts: FactSet | None = None,
+) -> SearchResult:
+    """Search, or go on with a search, or find it done. `watch` is called at every finished rung.
+
+    Raises InputError for a space, budget or section that cannot be used, StepError when the folder is of another search
+    or busy, RecollectError when no trial could be finished, and what the steps raise; nothing finished is lost.
+    """
+    if settings.repeats > 1:
+        from recollect.search._several import run_several
+
+        return run_several(settings, out, root, stage=stage, watch=watch, facts=facts)
+    prepared = prepare(settings, facts)
+    with open_step("search", prepared.fingerprint_values(), prepared.inputs, out, root) as step:
+        if settings.resume and not step.done and not step.resumed:
+            raise StepError(f"there is no search at {step.path} to go on with. Leave --resume out to begin one.")
+        if not step.done:
+            _Search(step, prepared, stage or (lambda what, unit: nullcontext(None)), watch).work()
+        return SearchResult(step.path, step.metrics)
+
+
+class _Search:
+    """One search at work."""
+
+    def __init__(self, step: Step, prepared: Prepared, stage: Stage, watch: Watch | None) -> None:
+        self.step, self.prepared, self.stage, self.watch = step, prepared, stage, watch
+        self.settings = prepared.settings
+        self.folder = step.folder
+        self.last = len(prepared.plan.rungs) - 1
+
+    def work(self) -> None:
+        """Everything, from the levels to the manifest."""
+        started = time.monotonic()
+        trials = Trials(self._task())
+        try:
+            self._begin(trials)
+            with self._scheduler(trials) as scheduler:
+                self._check_folders(scheduler)
+                self._loop(scheduler, trials)
+                found = scheduler.trials
+                chosen = choose_finalists(found, self.last, self.settings.finalists)
+                if not chosen:
+                    raise RecollectError(_nothing_finished(found))
+                ending = self._end(trials, chosen)
+                self._write(scheduler, trials, ending, started)
+        finally:
+            trials.release()
+
+    def _task(self) -> Task:
+        """What the trials have in common, as far as it is known before the base was asked."""
+        prepared, train = self.prepared, {**self.prepared.train, "seed": self.settings.seed}
+        return Task(
+            folder=str(self.folder.resolve()),
+            facts=_absolute(self.settings.facts),
+            facts_fingerprint=prepared.facts.fingerprint(),
+            levels=None,
+            train={**train, "model": _absolute(str(train["model"]))},
+            select=prepared.select,
+            evaluate=prepared.evaluate,
+            seed=self.settings.seed,
+            in_json=prepared.in_json,
+        )
+
+    def _begin(self, trials: Trials) -> None:
+        """Levels, slices, and the untouched base on the validation slice."""
+        prepared = self.prepared
+        with self.stage("loading the model", ""):
+            _ = trials.base
+        if prepared.probe is not None:
+            with self.stage("probing the base", "prompts") as progress:
+                run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=trials.base)
+            levels: str | None = str(self.folder.resolve() / "probe")
+        else:
+            levels = None if prepared.levels is None else _absolute(self.settings.levels)
+        trials.task = task = replace(trials.task, levels=levels)
+        self._split(trials)
+        with self.stage("asking the base", "questions"):
+            base = trials.ask(None, "validation", self.folder / "base-validation")
+        outputs = base.outputs()
+        share, _ = broken_share(outputs["output"].to_list(), outputs["object"].to_list(), in_json=task.in_json)
+        trials.task = replace(task, base_broken=share)
+
+    def _split(self, trials: Trials) -> None:
+        table = trials.levels
+        slices = split(
+            self.prepared.facts,
+            None if table is None else dict(zip(table["fact_id"].to_list(), table["level"].to_list(), strict=True)),
+            share=self.settings.validation_share,
+            most=self.settings.validation,
+            seed=self.settings.seed,
+            by_subject=self.prepared.in_json,
+        )
+        rows = [(fact.id, name) for name in ("validation", "test") for fact in getattr(slices, name)]
+        self.step.write_table(SPLIT, pl.DataFrame(rows, schema=["fact_id", "slice"], orient="row"))
+
+    def _scheduler(self, trials: Trials) -> Scheduler:
+        settings, prepared = self.settings, self.prepared
+        storage: str | Path = self.folder / JOURNAL
+        if settings.storage is not None:
+            storage = settings.storage if "://" in settings.storage else Path(settings.storage)
+        trials.updates(prepared.starts[0])  # settings that no training takes are refused here
+        return Scheduler(
+            prepared.space,
+            prepared.plan,
+            settings.seed,
+            storage,
+            starts=prepared.starts,
+            steps=trials.updates,
+            name=settings.study,
+        )
+
+    def _check_folders(self, scheduler: Scheduler) -> None:
+        """A storage of its own may know of trials whose folders are elsewhere."""
+        for trial in scheduler.trials:
+            if trial.scores and not (self.folder / TRIALS / trial_name(trial.number)).is_dir():
+                raise StepError(
+                    f"the study in the storage has trial {trial.number}, but its folder is not in {self.folder}. Give "
+                    "the folder that the search began in with --out, or another --study."
+                )
+
+    def _executor(self, trials: Trials) -> Executor:
+        settings, task = self.settings, trials.task
+        if settings.executor == "ray":
+            executor: Executor = RayExecutor(
+                task,
+                address=settings.address,
+                workers=settings.workers,
+                gpus_per_trial=settings.gpus_per_trial,
+                retries=settings.retries,
+                folder=self.folder.resolve(),
+            )
+        elif (settings.workers or 1) > 1:
+            executor = ProcessExecutor(task, settings.workers or 1, settings.retries)
+        else:
+            return HereExecutor(trials)
+        trials.release()
+        return executor
+
+    def _loop(self, scheduler: Scheduler, trials: Trials) -> None:
+        if scheduler.done:
+            return
+        with self.stage("searching", "trials") as progress:
+            executor = self._executor(trials)
+
+            def told(one: Told) -> None:
+                found = scheduler.trials
+                settled = sum(trial.state != "running" for trial in found)
+                best = scheduler.summary().best
+                if progress is not None:
+                    progress(settled, max(self.settings.trials, settled))
+                if self.watch:
+                    incumbent = None if best is None else best.scores[self.last]
+                    trial = found[one.outcome.trial]
+                    self.watch(Event(one, trial, len(found), self.settings.trials, incumbent))
+
+            try:
+                run_loop(scheduler, executor, order=self.settings.order, watch=told)
+            finally:
+                executor.close()
+
+    def _end(self, trials: Trials, chosen: list[Trial]) -> Ending:
+        """Ask the finalists, the baseline and the base what the search has not asked."""
+        test, validation = {}, {BASE: self.folder / "base-validation"}
+        with self.stage("asking the unseen questions", "models") as progress:
+            for done, trial in enumerate([None, *chosen]):
+                if progress is not None:
+                    progress(done, len(chosen) + 1)
+                if trial is None:
+                    test[BASE] = trials.ask(None, "test", self.folder / "base-test").path
+                    continue
+                folder = self.folder / TRIALS / trial_name(trial.number)
+                validation[trial.number] = folder / f"validation-{self.last}"
+                test[trial.number] = trials.ask(folder / "train", "test", folder / "test").path
+        return judge_ending(chosen, validation, test)
+
+    def _write(self, scheduler: Scheduler, trials: Trials, ending: Ending, started: float) -> None:
+        from recollect.report import write_report
+        from recollect.search._collect import collect
+
+        step, found = self.step, scheduler.trials
+        step.write_table("trials.parquet", trials_table(found, self.prepared.space, self.prepared.plan, self.folder))
+        step.write_table("rungs.parquet", rungs_table(found, self.prepared.plan))
+        step.write_table("losses.parquet", losses_table(found, self.folder))
+        step.write_table("test.parquet", test_table(ending))
+        best = ending.best.trial
+        size = size_used(self.folder, best.number)
+        text = best_yaml(self.settings, trials, best, size, step.path, len(found))
+        write_atomic(self.folder / BEST, lambda file: file.write(text.encode()))
+        metrics = metrics_of(scheduler.summary(), ending, size, trials.selection(best.values).level)
+        with self.stage("writing the report", ""):
+            write_report(collect(step, self.prepared, trials, scheduler, ending, metrics, text), step.folder)
+        if not self.settings.keep_models:
+            self._drop_weights(found, best.number)
+        (self.folder / f"{JOURNAL}.search-lock").unlink(missing_ok=True)
+        metrics["model"] = str(step.path / TRIALS / trial_name(best.number) / "train")
+        step.finish(
+            {**metrics, "report": str(step.path / "report.html"), "seconds": round(time.monotonic() - started, 3)}
+        )
+
+    def _drop_weights(self, found: list[Trial], best: int) -> None:
+        for trial in found:
+            folder = self.folder / TRIALS / trial_name(trial.number)
+            shutil.rmtree(folder / "train.partial", ignore_errors=True)
+            if trial.number != best:
+                for file in (folder / "train" / "model").glob("*.safetensors"):
+                    file.unlink()
+
+
+def _absolute(name: str) -> str:
+    """A path as every worker can find it; a name that is no path stays."""
+    path = Path(name)
+    return str(path.resolve()) if path.exists() else name
+
+
+def _nothing_finished(found: list[Trial]) -> str:
+    states = [trial.state for trial in found]
+    last = next((trial for trial in reversed(found) if trial.reason), None)
+    counts = ", ".join(
+        f"{states.count(state)} {state}" for state in ("paused", "degenerate", "failed") if state in states
+    )
+    why = f" The last reason: {last.reason}." if last else ""
+    return (
+        f"no trial was trained to its end ({counts or 'none was begun'}).{why} Raise the budget and run the command "
+        "again, or start with gentler settings in a new folder."
+    )

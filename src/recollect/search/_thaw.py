@@ -1,0 +1,91 @@
+"""Which paused trial to train on, if any is due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special
+
+from recollect.search._gaussian import log_improvement
+from recollect.search._plan import Plan
+from recollect.search._trials import Forecast, Trial
+
+
+@dataclass(frozen=True)
+class Due:
+    """The trials, the forecasts of those without a final score, and how many may be promoted.
+
+    `ending`: no new point will come, so the share is rounded up and nobody need be waited for but the running.
+    """
+
+    trials: Sequence[Trial]
+    forecasts: Mapping[int, Forecast]
+    plan: Plan
+    share: float
+    ending: bool
+
+    def best(self) -> float:
+        """The best final score; minus infinity before there is one."""
+        last = len(self.plan.rungs) - 1
+        return max((trial.scores[last] for trial in self.trials if last in trial.scores), default=-math.inf)
+
+    def chance(self, trial: Trial) -> float:
+        """Probability that a trial's final score beats the best one."""
+        forecast = self.forecasts[trial.number]
+        return float(special.ndtr((forecast.mean - self.best()) / forecast.sd))
+
+    def worth(self, trial: Trial) -> float:
+        """Log expected improvement over the best, or the forecast itself before there is a best."""
+        forecast, best = self.forecasts[trial.number], self.best()
+        if best == -math.inf:
+            return forecast.mean
+        return float(log_improvement(np.asarray([forecast.mean]), np.asarray([forecast.sd]), best)[0])
+
+    def candidates(self, rung: int) -> list[Trial]:
+        """Paused trials at a rung that may beat the best; all of them when a budget is left that nothing else uses."""
+        paused = [trial for trial in self.trials if trial.state == "paused" and trial.rung == rung]
+        if self._left_over:
+            return paused
+        return [trial for trial in paused if self.chance(trial) >= self.plan.least_chance]
+
+    def quota(self, rung: int, more: int = 0) -> int:
+        """How many may still be promoted from a rung, if `more` trials came to it. What is left of a budget in steps or
+        hours at the end is for promotions, beyond the share too."""
+        at = [trial for trial in self.trials if rung in trial.scores]
+        if self._left_over and not more:
+            return len(at)
+        size = self.share * (len(at) + more)
+        allowed = math.ceil(size - 1e-9) if self.ending else math.floor(size + 1e-9)
+        leading = sorted(at, key=lambda trial: -trial.scores[rung])[:allowed]
+        gone = [trial for trial in at if trial.rung > rung]
+        return allowed - sum(1 for trial in gone if trial.why == "forecast" or trial in leading)
+
+    @property
+    def _left_over(self) -> bool:
+        """Is what is left of the budget of no use but for promotions?"""
+        return self.ending and self.plan.trials is None
+
+    def left_with_one_more(self) -> int:
+        """Promotions to keep money back for if one more point is tried; one at least, its own."""
+        running = sum(1 for trial in self.trials if trial.state == "running" and trial.rung == 0)
+        if not running and not any(
+            replace(self, ending=False).candidates(rung) for rung in range(len(self.plan.rungs) - 1)
+        ):
+            return 1
+        return max(1, self.quota(0, more=1 + running))
+
+
+def promotion(due: Due) -> Trial | None:
+    """The paused trial to train on now, from the highest rung down; None when nobody is due.
+
+    At the end the running ones of a rung are waited for, since they may be better.
+    """
+    for rung in reversed(range(len(due.plan.rungs) - 1)):
+        if due.ending and any(trial.state == "running" and trial.rung <= rung for trial in due.trials):
+            continue
+        if due.quota(rung) > 0 and (candidates := due.candidates(rung)):
+            return max(candidates, key=lambda trial: (due.worth(trial), -trial.number))
+    return None

@@ -1,0 +1,318 @@
+"""One job for real: choose the examples, train to the rung, ask the validation questions.
+
+Notable choices
+- Everything of a trial is in its own folder. Each of its steps can be resumed, so a killed job goes on where it was: at
+  the last checkpoint, or at the batch of questions.
+- A finished rung leaves `rung-N.json`. The same job again reads it and trains nothing.
+- All trials of a search draw their examples and train with the search's seed, so they differ by their settings alone.
+- A trial that raises or does not fit into memory is an outcome. A full disk is not: it stops the search.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.errors import InputError, ModelError, StepError
+from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.facts import FactSet, load_facts
+from recollect.models import LoadedModel, ModelSettings, load
+from recollect.search._degenerate import degenerate_answers, exploded
+from recollect.search._score import score_of
+from recollect.search._space import SELECT_NAMES
+from recollect.search._types import Job, Outcome
+from recollect.select import LEVELS, SelectSettings, read_levels, run_select
+from recollect.train import PausedTraining, TrainSettings, run_train_until
+from recollect.workspace import write_json
+
+TRIALS = "trials"
+SPLIT = "split.parquet"
+
+
+def trial_name(trial: int) -> str:
+    """The folder of a trial, inside `trials/`."""
+    return f"{trial:03d}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every trial of a search has in common; plain values and paths, so that it can be sent to other processes."""
+
+    folder: str
+    """The search's folder, on a path that all workers share; split.parquet stands in it."""
+    facts: str
+    facts_fingerprint: str
+    levels: str | None
+    train: Mapping[str, Any]
+    """Settings of every training, model and seed among them."""
+    select: Mapping[str, Any]
+    evaluate: Mapping[str, Any]
+    seed: int
+    in_json: bool
+    """The answers are JSON objects."""
+    base_broken: float = 0.0
+    """The share of broken answers of the untouched base."""
+
+    def start(self) -> Callable[[Job], Outcome]:
+        """Called once in each worker; the model is loaded at the first job."""
+        return Trials(self).run
+
+
+class Made:
+    """Counts the updates of one job, also of one that raises."""
+
+    def __init__(self) -> None:
+        self.here, self.of = 0, 0
+
+    def since(self, before: int) -> Callable[[int, int], None]:
+        """A progress callback; `before` updates were told by earlier rungs."""
+
+        def progress(step: int, steps: int) -> None:
+            self.here, self.of = step - before, steps
+
+        return progress
+
+
+class Trials:
+    """Runs the jobs of one search in this process; holds the model and the facts."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.folder = Path(task.folder)
+
+    @cached_property
+    def facts(self) -> FactSet:
+        """All facts, checked to be those that the search began with."""
+        facts = load_facts(self.task.facts)
+        if facts.fingerprint() != self.task.facts_fingerprint:
+            raise InputError(f"the facts at {self.task.facts} have changed since the search began. Put them back.")
+        return facts
+
+    @cached_property
+    def levels(self) -> pl.DataFrame | None:
+        """The levels table, where there is one."""
+        return None if self.task.levels is None else read_levels(Path(self.task.levels))
+
+    @cached_property
+    def base(self) -> LoadedModel:
+        """The untouched base; every training starts from a copy of it.
+
+        The trainer collects garbage after each training; what lives as long as the search is set aside from that, which
+        saves half a second a training.
+        """
+        loaded = load(ModelSettings.make(**_model_values(self.task.train)))
+        gc.collect()
+        gc.freeze()
+        return loaded
+
+    def start(self) -> Callable[[Job], Outcome]:
+        """Work for this very process: its own model and facts are used again."""
+        return self.run
+
+    def release(self) -> None:
+        """Give the base's memory back; it is loaded again when it is needed."""
+        self.__dict__.pop("base", None)
+        gc.unfreeze()
+        gc.collect()
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def slice(self, name: str) -> FactSet:
+        """The facts of `validation` or `test`, as the search has cut them."""
+        table = pl.read_parquet(self.folder / SPLIT, glob=False)
+        return self.facts.only(table.filter(pl.col("slice") == name)["fact_id"].to_list())
+
+    def settings(self, values: Mapping[str, Any]) -> TrainSettings:
+        """The settings of a trial's training."""
+        chosen = {name: value for name, value in values.items() if name not in SELECT_NAMES}
+        return TrainSettings.make(**{**self.task.train, **chosen})
+
+    def selection(self, values: Mapping[str, Any]) -> SelectSettings:
+        """The settings of a trial's examples; a level with fewer examples than the size gives all it has."""
+        chosen = {name: values[name] for name in SELECT_NAMES if name in values}
+        made = SelectSettings.make(**{**self.task.select, **chosen, "seed": self.task.seed})
+        if made.size == "all":
+            return made
+        most = available(self.facts, self.levels, made.level, made.min_level_confidence)
+        return made.model_copy(update={"size": max(1, min(made.size, most))})
+
+    def updates(self, values: Mapping[str, Any]) -> int:
+        """Updates of a trial's whole training. Raises InputError for settings that no training takes."""
+        size = self.selection(values).size
+        return _updates(self.settings(values), len(self.facts.part("train")) if size == "all" else size)
+
+    def run(self, job: Job) -> Outcome:
+        """Train to the rung and score. Raises what stops the whole search: Ctrl-C and a full disk."""
+        folder = self.folder / TRIALS / trial_name(job.trial)
+        folder.mkdir(parents=True, exist_ok=True)
+        done = folder / f"rung-{job.rung}.json"
+        if (found := _read_outcome(done, job)) is not None:
+            return found
+        started = time.monotonic()
+        made = Made()
+        try:
+            outcome = _patiently(lambda: self._run(job, folder, made))
+        except StepError:
+            raise  # another process holds the trial, or its folder is not ours: no fault of the settings
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            seconds = round(time.monotonic() - started, 3)
+            return replace(_failure(job, error), steps=made.here, total_steps=made.of, seconds=seconds)
+        outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
+        write_json(done, {"values": dict(job.values), "share": job.share, "outcome": asdict(outcome)})
+        return outcome
+
+    def _run(self, job: Job, folder: Path, made: Made) -> Outcome:
+        base = self.base
+        settings, chosen = self.settings(job.values), self.selection(job.values)
+        selection = run_select(chosen, self.facts, self.levels, out=folder / "select")
+        steps = _updates(settings, len(selection.facts))
+        settings = settings.model_copy(update={"save_every": settings.save_every or max(20, math.ceil(steps / 10))})
+        before = _updates_told(folder)
+        try:
+            trained = run_train_until(
+                settings, selection.path, job.share, out=folder / "train", base=base, progress=made.since(before)
+            )
+        except ModelError as error:  # the loss or a weight is no number any more
+            reason = _first_sentence(error)
+            return Outcome(job.trial, job.rung, "degenerate", None, reason, steps=made.here, total_steps=made.of)
+        losses, total, steps = _log(trained)
+        known: dict[str, Any] = {"steps": total - before, "total_steps": steps, "losses": losses}
+        if reason := exploded(losses):
+            return Outcome(job.trial, job.rung, "degenerate", None, reason, **known)
+        try:
+            evaluation = self.ask(trained.model_folder, "validation", folder / f"validation-{job.rung}")
+        except ModelError:  # the loss of a model with such weights was not asked for any more
+            reason = f"a weight is not a finite number after update {total}"
+            return Outcome(job.trial, job.rung, "degenerate", None, reason, **known)
+        items = evaluation.path.relative_to(self.folder.resolve()).as_posix()
+        outputs = evaluation.outputs()
+        reason = degenerate_answers(
+            outputs["output"].to_list(),
+            outputs["object"].to_list(),
+            base_broken=self.task.base_broken,
+            at_end=job.share == 1,
+            in_json=self.task.in_json,
+        )
+        score = score_of(evaluation.path)
+        return Outcome(job.trial, job.rung, "degenerate" if reason else "scored", score, reason, items=items, **known)
+
+    def ask(self, model: Path | None, slice_name: str, out: Path) -> EvaluateResult:
+        """Ask a trained model, or the base, the questions of one slice."""
+        facts = self.slice(slice_name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
+            loaded = self.base if model is None else load(_model_at(self.task.train, model))
+        values = {**self.task.evaluate, "model": str(model or self.task.train["model"]), "facts": self.task.facts}
+        settings = EvaluateSettings.make(**{**values, "parts": "test" if slice_name == "validation" else "test,ood"})
+        return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
+
+
+def available(facts: FactSet, levels: pl.DataFrame | None, level: str, confidence: float = 0.0) -> int:
+    """How many training examples a choice of levels has, whose levels are at least so probable."""
+    train = [fact.id for fact in facts if fact.part == "train"]
+    if level == "random" or levels is None:
+        return len(train)
+    if confidence and "level_probability" in levels.columns:
+        levels = levels.filter(pl.col("level_probability") >= confidence)
+    wanted = LEVELS if level == "mixed" else [int(one) for one in level.split(",")]
+    return levels.filter(pl.col("fact_id").is_in(train) & pl.col("level").is_in(wanted)).height
+
+
+def _model_values(train: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: train[name] for name in ModelSettings.model_fields if name in train}
+
+
+def _model_at(train: Mapping[str, Any], folder: Path) -> ModelSettings:
+    return ModelSettings.make(**{**_model_values(train), "model": str(folder)})
+
+
+def _updates(settings: TrainSettings, examples: int) -> int:
+    """Updates of the whole schedule, as the trainer counts them."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return math.ceil(settings.epochs * math.ceil(examples / settings.batch_size))
+
+
+def _updates_told(folder: Path) -> int:
+    """Updates of the rungs that were told before."""
+    made = 0
+    for file in folder.glob("rung-*.json"):
+        made += int(json.loads(file.read_text(encoding="utf-8"))["outcome"]["steps"])
+    return made
+
+
+def _log(trained: Any) -> tuple[tuple[tuple[int, float], ...], int, int]:
+    """Losses by update, updates made, updates of the whole schedule."""
+    if isinstance(trained, PausedTraining):
+        rows = [(int(row["step"]), float(row["loss"])) for row in trained.log]
+        return tuple(rows), trained.step, trained.steps
+    table = pl.read_parquet(trained.path / "log.parquet", glob=False)
+    rows = [(int(step), float(loss)) for step, loss in table.select("step", "loss").iter_rows()]
+    return tuple(rows), len(rows), len(rows)
+
+
+def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
+    """Run; when a worker of a killed loop still holds the trial's folder, wait for its end."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return run()
+        except StepError as error:
+            if "another process" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+def _read_outcome(file: Path, job: Job) -> Outcome | None:
+    """The outcome of the very same job, done before."""
+    if not file.is_file():
+        return None
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    if stored["values"] != json.loads(json.dumps(dict(job.values))) or stored["share"] != job.share:
+        return None
+    losses = tuple((int(step), float(loss)) for step, loss in stored["outcome"].pop("losses"))
+    return Outcome(**stored["outcome"], losses=losses)
+
+
+def _failure(job: Job, error: Exception) -> Outcome:
+    text = f"{type(error).__name__}: {_first_sentence(error)}"
+    if not _out_of_memory(error):
+        return Outcome(job.trial, job.rung, "failed", None, text)
+    error.__traceback__ = None  # its frames hold the tensors
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return Outcome(job.trial, job.rung, "memory", None, text)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on the device or beside it."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+
+
+def _first_sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else "no message")[:300]

@@ -1,0 +1,147 @@
+"""Proposals: the Gaussian process, its improvement, and the sampler over the scheduler's view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+
+from recollect.errors import InputError
+from recollect.search import Choice, Float, Int, Space
+from recollect.search._gaussian import Surface, log_improvement
+from recollect.search._propose import PROPOSERS, View, by_gaussian, choose, exhausted, unseen
+from recollect.search._trials import Forecast, Trial
+
+LINE = Space({"x": Float(0, 1), "kind": Choice(["a", "b"])}, free=True)
+
+
+def finished(number: int, score: float, **values: object) -> Trial:
+    return Trial(number, values, "finished", 1, {0: score, 1: score})
+
+
+@pytest.mark.parametrize(("mean", "sd", "best"), [(1.0, 2.0, 0.0), (0.0, 1.0, 1.5), (-3.0, 1.0, 2.0), (0.0, 0.5, 4.0)])
+def test_log_improvement_is_the_integral(mean: float, sd: float, best: float) -> None:
+    expected, _ = integrate.quad(
+        lambda score: (score - best) * stats.norm.pdf(score, mean, sd), best, best + 30 * sd, epsabs=0
+    )
+    found = log_improvement(np.asarray([mean]), np.asarray([sd]), best)
+    assert found[0] == pytest.approx(np.log(expected), rel=1e-6)
+
+
+def test_log_improvement_falls_on_where_the_improvement_itself_is_zero() -> None:
+    far = log_improvement(np.asarray([-20.0, -40.0, -1e3, -1e5, -1e6]), np.ones(5), 0.0)
+    assert np.isfinite(far).all() and (np.diff(far) < 0).all()
+
+
+def test_our_likelihood_and_gradient_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((12, 3))
+    surface = Surface.fit(points, np.sin(4 * points[:, 0]), 0.1 * rng.random(12))
+    regressor = surface.regressor
+    theta = regressor.kernel_.theta + 0.3
+    ours = regressor.log_marginal_likelihood(theta, True)
+    other = regressor.log_marginal_likelihood(theta - 0.2, True)
+    plain = [GaussianProcessRegressor.log_marginal_likelihood(regressor, at, True) for at in (theta, theta - 0.2)]
+    centre, width = np.r_[0, np.full(3, 2**0.5 + np.log(3) / 2), np.log(1e-2)], np.r_[1, np.full(3, 3**0.5), 1.5]
+    for (value, gradient), (bare, slope), at in ((ours, plain[0], theta), (other, plain[1], theta - 0.2)):
+        away = (at - centre) / width
+        assert value == pytest.approx(bare - away @ away / 2)
+        assert gradient == pytest.approx(slope - away / width)
+
+
+def test_a_noisy_point_bends_the_surface_less() -> None:
+    points = np.linspace(0, 1, 6)[:, None]
+    scores = np.asarray([0.0, 1.0, 2.0, 9.0, 4.0, 5.0])
+    sure = Surface.fit(points, scores, np.zeros(6)).predict(points)[0][3]
+    doubted = Surface.fit(points, scores, np.asarray([0, 0, 0, 100.0, 0, 0])).predict(points)[0][3]
+    assert doubted < sure - 1
+
+
+def test_a_pending_trial_makes_its_place_less_interesting() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((8, 2))
+    surface = Surface.fit(points, -((points[:, 0] - 0.5) ** 2), np.zeros(8))
+    place = np.asarray([[0.9, 0.1]])
+    before, after = surface.predict(place)[1][0], surface.believing(place).predict(place)[1][0]
+    assert after < before / 2
+
+
+def test_the_view_gives_each_trial_as_what_it_is() -> None:
+    trials = [
+        finished(0, 30.0, x=0.5, kind="a"),
+        Trial(1, {"x": 0.1, "kind": "a"}, "paused", 0, {0: 20.0}),
+        Trial(2, {"x": 0.9, "kind": "b"}, "degenerate", reason="NaN"),
+        Trial(3, {"x": 0.7, "kind": "b"}, "running", 1, {0: 25.0}),
+        Trial(4, {"x": 0.2, "kind": "b"}, "running"),
+        Trial(5, {"x": 0.3, "kind": "b"}, "failed", memory=True),
+    ]
+    view = View(LINE, trials, {1: Forecast(22.0, 3.0), 3: Forecast(28.0, 2.0)})
+    assert [(trial.number, score, noise) for trial, score, noise in view.known()] == [
+        (0, 30.0, 0.0),
+        (1, 22.0, 9.0),
+        (3, 28.0, 4.0),
+        (2, 22.0, 0.0),
+    ]
+    assert [trial.number for trial in view.pending()] == [4]
+
+
+def test_the_gaussian_process_goes_where_it_is_high_and_keeps_away_from_the_degenerate() -> None:
+    space = Space({"x": Float(0, 1), "y": Float(0, 1)}, free=True)
+    rng = np.random.default_rng(4)
+    trials = []
+    for number in range(14):
+        x, y = rng.random(2)
+        if x > 0.7:
+            trials.append(Trial(number, {"x": x, "y": y}, "degenerate"))
+        else:
+            trials.append(finished(number, 50 - 40 * (x - 0.3) ** 2, x=x, y=y))
+    found = [by_gaussian(View(space, trials), seed)["x"] for seed in range(8)]
+    assert np.median(np.abs(np.asarray(found) - 0.3)) < 0.15
+    assert max(found) < 0.75
+
+
+@pytest.mark.parametrize("name", list(PROPOSERS))
+def test_every_proposer_gives_a_point_of_the_space_and_the_same_again(name: str) -> None:
+    space = Space({"x": Float(1e-4, 1, log=True), "k": Int(1, 9), "kind": Choice(["a", "b", "c"])}, free=True)
+    trials = [
+        finished(number, float(number), x=10.0**-number, k=1 + number, kind="abc"[number % 3]) for number in range(4)
+    ]
+    trials += [
+        Trial(4, {"x": 0.5, "k": 5, "kind": "a"}, "paused", 0, {0: 3.0}),
+        Trial(5, {"x": 0.6, "k": 6, "kind": "b"}),
+    ]
+    view = View(space, trials, {4: Forecast(3.5, 1.0)})
+    first = PROPOSERS[name](view, 7)
+    assert space.contains(first)
+    assert PROPOSERS[name](view, 7) == first
+
+
+def test_caps_hold_for_every_proposer() -> None:
+    space = Space.of("batch_size: [4, 8, 16, 32]\nlora_r: {low: 4, high: 64, log: true}").narrowed({"batch_size": 8})
+    trials = [
+        Trial(n, {"batch_size": b, "lora_r": r}, "finished", 1, {0: s, 1: s})
+        for n, (b, r, s) in enumerate([(4, 8, 1.0), (4, 32, 2.0), (4, 60, 5.0)])
+    ]
+    for propose in PROPOSERS.values():
+        for seed in range(3):
+            assert space.contains(propose(View(space, trials), seed))
+
+
+def test_auto_takes_tpe_for_conditional_and_for_large_spaces() -> None:
+    conditional = Space.of("method: [full, lora]\nlora_r: {options: [4, 8], when: {method: lora}}")
+    large = Space({f"x{n}": Float(0, 1) for n in range(30)}, free=True)
+    assert [choose("auto", one)[0] for one in (LINE, conditional, large)] == ["gp", "tpe", "tpe"]
+    with pytest.raises(InputError, match="conditional"):
+        choose("gp", conditional)
+    trials = [finished(n, float(n), method="lora", lora_r=r) for n, r in enumerate([4, 8])]
+    assert conditional.contains(PROPOSERS["tpe"](View(conditional, trials), 0))
+
+
+def test_no_point_is_proposed_twice_while_there_is_another() -> None:
+    space = Space({"kind": Choice(["a", "b", "c"])}, free=True)
+    taken = [{"kind": "a"}, {"kind": "b"}]
+    assert unseen(space, {"kind": "a"}, taken, 1) == {"kind": "c"}
+    assert not exhausted(space, taken)
+    assert exhausted(space, [*taken, {"kind": "c"}])
+    assert not exhausted(LINE, taken)
