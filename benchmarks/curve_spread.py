@@ -1,12 +1,13 @@
 """The spread between runs predicted from few repeats, against the spread measured from many.
 
-    python benchmarks/curve_spread.py RUNS.csv CURVES.csv.gz [--draws 400]
+    python benchmarks/curve_spread.py RUNS.csv CURVES.csv.gz [--draws 400] [--each]
 
 The runs are real LoRA fine-tunings of a 70B model (MLPerf Training results, Apache-2.0): runs.csv gives the settings of
 each run, curves.csv.gz its loss after so many training examples. For every setting with ten or more repeats, its runs
 are taken as the population. From it, k runs are drawn at each training size (with replacement, anew for each size, as a
 curve's trainings are), and `recollect.curve` states its intervals. Printed is how often they hold the population's
-value. Runs stop once they reach a target loss, so only sizes that at least 95 % of a setting's runs reached are used.
+value, and how often those of a plain bootstrap over the k runs would. Runs stop once they reach a target loss, so only
+sizes that at least 95 % of a setting's runs reached are used.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SETTINGS = (
 )
 CONFIDENCE = 0.9
 FEW = (2, 3, 5)
+RESAMPLED = 400
 
 
 def populations(runs: Path, curves: Path) -> list[dict[int, np.ndarray]]:
@@ -48,7 +50,7 @@ def populations(runs: Path, curves: Path) -> list[dict[int, np.ndarray]]:
 
 
 def coverage(by_size: dict[int, np.ndarray], few: int, rng: np.random.Generator, draws: int) -> np.ndarray:
-    """Of each draw and size: ratio of spreads, and whether the intervals of spread, mean and next run hold."""
+    """Of each draw and size: ratio of spreads; do the intervals of spread, mean and next run hold; a bootstrap's."""
     sizes = np.repeat(sorted(by_size), few)
     seeds = np.tile(np.arange(few), len(by_size))
     truth = np.asarray([(by_size[n].mean(), by_size[n].std(ddof=1)) for n in sorted(by_size)])
@@ -63,46 +65,58 @@ def coverage(by_size: dict[int, np.ndarray], few: int, rng: np.random.Generator,
         t = stats.t.ppf(1 - tail, noise.freedom)
         off = np.abs(seen.means() - truth[:, 0])
         following = np.asarray([rng.choice(by_size[n]) for n in sorted(by_size)])
+        table = losses.reshape(len(by_size), few)
+        again = table[:, rng.integers(few, size=(RESAMPLED, few))].mean(axis=2)
+        ends = np.quantile(again, [tail, 1 - tail], axis=1)
         rows.append(
             [
                 spread / truth[:, 1],
                 (spread * low <= truth[:, 1]) & (truth[:, 1] <= spread * high),
                 off <= t * spread / few**0.5,
                 np.abs(following - seen.means()) <= t * spread * (1 + 1 / few) ** 0.5,
+                (ends[0] <= truth[:, 0]) & (truth[:, 0] <= ends[1]),
             ]
         )
     return np.asarray(rows, dtype=float)
 
 
 def main() -> None:
-    """Print one row per setting and number of repeats, then the totals."""
+    """Print one row per setting and number of repeats, then the totals, as a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("curves", type=Path)
     parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--each", action="store_true", help="also a row for every setting")
     given = parser.parse_args()
     found, rng = populations(given.runs, given.curves), np.random.default_rng(0)
     print(f"{len(found)} settings, {sum(max(map(len, one.values())) for one in found)} runs; intervals at 90 %")
-    head = f"{'runs':>6}{'sizes':>7}{'spread at them':>20}{'repeats':>9}{'predicted / measured (5 to 95 %)':>36}"
-    print(head + f"{'spread held':>13}{'mean held':>11}{'next run held':>15}")
+    print(
+        "| runs | sizes | repeats | predicted / measured spread, median (5 to 95 %) | spread held | mean held "
+        "| mean held, plain bootstrap | next run held |\n|---|---|---|---|---|---|---|---|"
+    )
     totals: dict[int, list[np.ndarray]] = {few: [] for few in FEW}
     for by_size in found:
-        spreads = [values.std(ddof=1) for values in by_size.values()]
         for few in FEW:
             rows = coverage(by_size, few, rng, given.draws)
             totals[few].append(rows)
-            start = f"{max(map(len, by_size.values())):>6}{len(by_size):>7}{min(spreads):>11.4f} –{max(spreads):>7.4f}"
-            print((start if few == FEW[0] else " " * 33) + _cells(few, [rows]))
+            if given.each:
+                print(f"| {max(map(len, by_size.values()))} | {len(by_size)} {_cells(few, [rows])}")
     for few in FEW:
-        print(f"{'all settings, each counted alike':<33}" + _cells(few, totals[few]))
+        print(f"| all | {sum(map(len, found))} {_cells(few, totals[few])}")
 
 
 def _cells(few: int, tables: list[np.ndarray]) -> str:
+    """The cells of one row; settings count alike, and the intervals are bootstrapped over them."""
     ratio = np.concatenate([rows[:, 0].ravel() for rows in tables])
     low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
-    held = [float(np.mean([rows[:, at].mean() for rows in tables])) for at in (1, 2, 3)]
-    cells = "".join(f"{100 * share:>{width}.0f} %" for share, width in zip(held, (11, 9, 13), strict=True))
-    return f"{few:>9}{middle:>18.2f} ({low:.2f} to {high:.2f})  {cells}"
+    shares = []
+    for at in (1, 2, 4, 3):
+        held = np.asarray([rows[:, at].mean() for rows in tables])
+        again = np.random.default_rng(0).choice(held, (4000, len(held))).mean(axis=1)
+        first, last = np.quantile(again, [0.025, 0.975])
+        ends = f" ({100 * first:.0f}–{100 * last:.0f})" if len(held) > 1 else ""
+        shares.append(f"{100 * held.mean():.0f} %{ends}")
+    return f"| {few} | {middle:.2f} ({low:.2f} to {high:.2f}) | {' | '.join(shares)} |"
 
 
 if __name__ == "__main__":

@@ -63,11 +63,9 @@ def _score(one: Mapping[str, Any], trial: int, part: str) -> str:
 
 
 def _interval(value: Mapping[str, Any] | None) -> str:
-    return (
-        "–"
-        if value is None
-        else f"{value['value']:+.1f} ({value['low']:+.1f} to {value['high']:+.1f}), n = {value['n']}"
-    )
+    if value is None:
+        return "–"
+    return f"{value['value']:+.1f} ({value['low']:+.1f} to {value['high']:+.1f}), n = {value['n']}"
 
 
 def _correlation(one: Mapping[str, Any]) -> str:

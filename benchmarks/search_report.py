@@ -36,7 +36,7 @@ def report(found: Mapping[str, Course], budget: float, share: float, last: int) 
         lines += [
             f"\n{workers} worker{'s' * (workers > 1)}, n = {seeds} seeds on each of {len(tasks)} tasks; mean regret "
             "over seeds, median over tasks [95 % interval]\n",
-            f"| method | at {part:g} trainings | at {full:g} trainings | median rank of 1,000 at {part:g} | at {full:g} |",
+            f"| method | regret at {part:g} trainings | at {full:g} | median rank of 1,000 at {part:g} | at {full:g} |",
             "|---|---|---|---|---|",
         ]
         for method in methods:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from recollect.attributes import ScoreSettings
+from recollect.curve import CurveSettings
 from recollect.drift import DriftSettings, RestoreSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
@@ -31,6 +32,7 @@ STEPS: dict[str, type[Settings]] = {
     "pages": PagesSettings,
     "label": LabelSettings,
     "score": ScoreSettings,
+    "curve": CurveSettings,
     "study": StudySettings,
     "search": SearchSettings,
     "drift": DriftSettings,

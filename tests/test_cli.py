@@ -20,10 +20,15 @@ from rich.console import Console
 
 from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, flags, make_world, tables
 from recollect import _options, cli
+from recollect.curve import CurveSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
+from recollect.label import LabelSettings
+from recollect.pages import PagesSettings
 from recollect.pocket import PocketSettings
+from recollect.pocket.shop import ShopSettings
 from recollect.probe import ProbeSettings, SlickSettings
+from recollect.search import SearchSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
@@ -38,6 +43,11 @@ STEPS = {
     "study": StudySettings,
     "demo": StudySettings,
     "pocket build": PocketSettings,
+    "pocket shop": ShopSettings,
+    "pages": PagesSettings,
+    "label": LabelSettings,
+    "curve": CurveSettings,
+    "search": SearchSettings,
 }
 COMMANDS = [*STEPS, "rescore", "report"]
 SLICK = {"prompts": 2, "shots": 1, "samples": 2, "max_new_tokens": 4, "limit": 12}
@@ -110,7 +120,8 @@ def test_every_command_takes_out_seed_and_json(recollect: Command) -> None:
 def test_every_setting_is_an_option_with_its_docstring_as_help(recollect: Command, name: str) -> None:
     text = " ".join(recollect(*name.split(), "--help").out.split())
     for field, info in STEPS[name].model_fields.items():
-        assert f"--{field.replace('_', '-')} " in text.replace(",", " ").replace("/", " "), field
+        flag = (info.json_schema_extra or {}).get("flag", f"--{field.replace('_', '-')}")
+        assert f"{flag} " in text.replace(",", " ").replace("/", " "), field
         if name != "demo":  # which has its own defaults and their words
             first = (info.description or "").split(". ")[0].split()[:4]
             assert " ".join(first) in text, field

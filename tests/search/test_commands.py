@@ -119,7 +119,8 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(config: Path, tmp_path: Path
     until(lambda: rungs(tmp_path / "out.partial"), 120)
     search.send_signal(signal.SIGINT)
     _, errors = search.communicate(timeout=60)
-    assert search.returncode == 130 and "run the same command again to go on" in errors
+    assert search.returncode == 130, errors
+    assert "run the same command again to go on" in errors
     kept = rungs(tmp_path / "out.partial")
     found = finish(config, tmp_path / "out", "--resume")
     assert found["trials"] == 3 and kept.items() <= rungs(tmp_path / "out").items()

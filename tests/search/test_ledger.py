@@ -149,8 +149,8 @@ def test_a_kill_between_any_two_writes_loses_nothing(tmp_path: Path, monkeypatch
     assert scheduler.trials == whole.trials
 
 
-def test_a_raised_budget_goes_on_and_anything_else_is_refused(tmp_path: Path) -> None:
-    journal = tmp_path / "journal.log"
+def test_a_raised_budget_goes_on_and_anything_else_is_refused() -> None:
+    journal = InMemoryStorage()
     with make(PLAN, journal) as scheduler:
         drive(scheduler)
     with make(PLAN.model_copy(update={"trials": 14}), journal) as scheduler:
@@ -193,7 +193,8 @@ def test_the_lock_of_a_killed_loop_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from helpers_schedule import make; "
         "from recollect.search import Plan; "
-        "s = make(Plan(trials=10, sampler='random'), Path(sys.argv[1])); print(s.next().trial, flush=True); time.sleep(60)"
+        "s = make(Plan(trials=10, sampler='random'), Path(sys.argv[1])); "
+        "print(s.next().trial, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(
@@ -212,16 +213,17 @@ def test_two_loops_on_one_database_are_refused_until_the_lease_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    first = make(PLAN, url)
+    few = Plan(trials=2, sampler="random", random_finishers=0)
+    first = make(few, url)
     with pytest.raises(StepError, match="its lease ends"):
-        make(PLAN, url)
+        make(few, url)
     drive(first)
     first.close()
-    second = make(PLAN, url)
+    second = make(few, url)
     assert second.done and second.trials == first.trials
     now = time.time()
     monkeypatch.setattr(lock_module.time, "time", lambda: now + 2 * lock_module.LEASE)
-    third = make(PLAN, url)  # the second was killed long ago, for all that is known
+    third = make(few, url)  # the second was killed long ago, for all that is known
     third.close()
     second.close()
 

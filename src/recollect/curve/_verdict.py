@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from recollect.curve._between import early_or_late
+from recollect.curve._between import bend_of, early_or_late
 from recollect.curve._fit import SHAPE_ERROR, CurveFit, FamilyFit
 from recollect.curve._items import Floats
 from recollect.curve._next import Next, next_sizes
@@ -121,14 +121,16 @@ def judge_curve(
     places = _places(fit, largest)
     ahead = [2.0 * largest, 4.0 * largest]
     every = fit.draws([*places, *ahead])
+    families = tuple(fit.families())
+    missed = sum(one.weight * one.error for one in families)
+    bend = bend_of(missed, max(float(np.ptp(runs.means())), margin))
     at = np.log1p(places / fit.grid.unit)
-    every[:, : len(places)] = early_or_late(places, at, sizes, every[:, : len(places)])
+    every[:, : len(places)] = early_or_late(places, at, sizes, every[:, : len(places)], bend)
     curves, beyond = every[:, : len(places)], every[:, len(places) :]
     kind, n_sat, n_best, n_hurts = classify(places, curves, margin)
     shares = {name: float((kind == at).mean()) for at, name in enumerate(KINDS)}
     likely = max(shares, key=lambda name: shares[name])
     name: VerdictName = likely if shares[likely] >= confidence else "undecided"
-    families = tuple(fit.families())
     peaks = kind == KINDS.index("peaked")
     gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence)
     return Verdict(

@@ -5,8 +5,8 @@
 Notable choices
 - The prior says: slope 0.9 (who is ahead early was also lucky), a gain that is probably not negative, and noise that
   makes a correlation of about 0.8 of it; it is worth three finished trials. It is in units of the early scores' spread,
-  so points and losses are alike to it. Each finished trial moves it. With a slope of 1 and less noise, its 68 % interval
-  held 57 to 64 % of simulated trials; so it holds 61 to 75 %.
+  so points and losses are alike to it. Each finished trial moves it. With a slope of 1 and less noise its 68 %
+  interval held 57 to 64 % of simulated trials; with these it holds 61 to 75 %.
 - Normal-inverse-gamma, so everything is closed form: the forecast is a Student t, and says so by its wider sd.
 - Only promoted trials have a final score, and they were chosen by their early score, so their plain correlation is too
   small. A regression on the early score is not bent by such a choice (Thorndike's case II); the correlation over all

@@ -3,8 +3,9 @@
 Notable choices
 - A finished trial is COMPLETE with its final score, a degenerate one PRUNED, a failed one FAIL. A paused trial stays
   RUNNING in Optuna's eyes, with the attribute state = paused: Optuna cannot take a trial back that it was told of.
-- The attribute `state` is written last. A process killed before it has lost nothing but the job at work, which is given
-  out again; what was half written is written again with the same values.
+- The attribute `record` holds all that the scheduler knows of a trial and is written in one piece, after the other
+  attributes, which are for readers. A process killed before it has lost nothing but the job at work, which is given out
+  again; what was half written is written again.
 - The intermediate value of step 20 is the score at 20 % of the training, so Optuna's plots and dashboard show curves.
 """
 
@@ -30,7 +31,7 @@ from recollect.search._trials import Forecast, Trial
 
 Storage = Path | str | BaseStorage | None
 _FORMAT = 1
-_SHOWN = ("rung", "why", "reason", "memory", "start", "steps", "total_steps", "seconds", "items")
+_SHOWN = ("state", "rung", "why", "reason", "memory", "start", "steps", "total_steps", "seconds", "items")
 
 
 class Ledger:
@@ -95,29 +96,32 @@ class Ledger:
         self.write(trial)
         return trial
 
-    def read(self, starts: int) -> list[Trial]:
-        """All trials by number; one that was half made when its process died is made whole."""
+    def read(self) -> list[Trial]:
+        """All trials by number, but for one that was half made when its process died; `rescue` makes that whole."""
         trials = []
         for frozen in self.study.get_trials(deepcopy=False):
-            if "state" in frozen.user_attrs:
-                trial = self._of(frozen)
-                self._settle(trial, frozen.state)
-            else:
-                trial = self._born(optuna.Trial(self.study, frozen._trial_id), frozen.number < starts)
-            trials.append(trial)
+            if "record" in frozen.user_attrs:
+                trials.append(self._of(frozen))
+                self._settle(trials[-1], frozen.state)
         return trials
 
+    def rescue(self, starts: int) -> list[Trial]:
+        """Make whole what `read` left out. The sampler draws what it drew before, so it must see the others first."""
+        return [
+            self._born(optuna.Trial(self.study, frozen._trial_id), frozen.number < starts)
+            for frozen in self.study.get_trials(deepcopy=False)
+            if "record" not in frozen.user_attrs
+        ]
+
     def _of(self, frozen: optuna.trial.FrozenTrial) -> Trial:
-        attributes = frozen.user_attrs
-        scores = {rung: attributes[key] for rung, key in self._score_names().items() if key in attributes}
-        forecast = attributes.get("forecast")
+        record = frozen.user_attrs["record"]
+        forecast = record["forecast"]
         return Trial(
             number=frozen.number,
             values=dict(self._in_order(frozen.params)),
-            state=attributes["state"],
-            scores=scores,
+            scores={int(rung): score for rung, score in record["scores"].items()},
             forecast=Forecast(**forecast) if forecast else None,
-            **{name: attributes[name] for name in _SHOWN if name in attributes},
+            **{name: record[name] for name in _SHOWN},
         )
 
     def _in_order(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,15 +136,16 @@ class Ledger:
         study = storage.get_study_id_from_name(self.study.study_name)
         identity = storage.get_trial_id_from_study_id_trial_number(study, trial.number)
         names = self._score_names()
-        new, old = _attributes(trial, names), _attributes(before, names) if before else {}
+        new, old = _attributes(trial, names), _attributes(before or Trial(trial.number, trial.values), names)
         for rung, score in trial.scores.items():
             if before is None or before.scores.get(rung) != score:
                 storage.set_trial_intermediate_value(identity, round(100 * self._rungs[rung]), score)
         for key, value in new.items():
-            if key not in old or old[key] != value:
+            if key not in old or old[key] != value or (key == "state" and before is None):
                 storage.set_trial_user_attr(identity, key, value)
+        record = {name: new[name] for name in (*_SHOWN, "forecast")} | {"scores": dict(trial.scores)}
+        storage.set_trial_user_attr(identity, "record", record)
         if before is None or before.state != trial.state:
-            storage.set_trial_user_attr(identity, "state", trial.state)
             self._settle(trial, TrialState.RUNNING)
 
     def _settle(self, trial: Trial, state: TrialState) -> None:
@@ -190,9 +195,19 @@ def open_storage(storage: Storage) -> BaseStorage:
     if isinstance(storage, Path):
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
+        from optuna.storages.journal._file import BaseJournalFileLock
+
+        class Held(BaseJournalFileLock):
+            """The search's own lock keeps other loops out. Optuna's would stay behind when this one is killed."""
+
+            def acquire(self) -> bool:
+                return True
+
+            def release(self) -> None:
+                return None
 
         storage.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(storage)))
+        return JournalStorage(JournalFileBackend(str(storage), lock_obj=Held()))
     if storage.startswith("grpc://"):
         from optuna.storages import GrpcStorageProxy
 
@@ -200,7 +215,8 @@ def open_storage(storage: Storage) -> BaseStorage:
         if not host or not port.isdigit():
             raise InputError(f"a gRPC storage must be grpc://host:port, but got {storage!r}.")
         try:
-            return GrpcStorageProxy(host=host, port=int(port))
+            with quiet():
+                return GrpcStorageProxy(host=host, port=int(port))
         except ImportError as error:
             raise InputError(f"storage {storage!r} needs the package grpcio. Install grpcio and protobuf.") from error
     try:

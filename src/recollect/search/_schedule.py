@@ -82,12 +82,14 @@ class Scheduler:
         self._outlook_at, self._outlook = -1, Outlook({}, None, 1.0)
         self._ledger = Ledger(space, self._plan, seed, storage, self._sampler, name)
         try:
-            self._trials = self._ledger.read(len(self._starts))
+            self._trials = self._ledger.read()
+            for trial in self._trials:
+                self._narrow(trial)
+            self._trials += self._ledger.rescue(len(self._starts))
+            self._version += 1
         except BaseException:
             self._ledger.close()
             raise
-        for trial in self._trials:
-            self._narrow(trial)
 
     @property
     def trials(self) -> list[Trial]:

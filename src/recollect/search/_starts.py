@@ -63,7 +63,7 @@ def starts(
     base |= {"method": method} | PRESETS[preset] | dict(fixed or {})
     if method == "lora":
         if pocket:
-            base["learning_rate"] = 10 * PRESETS["pocket"]["learning_rate"] / 2
+            base["learning_rate"] = 10 * PRESETS["pocket"]["learning_rate"]
         others: list[dict[str, Any]] = [
             {"learning_rate": 2 * base["learning_rate"], "lora_targets": "all-linear", "lora_alpha": 16.0, "epochs": 3},
             {"learning_rate": base["learning_rate"] / 2, "lora_r": 8, "lora_alpha": 16.0, "epochs": 6},
