@@ -123,6 +123,10 @@ def _steps(rng: np.random.Generator, largest: float) -> Curve:
     )
 
 
+def _as_share(curve: Curve) -> Curve:
+    return lambda n: np.clip(curve(n), 0.0, 100.0)
+
+
 def truth_of(curve: Curve, sizes: tuple[int, ...], margin: float) -> tuple[str, float]:
     """The verdict and n_sat of the true curve, by the definitions."""
     places = np.unique(
@@ -199,7 +203,7 @@ def simulate(case: Case, curves: int, seed: int, most_trainings: int = 0) -> Cou
     while count.curves < curves:
         sizes = GRIDS[1] if case.easy else case.grids[int(rng.integers(len(case.grids)))]
         most = 8 * sizes[-1]
-        curve = make_curve(rng, case.name.split(",")[0], float(sizes[-1]))
+        curve = _as_share(make_curve(rng, case.name.split(",")[0], float(sizes[-1])))
         truth, _ = truth_of(curve, sizes, MARGIN)
         if truth != case.truth or (case.easy and not clear(curve, sizes, truth, MARGIN)):
             continue

@@ -52,7 +52,9 @@ def _table(found: Mapping[str, Mapping[str, Any]]) -> Table:
     """Sizes down, parts across: mean score with its interval."""
     first = next(iter(found.values()))
     percent = f"{100 * first['confidence']:.0f} % interval"
-    table = Table(title=f"score by training size ({percent})", title_justify="left", title_style="bold")
+    table = Table(
+        title=f"{first.get('scored') or 'score'} by training size ({percent})", title_justify="left", title_style="bold"
+    )
     for name in ("examples", "runs", *(PARTS.get(part, part) for part in found)):
         table.add_column(name, justify="right")
     sizes = sorted({size for one in found.values() for size in one["sizes"]})

@@ -34,6 +34,15 @@ def test_an_error_shared_by_all_sizes_stays_shared() -> None:
     assert found[0, 1] == pytest.approx(found[0, 0])
 
 
+def test_nothing_right_is_not_certainly_nothing() -> None:
+    group = np.repeat([0, 1], [100, 300])
+    found = item_covariance(Items(np.zeros((2, 400)), group, np.arange(400)), np.asarray([0, 15]))
+    shares = [0.5 / 101, 0.5 / 301]
+    expected = sum(p * (1 - p) / n for p, n in zip(shares, (100, 300), strict=True)) / 4 * 100**2
+    assert np.diag(found) == pytest.approx([expected] * 2)
+    assert found[0, 1] == 0
+
+
 def test_the_spread_between_runs_is_pooled_and_the_base_has_none() -> None:
     rng = np.random.default_rng(3)
     sizes, seeds = np.repeat([15, 60, 240], 40), np.tile(np.arange(40), 3)

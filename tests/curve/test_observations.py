@@ -148,9 +148,11 @@ def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
     file.write_text("size,seed,score,part\n0,0,0.25,test\n15,0,0.5,test\n15,0,0.125,ood\n")
     found = read_scores(file)
     assert {part: runs.score.tolist() for part, runs in found.items()} == {"test": [25.0, 50.0], "ood": [12.5]}
+    assert found["test"].limits == (0, 100)
     assert read_scores(file, lower_is_better=True)["test"].score.tolist() == [-0.25, -0.5]
     file.write_text("size,seed,score\n0,0,25\n15,0,0.5\n")
     assert read_scores(file)["test"].score.tolist() == [25.0, 0.5]
+    assert read_scores(file)["test"].limits == (-np.inf, np.inf)
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,23 @@ def test_default_sizes_go_up_to_what_there_is() -> None:
         _sizes(CurveSettings.make(), 20)
 
 
+def test_any_metric_and_group_is_judged_and_named(world: World, tmp_path: Path) -> None:
+    shops = [
+        Fact(
+            "shop", f"page{n}", f'{{"brand":"B{n}","price":"{n}.50"}}', f"page {n}", split="train" if n < 6 else "test"
+        )
+        for n in range(10)
+    ]
+    FactSet(tuple(shops), "pages").table().write_parquet(tmp_path / "pages.parquet")
+    chosen = values(world, facts=str(tmp_path / "pages.parquet"), sizes=[0, 2, 4], repeats=1)
+    found = run_curve(CurveSettings.make(**chosen, metric="f1", group="price"), tmp_path / "curve")
+    assert found.metrics["scored"] == "F1 of group price alone"
+    assert found.runs()["items"].unique().to_list() == [4]
+    assert "Scored by F1 of group price alone." in found.report.read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"group must be one of title, .* but got 'colour'"):
+        run_curve(CurveSettings.make(**chosen, group="colour"), tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -234,4 +251,4 @@ def test_the_command_runs_a_curve(
     given = values(world, sizes="0,4,8", repeats=1, train=json.dumps(TRAIN), evaluate=json.dumps(EVALUATE))
     answer = Command(monkeypatch, capsys)("curve", *flags(given), "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
-    assert "score by training size" in answer.out and "several seeds" in answer.err
+    assert "accuracy by training size" in answer.out and "several seeds" in answer.err

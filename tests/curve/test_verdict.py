@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -153,6 +154,15 @@ def test_going_on_until_decided_decides_more_and_stays_right(benchmark: ModuleTy
     grid, gone_on = ([benchmark.simulate(case, 4, seed=8, most_trainings=most) for case in cases] for most in (0, 60))
     assert sum(count.undecided for count in gone_on) < sum(count.undecided for count in grid)
     assert sum(count.wrong for count in gone_on) <= 1
+
+
+def test_a_share_is_not_carried_on_beyond_all() -> None:
+    """Straight up to 98 points: twice the data cannot bring more than 2; the same numbers as a user's score can."""
+    scores = runs([2, 26, 50, 74, 98])
+    share = judge_curve(replace(scores, shares=True)).gains[-1]
+    free = judge_curve(scores).gains[-1]
+    assert not share.measured and not free.measured
+    assert 0 < share.points.value <= share.points.high <= 3 < free.points.value
 
 
 # -- between the sizes -----------------------------------------------------------------------------------------

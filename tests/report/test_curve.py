@@ -87,6 +87,12 @@ def test_scores_beyond_a_percentage_are_drawn() -> None:
     assert "sign turned" in html and "1,536" in html
 
 
+def test_a_change_that_rounds_to_nothing_is_no_loss() -> None:
+    gain = {"start": 15, "end": 60, "points": -0.01, "low": -1, "high": 1, "per_label": -1e-6, "measured": True}
+    html = page(curve(gains=[gain]))
+    assert "+0.0<" in html and "−0.0<" not in html and "−0.00" not in html
+
+
 def test_no_curve_no_chapter() -> None:
     assert "How much data is enough" not in page()
 

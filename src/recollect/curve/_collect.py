@@ -81,6 +81,7 @@ def curve_record(runs: Observations, verdict: Verdict, lines: list[str], setting
     return Curve(
         part=PARTS.get(runs.name, runs.name),
         trained_on=_choice(settings.level) if settings.scores is None else "",
+        scored=scored_by(settings),
         unit=unit,
         negated=settings.lower_is_better,
         items=items,
@@ -148,6 +149,14 @@ def _attributes(steps: Path, runs: dict[str, Observations], facts: FactSet | Non
         for size, seed in places
     ]
     return collect_attributes(asked, (fact.object for fact in facts if fact.part == "train"))
+
+
+def scored_by(settings: CurveSettings) -> str:
+    """The score in words; empty for a user's own."""
+    if settings.scores is not None:
+        return ""
+    metric = {"accuracy": "accuracy", "word": "accuracy by whole words", "f1": "F1"}[settings.metric]
+    return metric if settings.group is None else f"{metric} of group {settings.group} alone"
 
 
 def _ceil(n: float) -> int:

@@ -2,6 +2,7 @@
 
 Notable choices
 - Items: a bootstrap of whole units, the same draw for every run, so that errors shared by all sizes stay shared.
+- A bootstrap has nothing to vary in a group that is all right or all wrong; that gets the variance of a Jeffreys share.
 - Runs: a bootstrap of two or three runs understates their spread; on real trainings its 90 % interval of the mean held
   48 and 59 times in a hundred (benchmarks/curve_spread.py). So the spread is estimated as a variance with its degrees
   of freedom: pooled over sizes, and at each size mixed with its own runs' as if the pooled one were worth four runs.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.curve._items import Floats, Items
+from recollect.curve._items import Floats, Ints, Items
 from recollect.curve._observations import Observations
 
 POOLED_WORTH = 4.0  # runs; what the pooled variance counts against a size's own
@@ -92,4 +93,23 @@ def item_covariance(items: Items, size: np.ndarray, draws: int = _BOOTSTRAP_DRAW
         weight[:, members] = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
     runs = 100 * items.scores(weight[:, items.unit])
     means = np.stack([runs[:, size == one].mean(axis=1) for one in np.unique(size)], axis=1)
-    return np.atleast_2d(np.cov(means, rowvar=False))
+    found: Floats = np.atleast_2d(np.cov(means, rowvar=False)) + np.diag(_unseen(items, size))
+    return found
+
+
+def _unseen(items: Items, size: Ints) -> Floats:
+    """Variance (in points squared) that a bootstrap cannot see: of groups all right, or all wrong, at a size.
+
+    Their share is taken as Jeffreys' (right + 1/2) / (n + 1), n the items of the group.
+    """
+    names, sizes = np.unique(items.group), np.unique(size)
+    count = np.ones_like(items.right) if items.count is None else items.count
+    found = np.zeros(len(sizes))
+    for name in names:
+        here = items.group == name
+        for at, one in enumerate(sizes):
+            n = float(count[size == one][:, here].sum(axis=1).mean())
+            right = float(items.right[size == one][:, here].sum(axis=1).mean())
+            if right in (0.0, n):
+                found[at] += 1e4 * (0.5 / (n + 1)) * (1 - 0.5 / (n + 1)) / max(n, 1.0) / len(names) ** 2
+    return found

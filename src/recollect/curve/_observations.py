@@ -7,7 +7,7 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Observations:
     """In points (percent), or in the unit of a user's own numbers; higher is better."""
     items: Items | None = None
     name: str = field(default="test")
+    shares: bool = False
+    """Whether the scores are shares in points, which end at 0 and 100; those of items always are."""
 
     @classmethod
     def of(cls, size: Sequence[int], seed: Sequence[int], score: Sequence[float], name: str = "test") -> Observations:
@@ -46,6 +48,11 @@ class Observations:
                 raise InputError(f"every (size, seed) may stand once, but ({first[0]}, {first[1]}) stands twice.")
         sizes, seeds, scores = ([run[at] for run in runs] for at in range(3))
         return cls(np.asarray(sizes, np.int64), np.asarray(seeds, np.int64), np.asarray(scores, np.float64), None, name)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest score there can be."""
+        return (0.0, 100.0) if self.shares or self.items is not None else (-np.inf, np.inf)
 
     @property
     def sizes(self) -> Ints:
@@ -116,12 +123,13 @@ def read_scores(path: Path, *, lower_is_better: bool = False) -> dict[str, Obser
         raise InputError(f"{path}: size and seed must be whole numbers and score a number: {error}") from None
     if table.null_count().select("size", "seed", "score").sum_horizontal().item() if table.height else True:
         raise InputError(f"{path} must hold a size, a seed and a score in every row, and at least one row.")
-    shares = not lower_is_better and table["score"].is_between(0, 1).all()
+    shares = not lower_is_better and bool(table["score"].is_between(0, 1).all())
     factor = -1.0 if lower_is_better else 100.0 if shares else 1.0
     names = table["part"].cast(pl.String).unique(maintain_order=True) if "part" in table.columns else ["test"]
     found = {}
     for name in names:
         rows = table.filter(pl.col("part").cast(pl.String) == name) if "part" in table.columns else table
         scores = (rows["score"] * factor).to_list()
-        found[str(name)] = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, str(name))
+        runs = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, str(name))
+        found[str(name)] = replace(runs, shares=shares)
     return found

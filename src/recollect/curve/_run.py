@@ -223,7 +223,7 @@ def finish(
     facts: FactSet | None,
 ) -> None:
     """Write the table and the report, then the manifest."""
-    from recollect.curve._collect import collect
+    from recollect.curve._collect import collect, scored_by
     from recollect.report import write_report
 
     step.write_table("curve.parquet", _table(runs, settings.lower_is_better))
@@ -232,7 +232,7 @@ def finish(
     first, *others = verdicts
     metrics = {**verdict_json(verdicts[first]), "part": first}
     metrics |= {"ood": None, **{part: verdict_json(verdicts[part]) for part in others}}
-    metrics["notes"] = list(results.notes)
+    metrics |= {"scored": scored_by(settings), "notes": list(results.notes)}
     metrics |= {"trainings": trainings, "lines": lines, "seconds": round(time.monotonic() - started, 3)}
     step.finish(metrics)
 

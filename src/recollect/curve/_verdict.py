@@ -120,7 +120,7 @@ def judge_curve(
     fit = CurveFit(sizes, runs.means(), noise, margin)
     places = _places(fit, largest)
     ahead = [2.0 * largest, 4.0 * largest]
-    every = fit.draws([*places, *ahead])
+    every = np.clip(fit.draws([*places, *ahead]), *runs.limits)
     families = tuple(fit.families())
     missed = sum(one.weight * one.error for one in families)
     bend = bend_of(missed, max(float(np.ptp(runs.means())), margin))
@@ -132,7 +132,7 @@ def judge_curve(
     likely = max(shares, key=lambda name: shares[name])
     name: VerdictName = likely if shares[likely] >= confidence else "undecided"
     peaks = kind == KINDS.index("peaked")
-    gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence)
+    gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence, runs.limits)
     return Verdict(
         name=name,
         probability=shares,
@@ -147,8 +147,8 @@ def judge_curve(
         family=max(families, key=lambda one: one.weight).name,
         band=_band(places, curves, confidence),
         family_curves={one: tuple(float(x) for x in row) for one, row in fit.mean_curves(places).items()},
-        last_doubling=_expected(curves[:, -1] - curves[:, int(np.searchsorted(places, largest / 2))], confidence),
-        loss=_expected(curves.max(axis=1) - curves[:, -1], confidence),
+        last_doubling=_interval(curves[:, -1] - curves[:, int(np.searchsorted(places, largest / 2))], confidence),
+        loss=_interval(curves.max(axis=1) - curves[:, -1], confidence),
         next=next_sizes(name, fit, noise, places, every, kind, most),
         margin=margin,
         confidence=confidence,
@@ -188,12 +188,6 @@ def _interval(values: Floats, confidence: float) -> Value:
     return Value(float(middle), float(low), float(high))
 
 
-def _expected(values: Floats, confidence: float) -> Value:
-    """The mean, kept inside the interval, which a few steep extrapolations can pull it out of."""
-    ends = _interval(values, confidence)
-    return Value(min(max(float(values.mean()), ends.low), ends.high), ends.low, ends.high)
-
-
 def _score(runs: Observations, noise: Noise, at: int, confidence: float) -> Value:
     from scipy import stats
 
@@ -202,7 +196,8 @@ def _score(runs: Observations, noise: Noise, at: int, confidence: float) -> Valu
     if noise.run_variance[at] > 0:
         t = float(stats.t.ppf((1 + confidence) / 2, noise.freedom))
         reach = float(np.hypot(reach, t * np.sqrt(noise.run_variance[at] / noise.repeats[at])))
-    return Value(mean, mean - reach, mean + reach)
+    low, high = runs.limits
+    return Value(mean, max(low, mean - reach), min(high, mean + reach))
 
 
 def _band(places: Floats, curves: Floats, confidence: float) -> Band:
@@ -211,21 +206,28 @@ def _band(places: Floats, curves: Floats, confidence: float) -> Band:
     return Band(*(tuple(float(x) for x in row) for row in (places, middle, low, high)))
 
 
-def _gains(fit: CurveFit, places: Floats, curves: Floats, beyond: Floats | None, confidence: float) -> tuple[Gain, ...]:
+def _gains(
+    fit: CurveFit,
+    places: Floats,
+    curves: Floats,
+    beyond: Floats | None,
+    confidence: float,
+    limits: tuple[float, float],
+) -> tuple[Gain, ...]:
     """Changes between neighbouring sizes, and to twice the largest: labels that may have yet to be made.
 
-    Both ends may lie off the fitted curve, by the error that the fit allows for.
+    Both ends may lie off the fitted curve, by the error that the fit allows for, but not beyond the limits.
     """
     rng, off = np.random.default_rng(_SEED), 2**0.5 * SHAPE_ERROR * fit.margin
     sizes = [int(n) for n in fit.sizes]
     at = {n: curves[:, int(np.searchsorted(places, n))] for n in sizes}
-    steps = [(first, second, at[second] - at[first], True) for first, second in pairwise(sizes)]
+    steps = [(first, second, at[first], at[second], True) for first, second in pairwise(sizes)]
     if beyond is not None:
-        steps.append((sizes[-1], 2 * sizes[-1], beyond[:, 0] - curves[:, -1], False))
+        steps.append((sizes[-1], 2 * sizes[-1], curves[:, -1], beyond[:, 0], False))
     found = []
-    for first, second, gain, measured in steps:
-        points = _expected(gain + off * rng.standard_normal(len(gain)), confidence)
-        found.append(Gain(first, second, points, measured))
+    for first, second, before, after, measured in steps:
+        reached = np.clip(after + off * rng.standard_normal(len(after)), *limits)
+        found.append(Gain(first, second, _interval(reached - before, confidence), measured))
     return tuple(found)
 
 

@@ -48,7 +48,7 @@ def _gain_line(verdict: Verdict, unit: str) -> list[str]:
     return [
         f"{labels:,} more labels (to {gain.end:,}) are expected to change the score by {_signed(gain.points)} {unit} "
         f"({100 * verdict.confidence:.0f} % interval {_ends(gain.points)}): an extrapolation, "
-        f"{_minus(f'{100 * gain.per_label:+.2f}')} per 100 labels."
+        f"{_minus(f'{100 * gain.per_label:+z.2f}')} per 100 labels."
     ]
 
 
@@ -59,11 +59,11 @@ def _next_line(verdict: Verdict) -> list[str]:
 
 
 def _signed(value: Value) -> str:
-    return _minus(f"{value.value:+.1f}")
+    return _minus(f"{value.value:+z.1f}")
 
 
 def _ends(value: Value) -> str:
-    return _minus(f"{value.low:+.1f} to {value.high:+.1f}")
+    return _minus(f"{value.low:+z.1f} to {value.high:+z.1f}")
 
 
 def _minus(text: str) -> str:

@@ -35,7 +35,9 @@ def curve_chart(curves: Sequence[Curve]) -> Markup:
             axes.spines["left"].set_visible(False)
             _sizes_axis(axes, curve)
             _paint(axes, curve)
-        axes.legend(loc="upper center", bbox_to_anchor=_middle(len(shown)), ncols=6, frameon=False, fontsize=12)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=_middle(len(shown)), ncols=len(STYLES) + 3, frameon=False, fontsize=12
+        )
 
     return draw(1100, HEIGHT + 136, "Score over the number of training examples, with fits", paint)
 

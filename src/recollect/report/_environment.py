@@ -70,7 +70,7 @@ def duration(seconds: float | None) -> str:
 
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference with its sign: "+3.1", "−0.4"; a dash when not measured."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return "–" if value is None else f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def number(value: Any) -> str:

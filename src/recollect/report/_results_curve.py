@@ -59,6 +59,8 @@ class Curve(Record):
     part: str
     """In words: "In-domain"."""
     trained_on: str = ""
+    scored: str = ""
+    """What is scored, in words: "accuracy"; empty for a user's own scores."""
     unit: str = "points"
     negated: bool = False
     """Whether scores are negated losses."""
