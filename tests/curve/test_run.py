@@ -160,7 +160,7 @@ def test_until_decided_runs_the_sizes_asked_for_and_ends_decided(
     assert decided.metrics["verdict"] == "saturated"
     assert set(grid.metrics["next"]) <= set(decided.metrics["sizes"])
     assert grid.metrics["trainings"] < decided.metrics["trainings"] <= 60
-    assert decided.metrics["high"] - decided.metrics["low"] < grid.metrics["high"] - grid.metrics["low"]
+    assert decided.metrics["low"] <= 40 * np.log(15) <= decided.metrics["high"], "where 30 points · exp(−n / 40) is 2"
 
 
 def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_simulated_curves_are_judged_rightly(benchmark: ModuleType) -> None:
     """Aims: wrong at most 10 %, n_sat covered at least 85 %, easy curves decided at least 80 %."""
     easy = wrong = total = covered = decided = 0
     for case in benchmark.CASES:
-        count = benchmark.simulate(case, 10 if case.easy else 2, seed=7)
+        count = benchmark.simulate(case, 5 if case.easy else 2, seed=7)
         total, wrong, covered = total + count.curves, wrong + count.wrong, covered + count.covered
         if case.easy:
             easy, decided = easy + count.curves, decided + count.right + count.wrong
@@ -151,7 +151,7 @@ def test_simulated_curves_are_judged_rightly(benchmark: ModuleType) -> None:
 def test_going_on_until_decided_decides_more_and_stays_right(benchmark: ModuleType) -> None:
     names = ("saturating, 4 sizes", "rising, 4 sizes", "peaked, 4 sizes")
     cases = [case for case in benchmark.CASES if case.name in names]
-    grid, gone_on = ([benchmark.simulate(case, 4, seed=8, most_trainings=most) for case in cases] for most in (0, 60))
+    grid, gone_on = ([benchmark.simulate(case, 3, seed=8, most_trainings=most) for case in cases] for most in (0, 60))
     assert sum(count.undecided for count in gone_on) < sum(count.undecided for count in grid)
     assert sum(count.wrong for count in gone_on) <= 1
 

@@ -24,7 +24,7 @@ def test_without_pairs_the_forecast_is_the_prior() -> None:
     model = Forecaster([40.0, 50.0, 60.0], [])
     low, high = model.forecast(40.0), model.forecast(60.0)
     assert 40 <= low.mean < high.mean
-    assert high.mean - low.mean == pytest.approx(20)
+    assert high.mean - low.mean == pytest.approx(0.9 * 20)
     assert low.sd == pytest.approx(high.sd) and low.sd > 0
     assert model.correlation().pairs == 0
 
@@ -34,7 +34,7 @@ def test_many_exact_pairs_teach_the_line() -> None:
     model = Forecaster(early.tolist(), [(x, 0.8 * x + 12) for x in early])
     ahead = model.forecast(50.0)
     assert ahead.mean == pytest.approx(52, abs=0.5)
-    assert ahead.sd < 2.5 < Forecaster(early.tolist(), []).forecast(50.0).sd
+    assert ahead.sd < Forecaster(early.tolist(), []).forecast(50.0).sd / 4
 
 
 @pytest.mark.parametrize("r", [0.6, 0.8, 0.9])

@@ -69,6 +69,7 @@ def ledger(folder: Path) -> list[Any]:
     found = []
     for trial in study.trials:
         attributes = {name: value for name, value in trial.user_attrs.items() if name != "seconds"}
+        attributes["record"] = {name: value for name, value in attributes["record"].items() if name != "seconds"}
         found.append((trial.number, trial.state, trial.params, trial.value, trial.intermediate_values, attributes))
     return found
 

@@ -190,12 +190,12 @@ KINDS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     kinds=KINDS,
     order=st.lists(st.integers(0, 7), min_size=1),
     workers=st.integers(1, 8),
-    budget=st.one_of(st.none(), st.integers(100, 1200)),
+    budget=st.one_of(st.none(), st.integers(100, 300), st.integers(100, 1200)),
     trials=st.one_of(st.none(), st.integers(1, 20)),
     finishers=st.integers(0, 3),
 )

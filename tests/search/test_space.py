@@ -6,7 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
@@ -97,6 +97,7 @@ def test_out_of_memory_lowers_the_batch_then_the_rank_then_nothing() -> None:
     assert again.narrowed({"batch_size": 4, "lora_r": 4, "size": 60}).caps == again.caps
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["full", "lora"]), st.booleans(), st.integers(20, 3000), st.booleans(), st.integers(0, 2**32))
 def test_default_spaces_hold_their_starts_and_every_random_point(
     method: str, pocket: bool, most: int, levels: bool, seed: int

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from recollect.errors import RecollectError
 from recollect.search._types import Executor, Job, Outcome
+from recollect.workspace import write_json
 
 _HOPELESS = 3
 """So many trials that raise, and none with a score, end the search: the fault is not in the settings tried."""
@@ -46,19 +49,26 @@ def run_loop(
     *,
     order: Literal["arrival", "submission"] = "arrival",
     watch: Callable[[Told], None] | None = None,
+    queue: Path | None = None,
 ) -> None:
     """Run until the scheduler has no job left. Raises RecollectError when nothing works, and what stops a worker.
 
     With order "submission" an outcome waits until those of all earlier jobs were told, so what is asked of the
-    scheduler, and in which order, does not depend on who is faster.
+    scheduler, and in which order, does not depend on who is faster. `queue` is a file that keeps the order of the jobs
+    under way, so that it holds over a kill as well.
     """
     flying: dict[tuple[int, int], Job] = {}
     arrived: dict[tuple[int, int], Outcome] = {}
     failed = worked = 0
     while True:
+        before = len(flying)
         while len(flying) < executor.slots and (job := scheduler.next()) is not None:
-            executor.submit(job)
             flying[job.trial, job.rung] = job
+        new = list(flying.values())[before:]
+        if queue is not None and new:
+            flying = _in_order(flying, queue)
+        for job in new:
+            executor.submit(job)
         if not flying:
             if not scheduler.done:
                 raise RuntimeError("the scheduler has no job, none is under way, and it is not done")
@@ -78,3 +88,11 @@ def run_loop(
                 f"{failed} trials failed and none worked. The last one: {outcome.reason}. Mend that, and start the "
                 "search in a new folder; error.txt in the trials' folders has the details."
             )
+
+
+def _in_order(flying: dict[tuple[int, int], Job], queue: Path) -> dict[tuple[int, int], Job]:
+    """The jobs in the order in which they were first given out: those the file knows, then the others."""
+    known = [(int(trial), int(rung)) for trial, rung in json.loads(queue.read_text())] if queue.is_file() else []
+    ordered = {place: flying[place] for place in known if place in flying} | flying
+    write_json(queue, [list(place) for place in ordered])
+    return ordered

@@ -42,6 +42,7 @@ Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 JOURNAL = "ledger.journal"
 BEST = "best.yaml"
+QUEUE = "queue.json"
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,9 @@ class _Search:
                     self.watch(Event(one, trial, len(found), self.settings.trials, incumbent))
 
             try:
-                run_loop(scheduler, executor, order=self.settings.order, watch=told)
+                queue = self.folder / QUEUE
+                run_loop(scheduler, executor, order=self.settings.order, watch=told, queue=queue)
+                queue.unlink(missing_ok=True)
             finally:
                 executor.close()
 

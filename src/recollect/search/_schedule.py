@@ -233,7 +233,7 @@ class Scheduler:
             return None
         paused = [trial for trial in self._trials if trial.state == "paused" and not trial.why]
         drawn = min(paused, key=lambda trial: address(self._seed, "finisher", trial.number), default=None)
-        if drawn is not None and self._purse.affords(drawn, self._trials):
+        if drawn is not None and self._purse.affords(drawn, self._trials, keep=self._begun(drawn)):
             return _Thaw(drawn, "random")
         return None
 
@@ -244,13 +244,20 @@ class Scheduler:
 
     def _owed(self, besides: Trial | None = None, more: int = 0) -> list[Trial | None]:
         """Trials whose finish must be paid for before anything else; None for one that is not drawn yet."""
-        owed: list[Trial | None] = [
-            t
-            for t in self._trials
-            if t.state == "paused" and t.why in ("baseline", "random", "asked") and t is not besides
-        ]
+        begun = self._begun(besides)
         paused = sum(1 for t in self._trials if t.state == "paused" and not t.why and t is not besides)
-        return owed + [None] * min(max(0, self._random_left()), paused + more)
+        return begun + [None] * min(max(0, self._random_left()), paused + more)
+
+    def _begun(self, besides: Trial | None = None) -> list[Trial | None]:
+        """The baseline and those who are finished whatever their forecast, as far as they are not at the last rung."""
+        return [
+            trial
+            for trial in self._trials
+            if trial.state in ("paused", "running")
+            and trial.rung < self._last
+            and trial is not besides
+            and (trial.why in ("baseline", "random", "asked") or (bool(self._starts) and trial.number == 0))
+        ]
 
     def _fresh(self) -> bool:
         """Is there a new point to try, and does the budget have room for it?"""
