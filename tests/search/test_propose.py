@@ -1,15 +1,12 @@
-"""Proposals: the Gaussian process, its improvement, and the sampler over the scheduler's view."""
+"""Proposals: the proposers over the scheduler's view."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
-from sklearn.gaussian_process import GaussianProcessRegressor
 
 from recollect.errors import InputError
 from recollect.search import Choice, Float, Int, Space
-from recollect.search._gaussian import Surface, log_improvement
 from recollect.search._propose import PROPOSERS, View, by_gaussian, choose, exhausted, unseen
 from recollect.search._trials import Forecast, Trial
 
@@ -18,53 +15,6 @@ LINE = Space({"x": Float(0, 1), "kind": Choice(["a", "b"])}, free=True)
 
 def finished(number: int, score: float, **values: object) -> Trial:
     return Trial(number, values, "finished", 1, {0: score, 1: score})
-
-
-@pytest.mark.parametrize(("mean", "sd", "best"), [(1.0, 2.0, 0.0), (0.0, 1.0, 1.5), (-3.0, 1.0, 2.0), (0.0, 0.5, 4.0)])
-def test_log_improvement_is_the_integral(mean: float, sd: float, best: float) -> None:
-    expected, _ = integrate.quad(
-        lambda score: (score - best) * stats.norm.pdf(score, mean, sd), best, best + 30 * sd, epsabs=0
-    )
-    found = log_improvement(np.asarray([mean]), np.asarray([sd]), best)
-    assert found[0] == pytest.approx(np.log(expected), rel=1e-6)
-
-
-def test_log_improvement_falls_on_where_the_improvement_itself_is_zero() -> None:
-    far = log_improvement(np.asarray([-20.0, -40.0, -1e3, -1e5, -1e6]), np.ones(5), 0.0)
-    assert np.isfinite(far).all() and (np.diff(far) < 0).all()
-
-
-def test_our_likelihood_and_gradient_are_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    points = rng.random((12, 3))
-    surface = Surface.fit(points, np.sin(4 * points[:, 0]), 0.1 * rng.random(12))
-    regressor = surface.regressor
-    theta = regressor.kernel_.theta + 0.3
-    ours = regressor.log_marginal_likelihood(theta, True)
-    other = regressor.log_marginal_likelihood(theta - 0.2, True)
-    plain = [GaussianProcessRegressor.log_marginal_likelihood(regressor, at, True) for at in (theta, theta - 0.2)]
-    centre, width = np.r_[0, np.full(3, 2**0.5 + np.log(3) / 2), np.log(1e-2)], np.r_[1, np.full(3, 3**0.5), 1.5]
-    for (value, gradient), (bare, slope), at in ((ours, plain[0], theta), (other, plain[1], theta - 0.2)):
-        away = (at - centre) / width
-        assert value == pytest.approx(bare - away @ away / 2)
-        assert gradient == pytest.approx(slope - away / width)
-
-
-def test_a_noisy_point_bends_the_surface_less() -> None:
-    points = np.linspace(0, 1, 6)[:, None]
-    scores = np.asarray([0.0, 1.0, 2.0, 9.0, 4.0, 5.0])
-    sure = Surface.fit(points, scores, np.zeros(6)).predict(points)[0][3]
-    doubted = Surface.fit(points, scores, np.asarray([0, 0, 0, 100.0, 0, 0])).predict(points)[0][3]
-    assert doubted < sure - 1
-
-
-def test_a_pending_trial_makes_its_place_less_interesting() -> None:
-    rng = np.random.default_rng(0)
-    points = rng.random((8, 2))
-    surface = Surface.fit(points, -((points[:, 0] - 0.5) ** 2), np.zeros(8))
-    place = np.asarray([[0.9, 0.1]])
-    before, after = surface.predict(place)[1][0], surface.believing(place).predict(place)[1][0]
-    assert after < before / 2
 
 
 def test_the_view_gives_each_trial_as_what_it_is() -> None:

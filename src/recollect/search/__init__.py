@@ -1,6 +1,6 @@
 """Search over fine-tuning settings with early evaluation: try many to a fifth, finish the promising.
 
-Names load when they are used: Optuna and scikit-learn take seconds, which every other command would wait for.
+Names load when they are used: Optuna takes seconds, which every other command would wait for.
 """
 
 from __future__ import annotations

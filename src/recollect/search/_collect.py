@@ -100,7 +100,7 @@ def _search(
 
 
 def importance(scheduler: Scheduler) -> list[Importance]:
-    """Each setting's share of the differences between finished scores, by Optuna's fANOVA-like PED-ANOVA; none where
+    """Each setting's share of the differences between finished scores, by Optuna's fANOVA; none where
     there is too little to tell."""
     import optuna
 

@@ -87,6 +87,11 @@ class Forecaster:
         scale = float(np.sqrt(self._rate / self._shape * (1 + row @ self._covariance @ row)))
         return Forecast(self._middle + self._spread * mean, self._spread * scale * self._wide)
 
+    @property
+    def noise(self) -> float:
+        """Posterior mean, roughly, of the variance that final scores have around the line; in points²."""
+        return self._spread**2 * self._rate / self._shape
+
     def correlation(self) -> Correlation:
         """Correlation of early and final scores over all trials, from the posterior."""
         rng = np.random.default_rng(_SEED)

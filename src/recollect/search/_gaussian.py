@@ -1,123 +1,145 @@
-"""A Gaussian process whose points each have their own noise, and the logarithm of its expected improvement.
+"""A Gaussian process over settings and rungs, and the logarithm of its expected improvement.
+
+    score(x, rung) = u(x) + d₁(x) + … + d_rung(x) + noise
 
 Notable choices
-- scikit-learn's regressor, Matérn 5/2 with a length scale per dimension; `alpha` takes the noise of each point: none
-  more than the common noise for a finished trial, its forecast's variance for a paused one.
-- A prior on the length scales, growing with the number of dimensions (Hvarfner, Hellsten, Nardi 2024, "Vanilla
-  Bayesian optimization performs great in high dimensions"): without one, five points in eight dimensions fit anything.
+- What all rungs share, u, and what each one adds, d, are processes of their own (Kennedy and O'Hagan 2000): an early
+  score is told exactly, and says nothing of what comes later. So paused trials count as what they are: nearly as much
+  as finished ones where early scores forecast well, little where they do not.
+- u and d have the same Matérn 5/2 kernel with a length scale per dimension. How large d is comes from the forecast's
+  line (`growth`), not from the fit: a few finished trials do not tell two processes apart.
+- A prior on strength, length scales and noise: without one, five points in eight dimensions fit anything.
 - Stateless: fitted from one starting point every time, so the same trials give the same proposal after any restart.
 - log EI, not EI (Ament and others 2023): it has a slope where EI has rounded to zero.
+- SciPy alone: scikit-learn's and Optuna's processes have no rungs, and BoTorch's would bring gpytorch with it. With one
+  rung it is scikit-learn's process, and there is a test for that.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from scipy import linalg, optimize, special
 
 Array = NDArray[np.float64]
+Rungs = NDArray[np.int64]
 
-_NOISE = 1e-2  # of the scores' variance: the start of the common noise
-
-
-class _PriorRegressor(GaussianProcessRegressor):  # type: ignore[misc]
-    """Adds the log prior of the kernel's parameters to what is maximised, and computes both for this kernel alone,
-    several times faster than for any kernel."""
-
-    def log_marginal_likelihood(self, theta: Any = None, eval_gradient: bool = False, clone_kernel: bool = True) -> Any:
-        if theta is None:
-            return super().log_marginal_likelihood(theta, eval_gradient, clone_kernel)
-        value, gradient = _likelihood(np.asarray(theta), self._squares(), self.y_train_, self.alpha)
-        dims = len(theta) - 2
-        centre = np.r_[0.0, np.full(dims, np.sqrt(2) + np.log(dims) / 2), np.log(_NOISE)]
-        width = np.r_[1.0, np.full(dims, np.sqrt(3)), 1.5]
-        away = (np.asarray(theta) - centre) / width
-        value -= 0.5 * float(away @ away)
-        return (value, gradient - away / width) if eval_gradient else value
-
-    def _squares(self) -> Array:
-        """Squared differences of the points by dimension: (d, n, n)."""
-        if not hasattr(self, "_squared"):
-            columns = self.X_train_.T
-            self._squared = (columns[:, :, None] - columns[:, None, :]) ** 2
-        return cast(Array, self._squared)
+_MIDDLE = (0.0, 1.0, float(np.log(1e-2)))
+_WIDTH = (1.0, 1.3, 1.5)
+_BOUNDS = ((np.log(1e-2), np.log(1e2)), (np.log(0.05), np.log(1e2)), (np.log(1e-5), 0.0))
+_JITTER = 1e-8
 
 
-def _likelihood(theta: Array, squares: Array, scores: Array, noise: Array) -> tuple[float, Array]:
-    """Log marginal likelihood of s²·Matérn 5/2 + common noise + own noise, and its gradient; theta = ln(s², length
-    scales, common noise). Rasmussen and Williams 2006, equations 5.8 and 5.9."""
-    strength, common = np.exp(theta[0]), np.exp(theta[-1])
-    inverse = np.exp(-2 * theta[1:-1])
-    root = np.sqrt(5 * np.tensordot(inverse, squares, 1))
+def _each(three: tuple[float, float, float], dims: int) -> Array:
+    """One value for ln strength, one for each ln length scale, one for ln noise."""
+    return np.asarray(np.r_[three[0], np.full(dims, three[1]), three[2]])
+
+
+def matern(squares: Array, scales: Array) -> tuple[Array, Array]:
+    """Matérn 5/2 from squared differences by dimension (d, n, m): its values, and the slope that their derivatives
+    have in common (Rasmussen and Williams 2006, equation 4.17)."""
+    root = np.sqrt(5 * np.tensordot(scales**-2, squares, 1))
     decay = np.exp(-root)
-    kernel = strength * (1 + root + root**2 / 3) * decay
+    return np.asarray((1 + root + root**2 / 3) * decay), np.asarray(5 / 3 * (1 + root) * decay)
+
+
+def _squares(points: Array, others: Array) -> Array:
+    """Squared differences by dimension: (d, n, m)."""
+    return np.asarray((points.T[:, :, None] - others.T[:, None, :]) ** 2)
+
+
+def posterior(theta: Array, squares: Array, grown: Array, scores: Array) -> tuple[float, Array]:
+    """Log posterior of theta = ln(strength, length scales, noise), up to a constant, and its gradient (Rasmussen and
+    Williams 2006, equations 5.8 and 5.9). grown: (n, n), what the rungs of two scores add to the strength."""
+    strength, scales, noise = np.exp(theta[0]), np.exp(theta[1:-1]), np.exp(theta[-1])
+    shape, slope = matern(squares, scales)
     try:
-        factor = linalg.cho_factor(kernel + np.diag(common + noise), lower=True)
+        factor = linalg.cho_factor((strength + grown) * shape + (noise + _JITTER) * np.eye(len(scores)), lower=True)
     except linalg.LinAlgError:
-        return -np.inf, np.zeros_like(theta)
+        return -1e10, np.zeros_like(theta)
     solved = linalg.cho_solve(factor, scores)
     value = -0.5 * scores @ solved - np.log(np.diag(factor[0])).sum() - 0.5 * len(scores) * np.log(2 * np.pi)
     inner = np.outer(solved, solved) - linalg.cho_solve(factor, np.eye(len(scores)))
-    slope = inner * (strength * 5 / 3 * (1 + root) * decay)
-    by_scale = np.tensordot(squares, slope, 2) * inverse
-    gradient = 0.5 * np.r_[(inner * kernel).sum(), by_scale, common * np.trace(inner)]
-    return float(value), gradient
+    by_scale = np.tensordot(squares, inner * (strength + grown) * slope, 2) * scales**-2
+    gradient = 0.5 * np.r_[strength * (inner * shape).sum(), by_scale, noise * np.trace(inner)]
+    away = (theta - _each(_MIDDLE, len(scales))) / _each(_WIDTH, len(scales))
+    return float(value - 0.5 * away @ away), gradient - away / _each(_WIDTH, len(scales))
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A fitted process over the encoded space; scores in points."""
+    """A fitted process. theta: ln(strength, length scales, noise), of scores less `middle` over `spread`."""
 
-    regressor: GaussianProcessRegressor
+    theta: Array
     points: Array
+    rungs: Rungs
     scores: Array
-    noise: Array
+    growth: Array
     middle: float
     spread: float
 
     @classmethod
-    def fit(cls, points: Array, scores: Array, noise: Array) -> Surface:
-        """points: (n, d) in 0..1; scores: (n,) in points; noise: (n,) variance of each score in points²."""
+    def fit(cls, points: Array, scores: Array, rungs: Rungs | None = None, growth: Array | None = None) -> Surface:
+        """points: (n, d) in 0..1; scores: (n,); rungs: (n,), by default all the same; growth: variance added until each
+        rung, in the scores' units, rising from 0."""
+        rungs = np.zeros(len(scores), dtype=np.int64) if rungs is None else rungs
+        growth = np.zeros(1) if growth is None else growth
         middle, spread = float(np.mean(scores)), float(np.std(scores)) or 1.0
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            np.full(points.shape[1], 0.5 * points.shape[1] ** 0.5), (0.05, 100.0), nu=2.5
-        ) + WhiteKernel(_NOISE, (1e-5, 1.0))
-        regressor = _PriorRegressor(kernel, alpha=noise / spread**2 + 1e-8)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            regressor.fit(points, (scores - middle) / spread)
-        return cls(regressor, points, scores, noise, middle, spread)
+        dims = points.shape[1]
+        grown, squares = _shared(growth, rungs, rungs) / spread**2, _squares(points, points)
 
-    def predict(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the true score at each point, without the noise of measuring it; in points."""
-        mean, sd = self.regressor.predict(points, return_std=True)
-        common = float(np.exp(self.regressor.kernel_.theta[-1]))
-        sd = np.sqrt(np.maximum(sd**2 - common, 1e-10))
-        return self.middle + self.spread * mean, self.spread * sd
+        def cost(theta: Array) -> tuple[float, Array]:
+            value, gradient = posterior(theta, squares, grown, (scores - middle) / spread)
+            return -value, -gradient
+
+        start = _each((0.0, float(np.log(0.5 * max(dims, 1) ** 0.5)), _MIDDLE[2]), dims)
+        bounds = [_BOUNDS[0], *[_BOUNDS[1]] * dims, _BOUNDS[2]]
+        found = optimize.minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        return cls(np.asarray(found.x), points, rungs, scores, growth, middle, spread)
+
+    def predict(self, points: Array, rung: int = -1) -> tuple[Array, Array]:
+        """Mean and standard deviation of the true score at each point at a rung, by default the last, without the
+        noise of measuring it; in the scores' units."""
+        rungs = np.full(len(points), rung % len(self.growth))
+        strength, scales, noise = np.exp(self.theta[0]), np.exp(self.theta[1:-1]), np.exp(self.theta[-1])
+
+        def covariance(one: Array, at: Rungs, other: Array, there: Rungs) -> Array:
+            grown = _shared(self.growth, at, there) / self.spread**2
+            return np.asarray((strength + grown) * matern(_squares(one, other), scales)[0])
+
+        known = covariance(self.points, self.rungs, self.points, self.rungs)
+        factor = linalg.cho_factor(known + (noise + _JITTER) * np.eye(len(self.points)), lower=True)
+        across = covariance(points, rungs, self.points, self.rungs)
+        mean = across @ linalg.cho_solve(factor, (self.scores - self.middle) / self.spread)
+        told = np.einsum("ij,ji->i", across, linalg.cho_solve(factor, across.T))
+        variance = strength + self.growth[rungs] / self.spread**2 - told
+        return self.middle + self.spread * mean, self.spread * np.sqrt(np.maximum(variance, 1e-10))
 
     def believing(self, points: Array) -> Surface:
-        """The process as if the running trials had come out as it expects (kriging believer)."""
+        """The process as if the running trials had come to the first rung as it expects (kriging believer)."""
         if not len(points):
             return self
-        believed, _ = self.predict(points)
-        points, scores = np.vstack([self.points, points]), np.r_[self.scores, believed]
-        noise = np.r_[self.noise, np.zeros(len(believed))]
-        regressor = GaussianProcessRegressor(
-            self.regressor.kernel_, alpha=noise / self.spread**2 + 1e-8, optimizer=None
-        ).fit(points, (scores - self.middle) / self.spread)
-        return Surface(regressor, points, scores, noise, self.middle, self.spread)
+        return Surface(
+            self.theta,
+            np.vstack([self.points, points]),
+            np.r_[self.rungs, np.zeros(len(points), dtype=np.int64)],
+            np.r_[self.scores, self.predict(points, 0)[0]],
+            self.growth,
+            self.middle,
+            self.spread,
+        )
 
     def log_improvement(self, points: Array, best: float) -> Array:
         """Logarithm of the expected improvement over `best` at each point."""
         mean, sd = self.predict(points)
         return log_improvement(mean, sd, best)
+
+
+def _shared(growth: Array, rungs: Rungs, others: Rungs) -> Array:
+    """What the scores at two rungs have in common beyond what all have: (n, m)."""
+    return np.asarray(growth[np.minimum(rungs[:, None], others[None, :])])
 
 
 def log_improvement(mean: Array, sd: Array, best: float) -> Array:

@@ -2,9 +2,10 @@
 
 Notable choices
 - Optuna's own samplers learn from COMPLETE trials alone and would take every paused one for pending, so most early
-  scores would be wasted. Ours reads the scheduler's view: finished scores as they are, paused ones as forecasts with
-  their variance as noise, degenerate and failed ones as the worst score seen, running ones as pending.
-- The model is our Gaussian process, or one of Optuna's samplers that gets the same view as a study of its own.
+  scores would be wasted. Ours reads the scheduler's view: finished scores, early ones, degenerate and failed trials as
+  the worst score seen, running ones as pending.
+- The model is our Gaussian process, which knows of rungs, or one of Optuna's samplers, which is shown a study of its
+  own where a paused trial has the final score that is forecast of it.
 - Nothing is kept between proposals and every draw is addressed by (seed, trial number): a search that was killed and
   goes on proposes what it would have proposed.
 - A point that was tried before is never proposed again while there is another.
@@ -30,6 +31,7 @@ from recollect.search._encode import Encoder, count, points, value_at
 from recollect.search._forecast import squash
 from recollect.search._gaussian import Surface
 from recollect.search._ledger import quiet
+from recollect.search._observe import observe
 from recollect.search._plan import Sampler
 from recollect.search._space import Space
 from recollect.search._trials import Forecast, Trial
@@ -90,18 +92,16 @@ class Proposer(Protocol):
 
 
 def by_gaussian(view: View, seed: int) -> Values:
-    """The point with the largest log expected improvement under our Gaussian process."""
-    known, encoder = view.known(), Encoder(view.space)
-    places = np.asarray([encoder.place(trial.values) for trial, _, _ in known])
-    scores, noise = (np.asarray([row[at] for row in known]) for at in (1, 2))
-    surface = Surface.fit(encoder.features(places), scores, noise)
+    """The point with the largest log expected improvement of the final score under our Gaussian process."""
+    seen, encoder = observe(view.trials, view.final_rung), Encoder(view.space)
+    places = np.asarray([encoder.place(trial.values) for trial in seen.trials])
     pending = np.asarray([encoder.place(trial.values) for trial in view.pending()]).reshape(-1, encoder.dims)
+    surface = Surface.fit(encoder.features(places), seen.scores, seen.rungs, seen.growth)
     surface = surface.believing(encoder.features(pending))
     best = float(np.max(surface.predict(surface.points)[0]))
     rng = np.random.default_rng(seed)
     candidates = qmc.Sobol(encoder.dims, seed=seed).random(_CANDIDATES)
-    tried = np.vstack([places, pending])
-    leaders = places[np.argsort(-scores)[:3]]
+    leaders = places[np.argsort(-seen.scores, kind="stable")[:3]]
     for sd, number in _NEAR:
         near = leaders[rng.integers(len(leaders), size=number)]
         moved = rng.random(near.shape) < max(0.5, 2 / encoder.dims)
@@ -109,10 +109,10 @@ def by_gaussian(view: View, seed: int) -> Values:
         gain = surface.log_improvement(encoder.features(candidates), best)
         leaders = np.vstack([leaders, candidates[np.argsort(-gain)[:3]]])[-3:]
     gain = surface.log_improvement(encoder.features(candidates), best)
-    seen = [encoder.values(place) for place in tried]
+    taken = [encoder.values(place) for place in np.vstack([places, pending])]
     for at in np.argsort(-gain, kind="stable"):
         values = encoder.values(candidates[at])
-        if values not in seen:
+        if values not in taken:
             return values
     return at_random(view, seed)
 
