@@ -162,11 +162,13 @@ METHODS: dict[str, Make] = {
 """The methods of the benchmark's table, by name."""
 
 VARIANTS: dict[str, Make] = {
+    "ours, rungs 6, 20, 100 %": ours(rungs=(0.06, 0.2, 1.0)),
     "our GP to the end": ours(rungs=(1.0,), sampler="gp"),
     "ours, Optuna's GP": ours(sampler="optuna-gp"),
     "ours, TPE": ours(sampler="tpe"),
     "ours, random": ours(sampler="random"),
     "ours, share fixed at 1/3": ours(adapt=False),
+    "ours, rungs 10, 100 %": ours(rungs=(0.1, 1.0)),
     "ours, no random finishers": ours(random_finishers=0),
 }
 """What ours would be with one thing changed."""

@@ -60,6 +60,19 @@ def test_the_share_follows_the_measured_correlation() -> None:
     assert fixed.share() == 1 / 3
 
 
+def test_of_a_budget_in_steps_fewer_are_promoted_since_every_promotion_costs_trials() -> None:
+    given = {"least_chance": 0.0, "random_finishers": 0}
+    budget = make(plan(trials=None, budget_steps=12 * WHOLE, **given))
+    assert budget.share() < 1 / 3  # at once, by the correlation expected
+    drive(budget)
+    of_trials = make(plan(trials=len(budget.trials), **given))
+    assert of_trials.share() == 1 / 3
+    drive(of_trials)
+    assert budget.summary().promoted < of_trials.summary().promoted
+    three = make(plan(trials=None, budget_steps=12 * WHOLE, rungs=(0.1, 0.3, 1.0), **given))
+    assert three.share() == pytest.approx(make(plan(trials=None, budget_steps=12 * WHOLE)).share() ** 0.5)
+
+
 def test_nobody_without_a_chance_is_promoted() -> None:
     def hopeless(job: Job) -> Outcome:
         return scored(job, 90.0 if job.trial == 0 else 10 + job.trial / 10)

@@ -12,9 +12,11 @@ from recollect.search._plan import Plan
 from recollect.search._trials import Forecast, Trial
 
 _CORRELATIONS = (0.5, 0.7, 0.8, 0.9)
-_SHARES = (1 / 2, 0.4, 1 / 3, 1 / 5)
-"""By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials
-(docs/search.md, "How it decides")."""
+_OF_TRIALS = (1 / 2, 0.4, 1 / 3, 1 / 5)
+"""By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials."""
+_OF_BUDGET = (1 / 4, 1 / 6, 1 / 7, 1 / 9)
+"""The share that finds the best final score when what is not promoted pays for more trials. Both are simulated by
+benchmarks/search_share.py; docs/search.md, "How it decides"."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ def look(trials: Sequence[Trial], plan: Plan) -> Outlook:
 
 
 def _share(correlation: Correlation, plan: Plan) -> float:
-    """As planned until three trials are finished, then by the correlation."""
-    if not plan.adapt or correlation.pairs < 3:
+    """By the correlation. Of a given number of trials the share as planned, until three of them are finished; of a
+    budget in steps or hours at once, since what was promoted too much is gone."""
+    if not plan.adapt or (plan.trials is not None and correlation.pairs < 3):
         return plan.promote
-    return min(1.0, float(np.interp(correlation.value, _CORRELATIONS, _SHARES)) * plan.promote * 3)
+    if plan.trials is not None:
+        share = float(np.interp(correlation.value, _CORRELATIONS, _OF_TRIALS))
+    else:
+        to_the_end = float(np.interp(correlation.value, _CORRELATIONS, _OF_BUDGET))
+        share = float(to_the_end ** (1 / (len(plan.rungs) - 1)))
+    return min(1.0, 3 * plan.promote * share)
