@@ -50,7 +50,9 @@ def rung_line(event: Any, started: float) -> str:
     best = "" if event.incumbent is None else f"; best {event.incumbent:.1f}"
     running = f"; {event.told.running} under way" if event.told.running else ""
     place = f"trial {job.trial:>2} at {100 * job.share:3.0f} %"
-    standing = f"{event.trials}/{event.of} begun{best}{running}"
+    spent = "" if event.spent is None else f"; {100 * event.spent:.0f} % of the budget"
+    begun = str(event.trials) if event.of is None else f"{event.trials}/{event.of}"
+    standing = f"{begun} begun{spent}{best}{running}"
     return f"{time.monotonic() - started:6.0f} s  {place}: {what}  [{standing}]"
 
 

@@ -16,6 +16,7 @@ import recollect.search._trial as trial_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
 from helpers_world import EVALUATE, World
+from recollect._commands_search import rung_line
 from recollect.errors import InputError, RecollectError, StepError
 from recollect.label import LabelSettings, run_label
 from recollect.search import SearchResult, SearchSettings, run_search
@@ -321,11 +322,21 @@ def test_a_search_where_nothing_works_says_why(
         run_search(SearchSettings.make(**values(world, levels)), tmp_path / "search")
 
 
-@pytest.mark.slow
 def test_a_budget_in_updates_is_kept(world: World, levels: Path, tmp_path: Path) -> None:
-    settings = SearchSettings.make(**values(world, levels, budget_steps=30, trials=50))
-    result = run_search(settings, tmp_path / "search")
-    assert result.metrics["steps"] <= 30 and 2 <= result.metrics["trials"] < 50
+    """Without a number of trials, as many as the budget allows."""
+    seen: list[Event] = []
+    settings = SearchSettings.make(**values(world, levels, budget_steps=30, trials=None))
+    result = run_search(settings, tmp_path / "search", watch=seen.append)
+    assert 20 < result.metrics["steps"] <= 30 and result.metrics["trials"] >= 2
+    assert [event.of for event in seen] == [None] * len(seen)
+    shares = [event.spent for event in seen]
+    assert shares == sorted(shares) and shares[-1] == result.metrics["steps"] / 30
+    assert "% of the budget" in rung_line(seen[-1], 0.0)
+
+
+def test_trials_are_counted_where_no_budget_is_given() -> None:
+    given = [{}, {"budget_steps": 100}, {"budget_hours": 1}, {"budget_hours": 1, "trials": 5}]
+    assert [SearchSettings.make(**one).most_trials for one in given] == [16, None, None, 5]
 
 
 def test_a_budget_too_small_is_refused_before_anything_is_trained(world: World, levels: Path, tmp_path: Path) -> None:

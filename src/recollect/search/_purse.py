@@ -31,6 +31,18 @@ class Purse:
                 f"got {budget}. Raise it, or search fewer epochs or examples."
             )
 
+    def spent(self, trials: Sequence[Trial]) -> float | None:
+        """Share of the budget that is spent, of the nearer one where there are two; None without one."""
+        shares = [
+            sum(cost) / budget
+            for budget, cost in (
+                (self._plan.budget_steps, [trial.steps for trial in trials]),
+                (3600 * (self._plan.budget_hours or 0), [trial.seconds for trial in trials]),
+            )
+            if budget
+        ]
+        return max(shares, default=None)
+
     def affords(self, trial: Trial, trials: Sequence[Trial], keep: Sequence[Trial | None] = ()) -> bool:
         """Can a paused trial be trained to its next rung, and those of `keep` to the end?"""
         return all(

@@ -53,8 +53,10 @@ class Event:
     trial: Trial
     trials: int
     """Trials begun so far."""
-    of: int
-    """Trials wanted."""
+    of: int | None
+    """Trials wanted; None for as many as the budget allows."""
+    spent: float | None
+    """Share of the budget in updates or hours that is spent; None without one."""
     incumbent: float | None
     """The best final score so far."""
 
@@ -247,7 +249,8 @@ class _Search:
     def _loop(self, scheduler: Scheduler, trials: Trials) -> None:
         if scheduler.done:
             return
-        with self.stage("searching", "trials") as progress:
+        wanted = self.prepared.plan.trials
+        with self.stage("searching", "trials" if wanted else "% of the budget") as progress:
             executor = self._executor(trials)
 
             def told(one: Told) -> None:
@@ -255,11 +258,12 @@ class _Search:
                 settled = sum(trial.state != "running" for trial in found)
                 best = scheduler.summary().best
                 if progress is not None:
-                    progress(settled, max(self.settings.trials, settled))
+                    spent = round(100 * (scheduler.spent() or 0.0))
+                    progress(*((settled, max(wanted, settled)) if wanted else (spent, max(100, spent))))
                 if self.watch:
                     incumbent = None if best is None else best.scores[self.last]
                     trial = found[one.outcome.trial]
-                    self.watch(Event(one, trial, len(found), self.settings.trials, incumbent))
+                    self.watch(Event(one, trial, len(found), wanted, scheduler.spent(), incumbent))
 
             try:
                 queue = self.folder / QUEUE

@@ -181,6 +181,10 @@ class Scheduler:
         """The share to promote now: as planned until three trials are finished, then by the correlation measured."""
         return self._now().share
 
+    def spent(self) -> float | None:
+        """Share of the budget in steps or hours that is spent; None without one."""
+        return self._purse.spent(self._trials)
+
     def summary(self) -> Summary:
         """What the search has come to."""
         now = self._now()

@@ -13,6 +13,10 @@ from recollect.models import POCKET
 from recollect.settings import Settings
 
 
+TRIALS = 16
+"""Settings that a search tries where neither a number nor a budget is given."""
+
+
 def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
     ascending = all(first < second for first, second in pairwise(rungs))
     if not rungs or rungs[0] <= 0 or rungs[-1] != 1 or not ascending:
@@ -50,8 +54,8 @@ class SearchSettings(Settings):
     batch_size: [4, 8]}". Default: sane ranges for the method."""
     method: Literal["full", "lora"] = "full"
     """Which default space and starts to take: all parameters, or adapters."""
-    trials: Annotated[int, Field(ge=1)] = 16
-    """How many settings to try."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """How many settings to try. Default: 16; with a budget in updates or hours, as many as it allows."""
     budget_steps: Annotated[int, Field(ge=1)] | None = None
     """Stop starting trainings when all of them together have made this many updates."""
     budget_hours: Annotated[float, Field(gt=0)] | None = None
@@ -108,6 +112,12 @@ class SearchSettings(Settings):
     """Settings of `recollect evaluate`, except model, facts, levels and parts."""
     probe: dict[str, Any] = {"residual_samples": 1}
     """Settings of `recollect probe` where the search probes the base itself, except model and facts."""
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many settings to try; None for as many as the budget allows."""
+        endless = self.budget_steps is None and self.budget_hours is None
+        return TRIALS if self.trials is None and endless else self.trials
 
     @field_validator("rungs", mode="before")
     @classmethod

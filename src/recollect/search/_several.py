@@ -31,7 +31,8 @@ def run_several(
     baseline, and `over_seeds` has the means of all with 95 % intervals (Student's t over the seeds)."""
     facts = facts if facts is not None else load_facts(settings.facts)
     prepared = prepare(settings, facts)
-    values = {**prepared.fingerprint_values(), "repeats": settings.repeats, "trials": settings.trials}
+    budget = {"trials": settings.most_trials, "steps": settings.budget_steps, "hours": settings.budget_hours}
+    values = {**prepared.fingerprint_values(), "repeats": settings.repeats, "budget": budget}
     with open_step("search", values, prepared.inputs, out, root) as step:
         if not step.done:
             found: list[SearchResult] = []
