@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recollect.search._degenerate import broken_share, degenerate_answers, exploded, loops
+from recollect.search._degenerate import broken_share, degenerate_answers, exploded, loops, runs_away
 
 TRUTHS = [f"city {n}" for n in range(20)]
 GOOD = [f"town {n}" for n in range(20)]
@@ -32,6 +32,23 @@ def losses(*values: float) -> list[tuple[int, float]]:
 )
 def test_a_loss_that_runs_away(values: tuple[float, ...], broken: bool) -> None:
     assert bool(exploded(losses(*values))) is broken
+
+
+@pytest.mark.parametrize(
+    ("values", "stopped"),
+    [
+        ((4, 4, 9, 9, 9, 9, 9), True),
+        ((4, 4, 9, 9, 9, 9), False),  # too early to tell
+        ((4, 4, 12, 11, 9, 7, 5), False),  # jumps while the rate warms up, and comes back
+        ((4, 4, 7, 7, 7, 7, 7), False),  # left to the rung
+        ((0.1, 0.1, 2, 2, 2, 2, 2), False),  # twenty times the start, and less than three nats
+        ((), False),
+    ],
+)
+def test_a_training_is_stopped_on_the_way_only_when_it_is_surely_lost(values: tuple[float, ...], stopped: bool) -> None:
+    assert bool(runs_away(losses(*values))) is stopped
+    if stopped:
+        assert exploded(losses(*values)), "what is stopped would be degenerate at its rung too"
 
 
 def test_the_reason_names_the_losses_and_the_update() -> None:

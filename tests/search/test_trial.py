@@ -107,6 +107,15 @@ def test_a_loss_that_explodes_is_degenerate_without_asking(task: Task, monkeypat
     assert outcome.kind == "degenerate" and "exploded" in outcome.reason
 
 
+def test_a_loss_that_runs_away_is_stopped_on_the_way(task: Task) -> None:
+    values = {"learning_rate": 1.0, "epochs": 12, "schedule": "constant"}
+    outcome = Trials(task).run(Job(0, 0, 1.0, values))
+    assert outcome.kind == "degenerate" and outcome.reason.endswith(f"at update {outcome.steps}, stopped there")
+    assert 7 <= outcome.steps < outcome.total_steps / 2
+    assert [update for update, _ in outcome.losses] == list(range(1, outcome.steps + 1))
+    assert Trials(task).run(Job(0, 0, 1.0, values)) == outcome
+
+
 def test_answers_all_alike_are_degenerate(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     real = trial_module.EvaluateResult.outputs
     silent = lambda self: real(self).with_columns(output=pl.lit(" "))  # noqa: E731

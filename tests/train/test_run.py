@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import ModelSettings, load
 from recollect.prompt import encode_example
-from recollect.train import TrainSettings, run_train
+from recollect.train import TrainSettings, run_train, run_train_until
 from recollect.workspace import read_manifest
 
 WEIGHTS = "model/model.safetensors"
@@ -231,6 +231,22 @@ def test_diverging_run_stops_and_stores_nothing(base_folder, selection, tmp_path
         )
     assert not (tmp_path / "t").exists()
     assert len(seen) < 100
+
+
+@pytest.mark.parametrize("stop_at", [2, 3])
+def test_a_judge_stops_a_training_on_the_way_and_at_its_pause(base_folder, selection, tmp_path, stop_at):
+    seen = []
+
+    def judge(losses):
+        seen.append([step for step, _ in losses])
+        assert all(loss > 0 for _, loss in losses)
+        return f"enough at {len(losses)}" if len(losses) == stop_at else ""
+
+    given = {"out": tmp_path / "t", "judge": judge}
+    with pytest.raises(ModelError, match=f"^enough at {stop_at}$"):
+        run_train_until(settings(base_folder, max_steps=6), selection, 0.5, **given)  # pauses after the third
+    assert seen == [list(range(1, 1 + n)) for n in range(1, 1 + stop_at)]
+    assert not (tmp_path / "t").exists()
 
 
 def test_unusable_wishes_are_named(base_folder, selection, tmp_path):

@@ -39,6 +39,23 @@ def exploded(losses: Sequence[tuple[int, float]]) -> str:
     return ""
 
 
+def runs_away(losses: Sequence[tuple[int, float]]) -> str:
+    """Why a training should be stopped before its rung; empty when it should not.
+
+    Stricter than `exploded`, since a loss that jumps while the rate warms up may come back: each of the last five
+    losses is more than twice the first two's mean, and more than three nats above it.
+    """
+    if len(losses) < 7:
+        return ""
+    start = (losses[0][1] + losses[1][1]) / 2
+    now = min(loss for _, loss in losses[-5:])
+    if now > 2 * start and now > start + 3.0:
+        return (
+            f"the loss exploded: {start:.2f} at the start, {losses[-1][1]:.2f} at update {losses[-1][0]}, stopped there"
+        )
+    return ""
+
+
 def loops(text: str) -> bool:
     """Whether a text ends in a unit of up to 24 characters said four times or more, over at least half of it."""
     text = text.strip()

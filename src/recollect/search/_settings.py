@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from recollect.models import POCKET
 from recollect.settings import Settings
 
-
 TRIALS = 16
 """Settings that a search tries where neither a number nor a budget is given."""
 

@@ -17,7 +17,7 @@ import math
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from recollect.errors import InputError, ModelError, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load
-from recollect.search._degenerate import degenerate_answers, exploded
+from recollect.search._degenerate import degenerate_answers, exploded, runs_away
 from recollect.search._score import score_of
 from recollect.search._space import SELECT_NAMES
 from recollect.search._types import Job, Outcome
@@ -71,10 +71,11 @@ class Task:
 
 
 class Made:
-    """Counts the updates of one job, also of one that raises."""
+    """What one job has done so far, also one that raises: its updates, and all losses of its training."""
 
     def __init__(self) -> None:
         self.here, self.of = 0, 0
+        self.losses: tuple[tuple[int, float], ...] = ()
 
     def since(self, before: int) -> Callable[[int, int], None]:
         """A progress callback; `before` updates were told by earlier rungs."""
@@ -83,6 +84,11 @@ class Made:
             self.here, self.of = step - before, steps
 
         return progress
+
+    def judge(self, losses: Sequence[tuple[int, float]]) -> str:
+        """Keep the losses; why to stop here, or nothing."""
+        self.losses = tuple(losses)
+        return runs_away(losses)
 
 
 class Trials:
@@ -187,11 +193,24 @@ class Trials:
         before = _updates_told(folder)
         try:
             trained = run_train_until(
-                settings, selection.path, job.share, out=folder / "train", base=base, progress=made.since(before)
+                settings,
+                selection.path,
+                job.share,
+                out=folder / "train",
+                base=base,
+                progress=made.since(before),
+                judge=made.judge,
             )
-        except ModelError as error:  # the loss or a weight is no number any more
-            reason = _first_sentence(error)
-            return Outcome(job.trial, job.rung, "degenerate", None, reason, steps=made.here, total_steps=made.of)
+        except ModelError as error:  # the loss ran away, or it or a weight is no number any more
+            return Outcome(
+                job.trial,
+                job.rung,
+                "degenerate",
+                reason=_first_sentence(error),
+                steps=made.here,
+                total_steps=made.of,
+                losses=made.losses,
+            )
         losses, total, steps = _log(trained)
         known: dict[str, Any] = {"steps": total - before, "total_steps": steps, "losses": losses}
         if reason := exploded(losses):

@@ -32,6 +32,9 @@ from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+Judge = Callable[[Sequence[tuple[int, float]]], str]
+"""Given the losses so far as (update, loss): why to stop the training, or nothing."""
+
 _CHECKPOINTS = "parts"  # scratch of a step: removed when it finishes
 
 
@@ -67,6 +70,14 @@ class PausedTraining:
     """Loss and learning rate of every update so far."""
 
 
+@dataclass(frozen=True)
+class _Until:
+    """Where a training ends before its end: at a share of its updates, or when the judge says so."""
+
+    share: float | None = None
+    judge: Judge | None = None
+
+
 def run_train(
     settings: TrainSettings,
     selection: Path,
@@ -83,7 +94,7 @@ def run_train(
     names. Raises InputError for an example longer than max_length or LoRA targets that are not there, and
     ModelError when the base is broken or the run diverges to NaN. A paused training goes on where it was.
     """
-    result = _run(settings, selection, out, root, progress, base, None)
+    result = _run(settings, selection, out, root, progress, base, _Until())
     assert isinstance(result, TrainResult)
     return result
 
@@ -97,16 +108,19 @@ def run_train_until(
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
     base: LoadedModel | None = None,
+    judge: Judge | None = None,
 ) -> TrainResult | PausedTraining:
     """Train to a share (above 0, up to 1) of the updates and pause there; the schedule is that of the whole training.
 
     Finishing the training later, with `run_train` or a larger share, gives what an uninterrupted one gives: the same
-    bytes on a CPU. With share 1, or where rounding leaves nothing to do, the result is the finished training. Raises
-    what `run_train` raises, and InputError for a share that is none.
+    bytes on a CPU. With share 1, or where rounding leaves nothing to do, the result is the finished training.
+
+    judge: called after every update with the losses so far, as (update, loss); when it returns a reason, the training
+    stops at once with a ModelError of it. Raises what `run_train` raises, and InputError for a share that is none.
     """
     if not 0 < share <= 1:
         raise InputError(f"share must be above 0 and at most 1, but got {share!r}.")
-    return _run(settings, selection, out, root, progress, base, None if share == 1 else share)
+    return _run(settings, selection, out, root, progress, base, _Until(None if share == 1 else share, judge))
 
 
 def _run(
@@ -116,7 +130,7 @@ def _run(
     root: Path,
     progress: Callable[[int, int], None] | None,
     base: LoadedModel | None,
-    pause_at: float | None,
+    until: _Until,
 ) -> TrainResult | PausedTraining:
     step_input(selection, "select")
     rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
@@ -132,15 +146,15 @@ def _run(
     }
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if rank > 0:
-        return _follow(settings, rows, folder, base, world, progress, pause_at)
+        return _follow(settings, rows, folder, base, world, progress, until)
     with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
         _share(world, [str(step.folder), step.done])
         if not step.done:
-            if pause_at is not None and (found := _paused(step, pause_at)):
+            if until.share is not None and (found := _paused(step, until.share)):
                 return found
-            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step, pause_at)
+            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step, until)
             if metrics.get("paused_at"):
-                paused = _paused(step, pause_at or 1.0)
+                paused = _paused(step, until.share or 1.0)
                 assert paused is not None
                 return paused
             step.finish({**metrics, "sources": {"model": settings.model, "selection": str(selection)}})
@@ -156,7 +170,7 @@ def _train(
     target: Path,
     progress: Callable[[int, int], None] | None,
     step: Step | None,
-    pause_at: float | None,
+    until: _Until,
 ) -> dict[str, Any]:
     """Load, train and, where `step` is given (the first process), write. Returns the metrics; of a training that paused
     nothing but the update."""
@@ -177,7 +191,7 @@ def _train(
     from recollect.train import _trainer
 
     started = time.monotonic()
-    watch = _trainer.Watch(progress, pause_at)
+    watch = _trainer.Watch(progress, until.share, until.judge)
     with _trainer.undisturbed(device):
         log: list[dict[str, Any]] = []
         if settings.method == "lora":
@@ -198,6 +212,8 @@ def _train(
             found = last_checkpoint(checkpoints)
             trainer.train(resume_from_checkpoint=None if found is None else str(found))
             log = [entry for entry in trainer.state.log_history if "loss" in entry]
+            if watch.stopped:
+                raise ModelError(watch.stopped)
             if watch.paused_at is not None and watch.diverged_at is None:
                 return {"paused_at": watch.paused_at}
             model = trainer.accelerator.unwrap_model(trainer.model)
@@ -364,11 +380,11 @@ def _follow(
     base: LoadedModel | None,
     world: int,
     progress: Callable[[int, int], None] | None,
-    pause_at: float | None,
+    until: _Until,
 ) -> TrainResult:
     """The other processes: train along with the first one, write nothing."""
     target, done = _share(world, [None, None])
     partial = Path(target)
     final = partial.with_name(partial.name.removesuffix(".partial"))
-    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, None, pause_at)
+    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, None, until)
     return TrainResult(final, metrics)

@@ -26,6 +26,7 @@ from recollect.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from recollect.train._run import Judge
     from recollect.train._settings import TrainSettings
 
 Example = tuple[list[int], list[int]]  # token ids, completion mask
@@ -42,11 +43,18 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Reports progress, stops a run whose loss is no longer a number, and pauses one at a share of its updates."""
+    """Reports progress, stops a run whose loss is no longer a number or that `judge` finds a reason to stop, and pauses
+    one at a share of its updates."""
 
-    def __init__(self, progress: Callable[[int, int], None] | None, pause_at: float | None = None) -> None:
-        self.progress, self.pause_at = progress, pause_at
+    def __init__(
+        self,
+        progress: Callable[[int, int], None] | None,
+        pause_at: float | None = None,
+        judge: Judge | None = None,
+    ) -> None:
+        self.progress, self.pause_at, self.judge = progress, pause_at, judge
         self.diverged_at: int | None = None
+        self.stopped = ""
         self.paused_at: int | None = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -61,9 +69,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
             control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Stop at the first loss that is not finite."""
-        if logs and "loss" in logs and not math.isfinite(float(logs["loss"])) and self.diverged_at is None:
+        """Stop at the first loss that is not finite, or that the judge finds fault with."""
+        if not logs or "loss" not in logs or self.diverged_at is not None or self.stopped:
+            return
+        if not math.isfinite(float(logs["loss"])):
             self.diverged_at = state.global_step
+        elif self.judge is not None:
+            rows = [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
+            self.stopped = self.judge(rows)
+        if self.diverged_at is not None or self.stopped:
             control.should_training_stop = True
 
 
