@@ -3,13 +3,15 @@
 import re
 
 import pytest
+from matplotlib.figure import Figure
 
 from helpers_search_report import search_results, search_values
 from recollect.errors import InputError
 from recollect.report import Results
 from recollect.report._chapter_search import CHAPTER, cards, sentences
-from recollect.report._chart_search import early_final, map_axes
+from recollect.report._chart_search import _label, early_final, map_axes
 from recollect.report._render import render
+from recollect.report._svg import panel
 
 
 def test_the_page_shows_every_trial_and_the_honest_ending() -> None:
@@ -95,3 +97,19 @@ def test_no_search_no_chapter() -> None:
     empty = Results.make(title="x", created="2026-01-01", version="0")
     assert CHAPTER.context(empty) is None
     assert cards(empty) == sentences(empty) == []
+
+
+def test_scores_of_trials_at_one_place_stand_beside_each_other() -> None:
+    axes = panel(Figure(), 10, 10, 200, 200)
+    axes.scatter([1, 1, 1, 5], [2, 2, 2, 2])
+    _label(axes, [(1, 2, 40.0), (1, 2, 41.0), (1, 2, 42.0), (5, 2, 43.0)])
+    sides = [text.xyann for text in axes.texts]
+    assert len(set(sides[:3])) == 3 and sides[3] == sides[0]
+
+
+def test_many_steps_are_folded_away() -> None:
+    values = search_results().model_dump()
+    few = [{"step": "train", "path": "trials/000/train", "fingerprint": "f" * 32}]
+    pages = [render(Results.model_validate({**values, "steps": few * n})) for n in (2, 40)]
+    assert ["steps and their fingerprints" in page for page in pages] == [False, True]
+    assert pages[1].count("trials/000/train") == 40

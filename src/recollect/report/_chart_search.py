@@ -194,7 +194,6 @@ def map_chart(search: Search) -> Markup | None:
             axes.scatter([x], [y], c=[score], norm=norm, cmap="viridis_r", s=size, lw=0, zorder=3)
             if trial.number == search.best:
                 axes.scatter([x], [y], s=430, facecolors="none", edgecolors=COLOURS["ink"], lw=1.8, zorder=2)
-            axes.annotate(f"{score:.0f}", (x, y), (11, 7), textcoords="offset points", size=11, color=COLOURS["muted"])
         for trial in shown:
             if trial.state in ("degenerate", "failed"):
                 x, y = (float(trial.settings[name]) for name in names)
@@ -202,11 +201,28 @@ def map_chart(search: Search) -> Markup | None:
                 axes.scatter([x], [y], color=style["color"], marker=style["marker"], s=120, lw=0, zorder=3)
         for name, axis in zip(names, ("x", "y"), strict=True):
             _scale(axes, axis, [float(trial.settings[name]) for trial in shown])
+        places = [tuple(float(trial.settings[name]) for name in names) for trial in scored]
+        _label(axes, [(x, y, trial.rungs[-1].score) for (x, y), trial in zip(places, scored, strict=True)])
         axes.set_xlabel(names[0], labelpad=8)
         axes.set_ylabel(names[1], labelpad=8)
         axes.grid(axis="both")
 
     return draw(1100, 446, f"Trials over {short(names[0], 30)} and {short(names[1], 30)}", paint)
+
+
+def _label(axes: Axes, points: list[tuple[float, float, float]]) -> None:
+    """Write each (x, y, score) beside its point, on the first of four sides where no other score stands yet."""
+    taken: list[tuple[float, float]] = []
+    axes.autoscale_view()
+    for x, y, score in points:
+        left, bottom = axes.transData.transform((x, y))
+        sides = [(left + dx, bottom + dy) for dx, dy in ((11, 7), (11, -17), (-27, 7), (-27, -17))]
+        free = [
+            side for side in sides if all(abs(side[0] - one[0]) > 18 or abs(side[1] - one[1]) > 12 for one in taken)
+        ]
+        taken.append(at := (free or sides)[0])
+        offset = (at[0] - left, at[1] - bottom)
+        axes.annotate(f"{score:.0f}", (x, y), offset, textcoords="offset points", size=11, color=COLOURS["muted"])
 
 
 def _number(value: Any) -> bool:
