@@ -2,6 +2,7 @@
 
     python benchmarks/search.py replay --data FOLDER [--seeds 30] [--workers 1 8] [--budget 20] [--jobs 2] [--out FILE]
     python benchmarks/search.py real --task facts|pages --out FOLDER [--seeds 3] [--trials 16] [--levels PROBE]
+                                   [--to-the-end]
 
 `replay` runs the scheduler and its peers over real training curves (FOLDER holds TaskSet's *.json.gz) with a simulated
 clock, so nothing is trained. The budget is in whole trainings. Printed are Markdown tables; --out gets all courses as
@@ -112,6 +113,7 @@ def main() -> None:
     real.add_argument("--trials", type=int, default=16)
     real.add_argument("--sampler", default="auto")
     real.add_argument("--levels", help="a probe step directory; without it each search probes the base")
+    real.add_argument("--to-the-end", action="store_true", help="then train what was left paused too, and compare")
     real.add_argument("--out", type=Path, required=True)
     real.set_defaults(run=_run_real)
     given = parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -71,6 +72,37 @@ def test_of_a_budget_in_steps_fewer_are_promoted_since_every_promotion_costs_tri
     assert budget.summary().promoted < of_trials.summary().promoted
     three = make(plan(trials=None, budget_steps=12 * WHOLE, rungs=(0.1, 0.3, 1.0), **given))
     assert three.share() == pytest.approx(make(plan(trials=None, budget_steps=12 * WHOLE)).share() ** 0.5)
+
+
+def test_what_is_promoted_keeps_to_the_share_of_the_cost_too() -> None:
+    """A few trainings are twelve times as long as the others, and look a little better."""
+
+    def result(job: Job) -> Outcome:
+        whole = 1200 if float(job.values["y"]) > 0.85 else 100
+        found = hill(job)
+        assert found.score is not None
+        score = 80 + found.score / 100 if whole > 100 and not job.rung else found.score
+        return replace(found, score=score, steps=round(whole * (0.8 if job.rung else 0.2)), total_steps=whole)
+
+    scheduler = make(plan(trials=40, adapt=False, random_finishers=0, least_chance=0.0))
+    drive(scheduler, result)
+    long = [trial for trial in scheduler.trials if trial.total_steps > 100]
+    promoted = [trial for trial in scheduler.trials if trial.why == "forecast"]
+    assert len(long) >= 3 and {trial.state for trial in long} == {"paused", "finished"}
+    assert len(promoted) in (12, 13)
+    mean = sum(trial.total_steps for trial in scheduler.trials) / 40
+    assert sum(trial.total_steps for trial in promoted) <= mean * (14 + 0.5)
+
+
+def test_a_training_longer_than_the_share_is_finished_where_no_other_was_worth_it() -> None:
+    def result(job: Job) -> Outcome:
+        whole = 1000 if job.trial == 2 else 100
+        score = {0: 60.0, 2: 90.0}.get(job.trial, 10.0)
+        return replace(scored(job, score), steps=round(whole * (0.8 if job.rung else 0.2)), total_steps=whole)
+
+    scheduler = make(plan(trials=4, random_finishers=0, least_chance=0.4))
+    drive(scheduler, result)
+    assert [trial.number for trial in scheduler.trials if trial.why == "forecast"] == [2]
 
 
 def test_nobody_without_a_chance_is_promoted() -> None:

@@ -1,4 +1,9 @@
-"""Which paused trial to train on, if any is due."""
+"""Which paused trial to train on, if any is due.
+
+Notable choices
+- The largest expected improvement goes first. The share to promote is one of the trials, and of their cost too: where
+  trainings differ in length, one that is longer than what is left of the share stays paused, and the next best goes.
+"""
 
 from __future__ import annotations
 
@@ -45,23 +50,42 @@ class Due:
         return float(log_improvement(np.asarray([forecast.mean]), np.asarray([forecast.sd]), best)[0])
 
     def candidates(self, rung: int) -> list[Trial]:
-        """Paused trials at a rung that may beat the best; all of them when a budget is left that nothing else uses."""
+        """Paused trials at a rung that may beat the best and are not too long; all of them when a budget is left that
+        nothing else uses."""
         paused = [trial for trial in self.trials if trial.state == "paused" and trial.rung == rung]
         if self._left_over:
             return paused
-        return [trial for trial in paused if self.chance(trial) >= self.plan.least_chance]
+        able = [trial for trial in paused if self.chance(trial) >= self.plan.least_chance]
+        if self.ending and not any(trial.why == "forecast" for trial in self.trials):
+            return able  # one at least
+        room = self._allowed(rung) - sum(self.length(trial) for trial in self._promoted(rung))
+        return [trial for trial in able if self.length(trial) <= room + 0.5]
+
+    def length(self, trial: Trial) -> float:
+        """The length of a trial's training over the mean length; 1 where it is not known."""
+        known = [other.total_steps for other in self.trials if other.total_steps]
+        return trial.total_steps * len(known) / sum(known) if trial.total_steps else 1.0
 
     def quota(self, rung: int, more: int = 0) -> int:
         """How many may still be promoted from a rung, if `more` trials came to it. What is left of a budget in steps or
         hours at the end is for promotions, beyond the share too."""
-        at = [trial for trial in self.trials if rung in trial.scores]
         if self._left_over and not more:
-            return len(at)
-        size = self.share * (len(at) + more)
-        allowed = math.ceil(size - 1e-9) if self.ending else math.floor(size + 1e-9)
-        leading = sorted(at, key=lambda trial: -trial.scores[rung])[:allowed]
-        gone = [trial for trial in at if trial.rung > rung]
-        return allowed - sum(1 for trial in gone if trial.why == "forecast" or trial in leading)
+            return len(self._at(rung))
+        return self._allowed(rung, more) - len(self._promoted(rung, more))
+
+    def _at(self, rung: int) -> list[Trial]:
+        return [trial for trial in self.trials if rung in trial.scores]
+
+    def _allowed(self, rung: int, more: int = 0) -> int:
+        """The share of those that came to a rung, if `more` trials came to it."""
+        size = self.share * (len(self._at(rung)) + more)
+        return math.ceil(size - 1e-9) if self.ending else math.floor(size + 1e-9)
+
+    def _promoted(self, rung: int, more: int = 0) -> list[Trial]:
+        """Those that were trained on and count towards the share: by forecast, or leading for any reason."""
+        leading = sorted(self._at(rung), key=lambda trial: -trial.scores[rung])[: self._allowed(rung, more)]
+        gone = [trial for trial in self._at(rung) if trial.rung > rung]
+        return [trial for trial in gone if trial.why == "forecast" or trial in leading]
 
     @property
     def _left_over(self) -> bool:
