@@ -108,6 +108,27 @@ def test_an_early_score_says_less_of_the_end_the_more_is_still_to_come() -> None
     assert means == sorted(means, reverse=True) and means[0] > 2.5 > means[2]  # the neighbours' say grows
 
 
+def test_the_promise_is_what_one_more_first_score_does_to_the_final_mean() -> None:
+    """By adding that score: the final mean moves in proportion to how far the score is from what was expected."""
+    rng = np.random.default_rng(3)
+    points, rungs, scores = rng.random((7, 2)), np.asarray([0, 0, 1, 0, 1, 0, 1]), rng.standard_normal(7)
+    growth, theta, place = np.asarray([0.0, 0.6]), np.log(np.r_[1.0, 0.4, 0.6, 0.02]), rng.random((1, 2))
+
+    def surface(*more: float) -> Surface:
+        at = np.vstack([points, *[place] * len(more)])
+        return Surface(theta, at, np.r_[rungs, [0] * len(more)].astype(np.int64), np.r_[scores, more], growth, 0.5, 2.0)
+
+    before, moved = surface().promise(place)
+    first, sd = surface().predict(place, 0)
+    noisy = np.sqrt(sd**2 + 2.0**2 * 0.02)  # one standard deviation of that score
+    assert before == pytest.approx(surface().predict(place)[0])
+    assert surface(float((first + noisy)[0])).predict(place)[0] - before == pytest.approx(moved, rel=1e-6)
+    assert surface(float(first[0])).predict(place)[0] == pytest.approx(before)
+    # where a first score is known already there is next to nothing left to learn, though the end is open
+    known, open_end = surface().promise(points[:1])[1], surface().predict(points[:1])[1]
+    assert known < 0.2 * moved and known < 0.3 * open_end
+
+
 def test_a_pending_trial_makes_its_place_less_interesting() -> None:
     rng = np.random.default_rng(0)
     points = rng.random((8, 2))

@@ -91,7 +91,36 @@ def test_auto_takes_tpe_for_conditional_and_for_large_spaces() -> None:
 def test_no_point_is_proposed_twice_while_there_is_another() -> None:
     space = Space({"kind": Choice(["a", "b", "c"])}, free=True)
     taken = [{"kind": "a"}, {"kind": "b"}]
-    assert unseen(space, {"kind": "a"}, taken, 1) == {"kind": "c"}
-    assert not exhausted(space, taken)
-    assert exhausted(space, [*taken, {"kind": "c"}])
-    assert not exhausted(LINE, taken)
+    trials = [Trial(number, values) for number, values in enumerate([*taken, {"kind": "c"}])]
+    assert unseen(View(space), {"kind": "a"}, taken, 1) == {"kind": "c"}
+    assert not exhausted(View(space, trials[:2]))
+    assert exhausted(View(space, trials))
+    assert not exhausted(View(LINE, [Trial(0, {"x": 0.5, "kind": "a"})]))
+
+
+def test_points_that_train_the_same_are_one_point() -> None:
+    space = Space({"size": Int(10, 1000, log=True), "x": Choice(["a", "b"])}, free=True)
+    few = lambda values: {**values, "size": min(values["size"], 50)}  # noqa: E731
+    trials = [finished(n, 10.0 + size / 10, size=size, x="a") for n, size in enumerate([12, 20, 30, 50])]
+    view = View(space, trials, settle=few)
+    found = [by_gaussian(view, seed) for seed in range(6)]
+    assert all(values["size"] <= 50 and values not in [trial.values for trial in trials] for values in found)
+    both = Space({"size": Int(10, 12), "x": Choice(["a"])}, free=True)
+    least = lambda values: {**values, "size": 10}  # noqa: E731
+    assert exhausted(View(both, [Trial(0, {"size": 10, "x": "a"})], settle=least))
+
+
+def test_the_place_of_a_paused_trial_is_not_tried_again() -> None:
+    """Scores rise to the corner, where a trial is paused: its end is open, but another first score there tells
+    nothing."""
+    space = Space({"x": Float(0, 1), "y": Float(0, 1)}, free=True)
+    rng = np.random.default_rng(1)
+    places = [*rng.random((9, 2)).tolist(), [1.0, 1.0]]
+    trials = [
+        Trial(n, {"x": x, "y": y}, "finished", 1, {0: 20 * (x + y), 1: 21 * (x + y) + rng.normal()})
+        for n, (x, y) in enumerate(places[:-1])
+    ]
+    trials.append(Trial(9, {"x": 1.0, "y": 1.0}, "paused", 0, {0: 40.0}))
+    for seed in range(6):
+        found = by_gaussian(View(space, trials), seed)
+        assert max(abs(found["x"] - 1), abs(found["y"] - 1)) > 0.02

@@ -16,6 +16,7 @@ import recollect.search._trial as trial_module
 from helpers_world import World
 from recollect.errors import InputError
 from recollect.facts import load_facts
+from recollect.search import Choice, Int, Space
 from recollect.search._score import score_of
 from recollect.search._trial import Task, Trials, available
 from recollect.search._types import Job
@@ -84,6 +85,24 @@ def test_examples_are_capped_at_what_a_level_has(task: Task, world: World, level
     assert trials.selection({"size": 3, "level": "2"}).size == 3
     sure = available(world.fact_set, table, "2", 0.8)
     assert trials.selection({"size": 20, "level": "2", "min_level_confidence": 0.8}).size == sure < have
+
+
+def test_a_size_beyond_what_a_level_has_is_the_least_such_size(task: Task, world: World, levels: Path) -> None:
+    have, trials = available(world.fact_set, pl.read_parquet(levels), "2"), Trials(task)
+    steps = Int(have - 5, have + 100, step=3)
+    for parameter, given, wanted in (
+        (Int(2, 500, log=True), 300, have),
+        (Int(2, 500), have - 1, have - 1),
+        (Int(have + 10, have + 500), have + 400, have + 10),
+        (steps, have + 52, have + 1),
+        (Choice([have - 1, have + 7, have + 50]), have + 50, have + 7),
+    ):
+        space = Space({"size": parameter, "level": Choice(["2"])})
+        values = {"size": given, "level": "2"}
+        assert trials.settle(values, space) == {**values, "size": wanted}
+        assert space.contains(trials.settle(values, space))
+        assert trials.selection(values) == trials.selection(trials.settle(values, space))
+    assert trials.settle({"learning_rate": 0.1}, space) == {"learning_rate": 0.1}
 
 
 def test_a_loss_that_is_no_number_is_degenerate(task: Task) -> None:

@@ -10,6 +10,9 @@ Notable choices
   line (`growth`), not from the fit: a few finished trials do not tell two processes apart.
 - A prior on strength, length scales and noise: without one, five points in eight dimensions fit anything.
 - Stateless: fitted from one starting point every time, so the same trials give the same proposal after any restart.
+- A new trial shows its first score first. Its worth is what that score may make of the final mean (the knowledge
+  gradient at one point, Frazier and others 2009), not the uncertainty of the final score: by that, the place of a
+  paused trial, whose end is still open, would be tried again and again.
 - log EI, not EI (Ament and others 2023): it has a slope where EI has rounded to zero.
 - SciPy alone: scikit-learn's and Optuna's processes have no rungs, and BoTorch's would bring gpytorch with it. With one
   rung it is scikit-learn's process, and there is a test for that.
@@ -86,7 +89,9 @@ class Surface:
         rung, in the scores' units, rising from 0."""
         rungs = np.zeros(len(scores), dtype=np.int64) if rungs is None else rungs
         growth = np.zeros(1) if growth is None else growth
-        middle, spread = float(np.mean(scores)), float(np.std(scores)) or 1.0
+        middle, spread = float(np.mean(scores)), float(np.std(scores))
+        if spread <= 1e-9 * max(1.0, abs(middle)):
+            spread = 1.0
         dims = points.shape[1]
         grown, squares = _shared(growth, rungs, rungs) / spread**2, _squares(points, points)
 
@@ -102,20 +107,33 @@ class Surface:
     def predict(self, points: Array, rung: int = -1) -> tuple[Array, Array]:
         """Mean and standard deviation of the true score at each point at a rung, by default the last, without the
         noise of measuring it; in the scores' units."""
-        rungs = np.full(len(points), rung % len(self.growth))
+        mean, variance, _ = self._posterior(points, rung % len(self.growth))
+        return self.middle + self.spread * mean, self.spread * np.sqrt(variance)
+
+    def promise(self, points: Array) -> tuple[Array, Array]:
+        """Mean of the final score at each point, and the standard deviation of that mean after a first score there."""
+        mean, variance, shared = self._posterior(points, len(self.growth) - 1)
+        first = variance if len(self.growth) == 1 else self._posterior(points, 0)[1]
+        moved = np.maximum(shared, 1e-10) / np.sqrt(first + np.exp(self.theta[-1]))
+        return self.middle + self.spread * mean, self.spread * moved
+
+    def _posterior(self, points: Array, rung: int) -> tuple[Array, Array, Array]:
+        """Mean and variance at a rung, and covariance with the first rung; of scores less `middle` over `spread`."""
         strength, scales, noise = np.exp(self.theta[0]), np.exp(self.theta[1:-1]), np.exp(self.theta[-1])
+        shape = matern(_squares(self.points, self.points), scales)[0]
+        near = matern(_squares(points, self.points), scales)[0]
 
-        def covariance(one: Array, at: Rungs, other: Array, there: Rungs) -> Array:
-            grown = _shared(self.growth, at, there) / self.spread**2
-            return np.asarray((strength + grown) * matern(_squares(one, other), scales)[0])
+        def grown(others: Rungs) -> Array:
+            return np.asarray(strength + _shared(self.growth, others, self.rungs) / self.spread**2)
 
-        known = covariance(self.points, self.rungs, self.points, self.rungs)
-        factor = linalg.cho_factor(known + (noise + _JITTER) * np.eye(len(self.points)), lower=True)
-        across = covariance(points, rungs, self.points, self.rungs)
-        mean = across @ linalg.cho_solve(factor, (self.scores - self.middle) / self.spread)
-        told = np.einsum("ij,ji->i", across, linalg.cho_solve(factor, across.T))
-        variance = strength + self.growth[rungs] / self.spread**2 - told
-        return self.middle + self.spread * mean, self.spread * np.sqrt(np.maximum(variance, 1e-10))
+        noisy = grown(self.rungs) * shape + (noise + _JITTER) * np.eye(len(self.points))
+        factor = linalg.cho_factor(noisy, lower=True)
+        at, first = (grown(np.full(len(points), one)) * near for one in (rung, 0))
+        solved = linalg.cho_solve(factor, at.T)
+        mean = at @ linalg.cho_solve(factor, (self.scores - self.middle) / self.spread)
+        variance = strength + self.growth[rung] / self.spread**2 - np.einsum("ij,ji->i", at, solved)
+        shared = strength - np.einsum("ij,ji->i", first, solved)
+        return mean, np.maximum(variance, 1e-10), shared
 
     def believing(self, points: Array) -> Surface:
         """The process as if the running trials had come to the first rung as it expects (kriging believer)."""
@@ -131,10 +149,9 @@ class Surface:
             self.spread,
         )
 
-    def log_improvement(self, points: Array, best: float) -> Array:
-        """Logarithm of the expected improvement over `best` at each point."""
-        mean, sd = self.predict(points)
-        return log_improvement(mean, sd, best)
+    def worth(self, points: Array, best: float) -> Array:
+        """Logarithm of how far beyond `best` a first score at each point is expected to lift the final mean."""
+        return log_improvement(*self.promise(points), best)
 
 
 def _shared(growth: Array, rungs: Rungs, others: Rungs) -> Array:

@@ -44,6 +44,8 @@ LARGE = 20
 _CANDIDATES = 512
 _NEAR = ((0.1, 100), (0.03, 100))
 _FINITE = 4096
+_SAME = 0.02
+"""Points no further apart than this in any setting, as shares of their ranges, are not worth two trials."""
 
 
 def address(*key: object) -> int:
@@ -51,15 +53,20 @@ def address(*key: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=4).digest(), "big")
 
 
+def _as_it_is(values: Values) -> Values:
+    return values
+
+
 @dataclass(frozen=True)
 class View:
     """What is known when a proposal is asked for. `forecasts`: by number, of trials that have a score but no final
-    one."""
+    one. `settle`: the one point that stands for all that train the same."""
 
     space: Space
     trials: Sequence[Trial] = ()
     forecasts: Mapping[int, Forecast] = field(default_factory=dict)
     final_rung: int = 1
+    settle: Callable[[Values], Values] = _as_it_is
 
     def known(self) -> list[tuple[Trial, float, float]]:
         """Trials with a score to learn from, the score, and its variance, in points."""
@@ -92,7 +99,7 @@ class Proposer(Protocol):
 
 
 def by_gaussian(view: View, seed: int) -> Values:
-    """The point with the largest log expected improvement of the final score under our Gaussian process."""
+    """The point whose first score is expected to lift our Gaussian process's final mean most beyond the best so far."""
     seen, encoder = observe(view.trials, view.final_rung), Encoder(view.space)
     places = np.asarray([encoder.place(trial.values) for trial in seen.trials])
     pending = np.asarray([encoder.place(trial.values) for trial in view.pending()]).reshape(-1, encoder.dims)
@@ -106,14 +113,15 @@ def by_gaussian(view: View, seed: int) -> Values:
         near = leaders[rng.integers(len(leaders), size=number)]
         moved = rng.random(near.shape) < max(0.5, 2 / encoder.dims)
         candidates = np.vstack([candidates, np.clip(near + sd * moved * rng.standard_normal(near.shape), 0, 1)])
-        gain = surface.log_improvement(encoder.features(candidates), best)
+        gain = surface.worth(encoder.features(candidates), best)
         leaders = np.vstack([leaders, candidates[np.argsort(-gain)[:3]]])[-3:]
-    gain = surface.log_improvement(encoder.features(candidates), best)
-    taken = [encoder.values(place) for place in np.vstack([places, pending])]
+    settled: list[Values] = [view.settle(encoder.values(candidate)) for candidate in candidates]
+    candidates = np.asarray([encoder.place(values) for values in settled]).reshape(-1, encoder.dims)
+    gain = surface.worth(encoder.features(candidates), best)
+    taken = np.vstack([places, pending])
     for at in np.argsort(-gain, kind="stable"):
-        values = encoder.values(candidates[at])
-        if values not in taken:
-            return values
+        if np.abs(taken - candidates[at]).max(axis=1, initial=0.0).min() > _SAME:
+            return settled[int(at)]
     return at_random(view, seed)
 
 
@@ -185,7 +193,8 @@ class ForecastSampler(BaseSampler):
     """Optuna sampler over the scheduler's view.
 
     `view` is called for every proposal; the first proposals are `starts`, then spread points until `startup` trials
-    exist and two have a score. `adjust` may move a proposal to an allowed point, as a benchmark's table does.
+    exist and two have a score. `adjust` may move a proposal to an allowed point that is not taken, as a benchmark's
+    table does.
     """
 
     def __init__(
@@ -225,7 +234,7 @@ class ForecastSampler(BaseSampler):
         values = self._draw(view, number)
         if self._adjust is not None:
             return self._adjust(values, taken)
-        return unseen(view.space, values, taken, address(self._seed, "unseen", number))
+        return unseen(view, view.settle(values), taken, address(self._seed, "unseen", number))
 
     def _draw(self, view: View, number: int) -> Values:
         if number < len(self._starts):
@@ -255,22 +264,23 @@ def _spread_out(view: View, number: int, seed: int) -> Values:
     return encoder.values(spread[number])
 
 
-def unseen(space: Space, values: Values, taken: Sequence[Mapping[str, Any]], seed: int) -> Values:
+def unseen(view: View, values: Values, taken: Sequence[Mapping[str, Any]], seed: int) -> Values:
     """The point itself, or a random one that was not tried yet; the point itself when there is no other."""
     if values not in taken:
         return values
-    if (everything := points(space)) is not None:
-        free = [point for point in everything if point not in taken]
-        return free[seed % len(free)] if free else values
+    if (everything := points(view.space)) is not None:
+        free = [point for point in everything if view.settle(point) not in taken]
+        return view.settle(free[seed % len(free)]) if free else values
     for attempt in range(100):
-        other = at_random(View(space), address(seed, attempt))
+        other = view.settle(at_random(view, address(seed, attempt)))
         if other not in taken:
             return other
     return values
 
 
-def exhausted(space: Space, taken: Sequence[Mapping[str, Any]]) -> bool:
+def exhausted(view: View) -> bool:
     """Was every point of the space tried?"""
-    if count(space) > _FINITE:
+    if count(view.space) > _FINITE:
         return False
-    return all(point in taken for point in points(space) or [])
+    taken = [trial.values for trial in view.trials]
+    return all(view.settle(point) in taken for point in points(view.space) or [])

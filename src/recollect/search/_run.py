@@ -216,6 +216,7 @@ class _Search:
             storage,
             starts=prepared.starts,
             steps=trials.updates,
+            settle=lambda values: trials.settle(values, prepared.space),
             name=settings.study,
         )
 

@@ -45,7 +45,8 @@ class _Thaw:
 class Scheduler:
     """One search. `starts`: points to try first, the baseline before all (default: the known good ones of the space).
     `steps`: training steps of a point's whole training, needed to keep a budget in steps exactly; without it they are
-    learnt from the outcomes. `storage`: see `Ledger`.
+    learnt from the outcomes. `storage`: see `Ledger`. `settle`: of all points that train the same, the one to try.
+    `adjust`: the allowed point nearest to a proposal that is not taken, where not every point is allowed.
 
     Raises InputError for a budget that the baseline alone exceeds, StepError for a storage of another search.
     """
@@ -59,6 +60,7 @@ class Scheduler:
         *,
         starts: Sequence[Mapping[str, Any]] | None = None,
         steps: Callable[[Mapping[str, Any]], int] | None = None,
+        settle: Callable[[Values], Values] = lambda values: values,
         adjust: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], Values] | None = None,
         name: str = "recollect",
     ) -> None:
@@ -67,7 +69,8 @@ class Scheduler:
         self._seed, self._last = seed, len(self._plan.rungs) - 1
         if starts is None:
             starts = [] if space.free else known_starts(space)
-        self._starts = [space.clip(start) for start in starts]
+        self._settle = settle
+        self._starts = [settle(space.clip(start)) for start in starts]
         self.sampler, self.sampler_reason = choose(self._plan.sampler, space)
         self._sampler = ForecastSampler(
             PROPOSERS[self.sampler], self._view, seed, self._starts, self._plan.startup, adjust
@@ -273,7 +276,7 @@ class Scheduler:
         limit = self._plan.trials
         if limit is not None and len(self._trials) >= limit:
             return False
-        if exhausted(self._space, [trial.values for trial in self._trials]):
+        if exhausted(self._view()):
             return False
         if self._purse.endless or not self._trials:
             return True
@@ -282,7 +285,7 @@ class Scheduler:
         return self._purse.affords_new(self._sampler.preview(len(self._trials)), self._trials, keep)
 
     def _view(self) -> View:
-        return View(self._space, self._trials, self.forecasts(), self._last)
+        return View(self._space, self._trials, self.forecasts(), self._last, self._settle)
 
     def _now(self) -> Outlook:
         """The outlook on the trials as they stand."""

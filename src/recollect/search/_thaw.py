@@ -2,7 +2,8 @@
 
 Notable choices
 - The largest expected improvement goes first. The share to promote is one of the trials, and of their cost too: where
-  trainings differ in length, one that is longer than what is left of the share stays paused, and the next best goes.
+  trainings differ in length, one that is far longer than what is left of the share stays paused, and the next best
+  goes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from scipy import special
 from recollect.search._gaussian import log_improvement
 from recollect.search._plan import Plan
 from recollect.search._trials import Forecast, Trial
+
+_SLACK = 1.0
+"""By how much a promotion may exceed what is left of the share, in trainings of mean length; without it the first one,
+of few trials, would be the shortest and not the best."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Due:
         if self.ending and not any(trial.why == "forecast" for trial in self.trials):
             return able  # one at least
         room = self._allowed(rung) - sum(self.length(trial) for trial in self._promoted(rung))
-        return [trial for trial in able if self.length(trial) <= room + 0.5]
+        return [trial for trial in able if self.length(trial) <= room + _SLACK]
 
     def length(self, trial: Trial) -> float:
         """The length of a trial's training over the mean length; 1 where it is not known."""

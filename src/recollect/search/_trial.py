@@ -30,8 +30,9 @@ from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.search._degenerate import degenerate_answers, exploded, runs_away
+from recollect.search._parameters import Choice, Int
 from recollect.search._score import score_of
-from recollect.search._space import SELECT_NAMES
+from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._types import Job, Outcome
 from recollect.select import LEVELS, SelectSettings, read_levels, run_select
 from recollect.train import PausedTraining, TrainSettings, run_train_until
@@ -97,6 +98,7 @@ class Trials:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.folder = Path(task.folder)
+        self._counts: dict[tuple[str, float], int] = {}
 
     @cached_property
     def facts(self) -> FactSet:
@@ -153,13 +155,36 @@ class Trials:
         made = SelectSettings.make(**{**self.task.select, **chosen, "seed": self.task.seed})
         if made.size == "all":
             return made
-        most = available(self.facts, self.levels, made.level, made.min_level_confidence)
+        most = self._available(made.level, made.min_level_confidence)
         return made.model_copy(update={"size": max(1, min(made.size, most))})
+
+    def settle(self, values: Mapping[str, Any], space: Space) -> dict[str, Any]:
+        """The point of the space that stands for all that train the same: a size beyond what the level has is the least
+        such one."""
+        size = values.get("size")
+        if not isinstance(size, int):
+            return dict(values)
+        chosen = SelectSettings.make(**{**self.task.select, **{k: v for k, v in values.items() if k in SELECT_NAMES}})
+        most = self._available(chosen.level, chosen.min_level_confidence)
+        if size <= most:
+            return dict(values)
+        parameter = space.parameters["size"]
+        if isinstance(parameter, Choice):
+            enough = min(one for one in parameter.options if isinstance(one, int) and one >= most)
+        else:
+            assert isinstance(parameter, Int)
+            enough = max(parameter.low, size - (size - most) // parameter.step * parameter.step)
+        return {**values, "size": enough}
 
     def updates(self, values: Mapping[str, Any]) -> int:
         """Updates of a trial's whole training. Raises InputError for settings that no training takes."""
         size = self.selection(values).size
         return _updates(self.settings(values), len(self.facts.part("train")) if size == "all" else size)
+
+    def _available(self, level: str, confidence: float) -> int:
+        if (level, confidence) not in self._counts:
+            self._counts[level, confidence] = available(self.facts, self.levels, level, confidence)
+        return self._counts[level, confidence]
 
     def run(self, job: Job) -> Outcome:
         """Train to the rung and score. Raises what stops the whole search: Ctrl-C and a full disk."""
