@@ -176,6 +176,8 @@ def test_a_study_of_others_is_refused() -> None:
 def test_a_storage_that_cannot_be_opened_is_said_so() -> None:
     with pytest.raises(InputError, match="grpc://host:port"):
         open_storage("grpc://nowhere")
+    with pytest.raises(InputError, match="needs psycopg.*not installed.*another driver"):
+        open_storage("postgresql+psycopg://nobody@nowhere/nothing")
     with pytest.raises(InputError, match="cannot be opened"):
         open_storage("nosuchdatabase://here")
 

@@ -221,6 +221,12 @@ def open_storage(storage: Storage) -> BaseStorage:
             raise InputError(f"storage {storage!r} needs the package grpcio. Install grpcio and protobuf.") from error
     try:
         return optuna.storages.get_storage(storage)
+    except ImportError as error:
+        missing = getattr(error.__cause__, "name", None) or "the database's driver"
+        raise InputError(
+            f"storage {storage!r} needs {missing}, which is not installed. Install it, or name another driver in the "
+            "URL, such as postgresql+psycopg2://user@host/name."
+        ) from None
     except Exception as error:
         raise InputError(
             f"storage {storage!r} cannot be opened: {error}. Give a path, or a URL such as postgresql://user@host/name."
