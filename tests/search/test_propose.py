@@ -111,8 +111,7 @@ def test_points_that_train_the_same_are_one_point() -> None:
 
 
 def test_the_place_of_a_paused_trial_is_not_tried_again() -> None:
-    """Scores rise to the corner, where a trial is paused: its end is open, but another first score there tells
-    nothing."""
+    """Scores rise to the corner, where a trial is paused: the best place, but one more trial there tells nothing."""
     space = Space({"x": Float(0, 1), "y": Float(0, 1)}, free=True)
     rng = np.random.default_rng(1)
     places = [*rng.random((9, 2)).tolist(), [1.0, 1.0]]

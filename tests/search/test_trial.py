@@ -96,12 +96,16 @@ def test_a_size_beyond_what_a_level_has_is_the_least_such_size(task: Task, world
         (Int(have + 10, have + 500), have + 400, have + 10),
         (steps, have + 52, have + 1),
         (Choice([have - 1, have + 7, have + 50]), have + 50, have + 7),
+        (Choice([have - 1, have + 7, "all"]), "all", have + 7),
+        (Choice([have - 1, "all"]), "all", "all"),
     ):
         space = Space({"size": parameter, "level": Choice(["2"])})
         values = {"size": given, "level": "2"}
         assert trials.settle(values, space) == {**values, "size": wanted}
         assert space.contains(trials.settle(values, space))
-        assert trials.selection(values) == trials.selection(trials.settle(values, space))
+        settled = trials.settle(values, space)
+        assert trials.updates(values) == trials.updates(settled)
+        assert "all" in (given, wanted) or trials.selection(values) == trials.selection(settled)
     assert trials.settle({"learning_rate": 0.1}, space) == {"learning_rate": 0.1}
 
 

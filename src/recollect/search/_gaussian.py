@@ -11,8 +11,8 @@ Notable choices
 - A prior on strength, length scales and noise: without one, five points in eight dimensions fit anything.
 - Stateless: fitted from one starting point every time, so the same trials give the same proposal after any restart.
 - A new trial shows its first score first. Its worth is what that score may make of the final mean (the knowledge
-  gradient at one point, Frazier and others 2009), not the uncertainty of the final score: by that, the place of a
-  paused trial, whose end is still open, would be tried again and again.
+  gradient at one point, Frazier and others 2009), not the uncertainty of the final score: that is large at the place of
+  a paused trial, where a second first score would teach nothing.
 - log EI, not EI (Ament and others 2023): it has a slope where EI has rounded to zero.
 - SciPy alone: scikit-learn's and Optuna's processes have no rungs, and BoTorch's would bring gpytorch with it. With one
   rung it is scikit-learn's process, and there is a test for that.

@@ -15,8 +15,8 @@ _CORRELATIONS = (0.5, 0.7, 0.8, 0.9)
 _OF_TRIALS = (1 / 2, 0.4, 1 / 3, 1 / 5)
 """By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials."""
 _OF_BUDGET = (1 / 4, 1 / 6, 1 / 7, 1 / 9)
-"""The share that finds the best final score when what is not promoted pays for more trials. Both are simulated by
-benchmarks/search_share.py; docs/search.md, "How it decides"."""
+"""The share that finds the best final score when what is not promoted pays for more trials, with a first rung at a
+fifth. Both are simulated by benchmarks/search_share.py; docs/search.md, "How it decides"."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ def _share(correlation: Correlation, plan: Plan) -> float:
     if plan.trials is not None:
         share = float(np.interp(correlation.value, _CORRELATIONS, _OF_TRIALS))
     else:
-        to_the_end = float(np.interp(correlation.value, _CORRELATIONS, _OF_BUDGET))
-        share = float(to_the_end ** (1 / (len(plan.rungs) - 1)))
+        to_the_end = min(1.0, 3 * plan.promote * float(np.interp(correlation.value, _CORRELATIONS, _OF_BUDGET)))
+        return float(to_the_end ** (1 / (len(plan.rungs) - 1)))
     return min(1.0, 3 * plan.promote * share)

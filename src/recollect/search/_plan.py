@@ -26,7 +26,8 @@ class Plan(Settings):
     rungs: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.2, 1.0)
     """Shares of a trial's training after which it is scored and may be paused; the last is 1."""
     promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
-    """Share of the trials to train on, best forecasts first; adapts to the measured correlation."""
+    """Share of the trials to train on, best forecasts first; adapts to the measured correlation. Of a budget in steps
+    or hours it is smaller from the start, in proportion to this."""
     adapt: bool = True
     """Promote fewer when early scores prove good forecasts, more when they prove poor ones."""
     random_finishers: Annotated[int, Field(ge=0)] = 2

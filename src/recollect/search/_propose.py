@@ -101,6 +101,8 @@ class Proposer(Protocol):
 def by_gaussian(view: View, seed: int) -> Values:
     """The point whose first score is expected to lift our Gaussian process's final mean most beyond the best so far."""
     seen, encoder = observe(view.trials, view.final_rung), Encoder(view.space)
+    if encoder.dims == 0:
+        return at_random(view, seed)
     places = np.asarray([encoder.place(trial.values) for trial in seen.trials])
     pending = np.asarray([encoder.place(trial.values) for trial in view.pending()]).reshape(-1, encoder.dims)
     surface = Surface.fit(encoder.features(places), seen.scores, seen.rungs, seen.growth)

@@ -35,6 +35,9 @@ from recollect.search._thaw import Due, promotion
 from recollect.search._trials import Forecast, Trial, Why
 from recollect.search._types import Job, Outcome
 
+_HOPELESS = 8
+"""Trials in a row that failed before their first update, after which no new one is begun."""
+
 
 @dataclass(frozen=True)
 class _Thaw:
@@ -70,7 +73,10 @@ class Scheduler:
         if starts is None:
             starts = [] if space.free else known_starts(space)
         self._settle = settle
-        self._starts = [settle(space.clip(start)) for start in starts]
+        self._starts: list[Values] = []
+        for start in starts:
+            if (settled := settle(space.clip(start))) not in self._starts:
+                self._starts.append(settled)
         self.sampler, self.sampler_reason = choose(self._plan.sampler, space)
         self._sampler = ForecastSampler(
             PROPOSERS[self.sampler], self._view, seed, self._starts, self._plan.startup, adjust
@@ -181,7 +187,8 @@ class Scheduler:
         return self._now().forecasts
 
     def share(self) -> float:
-        """The share to promote now: as planned until three trials are finished, then by the correlation measured."""
+        """The share to promote now, by the correlation of early and final scores; of a given number of trials as
+        planned until three of them are finished."""
         return self._now().share
 
     def spent(self) -> float | None:
@@ -211,8 +218,11 @@ class Scheduler:
         fresh = self._fresh()
         if fresh and len(self._trials) < len(self._starts):
             return "new"
-        due = promotion(self._due(ending=not fresh))
-        if due is not None and self._purse.affords(due, self._trials, keep=self._owed(due)):
+        due = promotion(
+            self._due(ending=not fresh),
+            lambda trial: self._purse.affords(trial, self._trials, keep=self._owed(trial)),
+        )
+        if due is not None:
             return _Thaw(due, "forecast")
         return "new" if fresh else None
 
@@ -276,6 +286,9 @@ class Scheduler:
         limit = self._plan.trials
         if limit is not None and len(self._trials) >= limit:
             return False
+        lately = self._trials[-_HOPELESS:]
+        if len(lately) == _HOPELESS and all(trial.state == "failed" and not trial.steps for trial in lately):
+            return False  # they cost nothing, so no budget would end this
         if exhausted(self._view()):
             return False
         if self._purse.endless or not self._trials:

@@ -62,13 +62,14 @@ class SearchSettings(Settings):
     rungs: Annotated[tuple[float, ...], AfterValidator(_check_rungs)] = (0.2, 1.0)
     """Shares of a trial's training at which it is judged and may pause; the last is 1."""
     promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
-    """Share of the trials to train on after the first rung, best forecasts first; it follows the correlation
-    measured."""
+    """Share of the trials to train on after the first rung, best forecasts first, until early and final scores of three
+    trials are known; then it follows their correlation. With a budget in place of a number of trials it does so at
+    once, and is smaller, and a larger or smaller value here makes it so in proportion."""
     random_finishers: Annotated[int, Field(ge=0)] = 2
     """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
     sampler: Literal["auto", "gp", "tpe", "random"] = "auto"
-    """Who proposes settings: gp a Gaussian process that counts paused trials by their forecasts, tpe for large or
-    conditional spaces, random for comparison. auto chooses."""
+    """Who proposes settings: gp a Gaussian process over settings and rungs, tpe for large or conditional spaces, random
+    for comparison. auto chooses."""
     seed: int = 0
     """Decides the proposals, the validation slice, and each trial's examples and training."""
     repeats: Annotated[int, Field(ge=1)] = 1

@@ -2,14 +2,14 @@
 
 Notable choices
 - The largest expected improvement goes first. The share to promote is one of the trials, and of their cost too: where
-  trainings differ in length, one that is far longer than what is left of the share stays paused, and the next best
-  goes.
+  trainings differ in length, a long one waits until enough of the share has come together, and those behind it wait
+  with it. Only at the end does the next best go instead, and one that costs more than the whole share stays paused.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,21 +55,41 @@ class Due:
         return float(log_improvement(np.asarray([forecast.mean]), np.asarray([forecast.sd]), best)[0])
 
     def candidates(self, rung: int) -> list[Trial]:
-        """Paused trials at a rung that may beat the best and are not too long; all of them when a budget is left that
-        nothing else uses."""
+        """Paused trials at a rung that may beat the best; all of them when a budget is left that nothing else uses."""
         paused = [trial for trial in self.trials if trial.state == "paused" and trial.rung == rung]
         if self._left_over:
             return paused
-        able = [trial for trial in paused if self.chance(trial) >= self.plan.least_chance]
-        if self.ending and not any(trial.why == "forecast" for trial in self.trials):
-            return able  # one at least
-        room = self._allowed(rung) - sum(self.length(trial) for trial in self._promoted(rung))
-        return [trial for trial in able if self.length(trial) <= room + _SLACK]
+        return [trial for trial in paused if self.chance(trial) >= self.plan.least_chance]
 
-    def length(self, trial: Trial) -> float:
-        """The length of a trial's training over the mean length; 1 where it is not known."""
-        known = [other.total_steps for other in self.trials if other.total_steps]
-        return trial.total_steps * len(known) / sum(known) if trial.total_steps else 1.0
+    def next_at(self, rung: int, affords: Callable[[Trial], bool]) -> Trial | None:
+        """The one to train on from a rung, if it is its time."""
+        able = self.candidates(rung)
+        none_yet = not any(
+            trial.why == "forecast" and trial.state not in ("degenerate", "failed") for trial in self._promoted(rung)
+        )
+        if self.ending:
+            free = self._left_over or none_yet  # one at least
+            able = [trial for trial in able if (free or self._fits(trial, rung)) and affords(trial)]
+        else:
+            whole = self.share * (self.plan.trials or 2 * len(self._at(rung)))
+            able = [trial for trial in able if self._length(trial, rung) <= whole + _SLACK]
+        best = max(able, key=lambda trial: (self.worth(trial), -trial.number), default=None)
+        if best is None or self.ending:
+            return best
+        return best if self._fits(best, rung) and affords(best) else None
+
+    def _fits(self, trial: Trial, rung: int) -> bool:
+        """Is enough of the share left for a training of this length?"""
+        room = self._allowed(rung) - sum(self._length(one, rung) for one in self._promoted(rung))
+        return self._length(trial, rung) <= room + _SLACK
+
+    def _length(self, trial: Trial, rung: int) -> float:
+        """The length of a training over the mean of those that came to the rung; of a broken one as far as it came."""
+        known = [other.total_steps for other in self._at(rung) if other.total_steps]
+        if not known or not trial.total_steps:
+            return 1.0
+        steps = trial.steps if trial.state in ("degenerate", "failed") else trial.total_steps
+        return steps * len(known) / sum(known)
 
     def quota(self, rung: int, more: int = 0) -> int:
         """How many may still be promoted from a rung, if `more` trials came to it. What is left of a budget in steps or
@@ -107,14 +127,14 @@ class Due:
         return max(1, self.quota(0, more=1 + running))
 
 
-def promotion(due: Due) -> Trial | None:
-    """The paused trial to train on now, from the highest rung down; None when nobody is due.
+def promotion(due: Due, affords: Callable[[Trial], bool]) -> Trial | None:
+    """The paused trial to train on now, from the highest rung down, if the budget affords it; None when nobody is due.
 
     At the end the running ones of a rung are waited for, since they may be better.
     """
     for rung in reversed(range(len(due.plan.rungs) - 1)):
         if due.ending and any(trial.state == "running" and trial.rung <= rung for trial in due.trials):
             continue
-        if due.quota(rung) > 0 and (candidates := due.candidates(rung)):
-            return max(candidates, key=lambda trial: (due.worth(trial), -trial.number))
+        if due.quota(rung) > 0 and (found := due.next_at(rung, affords)) is not None:
+            return found
     return None

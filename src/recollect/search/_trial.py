@@ -161,25 +161,23 @@ class Trials:
     def settle(self, values: Mapping[str, Any], space: Space) -> dict[str, Any]:
         """The point of the space that stands for all that train the same: a size beyond what the level has is the least
         such one."""
-        size = values.get("size")
-        if not isinstance(size, int):
+        size, parameter = values.get("size"), space.parameters.get("size")
+        if size is None or parameter is None:
             return dict(values)
         chosen = SelectSettings.make(**{**self.task.select, **{k: v for k, v in values.items() if k in SELECT_NAMES}})
         most = self._available(chosen.level, chosen.min_level_confidence)
-        if size <= most:
-            return dict(values)
-        parameter = space.parameters["size"]
         if isinstance(parameter, Choice):
-            enough = min(one for one in parameter.options if isinstance(one, int) and one >= most)
-        else:
-            assert isinstance(parameter, Int)
-            enough = max(parameter.low, size - (size - most) // parameter.step * parameter.step)
-        return {**values, "size": enough}
+            enough = [one for one in parameter.options if isinstance(one, int) and one >= most]
+            return {**values, "size": min(enough, default=size) if size == "all" or size > most else size}
+        assert isinstance(parameter, Int)
+        over = max(0, size - most) // parameter.step * parameter.step
+        return {**values, "size": max(parameter.low, size - over)}
 
     def updates(self, values: Mapping[str, Any]) -> int:
         """Updates of a trial's whole training. Raises InputError for settings that no training takes."""
-        size = self.selection(values).size
-        return _updates(self.settings(values), len(self.facts.part("train")) if size == "all" else size)
+        chosen = self.selection(values)
+        size = self._available(chosen.level, chosen.min_level_confidence) if chosen.size == "all" else chosen.size
+        return _updates(self.settings(values), size)
 
     def _available(self, level: str, confidence: float) -> int:
         if (level, confidence) not in self._counts:
