@@ -162,14 +162,13 @@ class Trials:
         """The point of the space that stands for all that train the same: a size beyond what the level has is the least
         such one."""
         size, parameter = values.get("size"), space.parameters.get("size")
-        if size is None or parameter is None:
+        if size is None or not isinstance(parameter, Choice | Int):
             return dict(values)
         chosen = SelectSettings.make(**{**self.task.select, **{k: v for k, v in values.items() if k in SELECT_NAMES}})
         most = self._available(chosen.level, chosen.min_level_confidence)
         if isinstance(parameter, Choice):
             enough = [one for one in parameter.options if isinstance(one, int) and one >= most]
             return {**values, "size": min(enough, default=size) if size == "all" or size > most else size}
-        assert isinstance(parameter, Int)
         over = max(0, size - most) // parameter.step * parameter.step
         return {**values, "size": max(parameter.low, size - over)}
 
