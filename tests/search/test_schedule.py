@@ -163,6 +163,24 @@ def test_what_is_left_of_a_budget_goes_to_those_it_affords() -> None:
     assert left < 80 or not short
 
 
+def test_money_is_not_kept_for_a_random_finisher_that_is_too_long() -> None:
+    """The one long trial cannot be finished; that it is drawn first must not keep the others from it."""
+    for seed in range(8):
+
+        def length(values: object) -> int:
+            return 420 if float(values["y"]) > 0.7 else 60  # type: ignore[index]
+
+        def result(job: Job) -> Outcome:
+            whole = length(job.values)
+            return replace(hill(job), steps=round(whole * (0.8 if job.rung else 0.2)), total_steps=whole)
+
+        scheduler = Scheduler(SPACE, plan(trials=None, budget_steps=400), seed, starts=STARTS, steps=length)
+        drive(scheduler, result)
+        left = 400 - sum(trial.steps for trial in scheduler.trials)
+        paused = [trial.total_steps for trial in scheduler.trials if trial.state == "paused"]
+        assert left < 48 or 60 not in paused
+
+
 @pytest.mark.parametrize("kind", ["failed", "memory"])
 def test_a_budget_ends_though_what_fails_costs_nothing(kind: str) -> None:
     def result(job: Job) -> Outcome:

@@ -243,16 +243,18 @@ class Scheduler:
         return self._random_due()
 
     def _random_due(self) -> _Thaw | None:
-        """A random finisher after each five scored trials, and what is missing at the end."""
+        """A random finisher after each five scored trials, and what is missing at the end; of those that the budget
+        affords."""
         wanted = self._random_left()
         scored = sum(1 for trial in self._trials if trial.scores)
         if wanted <= 0 or (scored < 5 * (self._plan.random_finishers - wanted + 1) and self._fresh()):
             return None
-        paused = [trial for trial in self._trials if trial.state == "paused" and not trial.why]
-        drawn = min(paused, key=lambda trial: address(self._seed, "finisher", trial.number), default=None)
-        if drawn is not None and self._purse.affords(drawn, self._trials, keep=self._begun(drawn)):
-            return _Thaw(drawn, "random")
-        return None
+        able = [trial for trial in self._drawable() if self._purse.affords(trial, self._trials, self._begun(trial))]
+        drawn = min(able, key=lambda trial: address(self._seed, "finisher", trial.number), default=None)
+        return None if drawn is None else _Thaw(drawn, "random")
+
+    def _drawable(self) -> list[Trial]:
+        return [trial for trial in self._trials if trial.state == "paused" and not trial.why]
 
     def _random_left(self) -> int:
         """Random finishers still to be drawn; one that ended badly does not count."""
@@ -262,7 +264,7 @@ class Scheduler:
     def _owed(self, besides: Trial | None = None, more: int = 0) -> list[Trial | None]:
         """Trials whose finish must be paid for before anything else; None for one that is not drawn yet."""
         begun = self._begun(besides)
-        paused = sum(1 for t in self._trials if t.state == "paused" and not t.why and t is not besides)
+        paused = sum(1 for t in self._drawable() if t is not besides and self._purse.affords(t, self._trials))
         return begun + [None] * min(max(0, self._random_left()), paused + more)
 
     def _begun(self, besides: Trial | None = None) -> list[Trial | None]:
