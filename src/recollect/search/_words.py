@@ -73,7 +73,9 @@ def best_yaml(settings: SearchSettings, trials: Trials, best: Trial, size: int |
     defaults = TrainSettings()
     values: dict[str, Any] = {"model": settings.model}
     for name, value in made.model_dump(mode="json").items():
-        if name not in ("model", "preset", "save_every") and value != getattr(defaults, name):
+        if name in ("model", "preset", "save_every"):
+            continue
+        if name in best.values or value != getattr(defaults, name):
             values[name] = value
     select = ["recollect", "select", "--facts", settings.facts, "--level", chosen.level, "--size", str(size)]
     levels = str(folder / "probe") if settings.levels == "probe" and not trials.task.in_json else settings.levels
