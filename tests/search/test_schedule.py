@@ -108,7 +108,7 @@ def test_a_training_longer_than_the_share_is_finished_where_no_other_was_worth_i
 def long_and_best(job: Job) -> Outcome:
     """Trial 2 is six times as long as the others, and far better."""
     whole, score = (600, 90.0) if job.trial == 2 else (100, 11 + job.trial / 10)
-    before = {0: 0.0}.get(job.rung, 0.2)
+    before = 0.2 if job.rung else 0.0
     return replace(scored(job, score), steps=round(whole * (job.share - before)), total_steps=whole)
 
 

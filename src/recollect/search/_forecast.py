@@ -89,7 +89,7 @@ class Forecaster:
 
     @property
     def noise(self) -> float:
-        """Posterior mean, roughly, of the variance that final scores have around the line; in points²."""
+        """Variance that final scores have around the line, in points²: rate over shape of its posterior."""
         return self._spread**2 * self._rate / self._shape
 
     def correlation(self) -> Correlation:

@@ -20,7 +20,7 @@ Notable choices
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,14 +139,11 @@ class Surface:
         """The process as if the running trials had come to the first rung as it expects (kriging believer)."""
         if not len(points):
             return self
-        return Surface(
-            self.theta,
-            np.vstack([self.points, points]),
-            np.r_[self.rungs, np.zeros(len(points), dtype=np.int64)],
-            np.r_[self.scores, self.predict(points, 0)[0]],
-            self.growth,
-            self.middle,
-            self.spread,
+        return replace(
+            self,
+            points=np.vstack([self.points, points]),
+            rungs=np.r_[self.rungs, np.zeros(len(points), dtype=np.int64)],
+            scores=np.r_[self.scores, self.predict(points, 0)[0]],
         )
 
     def worth(self, points: Array, best: float) -> Array:
