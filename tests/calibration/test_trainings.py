@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from helpers_calibration import PROMISED, Coverage, holds
 from scipy.special import expit
 
+from helpers_calibration import PROMISED, Coverage, holds
 from recollect.statistics import Estimate, NoRepeats, spread_of, trained_difference, training_difference
 from recollect.statistics._single import proportion
 
