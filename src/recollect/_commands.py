@@ -21,6 +21,8 @@ from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
+from recollect.machine import prepare
+from recollect.models import machine_of
 from recollect.pocket import PocketSettings
 from recollect.probe import ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
@@ -72,7 +74,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_probe
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("probing", machine_of(settings)))
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
@@ -91,7 +93,7 @@ def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_slick
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("grading", machine_of(settings)))
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
@@ -112,9 +114,9 @@ def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
 
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
-    from recollect.train import run_train
+    from recollect.train import run_train, training_machine
 
-    machine_line()
+    machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
@@ -122,13 +124,15 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
         _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
+    for text in result.metrics.get("warnings", ()):
+        console.print(f"warning: {text}", soft_wrap=True)
     answer(summary, as_json)
 
 
 def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
     from recollect.evaluate import run_evaluate
 
-    machine_line()
+    machine_line(("asking", machine_of(settings)))
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
     summary = {"ood": None, **result.summary(), "out": str(result.path)}
@@ -139,9 +143,9 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
 
 
 def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
-    from recollect.study import run_study
+    from recollect.study import machines, run_study
 
-    machine_line()
+    machine_line(*machines(settings))
     with _stages() as stage:
         result = run_study(settings, out, stage=stage)
     if not as_json:
@@ -158,7 +162,7 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     from recollect.pocket import run_pocket
 
     facts = load_facts(settings.facts) if settings.facts else None
-    machine_line()
+    machine_line(("training", prepare()))
     with ProgressLine("training the pocket base", "steps") as progress:
         result = run_pocket(settings, facts, out, progress=progress)
     if not as_json:

@@ -24,9 +24,9 @@ def register_search(app: typer.Typer) -> None:
 
 
 def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.search import run_search
+    from recollect.search import machines, run_search
 
-    machine_line()
+    machine_line(*machines(settings))
     started = time.monotonic()
     result = run_search(settings, out, stage=_stage, watch=lambda event: note(f"  {rung_line(event, started)}"))
     if not as_json:

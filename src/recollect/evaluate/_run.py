@@ -26,7 +26,7 @@ from recollect.evaluate._pages import SCORES, for_pages, page_task, write_page_s
 from recollect.evaluate._settings import EvaluateSettings
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.prompt import encode_prompt
 from recollect.select import levels_fingerprint, read_levels
 from recollect.workspace import DEFAULT_ROOT, Step, open_step, step_input
@@ -100,6 +100,7 @@ def run_evaluate(
     if task:
         settings = for_pages(settings)
     if loaded:
+        check_held(settings, loaded)
         fingerprint = loaded.fingerprint
     else:
         folder = find_model(settings.model, settings.revision)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recollect.search._parameters import Float as Float
     from recollect.search._parameters import Int as Int
     from recollect.search._plan import Plan as Plan
+    from recollect.search._prepare import machines as machines
     from recollect.search._run import Event as Event
     from recollect.search._run import SearchResult as SearchResult
     from recollect.search._run import run_search as run_search
@@ -33,6 +34,7 @@ _HOME = {
     "_forecast": ("Correlation",),
     "_parameters": ("Choice", "Float", "Int"),
     "_plan": ("Plan",),
+    "_prepare": ("machines",),
     "_run": ("Event", "SearchResult", "run_search"),
     "_schedule": ("Scheduler",),
     "_settings": ("SearchSettings",),

@@ -21,6 +21,7 @@ import polars as pl
 
 from recollect.errors import RecollectError, StepError
 from recollect.facts import FactSet
+from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.search._degenerate import broken_share
 from recollect.search._ending import BASE, Ending, choose_finalists, judge_ending
@@ -177,8 +178,9 @@ class _Search:
         with self.stage("loading the model", ""):
             _ = trials.base
         if prepared.probe is not None:
+            held = held_for(prepared.probe, trials.base)
             with self.stage("probing the base", "prompts") as progress:
-                run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=trials.base)
+                run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=held)
             levels: str | None = str(self.folder.resolve() / "probe")
         else:
             levels = None if prepared.levels is None else _absolute(self.settings.levels)
