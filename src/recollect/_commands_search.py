@@ -28,7 +28,13 @@ def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
 
     machine_line()
     started = time.monotonic()
-    result = run_search(settings, out, stage=_stage, watch=lambda event: note(f"  {rung_line(event, started)}"))
+    result = run_search(
+        settings,
+        out,
+        stage=_stage,
+        watch=lambda event: note(f"  {rung_line(event, started)}"),
+        say=lambda text: console.print(f"note: {text}", soft_wrap=True),
+    )
     if not as_json:
         _print(result.metrics)
     for text in result.metrics["warnings"]:

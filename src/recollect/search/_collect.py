@@ -18,6 +18,7 @@ from recollect.report import (
 from recollect.report import Finalist as FinalistRecord
 from recollect.search._ending import Ending, Finalist
 from recollect.search._prepare import Prepared
+from recollect.search._rung_file import ASIDE
 from recollect.search._schedule import Scheduler
 from recollect.search._score import Estimate
 from recollect.search._tables import last_losses
@@ -157,6 +158,8 @@ def _finalist(one: Finalist) -> FinalistRecord:
 def _steps(step: Step) -> list[dict[str, Any]]:
     found = []
     for manifest in sorted(step.folder.rglob("manifest.json")):
+        if ASIDE in manifest.relative_to(step.folder).as_posix():
+            continue
         read = read_manifest(manifest.parent)
         found.append(
             {

@@ -23,13 +23,14 @@ from typing import Any, Literal
 import optuna
 
 from recollect.errors import InputError
-from recollect.search._ledger import Ledger, Storage
+from recollect.search._ledger import Ledger
 from recollect.search._outlook import Outlook, look
 from recollect.search._plan import Plan
 from recollect.search._propose import PROPOSERS, ForecastSampler, Values, View, address, choose, exhausted
 from recollect.search._purse import Purse
 from recollect.search._space import Space
 from recollect.search._starts import starts as known_starts
+from recollect.search._storage import Storage
 from recollect.search._summary import Summary, summarise
 from recollect.search._thaw import Due, promotion
 from recollect.search._trials import Forecast, Trial, Why
@@ -109,6 +110,11 @@ class Scheduler:
     def space(self) -> Space:
         """The space as it is now: narrowed when a trial ran out of memory."""
         return self._space
+
+    @property
+    def repaired(self) -> str:
+        """What was cut from a damaged journal, in one line; empty when nothing was."""
+        return "" if self._ledger.repaired is None else self._ledger.repaired.text()
 
     @property
     def study(self) -> optuna.Study:
