@@ -14,12 +14,13 @@ from urllib.parse import unquote
 
 from pydantic import Secret
 
-_HARMLESS = frozenset(
-    {"application_name", "cache", "charset", "check_same_thread", "connect_timeout", "host", "isolation_level", "mode"}
-    | {"port", "sslmode", "timeout", "uri"}
+_HARMLESS = frozenset({"cache", "charset", "connect_timeout", "mode", "port", "sslmode", "timeout", "uri"})
+_PLAIN = re.compile(
+    r"\d{1,5}(\.\d{1,3})?|true|false|disable|allow|prefer|require|verify-ca|verify-full|ro|rw|rwc|memory|shared|private"
+    r"|utf-?8(mb4)?"
 )
+"""A password with an `&` in it, left unquoted, must not be taken for the next parameter's value."""
 _NAMED = re.compile(r"(?i)\b([\w-]*(?:pass|pwd|pw|token|secret|key|auth|cred|sig)[\w-]*\s*[=:]\s*)[^\s&;,'\"]+")
-_PLAIN = re.compile(r"[\w.:/-]{0,100}")
 _SHORT = 3
 """A piece of a password shorter than this says nothing, and is found in too many words."""
 
@@ -37,6 +38,8 @@ def masked(url: str) -> str:
     if not there:
         scheme, rest = "", url
     user, head, query = _cut(rest)
+    if "?" in user:  # a password with a ? in it, or a query value with an @: either end may be the secret
+        return f"{scheme}{there}***"
     shown = scheme + there + ("***@" if user else "") + _NAMED.sub(r"\1***", head)
     return shown + ("?" + "&".join(map(_masked_pair, _pairs(query))) if query else "")
 
@@ -71,12 +74,13 @@ def _masked_pair(pair: str) -> str:
 def _secrets(url: str) -> set[str]:
     """Pieces of the address that are not to be seen, as written and unquoted."""
     rest = url.partition("://")[2] or url
-    user, _, query = _cut(rest)
+    user, head, query = _cut(rest)
     name, _, password = user.partition(":")
-    pieces = [password or name, *re.split(r"[:@/?&=]", password)]
+    whole = [password or name, head if "?" in user else ""]
     for pair in _pairs(query):
         name, equals, value = pair.partition("=")
         if not equals or name.lower() not in _HARMLESS:
-            pieces += [value or name, *re.split(r"[:@/?=]", value)]
-    found = {*pieces, *map(unquote, pieces)}
-    return {one for one in found if len(one) >= _SHORT}
+            whole.append(value or name)
+    whole += [unquote(one) for one in whole]
+    pieces = [piece for one in whole for piece in re.split(r"[:@/?&=;#]", one)]
+    return {one for one in (*whole, *pieces) if len(one) >= _SHORT}
