@@ -236,8 +236,8 @@ class _Search:
             if other := disagreement(folder, trial):
                 raise StepError(
                     f"trial {trial.number} scored {other.ledger:g} by the ledger but {other.file:g} by {other.path}: "
-                    "one of them is damaged. Put a copy back, or move the ledger away and run the command again; finished "
-                    "trainings are then taken from the trials' folders."
+                    "one of them is damaged. Put a copy back, or move the ledger away and run the command again; "
+                    "finished trainings are then taken from the trials' folders."
                 )
             if trial.scores and not folder.is_dir():
                 raise StepError(
@@ -316,7 +316,7 @@ class _Search:
         step.write_table("test.parquet", test_table(ending))
         best = ending.best.trial
         size = size_used(self.folder, best.number)
-        text = best_yaml(self.settings, trials, best, size, step.path, len(found))
+        text = best_yaml(self.settings, trials, ending, size, step.path, len(found))
         write_atomic(self.folder / BEST, lambda file: file.write(text.encode()))
         metrics = metrics_of(scheduler.summary(), ending, size, trials.selection(best.values).level)
         with self.stage("writing the report", ""):
