@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recollect.search._forecast import Correlation as Correlation
+    from recollect.search._measured import Correlation as Correlation
     from recollect.search._parameters import Choice as Choice
     from recollect.search._parameters import Float as Float
     from recollect.search._parameters import Int as Int
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from recollect.search._types import Outcome as Outcome
 
 _HOME = {
-    "_forecast": ("Correlation",),
+    "_measured": ("Correlation",),
     "_parameters": ("Choice", "Float", "Int"),
     "_plan": ("Plan",),
     "_prepare": ("machines",),

@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, load
 from recollect.search._degenerate import degenerate_answers, exploded, runs_away
 from recollect.search._parameters import Choice, Int
+from recollect.search._rung_file import claim, read_outcome, write_outcome
 from recollect.search._score import score_of
 from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._types import Job, Outcome
 from recollect.select import LEVELS, SelectSettings, read_levels, run_select
 from recollect.train import PausedTraining, TrainSettings, run_train_until
-from recollect.workspace import write_json
 
 TRIALS = "trials"
 SPLIT = "split.parquet"
@@ -187,9 +187,8 @@ class Trials:
     def run(self, job: Job) -> Outcome:
         """Train to the rung and score. Raises what stops the whole search: Ctrl-C and a full disk."""
         folder = self.folder / TRIALS / trial_name(job.trial)
-        folder.mkdir(parents=True, exist_ok=True)
-        done = folder / f"rung-{job.rung}.json"
-        if (found := _read_outcome(done, job)) is not None:
+        claim(folder, job)
+        if (found := read_outcome(folder, job)) is not None:
             return found
         started = time.monotonic()
         made = Made()
@@ -204,7 +203,7 @@ class Trials:
             seconds = round(time.monotonic() - started, 3)
             return replace(_failure(job, error), steps=made.here, total_steps=made.of, seconds=seconds)
         outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
-        write_json(done, {"values": dict(job.values), "share": job.share, "outcome": asdict(outcome)})
+        write_outcome(folder, job, outcome)
         return outcome
 
     def _run(self, job: Job, folder: Path, made: Made) -> Outcome:
@@ -317,17 +316,6 @@ def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
             if "another process" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-
-def _read_outcome(file: Path, job: Job) -> Outcome | None:
-    """The outcome of the very same job, done before."""
-    if not file.is_file():
-        return None
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    if stored["values"] != json.loads(json.dumps(dict(job.values))) or stored["share"] != job.share:
-        return None
-    losses = tuple((int(step), float(loss)) for step, loss in stored["outcome"].pop("losses"))
-    return Outcome(**stored["outcome"], losses=losses)
 
 
 def _failure(job: Job, error: Exception) -> Outcome:
