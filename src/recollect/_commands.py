@@ -245,7 +245,9 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
 
 
 def _score_table(summary: Mapping[str, Any]) -> None:
-    parts = {"in-domain test": summary, "out-of-domain": summary.get("ood")}
+    names = {"test": "in-domain test", "ood": "out-of-domain", "train": "train"}
+    first = summary.get("part", "test")
+    parts = {names[part]: summary if part == first else summary.get(part) for part in names}
     shown = {name: part for name, part in parts.items() if part and part.get("micro") is not None}
     table = Table(title="accuracy in % (95 % interval)", title_justify="left", title_style="bold")
     table.add_column("memory level")
@@ -256,13 +258,31 @@ def _score_table(summary: Mapping[str, Any]) -> None:
         row = []
         for part in shown.values():
             cell = (part.get("by_level") or {}).get(str(level), {})
-            row += [f"{cell.get('n', 0):,}", _with_interval(cell, "accuracy", "")]
+            left_out = " *" if str(level) in part.get("levels_left_out", ()) else ""
+            row += [f"{cell.get('n', 0):,}", _with_interval(cell, "accuracy", "") + left_out]
         table.add_row(str(level), *row)
+    if any(part.get("without_level") for part in shown.values()):
+        table.add_row("unknown", *(text for part in shown.values() for text in (f"{part['without_level']:,}", "")))
     table.add_section()
-    for name in ("macro", "micro"):
-        values = [text for part in shown.values() for text in ("", _with_interval(part, name, f"{name}_"))]
+    for name, n in (("macro", "macro_n"), ("micro", "n")):
+        values = [
+            text for part in shown.values() for text in (f"{part.get(n, 0):,}", _with_interval(part, name, f"{name}_"))
+        ]
         table.add_row(name, *values)
     console_out.print(table)
+    for line in _score_notes(shown):
+        console_out.print(line, soft_wrap=True)
+
+
+def _score_notes(shown: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What the macro holds, where that is not all five levels."""
+    if any(part.get("levels_left_out") for part in shown.values()):
+        yield "* too few facts to enter the macro (--least-per-level)"
+    for name, part in shown.items():
+        if note := part.get("note"):
+            yield f"{name}: {note}"
+        elif len(part.get("macro_levels", ())) < 5:
+            yield f"{name}: macro over level {', '.join(part.get('macro_levels', ()))}; micro over all {part['n']:,} facts"
 
 
 def _cells_table(summary: Mapping[str, Any]) -> None:
