@@ -79,8 +79,8 @@ def test_values_are_read_as_text_from_every_form(name: str, tmp_path: Path) -> N
         ("a.json", '{"p": {"colour": "red"}}', "no value of the attributes"),
         ("a.json", "[" * 100_000, "not valid JSON"),
         ("a.csv", "id,brand\n1,x\n", "no column page_id"),
-        ("a.parquet", "no parquet", "cannot be read"),
-        ("a.xlsx", "x", "ends in"),
+        ("a.parquet", "no parquet", "not a readable Parquet file"),
+        ("a.xlsx", "x", "files ending in .xlsx are not read"),
     ],
 )
 def test_a_bad_file_of_values_is_refused(name: str, text: str, said: str, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "readable CSV"),
+        ("", "is empty"),
         ("size,seed,score\n", "at least one row"),
         ("size,seed\n1,2\n", "score is missing"),
         ("size,seed,score\n1,2,\n", "every row"),

@@ -53,3 +53,12 @@ class BadRows:
             "reasons": dict(sorted(Counter(row.reason for row in self.found).items())),
             "first": [{"where": row.where, "error": row.text} for row in self.found[:_SHOWN]],
         }
+
+    def lines(self, name: str) -> list[str]:
+        """The account in words, for a page: one line, or none."""
+        if not self.found:
+            return []
+        reasons = Counter(row.reason for row in self.found)
+        first = self.found[0]
+        said = ", ".join(f"{count:,} with {reason}" for reason, count in sorted(reasons.items()))
+        return [f"{len(self.found):,} bad rows of {name} were skipped: {said}. The first is {first.where}."]
