@@ -150,9 +150,9 @@ class FactSet:
         return pl.DataFrame(columns, schema=SCHEMA)
 
     @classmethod
-    def from_table(cls, table: pl.DataFrame, name: str = "facts") -> FactSet:
-        """The set stored by `table`; InputError for a table that does not hold facts."""
-        table = _checked_table(table, name)
+    def from_table(cls, table: pl.DataFrame, name: str = "facts", *, where: str = "") -> FactSet:
+        """The set stored by `table`; InputError, naming `where`, for a table that does not hold facts."""
+        table = _checked_table(table, where or name)
         facts = (
             Fact(
                 relation=row["relation"],
@@ -171,7 +171,7 @@ class FactSet:
     @classmethod
     def read(cls, path: Path) -> FactSet:
         """Read a `facts.parquet` written by a facts step."""
-        return cls.from_table(read_own(path), path.parent.name)
+        return cls.from_table(read_own(path), path.parent.name, where=str(path))
 
 
 def _checked_table(table: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -67,6 +67,10 @@ def read_source(path: Path, options: SourceOptions, synonyms: Synonyms) -> Readi
         else:
             reading.add(found)
     assert reading is not None
+    if tables:
+        reading.notes.insert(0, f"{len(tables):,} files were read: {', '.join(file.name for file in tables[:30])}.")
+        if options.relation in (None, BY_FILE) and "relation" not in reading.columns:
+            reading.notes.insert(1, "The relation of a fact is the name of its file.")
     reading.fingerprint, reading.bad = digest(iter(used)), bad
     return reading
 
@@ -132,7 +136,7 @@ def _read_file(
     if reading is None:
         raise InputError(f"{path} has no rows that can be used; {len(bad.found) - before:,} bad ones were skipped.")
     reading.blank_rows = table.blank_rows
-    if said:
+    if said and not in_folder:
         reading.notes.insert(0, f"The relation of {path.name} is taken from its name: {relation}.")
     if table.separator and table.separator != "," and path.suffix.lower() == ".csv":
         shown = "tab" if table.separator == "\t" else table.separator

@@ -177,9 +177,11 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, dict[str
     _reading.find_overlap(reading, settings.drop_overlap)
     _reading.limit(reading, settings.limit_per_relation, settings.seed)
     if not reading.facts:
-        reasons = ", ".join(f"{counts.total():,} by {reason!r}" for reason, counts in reading.dropped.items())
-        bad = f" {len(reading.bad.found):,} bad rows were skipped." if reading.bad.found else ""
-        raise InputError(f"{settings.path}: no fact is left of {reading.read.total():,} rows; dropped: {reasons}.{bad}")
+        lost = {reason: counts.total() for reason, counts in reading.dropped.items()}
+        lost |= reading.bad.account()["reasons"]
+        reasons = ", ".join(f"{count:,} by {reason!r}" for reason, count in lost.items())
+        rows = reading.read.total() + len(reading.bad.found)
+        raise InputError(f"{settings.path}: no fact is left of {rows:,} rows; dropped: {reasons}.")
     facts = FactSet(tuple(reading.facts), settings.name)
     relations = relation_table(facts)
     return facts, data_report(facts, reading, relations), relations

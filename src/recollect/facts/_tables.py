@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from recollect.errors import InputError
 from recollect.facts._choices import ChoiceColumns, find_choices
 from recollect.facts._columns import find_columns
 from recollect.facts._fact import Domain, Fact, Split
@@ -58,8 +59,7 @@ def read_facts_table(
     """
     bad = bad or BadRows()
     reading = Reading(source="table", bad=bad)
-    present = list(dict.fromkeys(name for row in rows for name, value in row.values.items() if value is not None))
-    found = find_columns(present, columns, path, relation_said=bool(options.relation))
+    found = _found(rows, columns, path, bool(options.relation))
     choices = None if options.plain else find_choices(rows, found, columns, options.choice_base, path)
     reader = _RowReader(found, choices, options, synonyms, path)
     if options.floats and "object" in found:
@@ -72,6 +72,17 @@ def read_facts_table(
             bad.add(row.where, error)
     reading.notes += reader.notes()
     return reading
+
+
+def _found(rows: Sequence[Row], mapping: Mapping[str, str], path: str, relation_said: bool) -> dict[str, str]:
+    """The column of each role: of those that some row fills where that suffices, else of all."""
+    present = list(dict.fromkeys(name for row in rows for name in row.values))
+    filled = {name for row in rows for name, value in row.values.items() if value is not None}
+    try:
+        used = [name for name in present if name in filled]
+        return find_columns(used, mapping, path, relation_said=relation_said)
+    except InputError:
+        return find_columns(present, mapping, path, relation_said=relation_said)
 
 
 @dataclass
@@ -168,16 +179,12 @@ class _RowReader:
     def notes(self) -> list[str]:
         """What was read otherwise than it is written."""
         found = []
-        if self.options.relation:
-            found.append(f"All rows of {self.path} have the relation {self.options.relation}.")
         if self.from_choices:
-            counted = {0: ", numbers counted from 0", 1: ", numbers counted from 1"}
-            base = counted.get(-1 if self.choices is None or self.choices.base is None else self.choices.base, "")
-            found.append(f"{self.from_choices:,} answers are the text of the choice they name{base}.")
+            base = None if self.choices is None else self.choices.base
+            counted = "" if base is None else f", numbers counted from {base}"
+            found.append(f"Answers taken as the text of the choice they name{counted}: {self.from_choices:,}.")
         if self.written_lists:
-            found.append(
-                f"{self.written_lists:,} of the cells are lists written as text; each item is an accepted form."
-            )
+            found.append(f"Lists written as text, each item an accepted form: {self.written_lists:,} cells.")
         if self.whole_floats:
             found.append("The answers are floats; whole ones are read without .0 (1969.0 as 1969).")
         return found

@@ -48,7 +48,7 @@ def find_traps(facts: FactSet, reading: Reading, relations: pl.DataFrame, within
         found.append(f"{reading.overlap:,} train questions also stand in test{near}; --drop-overlap leaves them out.")
     if reading.conflicts:
         found.append(
-            f"{reading.conflicts:,} repeated questions were dropped though their answer is another one than the first."
+            f"Repeated questions that were dropped though their answer is not the first one's: {reading.conflicts:,}."
         )
     for row in relations.filter(pl.col("part") != "train").iter_rows(named=True):
         if row["majority_share"] >= MAJORITY_NOTE and row["facts"] >= SMALL:
@@ -90,7 +90,9 @@ def objects_in_objects(facts: Iterable[Fact]) -> dict[str, str]:
 
 def is_short(form: str) -> bool:
     """Whether nearly every reply contains a form: one letter or digit, or two small letters, no ideographs."""
-    return (len(form) == 1 or (len(form) == 2 and form.islower())) and all(ord(char) < 0x2E80 for char in form)
+    return (len(form) == 1 or (len(form) == 2 and form.isalpha() and form.islower())) and all(
+        ord(char) < 0x2E80 for char in form
+    )
 
 
 def _holders(objects: Set[str], forms: Set[str]) -> dict[str, list[str]]:

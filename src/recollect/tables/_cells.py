@@ -96,9 +96,9 @@ def float_column(texts: Sequence[str]) -> bool:
 
 
 def _number(value: float | Decimal) -> str:
-    if math.isnan(value):
+    if value != value:
         return ""
-    if math.isinf(value):
+    if value.is_infinite() if isinstance(value, Decimal) else math.isinf(value):
         raise CellError("an infinite number", f"must be a text, but is the number {value}")
     if isinstance(value, float):
         if value != int(value):
@@ -152,6 +152,8 @@ def _written_list(text: str, numbers: bool) -> Any:
     if array := _ARRAY.fullmatch(text):
         text = array[1]
     if _CLOSING.get(text[:1]) != text[-1:]:
+        if text[0] == "[" and _QUOTED_LIST.match(text) and "]" not in text:  # cut off, by a column's width say
+            raise _unreadable("list", text)
         return None
     if text[1:-1].strip() == "":
         return [] if text[0] == "[" else None
@@ -160,7 +162,13 @@ def _written_list(text: str, numbers: bool) -> Any:
     items = _items(text, numbers)
     if items is not None or text[0] == "(" or not _QUOTED_LIST.match(text):
         return items
-    raise CellError("a list that cannot be read", f"looks like a list, but cannot be read as one: {text[:60]!r}")
+    raise _unreadable("list", text)
+
+
+def _unreadable(what: str, text: str) -> CellError:
+    return CellError(
+        f"an unreadable {what}", f"looks like the text of a {what}, but cannot be read as one: {text[:60]!r}"
+    )
 
 
 def _items(text: str, numbers: bool) -> list[str] | None:
@@ -192,11 +200,15 @@ def _items(text: str, numbers: bool) -> list[str] | None:
 
 
 def _unquoted(literal: str) -> str:
-    try:
-        loaded = json.loads(literal) if literal[0] == '"' else ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
-        return literal[1:-1]
-    return loaded if isinstance(loaded, str) and _whole(loaded) else literal[1:-1]
+    """The text of a quoted literal, by JSON's rules where they hold, else by Python's."""
+    for load in (json.loads, ast.literal_eval):
+        try:
+            loaded = load(literal)
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(loaded, str) and _whole(loaded):
+            return loaded
+    return literal[1:-1]
 
 
 def _whole(text: str) -> bool:
@@ -213,9 +225,7 @@ def _written_object(text: str) -> Any:
             continue
         return loaded if isinstance(loaded, dict) and _is_answers(loaded) else None
     if "'text'" in text or '"text"' in text:
-        raise CellError(
-            "an object that cannot be read", f"looks like an object, but cannot be read as one: {text[:60]!r}"
-        )
+        raise _unreadable("SQuAD object", text)
     return None
 
 

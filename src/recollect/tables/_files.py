@@ -40,13 +40,14 @@ def read_bytes(path: Path, limit: int = MAX_FILE) -> bytes:
 def decode(data: bytes, where: str) -> str:
     """UTF-8 text, or UTF-16 or UTF-32 text with a byte order mark (dropped); InputError names the first wrong byte."""
     encoding, name = next(((encoding, name) for mark, encoding, name in _MARKS if data.startswith(mark)), ("utf-8", ""))
+    if not name and data[:200].count(0) * 4 > len(data[:200]):
+        raise InputError(f"{where} is not UTF-8 text: it is full of zero bytes, as UTF-16 is. Save it as UTF-8.")
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        hint = " It holds zero bytes: UTF-16 needs a byte order mark." if not name and b"\0" in data[:100] else ""
         raise InputError(
             f"{where} is not {name or 'UTF-8'} text: wrong byte 0x{data[error.start]:02x} at offset {error.start}. "
-            f"Save it as UTF-8.{hint}"
+            f"Save it as UTF-8."
         ) from None
 
 

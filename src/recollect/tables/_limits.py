@@ -6,6 +6,6 @@ MAX_ROWS = 5_000_000
 MAX_COLUMNS = 10_000
 MAX_VALUES = 100_000_000  # values of a Parquet file, those inside lists included
 MAX_CELL = 20_000_000  # characters of one cell: a raw page of 20 MB
-MAX_TEXT = 8 << 30  # characters of all cells together
+MAX_TEXT = 2 << 30  # bytes of the text of all cells together
 MAX_DEPTH = 50  # objects and lists inside each other
 MAX_DIGITS = 1_000  # digits of one number in JSON

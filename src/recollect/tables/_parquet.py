@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from recollect.errors import InputError
 from recollect.tables._files import read_bytes
-from recollect.tables._limits import MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED, MAX_VALUES
+from recollect.tables._limits import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, MAX_UNPACKED, MAX_VALUES
 
 
 def parquet_rows(data: bytes, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -27,9 +27,27 @@ def parquet_table(data: bytes, path: str) -> pl.DataFrame:
     """The whole table. Raises InputError, before anything is unpacked, for a file over a limit."""
     _check_footer(data, path)
     try:
-        return pl.read_parquet(io.BytesIO(data))
+        table = pl.read_parquet(io.BytesIO(data))
+        text = _text_bytes(table)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {_first_line(error)}.") from None
+    if text > MAX_TEXT:  # a text stored once may stand in every row
+        raise InputError(f"{path} unpacks to {text:,} bytes of text; at most {MAX_TEXT:,} are read. Split the file.")
+    return table
+
+
+def _text_bytes(table: pl.DataFrame) -> int:
+    """Bytes of all texts, those in lists included."""
+    total = 0
+    for name, kind in table.schema.items():
+        column = table[name]
+        if isinstance(kind, pl.List) and kind.inner == pl.String:
+            column = column.explode()
+        if isinstance(column.dtype, pl.Categorical | pl.Enum):
+            column = column.cast(pl.String)
+        if column.dtype == pl.String:
+            total += int(column.str.len_bytes().sum())
+    return total
 
 
 def read_own(path: Path) -> pl.DataFrame:

@@ -133,7 +133,7 @@ def _checked(items: Iterable[tuple[str, Any]], path: str, bad: BadRows) -> list[
         if len(columns) > MAX_COLUMNS or len(rows) >= MAX_ROWS or total > MAX_TEXT:
             raise InputError(
                 f"{path} is too large at {where}: at most {MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {MAX_TEXT:,} "
-                "characters are read. Split the file."
+                "characters of text are read. Split the file."
             )
         rows.append(Row(where, value))
     return rows
