@@ -66,6 +66,8 @@ def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
             flat = {name: item for name, item in value.items() if not isinstance(item, dict | list)}
             if flat:
                 _pairs(key.replace("_", " "), flat)
+    for line in (*result.report["notes"], *result.report["traps"]):
+        note(line)
     answer(summary, as_json)
 
 

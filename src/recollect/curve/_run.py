@@ -32,6 +32,7 @@ from recollect.facts import FactSet, load_facts
 from recollect.machine import Machine
 from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
+from recollect.tables import BadRows
 from recollect.train import PRESETS, TrainSettings, run_train, training_machine
 from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
 
@@ -207,14 +208,15 @@ class _Curve:
 
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
-    runs = read_scores(file, lower_is_better=settings.lower_is_better)
+    bad = BadRows(settings.bad_rows)
+    runs = read_scores(file, lower_is_better=settings.lower_is_better, bad=bad)
     content = {part: [one.size.tolist(), one.seed.tolist(), one.score.tolist()] for part, one in runs.items()}
-    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better"})
+    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better", "bad_rows"})
     started = time.monotonic()
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, [], started, 0, None, None)
+            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None)
         return CurveResult(step.path, step.metrics)
 
 
