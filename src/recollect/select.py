@@ -24,7 +24,7 @@ from pydantic import AfterValidator, Field
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.settings import Settings
-from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step
+from recollect.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 
 LEVELS = (0, 1, 2, 3, 4)
 _COLUMNS = ("fact_id", "level")
@@ -79,6 +79,7 @@ def read_levels(path: Path) -> pl.DataFrame:
     file = path / "levels.parquet" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"no levels at {path}: expected a probe step directory or its levels.parquet.")
+    check_stored(file)
     try:
         table = pl.read_parquet(file, glob=False)
     except pl.exceptions.PolarsError as error:

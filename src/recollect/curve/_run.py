@@ -32,7 +32,7 @@ from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
 from recollect.train import PRESETS, TrainSettings, run_train
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
@@ -178,7 +178,7 @@ class _Curve:
         name = f"{size}-seed{seed}"
         out = self.steps / f"evaluate-{name}"
         folder = self.steps / f"train-{name}"
-        if not (out / MANIFEST).is_file():  # its model's weights may be gone by now; the fingerprint covers it
+        if not is_finished(out):  # its model's weights may be gone by now; the fingerprint covers it
             choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed)
             selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
             seeded = self.train.model_copy(update={"seed": seed})

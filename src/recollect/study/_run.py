@@ -28,7 +28,7 @@ from recollect.settings import Settings
 from recollect.study._damage import climbed, measured_drift
 from recollect.study._settings import Choice, StudySettings
 from recollect.train import TrainSettings, run_train
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 
 Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
@@ -256,7 +256,7 @@ def _cell(
 
 
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
-    if (out / MANIFEST).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
+    if is_finished(out):  # its model's weights may be gone by now; the study's fingerprint covers it
         return EvaluateResult(out)
     tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
     settings = parts.evaluate.model_copy(update={"model": str(folder)})
