@@ -53,6 +53,17 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude=runtime_only)
 
 
+def source_of(settings: Settings, name: str, given: object) -> str:
+    """Where a step's input came from, for its manifest: the setting `name`, or what a caller handed over instead.
+
+    `given` is that object, or None when the setting's own place was read. A default is not named for an input that did
+    not come from it; who hands over what lies at a place says so in the settings.
+    """
+    if given is None or name in settings.model_fields_set:
+        return str(getattr(settings, name) or "")
+    return f"in memory: {getattr(given, 'name', 'a table')}"
+
+
 def _short(value: object) -> str:
     """A value of any size on one line of 200 characters at most."""
     limited = reprlib.Repr()
@@ -102,7 +113,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
-            name = self.construct_object(key)  # type: ignore[no-untyped-call]
+            name = self.construct_object(key)
             if name in seen:
                 raise yaml.MarkedYAMLError(None, None, f"{key.value!r:.100} is given twice", key.start_mark)
             seen.add(name)
@@ -120,9 +131,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _kind, _pattern in _NUMBERS.items():
-    _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-        f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), list("-+.0123456789")
-    )
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), list("-+.0123456789"))
 
 
 def parse_yaml(text: str, where: str) -> Any:

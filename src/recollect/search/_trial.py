@@ -152,7 +152,8 @@ class Trials:
     def selection(self, values: Mapping[str, Any]) -> SelectSettings:
         """The settings of a trial's examples; a level with fewer examples than the size gives all it has."""
         chosen = {name: values[name] for name in SELECT_NAMES if name in values}
-        made = SelectSettings.make(**{**self.task.select, **chosen, "seed": self.task.seed})
+        known = {"seed": self.task.seed, "facts": self.task.facts, "levels": self.task.levels}
+        made = SelectSettings.make(**{**self.task.select, **chosen, **known})
         if made.size == "all":
             return made
         most = self._available(made.level, made.min_level_confidence)
@@ -261,6 +262,7 @@ class Trials:
             warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
             loaded = self.base if model is None else load(_model_at(self.task.train, model))
         values = {**self.task.evaluate, "model": str(model or self.task.train["model"]), "facts": self.task.facts}
+        values["levels"] = self.task.levels
         settings = EvaluateSettings.make(**{**values, "parts": "test" if slice_name == "validation" else "test,ood"})
         return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
 
