@@ -28,7 +28,7 @@ from recollect.probe import ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
-from recollect.workspace import read_manifest
+from recollect.workspace import read_manifest, update_checksums
 
 SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
 
@@ -210,6 +210,7 @@ def _report(
     results = report_results(found)
     own = found[0] if found[0].is_dir() else found[0].parent
     page = write_report(results, out or (Path("recollect-report") if has_page_scores(found[0]) else own))
+    update_checksums(page.parent)  # the page of a finished study was made anew
     if not as_json:
         console_out.print(str(page), soft_wrap=True)
     answer({"report": str(page)}, as_json)

@@ -32,9 +32,10 @@ from recollect.facts import FactSet, load_facts
 from recollect.machine import Machine
 from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
+from recollect.settings import source_of
 from recollect.tables import BadRows
 from recollect.train import PRESETS, TrainSettings, run_train, training_machine
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
@@ -61,7 +62,7 @@ class CurveResult:
 
     def summary(self) -> dict[str, Any]:
         """The command's JSON answer."""
-        hidden = ("seconds", "lines")
+        hidden = ("seconds", "lines", "sources")
         shown = {key: value for key, value in self.metrics.items() if key not in hidden}
         return {**shown, "report": str(self.report), "out": str(self.path)}
 
@@ -81,6 +82,11 @@ def run_curve(
         return _judge_file(settings.scores, settings, out, root)
     stage = stage or (lambda what, unit: nullcontext(None))
     train, evaluate = _sections(settings)
+    sources = {
+        "model": settings.model,
+        "facts": source_of(settings, "facts", facts),
+        "levels": str(settings.levels or ""),
+    }
     facts = facts if facts is not None else load_facts(settings.facts)
     levels = read_levels(settings.levels) if settings.levels is not None else None
     _check_score(settings, evaluate, facts, levels)
@@ -96,7 +102,7 @@ def run_curve(
     values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better"})
     with open_step("curve", {**values, "sizes": list(sizes)}, inputs, out, root) as step:
         if not step.done:
-            _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage).work(sizes)
+            _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
         return CurveResult(step.path, step.metrics)
 
 
@@ -120,7 +126,9 @@ class _Curve:
         loaded: LoadedModel,
         most: int,
         stage: Stage,
+        sources: dict[str, str],
     ) -> None:
+        self.sources = sources
         self.step, self.settings, self.train, self.evaluate = step, settings, train, evaluate
         self.facts, self.levels, self.loaded, self.most, self.stage = facts, levels, loaded, most, stage
         self.tables: dict[Place, pl.DataFrame] = {}
@@ -148,7 +156,18 @@ class _Curve:
                     f"Stopped undecided: the next round would make more than {self.settings.most_trainings} trainings."
                 )
                 break
-        finish(self.step, self.settings, runs, verdicts, notes, started, self._trainings(), self.loaded, self.facts)
+        finish(
+            self.step,
+            self.settings,
+            runs,
+            verdicts,
+            notes,
+            started,
+            self._trainings(),
+            self.loaded,
+            self.facts,
+            self.sources,
+        )
 
     def _note(self, progress: Progress | None, done: int, total: int) -> None:
         if progress is not None:
@@ -186,8 +205,9 @@ class _Curve:
         name = f"{size}-seed{seed}"
         out = self.steps / f"evaluate-{name}"
         folder = self.steps / f"train-{name}"
-        if not (out / MANIFEST).is_file():  # its model's weights may be gone by now; the fingerprint covers it
-            choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed)
+        if not is_finished(out):  # its model's weights may be gone by now; the fingerprint covers it
+            known = {"facts": self.sources["facts"], "levels": self.settings.levels}
+            choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed, **known)
             selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
             seeded = self.train.model_copy(update={"seed": seed})
             run_train(seeded, selection.path, out=folder, base=self.loaded)
@@ -202,7 +222,8 @@ class _Curve:
         return item_table(evaluation, self.settings.metric)
 
     def _asked(self, loaded: LoadedModel, name: str, model: str) -> EvaluateResult:
-        settings = self.evaluate.model_copy(update={"model": model})
+        known = {"model": model, "facts": self.sources["facts"], "levels": self.settings.levels}
+        settings = self.evaluate.model_copy(update=known)
         return run_evaluate(settings, self.facts, self.levels, out=self.steps / name, loaded=loaded)
 
 
@@ -216,7 +237,7 @@ def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Pat
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None)
+            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None, {"scores": str(file)})
         return CurveResult(step.path, step.metrics)
 
 
@@ -230,20 +251,22 @@ def finish(
     trainings: int,
     loaded: LoadedModel | None,
     facts: FactSet | None,
+    sources: dict[str, str],
 ) -> None:
-    """Write the table and the report, then the manifest."""
+    """Write the table and the results, draw the report, then write the manifest."""
     from recollect.curve._collect import collect, scored_by
-    from recollect.report import write_report
+    from recollect.report import RESULTS_FILE, write_report
 
     step.write_table("curve.parquet", _table(runs, settings.lower_is_better))
     results, lines = collect(step, settings, runs, verdicts, notes, loaded, facts)
+    write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
     write_report(results, step.folder)
     first, *others = verdicts
     metrics = {**verdict_json(verdicts[first]), "part": first}
     metrics |= {"ood": None, **{part: verdict_json(verdicts[part]) for part in others}}
     metrics |= {"scored": scored_by(settings), "notes": list(results.notes)}
     metrics |= {"trainings": trainings, "lines": lines, "seconds": round(time.monotonic() - started, 3)}
-    step.finish(metrics)
+    step.finish({**metrics, "sources": sources})
 
 
 def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from recollect.curve._items import Metric
 from recollect.models import POCKET
 from recollect.select import _check_level
-from recollect.settings import Settings
+from recollect.settings import Settings, read_section
 from recollect.tables import BadRowsMode
 
 Size = Annotated[int, Field(ge=0)]
@@ -72,10 +71,7 @@ class CurveSettings(Settings):
     @field_validator("train", "evaluate", mode="before")
     @classmethod
     def _section(cls, value: Any) -> Any:
-        try:
-            return yaml.safe_load(value) if isinstance(value, str) else value
-        except yaml.YAMLError:
-            raise ValueError("must be a mapping such as {learning_rate: 0.001}") from None
+        return read_section(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -29,6 +29,7 @@ from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
 from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.prompt import encode_prompt
 from recollect.select import levels_fingerprint, read_levels
+from recollect.settings import source_of
 from recollect.statistics import LEAST_PER_LEVEL
 from recollect.workspace import DEFAULT_ROOT, Step, open_step, step_input
 
@@ -92,6 +93,11 @@ def run_evaluate(
     the model that `settings` names. A killed run goes on at the batch it was at. Raises InputError when there
     is no question to ask, and ModelError for a broken model.
     """
+    sources = {
+        "model": settings.model,
+        "facts": source_of(settings, "facts", facts),
+        "levels": source_of(settings, "levels", levels),
+    }
     if facts is None:
         facts = load_facts(settings.facts)
     if levels is None and settings.levels is not None:
@@ -122,7 +128,6 @@ def run_evaluate(
             accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy)
-            sources = {name: str(getattr(settings, name) or "") for name in ("model", "facts", "levels")}
             scores = write_page_scores(step, task, asked, answers, settings.decode) if task else summarise(accuracy)
             step.finish({**scores, "sources": sources})
         return EvaluateResult(step.path)

@@ -103,7 +103,8 @@ class SearchResult:
 
     def summary(self) -> dict[str, Any]:
         """The command's JSON answer."""
-        return {**{key: value for key, value in self.metrics.items() if key != "lines"}, "out": str(self.path)}
+        hidden = ("lines", "sources")
+        return {**{key: value for key, value in self.metrics.items() if key not in hidden}, "out": str(self.path)}
 
 
 def run_search(
@@ -327,6 +328,7 @@ class _Search:
             self._drop_weights(found, best.number)
         (self.folder / f"{JOURNAL}.search-lock").unlink(missing_ok=True)
         metrics["model"] = str(step.path / TRIALS / trial_name(best.number) / "train")
+        metrics["sources"] = {name: str(getattr(self.settings, name)) for name in ("model", "facts", "levels")}
         step.finish(
             {**metrics, "report": str(step.path / "report.html"), "seconds": round(time.monotonic() - started, 3)}
         )

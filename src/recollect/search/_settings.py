@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from recollect.models import POCKET
 from recollect.search._secrets import SecretUrl
-from recollect.settings import Settings
+from recollect.settings import Settings, read_section
 
 TRIALS = 16
 """Settings that a search tries where neither a number nor a budget is given."""
@@ -145,10 +144,7 @@ class SearchSettings(Settings):
     @field_validator("select", "train", "evaluate", "probe", mode="before")
     @classmethod
     def _section(cls, value: Any) -> Any:
-        try:
-            return yaml.safe_load(value) if isinstance(value, str) else value
-        except yaml.YAMLError:
-            raise ValueError("must be a mapping such as {learning_rate: 0.001}") from None
+        return read_section(value)
 
     @field_validator("storage")
     @classmethod

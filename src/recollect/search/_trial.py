@@ -153,7 +153,8 @@ class Trials:
     def selection(self, values: Mapping[str, Any]) -> SelectSettings:
         """The settings of a trial's examples; a level with fewer examples than the size gives all it has."""
         chosen = {name: values[name] for name in SELECT_NAMES if name in values}
-        made = SelectSettings.make(**{**self.task.select, **chosen, "seed": self.task.seed})
+        known = {"seed": self.task.seed, "facts": self.task.facts, "levels": self.task.levels}
+        made = SelectSettings.make(**{**self.task.select, **chosen, **known})
         if made.size == "all":
             return made
         most = self._available(made.level, made.min_level_confidence)
@@ -258,6 +259,7 @@ class Trials:
         """How a trained model, or the base, is asked; the number format is the section evaluate's own."""
         shared = {name: self.task.train[name] for name in _SHARED if name in self.task.train}
         named = {"model": str(model or self.task.train["model"]), "facts": self.task.facts, "parts": parts}
+        named["levels"] = self.task.levels
         return EvaluateSettings.make(**{**shared, **self.task.evaluate, **named})
 
     def ask(self, model: Path | None, slice_name: str, out: Path) -> EvaluateResult:

@@ -16,20 +16,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, LadderSettings
+from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, LadderSettings, read_texts
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.machine import Machine
 from recollect.models import POCKET, LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
-from recollect.report import Results, read_results, write_report
+from recollect.report import RESULTS_FILE, Results, read_results, write_report
 from recollect.select import SelectSettings, run_select
-from recollect.settings import Settings
+from recollect.settings import Settings, source_of
 from recollect.study._damage import climbed, measured_drift
 from recollect.study._settings import Choice, StudySettings
 from recollect.train import TrainSettings, run_train, training_machine
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
@@ -160,6 +160,7 @@ def run_study(
     """
     parts = step_settings(settings)
     stage = stage or (lambda what, unit: nullcontext(None))
+    sources = {"model": settings.model, "facts": source_of(settings, "facts", facts)}
     facts = facts if facts is not None else load_facts(settings.facts)
     _check_parts(parts, facts)
     relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
@@ -167,15 +168,27 @@ def run_study(
     with stage("loading the model", "") as _:
         loaded = load(parts.probe)
     values = settings.model_dump(mode="json", exclude={"model", "facts"})
-    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates}
+    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates, **_texts(parts)}
     with open_step("study", values, inputs, out, root) as step:
         if not step.done:
-            _work(step, settings, parts, facts, loaded, stage)
+            _work(step, settings, parts, facts, loaded, stage, sources)
         return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
 
 
+def _texts(parts: StudyParts) -> dict[str, str]:
+    """Fingerprints of the general texts that the sections drift and ladder name, whatever their files are called."""
+    named = {"drift_text": parts.drift.text, "ladder_text": parts.ladder.text}
+    return {name: fingerprint(read_texts(text)) for name, text in named.items() if text}
+
+
 def _work(
-    step: Step, settings: StudySettings, parts: StudyParts, facts: FactSet, loaded: LoadedModel, stage: Stage
+    step: Step,
+    settings: StudySettings,
+    parts: StudyParts,
+    facts: FactSet,
+    loaded: LoadedModel,
+    stage: Stage,
+    sources: dict[str, str],
 ) -> None:
     from recollect.study._collect import collect
 
@@ -184,13 +197,13 @@ def _work(
     steps.mkdir(exist_ok=True)
     with stage("probing the base", "prompts") as progress:
         probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
+    parts = _with_sources(parts, sources["facts"], probe)
     with stage("asking the base", "questions") as progress:
         asked = held_for(parts.evaluate, loaded)
         base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
         del asked
     skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
-    parts = _with_probe(parts, probe)
     base_side = BaseSide()
     wanted = list(_cells(settings))
     with stage("training and asking", "models") as progress:
@@ -207,8 +220,10 @@ def _work(
     notes = [_left_out(choice, sizes, probe) for choice, sizes in skipped.items()]
     with stage("writing the report", ""):
         results = collect(settings, parts, facts, loaded, probe, base, cells, notes, step)
+        write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
         write_report(results, step.folder)
-    step.finish({"seconds": round(time.monotonic() - started, 3), "cells": len(cells), "notes": notes})
+    seconds = round(time.monotonic() - started, 3)
+    step.finish({"seconds": seconds, "cells": len(cells), "notes": notes, "sources": sources})
 
 
 def _left_out(choice: Choice, sizes: set[int], probe: ProbeResult) -> str:
@@ -242,7 +257,9 @@ def _cell(
     name = f"{choice}-{size}-seed{seed}"
     try:
         selection = run_select(
-            SelectSettings.make(level=choice, size=size, seed=seed),
+            SelectSettings.make(
+                level=choice, size=size, seed=seed, facts=parts.evaluate.facts, levels=parts.evaluate.levels
+            ),
             facts,
             probe.levels,
             out=steps / f"select-{name}",
@@ -268,16 +285,21 @@ def _cell(
 
 
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
-    if (out / MANIFEST).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
+    if is_finished(out):  # its model's weights may be gone by now; the study's fingerprint covers it
         return EvaluateResult(out)
     settings = parts.evaluate.model_copy(update={"model": str(folder)})
     return run_evaluate(settings, facts, probe.levels, out=out, loaded=load(settings))
 
 
-def _with_probe(parts: StudyParts, probe: ProbeResult) -> StudyParts:
-    """The parts with the probe's levels, which stand in the study's own folder."""
-    known = {"levels": probe.path}
-    return replace(parts, drift=parts.drift.model_copy(update=known), ladder=parts.ladder.model_copy(update=known))
+def _with_sources(parts: StudyParts, facts: str, probe: ProbeResult) -> StudyParts:
+    """The parts with the study's facts, and with the probe's levels, which lie in the study's own folder."""
+    known = {"facts": facts, "levels": probe.path}
+    return replace(
+        parts,
+        evaluate=parts.evaluate.model_copy(update=known),
+        drift=parts.drift.model_copy(update=known),
+        ladder=parts.ladder.model_copy(update=known),
+    )
 
 
 def _with_seed(settings: TrainSettings, seed: int) -> TrainSettings:
