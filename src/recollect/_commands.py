@@ -81,6 +81,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
+        _notes(result.metrics)
         console_out.print(
             f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
             f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
@@ -88,6 +89,11 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         )
         console_out.print(str(result.path), soft_wrap=True)
     answer(result.summary(), as_json)
+
+
+def _notes(metrics: Mapping[str, Any]) -> None:
+    for text in metrics.get("notes", []):
+        note(f"note: {text}")
 
 
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
@@ -99,6 +105,7 @@ def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
+        _notes(result.metrics)
         _pairs("SliCK categories", {**result.metrics["categories"], "out": str(result.path)})
     answer(result.summary(), as_json)
 
@@ -125,6 +132,7 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
         return  # one of several processes: the first one answers
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
     for text in result.metrics.get("warnings", ()):
         console.print(f"warning: {text}", soft_wrap=True)
@@ -137,8 +145,9 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
     machine_line(("asking", machine_of(settings)))
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
-    summary = {"ood": None, **result.summary(), "out": str(result.path)}
+    summary = {"ood": None, **result.summary(), "notes": result.notes(), "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         (page_score_tables if "by_attribute" in summary else _score_table)(summary)
         console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from recollect.checkpoints import last_checkpoint
+from recollect.encoding import check_context
 from recollect.errors import InputError, ModelError
 from recollect.machine import Machine, prepare
 from recollect.models import POCKET, LoadedModel, check_folder, find_model, load_folder, model_fingerprint
-from recollect.prompt import encode_example
+from recollect.prompt import check_answers, encode_example
 from recollect.stored import cast_as_stored, copy_for_training, format_warnings
 from recollect.train._settings import TrainSettings
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
@@ -195,6 +196,9 @@ def _train(
                 f"fact {row['fact_id']} has {len(ids)} tokens; max_length is {settings.max_length}. "
                 "Raise --max-length or leave the fact out."
             )
+    names = [f"the example of fact {fact_id}" for fact_id in rows["fact_id"]]
+    check_context(model.config, [ids for ids, _ in examples], names, remedy="Leave the fact out or take another model.")
+    notes = check_answers(tokenizer, examples, rows["object"].to_list())
     from recollect.train import _trainer
 
     started = time.monotonic()
@@ -234,6 +238,7 @@ def _train(
     return {
         "steps": len(log),
         "examples": rows.height,
+        "notes": notes,
         "answer_tokens": sum(sum(mask) for _, mask in examples),
         "first_loss": log[0]["loss"] if log else None,
         "last_loss": log[-1]["loss"] if log else None,
