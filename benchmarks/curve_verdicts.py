@@ -19,7 +19,7 @@ import numpy as np
 
 from recollect.curve import Items, Observations, Verdict, judge_curve
 from recollect.curve._verdict import KINDS, classify
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 
 MARGIN = 2.0
 GRIDS = (
@@ -240,8 +240,8 @@ def _add(count: Count, verdict: Verdict, curve: Curve, trainings: int) -> None:
 def _share(part: int, n: int) -> str:
     if not n:
         return "–"
-    low, high = wilson(part, n)
-    return f"{100 * part / n:.0f} % ({100 * low:.0f}–{100 * high:.0f})"
+    value, low, high = proportion(part, n).percent
+    return f"{value:.0f} % ({low:.0f}–{high:.0f})"
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -43,6 +44,7 @@ class OnBase:
     start: object
     """How the adapter was started: init_lora_weights."""
 
+    @cached_property
     def layers(self) -> dict[str, Any]:
         """The modules that are changed by a product of two factors, by the name they have in the base."""
         from peft.tuners.lora.layer import Embedding, Linear
@@ -54,7 +56,7 @@ class OnBase:
         from peft.tuners.lora.layer import LoraLayer
         from peft.utils.other import TrainableTokensWrapper
 
-        known = self.layers()
+        known = self.layers
         kinds = (LoraLayer, TrainableTokensWrapper)
         return [name for name, module in self._modules() if isinstance(module, kinds) and name not in known]
 
@@ -73,8 +75,17 @@ class OnBase:
     def _modules(self) -> Iterator[tuple[str, Any]]:
         yield from self.peft.get_base_model().named_modules()
 
-    def merge(self, layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[Any, Any]:
-        """The merged weight and bias of one layer, in float32, from its base's values; those stay as they are."""
+    def merge(self, name: str, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[Any, Any]:
+        """The merged weight and bias of a layer, in float32, from its base's values; those stay as they are.
+
+        Raises ModelError where PEFT cannot merge.
+        """
+        try:
+            return self._merge(self.layers[name], weight, bias)
+        except Exception as error:
+            raise _not_merged(self.folder, error) from error
+
+    def _merge(self, layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[Any, Any]:
         import torch
 
         work = copy.deepcopy(layer).float()
@@ -116,7 +127,7 @@ def put_on(base: PreTrainedModel, folder: Path) -> OnBase:
     if isinstance(found.start, str) and found.start.lower() in _CHANGES_BASE:
         from peft.tuners.lora.layer import Embedding
 
-        for name, layer in found.layers().items():
+        for name, layer in found.layers.items():
             if isinstance(layer, Embedding):
                 raise ModelError(f"{folder} was started by {found.start!r} on the embedding {name}: not supported.")
     return found
@@ -150,7 +161,7 @@ def _staying(empty: bool) -> AbstractContextManager[Any]:
 
 def _check_whole(folder: Path, peft: Any, result: Any, config: dict[str, Any]) -> None:
     """Every weight of the adapter is in its file, and none besides."""
-    own = re.compile(r"\.lora_|\.modules_to_save\.|trainable_tokens_delta")
+    own = re.compile(r"\.lora_|\.modules_to_save\.")  # of single tokens, what is absent is a KeyError above
     missing = sorted(name for name in result.missing_keys if own.search(name))
     if config.get("bias", "none") != "none":
         from peft.utils import get_peft_model_state_dict
@@ -179,14 +190,21 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     import torch
 
     placed = put_on(base, folder)
-    for layer in placed.layers().values():
+    for name, layer in placed.layers.items():
         own = layer.get_base_layer()
-        weight, bias = placed.merge(layer, own.weight, getattr(own, "bias", None))
+        weight, bias = placed.merge(name, own.weight, getattr(own, "bias", None))
         own.weight = torch.nn.Parameter(weight.to(own.weight.dtype))
         if bias is not None:
             own.bias = torch.nn.Parameter(bias.to(own.bias.dtype))
         layer.merged_adapters.append(_NAME)  # so that PEFT adds nothing more
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        merged: PreTrainedModel = placed.peft.merge_and_unload()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            merged: PreTrainedModel = placed.peft.merge_and_unload()
+    except Exception as error:
+        raise _not_merged(folder, error) from error
     return merged
+
+
+def _not_merged(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"{folder} could not be merged into its base: {first_line(error)}")

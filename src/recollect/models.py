@@ -24,7 +24,7 @@ from recollect._model_find import find_model as find_model
 from recollect._model_find import pocket_folder as pocket_folder
 from recollect._model_tokenizer import check_vocabulary, load_tokenizer
 from recollect._model_weights import build_empty, not_loaded, quiet
-from recollect.errors import ModelError
+from recollect.errors import InputError, ModelError
 from recollect.machine import Machine, prepare
 from recollect.settings import Settings
 
@@ -70,9 +70,37 @@ def load(settings: ModelSettings) -> LoadedModel:
     """
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    machine = prepare(settings.device, settings.dtype)
+    machine = machine_of(settings)
     model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
     return LoadedModel(model, tokenizer, folder, model_fingerprint(folder), machine)
+
+
+def machine_of(settings: ModelSettings) -> Machine:
+    """The device and number format that a step with these settings holds its model in."""
+    return prepare(settings.device, settings.dtype)
+
+
+def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
+    """`held` where it is on the device and in the number format that `settings` ask for, else the same model loaded so.
+
+    For several steps that share one model in memory while each has a format of its own.
+    """
+    machine = machine_of(settings)
+    if (machine.device, machine.dtype) == (held.machine.device, held.machine.dtype):
+        return held
+    model, tokenizer = load_folder(held.folder, machine, trust_remote_code=settings.trust_remote_code)
+    return LoadedModel(model, tokenizer, held.folder, held.fingerprint, machine)
+
+
+def check_held(settings: ModelSettings, held: LoadedModel) -> None:
+    """Refuse a model in memory that is not what the settings name; `auto` takes it as it is. Raises InputError."""
+    for name, value in (("dtype", held.machine.dtype), ("device", held.machine.device)):
+        wanted = getattr(settings, name)
+        if wanted not in ("auto", value):
+            raise InputError(
+                f"{name} is {wanted!r} in the settings, but the model in memory has {value!r}. Leave it at auto, or "
+                "give a model loaded with these settings."
+            )
 
 
 def load_folder(

@@ -15,6 +15,7 @@ from recollect.attributes import items as page_items
 from recollect.curve import Items, Observations, from_items, item_table, read_scores
 from recollect.errors import InputError
 from recollect.evaluate import accuracy_table
+from recollect.tables import BadRows
 
 items = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=40)
 
@@ -158,7 +159,7 @@ def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "readable CSV"),
+        ("", "is empty"),
         ("size,seed,score\n", "at least one row"),
         ("size,seed\n1,2\n", "score is missing"),
         ("size,seed,score\n1,2,\n", "every row"),
@@ -181,3 +182,24 @@ def test_a_file_that_is_not_text_or_not_there_is_refused(tmp_path: Path) -> None
     file.write_bytes(b"\xff\xfe\x00\x01" * 40)
     with pytest.raises(InputError):
         read_scores(file)
+
+
+def test_scores_are_read_from_every_kind_of_table_and_bad_rows_named_or_skipped(tmp_path: Path) -> None:
+    tables = {
+        "semicolon.csv": "size;seed;score\n0;0;20\n15.0;1;30.5\n",
+        "tab.csv": "size\tseed\tscore\n0\t0\t20\n\n15\t1\t30.5\n",
+        "t.jsonl": '{"size": 0, "seed": 0, "score": 20}\n{"size": 15, "seed": 1, "score": 30.5}\n',
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+        found = read_scores(tmp_path / name)["test"]
+        assert (found.size.tolist(), found.score.tolist()) == ([0, 15], [20.0, 30.5])
+    file = tmp_path / "bad.csv"
+    file.write_text("size,seed,score\n0,0,20\n15,x,30\n60,0,nan\n240,0,1_0\n1000,0,40\n")
+    with pytest.raises(InputError, match="line 3: size and seed must be whole numbers .* but seed is 'x'"):
+        read_scores(file)
+    bad = BadRows("skip")
+    assert read_scores(file, bad=bad)["test"].size.tolist() == [0, 1000]
+    reasons = {"score is no number": 1, "score is not finite": 1, "seed is no number": 1}
+    assert bad.account()["reasons"] == reasons
+    assert bad.lines("bad.csv")[0].startswith("3 bad rows of bad.csv were skipped")

@@ -93,7 +93,7 @@ def test_a_gain_that_stays_on_validation_is_over_fitting(tmp_path: Path) -> None
 
 def test_a_best_that_is_worse_than_the_baseline_is_said(tmp_path: Path) -> None:
     found = ending(tmp_path, {0: 0.5, 1: 0.55}, {0: 0.6, 1: 0.2})
-    assert any("worse than the baseline" in text and "40.0 points" in text for text in found.warnings)
+    assert any("less than the baseline" in text and "40.0 points" in text for text in found.warnings)
 
 
 def test_an_order_that_is_reversed_on_the_test_is_said(tmp_path: Path) -> None:
@@ -101,6 +101,11 @@ def test_an_order_that_is_reversed_on_the_test_is_said(tmp_path: Path) -> None:
     assert found.rank_correlation == pytest.approx(-1)
     assert any("rank correlation -1.00" in text for text in found.warnings)
     assert ending(tmp_path / "few", {0: 0.4, 1: 0.5}, {0: 0.5, 1: 0.4}).rank_correlation is None
+
+
+def test_the_untouched_base_competes_for_the_best(tmp_path: Path) -> None:
+    assert ending(tmp_path / "behind", {0: 0.05, 1: 0.1}, {0: 0.3, 1: 0.3}).base_ahead
+    assert not ending(tmp_path / "ahead", {0: 0.05, 1: 0.2}, {0: 0.3, 1: 0.3}).base_ahead
 
 
 def test_without_a_finished_baseline_no_gain_is_stated(tmp_path: Path) -> None:

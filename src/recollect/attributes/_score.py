@@ -21,7 +21,7 @@ import polars as pl
 
 from recollect.attributes._normalise import equal, readings
 from recollect.attributes._schema import Schema
-from recollect.statistics import macro_interval, wilson
+from recollect.statistics import macro_mean, proportion
 
 _DRAWS = 2_000
 _SEED = 20_240_716  # any fixed number: equal inputs must give equal intervals
@@ -117,7 +117,8 @@ def _attribute(n: int, given: int, right: int, f1_bounds: Any) -> dict[str, Any]
     f1 = 2 * right / (n + given)
     f1_low, f1_high = float(f1_bounds[0]), float(f1_bounds[1])
     if f1_low == f1_high:  # all right or all wrong: as for the share of right values, in F1's measure
-        f1_low, f1_high = (min(1.0, bound * 2 * n / (n + given)) for bound in wilson(right, n))
+        share = proportion(right, n)
+        f1_low, f1_high = (min(1.0, bound * 2 * n / (n + given)) for bound in (share.low, share.high))
     return {
         "accuracy": accuracy["accuracy"],
         "low": accuracy["accuracy_low"],
@@ -152,7 +153,7 @@ def _macro(
     keep = [at for at, name in enumerate(names) if name in by_attribute]
     hits, ns = ([int(totals[which][at]) for at in keep] for which in (2, 0))
     estimate = float(np.mean([hit / n for hit, n in zip(hits, ns, strict=True)]))
-    low, high = macro_interval(hits, ns)
+    independent = macro_mean(hits, ns)
     seen = drawn[0][:, keep] > 0  # a draw without an attribute's pages says nothing about it
     shares = np.divide(drawn[2][:, keep], drawn[0][:, keep], out=np.zeros(seen.shape), where=seen)
     drawn_something = seen.any(axis=1)
@@ -160,8 +161,8 @@ def _macro(
     by_page = _bounds(means[:, None])[:, 0]
     return {
         "macro": 100 * estimate,
-        "macro_low": 100 * min(low, float(by_page[0])),
-        "macro_high": 100 * max(high, float(by_page[1])),
+        "macro_low": 100 * min(independent.low, float(by_page[0])),
+        "macro_high": 100 * max(independent.high, float(by_page[1])),
     }
 
 
@@ -178,8 +179,8 @@ def _bounds(draws: Any) -> Any:
 
 
 def _proportion(name: str, right: int, n: int) -> dict[str, float | None]:
-    """A share in percent and its Wilson bounds, by `name`; null without anything to count."""
+    """A share in percent and its bounds, by `name`; null without anything to count."""
     if not n:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
-    low, high = wilson(right, n)
-    return {name: 100 * right / n, f"{name}_low": 100 * low, f"{name}_high": 100 * high}
+    share, low, high = proportion(right, n).percent
+    return {name: share, f"{name}_low": low, f"{name}_high": high}

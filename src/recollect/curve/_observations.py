@@ -15,7 +15,9 @@ import numpy as np
 import polars as pl
 
 from recollect.curve._items import Floats, Ints, Items
+from recollect.curve._scores_file import read_runs
 from recollect.errors import InputError
+from recollect.tables import BadRows
 
 
 @dataclass(frozen=True)
@@ -101,28 +103,14 @@ def _numbered(column: pl.Series) -> Ints:
     return column.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def read_scores(path: Path, *, lower_is_better: bool = False) -> dict[str, Observations]:
-    """A user's own runs from a CSV file with the columns size, seed, score (and part, if several), by part.
+def read_scores(path: Path, *, lower_is_better: bool = False, bad: BadRows | None = None) -> dict[str, Observations]:
+    """A user's own runs from a table with the columns size, seed, score (and part, if several), by part.
 
-    Shares (all scores in 0..1) become points, except where lower is better: then the numbers keep their unit and
-    are negated. Raises InputError with what is wrong in which file.
+    `bad` takes the rows that cannot be used; by default the first one is an error. Shares (all scores in 0..1) become
+    points, except where lower is better: then the numbers keep their unit and are negated. Raises InputError with what
+    is wrong in which file.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}. Give a CSV file with the columns size, seed, score.")
-    try:
-        table = pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable CSV file: {str(error).splitlines()[0]}") from None
-    missing = [name for name in ("size", "seed", "score") if name not in table.columns]
-    if missing:
-        raise InputError(f"{path} must have the columns size, seed, score, but {', '.join(missing)} is missing.")
-    kinds = {"size": pl.Int64, "seed": pl.Int64, "score": pl.Float64}
-    try:
-        table = table.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: size and seed must be whole numbers and score a number: {error}") from None
-    if table.null_count().select("size", "seed", "score").sum_horizontal().item() if table.height else True:
-        raise InputError(f"{path} must hold a size, a seed and a score in every row, and at least one row.")
+    table = read_runs(path, bad)
     shares = not lower_is_better and bool(table["score"].is_between(0, 1).all())
     factor = -1.0 if lower_is_better else 100.0 if shares else 1.0
     names = table["part"].cast(pl.String).unique(maintain_order=True) if "part" in table.columns else ["test"]

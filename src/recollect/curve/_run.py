@@ -29,9 +29,11 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.machine import Machine
+from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
-from recollect.train import PRESETS, TrainSettings, run_train
+from recollect.tables import BadRows
+from recollect.train import PRESETS, TrainSettings, run_train, training_machine
 from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
 
 Progress = Callable[[int, int], None]
@@ -85,7 +87,7 @@ def run_curve(
     most = _available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
     with stage("loading the model", ""):
-        loaded = load(ModelSettings.make(**{name: getattr(train, name) for name in ModelSettings.model_fields}))
+        loaded = load(evaluate)
     inputs = {
         "model": loaded.fingerprint,
         "facts": facts.fingerprint(),
@@ -96,6 +98,12 @@ def run_curve(
         if not step.done:
             _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage).work(sizes)
         return CurveResult(step.path, step.metrics)
+
+
+def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    train, evaluate = _sections(settings)
+    return ("training", training_machine(train)), ("asking", machine_of(evaluate))
 
 
 class _Curve:
@@ -183,8 +191,8 @@ class _Curve:
             selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
             seeded = self.train.model_copy(update={"seed": seed})
             run_train(seeded, selection.path, out=folder, base=self.loaded)
-            model = {name: getattr(self.train, name) for name in ModelSettings.model_fields}
-            self._asked(load(ModelSettings.make(**{**model, "model": str(folder)})), f"evaluate-{name}", str(folder))
+            tuned = load(self.evaluate.model_copy(update={"model": str(folder)}))
+            self._asked(tuned, f"evaluate-{name}", str(folder))
         if not self.settings.keep_models:
             for file in (folder / "model").glob("*.safetensors"):
                 file.unlink()
@@ -200,14 +208,15 @@ class _Curve:
 
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
-    runs = read_scores(file, lower_is_better=settings.lower_is_better)
+    bad = BadRows(settings.bad_rows)
+    runs = read_scores(file, lower_is_better=settings.lower_is_better, bad=bad)
     content = {part: [one.size.tolist(), one.seed.tolist(), one.score.tolist()] for part, one in runs.items()}
-    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better"})
+    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better", "bad_rows"})
     started = time.monotonic()
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, [], started, 0, None, None)
+            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None)
         return CurveResult(step.path, step.metrics)
 
 
@@ -255,7 +264,8 @@ def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
 
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
     preset = {} if "preset" in settings.train else {"preset": settings.model if settings.model in PRESETS else "C"}
-    both = {*ModelSettings.model_fields, "prompt_template"}  # what is asked in the form that was trained
+    # asked where and in the form that was trained; the number format is each section's own
+    both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
     shared = {name: value for name, value in settings.train.items() if name in both} | {"facts": settings.facts}
     try:
         train = TrainSettings.make(**{**preset, **settings.train, "model": settings.model})

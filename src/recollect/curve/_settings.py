@@ -12,6 +12,7 @@ from recollect.curve._items import Metric
 from recollect.models import POCKET
 from recollect.select import _check_level
 from recollect.settings import Settings
+from recollect.tables import BadRowsMode
 
 Size = Annotated[int, Field(ge=0)]
 
@@ -26,7 +27,10 @@ class CurveSettings(Settings):
     levels: Path | None = None
     """The base model's probe step directory: splits the score by memory level, and is needed to select by level."""
     scores: Path | None = None
-    """Judge the runs of this CSV file (columns size, seed, score; part, if several) instead of training any."""
+    """Judge the runs of this table (columns size, seed, score; part, if several) instead of training any: a .csv, .tsv,
+    .jsonl, .json or .parquet file."""
+    bad_rows: BadRowsMode = "error"
+    """With scores, a row that cannot be used: error (the first one ends the step) or skip (left out and said)."""
     lower_is_better: bool = False
     """With scores: the numbers are a loss. They keep their unit, and the margin is in that unit."""
     sizes: tuple[Size, ...] | None = None
@@ -85,6 +89,8 @@ class CurveSettings(Settings):
             raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
         if self.scores is not None and {"metric", "group"} & self.model_fields_set:
             raise ValueError("metric and group go with trained models; scores are taken as they stand in the file")
+        if self.scores is None and self.bad_rows != "error":
+            raise ValueError("bad_rows goes with scores")
         if self.scores is None and self.lower_is_better:
             raise ValueError("lower_is_better goes with scores; trained models are scored in points")
         return self

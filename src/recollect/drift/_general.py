@@ -18,7 +18,7 @@ from recollect.drift._settings import AskSettings
 from recollect.drift._tokens import text_readings
 from recollect.errors import InputError
 from recollect.models import POCKET, find_model, pocket_folder
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 
 if TYPE_CHECKING:
     from recollect.models import LoadedModel
@@ -75,8 +75,8 @@ def known_accuracy(outputs: pl.DataFrame, matcher: str = "contains") -> dict[str
     if not known.height:
         return None
     right = int(known[matcher].sum())
-    low, high = wilson(right, known.height)
-    return {"accuracy": 100 * right / known.height, "low": 100 * low, "high": 100 * high, "n": known.height}
+    accuracy, low, high = proportion(right, known.height).percent
+    return {"accuracy": accuracy, "low": low, "high": high, "n": known.height}
 
 
 def _text_of(line: str, path: Path, number: int) -> str:

@@ -26,9 +26,10 @@ from recollect.evaluate._pages import SCORES, for_pages, page_task, write_page_s
 from recollect.evaluate._settings import EvaluateSettings
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.prompt import encode_prompt
 from recollect.select import levels_fingerprint, read_levels
+from recollect.statistics import LEAST_PER_LEVEL
 from recollect.workspace import DEFAULT_ROOT, Step, open_step, step_input
 
 _OUTPUTS = pl.Schema(
@@ -100,6 +101,7 @@ def run_evaluate(
     if task:
         settings = for_pages(settings)
     if loaded:
+        check_held(settings, loaded)
         fingerprint = loaded.fingerprint
     else:
         folder = find_model(settings.model, settings.revision)
@@ -117,7 +119,7 @@ def run_evaluate(
         if not step.done:
             answers = _answers(step, settings, asked, loaded or load(settings), progress)
             outputs = _judged(asked, answers, levels)
-            accuracy = accuracy_table(outputs, list(MATCHERS))
+            accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy)
             sources = {name: str(getattr(settings, name) or "") for name in ("model", "facts", "levels")}
@@ -127,7 +129,10 @@ def run_evaluate(
 
 
 def rescore(
-    path: Path, matcher: MatcherName | Callable[[str, Sequence[str]], bool], facts: FactSet | None = None
+    path: Path,
+    matcher: MatcherName | Callable[[str, Sequence[str]], bool],
+    facts: FactSet | None = None,
+    least_per_level: int = LEAST_PER_LEVEL,
 ) -> pl.DataFrame:
     """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
 
@@ -143,7 +148,7 @@ def rescore(
         for row in outputs.iter_rows(named=True)
     ]
     judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))
-    return accuracy_table(judged, [name])
+    return accuracy_table(judged, [name], least_per_level)
 
 
 def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:

@@ -22,13 +22,13 @@ import polars as pl
 
 from recollect.attributes import Schema, read_schema, same_pages
 from recollect.errors import InputError
-from recollect.facts._files import read_bytes
 from recollect.pages import _recall
 from recollect.pages._parse import decode
 from recollect.pages._prompt import Page, read_page
 from recollect.pages._settings import PagesSettings
 from recollect.pages._sources import Source, find_pages
 from recollect.pages._tokens import Count, estimate_tokens, tokenizer_counter
+from recollect.tables import read_bytes
 from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
 
 PART_SIZE = 16  # pages of one part file

@@ -11,10 +11,12 @@ Notable choices (the format is written down in docs/pages.md)
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recollect.pages._json import json_lines
+from recollect.pages._json import broken_lines, json_lines, product_lines
+from recollect.pages._json_ld import Script, is_json_ld, read_scripts
 from recollect.pages._limits import DEFAULT_LIMITS, PARSER_DEPTH, Limits
 from recollect.pages._lines import Kind, Line, names, pair, short_value, squeeze
 from recollect.pages._parse import Tree, check_time
@@ -44,7 +46,7 @@ def page_lines(tree: Tree, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Line],
     """
     if tree.root is None:
         return [], 0, tree.notes
-    walk = _Walk(limits, tree.deadline)
+    walk = _Walk(limits, tree.deadline, {script.element: script for script in read_scripts(tree.root)})
     walk.run(tree.root)
     return walk.lines, walk.nodes, (*tree.notes, *sorted(walk.notes))
 
@@ -63,11 +65,11 @@ class _Open:
 class _Walk:
     """One walk over one page: the lines so far, and the line at work."""
 
-    def __init__(self, limits: Limits, deadline: float) -> None:
+    def __init__(self, limits: Limits, deadline: float, scripts: Mapping[_Element, Script]) -> None:
         self.lines: list[Line] = []
         self.nodes = 0
         self.notes: set[str] = set()
-        self._limits, self._deadline = limits, deadline
+        self._limits, self._deadline, self._scripts = limits, deadline, scripts
         self._open: list[_Open] = []
         self._text: list[str] = []
         self._linked = 0
@@ -105,8 +107,8 @@ class _Walk:
         tag = element.tag
         outer = self._open[-1].region if self._open else 0.0
         if not isinstance(tag, str) or tag in _GONE or _hidden(element):
-            if tag == "script" and "ld+json" in element.get("type", "").lower():
-                self._data(json_lines("".join(element.itertext())))
+            if tag == "script" and is_json_ld(element):
+                self._script(element)
             self._open.append(_Open("", outer, 0, skipped=True))
             return True
         region = _region(element, tag, outer)
@@ -150,14 +152,14 @@ class _Walk:
         elif not any(line.kind == "title" for line in self.lines):
             text = squeeze("".join(element.itertext()))
             if text:
-                self.lines.append(Line(f"title: {text[:_LONGEST_LINE]}", "title"))
+                self._keep(Line(f"title: {text[:_LONGEST_LINE]}", "title"))
 
     def flush(self) -> None:
         """End the line at work."""
         text = squeeze("".join(self._text))
         if text:
             share = min(1.0, self._linked / len(text))
-            self.lines.append(Line(text[:_LONGEST_LINE], self._kind, self._region, share))
+            self._keep(Line(text[:_LONGEST_LINE], self._kind, self._region, share))
         self._text, self._linked = [], 0
 
     def _add(self, text: str | None, region: float) -> None:
@@ -218,6 +220,14 @@ class _Walk:
             if DATA_NAME.search(name) and len(value) <= _LONGEST_DATA:
                 self._pair(name, value, "data", region)
 
+    def _script(self, element: _Element) -> None:
+        script = self._scripts[element]
+        if script.reason:
+            self.notes.add("json-ld")
+            self._data(broken_lines("".join(element.itertext())))
+        else:
+            self._data(product_lines(script.value))
+
     def _pair(self, key: str, value: str, kind: str, region: float) -> None:
         shown = short_value(value)
         if shown:
@@ -228,7 +238,12 @@ class _Walk:
         for line in lines:
             if line.text not in self._seen:
                 self._seen.add(line.text)
-                self.lines.append(line)
+                self._keep(line)
+
+    def _keep(self, line: Line) -> None:
+        if "\ufffd" in line.text:
+            self.notes.add("characters")
+        self.lines.append(line)
 
     def _join_row(self, start: int, cells: int) -> None:
         """The lines since `start` as one, when they are short and no more than the cells."""

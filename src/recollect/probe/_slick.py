@@ -21,7 +21,7 @@ from pydantic import Field
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
 from recollect.generate import draw_keys, greedy, prefill, sample, self_test, stop_tokens
-from recollect.models import LoadedModel, ModelSettings, check_folder, find_model, load, model_fingerprint
+from recollect.models import LoadedModel, ModelSettings, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.probe._jobs import chosen_facts
 from recollect.workspace import DEFAULT_ROOT, open_step
 
@@ -95,6 +95,8 @@ def run_slick(
     """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples."""
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    if loaded:
+        check_held(settings, loaded)
     chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)
     examples = _examples(chosen, facts, settings)
     inputs = {

@@ -14,7 +14,7 @@ from recollect.errors import InputError
 from recollect.facts import FactSet, read_relations
 from recollect.generate import self_test
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.probe._jobs import chosen_facts, cut, make_jobs
 from recollect.probe._measure import SCHEMA, measure
 from recollect.probe._score import score_facts
@@ -52,6 +52,8 @@ def run_probe(
     """
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    if loaded:
+        check_held(settings, loaded)
     template_file = Path(settings.template_file) if settings.template_file else None
     relations = read_relations(template_file)
     chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)

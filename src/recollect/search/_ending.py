@@ -52,6 +52,11 @@ class Ending:
     """Gain over the baseline on validation, less that on test."""
     warnings: tuple[str, ...]
 
+    @property
+    def base_ahead(self) -> bool:
+        """Did no finalist do better on validation than the untouched base?"""
+        return self.base_validation.value >= self.best.validation.value
+
 
 def choose_finalists(trials: Sequence[Trial], last: int, most: int) -> list[Trial]:
     """The best finished trials by validation, and the baseline behind them when it finished and is not among them."""
@@ -119,17 +124,18 @@ def _warnings(
     if drop is not None and drop.low > 0:
         found.append(
             f"Validation and test part ways: the best trial's gain over the baseline is {drop.value:.1f} points larger "
-            f"on the questions the search looked at ({drop.low:.1f} to {drop.high:.1f}). The search has over-fitted "
-            "them; give it more validation questions, or fewer trials."
+            f"on the questions the search looked at (95 % interval {drop.low:.1f} to {drop.high:.1f}). The search has "
+            "over-fitted them; give it more validation questions, or fewer trials."
         )
     if best.gain is not None and best.gain.high < 0:
         found.append(
-            "The best trial by validation is worse than the baseline on the unseen questions, by "
-            f"{-best.gain.value:.1f} points. Keep the baseline's settings."
+            "The best trial by validation scores less than the baseline on the unseen questions, by "
+            f"{-best.gain.value:.1f} points (95 % interval {-best.gain.high:.1f} to {-best.gain.low:.1f}). Each was "
+            "trained once; without --repeats, keep the baseline's settings."
         )
     if ranks is not None and ranks < 0:
         found.append(
             f"The order of the {finalists} finalists on validation is not that on the unseen questions (rank "
-            f"correlation {ranks:.2f}). They may not differ by more than noise."
+            f"correlation {ranks:.2f} of {finalists}). They may not differ by more than noise."
         )
     return found

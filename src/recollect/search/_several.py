@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recollect.facts import FactSet, load_facts
 from recollect.search._prepare import prepare
-from recollect.search._run import BEST, SearchResult, Stage, Watch, run_search
+from recollect.search._run import BEST, Say, SearchResult, Stage, Watch, run_search
 from recollect.search._settings import SearchSettings
 from recollect.workspace import open_step
 
@@ -26,6 +26,7 @@ def run_several(
     stage: Stage | None,
     watch: Watch | None,
     facts: FactSet | None,
+    say: Say | None = None,
 ) -> SearchResult:
     """One search per seed in `seeds/SEED`; the answer is that of the seed whose best gains most on validation over its
     baseline, and `over_seeds` has the means of all with 95 % intervals (Student's t over the seeds)."""
@@ -40,7 +41,7 @@ def run_several(
                 one = settings.model_copy(update={"repeats": 1, "seed": seed, "resume": False})
                 place = step.folder / "seeds" / str(seed)
                 place.parent.mkdir(exist_ok=True)
-                found.append(run_search(one, place, stage=stage, watch=watch, facts=facts))
+                found.append(run_search(one, place, stage=stage, watch=watch, facts=facts, say=say))
             best = max(found, key=_validation_gain)
             for name in (BEST, "report.html"):
                 shutil.copy(best.path / name, step.folder / name)
