@@ -297,8 +297,8 @@ def _score_notes(shown: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, part in shown.items():
         if note := part.get("note"):
             yield f"{name}: {note}"
-        elif len(part.get("macro_levels", ())) < 5:
-            yield f"{name}: macro over level {', '.join(part.get('macro_levels', ()))}; micro over all {part['n']:,} facts"
+        elif len(entered := part.get("macro_levels", ())) < 5:
+            yield f"{name}: macro over level {', '.join(entered)}; micro over all {part['n']:,} facts"
 
 
 def _cells_table(summary: Mapping[str, Any]) -> None:

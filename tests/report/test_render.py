@@ -200,7 +200,7 @@ def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> 
     )
     known, before, after, gain = cards(Results.make(**values))
     assert known.value == "60.0"
-    assert known.interval == "50.2 to 69.1"  # Wilson, 60 of 100: 0.502 to 0.691
+    assert known.interval == "49.7 to 69.7"  # Clopper and Pearson, 60 of 100: 0.497 to 0.697
     assert (before.value, before.interval) == ("10.0", "8.8 to 11.2")
     assert (after.value, after.note) == ("30.0", "60 examples of level 2")
     assert (gain.value, gain.interval) == ("+6.0", "clear difference")

@@ -286,4 +286,11 @@ def _missing(base: dict[str, Any]) -> list[str]:
         if levels:
             named = ", ".join(str(level) for level in levels)
             notes.append(f"No {where} test fact has level {named}; the macro score is the mean of the others.")
+        if left_out := summary.get("levels_left_out"):
+            notes.append(
+                f"Level {', '.join(left_out)} has too few {where} test facts to enter the macro score (evaluate's "
+                "least_per_level)."
+            )
+        if without := summary.get("without_level"):
+            notes.append(f"{without:,} of {summary['n']:,} {where} test facts have no level: they count in micro only.")
     return notes
