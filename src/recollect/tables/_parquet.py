@@ -39,14 +39,16 @@ def parquet_table(data: bytes, path: str) -> pl.DataFrame:
 def _text_bytes(table: pl.DataFrame) -> int:
     """Bytes of all texts, those in lists included."""
     total = 0
-    for name, kind in table.schema.items():
+    for name in table.columns:
         column = table[name]
-        if isinstance(kind, pl.List) and kind.inner == pl.String:
+        if isinstance(column.dtype, pl.List):
             column = column.explode()
-        if isinstance(column.dtype, pl.Categorical | pl.Enum):
-            column = column.cast(pl.String)
-        if column.dtype == pl.String:
-            total += int(column.str.len_bytes().sum())
+        if isinstance(column.dtype, pl.Categorical | pl.Enum):  # never written out here: that is where it would blow up
+            counts = column.alias("text").value_counts(name="count")
+            lengths = counts["text"].cast(pl.String).str.len_bytes().cast(pl.Int64)
+            total += int((lengths * counts["count"].cast(pl.Int64)).sum())
+        elif column.dtype == pl.String:
+            total += int(column.str.len_bytes().cast(pl.Int64).sum())
     return total
 
 
