@@ -151,9 +151,55 @@ def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
     assert {part: runs.score.tolist() for part, runs in found.items()} == {"test": [25.0, 50.0], "ood": [12.5]}
     assert found["test"].limits == (0, 100)
     assert read_scores(file, lower_is_better=True)["test"].score.tolist() == [-0.25, -0.5]
+    assert read_scores(file, unit="points")["test"].score.tolist() == [0.25, 0.5]
     file.write_text("size,seed,score\n0,0,25\n15,0,0.5\n")
-    assert read_scores(file)["test"].score.tolist() == [25.0, 0.5]
-    assert read_scores(file)["test"].limits == (-np.inf, np.inf)
+    with pytest.raises(InputError, match=r"seems to mix shares and points: it has scores such as 0\.5 and 25"):
+        read_scores(file)
+    assert read_scores(file, unit="points")["test"].score.tolist() == [25.0, 0.5]
+    assert read_scores(file, unit="points")["test"].limits == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.21, 0.55, 0.9, 0.32, 0.57, 91],
+        [12.5, 40, 0.61, 13, 41, 62],
+        [0, 0.5, 1.5, 0, 0.25, 1],
+        [0.999, 99.9, 99.8, 0.998, 99.7, 99.9],
+    ],
+)
+def test_shares_and_points_in_one_file_are_refused(tmp_path: Path, scores: list[float]) -> None:
+    file = tmp_path / "scores.csv"
+    rows = [(n, seed) for seed in (0, 1) for n in (10, 40, 90)]
+    file.write_text("size,seed,score\n" + "".join(f"{n},{s},{x}\n" for (n, s), x in zip(rows, scores, strict=True)))
+    with pytest.raises(InputError, match=r"mix shares and points.*--unit points"):
+        read_scores(file)
+    assert read_scores(file, unit="points")["test"].score.sum() == pytest.approx(sum(scores))
+    with pytest.raises(InputError, match="every score must lie in 0 to 1"):
+        read_scores(file, unit="shares")
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0, 1, 45], [0, 1, 45]),  # whole numbers are points
+        ([-3.2, 0.4, 2.1], [-3.2, 0.4, 2.1]),  # a score below 0 has a unit of its own
+        ([0.5, 2, 250], [0.5, 2, 250]),  # and one above 100
+        ([0, 1, 1], [0, 100, 100]),
+    ],
+)
+def test_scores_of_one_unit_are_read(tmp_path: Path, scores: list[float], expected: list[float]) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text("size,seed,score\n" + "".join(f"{10 * n},0,{x}\n" for n, x in enumerate(scores)))
+    assert read_scores(file)["test"].score.tolist() == expected
+
+
+@pytest.mark.parametrize("empty", ["", '""', "  ", '"  "'])
+def test_rows_without_a_part_are_refused(tmp_path: Path, empty: str) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(f"size,seed,score,part\n0,0,0.2,test\n15,0,0.4,test\n0,0,0.3,{empty}\n15,0,0.5,ood\n")
+    with pytest.raises(InputError, match=r"part in every row.*1 of 4 rows have none \(first: row 3\)"):
+        read_scores(file)
 
 
 @pytest.mark.parametrize(

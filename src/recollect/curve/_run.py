@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from recollect.curve._decide import half_of
 from recollect.curve._items import item_table
 from recollect.curve._observations import Observations, from_items, read_scores
 from recollect.curve._settings import CurveSettings
@@ -41,7 +42,10 @@ Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 Place = tuple[int, int]
 """Size and seed."""
-FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...
+FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...; and half of the largest
+
+VERDICT_FROM = "measured means"
+"""Part of the fingerprint: a curve that was judged by fits, as earlier versions did, is not taken for one of today."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,9 @@ def run_curve(
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
     }
-    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better"})
-    with open_step("curve", {**values, "sizes": list(sizes)}, inputs, out, root) as step:
+    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better", "unit"})
+    values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM}
+    with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
             _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
         return CurveResult(step.path, step.metrics)
@@ -230,9 +235,10 @@ class _Curve:
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
     bad = BadRows(settings.bad_rows)
-    runs = read_scores(file, lower_is_better=settings.lower_is_better, bad=bad)
+    runs = read_scores(file, lower_is_better=settings.lower_is_better, unit=settings.unit, bad=bad)
     content = {part: [one.size.tolist(), one.seed.tolist(), one.score.tolist()] for part, one in runs.items()}
     values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better", "bad_rows"})
+    values["verdict_from"] = VERDICT_FROM
     started = time.monotonic()
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
@@ -339,4 +345,4 @@ def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:
         sizes.append(sizes[-1] * FACTOR)
     if len(sizes) < 3:
         raise InputError(f"a curve needs more training examples than {most:,}: at least {FIRST_SIZES[1]}, or --sizes.")
-    return tuple(sizes)
+    return tuple(sorted({*sizes, half_of(sizes[-1])}))
