@@ -108,6 +108,9 @@ class Search(Record):
     ood_items: Count = 0
     base_test: Percent = None
     """Test score of the untouched base."""
+    scored_as: str = ""
+    """What a test score is the mean of; the same of a validation score."""
+    validated_as: str = ""
     base_validation: Percent = None
     """Validation score of the untouched base."""
     warnings: list[str] = Field(default_factory=list)

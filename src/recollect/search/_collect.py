@@ -101,6 +101,8 @@ def _search(
         test_items=ending.best.test.n,
         ood_items=0 if ending.best.ood is None else ending.best.ood.n,
         base_test=ending.base_test.value,
+        scored_as=ending.scored[1],
+        validated_as=ending.scored[0],
         base_validation=ending.base_validation.value,
         warnings=list(ending.warnings),
     )

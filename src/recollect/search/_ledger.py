@@ -29,7 +29,7 @@ from recollect.search._space import Space
 from recollect.search._storage import Storage, open_storage, quiet, told_in_one_line
 from recollect.search._trials import Forecast, Trial
 
-_FORMAT = 1
+_FORMAT = 2  # 2: levels with too few facts do not enter a score
 _SHOWN = ("state", "rung", "why", "reason", "memory", "start", "steps", "total_steps", "seconds", "items")
 
 

@@ -41,7 +41,7 @@ def lines(metrics: Mapping[str, Any]) -> list[str]:
     over = metrics.get("over_seeds")
     if over:
         found.append(
-            f"Over {len(over['seeds'])} seeds: gain over the baseline "
+            f"Over {len(over['seeds'])} seeds, with the 95 % interval over seeds and questions: gain over the baseline "
             f"{with_interval(over['gain_over_baseline'], sign=True)} points, cost "
             f"{100 * (over['cost_fraction']['value'] or 0):.0f} %."
         )

@@ -305,7 +305,7 @@ class _Search:
                 folder = self.folder / TRIALS / trial_name(trial.number)
                 validation[trial.number] = folder / f"validation-{self.last}"
                 test[trial.number] = trials.ask(folder / "train", "test", folder / "test").path
-        return judge_ending(chosen, validation, test)
+        return judge_ending(chosen, validation, test, trials.least_per_level)
 
     def _write(self, scheduler: Scheduler, trials: Trials, ending: Ending, started: float) -> None:
         from recollect.report import write_report

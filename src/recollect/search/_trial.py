@@ -36,6 +36,7 @@ from recollect.search._score import score_of
 from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._types import Job, Outcome
 from recollect.select import LEVELS, SelectSettings, read_levels, run_select
+from recollect.statistics import LEAST_PER_LEVEL
 from recollect.train import PausedTraining, TrainSettings, run_train_until
 
 TRIALS = "trials"
@@ -113,6 +114,11 @@ class Trials:
     def levels(self) -> pl.DataFrame | None:
         """The levels table, where there is one."""
         return None if self.task.levels is None else read_levels(Path(self.task.levels))
+
+    @property
+    def least_per_level(self) -> int:
+        """Facts that a memory level needs to enter a score."""
+        return int(self.task.evaluate.get("least_per_level", LEAST_PER_LEVEL))
 
     @cached_property
     def base(self) -> LoadedModel:
@@ -252,7 +258,7 @@ class Trials:
             at_end=job.share == 1,
             in_json=self.task.in_json,
         )
-        score = score_of(evaluation.path)
+        score = score_of(evaluation.path, least=self.least_per_level)
         return Outcome(job.trial, job.rung, "degenerate" if reason else "scored", score, reason, items=items, **known)
 
     def _asking(self, model: Path | None, parts: str = "test") -> EvaluateSettings:

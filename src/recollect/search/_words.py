@@ -52,6 +52,8 @@ def metrics_of(summary: Summary, ending: Ending, size: int | None, level: str) -
         "top5_overlap": None if overlap is None else overlap.shared,
         "top_k": None if overlap is None else overlap.k,
         "top_overlap_by_chance": None if overlap is None else overlap.by_chance,
+        "scored_as": ending.scored[1],
+        "validated_as": ending.scored[0],
         "finalists": [_finalist(one) for one in ending.finalists],
         "finalists_rank_correlation": ending.rank_correlation,
         "validation_over_test": None if ending.drop is None else ending.drop.json(),
