@@ -27,8 +27,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from recollect.machine import Machine
 from recollect.errors import reading
+from recollect.machine import Machine
 from recollect.redact import hide_secrets
 from recollect.settings import Settings, read_yaml
 

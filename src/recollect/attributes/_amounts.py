@@ -95,10 +95,13 @@ def _joined_cents(text: str) -> str:
     money = [(start, end) for start, end, _ in mentions(text)]
     for start, end in money:
         before, after = re.search(r"(?<![\d.,])\d+ ?$", text[:start]), re.match(r" ?(\d{2})(?![\d.,])", text[end:])
-        if before and after and not _followed_by_money(text, end + after.end(), money) and not _measured(
-            text, end + after.end()
+        if (
+            before
+            and after
+            and not _followed_by_money(text, end + after.end(), money)
+            and not _measured(text, end + after.end())
         ):
-            return f"{text[: before.end()].rstrip()}.{after[1]} {text[start:end]}{text[end + after.end():]}"
+            return f"{text[: before.end()].rstrip()}.{after[1]} {text[start:end]}{text[end + after.end() :]}"
     for match in re.finditer(r"(?<![\d,.])(\d{1,3}(?:[.,]\d{3})*|\d+) (\d{2})(?![\d.,])", text):
         begins, ends = match.span()
         led = any(not text[end:begins].strip() for _, end in money if end <= begins)
@@ -120,8 +123,7 @@ def _measured(text: str, at: int) -> bool:
 def _asked(text: str, found: Sequence[Amount]) -> Amount:
     """The amount that is the price asked now."""
     whole: Callable[[Amount], bool] = lambda one: one.written.isdigit()  # noqa: E731
-    left = list(found)
-    for keep in (
+    rules: tuple[Callable[[Amount], bool], ...] = (
         lambda one: one.money or not (_measured(text, one.end) or (whole(one) and _TIMES.match(text, one.end))),
         lambda one: not (whole(one) and not one.money and _TIMES_BEFORE.search(text[: one.start])),
         lambda one: one.money,
@@ -130,7 +132,9 @@ def _asked(text: str, found: Sequence[Amount]) -> Amount:
         lambda one: not _per_measure().match(text, one.end),
         lambda one: _told(text, one, found, "now"),
         lambda one: re.search(r"[.,]\d{2}$", one.written) is not None,
-    ):
+    )
+    left = list(found)
+    for keep in rules:
         left = [one for one in left if keep(one)] or left
     return left[0]
 

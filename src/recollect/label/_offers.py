@@ -18,7 +18,10 @@ from recollect.label._own_product import OwnProduct, Variant
 from recollect.pages import Item
 
 _NOT_ASKED = frozenset(
-    "listprice srp msrp suggestedretailprice strikethroughprice minimumadvertisedprice map regularprice invoiceprice".split()
+    (
+        *("listprice", "srp", "msrp", "suggestedretailprice", "strikethroughprice", "minimumadvertisedprice", "map"),
+        *("regularprice", "invoiceprice"),
+    )
 )
 _CHARGES = frozenset(("deliverychargespecification", "paymentchargespecification"))
 _DEEPEST = 4
@@ -70,12 +73,13 @@ def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -
             own = [(text, "") for text in variant.texts("price") if readings(_PRICE, text)][:1]
             currency = next(variant.texts("priceCurrency"), "")
             found += [Asked(variant, None, price, currency) for price, _ in own] or [Asked(variant, None)]
-    for rule in (
+    rules: tuple[Callable[[Asked], bool], ...] = (
         lambda one: bool(one.price),
         lambda one: any(_exact(text, address) for text in one.addresses()),
         lambda one: bool(one.price) and shown(one.price),
         lambda one: not one.is_used(),
-    ):
+    )
+    for rule in rules:
         found = [one for one in found if rule(one)] or found
     return Offers(tuple(found), "only list prices or prices on conditions" if only_others else "")
 
@@ -123,9 +127,9 @@ def _specifications(specs: Sequence[Item], depth: int) -> Iterator[Item]:
 def _is_asked(spec: Item) -> bool:
     if _kinds(spec) & _NOT_ASKED or spec.values("validForMemberTier"):
         return False
-    return not any(
-        _above_one(text) for quantity in spec.items("eligibleQuantity") for text in (*quantity.texts("minValue"), *quantity.texts("value"))
-    )  # fmt: skip
+    quantities = spec.items("eligibleQuantity")
+    texts = [text for one in quantities for text in (*one.texts("minValue"), *one.texts("value"))]
+    return not any(_above_one(text) for text in texts)
 
 
 def _kinds(spec: Item) -> frozenset[str]:

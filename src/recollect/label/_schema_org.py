@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from recollect.attributes import Attribute, Schema, is_placeholder, occurs, readings
 from recollect.label._offers import Asked, Offers, offers_of
@@ -105,7 +106,7 @@ def _of_offer(name: str, one: Asked) -> list[str]:
 
 def _chosen(attribute: Attribute, candidates: Sequence[Sequence[str]], data: PageData) -> str | Lost | None:
     """The one value that all agree on or that alone is shown; None where nothing is given."""
-    found = {}
+    found: dict[tuple[Any, ...], str] = {}
     for texts in candidates:
         usable = next((text for text in texts if not _unusable(attribute, text, data)), None)
         if usable is not None:
@@ -123,7 +124,9 @@ def _chosen(attribute: Attribute, candidates: Sequence[Sequence[str]], data: Pag
 def _shown(attribute: Attribute, values: Sequence[str], data: PageData) -> str | Lost:
     """The only one of several values that the page shows; of names, the one that the page calls itself by."""
     if attribute.name == "title":
-        named = [value for name in data.names for value in values if readings(attribute, value) == readings(attribute, name)]
+        named = [
+            value for name in data.names for value in values if readings(attribute, value) == readings(attribute, name)
+        ]
         if named:
             return named[0]
     there = [value for value in values if occurs(attribute, value, data.shown)]

@@ -155,7 +155,9 @@ def _values(value: Any, depth: int) -> Iterator[Value]:
 
 def _types(value: Any) -> frozenset[str]:
     kinds = value if isinstance(value, list) else [value]
-    return frozenset(local(kind).rstrip("/").rsplit("/")[-1].rsplit("#")[-1].casefold() for kind in kinds if isinstance(kind, str))
+    return frozenset(
+        local(kind).rstrip("/").rsplit("/")[-1].rsplit("#")[-1].casefold() for kind in kinds if isinstance(kind, str)
+    )
 
 
 def _microdata_items(tree: Tree) -> list[Item]:

@@ -265,7 +265,7 @@ class Trials:
         """How a trained model, or the base, is asked; the number format is the section evaluate's own."""
         shared = {name: self.task.train[name] for name in _SHARED if name in self.task.train}
         named = {"model": str(model or self.task.train["model"]), "facts": self.task.facts, "parts": parts}
-        named["levels"] = self.task.levels
+        named |= {} if self.task.levels is None else {"levels": self.task.levels}
         return EvaluateSettings.make(**{**shared, **self.task.evaluate, **named})
 
     def ask(self, model: Path | None, slice_name: str, out: Path) -> EvaluateResult:
