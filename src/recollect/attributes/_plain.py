@@ -20,7 +20,7 @@ LONGEST = 300  # characters; a longer "price" or "number" is a passage of text, 
 INVISIBLE = str.maketrans("", "", "™®©\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ′´`＇", "'"))
 _SIGNS = str.maketrans({"٫": ".", "٬": ",", "￠": "¢", "￡": "£", "￥": "¥", "￦": "₩"})
-_UNFILLED = re.compile(r"\{\{.*\}\}|\{%.*%\}|<%.*%>|\$\{.*\}|%%.*%%|\[object object\]", re.DOTALL)
+_UNFILLED = re.compile(r"\{\{.*\}\}|\{%.*%\}|<%.*%>|\$\{.*\}|\$[a-z_]+|%%.*%%|\[object object\]", re.DOTALL)
 _UNSPACED = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
 _NOTHING_BUT_SIGNS = re.compile(r"[\s\-–—_./?*#·•]+")
 

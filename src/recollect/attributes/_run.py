@@ -74,6 +74,7 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
                     f"{settings.predictions} and {settings.truth} have no page in common; their page ids must agree."
                 )
             values, scores = score_values(schema, truth, {page: predictions[name] for page, name in named.items()})
+            scores["rejected_truth"] = _rejected(settings.truth)
             scores["pages_without_prediction"] = len(truth) - len(named)
             scores["predictions_without_truth"] = len(predictions) - len(named)
             scores["bad_rows"] = {name: rows.account() for name, rows in bad.items()}
@@ -108,6 +109,15 @@ def _values(path: Path, schema: Schema, bad: BadRows) -> Values:
     for row in labels.iter_rows(named=True):
         values[row["page_id"]].setdefault(row["attribute"], []).append(row["value"])
     return values
+
+
+def _rejected(truth: Path) -> dict[str, int]:
+    """How many labels of each attribute a label step rejected, so that they are no truth; {} for a file."""
+    if not truth.is_dir():
+        return {}
+    labels = pl.read_parquet(truth / "labels.parquet", glob=False)
+    bad = labels.filter((pl.col("status") == "rejected") & pl.col("attribute").is_not_null())
+    return dict(bad.group_by("attribute").len().sort("attribute").iter_rows())
 
 
 def _digest(path: Path) -> str:

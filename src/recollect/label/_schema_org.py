@@ -11,11 +11,12 @@ Notable choices
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recollect.attributes import Attribute, Schema, is_placeholder, occurs, readings
+from recollect.label._labels import Lost
 from recollect.label._offers import Asked, Offers, offers_of
 from recollect.label._own_product import NoProduct, OwnProduct, own_product
 from recollect.pages import Limits, PageData, read_page_data
@@ -27,23 +28,13 @@ _PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sku": (("sku",), ("offers", "sku"), ("productID",), ("offers", "itemOffered", "sku")),
     "gtin": (
         *((name,) for name in ("gtin13", "gtin14", "gtin12", "gtin8", "gtin", "isbn")),
-        *(("offers", "gtin13"), ("offers", "gtin"), ("productID",)),
+        *(("offers", "gtin13"), ("offers", "gtin")),
     ),
     "rating": (("aggregateRating", "ratingValue"),),
 }
 _OF_THE_OFFER = ("price", "currency", "availability")
 _PRICE = Attribute(name="price", type="price")
 _ADDRESS = re.compile(r"(?:https?:)?//\S+|/[\w\-./]+", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A label that could not be taken, and why."""
-
-    reason: str
-    attribute: str | None = None
-    """None where the page has no product at all."""
-    value: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +78,16 @@ def _candidates(attribute: Attribute, product: OwnProduct, offers: Offers) -> li
     """For each variant or offer that the page may mean, every text that may be the attribute's value, best first."""
     if attribute.name in _OF_THE_OFFER:
         return [_of_offer(attribute.name, one) for one in offers.asked]
-    paths = (*_PATHS.get(attribute.name, ()), (attribute.name,))
+    paths = (*_PATHS.get(attribute.name, ()), (attribute.name.casefold(),))
     shared = [text for path in paths for text in product.shared.texts(*path)]
     if attribute.name == "title" and shared:
         return [[text] for text in dict.fromkeys(shared)] if len(product.variants) == 1 else [shared]
     variants = list({id(one.variant): one.variant for one in offers.asked}.values())
-    return [[text for path in paths for text in variant.texts(*path)] for variant in variants]
+    found = [[text for path in paths for text in variant.texts(*path)] for variant in variants]
+    if attribute.name == "gtin":  # a productID may be one
+        ids = [[text for text in variant.texts("productID") if readings(attribute, text)] for variant in variants]
+        found = [texts + more for texts, more in zip(found, ids, strict=True)]
+    return found
 
 
 def _of_offer(name: str, one: Asked) -> list[str]:
@@ -116,7 +111,7 @@ def _chosen(attribute: Attribute, candidates: Sequence[Sequence[str]], data: Pag
     if found:
         return _shown(attribute, list(found.values()), data)
     bad = next((text for texts in candidates for text in texts if text.strip()), None)
-    if bad is None or (attribute.name == "currency" and bad == next(_flat(candidates), None) and readings(_PRICE, bad)):
+    if bad is None or (attribute.name == "currency" and readings(_PRICE, bad)):  # a bare price names no currency
         return None
     return Lost(_unusable(attribute, bad, data), attribute.name, bad)
 
@@ -151,8 +146,3 @@ def _unusable(attribute: Attribute, text: str, data: PageData) -> str:
     if attribute.compares_as == "price" and found[0] == "0" and not occurs(attribute, text, data.shown):
         return "a price of 0 that the page does not show"
     return ""
-
-
-def _flat(candidates: Iterable[Iterable[str]]) -> Iterator[str]:
-    for texts in candidates:
-        yield from texts

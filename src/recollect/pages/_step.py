@@ -188,8 +188,9 @@ def _row(source: Source, job: _Job) -> dict[str, Any]:
         texts = dict.fromkeys((_recall.RAW, _recall.ALL, *map(str, job.settings.budget)), "")
         if "error" not in row:
             texts |= {place: prompt.text for place, prompt in prompts.items()}
-            texts[_recall.RAW] = decode(data, job.settings.limits, content_type)
             texts[_recall.ALL] = "\n".join(line.text for line in page.lines)
+            # tags may stand inside a value, so what the lines hold is in the page too
+            texts[_recall.RAW] = f"{decode(data, job.settings.limits, content_type)}\n{texts[_recall.ALL]}"
         row["found"] = json.dumps(_recall.survival(values, job.schema, texts))
     return {name: row.get(name) for name in (*SCHEMA, *_SCRATCH)}
 

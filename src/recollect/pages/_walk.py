@@ -2,7 +2,7 @@
 
 Notable choices (the format is written down in docs/pages.md)
 - A block element ends a line, an inline one does not. Neighbouring spans are set apart by a blank, as pages do by
-  style; `<b>`, `<i>` and their like are not, since they stand inside words.
+  style; `<b>`, `<i>` and their like are not, since they stand inside words, nor is a separator cut off from its digits.
 - A table row of one line per cell is one line: `label: value`, or `a | b | c`. So is a definition list's pair.
 - What `hidden` or an inline `display:none` hides is left out: it is mostly the other state of the page ("sold out").
 - Scripts other than JSON-LD are left out: on our 108 real pages no sku, brand or gtin stands in scripts alone.
@@ -33,6 +33,8 @@ _INLINE = names(
 _INSIDE_WORDS = names("b big em font i mark s strong tt u wbr bdi bdo abbr")
 _NO_DISPLAY = re.compile(r"display\s{0,3}:\s{0,3}none", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:og|product|twitter|og:product|business|schema|dc):", re.IGNORECASE)
+_EDGE = "\x1f"  # where an inline element begins or ends; decoded pages hold none
+_LONE_SEPARATOR = re.compile(rf"(?<=\d){_EDGE}+([.,]){_EDGE}*(?=\d)")  # 1 . 299: one amount, cut up for its style
 _LONGEST_DATA = 200  # characters of an attribute's value; longer ones are state, not a value
 _LONGEST_ROW = 300  # characters of a table row on one line
 _LONGEST_LINE = 20_000
@@ -123,7 +125,7 @@ class _Walk:
         self._links += tag == "a"
         self._kind = "heading" if tag == "h1" else self._kind
         if tag in _INLINE and tag not in _INSIDE_WORDS:
-            self._text.append(" ")
+            self._text.append(_EDGE)
         self._add(element.text, region)
         return False
 
@@ -134,7 +136,7 @@ class _Walk:
             if tag not in _INLINE:
                 self.flush()
             elif tag not in _INSIDE_WORDS:
-                self._text.append(" ")
+                self._text.append(_EDGE)
             self._links -= tag == "a"
             self._kind = "text" if tag == "h1" else self._kind
             if tag == "tr":
@@ -156,7 +158,7 @@ class _Walk:
 
     def flush(self) -> None:
         """End the line at work."""
-        text = squeeze("".join(self._text))
+        text = squeeze(_LONE_SEPARATOR.sub(r"\1", "".join(self._text)).replace(_EDGE, " "))
         if text:
             share = min(1.0, self._linked / len(text))
             self._keep(Line(text[:_LONGEST_LINE], self._kind, self._region, share))
@@ -165,7 +167,7 @@ class _Walk:
     def _add(self, text: str | None, region: float) -> None:
         if not text:
             return
-        if not self._text or not "".join(self._text[:3]).strip():
+        if not self._text or not "".join(self._text[:3]).replace(_EDGE, "").strip():
             self._region = region
         self._text.append(text)
         if self._links:
