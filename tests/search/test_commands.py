@@ -120,7 +120,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(config: Path, tmp_path: Path
     search.send_signal(signal.SIGINT)
     _, errors = search.communicate(timeout=60)
     assert search.returncode == 130, errors
-    assert "run the same command again to go on" in errors
+    assert "run the same command again to resume" in errors
     kept = rungs(tmp_path / "out.partial")
     found = finish(config, tmp_path / "out", "--resume")
     assert found["trials"] == 3 and kept.items() <= rungs(tmp_path / "out").items()

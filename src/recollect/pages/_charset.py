@@ -23,12 +23,12 @@ _SETS = (
 )
 _NEIGHBOURS = ("cp1250", "cp1254", "cp1257")  # as like cp1252 as one another for most Western texts
 _OF_LANGUAGE = {
-    **dict.fromkeys("ru uk be bg sr mk kk".split(), ("cp1251", "koi8_r")),
-    **dict.fromkeys("cs sk pl hu ro hr sl sq bs".split(), ("cp1250",)),
-    **dict.fromkeys("lt lv et".split(), ("cp1257",)),
-    **dict.fromkeys("ja".split(), ("cp932", "euc_jp")),
-    **{"el": ("cp1253",), "tr": ("cp1254",), "he": ("cp1255",), "ar": ("cp1256",), "fa": ("cp1256",)},
-    **{"th": ("cp874",), "zh": ("gb18030", "big5"), "ko": ("cp949",)},
+    **dict.fromkeys(["ru", "uk", "be", "bg", "sr", "mk", "kk"], ("cp1251", "koi8_r")),
+    **dict.fromkeys(["cs", "sk", "pl", "hu", "ro", "hr", "sl", "sq", "bs"], ("cp1250",)),
+    **dict.fromkeys(["lt", "lv", "et"], ("cp1257",)),
+    **dict.fromkeys(["ja"], ("cp932", "euc_jp")),
+    "el": ("cp1253",), "tr": ("cp1254",), "he": ("cp1255",), "ar": ("cp1256",), "fa": ("cp1256",),
+    "th": ("cp874",), "zh": ("gb18030", "big5"), "ko": ("cp949",),
 }
 _LANG = re.compile(rb"<html[^>]{0,300}?\slang\s*=\s*[\"']?([a-zA-Z]{2})", re.IGNORECASE)
 _TAGS = re.compile(rb"[<>\r\n]+")
