@@ -31,6 +31,8 @@ _OWN = 0.5
 """The part of a made-up score that each of several groups gets. With 0.35 coverage falls to 90 %, with 1 the
 intervals of five equal levels are 18 % wider (docs/statistics.md)."""
 
+_TRIM = 1e-4
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -82,6 +84,13 @@ class Tail:
             self.most + other.most,
         )
 
+    def trimmed(self) -> Tail:
+        """The same with a support that leaves out one ten-thousandth at either end.
+
+        A sum's support would else be as wide as the possible, where nothing lies, and its beta distribution too smooth.
+        """
+        return Tail(self.mean, self.variance, self.quantile(_TRIM), self.quantile(1 - _TRIM))
+
     def quantile(self, share: float) -> Any:
         """The quantile of the beta distribution with this mean, variance and support."""
         from scipy.special import betaincinv
@@ -103,8 +112,10 @@ def bounds(groups: Sequence[Scores], weights: Sequence[float], confidence: float
     value = sum(weight * group.mean for group, weight in zip(groups, weights, strict=True))
     lower = upper = Tail(0.0, 0.0, 0.0, 0.0)
     for group, weight, extra in zip(groups, weights, _made_up(groups, weights), strict=True):
-        down, up = (_tail(group, extra, at_top=top).times(weight) for top in (weight < 0, weight >= 0))
-        lower, upper = lower.plus(down), upper.plus(up)
+        down, up = (_tail(group, extra, at_top=top) for top in (weight < 0, weight >= 0))
+        if len(groups) > 1:
+            down, up = down.trimmed(), up.trimmed()
+        lower, upper = lower.plus(down.times(weight)), upper.plus(up.times(weight))
     outside = (1 - confidence) / 2
     low, high = lower.quantile(outside), upper.quantile(1 - outside)
     return value, np.minimum(low, value), np.maximum(high, value)
