@@ -251,7 +251,7 @@ def test_a_part_of_another_step_or_batch_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_part_damaged_while_the_step_is_open_is_an_error_and_the_next_run_makes_it_anew(tmp_path: Path) -> None:
-    with (
+    with (  # noqa: PT012  # the step must be open while its part is damaged
         pytest.raises(StepError, match="Run the same command again"),
         open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step,
     ):
