@@ -1,7 +1,7 @@
 """Does an interval hold what it promises? Simulation of many truths, many samples each, and the worst of them again.
 
 Pattern of a file in tests/calibration: draw truths of every kind (`numpy.random.Generator` with a fixed seed), simulate
-samples of each side by side (arrays), count with `Coverage.of`, and check with `holds`. A fast version runs in the suite;
+samples of each side by side (arrays), count with `Coverage.of`, and check with `holds`. A fast version is in the suite;
 the long one is marked slow and prints a row of docs/statistics.md with `row`.
 """
 
@@ -119,7 +119,7 @@ def levels(random: np.random.Generator, least: int = 1, most: int = 200) -> np.n
 
 
 def rates(random: np.random.Generator, count: int) -> np.ndarray:
-    """Rates of every kind: any, all tiny, all near 1, all equal, ends and middle mixed, one alone not 0, all 0, all 1."""
+    """Rates of every kind: any, all tiny, all near 1, all equal, ends and middle mixed, one not 0, all 0, all 1."""
     one_alone = np.zeros(count)
     one_alone[random.integers(count)] = random.random()
     kinds: Sequence[np.ndarray] = (

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from helpers_calibration import PROMISED, Case, holds, levels, rates, row, search
 from scipy.stats import binom
 
+from helpers_calibration import PROMISED, Case, holds, levels, rates, row, search
 from recollect.statistics._distributions import Scores, bounds
 
 Make = Callable[[np.random.Generator], Case]
