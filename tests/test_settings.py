@@ -146,7 +146,7 @@ def yaml_file(folder: Path, text: str | bytes) -> Path:
 
 def test_a_mapping_is_read(tmp_path: Path) -> None:
     path = yaml_file(tmp_path, "samples: 4\ntemperature: 1e-1\nname: 'é'\ndeep: {a: [1, 2]}\n")
-    assert read_yaml(path) == {"samples": 4, "temperature": "1e-1", "name": "é", "deep": {"a": [1, 2]}}
+    assert read_yaml(path) == {"samples": 4, "temperature": 0.1, "name": "é", "deep": {"a": [1, 2]}}
     assert Small.make(temperature=read_yaml(path)["temperature"]).temperature == 0.1
 
 

@@ -21,10 +21,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import crashing
-from recollect import workspace
 from recollect.errors import InputError, RecollectError, StepError
 from recollect.workspace import (
     Step,
+    _open,
+    _step,
     fingerprint,
     open_step,
     read_manifest,
@@ -45,6 +46,13 @@ def make(out: Path, settings: dict[str, Any] = SETTINGS, inputs: dict[str, Any] 
             step.write_table("t.parquet", TABLE)
             step.finish({"rows": 3})
     return step
+
+
+def part_file(step: Step, index: int) -> Path:
+    """The file of a part that is there."""
+    path = step.part_path(index)
+    assert path is not None
+    return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -114,7 +122,7 @@ def test_other_settings_or_inputs_are_refused_with_what_differs_and_nothing_is_t
 
 def test_a_step_of_another_format_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "run")
-    monkeypatch.setattr(workspace, "FORMAT", workspace.FORMAT + 1)
+    monkeypatch.setattr(_step, "FORMAT", _step.FORMAT + 1)
     with pytest.raises(StepError, match="another format version"):
         make(tmp_path / "run")
 
@@ -162,7 +170,9 @@ def test_killed_before_any_change_to_the_disk_a_resumed_step_ends_in_the_same_by
         # a part that was whole on disk is never computed again
         for before, after in ((once, twice), (twice, last)):
             kept = {
-                int(Path(file).stem) for file in before["on_disk"] if "/parts/" in file and file.endswith(".parquet")
+                int(Path(file).stem[:6])
+                for file in before["on_disk"]
+                if "/parts/" in file and file.endswith(".parquet")
             }
             assert not kept & set(after["parts"]), story
         # the plan pinned first is the plan of everybody after
@@ -185,8 +195,8 @@ def test_a_folder_synced_with_half_a_state_file_is_resumed(tmp_path: Path) -> No
 def test_a_half_written_part_is_not_taken_for_a_part(tmp_path: Path) -> None:
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         step.write_part(0, TABLE)
-        whole = step.part_path(0).read_bytes()
-        step.part_path(1).with_name("000001.parquet.tmp").write_bytes(whole[:100])
+        whole = part_file(step, 0)
+        whole.with_name("000001-00.parquet.0a1b2c3d.tmp").write_bytes(whole.read_bytes()[:100])
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         assert step.resumed
         assert step.has_part(0)
@@ -202,7 +212,7 @@ def test_a_step_aborted_between_its_manifest_and_its_rename_is_found_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Step, "_rename", abort)
+        patch.setattr(Step, "rename", abort)
         with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
             step.pin(batch=7)
             step.write_table("t.parquet", TABLE)
@@ -325,15 +335,15 @@ def test_a_lock_that_is_won_after_the_other_process_finished_is_not_worked_under
 def test_a_step_finished_between_the_look_and_the_lock_is_found_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = workspace._make_folder
+    plain = _open._make_folder
 
     def slow_make(step: Step) -> bool:
-        monkeypatch.setattr(workspace, "_make_folder", plain)
+        monkeypatch.setattr(_open, "_make_folder", plain)
         make(tmp_path / "run")
         step.folder.mkdir()
         return True
 
-    monkeypatch.setattr(workspace, "_make_folder", slow_make)
+    monkeypatch.setattr(_open, "_make_folder", slow_make)
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         assert step.done
     assert sorted(contents(tmp_path)) == ["run/manifest.json", "run/t.parquet"]
@@ -363,16 +373,16 @@ class Full:
 def test_a_full_disk_is_an_oserror_and_keeps_the_finished_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain: Callable[..., IO[bytes]] = Path.open
+    plain: Callable[..., IO[bytes]] = os.fdopen
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         step.write_part(0, TABLE)
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "open", lambda self, *given: Full(plain(self, *given)))
+            patch.setattr(os, "fdopen", lambda *given: Full(plain(*given)))
             with pytest.raises(OSError, match="No space left") as failure:
                 step.write_part(1, TABLE)
         assert failure.value.errno == errno.ENOSPC
         assert not isinstance(failure.value, RecollectError)
-        assert [file.name for file in step.part_path(0).parent.iterdir()] == ["000000.parquet"]  # room given back
+        assert list((step.folder / "parts").iterdir()) == [step.part_path(0)]  # room given back
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         assert step.has_part(0)
         assert not step.has_part(1)
@@ -594,7 +604,7 @@ def test_a_damaged_state_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.partial/step.json").write_text('{"step": "probe"}')
     with pytest.raises(StepError, match=r"step\.json"):
         make(tmp_path / "run")
-    assert (tmp_path / "run.partial/parts/000000.parquet").is_file()
+    assert len(list((tmp_path / "run.partial/parts").glob("000000-*.parquet"))) == 1
 
 
 def test_a_step_of_the_wrong_kind_or_place_is_no_input(tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
+from recollect.machine import prepare
+from recollect.models import machine_of
 from recollect.pocket import PocketSettings
 from recollect.probe import ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
-from recollect.workspace import read_manifest
+from recollect.workspace import read_manifest, update_checksums
 
 SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
 
@@ -64,6 +66,8 @@ def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
             flat = {name: item for name, item in value.items() if not isinstance(item, dict | list)}
             if flat:
                 _pairs(key.replace("_", " "), flat)
+    for line in (*result.report["notes"], *result.report["traps"]):
+        note(line)
     answer(summary, as_json)
 
 
@@ -72,11 +76,12 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_probe
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("probing", machine_of(settings)))
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
+        _notes(result.metrics)
         console_out.print(
             f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
             f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
@@ -86,15 +91,21 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     answer(result.summary(), as_json)
 
 
+def _notes(metrics: Mapping[str, Any]) -> None:
+    for text in metrics.get("notes", []):
+        note(f"note: {text}")
+
+
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     from recollect.facts import load_facts
     from recollect.probe import run_slick
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("grading", machine_of(settings)))
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
+        _notes(result.metrics)
         _pairs("SliCK categories", {**result.metrics["categories"], "out": str(result.path)})
     answer(result.summary(), as_json)
 
@@ -112,36 +123,40 @@ def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
 
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
-    from recollect.train import run_train
+    from recollect.train import run_train, training_machine
 
-    machine_line()
+    machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
         return  # one of several processes: the first one answers
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
+    for text in result.metrics.get("warnings", ()):
+        console.print(f"warning: {text}", soft_wrap=True)
     answer(summary, as_json)
 
 
 def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
     from recollect.evaluate import run_evaluate
 
-    machine_line()
+    machine_line(("asking", machine_of(settings)))
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
-    summary = {"ood": None, **result.summary(), "out": str(result.path)}
+    summary = {"ood": None, **result.summary(), "notes": result.notes(), "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         (page_score_tables if "by_attribute" in summary else _score_table)(summary)
         console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)
 
 
 def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
-    from recollect.study import run_study
+    from recollect.study import machines, run_study
 
-    machine_line()
+    machine_line(*machines(settings))
     with _stages() as stage:
         result = run_study(settings, out, stage=stage)
     if not as_json:
@@ -158,7 +173,7 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     from recollect.pocket import run_pocket
 
     facts = load_facts(settings.facts) if settings.facts else None
-    machine_line()
+    machine_line(("training", prepare()))
     with ProgressLine("training the pocket base", "steps") as progress:
         result = run_pocket(settings, facts, out, progress=progress)
     if not as_json:
@@ -204,6 +219,7 @@ def _report(
     results = report_results(found)
     own = found[0] if found[0].is_dir() else found[0].parent
     page = write_report(results, out or (Path("recollect-report") if has_page_scores(found[0]) else own))
+    update_checksums(page.parent)  # the page of a finished study was made anew
     if not as_json:
         console_out.print(str(page), soft_wrap=True)
     answer({"report": str(page)}, as_json)

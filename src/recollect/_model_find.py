@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from recollect.errors import ModelError
+from recollect.workspace import check_model_step
 
 POCKET = "pocket"
 POCKET_SHOP = "pocket-shop"
@@ -26,7 +27,10 @@ def pocket_shop_folder() -> Path:
 
 
 def find_model(name: str, revision: str | None = None) -> Path:
-    """The local folder of a model; downloads a hub model only when the hub may be used. Raises ModelError."""
+    """The local folder of a model; downloads a hub model only when the hub may be used. Raises ModelError.
+
+    A model that a step made is checked byte by byte, once per process; StepError names a damaged file.
+    """
     if name == POCKET:
         return pocket_folder()
     if name == POCKET_SHOP:
@@ -40,7 +44,9 @@ def find_model(name: str, revision: str | None = None) -> Path:
         manifest = path / "manifest.json"
         inner = path / "model"
         if manifest.is_file() and inner.is_dir():  # a train or pocket step directory
+            check_model_step(inner)
             return inner
+        check_model_step(path)
         return path
     if is_file:
         raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors.")

@@ -27,6 +27,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from recollect.errors import reading
+from recollect.machine import Machine
+from recollect.redact import hide_secrets
 from recollect.settings import Settings, read_yaml
 
 # no markup: paths and values may hold [brackets] and :colons:
@@ -77,7 +80,8 @@ def command(
         others = {key: values.pop(key) for key in extra}
         made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=values)
         show_settings(made, origin)
-        run(made, out=out, as_json=as_json, **others)
+        with reading(_inputs_of(made, origin)):
+            run(made, out=out, as_json=as_json, **others)
 
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -130,7 +134,21 @@ def show_settings(settings: Settings, origin: dict[str, str]) -> None:
         f"{name}={_text(getattr(settings, name))} ({where})" for name, where in origin.items() if where != "default"
     ]
     rest = sum(where == "default" for where in origin.values())
-    note(f"settings: {', '.join([*given, f'{rest} by default'])}")
+    note(f"settings: {hide_secrets(', '.join([*given, f'{rest} by default']))}")
+
+
+def _inputs_of(settings: Settings, origin: dict[str, str]) -> str:
+    """The files and folders among the given settings, for the line that tells of an input that cannot be read."""
+    given = {name: getattr(settings, name) for name, where in origin.items() if where != "default"}
+    paths = [f"{name} {value}" for name, value in given.items() if isinstance(value, str | Path) and _exists(value)]
+    return f"in {' or '.join(paths)}" if paths else "in the input"
+
+
+def _exists(value: str | Path) -> bool:
+    try:
+        return str(value) != "" and Path(value).exists()
+    except (OSError, ValueError):  # a text too long for a name, or with a NUL
+        return False
 
 
 def note(text: str) -> None:
@@ -138,11 +156,15 @@ def note(text: str) -> None:
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
 
 
-def machine_line() -> None:
-    """Print what the machine has and what was chosen."""
-    from recollect.machine import prepare
+def machine_line(*uses: tuple[str, Machine]) -> None:
+    """Print what was chosen of the machine, and why: one line where all uses agree, else one for each.
 
-    note(f"machine: {prepare().line()}")
+    uses: what is done, and the machine as its settings choose it.
+    """
+    if len({(machine.device, machine.dtype) for _, machine in uses}) <= 1:
+        uses = (("machine", uses[0][1]),)
+    for what, machine in uses:
+        note(f"{what}: {machine.line()}")
 
 
 def answer(value: dict[str, Any], as_json: bool) -> None:

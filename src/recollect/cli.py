@@ -1,8 +1,9 @@
 """The command line: one thin command per step. Parse, call, print.
 
 Contract: every command takes --out, --seed and --json; with --json the last line on stdout is one JSON object.
-Everything else (settings, progress, notes, errors) goes to stderr. Exit codes: 0 done, 2 bad input, 3 step directory in
-the way, 4 sampler self-test failed, 5 disk full, 130 stopped by Ctrl-C.
+Everything else (settings, progress, notes, errors) goes to stderr, with secrets in URLs masked. Exit codes: 0 done,
+1 a bug of ours (with its traceback), 2 bad input, 3 step directory in the way or damaged, 4 sampler self-test failed,
+5 disk full, 6 out of memory, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import errno
 import io
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from recollect._options import console
+from recollect._options import console, note
 from recollect._version import __version__
-from recollect.errors import RecollectError
+from recollect.errors import RecollectError, RecollectWarning, input_fault
+from recollect.redact import hide_secrets
 
 app = typer.Typer(
     name="recollect",
@@ -53,6 +56,7 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
+    warnings.showwarning = _show_warning
     try:
         _register(sys.argv[1:])
         app()
@@ -62,20 +66,27 @@ def main() -> None:
         if stop.code == 130:  # how typer hands on a Ctrl-C
             _stopped()
         raise
-    except RecollectError as error:
-        _failed(str(error), error.exit_code)
-    except Exception as error:
-        if _disk_is_full(error):
-            _failed(
-                "the disk is full. Finished batches are kept: make room and run the same command again, or give --out "
-                "a folder on another disk.",
-                5,
-            )
-        if isinstance(error, OSError) and error.filename is not None:
-            _failed(f"{error.filename}: {error.strerror}.", 2)
-        if type(error).__name__ == "ComputeError":  # polars, which is not imported for --version
-            _failed(f"a table cannot be read: {str(error).splitlines()[0].rstrip('.')}.", 2)
-        raise
+    except BaseException as error:  # the panic of a library written in Rust is no Exception
+        known = _known(error)
+        if known is None:
+            raise  # a bug of ours keeps its traceback
+        _failed(*known)
+
+
+def _known(error: BaseException) -> tuple[str, int] | None:
+    """The message and the exit code for an error that is not ours; None for one that is."""
+    if isinstance(error, RecollectError):
+        return str(error), error.exit_code
+    if _disk_is_full(error):
+        return (
+            "the disk is full. Finished batches are kept: make room and run the same command again, or give --out "
+            "a folder on another disk.",
+            5,
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}.", 2
+    fault = input_fault(error)
+    return (str(fault), fault.exit_code) if fault else None
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
@@ -95,12 +106,23 @@ _FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter 
 def _failed(message: str, code: int) -> NoReturn:
     from rich.text import Text
 
-    console.print(Text.assemble(("error:", "bold red"), " ", message), soft_wrap=True)
+    console.print(Text.assemble(("error:", "bold red"), " ", hide_secrets(message)), soft_wrap=True)
     sys.exit(code)
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Our own warnings are notes of one line; those of libraries stay as Python shows them."""
+    if issubclass(category, RecollectWarning):
+        note(f"note: {hide_secrets(str(message))}")
+    else:
+        _python_shows(message, category, *place, **more)
+
+
+_python_shows = warnings.showwarning
+
+
 def _stopped() -> NoReturn:
-    console.print("\nstopped. What was finished is kept: run the same command again to go on.")
+    console.print("\nstopped. What was finished is kept: run the same command again to resume.")
     sys.exit(130)
 
 

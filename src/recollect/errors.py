@@ -1,8 +1,13 @@
-"""Errors a user can mend. The command line prints their text alone, without a traceback, and exits with their code."""
+"""Errors a user can fix. The command line prints their text alone, without a traceback, and exits with their code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class RecollectError(Exception):
-    """Base of every error that is the input's fault, not ours. Text: what, expected, got, how to mend."""
+    """Base of every error that is the input's fault, not ours. Text: what, expected, got, how to fix."""
 
     exit_code = 2
 
@@ -16,7 +21,7 @@ class ModelError(RecollectError):
 
 
 class StepError(RecollectError):
-    """A step directory that is in the way: other settings, other inputs, or another process at work in it."""
+    """A step directory that is in the way: other settings, other inputs, damaged, or another process at work in it."""
 
     exit_code = 3
 
@@ -25,3 +30,55 @@ class SelfTestError(RecollectError):
     """The sampler does not draw from the distribution it should; nothing measured with it could be trusted."""
 
     exit_code = 4
+
+
+class OutOfMemoryError(RecollectError):
+    """The work does not fit into memory."""
+
+    exit_code = 6
+
+
+class RecollectWarning(UserWarning):
+    """Something the user should know though the work goes on. The command line prints its text alone, as a note."""
+
+
+def input_fault(error: BaseException) -> RecollectError | None:
+    """What an exception of Python or of a native library says of the input, where its kind is known; else None.
+
+    Known kinds: a nesting, a number or a text that no reader can take, a table that Polars cannot read, memory that
+    runs out, and the panic of a library written in Rust (tokenizers, Polars), which is no `Exception`.
+    """
+    kind, said = type(error).__name__, " ".join(str(error).split())[:200].rstrip(".")
+    if "No space left" in said:  # a full disk in a library's words: no fault of the input
+        return None
+    if isinstance(error, RecursionError):
+        return InputError("an input is nested too deeply to be read.")
+    if isinstance(error, MemoryError) or "out of memory" in said.lower() or "can't allocate memory" in said:
+        return OutOfMemoryError("the memory ran out. Take smaller batches, a smaller model or less data.")
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        code = ord(error.object[error.start])
+        return InputError(
+            f"a text holds half a character (U+{code:04X}, a lone surrogate such as the escape \\u{code:04x}), which "
+            "no file can store. Remove it from the input."
+        )
+    if isinstance(error, ValueError) and "digits) for integer string conversion" in said:
+        return InputError("an input holds a number of over 4,300 digits. Put it in quotes, or remove it.")
+    if kind == "ComputeError":
+        return InputError(f"a table cannot be read: {said}.")
+    if kind == "PanicException":
+        return InputError(
+            f"a native library gave up on an input: {said}. A tokenizer or table file is damaged or hostile."
+        )
+    return None
+
+
+@contextmanager
+def reading(what: object) -> Iterator[None]:
+    """Name the input that is read inside: known faults of it become a RecollectError that begins with `what`."""
+    try:
+        yield
+    except BaseException as error:
+        fault = None if isinstance(error, RecollectError) else input_fault(error)
+        if fault is None:
+            raise
+        raise type(fault)(f"{what}: {fault}") from None

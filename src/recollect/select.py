@@ -23,8 +23,8 @@ from pydantic import AfterValidator, Field
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.settings import Settings
-from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step
+from recollect.settings import Settings, source_of
+from recollect.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 
 LEVELS = (0, 1, 2, 3, 4)
 _COLUMNS = ("fact_id", "level")
@@ -53,8 +53,9 @@ class SelectSettings(Settings):
     size: Annotated[int, Field(ge=1)] | Literal["all"] = 60
     """How many facts to take, or "all"."""
     level: Annotated[str, AfterValidator(_check_level)] = "mixed"
-    """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random"
-    (any fact)."""
+    """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random" (facts of
+    any level). All of them, "random" too, take equally many facts of each relation as far as these reach, and draw
+    within a relation: a fact of a small relation is more likely to be taken than one of a large one."""
     seed: int = 0
     """Decides which facts; with one seed, a smaller selection is part of every larger one."""
     min_level_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -79,6 +80,7 @@ def read_levels(path: Path) -> pl.DataFrame:
     file = path / "levels.parquet" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"no levels at {path}: expected a probe step directory or its levels.parquet.")
+    check_stored(file)
     try:
         table = pl.read_parquet(file, glob=False)
     except pl.exceptions.PolarsError as error:
@@ -148,6 +150,7 @@ def run_select(
     level (null where unknown), question, object; in the order of choice. Raises InputError when no fact has a
     wanted level, or when there are fewer facts than `size`.
     """
+    sources = {"facts": source_of(settings, "facts", facts), "levels": source_of(settings, "levels", levels)}
     if facts is None:
         facts = load_facts(settings.facts)
     if levels is None and settings.levels is not None:
@@ -166,7 +169,7 @@ def run_select(
             level_of = {} if levels is None else _levels_of(levels)
             chosen = _choose(settings, train, level_of, levels)
             step.write_table("selection.parquet", _table(chosen, level_of))
-            step.finish(_metrics(settings, chosen, train, level_of))
+            step.finish({**_metrics(settings, chosen, train, level_of), "sources": sources})
             if progress:
                 progress(len(chosen), len(chosen))
         selection = pl.read_parquet(step.path / "selection.parquet", glob=False)
@@ -242,7 +245,6 @@ def _metrics(
         "by_relation": {relation: by_relation[relation] for relation in sorted(train.relations)},
         "by_level": {str(level): by_level[level] for level in (*LEVELS, None) if by_level[level]},
         "shortfall": short,
-        "sources": {"facts": settings.facts, "levels": str(settings.levels or "")},
     }
 
 

@@ -3,13 +3,14 @@
 Notable choices
 - pydantic models, frozen, unknown keys refused: a misspelt YAML key is an error and never silently ignored.
 - NaN and infinities are refused everywhere: they have no JSON form, so no fingerprint.
-- YAML is read without aliases and without repeated keys: an alias can blow a small file up, a repeated key
-  hides a value.
+- YAML is read by one strict loader, whether it comes from a file or as text on the command line: without aliases,
+  which can blow a small text up, without repeated keys, which hide a value, and no deeper and longer than settings are.
 - `resolve` merges defaults, a YAML section and command-line flags, and remembers where each value came from.
 """
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recollect.errors import InputError
+
+_DEEPEST, _MOST_VALUES, _LONGEST_TEXT = 32, 100_000, 100_000
 
 
 class Settings(BaseModel):
@@ -50,6 +53,17 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude=runtime_only)
 
 
+def source_of(settings: Settings, name: str, given: object) -> str:
+    """Where a step's input came from, for its manifest: the setting `name`, or what a caller handed over instead.
+
+    `given` is that object, or None when the setting's own place was read. A default is not named for an input that did
+    not come from it; who hands over what lies at a place says so in the settings.
+    """
+    if given is None or name in settings.model_fields_set:
+        return str(getattr(settings, name) or "")
+    return f"in memory: {getattr(given, 'name', 'a table')}"
+
+
 def _short(value: object) -> str:
     """A value of any size on one line of 200 characters at most."""
     limited = reprlib.Repr()
@@ -75,46 +89,112 @@ def explain(error: ValidationError, cls: type[BaseModel]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, less aliases and repeated keys."""
+    """The safe loader with numbers as YAML 1.2 has them, less aliases, repeated keys, and what is deep or endless."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._count = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not allowed; write it out", event.start_mark)
-        return super().compose_node(parent, index)
+        self._depth, self._count = self._depth + 1, self._count + 1
+        if self._depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(None, None, f"nested too deeply, over {_DEEPEST} levels", event.start_mark)
+        if self._count > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(None, None, f"there are over {_MOST_VALUES:,} values", event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
-            if (key.tag, key.value) in seen:
-                raise yaml.MarkedYAMLError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            seen.add((key.tag, key.value))
+            name = self.construct_object(key)
+            if name in seen:
+                raise yaml.MarkedYAMLError(None, None, f"{key.value!r:.100} is given twice", key.start_mark)
+            seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+_NUMBERS = {
+    "int": r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F]+|0o[0-7]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9][0-9_]*\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+"""YAML 1.2's numbers, which PyYAML does not know: there 1e-5 is text, 1:30 is ninety and 015 is thirteen."""
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.rpartition(":")[2] not in _NUMBERS]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), list("-+.0123456789"))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value that YAML text holds, read by the safe loader; InputError names `where` and the line.
+
+    No aliases, no repeated keys, at most 32 levels deep and 100,000 values; numbers as in YAML 1.2, so 1e-5 is one.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that cannot be
+        raise InputError(f"{where} is not valid YAML: {_problem(error)}.") from None
+
+
+def read_section(value: Any) -> Any:
+    """A section of settings: a mapping as it is, or the value of the YAML text that a command line gives.
+
+    Raises ValueError for text that is not YAML, as a pydantic validator should.
+    """
+    if not isinstance(value, str):
+        return value
+    if len(value) > _LONGEST_TEXT:
+        raise ValueError(f"must have at most {_LONGEST_TEXT:,} characters")
+    try:
+        return parse_yaml(value, "it")
+    except InputError as error:
+        raise ValueError(f"must be a mapping such as {{learning_rate: 0.001}}; {str(error).rstrip('.')}") from None
 
 
 def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> dict[str, Any]:
     """Read one YAML mapping with the safe loader; InputError names the file and the line."""
     if not path.is_file():
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a pipe or a device. Give a YAML file.")
         raise InputError(f"no such file: {path}. Give the path of a YAML file.")
     if path.stat().st_size > max_bytes:
         raise InputError(f"{path} has {path.stat().st_size:,} bytes; a settings file must have at most {max_bytes:,}.")
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-    except RecursionError:
-        raise InputError(f"{path} is nested too deeply for a settings file.") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that cannot be
-        raise InputError(f"{path} is not valid YAML: {error}") from None
+    return mapping_of(parse_yaml(text, str(path)), str(path))
+
+
+def mapping_of(loaded: Any, where: str) -> dict[str, Any]:
+    """A loaded YAML value as a mapping of names; nothing at all is an empty one. InputError for anything else."""
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise InputError(f"{path} must hold one mapping of names to values, but holds {type(loaded).__name__}.")
+        raise InputError(f"{where} must hold one mapping of names to values, but holds {type(loaded).__name__}.")
     odd = [key for key in loaded if not isinstance(key, str)]
     if odd:
-        raise InputError(f"{path}: names must be text, but got {_short(odd[0])}. Put it in quotes.")
+        raise InputError(f"{where}: names must be text, but got {_short(odd[0])}. Put it in quotes.")
     return loaded
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong with YAML text, on one line, with its place."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        return f"{' '.join(error.problem.split())[:300]}{place}"
+    return " ".join(str(error).split())[:300].rstrip(".")

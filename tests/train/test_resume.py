@@ -1,11 +1,15 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from recollect.checkpoints import last_checkpoint
+from recollect.errors import RecollectWarning
 from recollect.train import TrainSettings, run_train
 
 
@@ -53,6 +57,9 @@ def test_run_without_checkpoints_starts_again(base_folder, selection, tmp_path):
 def test_checkpoint_that_a_kill_cut_short_is_passed_over(tmp_path):
     for name in ("checkpoint-2", "checkpoint-10", "checkpoint-12"):
         (tmp_path / name).mkdir()
+        save_file({"w": torch.ones(3)}, tmp_path / name / "model.safetensors")
+        for part in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            torch.save({"w": torch.ones(3)}, tmp_path / name / part)
     (tmp_path / "checkpoint-2/trainer_state.json").write_text("{}")
     (tmp_path / "checkpoint-10/trainer_state.json").write_text("{}")
     (tmp_path / "checkpoint-12/trainer_state.json").write_text('{"half')
@@ -76,3 +83,58 @@ run_train(settings, Path({str(selection)!r}), out=Path({str(tmp_path / "cut")!r}
     whole = run_train(settings(base_folder), selection, out=tmp_path / "whole")
     cut = run_train(settings(base_folder, save_every=2), selection, out=tmp_path / "cut")
     assert files(cut.path) == files(whole.path)
+
+
+def cut_in_half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def missing(file):
+    file.unlink()
+
+
+@pytest.fixture(scope="module")
+def stopped(base_folder, selection, tmp_path_factory):
+    """A training that was stopped after its checkpoint at update 4."""
+    out = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(Stop):
+        run_train(settings(base_folder, save_every=4), selection, out=out, progress=stop_at(5))
+    return out.with_name("run.partial")
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "without its list"])
+@pytest.mark.parametrize("how", [cut_in_half, flip_a_bit, missing])
+@pytest.mark.parametrize("name", ["optimizer.pt", "model.safetensors", "scheduler.pt", "rng_state.pth"])
+def test_a_damaged_checkpoint_is_never_resumed_from(stopped, tmp_path, name, how, sealed):
+    shutil.copytree(stopped / "parts", tmp_path / "parts")
+    checkpoint = tmp_path / "parts/checkpoint-4"
+    assert (checkpoint / "checksums.json").is_file()
+    if not sealed:
+        (checkpoint / "checksums.json").unlink()
+    assert last_checkpoint(tmp_path / "parts") == checkpoint
+    how(checkpoint / name)
+    if not sealed and how is flip_a_bit:
+        return  # before the list is written, only what the files say of themselves can be told
+    with pytest.warns(RecollectWarning, match="checkpoint-4 is damaged"):
+        assert last_checkpoint(tmp_path / "parts") is None
+
+
+def test_a_training_whose_checkpoint_is_damaged_ends_in_the_same_bytes(base_folder, selection, stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "cut.partial")
+    flip_a_bit(tmp_path / "cut.partial/parts/checkpoint-4/optimizer.pt")
+    seen = []
+    with pytest.warns(RecollectWarning, match="starts anew"):
+        cut = run_train(
+            settings(base_folder, save_every=4),
+            selection,
+            out=tmp_path / "cut",
+            progress=lambda *now: seen.append(now[0]),
+        )
+    assert seen[0] == 1
+    assert files(cut.path) == files(run_train(settings(base_folder), selection, out=tmp_path / "whole").path)

@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from recollect.curve._decide import half_of
 from recollect.curve._items import item_table
 from recollect.curve._observations import Observations, from_items, read_scores
 from recollect.curve._settings import CurveSettings
@@ -29,16 +30,22 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.machine import Machine
+from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
-from recollect.train import PRESETS, TrainSettings, run_train
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.settings import source_of
+from recollect.tables import BadRows
+from recollect.train import PRESETS, TrainSettings, run_train, training_machine
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 Place = tuple[int, int]
 """Size and seed."""
-FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...
+FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...; and half of the largest
+
+VERDICT_FROM = "measured means"
+"""Part of the fingerprint: a curve that was judged by fits, as earlier versions did, is not taken for one of today."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class CurveResult:
 
     def summary(self) -> dict[str, Any]:
         """The command's JSON answer."""
-        hidden = ("seconds", "lines")
+        hidden = ("seconds", "lines", "sources")
         shown = {key: value for key, value in self.metrics.items() if key not in hidden}
         return {**shown, "report": str(self.report), "out": str(self.path)}
 
@@ -79,23 +86,35 @@ def run_curve(
         return _judge_file(settings.scores, settings, out, root)
     stage = stage or (lambda what, unit: nullcontext(None))
     train, evaluate = _sections(settings)
+    sources = {
+        "model": settings.model,
+        "facts": source_of(settings, "facts", facts),
+        "levels": str(settings.levels or ""),
+    }
     facts = facts if facts is not None else load_facts(settings.facts)
     levels = read_levels(settings.levels) if settings.levels is not None else None
     _check_score(settings, evaluate, facts, levels)
     most = _available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
     with stage("loading the model", ""):
-        loaded = load(ModelSettings.make(**{name: getattr(train, name) for name in ModelSettings.model_fields}))
+        loaded = load(evaluate)
     inputs = {
         "model": loaded.fingerprint,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
     }
-    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better"})
-    with open_step("curve", {**values, "sizes": list(sizes)}, inputs, out, root) as step:
+    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better", "unit"})
+    values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM}
+    with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
-            _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage).work(sizes)
+            _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
         return CurveResult(step.path, step.metrics)
+
+
+def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    train, evaluate = _sections(settings)
+    return ("training", training_machine(train)), ("asking", machine_of(evaluate))
 
 
 class _Curve:
@@ -112,7 +131,9 @@ class _Curve:
         loaded: LoadedModel,
         most: int,
         stage: Stage,
+        sources: dict[str, str],
     ) -> None:
+        self.sources = sources
         self.step, self.settings, self.train, self.evaluate = step, settings, train, evaluate
         self.facts, self.levels, self.loaded, self.most, self.stage = facts, levels, loaded, most, stage
         self.tables: dict[Place, pl.DataFrame] = {}
@@ -140,7 +161,18 @@ class _Curve:
                     f"Stopped undecided: the next round would make more than {self.settings.most_trainings} trainings."
                 )
                 break
-        finish(self.step, self.settings, runs, verdicts, notes, started, self._trainings(), self.loaded, self.facts)
+        finish(
+            self.step,
+            self.settings,
+            runs,
+            verdicts,
+            notes,
+            started,
+            self._trainings(),
+            self.loaded,
+            self.facts,
+            self.sources,
+        )
 
     def _note(self, progress: Progress | None, done: int, total: int) -> None:
         if progress is not None:
@@ -178,13 +210,14 @@ class _Curve:
         name = f"{size}-seed{seed}"
         out = self.steps / f"evaluate-{name}"
         folder = self.steps / f"train-{name}"
-        if not (out / MANIFEST).is_file():  # its model's weights may be gone by now; the fingerprint covers it
-            choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed)
+        if not is_finished(out):  # its model's weights may be gone by now; the fingerprint covers it
+            known = {"facts": self.sources["facts"], "levels": self.settings.levels}
+            choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed, **known)
             selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
             seeded = self.train.model_copy(update={"seed": seed})
             run_train(seeded, selection.path, out=folder, base=self.loaded)
-            model = {name: getattr(self.train, name) for name in ModelSettings.model_fields}
-            self._asked(load(ModelSettings.make(**{**model, "model": str(folder)})), f"evaluate-{name}", str(folder))
+            tuned = load(self.evaluate.model_copy(update={"model": str(folder)}))
+            self._asked(tuned, f"evaluate-{name}", str(folder))
         if not self.settings.keep_models:
             for file in (folder / "model").glob("*.safetensors"):
                 file.unlink()
@@ -194,20 +227,23 @@ class _Curve:
         return item_table(evaluation, self.settings.metric)
 
     def _asked(self, loaded: LoadedModel, name: str, model: str) -> EvaluateResult:
-        settings = self.evaluate.model_copy(update={"model": model})
+        known = {"model": model, "facts": self.sources["facts"], "levels": self.settings.levels}
+        settings = self.evaluate.model_copy(update=known)
         return run_evaluate(settings, self.facts, self.levels, out=self.steps / name, loaded=loaded)
 
 
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
-    runs = read_scores(file, lower_is_better=settings.lower_is_better)
+    bad = BadRows(settings.bad_rows)
+    runs = read_scores(file, lower_is_better=settings.lower_is_better, unit=settings.unit, bad=bad)
     content = {part: [one.size.tolist(), one.seed.tolist(), one.score.tolist()] for part, one in runs.items()}
-    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better"})
+    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better", "bad_rows"})
+    values["verdict_from"] = VERDICT_FROM
     started = time.monotonic()
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, [], started, 0, None, None)
+            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None, {"scores": str(file)})
         return CurveResult(step.path, step.metrics)
 
 
@@ -221,20 +257,22 @@ def finish(
     trainings: int,
     loaded: LoadedModel | None,
     facts: FactSet | None,
+    sources: dict[str, str],
 ) -> None:
-    """Write the table and the report, then the manifest."""
+    """Write the table and the results, draw the report, then write the manifest."""
     from recollect.curve._collect import collect, scored_by
-    from recollect.report import write_report
+    from recollect.report import RESULTS_FILE, write_report
 
     step.write_table("curve.parquet", _table(runs, settings.lower_is_better))
     results, lines = collect(step, settings, runs, verdicts, notes, loaded, facts)
+    write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
     write_report(results, step.folder)
     first, *others = verdicts
     metrics = {**verdict_json(verdicts[first]), "part": first}
     metrics |= {"ood": None, **{part: verdict_json(verdicts[part]) for part in others}}
     metrics |= {"scored": scored_by(settings), "notes": list(results.notes)}
     metrics |= {"trainings": trainings, "lines": lines, "seconds": round(time.monotonic() - started, 3)}
-    step.finish(metrics)
+    step.finish({**metrics, "sources": sources})
 
 
 def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
@@ -255,7 +293,8 @@ def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
 
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
     preset = {} if "preset" in settings.train else {"preset": settings.model if settings.model in PRESETS else "C"}
-    both = {*ModelSettings.model_fields, "prompt_template"}  # what is asked in the form that was trained
+    # asked where and in the form that was trained; the number format is each section's own
+    both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
     shared = {name: value for name, value in settings.train.items() if name in both} | {"facts": settings.facts}
     try:
         train = TrainSettings.make(**{**preset, **settings.train, "model": settings.model})
@@ -306,4 +345,4 @@ def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:
         sizes.append(sizes[-1] * FACTOR)
     if len(sizes) < 3:
         raise InputError(f"a curve needs more training examples than {most:,}: at least {FIRST_SIZES[1]}, or --sizes.")
-    return tuple(sizes)
+    return tuple(sorted({*sizes, half_of(sizes[-1])}))

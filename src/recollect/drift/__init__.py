@@ -5,6 +5,7 @@ from recollect.drift._change import change as change
 from recollect.drift._compare import BaseSide as BaseSide
 from recollect.drift._drift import DriftResult as DriftResult
 from recollect.drift._drift import run_drift as run_drift
+from recollect.drift._general import read_texts as read_texts
 from recollect.drift._ladder import LadderResult as LadderResult
 from recollect.drift._ladder import run_ladder as run_ladder
 from recollect.drift._pair import CheckpointPair as CheckpointPair

@@ -15,7 +15,7 @@ import polars as pl
 
 from recollect.drift._kl import head_of, hidden_states, losses
 from recollect.drift._settings import AskSettings
-from recollect.drift._tokens import text_readings
+from recollect.drift._tokens import text_length, text_readings
 from recollect.errors import InputError
 from recollect.models import POCKET, find_model, pocket_folder
 from recollect.statistics import proportion
@@ -61,7 +61,7 @@ def general_loss(
     loaded: LoadedModel, texts: list[str], *, tokens: int | None = None, batch_size: int = 32
 ) -> float | None:
     """Mean -ln p of each token given those before it, in nats; None without texts."""
-    readings = text_readings(loaded.tokenizer, texts, tokens=tokens)
+    readings = text_readings(loaded.tokenizer, texts, longest=text_length(loaded), tokens=tokens)
     if not readings:
         return None
     targets = [reading.ids[at + 1] for reading in readings for at in reading.at]

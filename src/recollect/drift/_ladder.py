@@ -158,7 +158,7 @@ class _Climb:
             if not self.step.has_part(index):
                 self.step.write_part(index, self._rung(index, rung))
             if rung.order == self.settings.order:
-                self._kept[rung.percent] = float(pl.read_parquet(self.step.part_path(index))["kept"][0])
+                self._kept[rung.percent] = float(self.step.read_part(index)["kept"][0])
             if progress:
                 progress(index + 1, len(rungs))
         return self.step.read_parts(len(rungs))

@@ -16,8 +16,8 @@ import polars as pl
 
 from recollect.attributes import Schema, occurs
 from recollect.errors import InputError
-from recollect.facts._files import decode, read_bytes
 from recollect.statistics import proportion
+from recollect.tables import decode, read_bytes
 
 RAW, ALL = "raw", "all"  # places besides the budgets: the HTML as it came, and every line of the page
 SCHEMA = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}

@@ -7,6 +7,7 @@ from recollect.report._collect_attributes import has_page_scores as has_page_sco
 from recollect.report._from_evaluations import report_results as report_results
 from recollect.report._groups import Estimate as Estimate
 from recollect.report._render import render as render
+from recollect.report._results import RESULTS_FILE as RESULTS_FILE
 from recollect.report._results import Facts as Facts
 from recollect.report._results import Model as Model
 from recollect.report._results import Results as Results

@@ -33,6 +33,7 @@ from recollect.report._results_memory import (
     TemplateRate,
 )
 from recollect.report._results_search import Search
+from recollect.workspace import check_stored
 
 RESULTS_FILE = "results.json"
 SCHEMA_VERSION: Literal[2] = 2
@@ -129,6 +130,7 @@ class Results(Record):
 def read_results(path: Path) -> Results:
     """Read a results.json, or the one in a report folder; InputError says what is wrong with it and where."""
     file = path / RESULTS_FILE if path.is_dir() else path
+    check_stored(file)
     if not file.is_file():
         raise InputError(f"no such file: {file}. Give a {RESULTS_FILE} or the report folder that holds one.")
     try:

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from recollect.errors import InputError
 from recollect.search._parameters import Choice, Float, Int, Parameter, read_parameter
 from recollect.select import SelectSettings
-from recollect.settings import Settings, read_yaml
+from recollect.settings import Settings, mapping_of, parse_yaml, read_yaml
 from recollect.train import TrainSettings
 from recollect.workspace import fingerprint
 
@@ -85,7 +85,7 @@ class Space:
         if isinstance(given, Path):
             given = read_yaml(given)
         elif isinstance(given, str):
-            given = _read_text(given)
+            given = mapping_of(parse_yaml(given, "the space"), "the space")
         parameters = {}
         for name, value in given.items():
             if not free:
@@ -205,18 +205,6 @@ def _middle(parameter: Parameter) -> Any:
 
 def _typed(parameter: Parameter) -> dict[str, Any]:
     return {"kind": type(parameter).__name__} | parameter.plain()
-
-
-def _read_text(text: str) -> Mapping[str, Any]:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "space.yaml"
-        file.write_text(text, encoding="utf-8")
-        try:
-            return read_yaml(file)
-        except InputError as error:
-            raise InputError(str(error).replace(str(file), "the space")) from None
 
 
 def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:

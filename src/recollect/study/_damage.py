@@ -15,14 +15,14 @@ from recollect.drift import (
     run_ladder,
 )
 from recollect.facts import FactSet
-from recollect.workspace import MANIFEST, read_manifest
+from recollect.workspace import is_finished, read_manifest
 
 
 def measured_drift(
     settings: DriftSettings, base: str, tuned: Path, facts: FactSet, out: Path, base_side: BaseSide
 ) -> DriftResult:
     """The drift step of one trained model; found again when it is done, since the weights may be gone by then."""
-    if (out / MANIFEST).is_file():
+    if is_finished(out):
         return DriftResult(out, read_manifest(out)["metrics"])
     return run_drift(settings, base, str(tuned), facts, out=out, base_side=base_side)
 
@@ -36,6 +36,6 @@ def climbed(
     progress: Callable[[int, int], None] | None = None,
 ) -> LadderResult:
     """The ladder step of one trained model; found again when it is done."""
-    if (out / MANIFEST).is_file():
+    if is_finished(out):
         return LadderResult(out, read_manifest(out)["metrics"], None)
     return run_ladder(settings, base, str(tuned), facts, out=out, progress=progress)

@@ -3,7 +3,7 @@
 Notable choices
 - The study is a step directory like any other; each step within it is one too, so a killed study goes on at the batch
   (or training) it was at when the same command is given again.
-- One model is loaded once; every training starts from a copy of it.
+- The base is loaded once for each number format that the sections ask for; every training starts from it as stored.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, LadderSettings
+from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, LadderSettings, read_texts
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import POCKET, LoadedModel, ModelSettings, load
+from recollect.machine import Machine
+from recollect.models import POCKET, LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
-from recollect.report import Results, read_results, write_report
+from recollect.report import RESULTS_FILE, Results, read_results, write_report
 from recollect.select import SelectSettings, run_select
-from recollect.settings import Settings
+from recollect.settings import Settings, source_of
 from recollect.study._damage import climbed, measured_drift
 from recollect.study._settings import Choice, StudySettings
-from recollect.train import TrainSettings, run_train
-from recollect.workspace import DEFAULT_ROOT, MANIFEST, Step, fingerprint, open_step
+from recollect.train import TrainSettings, run_train, training_machine
+from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
@@ -104,15 +105,28 @@ def step_settings(settings: StudySettings) -> StudyParts:
     """The settings of each step, with the study's model; a bad value raises InputError before any work."""
     preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
     probe = _section("probe", ProbeSettings, {**settings.probe, "model": settings.model})
-    evaluate = _section("evaluate", EvaluateSettings, {**settings.evaluate, "model": settings.model})
-    asked = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device", "dtype")}
-    asked |= {name: getattr(evaluate, name) for name in ("max_new_tokens", "prompt_template", "batch_size")}
+    # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
+    shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}
+    evaluate = _section("evaluate", EvaluateSettings, {**shared, **settings.evaluate, "model": settings.model})
+    asked = shared | {
+        name: getattr(evaluate, name) for name in ("dtype", "max_new_tokens", "prompt_template", "batch_size")
+    }
     return StudyParts(
         probe,
-        _section("train", TrainSettings, {**preset, **settings.train, "model": settings.model}),
+        _section("train", TrainSettings, {**shared, **preset, **settings.train, "model": settings.model}),
         evaluate,
         _section("drift", DriftSettings, {"template_file": probe.template_file, **asked, **settings.drift}),
         _section("ladder", LadderSettings, {**asked, "export": "none", **settings.ladder}),
+    )
+
+
+def machines(settings: StudySettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    parts = step_settings(settings)
+    return (
+        ("probing", machine_of(parts.probe)),
+        ("training", training_machine(parts.train)),
+        ("asking", machine_of(parts.evaluate)),
     )
 
 
@@ -146,26 +160,35 @@ def run_study(
     """
     parts = step_settings(settings)
     stage = stage or (lambda what, unit: nullcontext(None))
+    sources = {"model": settings.model, "facts": source_of(settings, "facts", facts)}
     facts = facts if facts is not None else load_facts(settings.facts)
     _check_parts(parts, facts)
     relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
     templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
     with stage("loading the model", "") as _:
-        loaded = load(ModelSettings.make(**_model_values(parts.probe)))
+        loaded = load(parts.probe)
     values = settings.model_dump(mode="json", exclude={"model", "facts"})
-    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates}
+    inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates, **_texts(parts)}
     with open_step("study", values, inputs, out, root) as step:
         if not step.done:
-            _work(step, settings, parts, facts, loaded, stage)
+            _work(step, settings, parts, facts, loaded, stage, sources)
         return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
 
 
-def _model_values(settings: ProbeSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in ModelSettings.model_fields}
+def _texts(parts: StudyParts) -> dict[str, str]:
+    """Fingerprints of the general texts that the sections drift and ladder name, whatever their files are called."""
+    named = {"drift_text": parts.drift.text, "ladder_text": parts.ladder.text}
+    return {name: fingerprint(read_texts(text)) for name, text in named.items() if text}
 
 
 def _work(
-    step: Step, settings: StudySettings, parts: StudyParts, facts: FactSet, loaded: LoadedModel, stage: Stage
+    step: Step,
+    settings: StudySettings,
+    parts: StudyParts,
+    facts: FactSet,
+    loaded: LoadedModel,
+    stage: Stage,
+    sources: dict[str, str],
 ) -> None:
     from recollect.study._collect import collect
 
@@ -174,11 +197,13 @@ def _work(
     steps.mkdir(exist_ok=True)
     with stage("probing the base", "prompts") as progress:
         probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
+    parts = _with_sources(parts, sources["facts"], probe)
     with stage("asking the base", "questions") as progress:
-        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded)
+        asked = held_for(parts.evaluate, loaded)
+        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
+        del asked
     skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
-    parts = _with_probe(parts, probe)
     base_side = BaseSide()
     wanted = list(_cells(settings))
     with stage("training and asking", "models") as progress:
@@ -195,8 +220,10 @@ def _work(
     notes = [_left_out(choice, sizes, probe) for choice, sizes in skipped.items()]
     with stage("writing the report", ""):
         results = collect(settings, parts, facts, loaded, probe, base, cells, notes, step)
+        write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
         write_report(results, step.folder)
-    step.finish({"seconds": round(time.monotonic() - started, 3), "cells": len(cells), "notes": notes})
+    seconds = round(time.monotonic() - started, 3)
+    step.finish({"seconds": seconds, "cells": len(cells), "notes": notes, "sources": sources})
 
 
 def _left_out(choice: Choice, sizes: set[int], probe: ProbeResult) -> str:
@@ -230,7 +257,9 @@ def _cell(
     name = f"{choice}-{size}-seed{seed}"
     try:
         selection = run_select(
-            SelectSettings.make(level=choice, size=size, seed=seed),
+            SelectSettings.make(
+                level=choice, size=size, seed=seed, facts=parts.evaluate.facts, levels=parts.evaluate.levels
+            ),
             facts,
             probe.levels,
             out=steps / f"select-{name}",
@@ -256,17 +285,21 @@ def _cell(
 
 
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
-    if (out / MANIFEST).is_file():  # its model's weights may be gone by now; the study's fingerprint covers it
+    if is_finished(out):  # its model's weights may be gone by now; the study's fingerprint covers it
         return EvaluateResult(out)
-    tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
     settings = parts.evaluate.model_copy(update={"model": str(folder)})
-    return run_evaluate(settings, facts, probe.levels, out=out, loaded=tuned)
+    return run_evaluate(settings, facts, probe.levels, out=out, loaded=load(settings))
 
 
-def _with_probe(parts: StudyParts, probe: ProbeResult) -> StudyParts:
-    """The parts with the probe's levels, which stand in the study's own folder."""
-    known = {"levels": probe.path}
-    return replace(parts, drift=parts.drift.model_copy(update=known), ladder=parts.ladder.model_copy(update=known))
+def _with_sources(parts: StudyParts, facts: str, probe: ProbeResult) -> StudyParts:
+    """The parts with the study's facts, and with the probe's levels, which lie in the study's own folder."""
+    known = {"facts": facts, "levels": probe.path}
+    return replace(
+        parts,
+        evaluate=parts.evaluate.model_copy(update=known),
+        drift=parts.drift.model_copy(update=known),
+        ladder=parts.ladder.model_copy(update=known),
+    )
 
 
 def _with_seed(settings: TrainSettings, seed: int) -> TrainSettings:
@@ -277,4 +310,4 @@ def _named(choice: Choice) -> str:
     return f"level {choice}" if choice.isdigit() else choice
 
 
-__all__ = ["StudyParts", "StudyResult", "TrainedCell", "run_study", "step_settings"]
+__all__ = ["StudyParts", "StudyResult", "TrainedCell", "machines", "run_study", "step_settings"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from recollect.models import POCKET
-from recollect.settings import Settings
+from recollect.settings import Settings, read_section
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
@@ -70,10 +69,7 @@ class StudySettings(Settings):
     @classmethod
     def _section(cls, value: Any) -> Any:
         """Accept a section as the command line gives it: "{learning_rate: 0.001}"."""
-        try:
-            return yaml.safe_load(value) if isinstance(value, str) else value
-        except yaml.YAMLError:
-            raise ValueError("must be a mapping such as {learning_rate: 0.001}") from None
+        return read_section(value)
 
     @field_validator("choices", "sizes")
     @classmethod

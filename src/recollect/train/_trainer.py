@@ -21,7 +21,8 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from recollect.errors import InputError
+from recollect.checkpoints import seal_checkpoint
+from recollect.errors import InputError, RecollectWarning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +68,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         ):
             self.paused_at = state.global_step
             control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Seal the checkpoint that was just written."""
+        if state.is_world_process_zero:
+            seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Stop at the first loss that is not finite, or that the judge finds fault with."""
@@ -169,6 +175,7 @@ def undisturbed(device: str) -> Iterator[None]:
     cuda = list(range(torch.cuda.device_count())) if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=cuda), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.simplefilter("default", RecollectWarning)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         if cuda:
