@@ -22,7 +22,7 @@ from recollect._options import ProgressLine, answer, command, console, console_o
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
 from recollect.pocket import PocketSettings
-from recollect.probe import ProbeSettings, SlickSettings
+from recollect.probe import ProbeResult, ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
@@ -79,12 +79,21 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
         _notes(result.metrics)
         console_out.print(
-            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
-            f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
-            f"{100 * result.metrics['expected_repeat_agreement']:.0f} % of the levels"
+            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; {_agreement(result)}"
         )
         console_out.print(str(result.path), soft_wrap=True)
     answer(result.summary(), as_json)
+
+
+def _agreement(result: ProbeResult) -> str:
+    agreement, expected = result.metrics["expected_repeat_agreement"], result.metrics["levels_expected"]
+    if agreement is None:
+        return "how far a fresh probe would agree is not stated (see docs/probe.md)"
+    counts = ", ".join(f"{count:.0f}" for count in expected.values())
+    return (
+        f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "
+        f"the levels, and is expected to find {counts} facts in levels 0 to 4"
+    )
 
 
 def _notes(metrics: Mapping[str, Any]) -> None:
