@@ -1,4 +1,4 @@
-"""The stated agreement of a hybrid probe is the measured one, in simulated worlds with few and with many late answers."""
+"""The stated agreement of a hybrid probe is the measured one, in simulated worlds with few and many late answers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_stated_agreement_and_level_0_are_calibrated(each: int, late: float, sty
 
 
 def test_42_misses_are_not_210_misses() -> None:
-    """Where all answers come late, fewer facts are at level 0 than have no hit in 42 draws, and that is what is said."""
+    """Where all answers come late, fewer facts are at level 0 than have no hit in 42 draws, and that is said."""
     at_once, rest = world(3, 700, 1.0, "uniform", 2.0)
     hits, draws, score = hybrid(9, at_once, rest, 2)
     no_hit = (score == 0).mean()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.probe._levels import Floats, level_bounds
+from recollect.probe._levels import Floats, Ints, level_bounds
 
 _RATES = np.concatenate(
     [
@@ -125,14 +125,14 @@ class _Tables:
         )
 
 
-def _strata(at_once: Floats, hardly_ever: float) -> list[Floats]:
+def _strata(at_once: Floats, hardly_ever: float) -> list[Ints]:
     """Row numbers of facts alike in how often their answers come at once; those of hardly ever are one stratum."""
     order = np.argsort(at_once, kind="stable")
     order = np.concatenate([order[at_once[order] < hardly_ever], order[at_once[order] >= hardly_ever]])
     never = int((at_once < hardly_ever).sum())
     others = len(order) - never
     count = max(1, min(_STRATA, others // _FACTS_OF_A_STRATUM))
-    parts = [order[:never], *np.array_split(order[never:], count)]
+    parts: list[Ints] = [order[:never], *np.array_split(order[never:], count)]
     small = [part for part in parts if 0 < len(part) < _FACTS_OF_A_STRATUM]
     large = [part for part in parts if len(part) >= _FACTS_OF_A_STRATUM]
     if not large:
@@ -142,7 +142,7 @@ def _strata(at_once: Floats, hardly_ever: float) -> list[Floats]:
     return large
 
 
-def _fit(log_likelihood: Floats, strata: list[Floats]) -> tuple[float, Floats]:
+def _fit(log_likelihood: Floats, strata: list[Ints]) -> tuple[float, Floats]:
     """The total log-likelihood, and the posterior over the rates of every fact [facts, rates]."""
     total = 0.0
     posterior = np.empty_like(log_likelihood)
@@ -179,4 +179,5 @@ def _predict(rest: _Rest, tables: _Tables, posterior: Floats, samples: int, temp
             upto = np.maximum(below, ndtr((last + 0.5 - mean) / deviation)) if last >= first else below
         found[:, level] = ((upto - below) * posterior).sum(axis=1)
         below = upto
-    return found / found.sum(axis=1, keepdims=True)
+    total: Floats = found.sum(axis=1, keepdims=True)
+    return found / total
