@@ -46,7 +46,7 @@ def main() -> None:
                 metrics = result.metrics
                 print(
                     f"{method:12} seed {seed}: {metrics['seconds']:7.1f} s  levels {metrics['levels']}  "
-                    f"expected agreement of a fresh probe {metrics['expected_repeat_agreement']:.3f}"
+                    f"expected agreement of a fresh probe {metrics['expected_repeat_agreement'] or 'not stated'}"
                 )
     print()
     pairs = {

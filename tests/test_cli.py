@@ -217,6 +217,20 @@ def test_a_finished_sampled_probe_is_judged_again(recollect: Command, world: Wor
     assert word["levels"]["0"] > made["levels"]["0"]  # a letter within a word is no word
 
 
+def test_a_finished_evaluation_is_judged_again(recollect: Command, world: World) -> None:
+    """Also one that was judged by an older matcher: its outputs are judged anew, and the line says so."""
+    flags = ["--model", world.model, "--facts", world.facts, "--max-new-tokens", "2"]
+    recollect("evaluate", *flags, "--out", "asked")
+    manifest = json.loads(Path("asked/manifest.json").read_text())
+    manifest["inputs"]["matcher"] = "1"
+    Path("asked/manifest.json").write_text(json.dumps(manifest))
+    made = recollect("rescore", "asked", "--matcher", "contains", "--out", "again.parquet", "--json")
+    assert "judged by version 1 of the matchers when it was made" in made.err
+    stored = pl.read_parquet("asked/accuracy.parquet").filter(pl.col("matcher") == "contains")
+    assert pl.read_parquet("again.parquet").equals(stored)
+    assert [row["accuracy"] for row in made.json["accuracy"]] == stored["accuracy"].to_list()
+
+
 def test_for_people_the_result_is_on_stdout_and_its_path_in_one_piece(
     recollect: Command, world: World, probed: Path
 ) -> None:

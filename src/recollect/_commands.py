@@ -16,6 +16,7 @@ from recollect._commands_demo import DemoSettings, demo
 from recollect._commands_drift import register_drift
 from recollect._commands_label import page_score_tables, register_label
 from recollect._commands_pages import register_pages
+from recollect._commands_rescore import register_rescore
 from recollect._commands_search import register_search
 from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
@@ -24,7 +25,7 @@ from recollect.facts import FactsSettings
 from recollect.machine import prepare
 from recollect.models import machine_of
 from recollect.pocket import PocketSettings
-from recollect.probe import ProbeSettings, SlickSettings
+from recollect.probe import ProbeResult, ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
@@ -50,7 +51,7 @@ def register(app: typer.Typer, pocket: typer.Typer) -> None:
     register_search(app)
     command(pocket, "build", PocketSettings, _pocket_build)
     register_shop(pocket)
-    app.command("rescore", help="Judge the stored texts of a sampled probe again, without sampling.")(_rescore)
+    register_rescore(app)
     app.command("report", help="Write the report page again, or one from evaluations of pages.")(_report)
 
 
@@ -83,12 +84,21 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
         _notes(result.metrics)
         console_out.print(
-            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
-            f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
-            f"{100 * result.metrics['expected_repeat_agreement']:.0f} % of the levels"
+            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; {_agreement(result)}"
         )
         console_out.print(str(result.path), soft_wrap=True)
     answer(result.summary(), as_json)
+
+
+def _agreement(result: ProbeResult) -> str:
+    agreement, expected = result.metrics["expected_repeat_agreement"], result.metrics["levels_expected"]
+    if agreement is None:
+        return "how far a fresh probe would agree is not stated (see docs/probe.md)"
+    counts = ", ".join(f"{count:.0f}" for count in expected.values())
+    return (
+        f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "
+        f"the levels, and is expected to find {counts} facts in levels 0 to 4"
+    )
 
 
 def _notes(metrics: Mapping[str, Any]) -> None:
@@ -179,27 +189,6 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     if not as_json:
         _pairs("pocket base", result.summary())
     answer(result.summary(), as_json)
-
-
-def _rescore(
-    probe: Annotated[Path, typer.Argument(help="A finished probe step directory (method sampled).")],
-    facts: Annotated[str, typer.Option("--facts", help="The fact set that was probed.")] = "pocket",
-    matcher: Annotated[str, typer.Option("--matcher", help="contains or word.")] = "word",
-    out: Annotated[Path | None, typer.Option("--out", help="Parquet file for the new levels.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Taken for uniformity; nothing here is drawn.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
-) -> None:
-    from recollect.facts import load_facts
-    from recollect.probe import rescore
-    from recollect.workspace import write_parquet
-
-    levels = rescore(probe, load_facts(facts), matcher)
-    if out is not None:
-        write_parquet(out, levels)
-    counts = {str(level): int((levels["level"] == level).sum()) for level in range(5)}
-    if not as_json:
-        _pairs(f"levels by the matcher {matcher}", counts)
-    answer({"facts": len(levels), "levels": counts, "matcher": matcher, "out": str(out or "")}, as_json)
 
 
 def _report(

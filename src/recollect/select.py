@@ -212,6 +212,11 @@ def _sure(levels: pl.DataFrame, confidence: float) -> set[str]:
         return set(levels["fact_id"])
     if "level_probability" not in levels.columns:
         raise InputError("min_level_confidence needs the column level_probability, which the levels table lacks.")
+    if levels["level_probability"].null_count() == len(levels):
+        raise InputError(
+            "min_level_confidence needs level probabilities, but this probe states none (closed-form, or too few draws "
+            "for late answers). Probe with --method sampled, or hybrid with --residual-samples 2 or more."
+        )
     return set(levels.filter(pl.col("level_probability") >= confidence)["fact_id"])
 
 

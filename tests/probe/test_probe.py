@@ -16,6 +16,7 @@ from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
 from recollect.match import contains, word
 from recollect.probe import ProbeSettings, rescore, run_probe
+from recollect.workspace import read_manifest
 
 TEMPLATES = ["c [X]", "[X] d", "d c [X] b"]
 LONGEST = 3
@@ -64,16 +65,16 @@ def probe(
     return result.path, result.levels
 
 
-def brute_force(small: Small, fact: Fact) -> tuple[float, float]:
+def brute_force(small: Small, fact: Fact, longest: int = LONGEST) -> tuple[float, float]:
     """(probability that a completion contains an accepted form, that it starts with one), mean over templates."""
     tokenizer = small.loaded.tokenizer
     contained = started = 0.0
     for template in TEMPLATES:
         prompt = tokenizer(template.replace("[X]", fact.subject))["input_ids"]
         forms = [tuple(tokenizer(form, add_special_tokens=False)["input_ids"]) for form in fact.accepted]
-        for said, probability in small.completions(prompt, 0.7, LONGEST):
+        for said, probability in small.completions(prompt, 0.7, longest):
             contained += probability * contains(small.text(said), fact.accepted)
-            started += probability * any(said[: len(form)] == form for form in forms)
+            started += probability * any(said[: len(form)] == form for form in forms)  # cut forms never match
     return contained / len(TEMPLATES), started / len(TEMPLATES)
 
 
@@ -81,6 +82,26 @@ def test_closed_form_equals_brute_force(small: Small, template_file: str, tmp_pa
     _, levels = probe(small, template_file, tmp_path / "p", method="closed-form")
     for fact, score in zip(facts(), levels["score"], strict=True):
         assert score == pytest.approx(brute_force(small, fact)[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("longest", [1, 2, 3])
+def test_a_form_longer_than_the_limit_counts_nothing(
+    small: Small, template_file: str, tmp_path: Path, longest: int
+) -> None:
+    """R agrees by every method with brute force at the same limit; longer forms are named in the manifest."""
+    truth = [brute_force(small, fact, longest) for fact in facts()]
+    closed, levels = probe(small, template_file, tmp_path / "c", method="closed-form", max_new_tokens=longest)
+    assert levels["score"].to_list() == pytest.approx([started for _, started in truth], abs=1e-6)
+    for method, draws in (("hybrid", {"residual_samples": 400}), ("sampled", {"samples": 400})):
+        _, levels = probe(small, template_file, tmp_path / method, method=method, max_new_tokens=longest, **draws)
+        for score, (contained, _) in zip(levels["score"], truth, strict=True):
+            assert abs(score - contained) < 4.5 * (contained * (1 - contained) / 1200) ** 0.5 + 1e-6
+    notes = read_manifest(closed)["metrics"]["notes"]
+    if longest == 1:
+        assert len(notes) == 1
+        assert notes[0].startswith("2 of 6 answers ('a a', 'd d') are longer than max_new_tokens=1 in this tokenizer")
+    else:
+        assert notes == []
 
 
 @pytest.mark.parametrize(("method", "draws"), [("sampled", {"samples": 1500}), ("hybrid", {"residual_samples": 1500})])

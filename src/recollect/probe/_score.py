@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 
 from recollect.facts import FactSet
+from recollect.probe._agreement import is_stated, level_distribution
 from recollect.probe._levels import (
     BORDERLINE,
     Floats,
+    Ints,
     fit_prior,
     level_of,
     repeat_probability,
@@ -20,8 +22,9 @@ from recollect.probe._settings import Method
 def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int) -> pl.DataFrame:
     """Grade every fact from its jobs' rows (columns fact, template, p0, draws, hits; any order).
 
-    Columns: fact_id, relation, subject, object, part, score (R), low and high (95 % interval of R; equal to R for
-    closed-form, which has no sampling error), level, level_probability, borderline, hits (per template), draws (per
+    Columns: fact_id, relation, subject, object, part, score (R), low and high (95 % interval of R; for closed-form R
+    itself and 1, since answers that come later are not in it), level, level_probability, borderline and
+    level_probabilities (of the levels 0..4 in a fresh probe; null where not stated), hits (per template), draws (per
     template), template_scores (the estimated hit rate of each template), p0 (mean closed form).
     """
     rows = rows.sort("fact", "template")
@@ -36,17 +39,9 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     total = templates * samples
     level = level_of(score, total)
 
-    fixed, weight, residual_hits, residual_draws = _residual(method, p0, hits, draws)
-    a, b = fit_prior(residual_hits, residual_draws) if method != "closed-form" else (0.5, 0.5)
-    if method == "closed-form":
-        low = high = score
-        probability = repeat_probability(level, np.ones_like(score), np.ones_like(score), total, score, score * 0)
-    else:
-        rate_low, rate_high = score_interval(residual_hits, residual_draws)
-        low, high = fixed + weight * rate_low, np.minimum(1.0, fixed + weight * rate_high)
-        probability = repeat_probability(
-            level, residual_hits + a, residual_draws - residual_hits + b, total, fixed, weight
-        )
+    distribution = _distribution(method, level, p0, hits, draws, samples, score)
+    chances = [None] * len(level) if distribution is None else distribution[np.arange(len(level)), level].tolist()
+    low, high = _interval(method, p0, hits, draws, score)
     everything = facts.facts
     return pl.DataFrame(
         {
@@ -59,15 +54,52 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
             "low": low,
             "high": high,
             "level": level,
-            "level_probability": probability,
-            "borderline": probability < BORDERLINE,
+            "level_probability": chances,
+            "borderline": [None if chance is None else chance < BORDERLINE for chance in chances],
+            "level_probabilities": chances if distribution is None else distribution.tolist(),
             "hits": hits.astype(np.int64).tolist(),
             "draws": draws.astype(np.int64).tolist(),
             "template_scores": by_template.tolist(),
             "p0": p0.mean(axis=1) if method != "sampled" else [None] * len(facts),
         },
-        schema_overrides={"p0": pl.Float64, "hits": pl.List(pl.Int64), "draws": pl.List(pl.Int64)},
+        schema_overrides={
+            "level_probability": pl.Float64,
+            "borderline": pl.Boolean,
+            "level_probabilities": pl.List(pl.Float64),
+            "p0": pl.Float64,
+            "hits": pl.List(pl.Int64),
+            "draws": pl.List(pl.Int64),
+        },
     )
+
+
+def _interval(method: Method, p0: Floats, hits: Floats, draws: Floats, score: Floats) -> tuple[Floats, Floats]:
+    """95 % interval of R; the closed form knows only that R is not lower."""
+    if method == "closed-form":
+        return score, np.ones_like(score)
+    fixed, weight, residual_hits, residual_draws = _residual(method, p0, hits, draws)
+    low, high = score_interval(residual_hits, residual_draws)
+    return fixed + weight * low, np.minimum(1.0, fixed + weight * high)
+
+
+def _distribution(
+    method: Method, level: Ints, p0: Floats, hits: Floats, draws: Floats, samples: int, score: Floats
+) -> Floats | None:
+    """Probability of each level in a fresh probe [facts, 5]; None where the method cannot say it."""
+    if method == "closed-form":
+        return None  # it does not know how many answers come late
+    if method == "hybrid":
+        stated = is_stated(p0.mean(axis=1), score, int(draws.max()))
+        return level_distribution(p0, hits, draws, samples) if stated else None
+    right, drawn = hits.sum(axis=1), draws.sum(axis=1)
+    a, b = fit_prior(right, drawn)
+    zeros = np.zeros(len(level))
+    total = hits.shape[1] * samples
+    each = [
+        repeat_probability(np.full(len(level), value), right + a, drawn - right + b, total, zeros, zeros + 1)
+        for value in range(5)
+    ]
+    return np.stack(each, axis=1)
 
 
 def _residual(method: Method, p0: Floats, hits: Floats, draws: Floats) -> tuple[Floats, Floats, Floats, Floats]:

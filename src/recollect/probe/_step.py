@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recollect.encoding import check_context
@@ -122,8 +123,7 @@ def _work(
             "levels": counts,
             "levels_by_part": by_part,
             "mean_score": round(float(levels["score"].mean()), 6),  # type: ignore[arg-type]
-            "borderline": int(levels["borderline"].sum()),
-            "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
+            **_agreement(levels),
             "share_at_once": _share_at_once(levels),
             "notes": out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens),
             "method": settings.method,
@@ -131,6 +131,18 @@ def _work(
             "seconds": round(time.monotonic() - started, 3),
         }
     )
+
+
+def _agreement(levels: pl.DataFrame) -> dict[str, Any]:
+    """What a fresh probe would find, null where the method does not say: agreement, facts in doubt, facts by level."""
+    if levels["level_probability"].null_count():
+        return {"borderline": None, "expected_repeat_agreement": None, "levels_expected": None}
+    by_level = np.array(levels["level_probabilities"].to_list()).sum(axis=0)
+    return {
+        "borderline": int(levels["borderline"].sum()),
+        "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
+        "levels_expected": {str(level): round(float(count), 1) for level, count in enumerate(by_level)},
+    }
 
 
 def _share_at_once(levels: pl.DataFrame) -> float | None:

@@ -88,7 +88,7 @@ def collect(
         ],
         levels_by_relation=_by_relation(probe.levels, facts, parts),
         template_rates=_template_rates(probe),
-        borderline={part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS},
+        borderline=_borderline(probe),
         base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
         cells=rows,
         drift=collect_drift(cells, parts),
@@ -117,8 +117,19 @@ def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
     return {**{name: summary.get(name) for name in names}, "word_macro": word.get("macro")}
 
 
+def _borderline(probe: ProbeResult) -> dict[str, int]:
+    if probe.metrics["borderline"] is None:
+        return {}
+    return {part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS}
+
+
 def _agreement(probe: ProbeResult, parts: StudyParts) -> str:
-    percent = 100 * float(probe.metrics["expected_repeat_agreement"])
+    agreement = probe.metrics["expected_repeat_agreement"]
+    if agreement is None:
+        return (
+            "How far a fresh probe would agree on the levels is not stated: late answers are not measured well enough."
+        )
+    percent = 100 * float(agreement)
     draws = parts.probe.templates * parts.probe.samples
     return (
         f"A fresh probe of {probe.metrics['facts']:,} facts by {draws} draws each is expected to give "
