@@ -68,7 +68,9 @@ def test_product_data_of_schema_org_is_kept_in_short_lines_and_may_be_left_out()
 
 def test_broken_json_still_gives_its_simple_pairs():
     html = '<p>x</p><script type="application/ld+json">{"sku": "A1", "price": 12.50, "note": "a "quote""}</script>'
-    assert lines(html) == ["x", "sku: A1", "price: 12.50"]
+    assert lines(html) == ["x", "sku: A1", "price: 12.50", 'note: a "quote"']
+    cut_off = '<p>x</p><script type="application/ld+json">{"sku": "A1", "price": 12.50, "gtin": "400638</script>'
+    assert lines(cut_off) == ["x", "sku: A1", "price: 12.50", "gtin: 400638"]
 
 
 def test_a_pair_is_not_repeated_but_visible_lines_are_while_the_page_fits():

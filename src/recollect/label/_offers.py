@@ -55,16 +55,20 @@ class Offers:
     asked: tuple[Asked, ...]
     passed_over: str = ""
     """Why there is no price, where the offers name one that is not asked."""
+    unread: str = ""
+    """A price that cannot be read, where there is no other."""
 
 
 def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -> Offers:
     """The offers of a product; `shown` says whether a price stands in the page's visible text."""
-    found, only_others = [], False
+    found: list[Asked] = []
+    only_others, unread = False, ""
     for variant in product.variants:
         offers = [offer for entry in variant.entries for offer in _flat(entry.items("offers"), 0)]
         for offer in offers:
             asked, others = _prices(offer)
             only_others = only_others or (others and not asked)
+            unread = unread or next((text for text in offer.texts("price") if not readings(_PRICE, text)), "")
             found += [Asked(variant, offer, price, currency) for price, currency in asked] or [Asked(variant, offer)]
         if not offers:
             own = [(text, "") for text in variant.texts("price") if readings(_PRICE, text)][:1]
@@ -77,7 +81,7 @@ def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -
         lambda one: not one.is_used(),
     ):
         found = [one for one in found if rule(one)] or found
-    return Offers(tuple(found), "only list prices or prices on conditions" if only_others else "")
+    return Offers(tuple(found), "only list prices or prices on conditions" if only_others else "", unread)
 
 
 def _exact(address: str, own: str) -> bool:

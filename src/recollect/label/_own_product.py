@@ -68,10 +68,9 @@ def own_product(data: PageData) -> OwnProduct:
     if rivals and not _all_variants([first, *rivals], data):
         raise NoProduct(_unsure(items))
     ordered = sorted(same, key=lambda item: (item is not first, item.syntax != first.syntax))
-    variants = _variants(ordered)
-    if rivals:
-        variants = [Variant((item,)) for item in (first, *rivals)]
-    return OwnProduct(Variant(tuple(ordered)), tuple(variants))
+    if rivals:  # entries of their own share nothing for certain
+        return OwnProduct(Variant(()), tuple(Variant((item,)) for item in (first, *rivals)))
+    return OwnProduct(Variant(tuple(ordered)), tuple(_variants(ordered)))
 
 
 def _candidates(items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
@@ -159,9 +158,13 @@ def _names_apart(item: Item, data: PageData) -> bool:
 
 
 def _all_variants(items: Sequence[Item], data: PageData) -> bool:
-    """Whether products of equal evidence are variants: all names begin with what the page calls its product."""
+    """Whether products of equal evidence are variants: all names begin with what the page calls its product.
+
+    A single word may be a kind of product as well.
+    """
     names = [plain_text(next(iter(item.texts("name")), "")) for item in items]
-    return any(all(f"{name} ".startswith(f"{plain_text(own)} ") for name in names) for own in data.names if own)
+    owns = [plain_text(own) for own in data.names if len(_WORD.findall(own)) > 1]
+    return any(all(f"{name} ".startswith(f"{own} ") for name in names) for own in owns)
 
 
 def _variants(entries: Sequence[Item]) -> list[Variant]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from recollect.errors import InputError
 from recollect.facts._files import digest, read_bytes
 from recollect.facts._rows import READERS, read_rows
+from recollect.pages._json_text import whole
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 WARC_ENDINGS = (".warc", ".warc.gz")
@@ -47,7 +48,7 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
 
         sources, mark = warc_sources(path), _hash_files([path], path.parent)
     elif _ends(name, HTML_ENDINGS):
-        sources, mark = [_file_source(path, path.parent, _stem(path.name))], _hash_files([path], path.parent)
+        sources, mark = [_file_source(path, path.parent, _stem(whole(path.name)))], _hash_files([path], path.parent)
     elif path.suffix.lower() in READERS:
         sources, mark = _listed(path)
     else:
@@ -94,7 +95,7 @@ def _file_source(file: Path, folder: Path, page_id: str, url: str = "") -> Sourc
         _check_inside(file, folder)
         return read_html(file, limit), None
 
-    return Source(page_id, url, read)
+    return Source(page_id, whole(url), read)
 
 
 def _listed(path: Path) -> tuple[list[Source], str]:
@@ -109,7 +110,7 @@ def _listed(path: Path) -> tuple[list[Source], str]:
         urls.append(url)
         files.append(folder / file)
     given = [row.values.get("page_id") for row in rows]
-    names = unique(str(name) if name else url_id(url) for name, url in zip(given, urls, strict=True))
+    names = unique(whole(str(name)) if name else url_id(url) for name, url in zip(given, urls, strict=True))
     sources = [_file_source(file, folder, name, url) for file, name, url in zip(files, names, urls, strict=True)]
     return sources, digest(iter([("list", data), ("files", _hash_files(files, folder).encode())]))
 
@@ -127,7 +128,8 @@ def _hash_files(files: Iterable[Path], folder: Path) -> str:
     """A hash of names and content; a file that cannot be read counts by its name, and fails when its turn comes."""
     made = hashlib.blake2b(digest_size=16)
     for file in files:
-        made.update(f"{file.relative_to(folder) if file.is_relative_to(folder) else file.name}\x1f".encode())
+        name = file.relative_to(folder) if file.is_relative_to(folder) else file.name
+        made.update(f"{name}\x1f".encode(errors="surrogateescape"))  # names that are no UTF-8
         try:
             _check_inside(file, folder)
             with file.open("rb") as handle:
@@ -138,7 +140,7 @@ def _hash_files(files: Iterable[Path], folder: Path) -> str:
 
 
 def _names(files: list[Path], folder: Path) -> list[str]:
-    return unique(_stem(file.relative_to(folder).as_posix()) for file in files)
+    return unique(_stem(whole(file.relative_to(folder).as_posix())) for file in files)
 
 
 def _stem(name: str) -> str:
