@@ -1,7 +1,7 @@
 """Coverage of the intervals of page scores: micro, macro, one attribute's accuracy, precision and F1.
 
-Pages differ in how hard they are. `shared` is the correlation of two values of one page: 0 for independent values, 1 for
-pages that are all right or all wrong. The cells are those of docs/statistics.md, fewer and with fewer repeats.
+Pages differ in how hard they are. `shared` is the correlation of two values of one page: 0 for independent values, 1
+for pages that are all right or all wrong. The cells are those of docs/statistics.md, fewer and with fewer repeats.
 """
 
 from __future__ import annotations

@@ -87,7 +87,9 @@ def test_an_offer_by_reference_stands_once_in_the_prompt() -> None:
 
 
 def test_references_in_a_circle_and_floods_of_them_end() -> None:
-    circle = {"@graph": [{**MUG, "@id": "#a", "brand": {"@id": "#b"}}, {"@id": "#b", "name": "Acme", "x": {"@id": "#a"}}]}
+    circle = {
+        "@graph": [{**MUG, "@id": "#a", "brand": {"@id": "#b"}}, {"@id": "#b", "name": "Acme", "x": {"@id": "#a"}}]
+    }
     assert schema_org_values(page(circle), SCHEMA)["brand"] == "Acme"
     nodes = [{"@id": f"#{n}", "name": "n", "x": [{"@id": f"#{n + 1}"}] * 20} for n in range(40)]
     started = time.thread_time()
@@ -96,7 +98,8 @@ def test_references_in_a_circle_and_floods_of_them_end() -> None:
 
 
 RDFA = """<div vocab="https://schema.org/" typeof="Product"><h1 property="name">Blue Mug</h1>
-<span property="sku">BM-17</span><div property="offers" typeof="Offer"><span property="price" content="18.50">18,50</span>
+<span property="sku">BM-17</span><div property="offers" typeof="Offer">
+<span property="price" content="18.50">18,50</span>
 <meta property="priceCurrency" content="EUR"><link property="availability" href="https://schema.org/InStock">
 <p>EUR</p><p>In stock</p></div></div>"""
 
@@ -115,7 +118,9 @@ def test_a_script_that_cannot_be_read_gives_its_reason() -> None:
     assert read_schema_org(page(body="<p>x</p>"), SCHEMA).lost[0].reason == "the page has no schema.org product"
 
 
-@pytest.mark.parametrize("text", ["", "[" * 100_000, '{"a":' * 20_000, "(" * 100_000, '{"a": ' + "9" * 6_000, "\\" * 90_000])
+@pytest.mark.parametrize(
+    "text", ["", "[" * 100_000, '{"a":' * 20_000, "(" * 100_000, '{"a": ' + "9" * 6_000, "\\" * 90_000]
+)
 def test_hostile_json_is_refused_in_time(text: str) -> None:
     started = time.thread_time()
     with pytest.raises(ValueError, match=r"."):
@@ -142,7 +147,9 @@ def test_a_cut_emoji_costs_no_page_and_is_noted(tmp_path: Path) -> None:
     table = run_pages(PagesSettings.make(path=folder), out=tmp_path / "pages").table()
     notes = dict(table.select("page_id", "notes").iter_rows())
     assert set(notes) == {"bad", "good", "odd\ufffd"} and notes["bad"] == "characters"
-    labels = run_label(LabelSettings.make(pages=tmp_path / "pages", source="schema.org"), out=tmp_path / "label").labels()
+    labels = run_label(
+        LabelSettings.make(pages=tmp_path / "pages", source="schema.org"), out=tmp_path / "label"
+    ).labels()
     assert labels.filter(page_id="bad", attribute="title")["reason"].to_list() == ["characters that cannot be read"]
     assert labels.filter(page_id="bad", attribute="sku")["status"].to_list() == ["accepted"]
 
@@ -162,10 +169,14 @@ def test_labels_never_come_from_other_pages_than_the_prompts(tmp_path: Path) -> 
         with pytest.raises(InputError, match="the page 'a' in .* is not what .* made its prompt of"):
             run_label(settings, out=tmp_path / out)
     elsewhere = LabelSettings.make(pages=tmp_path / "pages", source="schema.org", html=tmp_path / "kept")
-    assert run_label(elsewhere, out=tmp_path / "after").labels().filter(attribute="title")["value"].to_list() == ["Blue Mug"]
+    assert run_label(elsewhere, out=tmp_path / "after").labels().filter(attribute="title")["value"].to_list() == [
+        "Blue Mug"
+    ]
 
 
-def test_a_pages_step_of_an_older_version_is_checked_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pages_step_of_an_older_version_is_checked_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from recollect.pages import _step
 
     folder = tmp_path / "html"

@@ -95,10 +95,13 @@ def _joined_cents(text: str) -> str:
     money = [(start, end) for start, end, _ in mentions(text)]
     for start, end in money:
         before, after = re.search(r"(?<![\d.,])\d+ ?$", text[:start]), re.match(r" ?(\d{2})(?![\d.,])", text[end:])
-        if before and after and not _followed_by_money(text, end + after.end(), money) and not _measured(
-            text, end + after.end()
+        if (
+            before
+            and after
+            and not _followed_by_money(text, end + after.end(), money)
+            and not _measured(text, end + after.end())
         ):
-            return f"{text[: before.end()].rstrip()}.{after[1]} {text[start:end]}{text[end + after.end():]}"
+            return f"{text[: before.end()].rstrip()}.{after[1]} {text[start:end]}{text[end + after.end() :]}"
     for match in re.finditer(r"(?<![\d,.])(\d{1,3}(?:[.,]\d{3})*|\d+) (\d{2})(?![\d.,])", text):
         begins, ends = match.span()
         led = any(not text[end:begins].strip() for _, end in money if end <= begins)

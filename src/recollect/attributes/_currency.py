@@ -17,16 +17,15 @@ from typing import Any
 
 from recollect.attributes._plain import INVISIBLE, LONGEST, ascii_digits, plain_text, words_file
 
-LANGUAGES = tuple(
-    "en de fr es it pt nl pl ru uk zh ja ko tr sv da nb fi cs sk hu ro bg hr el ar fa he vi id th".split()
-)
-_NOUN_LAST = frozenset("en de nl sv da nb fi hu el ru uk bg cs sk".split())
-_NOUN_FIRST = frozenset("fr es it pt pl".split())
+_IN_LANGUAGES = "en de fr es it pt nl pl ru uk zh ja ko tr sv da nb fi cs sk hu ro bg hr el ar fa he vi id th"
+LANGUAGES = tuple(_IN_LANGUAGES.split())
+_NOUN_LAST = frozenset(["en", "de", "nl", "sv", "da", "nb", "fi", "hu", "el", "ru", "uk", "bg", "cs", "sk"])
+_NOUN_FIRST = frozenset(["fr", "es", "it", "pt", "pl"])
 _MOST_WORDS = 4  # of one currency's name
 _PIECE = re.compile(r"[^\W\d_]+\.?(?:[^\W\d_]{1,3}\.?)?[$€£¥₽]?|[^\w\s,;:/()|*~+\-–]+\.?")
 _TERRITORY_DOLLAR = re.compile(r"([A-Za-z]{2})\$")
 _NO_WORDS = frozenset(("usd", "eur", "gbp", "chf"))  # codes that are no word of any language
-_COMMON = "USD EUR GBP JPY INR CNY CHF SEK SAR AED RON".split()
+_COMMON = ["USD", "EUR", "GBP", "JPY", "INR", "CNY", "CHF", "SEK", "SAR", "AED", "RON"]
 
 
 def currency(raw: str) -> tuple[str, ...]:

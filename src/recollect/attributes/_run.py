@@ -61,7 +61,11 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
     """
     schema = read_schema(settings.attributes)
     sources = {name: getattr(settings, name) for name in ("truth", "predictions")}
-    inputs = {"schema": schema.text(), "normaliser": NORMALISER, **{name: _digest(path) for name, path in sources.items()}}
+    inputs = {
+        "schema": schema.text(),
+        "normaliser": NORMALISER,
+        **{name: _digest(path) for name, path in sources.items()},
+    }
     with open_step("score", {**settings.fingerprint_values(), "attributes": schema.name}, inputs, out, root) as step:
         if not step.done:
             truth, predictions = (_values(path, schema) for path in sources.values())

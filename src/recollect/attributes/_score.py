@@ -110,9 +110,7 @@ def score(values: pl.DataFrame, schema: Schema, invalid: int = 0, answers: int =
         "f1": f1,
         "macro_f1": float(np.mean(list(f1.values()))) if f1 else None,
         **_proportion("invalid", invalid, answers),
-        "without_truth": {
-            name: int(given[:, at].sum()) for at, name in enumerate(names) if name not in by_attribute
-        },
+        "without_truth": {name: int(given[:, at].sum()) for at, name in enumerate(names) if name not in by_attribute},
         "unread_truth": _unread(values, schema),
         "n": int(truth.sum()),
         "pages": pages,

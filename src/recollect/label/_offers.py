@@ -17,9 +17,10 @@ from recollect.attributes import Attribute, readings
 from recollect.label._own_product import OwnProduct, Variant
 from recollect.pages import Item
 
-_NOT_ASKED = frozenset(
-    "listprice srp msrp suggestedretailprice strikethroughprice minimumadvertisedprice map regularprice invoiceprice".split()
+_PRICE_TYPES = (
+    "listprice srp msrp suggestedretailprice strikethroughprice minimumadvertisedprice map regularprice invoiceprice"
 )
+_NOT_ASKED = frozenset(_PRICE_TYPES.split())
 _CHARGES = frozenset(("deliverychargespecification", "paymentchargespecification"))
 _DEEPEST = 4
 _PRICE = Attribute(name="price", type="price")
@@ -127,9 +128,9 @@ def _specifications(specs: Sequence[Item], depth: int) -> Iterator[Item]:
 def _is_asked(spec: Item) -> bool:
     if _kinds(spec) & _NOT_ASKED or spec.values("validForMemberTier"):
         return False
-    return not any(
-        _above_one(text) for quantity in spec.items("eligibleQuantity") for text in (*quantity.texts("minValue"), *quantity.texts("value"))
-    )  # fmt: skip
+    quantities = spec.items("eligibleQuantity")
+    least = (text for one in quantities for text in (*one.texts("minValue"), *one.texts("value")))
+    return not any(_above_one(text) for text in least)
 
 
 def _kinds(spec: Item) -> frozenset[str]:

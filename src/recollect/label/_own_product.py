@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from recollect.attributes import plain_text
 from recollect.pages import Item, PageData
 
-_PRODUCTS = frozenset("product productgroup productmodel individualproduct someproducts vehicle car book".split())
 _OFFERS = frozenset(("offer", "aggregateoffer"))
 _ABOUT = ("mainentity", "mainentityofpage", "about")
 _NUMBERS = ("sku", "productid", "gtin", "gtin13", "gtin14", "gtin12", "gtin8", "isbn", "mpn")
@@ -80,11 +79,11 @@ def _candidates(items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
 
 
 def _inside(item: Item, declared: bool, depth: int) -> Iterator[tuple[Item, bool]]:
-    if item.types & _PRODUCTS:
+    if item.is_product:
         yield item, declared
     elif item.types & _OFFERS:
         for offered in item.items("itemOffered"):
-            if offered.types & _PRODUCTS:
+            if offered.is_product:
                 yield Item(offered.types, {**offered.properties, "offers": (item,)}, item.syntax), declared
     elif depth < _DEEPEST:
         for name in _ABOUT:
@@ -96,7 +95,9 @@ def _evidence(item: Item, declared: bool, data: PageData) -> int:
     weight = _BY_DECLARATION if declared else 0
     if data.address and any(_one_place(address, data.address) for address in _addresses(item)):
         weight += _BY_ADDRESS
-    return weight + _BY_NAME[max((_likeness(name, own) for name in item.texts("name") for own in data.names), default=0)]
+    return (
+        weight + _BY_NAME[max((_likeness(name, own) for name in item.texts("name") for own in data.names), default=0)]
+    )
 
 
 def _addresses(item: Item) -> list[str]:

@@ -120,7 +120,9 @@ def _chosen(attribute: Attribute, candidates: Sequence[Sequence[str]], data: Pag
 def _shown(attribute: Attribute, values: Sequence[str], data: PageData) -> str | Lost:
     """The only one of several values that the page shows; of names, the one that the page calls itself by."""
     if attribute.name == "title":
-        named = [value for name in data.names for value in values if readings(attribute, value) == readings(attribute, name)]
+        named = [
+            value for name in data.names for value in values if readings(attribute, value) == readings(attribute, name)
+        ]
         if named:
             return named[0]
     there = [value for value in values if occurs(attribute, value, data.shown)]

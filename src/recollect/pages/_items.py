@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from recollect.errors import InputError
-from recollect.pages._json_ld import clean, local, read_scripts
+from recollect.pages._json_ld import PRODUCTS, clean, local, read_scripts
 from recollect.pages._limits import DEFAULT_LIMITS, Limits
 from recollect.pages._lines import squeeze
 from recollect.pages._parse import Tree, check_time, parse
@@ -42,6 +42,11 @@ class Item:
     """RDFa counts as microdata."""
     identity: str = ""
     """Its @id; empty without one."""
+
+    @property
+    def is_product(self) -> bool:
+        """Whether one of its types is a product."""
+        return bool(self.types & PRODUCTS)
 
     def values(self, name: str) -> tuple[Value, ...]:
         """All values of a property."""
@@ -155,7 +160,9 @@ def _values(value: Any, depth: int) -> Iterator[Value]:
 
 def _types(value: Any) -> frozenset[str]:
     kinds = value if isinstance(value, list) else [value]
-    return frozenset(local(kind).rstrip("/").rsplit("/")[-1].rsplit("#")[-1].casefold() for kind in kinds if isinstance(kind, str))
+    return frozenset(
+        local(kind).rstrip("/").rsplit("/")[-1].rsplit("#")[-1].casefold() for kind in kinds if isinstance(kind, str)
+    )
 
 
 def _microdata_items(tree: Tree) -> list[Item]:

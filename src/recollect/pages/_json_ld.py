@@ -43,9 +43,7 @@ def read_scripts(root: _Element) -> list[Script]:
     """Every JSON-LD script of a page, in order; references are looked up in all of them."""
     loaded = [_load(script) for script in root.iter("script") if is_json_ld(script)]
     simplifier = Simplifier(_definitions([script.value for script in loaded]))
-    return [
-        script if script.reason else Script(script.element, simplifier.document(script.value)) for script in loaded
-    ]
+    return [script if script.reason else Script(script.element, simplifier.document(script.value)) for script in loaded]
 
 
 def is_json_ld(script: _Element) -> bool:
