@@ -4,6 +4,7 @@ from recollect.attributes._answers import Decode as Decode
 from recollect.attributes._answers import compact_json as compact_json
 from recollect.attributes._answers import parse_answer as parse_answer
 from recollect.attributes._availability import availability_words as availability_words
+from recollect.attributes._normalise import NORMALISER as NORMALISER
 from recollect.attributes._normalise import equal as equal
 from recollect.attributes._normalise import normalise as normalise
 from recollect.attributes._normalise import readings as readings

@@ -67,7 +67,7 @@ def mentions(text: str, value: str, *, first: bool = False) -> Iterator[Mention]
             continue
         for phrase, covers in phrases:
             for start in _places(folded, phrase, covers):
-                mention = _turned(folded, start, start + len(phrase), said)
+                mention = _turned(folded, _line_of(text, start, start + len(phrase)), start, start + len(phrase), said)
                 if mention.value == value:
                     yield mention
                     if first:
@@ -91,12 +91,19 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     return not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
 
 
-def _turned(text: str, start: int, end: int, said: str) -> Mention:
+def _line_of(text: str, start: int, end: int) -> tuple[int, int]:
+    """The near surroundings of a mention on its own line: a negation on the next line is another matter's."""
+    before = text.rfind("\n", max(0, start - _NEAR), start) + 1 or max(0, start - _NEAR)
+    after = text.find("\n", end, end + _NEAR)
+    return before, after if after >= 0 else end + _NEAR
+
+
+def _turned(text: str, near: tuple[int, int], start: int, end: int, said: str) -> Mention:
     """The mention, turned round where a negation touches it."""
     if said == AHEAD:
         return Mention(start, end, said)
-    before = _negation_before().search(text[max(0, start - _NEAR) : start])
-    after = _negation_after().match(text[end : end + _NEAR])
+    before = _negation_before().search(text[near[0] : start])
+    after = _negation_after().match(text[end : near[1]])
     turned = (before is not None) != (after is not None)
     start = start - len(before.group()) if before else start
     end = end + len(after.group()) if after else end
@@ -128,9 +135,9 @@ def _negation_before() -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def _negation_after() -> re.Pattern[str]:
     """A negation that begins where the mention ends, as an answer ("auf Lager: nein") or as the language's grammar."""
-    answers = either(words_of("negation", "answer"))
+    answers = rf"(?:{either(words_of('negation', 'answer'))})(?!\w)|0(?![\w.,]| \d)"
     grammar = either(words_of("negation", "after"))
-    return re.compile(rf"\s?(?:[:=?]\s?(?:{answers})(?!\w| \d)|\(\s?(?:{answers})\s?\)|(?:{grammar})(?!\w))")
+    return re.compile(rf"\s?(?:[:=?]\s?(?:{answers})|\(\s?(?:{answers})\s?\)|(?:{grammar})(?!\w))")
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,8 @@ from recollect.attributes._language import language
 from recollect.attributes._plain import INVISIBLE, LONGEST, ascii_digits, is_placeholder, plain_text
 from recollect.attributes._schema import Attribute, AttributeType
 
+NORMALISER = 2
+"""Goes up when a value is read in another way. 2: prices, currencies and availability by the whole phrase."""
 _PUNCTUATION = re.compile(r"[\W_]+")
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from recollect.attributes._normalise import NORMALISER
 from recollect.attributes._schema import Schema, read_schema
 from recollect.attributes._score import PageAnswer, items, judge, score
 from recollect.attributes._tables import Values, read_values, same_pages
@@ -63,7 +64,11 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
     """
     schema = read_schema(settings.attributes)
     sources = {name: getattr(settings, name) for name in ("truth", "predictions")}
-    inputs = {"schema": schema.text(), **{name: _digest(path) for name, path in sources.items()}}
+    inputs = {
+        "schema": schema.text(),
+        "normaliser": NORMALISER,
+        **{name: _digest(path) for name, path in sources.items()},
+    }
     with open_step("score", {**settings.fingerprint_values(), "attributes": schema.name}, inputs, out, root) as step:
         if not step.done:
             bad = {name: BadRows(settings.bad_rows) for name in sources}

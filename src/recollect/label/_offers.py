@@ -17,12 +17,10 @@ from recollect.attributes import Attribute, readings
 from recollect.label._own_product import OwnProduct, Variant
 from recollect.pages import Item
 
-_NOT_ASKED = frozenset(
-    (
-        *("listprice", "srp", "msrp", "suggestedretailprice", "strikethroughprice", "minimumadvertisedprice", "map"),
-        *("regularprice", "invoiceprice"),
-    )
+_PRICE_TYPES = (
+    "listprice srp msrp suggestedretailprice strikethroughprice minimumadvertisedprice map regularprice invoiceprice"
 )
+_NOT_ASKED = frozenset(_PRICE_TYPES.split())
 _CHARGES = frozenset(("deliverychargespecification", "paymentchargespecification"))
 _DEEPEST = 4
 _PRICE = Attribute(name="price", type="price")
@@ -58,16 +56,20 @@ class Offers:
     asked: tuple[Asked, ...]
     passed_over: str = ""
     """Why there is no price, where the offers name one that is not asked."""
+    unread: str = ""
+    """A price that cannot be read, where there is no other."""
 
 
 def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -> Offers:
     """The offers of a product; `shown` says whether a price stands in the page's visible text."""
-    found, only_others = [], False
+    found: list[Asked] = []
+    only_others, unread = False, ""
     for variant in product.variants:
         offers = [offer for entry in variant.entries for offer in _flat(entry.items("offers"), 0)]
         for offer in offers:
             asked, others = _prices(offer)
             only_others = only_others or (others and not asked)
+            unread = unread or next((text for text in offer.texts("price") if not readings(_PRICE, text)), "")
             found += [Asked(variant, offer, price, currency) for price, currency in asked] or [Asked(variant, offer)]
         if not offers:
             own = [(text, "") for text in variant.texts("price") if readings(_PRICE, text)][:1]
@@ -81,7 +83,7 @@ def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -
     )
     for rule in rules:
         found = [one for one in found if rule(one)] or found
-    return Offers(tuple(found), "only list prices or prices on conditions" if only_others else "")
+    return Offers(tuple(found), "only list prices or prices on conditions" if only_others else "", unread)
 
 
 def _exact(address: str, own: str) -> bool:
@@ -128,8 +130,8 @@ def _is_asked(spec: Item) -> bool:
     if _kinds(spec) & _NOT_ASKED or spec.values("validForMemberTier"):
         return False
     quantities = spec.items("eligibleQuantity")
-    texts = [text for one in quantities for text in (*one.texts("minValue"), *one.texts("value"))]
-    return not any(_above_one(text) for text in texts)
+    least = (text for one in quantities for text in (*one.texts("minValue"), *one.texts("value")))
+    return not any(_above_one(text) for text in least)
 
 
 def _kinds(spec: Item) -> frozenset[str]:

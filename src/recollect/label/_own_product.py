@@ -18,9 +18,6 @@ from urllib.parse import urlsplit
 from recollect.attributes import plain_text
 from recollect.pages import Item, PageData
 
-_PRODUCTS = frozenset(
-    ("product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle", "car", "book")
-)
 _OFFERS = frozenset(("offer", "aggregateoffer"))
 _ABOUT = ("mainentity", "mainentityofpage", "about")
 _NUMBERS = ("sku", "productid", "gtin", "gtin13", "gtin14", "gtin12", "gtin8", "isbn", "mpn")
@@ -70,10 +67,9 @@ def own_product(data: PageData) -> OwnProduct:
     if rivals and not _all_variants([first, *rivals], data):
         raise NoProduct(_unsure(items))
     ordered = sorted(same, key=lambda item: (item is not first, item.syntax != first.syntax))
-    variants = _variants(ordered)
-    if rivals:
-        variants = [Variant((item,)) for item in (first, *rivals)]
-    return OwnProduct(Variant(tuple(ordered)), tuple(variants))
+    if rivals:  # entries of their own share nothing for certain
+        return OwnProduct(Variant(()), tuple(Variant((item,)) for item in (first, *rivals)))
+    return OwnProduct(Variant(tuple(ordered)), tuple(_variants(ordered)))
 
 
 def _candidates(items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
@@ -83,11 +79,11 @@ def _candidates(items: Sequence[Item]) -> Iterator[tuple[Item, bool]]:
 
 
 def _inside(item: Item, declared: bool, depth: int) -> Iterator[tuple[Item, bool]]:
-    if item.types & _PRODUCTS:
+    if item.is_product:
         yield item, declared
     elif item.types & _OFFERS:
         for offered in item.items("itemOffered"):
-            if offered.types & _PRODUCTS:
+            if offered.is_product:
                 yield Item(offered.types, {**offered.properties, "offers": (item,)}, item.syntax), declared
     elif depth < _DEEPEST:
         for name in _ABOUT:
@@ -163,9 +159,13 @@ def _names_apart(item: Item, data: PageData) -> bool:
 
 
 def _all_variants(items: Sequence[Item], data: PageData) -> bool:
-    """Whether products of equal evidence are variants: all names begin with what the page calls its product."""
+    """Whether products of equal evidence are variants: all names begin with what the page calls its product.
+
+    A single word may be a kind of product as well.
+    """
     names = [plain_text(next(iter(item.texts("name")), "")) for item in items]
-    return any(all(f"{name} ".startswith(f"{plain_text(own)} ") for name in names) for own in data.names if own)
+    owns = [plain_text(own) for own in data.names if len(_WORD.findall(own)) > 1]
+    return any(all(f"{name} ".startswith(f"{own} ") for name in names) for own in owns)
 
 
 def _variants(entries: Sequence[Item]) -> list[Variant]:

@@ -71,6 +71,8 @@ def read_schema_org(html: str, schema: Schema) -> SchemaOrg:
             values[attribute.name] = found
         elif attribute.name == "price" and offers.passed_over:
             lost.append(Lost(offers.passed_over, "price"))
+        elif attribute.name == "price" and offers.unread:
+            lost.append(Lost(_unusable(attribute, offers.unread, data), "price", offers.unread))
     return SchemaOrg(values, tuple(lost))
 
 

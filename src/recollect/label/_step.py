@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from recollect.attributes import Schema, parse_answer, read_schema, read_values, same_pages
+from recollect.attributes import NORMALISER, Schema, parse_answer, read_schema, read_values, same_pages
 from recollect.errors import InputError
 from recollect.facts import FactSet
 from recollect.label._ask import usage_cost
@@ -25,6 +25,7 @@ from recollect.label._llm import Estimate, ask_all, estimate
 from recollect.label._pages import pages_of, raw_html
 from recollect.label._schema_org import read_schema_org
 from recollect.label._settings import LabelSettings
+from recollect.pages import check_raw_pages
 from recollect.workspace import DEFAULT_ROOT, open_step, read_manifest, step_input, write_atomic
 
 Progress = Callable[[int, int], None]
@@ -66,8 +67,12 @@ def run_label(
     inputs = {
         "pages": manifest["fingerprint"],
         "schema": schema.text(),
+        "normaliser": NORMALISER,
         "table": None if settings.table is None else _digest(settings.table),
     }
+    if settings.source == "schema.org":
+        inputs["html"] = manifest["inputs"].get("pages")
+        check_raw_pages(settings.pages, settings.html)
     values = {**settings.fingerprint_values(), "attributes": schema.name}
     with open_step("label", values, inputs, out, root) as step:
         if not step.done:

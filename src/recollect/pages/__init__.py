@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recollect.pages._prompt import read_page as read_page
     from recollect.pages._settings import PagesSettings as PagesSettings
     from recollect.pages._step import PagesResult as PagesResult
+    from recollect.pages._step import check_raw_pages as check_raw_pages
     from recollect.pages._step import raw_pages as raw_pages
     from recollect.pages._step import run_pages as run_pages
     from recollect.pages._tokens import estimate_tokens as estimate_tokens
@@ -26,7 +27,7 @@ _HOME = {
     "_limits": ("Limits",),
     "_prompt": ("Page", "PagePrompt", "page_prompt", "read_page"),
     "_settings": ("PagesSettings",),
-    "_step": ("PagesResult", "raw_pages", "run_pages"),
+    "_step": ("PagesResult", "check_raw_pages", "raw_pages", "run_pages"),
     "_tokens": ("estimate_tokens", "tokenizer_counter"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

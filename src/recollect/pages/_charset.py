@@ -38,7 +38,8 @@ _OF_LANGUAGE = {
 }
 _LANG = re.compile(rb"<html[^>]{0,300}?\slang\s*=\s*[\"']?([a-zA-Z]{2})", re.IGNORECASE)
 _TAGS = re.compile(rb"[<>\r\n]+")
-_ALLOWED_LOSS = 0.1  # of the letters beyond ASCII; more of them unreadable, and the declaration is not believed
+_DISBELIEVED = 0.5  # of the letters beyond ASCII; more of them unreadable, and the declaration is not believed
+_SIGN_IN_WORD = re.compile("[a-z][¡¢£¤¥¦§¨©ª¬®¯°±²³´¶·¸¹º¼½¾¿]+[a-z]", re.IGNORECASE)
 _MOST_LOST = 0.3  # of all letters; more of them unreadable, and the page is refused
 
 
@@ -55,11 +56,11 @@ def to_text(data: bytes, content_type: str | None = None) -> tuple[str, tuple[st
 
     name, text = html_to_unicode(content_type, data, auto_detect_fun=detect)
     notes = [] if declared or name.replace("-", "").startswith(("utf", "ascii")) else ["charset"]
-    if _lost_share(text) > _ALLOWED_LOSS:
+    if _lost_share(text) > _DISBELIEVED:
         other = _told(data)
         if other and other.replace("_", "") != name.replace("-", "").replace("_", ""):
             better = data.decode(other, "replace")
-            if _lost_share(better) < _ALLOWED_LOSS:
+            if _lost_share(better) < _DISBELIEVED / 10:
                 text, notes = better, ["charset"]
     lost = text.count(LOST)
     if lost > 20 and lost > _MOST_LOST * (lost + sum(map(str.isalpha, _visible(text)))):
@@ -103,10 +104,13 @@ def _told(data: bytes) -> str | None:
             return wanted
     best = fitting[0]
     alike = any(
-        one.encoding == "cp1252" and one.chaos <= best.chaos + 0.02 and one.coherence >= best.coherence - 0.1
+        one.encoding == "cp1252"
+        and not _SIGN_IN_WORD.search(str(one))
+        and one.chaos <= best.chaos + 0.02
+        and one.coherence >= best.coherence - 0.1
         for one in fitting
     )
-    return "cp1252" if best.encoding in _NEIGHBOURS and (alike or not best.coherence) else str(best.encoding)
+    return "cp1252" if best.encoding in _NEIGHBOURS and alike else str(best.encoding)
 
 
 def _samples(data: bytes) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from recollect.errors import InputError
-from recollect.pages._json_ld import clean, local, read_scripts
+from recollect.pages._json_ld import PRODUCTS, clean, local, read_scripts
 from recollect.pages._limits import DEFAULT_LIMITS, Limits
 from recollect.pages._lines import squeeze
 from recollect.pages._parse import Tree, check_time, parse
@@ -42,6 +42,11 @@ class Item:
     """RDFa counts as microdata."""
     identity: str = ""
     """Its @id; empty without one."""
+
+    @property
+    def is_product(self) -> bool:
+        """Whether one of its types is a product."""
+        return bool(self.types & PRODUCTS)
 
     def values(self, name: str) -> tuple[Value, ...]:
         """All values of a property."""

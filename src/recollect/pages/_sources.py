@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recollect.errors import InputError
+from recollect.pages._json_text import whole
 from recollect.tables import ENDINGS, digest, read_bytes, read_rows
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
@@ -46,7 +47,7 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
 
         sources, mark = warc_sources(path), _hash_files([path], path.parent)
     elif _ends(name, HTML_ENDINGS):
-        sources, mark = [_file_source(path, path.parent, _stem(path.name))], _hash_files([path], path.parent)
+        sources, mark = [_file_source(path, path.parent, _stem(whole(path.name)))], _hash_files([path], path.parent)
     elif path.suffix.lower() in ENDINGS:
         sources, mark = _listed(path)
     else:
@@ -93,7 +94,7 @@ def _file_source(file: Path, folder: Path, page_id: str, url: str = "") -> Sourc
         _check_inside(file, folder)
         return read_html(file, limit), None
 
-    return Source(page_id, url, read)
+    return Source(page_id, whole(url), read)
 
 
 def _listed(path: Path) -> tuple[list[Source], str]:
@@ -108,7 +109,7 @@ def _listed(path: Path) -> tuple[list[Source], str]:
         urls.append(url)
         files.append(folder / file)
     given = [row.values.get("page_id") for row in rows]
-    names = unique(str(name) if name else url_id(url) for name, url in zip(given, urls, strict=True))
+    names = unique(whole(str(name)) if name else url_id(url) for name, url in zip(given, urls, strict=True))
     sources = [_file_source(file, folder, name, url) for file, name, url in zip(files, names, urls, strict=True)]
     return sources, digest(iter([("list", data), ("files", _hash_files(files, folder).encode())]))
 
@@ -126,7 +127,8 @@ def _hash_files(files: Iterable[Path], folder: Path) -> str:
     """A hash of names and content; a file that cannot be read counts by its name, and fails when its turn comes."""
     made = hashlib.blake2b(digest_size=16)
     for file in files:
-        made.update(f"{file.relative_to(folder) if file.is_relative_to(folder) else file.name}\x1f".encode())
+        name = file.relative_to(folder) if file.is_relative_to(folder) else file.name
+        made.update(f"{name}\x1f".encode(errors="surrogateescape"))  # names that are no UTF-8
         try:
             _check_inside(file, folder)
             with file.open("rb") as handle:
@@ -137,7 +139,7 @@ def _hash_files(files: Iterable[Path], folder: Path) -> str:
 
 
 def _names(files: list[Path], folder: Path) -> list[str]:
-    return unique(_stem(file.relative_to(folder).as_posix()) for file in files)
+    return unique(_stem(whole(file.relative_to(folder).as_posix())) for file in files)
 
 
 def _stem(name: str) -> str:

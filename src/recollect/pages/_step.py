@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from recollect.attributes import Schema, read_schema, same_pages
+from recollect.attributes import NORMALISER, Schema, read_schema, same_pages
 from recollect.errors import InputError
 from recollect.pages import _recall
+from recollect.pages._limits import Limits
 from recollect.pages._parse import decode
 from recollect.pages._prompt import Page, read_page
 from recollect.pages._settings import PagesSettings
@@ -31,6 +32,8 @@ from recollect.pages._tokens import Count, estimate_tokens, tokenizer_counter
 from recollect.tables import read_bytes
 from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
 
+READER = 2
+"""Goes up when the same page gives another prompt. 2: one reader of structured data, character sets told."""
 PART_SIZE = 16  # pages of one part file
 SCHEMA = {
     "page_id": pl.String,
@@ -41,6 +44,7 @@ SCHEMA = {
     "tokens": pl.Int64,
     "truncated": pl.Boolean,
     "bytes": pl.Int64,
+    "digest": pl.String,
     "nodes": pl.Int64,
     "lines": pl.Int64,
     "notes": pl.String,
@@ -108,6 +112,8 @@ def run_pages(
     )
     inputs = {
         "pages": mark,
+        "reader": READER,
+        "normaliser": NORMALISER if truth else None,
         "truth": _truth_mark(truth) if truth else None,
         "urls": fingerprint(dict(urls)) if truth else None,
         "schema": fingerprint(schema.text()) if truth else None,
@@ -136,17 +142,67 @@ def run_pages(
 def raw_pages(pages: Path, html: Path | None = None) -> Iterator[tuple[str, str]]:
     """Page id and decoded HTML of a pages step, from where it read them or from `html`; unreadable pages left out.
 
-    Raises InputError when the pages are gone.
+    Raises InputError when the pages are gone, and when one of them is no longer what its prompt was made of.
     """
-    manifest = step_input(pages, "pages")
-    path = html or Path(manifest["metrics"]["sources"]["path"])
-    limits = PagesSettings.make(path=path, **manifest["settings"]).limits
-    for source in find_pages(path)[0]:
+    for source, data, content_type, limits in _unchanged(pages, html):
         try:
-            data, content_type = source.read(limits.bytes)
             yield source.page_id, decode(data, limits, content_type)
         except InputError:
             continue
+
+
+def check_raw_pages(pages: Path, html: Path | None = None) -> None:
+    """Raise InputError when a raw page of a pages step is there and no longer what its prompt was made of.
+
+    Pages that are gone are no fault here: labels that were made of them stay right.
+    """
+    if _raw_path(pages, html).exists():
+        for _ in _unchanged(pages, html):
+            pass
+
+
+def _unchanged(pages: Path, html: Path | None) -> Iterator[tuple[Source, bytes, str | None, Limits]]:
+    """Every raw page that can be read, with its bytes; InputError for the first that has changed."""
+    manifest, path = step_input(pages, "pages"), _raw_path(pages, html)
+    limits = PagesSettings.make(path=path, **manifest["settings"]).limits
+    sources, mark = find_pages(path)
+    digests = _digests(pages)
+    if digests is None and mark != manifest["inputs"].get("pages"):
+        raise InputError(_changed(path, pages))
+    for source in sources:
+        try:
+            data, content_type = source.read(limits.bytes)
+        except InputError:
+            continue
+        if digests is None or digests.get(source.page_id) == _digest(data):
+            yield source, data, content_type, limits
+        elif source.page_id in digests:
+            raise InputError(_changed(path, pages, source.page_id))
+
+
+def _raw_path(pages: Path, html: Path | None) -> Path:
+    return html or Path(step_input(pages, "pages")["metrics"]["sources"]["path"])
+
+
+def _digests(pages: Path) -> dict[str, str] | None:
+    """The hash of each page's bytes by page id; None for a step of a version that did not keep them."""
+    file = pages / "pages.parquet"
+    if "digest" not in pl.read_parquet_schema(file):
+        return None
+    table = pl.read_parquet(file, columns=["page_id", "digest"], glob=False).drop_nulls()
+    return dict(table.iter_rows())
+
+
+def _changed(path: Path, pages: Path, page_id: str = "") -> str:
+    which = f"the page {page_id!r} in {path} is" if page_id else f"the pages in {path} are"
+    return (
+        f"{which} not what {pages} made its prompt of: labels and prompts would come from different pages. Run "
+        "`recollect pages` again into a new folder, or give --html, the folder of the pages as they were."
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def part_of(page_id: str, host: str, settings: PagesSettings) -> str:
@@ -170,7 +226,7 @@ def _row(source: Source, job: _Job) -> dict[str, Any]:
     row: dict[str, Any] = {"page_id": source.page_id, "bytes": None, "found": "[]"}
     try:
         data, content_type = source.read(job.settings.limits.bytes)
-        row["bytes"] = len(data)
+        row |= {"bytes": len(data), "digest": _digest(data)}
         page = read_page(data, json_ld=job.settings.json_ld, limits=job.settings.limits, content_type=content_type)
     except InputError as error:
         row["error"] = str(error)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recollect.errors import InputError
+from recollect.pages._json_text import whole
 from recollect.pages._sources import Source, unique, url_id
 
 _HTML = ("text/html", "application/xhtml+xml")
@@ -44,7 +45,7 @@ def _source(path: Path, page_id: str, url: str, offset: int) -> Source:
         except (ArchiveLoadFailed, EOFError, OSError, ValueError, StopIteration) as error:
             raise InputError(f"the page cannot be read from the archive: {error!s:.200}.") from None
 
-    return Source(page_id, url, read)
+    return Source(page_id, whole(url), read)
 
 
 def _is_page(record: Any) -> bool:
