@@ -15,6 +15,10 @@ class ModelError(RecollectError):
     """A model that is missing, unsafe to load, or broken (pickle weights, own code, NaN)."""
 
 
+class ModelWarning(UserWarning):
+    """A model that runs, but is not what it seems to be; the command line prints it as a note."""
+
+
 class StepError(RecollectError):
     """A step directory that is in the way: other settings, other inputs, or another process at work in it."""
 
