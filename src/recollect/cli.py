@@ -11,13 +11,14 @@ import errno
 import io
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from recollect._options import console
+from recollect._options import console, note
 from recollect._version import __version__
-from recollect.errors import RecollectError
+from recollect.errors import ModelWarning, RecollectError
 
 app = typer.Typer(
     name="recollect",
@@ -53,6 +54,7 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
+    _note_model_warnings()
     try:
         _register(sys.argv[1:])
         app()
@@ -76,6 +78,19 @@ def main() -> None:
         if type(error).__name__ == "ComputeError":  # polars, which is not imported for --version
             _failed(f"a table cannot be read: {str(error).splitlines()[0].rstrip('.')}.", 2)
         raise
+
+
+def _note_model_warnings() -> None:
+    """Print what is odd about a model as a note; other warnings as ever."""
+    plain = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if issubclass(category, ModelWarning):
+            note(f"note: {message}")
+        else:
+            plain(message, category, *rest, **named)
+
+    warnings.showwarning = show
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
