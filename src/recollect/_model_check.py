@@ -152,18 +152,19 @@ def _code_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def model_fingerprint(folder: Path) -> str:
+def model_fingerprint(folder: Path, base: str | None = None) -> str:
     """Hash of the weights, configuration, tokenizer and code: everything that decides what the model says.
 
     It does not depend on the folder's name or on file times. An adapter's includes its base's, in place of
-    the base's name. Raises ModelError for an adapter without its base.
+    the base's name; `base` is that fingerprint where it is known already. Raises ModelError for an adapter without its
+    base.
     """
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted({file for pattern in _DECIDING for file in folder.glob(pattern) if file.is_file()}):
         _add(digest, file.name, file)
     if (folder / "adapter_config.json").is_file():
         config = read_json(folder / "adapter_config.json")
-        config["base_model_name_or_path"] = model_fingerprint(adapter_base(folder))
+        config["base_model_name_or_path"] = base or model_fingerprint(adapter_base(folder))
         for key in _SETS:
             if isinstance(config.get(key), list):
                 config[key] = sorted(map(str, config[key]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,32 @@ def build_empty(folder: Path, trust: bool = False) -> PreTrainedModel:
             "left out in silence. The configuration is another model's, or the weights are."
         )
     return model
+
+
+def bare_model(folder: Path) -> PreTrainedModel:
+    """The model that config.json describes, without values and without a look at the weights. Raises ModelError.
+
+    No code of the folder runs; a model that brings its own is not known.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with quiet(), torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+                AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            )
+    except Exception as error:
+        raise not_loaded(folder, error) from error
+    return model
+
+
+def parameter_of(name: str, known: Collection[str], prefix: str) -> str | None:
+    """The name among a model's own that a stored tensor has, with its base model's prefix put on or taken off."""
+    for candidate in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")):
+        if candidate in known:
+            return candidate
+    return None
 
 
 def unused(names: Iterable[str]) -> list[str]:

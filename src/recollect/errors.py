@@ -42,6 +42,10 @@ class RecollectWarning(UserWarning):
     """Something the user should know though the work goes on. The command line prints its text alone, as a note."""
 
 
+class ModelWarning(RecollectWarning):
+    """A model that runs, but is not what it seems to be; the command line prints it as a note."""
+
+
 def input_fault(error: BaseException) -> RecollectError | None:
     """What an exception of Python or of a native library says of the input, where its kind is known; else None.
 

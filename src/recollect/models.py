@@ -10,11 +10,14 @@ Notable choices
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect._model_adapter import merge_into
+from recollect._model_base import base_changed
+from recollect._model_base import write_base_fingerprint as write_base_fingerprint
 from recollect._model_check import adapter_base as adapter_base
 from recollect._model_check import check_folder as check_folder
 from recollect._model_check import model_fingerprint as model_fingerprint
@@ -24,7 +27,7 @@ from recollect._model_find import find_model as find_model
 from recollect._model_find import pocket_folder as pocket_folder
 from recollect._model_tokenizer import check_vocabulary, load_tokenizer
 from recollect._model_weights import build_empty, not_loaded, quiet
-from recollect.errors import InputError, ModelError
+from recollect.errors import InputError, ModelError, ModelWarning
 from recollect.machine import Machine, prepare
 from recollect.settings import Settings
 
@@ -66,13 +69,19 @@ class LoadedModel:
 def load(settings: ModelSettings) -> LoadedModel:
     """Find, check and load the model of `settings`, in evaluation mode; raises ModelError.
 
-    A LoRA adapter folder is loaded on its base and merged into it.
+    A LoRA adapter folder is loaded on its base and merged into it, with a ModelWarning when that base is not the one
+    it was trained on any more.
     """
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
     machine = machine_of(settings)
     model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
-    return LoadedModel(model, tokenizer, folder, model_fingerprint(folder), machine)
+    base_print = None
+    if (folder / "adapter_config.json").is_file():
+        base_print = model_fingerprint(adapter_base(folder))
+        if changed := base_changed(folder, adapter_base(folder), base_print):
+            warnings.warn(changed, ModelWarning, stacklevel=2)
+    return LoadedModel(model, tokenizer, folder, model_fingerprint(folder, base_print), machine)
 
 
 def machine_of(settings: ModelSettings) -> Machine:

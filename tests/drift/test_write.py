@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import pairs
+from helpers_adapters import tiny_base
 from recollect.drift import ORDERS, rank_tensors, restore
 from recollect.errors import ModelError
 
@@ -216,15 +217,18 @@ def test_an_adapter_on_bf16_is_ranked_before_it_is_rounded(tmp_path: Path) -> No
 
     generator = torch.Generator().manual_seed(0)
     place = "model.layers.0.mlp.down_proj"
-    base = pairs.write(tmp_path / "base", pairs.weights()[0], dtype="bfloat16")
+    base = tiny_base(tmp_path / "base", "llama", "bfloat16")
     p = pairs.read(base)[f"{place}.weight"].float()
-    a, b = torch.randn(1, 16, generator=generator), torch.randn(24, 1, generator=generator) * 1e-4
+    a, b = torch.randn(1, 64, generator=generator), torch.randn(32, 1, generator=generator) * 1e-4
     (tmp_path / "lora").mkdir()
     save_file(
         {f"base_model.model.{place}.lora_A.weight": a, f"base_model.model.{place}.lora_B.weight": b},
         tmp_path / "lora" / "adapter_model.safetensors",
     )
-    settings = {"peft_type": "LORA", "base_model_name_or_path": str(base), "r": 1, "lora_alpha": 1, "bias": "none"}
+    settings = {
+        "peft_type": "LORA", "base_model_name_or_path": str(base), "r": 1, "lora_alpha": 1, "bias": "none",
+        "task_type": "CAUSAL_LM", "target_modules": [place],
+    }  # fmt: skip
     (tmp_path / "lora" / "adapter_config.json").write_text(json.dumps(settings))
 
     def made(percent: float) -> torch.Tensor:

@@ -1,132 +1,125 @@
-"""A LoRA adapter as a change of its base: W + scale · B·A, tensor by tensor, a block of rows at a time.
+"""A LoRA adapter as a change of its base: the weights that loading it gives, tensor by tensor.
 
 Notable choices
-- Plain LoRA only. An adapter with anything else in it (DoRA, biases, whole modules, embeddings) is refused with the way
-  out: merge it with peft and give the merged folder.
-- The product is made in float32 in row blocks that do not depend on who asks, so that ranking and writing see the same
-  values to the last bit.
+- One reader for all: the merged weights come from the same code that `load` merges with, which has PEFT's own layers
+  make them. Only what has no single weight (experts, single tokens) is refused, with the way out.
+- Merged in float32, before rounding to the base's format. One module is merged at a time, and the last few are kept,
+  since the pieces of a tensor are asked for one after the other.
+- With tied embeddings an adapter on one of the two would part them, which the base's layout cannot hold.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect._model_adapter import WEIGHTS, put_on
+from recollect._model_weights import build_empty
+from recollect.drift._layout import names_in
 from recollect.drift._safetensors import F32, Checkpoint
-from recollect.drift._stream import BLOCK
 from recollect.errors import ModelError
 
-_WEIGHTS = "adapter_model.safetensors"
-_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight$")
-_UNSUPPORTED = (
-    "use_dora",
-    "fan_in_fan_out",
-    "modules_to_save",
-    "trainable_token_indices",
-    "target_parameters",
-    "lora_bias",
-)
+if TYPE_CHECKING:
+    import torch
 
-
-@dataclass(frozen=True)
-class _Low:
-    """The two factors of one tensor's change."""
-
-    a: str
-    b: str
-    rank: int
-    columns: int
-    scale: float
+_KEPT = 1 << 28  # merged weights kept in memory, but never fewer than _LEAST tensors
+_LEAST = 3
+_MERGE = "Merge the adapter with peft (merge_and_unload), save the model, and give that folder."
 
 
 class Adapter:
-    """The changes of a LoRA adapter folder. `lows` maps the base's tensor names to their factors.
+    """The weights of a LoRA adapter folder on its base. `changed`: the base's stored names of what is not the base's.
 
-    Raises ModelError for an adapter that is more than plain LoRA or that does not fit the base.
+    Raises ModelError for an adapter that cannot be merged, is not whole, or does not fit the base.
     """
 
-    def __init__(self, folder: Path, base: Checkpoint) -> None:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        used = [key for key in _UNSUPPORTED if config.get(key)] + (
-            ["bias"] if config.get("bias", "none") != "none" else []
-        )
-        if used:
-            raise ModelError(f"{folder} uses {', '.join(used)}, which is more than plain LoRA. {_MERGE}")
-        self.weights = Checkpoint(folder, _WEIGHTS)
-        self._cache = threading.local()
-        sides: dict[str, dict[str, str]] = {}
-        for key in self.weights.entries:
-            found = _KEY.match(key)
-            if not found:
-                raise ModelError(f"{folder} holds {key}, which is no plain LoRA weight. {_MERGE}")
-            sides.setdefault(found["module"], {})[found["side"]] = key
-        self.lows = {f"{module}.weight": self._low(module, keys, config, base) for module, keys in sides.items()}
-
-    def _low(self, module: str, keys: Mapping[str, str], config: Mapping[str, Any], base: Checkpoint) -> _Low:
-        folder, entries = self.weights.folder, self.weights.entries
-        if len(keys) != 2:
-            raise ModelError(f"{folder} holds {next(iter(keys.values()))} without its other half. It is not whole.")
-        entry = base.entries.get(f"{module}.weight")
-        shapes = [entries[keys[side]].shape for side in "BA"]
-        if entry is None:
-            raise ModelError(f"{folder} changes {module}.weight, which the base {base.folder} does not hold. {_MERGE}")
-        fits = all(len(shape) == 2 for shape in (*shapes, entry.shape))
-        if not fits or shapes[0][1] != shapes[1][0] or (shapes[0][0], shapes[1][1]) != entry.shape:
+    def __init__(self, folder: Path, base: Checkpoint, trust: bool = False) -> None:
+        self._base, self._lock = base, threading.Lock()
+        self._kept: OrderedDict[str, F32] = OrderedDict()
+        empty = build_empty(base.folder, trust)
+        tied = _tied_modules(empty)
+        self._stored = names_in(empty, base.entries)
+        self._placed = put_on(empty, folder)
+        if odd := self._placed.odd():
+            raise ModelError(f"{folder} changes {odd[0]} in a way that is no single weight. {_MERGE}")
+        self._replaced = self._placed.replaced()
+        parted = sorted(name for name in (*self._placed.layers, *self._replaced) if name.startswith(tied))
+        if tied and parted:
             raise ModelError(
-                f"{folder}: B·A for {module}.weight is {shapes[0]} by {shapes[1]}, but the base has {entry.shape}. "
-                "It is an adapter of another model."
+                f"{folder} changes {parted[0]}, but {base.folder} ties its output head to its embeddings: merged, they "
+                f"are two matrices. {_MERGE}"
             )
-        rank = shapes[0][1]
-        alpha = float(_by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", 8)))
-        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-        return _Low(keys["A"], keys["B"], rank, shapes[1][1], scale)
+        self._module: dict[str, str] = {}  # stored name of a weight or bias: the layer that makes it
+        for name, layer in self._placed.layers.items():
+            self._module[self._name(folder, f"{name}.weight")] = name
+            if any(layer.lora_bias.values()):
+                self._module[self._name(folder, f"{name}.bias")] = name
+        own = {self._name(folder, name): name for name in self._replaced}
+        self._own = {stored: name for stored, name in own.items() if stored not in self._module}
+        self.changed = {*self._module, *self._own}
+        self._check_shapes(folder)
+        self.weights = Checkpoint(folder, WEIGHTS)
 
-    def add(self, name: str, start: int, stop: int, values: F32) -> F32:
-        """The base's `values` of flat elements [start, stop) with the change added; as they are if it has none."""
-        low = self.lows.get(name)
-        if low is None or start == stop:
-            return values
-        rows = max(1, BLOCK // low.columns)  # of one product
-        first = start // low.columns // rows * rows
-        parts = [self._product(name, low, row, rows) for row in range(first, -(-stop // low.columns), rows)]
-        change = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        skipped = start - first * low.columns
-        found: F32 = values + change[skipped : skipped + stop - start]
-        return found
+    def _name(self, folder: Path, name: str) -> str:
+        stored = self._stored.get(name)
+        if stored is None:
+            raise ModelError(f"{folder} changes {name}, which the base {self._base.folder} does not hold. {_MERGE}")
+        return stored
 
-    def _product(self, name: str, low: _Low, row: int, rows: int) -> F32:
-        """scale · B·A for a block of rows, flat; the last one is kept, since the next request often needs it again."""
-        if getattr(self._cache, "at", None) != (name, row):
-            if getattr(self._cache, "name", None) != name:
-                whole = self.weights.values(low.a, 0, low.rank * low.columns)
-                self._cache.name, self._cache.a = name, whole.reshape(low.rank, low.columns)
-            last = min(row + rows, self.weights.entries[low.b].shape[0])
-            b = self.weights.values(low.b, row * low.rank, last * low.rank).reshape(-1, low.rank)
-            product = b @ self._cache.a
-            product *= np.float32(low.scale)
-            self._cache.at, self._cache.product = (name, row), product.ravel()
-        found: F32 = self._cache.product
-        return found
+    def _check_shapes(self, folder: Path) -> None:
+        for stored, name in self._own.items():
+            ours, theirs = self._base.entries[stored].shape, tuple(self._replaced[name].shape)
+            if ours != theirs:
+                raise ModelError(
+                    f"{folder} holds {name} as {theirs}, but the base has {ours}. It is an adapter of another model."
+                )
+
+    def values(self, name: str, start: int, stop: int) -> F32:
+        """Flat elements [start, stop) of a tensor of `changed`, in float32 before rounding; not to be written to."""
+        if name in self._own:
+            found: F32 = self._replaced[self._own[name]].reshape(-1)[start:stop].float().numpy()
+            return found
+        with self._lock:
+            if name not in self._kept:
+                self._merge(self._module[name])
+            self._kept.move_to_end(name)
+            return self._kept[name][start:stop]
+
+    def _merge(self, module: str) -> None:
+        """Merge one layer and keep what it gives; the longest unused are let go."""
+        layer = self._placed.layers[module].get_base_layer()
+        with_bias = self._stored.get(f"{module}.bias") in self._module
+        weight = self._tensor(f"{module}.weight", layer.weight.shape)
+        bias = self._tensor(f"{module}.bias", layer.bias.shape) if with_bias else None
+        for part, value in zip(("weight", "bias"), self._placed.merge(module, weight, bias), strict=True):
+            if value is not None:
+                self._kept[self._stored[f"{module}.{part}"]] = np.ascontiguousarray(value.numpy()).reshape(-1)
+        while len(self._kept) > _LEAST and sum(kept.nbytes for kept in self._kept.values()) > _KEPT:
+            self._kept.popitem(last=False)
+
+    def _tensor(self, name: str, shape: Any) -> torch.Tensor:
+        """The values that a layer is merged on: the base's, or those that the adapter brings along."""
+        import torch
+
+        if name in self._replaced:
+            return self._replaced[name]
+        stored = self._stored[name]
+        values = self._base.values(stored, 0, self._base.entries[stored].size)
+        return torch.from_numpy(values.copy()).reshape(shape)
 
     def close(self) -> None:
         """Close the files."""
         self.weights.close()
 
 
-_MERGE = "Merge the adapter with peft (merge_and_unload), save the model, and give that folder."
-
-
-def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
-    """The value of the first pattern that the end of a module's name matches, as peft picks it."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
+def _tied_modules(model: Any) -> tuple[str, ...]:
+    """Names of the embedding and the output head where they are one matrix; empty where they are two."""
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    text = model.config.get_text_config()
+    if table is None or head is None or not (table.weight is head.weight or text.tie_word_embeddings):
+        return ()
+    return tuple(name for name, module in model.named_modules() if module is table or module is head)

@@ -70,7 +70,7 @@ def run_drift(
     base spares reading the texts with the base again. Raises InputError, ModelError and StepError:
     what does not fit together is named.
     """
-    with open_both(settings, base, tuned) as pair:
+    with open_both(settings, base, tuned, asked=settings.tokens) as pair:
         return _run(settings, base, tuned, pair, facts, out, root, progress, base_side or BaseSide())
 
 

@@ -5,18 +5,29 @@ from __future__ import annotations
 from recollect.drift._pair import CheckpointPair, open_pair
 from recollect.drift._settings import AskSettings
 from recollect.evaluate import EvaluateSettings
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.models import LoadedModel, ModelSettings, check_model, load
 
 
-def open_both(settings: AskSettings, base: str, tuned: str) -> CheckpointPair:
-    """Open the weights of both sides; raises what `open_pair` raises."""
-    return open_pair(
+def open_both(settings: AskSettings, base: str, tuned: str, *, asked: bool = True) -> CheckpointPair:
+    """Open the weights of both sides; raises what `open_pair` raises.
+
+    asked: the models are loaded later on, so what loading them would refuse is refused now, before hours of measuring.
+    """
+    pair = open_pair(
         base,
         tuned,
         revision=settings.revision,
         tuned_revision=settings.tuned_revision,
         trust_remote_code=settings.trust_remote_code,
     )
+    try:
+        for folder, pin in ((pair.base_folder, settings.revision), (pair.tuned_folder, settings.tuned_revision)):
+            if asked:
+                check_model(folder, trust_remote_code=settings.trust_remote_code, revision=pin)
+    except BaseException:
+        pair.close()
+        raise
+    return pair
 
 
 def load_base(settings: AskSettings, name: str) -> LoadedModel:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recollect._model_weights import parameter_of
 from recollect.drift._interpolate import F32, interpolate
 from recollect.drift._pair import Pair, names_of
 from recollect.drift._rank import Cut
@@ -30,7 +31,9 @@ class Live:
     def __init__(self, model: PreTrainedModel, pair: Pair, region: str) -> None:
         self._pair = pair
         self._names = names_of(pair, region)
-        self._parameters = dict(model.named_parameters(remove_duplicate=False))
+        known = dict(model.named_parameters(remove_duplicate=False))
+        places = {name: parameter_of(name, known, model.base_model_prefix) for name in self._names}
+        self._parameters = {name: known[place] for name, place in places.items() if place is not None}
         missing = [name for name in self._names if name not in self._parameters]
         odd = [
             name

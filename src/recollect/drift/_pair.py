@@ -5,13 +5,13 @@ Notable choices
 - A token matrix of another size (a resized vocabulary) is the one difference let pass: it is neither ranked nor
   restored, and a region that includes it is refused.
 - Tied embeddings that a file holds twice are counted once; the copy follows the original.
-- A LoRA adapter is its base plus scale · B·A in float32. It is ranked before it is rounded to the base's format, so a
+- Other layouts of one model (prefixes, buffers, tied and untied heads) are matched, see `_layout`.
+- A LoRA adapter is what loading it gives, in float32. It is ranked before it is rounded to the base's format, so a
   change too small for bf16 still has its rank.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +19,18 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from recollect._model_check import adapter_base
+from recollect._model_base import base_changed
+from recollect._model_check import adapter_base, wants_code
+from recollect._model_config import read_model_config
 from recollect.drift._adapter import Adapter
+from recollect.drift._layout import is_buffer, match, tied_copies
 from recollect.drift._regions import in_region, module_of
-from recollect.drift._safetensors import F32, FLOATS, Checkpoint, Raw, from_float32, to_float32
+from recollect.drift._safetensors import F32, FLOATS, Checkpoint, Entry, Raw, from_float32, to_float32
 from recollect.errors import InputError, ModelError
 from recollect.models import check_folder, find_model
+
+_WHOLE = "whole numbers"
+_BUFFER = "a buffer that code computes"
 
 
 class Pair(Protocol):
@@ -52,7 +58,7 @@ class Pair(Protocol):
 def names_of(pair: Pair, region: str) -> list[str]:
     """The tensors of a region, sorted. Raises InputError when it holds none, or one that cannot be ranked."""
     found = in_region([*pair.sizes, *pair.unrankable], region)
-    bad = [name for name in found if pair.unrankable.get(name, "whole numbers") != "whole numbers"]
+    bad = [name for name in found if pair.unrankable.get(name, _WHOLE) not in (_WHOLE, _BUFFER)]
     if bad:
         raise InputError(
             f"region {region!r} holds {bad[0]}, which cannot be ranked: {pair.unrankable[bad[0]]}. "
@@ -75,7 +81,7 @@ class TensorPair:
         self._base, self._tuned = base, tuned
         floats = [name for name in sorted(base) if tuned[name].is_floating_point()]
         self.sizes: dict[str, int] = {name: tuned[name].numel() for name in floats}
-        self.unrankable: dict[str, str] = {name: "whole numbers" for name in sorted(base) if name not in self.sizes}
+        self.unrankable: dict[str, str] = {name: _WHOLE for name in sorted(base) if name not in self.sizes}
         formats = {"torch.bfloat16": "BF16", "torch.float16": "F16"}
         self.dtypes: dict[str, str] = {name: formats.get(str(tuned[name].dtype), "F32") for name in floats}
 
@@ -102,14 +108,14 @@ class CheckpointPair:
     takes: the tuned one, or the base of an adapter.
     """
 
-    def __init__(self, base: Path, tuned: Path) -> None:
+    def __init__(self, base: Path, tuned: Path, trust: bool = False) -> None:
         self.base_folder, self.tuned_folder = base, tuned
         self.warnings: tuple[str, ...] = ()
         self._base = _open(base)
         try:
-            self._adapter = Adapter(tuned, self._base) if (tuned / "adapter_config.json").is_file() else None
+            self._adapter = Adapter(tuned, self._base, trust) if (tuned / "adapter_config.json").is_file() else None
             self.shape = self._base if self._adapter else _open(tuned)
-            self._compare(_config(base), _config(self.shape.folder))
+            self._compare(read_model_config(base), read_model_config(self.shape.folder))
         except BaseException:
             self.close()
             raise
@@ -125,58 +131,56 @@ class CheckpointPair:
                 f"base and tuned must be of one architecture, but {self.base_folder} is "
                 f"{base_config.get('model_type')!r} and {self.tuned_folder} is {config.get('model_type')!r}."
             )
-        ours, theirs = self._base.entries, self.shape.entries
-        self._compare_names(sorted({*ours} - {*theirs}), sorted({*theirs} - {*ours}))
-        self.aliases = _tied(config, list(theirs))
+        self._places = match(self._base, self.shape)
+        self.aliases = tied_copies(config, self._base, self.shape, self._places)
         self.unrankable: dict[str, str] = {}
-        other_format = []
-        for name, entry in theirs.items():
-            if ours[name].shape != entry.shape:
-                self._compare_shape(name, ours[name].shape, entry.shape)
-            if entry.dtype not in FLOATS or ours[name].dtype not in FLOATS:
-                if ours[name].dtype != entry.dtype:
-                    raise ModelError(
-                        f"the tensor {name} is {ours[name].dtype} in the base, {entry.dtype} in the tuned model."
-                    )
-                self.unrankable[name] = "whole numbers"
-            elif ours[name].dtype != entry.dtype:
-                other_format.append(name)
+        other_format = [name for name, entry in self.shape.entries.items() if self._compare_tensor(name, entry)]
         skipped = {*self.unrankable, *self.aliases}
-        self.sizes = {name: entry.size for name, entry in theirs.items() if name not in skipped}
-        self.dtypes = {name: theirs[name].dtype for name in self.sizes}
+        self.sizes = {name: entry.size for name, entry in self.shape.entries.items() if name not in skipped}
+        self.dtypes = {name: self.shape.entries[name].dtype for name in self.sizes}
         for name in self.aliases:
             if self.aliases[name] in self.unrankable:
                 self.unrankable[name] = self.unrankable[self.aliases[name]]
         if other_format:
             name = other_format[0]
             self._warn(
-                f"{len(other_format)} tensors have another number format in the base ({name}: {ours[name].dtype}, "
-                f"tuned {theirs[name].dtype}). They are compared in float32; base values are rounded to the tuned "
-                "model's format."
+                f"{len(other_format)} tensors have another number format in the base ({name}: "
+                f"{self._entry(name).dtype}, tuned {self.shape.entries[name].dtype}). They are compared in float32; "
+                "base values are rounded to the tuned model's format."
             )
         self._warn_of_adapter()
+
+    def _compare_tensor(self, name: str, entry: Entry) -> bool:
+        """Note what of a tensor cannot be ranked; whether the base has it in another number format."""
+        if is_buffer(name):
+            self.unrankable[name] = _BUFFER
+            return False
+        ours = self._entry(name)
+        if ours.shape != entry.shape:
+            self._compare_shape(name, ours.shape, entry.shape)
+        if entry.dtype in FLOATS and ours.dtype in FLOATS:
+            return ours.dtype != entry.dtype
+        if ours.dtype != entry.dtype:
+            raise ModelError(f"the tensor {name} is {ours.dtype} in the base, {entry.dtype} in the tuned model.")
+        self.unrankable[name] = _WHOLE
+        return False
+
+    def _entry(self, name: str) -> Entry:
+        """Where the base holds the values of a tuned tensor."""
+        return self._base.entries[self._places.base[name]]
 
     def _warn_of_adapter(self) -> None:
         if self._adapter:
             self._warn(
-                "The tuned model is a LoRA adapter: what is ranked and restored is the merged change, scale · B·A, "
-                "weight by weight. The result is a whole model, not an adapter: a restored change is no longer of low "
-                "rank."
+                "The tuned model is a LoRA adapter: what is ranked and restored is the merged change, weight by "
+                "weight, as loading it gives it. The result is a whole model, not an adapter: a restored change is no "
+                "longer of low rank."
             )
             named = adapter_base(self.tuned_folder)
             if named.resolve() != self.base_folder.resolve():
                 self._warn(f"The adapter was trained on {named}, but is merged into {self.base_folder} here.")
-
-    def _compare_names(self, missing: list[str], extra: list[str]) -> None:
-        if not missing and not extra:
-            return
-        tied = ""
-        if any(name.endswith(("lm_head.weight", "embed_out.weight")) for name in [*missing, *extra]):
-            tied = " One side ties its output head to its embeddings, the other does not: save both in the same way."
-        raise ModelError(
-            f"base and tuned must hold the same tensors, but the tuned model lacks {len(missing)} "
-            f"({', '.join(missing[:3]) or '-'}) and adds {len(extra)} ({', '.join(extra[:3]) or '-'}).{tied}"
-        )
+            if changed := base_changed(self.tuned_folder, self.base_folder):
+                self._warn(changed)
 
     def _compare_shape(self, name: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
         resized = len(ours) == len(theirs) == 2 and ours[1] == theirs[1]
@@ -190,9 +194,9 @@ class CheckpointPair:
 
     def read(self, name: str, start: int, stop: int) -> tuple[F32, F32]:
         """Flat elements [start, stop) as float32, base and tuned (an adapter's: before rounding)."""
-        base = self._base.values(name, start, stop)
+        base = self._base.values(self._places.base[name], start, stop)
         if self._adapter:
-            return base, self._adapter.add(name, start, stop, base)
+            return base, self._adapter.values(name, start, stop) if self.merged(name) else base
         return base, self.shape.values(name, start, stop)
 
     def read_bits(self, name: str, start: int, stop: int) -> tuple[F32, F32, Raw, Raw]:
@@ -200,12 +204,14 @@ class CheckpointPair:
 
         Raises ModelError when base values are too large for that format.
         """
-        dtype, base_dtype = self.shape.entries[name].dtype, self._base.entries[name].dtype
-        base_bits = self._base.raw(name, start, stop)
+        dtype, base_dtype = self.shape.entries[name].dtype, self._entry(name).dtype
+        base_bits = self._base.raw(self._places.base[name], start, stop)
         base = to_float32(base_bits, base_dtype)
-        if self._adapter:
-            tuned = self._adapter.add(name, start, stop, base)
+        if self._adapter and self.merged(name):
+            tuned = self._adapter.values(name, start, stop)
             tuned_bits = from_float32(tuned, dtype)
+        elif self._adapter:
+            tuned, tuned_bits = base, base_bits
         else:
             tuned_bits = self.shape.raw(name, start, stop)
             tuned = to_float32(tuned_bits, dtype)
@@ -223,11 +229,11 @@ class CheckpointPair:
 
     def merged(self, name: str) -> bool:
         """Whether the tuned values of a tensor are made by an adapter, not stored."""
-        return self._adapter is not None and name in self._adapter.lows
+        return self._adapter is not None and name in self._adapter.changed
 
     def expect(self, name: str, start: int, stop: int) -> None:
         """Let the disk start on these elements."""
-        self._base.expect(name, start, stop)
+        self._base.expect(self._places.base[name], start, stop)
         if self.shape is not self._base:
             self.shape.expect(name, start, stop)
 
@@ -268,22 +274,8 @@ def open_pair(
         raise ModelError(
             f"the base must be a whole model, but {base_folder} is an adapter. Give the model it was trained on."
         )
-    return CheckpointPair(base_folder, tuned_folder)
+    return CheckpointPair(base_folder, tuned_folder, trust_remote_code and wants_code(base_folder))
 
 
 def _open(folder: Path) -> Checkpoint:
-    return Checkpoint(folder, _config(folder).get("transformers_weights"))
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return loaded
-
-
-def _tied(config: Mapping[str, Any], names: list[str]) -> dict[str, str]:
-    """Copies of tied token matrices in a file that holds both: the head's name to the embedding's."""
-    heads = [name for name in names if name.endswith(("lm_head.weight", "embed_out.weight"))]
-    tables = [name for name in names if name.endswith(("embed_tokens.weight", "wte.weight", "embed_in.weight"))]
-    if config.get("tie_word_embeddings") and len(heads) == len(tables) == 1:
-        return {heads[0]: tables[0]}
-    return {}
+    return Checkpoint(folder, read_model_config(folder).get("transformers_weights"))

@@ -15,7 +15,7 @@ from recollect.evaluate import EvaluateSettings
 from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.machine import Machine
-from recollect.models import POCKET, ModelSettings, check_folder, find_model, machine_of, model_fingerprint
+from recollect.models import POCKET, ModelSettings, check_model, find_model, machine_of, model_fingerprint
 from recollect.probe import ProbeSettings
 from recollect.search._plan import Plan
 from recollect.search._settings import SearchSettings
@@ -66,7 +66,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
     train = _train(settings)
     model = find_model(settings.model, train.revision)
-    check_folder(model, trust_remote_code=train.trust_remote_code, revision=train.revision)
+    check_model(model, trust_remote_code=train.trust_remote_code, revision=train.revision)
     known = probed or levels is not None
     pocket = settings.model in _POCKETS
     space = _space(settings, len(facts.part("train")), known, pocket)

@@ -27,7 +27,15 @@ from recollect.checkpoints import last_checkpoint
 from recollect.encoding import check_context
 from recollect.errors import InputError, ModelError
 from recollect.machine import Machine, prepare
-from recollect.models import POCKET, LoadedModel, check_folder, find_model, load_folder, model_fingerprint
+from recollect.models import (
+    POCKET,
+    LoadedModel,
+    check_folder,
+    find_model,
+    load_folder,
+    model_fingerprint,
+    write_base_fingerprint,
+)
 from recollect.prompt import check_answers, encode_example
 from recollect.stored import cast_as_stored, copy_for_training, format_warnings
 from recollect.train._settings import TrainSettings
@@ -383,6 +391,7 @@ def _write(
         if settings.save_dtype != "base":
             model = model.to(getattr(torch, settings.save_dtype))
         model.save_pretrained(target, save_embedding_layers=False)
+        write_base_fingerprint(target, str(step.inputs["model"]))
         (target / "README.md").unlink(missing_ok=True)
     else:
         model.save_pretrained(target)
