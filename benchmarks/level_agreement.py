@@ -19,7 +19,7 @@ import polars as pl
 from recollect.facts import load_facts
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 
 
 def main() -> None:
@@ -61,10 +61,10 @@ def main() -> None:
         if not total:
             continue
         facts_compared = total // len(compared)
-        low, high = wilson(round(same / len(compared)), facts_compared)
+        _, low, high = proportion(round(same / len(compared)), facts_compared).percent
         spread = np.concatenate([(one["score"] - two["score"]).to_numpy() for one, two in compared])
         print(
-            f"{name:22} same level {100 * same / total:5.1f} % ({100 * low:.1f}–{100 * high:.1f}, n = {facts_compared} "
+            f"{name:22} same level {100 * same / total:5.1f} % ({low:.1f}–{high:.1f}, n = {facts_compared} "
             f"facts x {len(compared)} pairs)  R differs by {np.sqrt((spread**2).mean()):.4f} (root mean square), "
             f"{spread.mean():+.4f} (mean)"
         )

@@ -33,7 +33,7 @@ from recollect.pages._parse import decode
 from recollect.pages._recall import read_truth
 from recollect.pages._sources import find_pages
 from recollect.pages._step import host_of
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192)
 SHOWN = ("price", "brand", "sku", "availability", "currency", "gtin")
@@ -141,8 +141,10 @@ def show(title: str, found: Found, halves: tuple[int, ...]) -> None:
 
 
 def percent(right: int, n: int) -> str:
-    low, high = wilson(right, n)
-    return f"{100 * right / n:.1f} ({100 * low:.0f}–{100 * high:.0f})" if n else "–"
+    if not n:
+        return "–"
+    value, low, high = proportion(right, n).percent
+    return f"{value:.1f} ({low:.0f}–{high:.0f})"
 
 
 def systems(data: Path) -> None:

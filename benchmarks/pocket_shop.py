@@ -25,7 +25,7 @@ from recollect.models import LoadedModel, ModelSettings, load
 from recollect.pocket.shop import ATTRIBUTES
 from recollect.pocket.shop._corpus import document
 from recollect.select import SelectSettings, run_select
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 from recollect.train import TrainSettings, run_train
 
 UNREAD = 10_000_000  # documents from here on are in no corpus
@@ -51,8 +51,8 @@ def copying(loaded: LoadedModel, count: int) -> None:
             right[attribute].append(tokenizer.decode(tokens).startswith(value))
     for name in ATTRIBUTES:
         hits, n = sum(right[name]), len(right[name])
-        low, high = wilson(hits, n)
-        print(f"{name:12} {100 * hits / n:5.1f} %  ({100 * low:.1f} to {100 * high:.1f}, n = {n})")
+        value, low, high = proportion(hits, n).percent
+        print(f"{name:12} {value:5.1f} %  ({low:.1f} to {high:.1f}, n = {n})")
 
 
 def tuning(loaded: LoadedModel, model: str, sizes: list[int], seeds: int, train: dict[str, Any]) -> None:

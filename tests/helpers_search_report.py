@@ -64,8 +64,11 @@ def search_values(trials: int = 12) -> dict[str, Any]:
         "promoted": len(finished),
         "cost_fraction": 0.48,
         "correlation": {"value": 0.81, "low": 0.4, "high": 0.95},
+        "rank_correlation": 0.77,
         "pairs": len(finished),
+        "early_trials": len([trial for trial in made if trial.get("rungs")]),
         "top_overlap": 4,
+        "top_overlap_by_chance": 2.5,
         "importance": [
             {"name": "learning_rate", "share": 0.7},
             {"name": "epochs", "share": 0.2},
@@ -75,6 +78,7 @@ def search_values(trials: int = 12) -> dict[str, Any]:
         "test_items": 310,
         "ood_items": 150,
         "base_test": 0.0,
+        "base_validation": 1.0,
         "warnings": ["validation and test part ways: their order among the finalists has correlation 0.1"],
     }
 

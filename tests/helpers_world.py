@@ -18,7 +18,7 @@ from recollect.facts import Fact, FactSet
 
 LETTERS = ("e", "er", "i", "Zq", "1", "a", "n")
 PROBE = {"templates": 3, "samples": 4, "max_new_tokens": 8}
-EVALUATE = {"max_new_tokens": 4}
+EVALUATE = {"max_new_tokens": 4, "least_per_level": 1}  # levels of the small world have a handful of facts
 TRAIN = {"learning_rate": 1e-3, "batch_size": 4}
 
 

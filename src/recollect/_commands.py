@@ -21,6 +21,8 @@ from recollect._commands_shop import register_shop
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line, note
 from recollect.evaluate import EvaluateSettings
 from recollect.facts import FactsSettings
+from recollect.machine import prepare
+from recollect.models import machine_of
 from recollect.pocket import PocketSettings
 from recollect.probe import ProbeSettings, SlickSettings
 from recollect.select import SelectSettings
@@ -64,6 +66,8 @@ def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
             flat = {name: item for name, item in value.items() if not isinstance(item, dict | list)}
             if flat:
                 _pairs(key.replace("_", " "), flat)
+    for line in (*result.report["notes"], *result.report["traps"]):
+        note(line)
     answer(summary, as_json)
 
 
@@ -72,11 +76,12 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_probe
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("probing", machine_of(settings)))
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
+        _notes(result.metrics)
         console_out.print(
             f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; "
             f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about "
@@ -86,15 +91,21 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     answer(result.summary(), as_json)
 
 
+def _notes(metrics: Mapping[str, Any]) -> None:
+    for text in metrics.get("notes", []):
+        note(f"note: {text}")
+
+
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     from recollect.facts import load_facts
     from recollect.probe import run_slick
 
     facts = load_facts(settings.facts)
-    machine_line()
+    machine_line(("grading", machine_of(settings)))
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
+        _notes(result.metrics)
         _pairs("SliCK categories", {**result.metrics["categories"], "out": str(result.path)})
     answer(result.summary(), as_json)
 
@@ -112,36 +123,40 @@ def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
 
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
-    from recollect.train import run_train
+    from recollect.train import run_train, training_machine
 
-    machine_line()
+    machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
         return  # one of several processes: the first one answers
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         _pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
+    for text in result.metrics.get("warnings", ()):
+        console.print(f"warning: {text}", soft_wrap=True)
     answer(summary, as_json)
 
 
 def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
     from recollect.evaluate import run_evaluate
 
-    machine_line()
+    machine_line(("asking", machine_of(settings)))
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
-    summary = {"ood": None, **result.summary(), "out": str(result.path)}
+    summary = {"ood": None, **result.summary(), "notes": result.notes(), "out": str(result.path)}
     if not as_json:
+        _notes(summary)
         (page_score_tables if "by_attribute" in summary else _score_table)(summary)
         console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)
 
 
 def _study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
-    from recollect.study import run_study
+    from recollect.study import machines, run_study
 
-    machine_line()
+    machine_line(*machines(settings))
     with _stages() as stage:
         result = run_study(settings, out, stage=stage)
     if not as_json:
@@ -158,7 +173,7 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     from recollect.pocket import run_pocket
 
     facts = load_facts(settings.facts) if settings.facts else None
-    machine_line()
+    machine_line(("training", prepare()))
     with ProgressLine("training the pocket base", "steps") as progress:
         result = run_pocket(settings, facts, out, progress=progress)
     if not as_json:
@@ -246,7 +261,9 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
 
 
 def _score_table(summary: Mapping[str, Any]) -> None:
-    parts = {"in-domain test": summary, "out-of-domain": summary.get("ood")}
+    names = {"test": "in-domain test", "ood": "out-of-domain", "train": "train"}
+    first = summary.get("part", "test")
+    parts = {names[part]: summary if part == first else summary.get(part) for part in names}
     shown = {name: part for name, part in parts.items() if part and part.get("micro") is not None}
     table = Table(title="accuracy in % (95 % interval)", title_justify="left", title_style="bold")
     table.add_column("memory level")
@@ -257,13 +274,31 @@ def _score_table(summary: Mapping[str, Any]) -> None:
         row = []
         for part in shown.values():
             cell = (part.get("by_level") or {}).get(str(level), {})
-            row += [f"{cell.get('n', 0):,}", _with_interval(cell, "accuracy", "")]
+            left_out = " *" if str(level) in part.get("levels_left_out", ()) else ""
+            row += [f"{cell.get('n', 0):,}", _with_interval(cell, "accuracy", "") + left_out]
         table.add_row(str(level), *row)
+    if any(part.get("without_level") for part in shown.values()):
+        table.add_row("unknown", *(text for part in shown.values() for text in (f"{part['without_level']:,}", "")))
     table.add_section()
-    for name in ("macro", "micro"):
-        values = [text for part in shown.values() for text in ("", _with_interval(part, name, f"{name}_"))]
+    for name, n in (("macro", "macro_n"), ("micro", "n")):
+        values = [
+            text for part in shown.values() for text in (f"{part.get(n, 0):,}", _with_interval(part, name, f"{name}_"))
+        ]
         table.add_row(name, *values)
     console_out.print(table)
+    for line in _score_notes(shown):
+        console_out.print(line, soft_wrap=True)
+
+
+def _score_notes(shown: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What the macro holds, where that is not all five levels."""
+    if any(part.get("levels_left_out") for part in shown.values()):
+        yield "* too few facts to enter the macro (--least-per-level)"
+    for name, part in shown.items():
+        if note := part.get("note"):
+            yield f"{name}: {note}"
+        elif len(entered := part.get("macro_levels", ())) < 5:
+            yield f"{name}: macro over level {', '.join(entered)}; micro over all {part['n']:,} facts"
 
 
 def _cells_table(summary: Mapping[str, Any]) -> None:

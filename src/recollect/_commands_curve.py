@@ -24,10 +24,10 @@ def register_curve(app: typer.Typer) -> None:
 
 
 def _curve(settings: CurveSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.curve import run_curve
+    from recollect.curve import machines, run_curve
 
     if settings.scores is None:
-        machine_line()
+        machine_line(*machines(settings))
     result = run_curve(settings, out, stage=_stage)
     if not as_json:
         _print(result)

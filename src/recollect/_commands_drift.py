@@ -12,6 +12,7 @@ from rich.table import Table
 from recollect._options import ProgressLine, answer, command, console, console_out, machine_line
 from recollect.drift._settings import DriftSettings, LadderSettings, RestoreSettings
 from recollect.errors import InputError
+from recollect.machine import prepare
 
 BaseArgument = Annotated[str, typer.Argument(metavar="BASE", help="The model before fine-tuning.")]
 TunedArgument = Annotated[str, typer.Argument(metavar="TUNED", help="The model after it; a LoRA adapter is merged.")]
@@ -28,7 +29,7 @@ def register_drift(app: typer.Typer) -> None:
 def _drift(settings: DriftSettings, out: Path | None, as_json: bool, base: str, tuned: str) -> None:
     from recollect.drift import run_drift
 
-    machine_line()
+    machine_line(("asking", prepare(settings.device, settings.dtype)))
     with ProgressLine("reading weights", "weights") as progress:
         result = run_drift(settings, base, tuned, out=out, progress=progress)
     summary = result.summary()
@@ -77,7 +78,7 @@ def _restore(settings: RestoreSettings, out: Path | None, as_json: bool, base: s
 def _ladder(settings: LadderSettings, out: Path | None, as_json: bool, base: str, tuned: str) -> None:
     from recollect.drift import run_ladder
 
-    machine_line()
+    machine_line(("asking", prepare(settings.device, settings.dtype)))
     with ProgressLine("climbing", "rungs") as progress:
         result = run_ladder(settings, base, tuned, out=out, progress=progress)
     summary = result.summary()

@@ -98,6 +98,12 @@ def page_score_table(summary: Mapping[str, Any], title: str) -> None:
     if summary["without_truth"]:
         given = ", ".join(f"{name} ({count:,} given)" for name, count in summary["without_truth"].items())
         console_out.print(f"without a true value, so left out: {given}", soft_wrap=True)
+    if summary.get("unread_truth"):
+        unread = ", ".join(f"{name} ({count:,})" for name, count in summary["unread_truth"].items())
+        console_out.print(f"true values that cannot be read, so compared as text: {unread}", soft_wrap=True)
+    if summary.get("rejected_truth"):
+        rejected = ", ".join(f"{name} ({count:,})" for name, count in summary["rejected_truth"].items())
+        console_out.print(f"labels that were rejected, so no truth: {rejected}", soft_wrap=True)
     if summary["invalid"] is not None:
         invalid = _interval(summary["invalid"], summary["invalid_low"], summary["invalid_high"])
         console_out.print(f"no JSON object: {invalid} % of {summary['answers']:,} answers")

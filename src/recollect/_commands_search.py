@@ -24,11 +24,17 @@ def register_search(app: typer.Typer) -> None:
 
 
 def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.search import run_search
+    from recollect.search import machines, run_search
 
-    machine_line()
+    machine_line(*machines(settings))
     started = time.monotonic()
-    result = run_search(settings, out, stage=_stage, watch=lambda event: note(f"  {rung_line(event, started)}"))
+    result = run_search(
+        settings,
+        out,
+        stage=_stage,
+        watch=lambda event: note(f"  {rung_line(event, started)}"),
+        say=lambda text: console.print(f"note: {text}", soft_wrap=True),
+    )
     if not as_json:
         _print(result.metrics)
     for text in result.metrics["warnings"]:
@@ -39,12 +45,13 @@ def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
 
 
 def rung_line(event: Any, started: float) -> str:
-    """One finished rung on one line: which trial, how far, its score or what went wrong, and the best so far."""
+    """One finished rung on one line: which trial, how far, its validation score or what went wrong, and the best so
+    far. The forecast is the policy's, which begins with a prior; so it has no interval here."""
     job, outcome, trial = event.told.job, event.told.outcome, event.trial
     if outcome.kind == "scored":
         what = f"{outcome.score:5.1f}"
         if trial.state == "paused" and trial.forecast is not None:
-            what += f", forecast {trial.forecast.mean:.1f} ± {1.96 * trial.forecast.sd:.1f}"
+            what += f", forecast {min(max(trial.forecast.mean, 0.0), 100.0):.1f}"
     else:
         what = f"{_STATES[outcome.kind]}: {outcome.reason}"
     best = "" if event.incumbent is None else f"; best {event.incumbent:.1f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from recollect._options import ProgressLine, answer, command, console_out, machine_line
+from recollect.machine import prepare
 from recollect.pocket.shop import ShopSettings
 
 
@@ -19,7 +20,7 @@ def _pocket_shop(settings: ShopSettings, out: Path | None, as_json: bool) -> Non
     """Build the shop world's base: a small model that copies from its context."""
     from recollect.pocket.shop import run_shop
 
-    machine_line()
+    machine_line(("training", prepare()))
     with ProgressLine("training the shop base", "steps") as progress:
         result = run_shop(settings, out, progress=progress)
     if not as_json:

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recollect._model_config import check_architecture, check_sizes, read_model_config
 from recollect._model_find import find_model
+from recollect._model_headers import INDEX, SINGLE, read_json, stored_tensors
+from recollect._model_patterns import read_adapter_config
 from recollect.errors import ModelError
 
 _CODE_EXTENSIONS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -36,6 +39,8 @@ _DECIDING = (  # every file that decides what a model says
     "vocab.json",
     "vocab.txt",
 )
+_SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules", "target_parameters")
+"""Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
 
 
 def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str | None = None) -> None:
@@ -55,10 +60,12 @@ def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str
             )
         raise ModelError(f"{folder} holds no {weights} weights.")
     if adapter:
-        _check_adapter(folder)
+        read_adapter_config(folder)
         check_folder(adapter_base(folder), trust_remote_code=trust_remote_code, revision=revision)
         return
-    _check_config(folder, _read_config(config))
+    values = read_model_config(folder)
+    check_architecture(folder, values)
+    _check_config(folder, values)
     for index in folder.glob("*.safetensors.index.json"):
         _check_index(index)
     if wants_code(folder):
@@ -73,6 +80,9 @@ def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str
                 f"--trust-remote-code needs the code's pinned revision: expected --revision {pin}, "
                 f"but got {revision!r}. Read the code again before you change the pin."
             )
+    named = values.get("transformers_weights")
+    if named or (folder / SINGLE).is_file() or (folder / INDEX).is_file():  # else what loads them says what is missing
+        check_sizes(folder, values, stored_tensors(folder, named))
 
 
 def _check_config(folder: Path, config: dict[str, Any]) -> None:
@@ -89,7 +99,7 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
 
 def _check_index(index: Path) -> None:
     """Every shard must be a file of the folder itself."""
-    shards = _read_config(index).get("weight_map")
+    shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict):
         raise ModelError(f"{index} holds no weight_map.")
     for shard in sorted({str(name) for name in shards.values()}):
@@ -103,22 +113,11 @@ def _plain_name(name: object) -> bool:
     return isinstance(name, str) and name not in ("", ".", "..") and not re.search(r"[/\\\0]", name)
 
 
-def _check_adapter(folder: Path) -> None:
-    """Only plain LoRA is merged; other kinds may import modules that the adapter names."""
-    config = _read_config(folder / "adapter_config.json")
-    kind, megatron = config.get("peft_type"), config.get("megatron_config")
-    if kind != "LORA" or megatron:
-        raise ModelError(
-            f"{folder}: only plain LoRA adapters are loaded, but adapter_config.json has peft_type={kind!r}"
-            f"{' and a megatron_config' if megatron else ''}."
-        )
-
-
 def wants_code(folder: Path) -> bool:
     """Whether model or tokenizer name their own classes; ModelError when those lie in another repository."""
     wanted = False
     for name in ("config.json", "tokenizer_config.json"):
-        mapped = _read_config(folder / name).get("auto_map") if (folder / name).is_file() else None
+        mapped = read_json(folder / name).get("auto_map") if (folder / name).is_file() else None
         for reference in _strings(mapped):
             wanted = True
             if "--" in reference:
@@ -146,16 +145,6 @@ def _pin(folder: Path) -> str:
     return _code_hash(folder)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not readable JSON: {error}.") from None
-    if not isinstance(loaded, dict):
-        raise ModelError(f"{path} must hold a JSON object, but holds {type(loaded).__name__}.")
-    return loaded
-
-
 def _code_hash(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(folder.rglob("*.py")):
@@ -173,8 +162,11 @@ def model_fingerprint(folder: Path) -> str:
     for file in sorted({file for pattern in _DECIDING for file in folder.glob(pattern) if file.is_file()}):
         _add(digest, file.name, file)
     if (folder / "adapter_config.json").is_file():
-        config = _read_config(folder / "adapter_config.json")
+        config = read_json(folder / "adapter_config.json")
         config["base_model_name_or_path"] = model_fingerprint(adapter_base(folder))
+        for key in _SETS:
+            if isinstance(config.get(key), list):
+                config[key] = sorted(map(str, config[key]))
         digest.update(json.dumps(config, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -188,7 +180,7 @@ def _add(digest: hashlib.blake2b, name: str, file: Path) -> None:
 
 
 def adapter_base(folder: Path) -> Path:
-    name = _read_config(folder / "adapter_config.json").get("base_model_name_or_path")
+    name = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
     if not name:
         raise ModelError(f"{folder / 'adapter_config.json'} names no base model (base_model_name_or_path).")
     try:

@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.text import Text
 
 from recollect.errors import reading
+from recollect.machine import Machine
 from recollect.redact import hide_secrets
 from recollect.settings import Settings, read_yaml
 
@@ -155,11 +156,15 @@ def note(text: str) -> None:
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
 
 
-def machine_line() -> None:
-    """Print what the machine has and what was chosen."""
-    from recollect.machine import prepare
+def machine_line(*uses: tuple[str, Machine]) -> None:
+    """Print what was chosen of the machine, and why: one line where all uses agree, else one for each.
 
-    note(f"machine: {prepare().line()}")
+    uses: what is done, and the machine as its settings choose it.
+    """
+    if len({(machine.device, machine.dtype) for _, machine in uses}) <= 1:
+        uses = (("machine", uses[0][1]),)
+    for what, machine in uses:
+        note(f"{what}: {machine.line()}")
 
 
 def answer(value: dict[str, Any], as_json: bool) -> None:

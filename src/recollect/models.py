@@ -10,19 +10,21 @@ Notable choices
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recollect._model_check import adapter_base, wants_code
+from recollect._model_adapter import merge_into
+from recollect._model_check import adapter_base as adapter_base
 from recollect._model_check import check_folder as check_folder
 from recollect._model_check import model_fingerprint as model_fingerprint
+from recollect._model_check import wants_code
 from recollect._model_find import POCKET as POCKET
 from recollect._model_find import find_model as find_model
-from recollect._model_find import first_line
 from recollect._model_find import pocket_folder as pocket_folder
-from recollect.errors import ModelError
+from recollect._model_tokenizer import check_vocabulary, load_tokenizer
+from recollect._model_weights import build_empty, not_loaded, quiet
+from recollect.errors import InputError, ModelError
 from recollect.machine import Machine, prepare
 from recollect.settings import Settings
 
@@ -68,9 +70,37 @@ def load(settings: ModelSettings) -> LoadedModel:
     """
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    machine = prepare(settings.device, settings.dtype)
+    machine = machine_of(settings)
     model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
     return LoadedModel(model, tokenizer, folder, model_fingerprint(folder), machine)
+
+
+def machine_of(settings: ModelSettings) -> Machine:
+    """The device and number format that a step with these settings holds its model in."""
+    return prepare(settings.device, settings.dtype)
+
+
+def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
+    """`held` where it is on the device and in the number format that `settings` ask for, else the same model loaded so.
+
+    For several steps that share one model in memory while each has a format of its own.
+    """
+    machine = machine_of(settings)
+    if (machine.device, machine.dtype) == (held.machine.device, held.machine.dtype):
+        return held
+    model, tokenizer = load_folder(held.folder, machine, trust_remote_code=settings.trust_remote_code)
+    return LoadedModel(model, tokenizer, held.folder, held.fingerprint, machine)
+
+
+def check_held(settings: ModelSettings, held: LoadedModel) -> None:
+    """Refuse a model in memory that is not what the settings name; `auto` takes it as it is. Raises InputError."""
+    for name, value in (("dtype", held.machine.dtype), ("device", held.machine.device)):
+        wanted = getattr(settings, name)
+        if wanted not in ("auto", value):
+            raise InputError(
+                f"{name} is {wanted!r} in the settings, but the model in memory has {value!r}. Leave it at auto, or "
+                "give a model loaded with these settings."
+            )
 
 
 def load_folder(
@@ -81,33 +111,14 @@ def load_folder(
     Raises ModelError when a weight is missing, NaN or infinite, or the files do not fit together.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
     adapter = (folder / "adapter_config.json").is_file()
     base = adapter_base(folder) if adapter else folder
     trust = trust_remote_code and wants_code(base)  # no code was pinned unless some was declared
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=machine.torch_dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=trust)
-    except Exception as error:  # transformers raises many kinds for a broken folder: all the input's fault
-        raise ModelError(f"{base} could not be loaded as a causal language model: {first_line(error)}") from error
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise ModelError(
-            f"{base} lacks {len(report['missing_keys'])} weights ({missing}); they would be random. "
-            "The checkpoint is not whole."
-        )
+    tokenizer = check_whole(base, trust)
+    model = _load_weights(base, machine, trust)
     if adapter:
-        model = _merged(model, folder)
+        model = merge_into(model, folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     for name, parameter in model.named_parameters():
@@ -117,13 +128,40 @@ def load_folder(
     return model, tokenizer
 
 
-def _merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    from peft import PeftModel
+def _load_weights(base: Path, machine: Machine, trust: bool) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
 
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*missing adapter keys")
-            merged: PreTrainedModel = PeftModel.from_pretrained(model, folder, local_files_only=True).merge_and_unload()
-    except Exception as error:  # as for the base: many kinds, one cause
-        raise ModelError(f"{folder} could not be loaded as an adapter of its base: {first_line(error)}") from error
-    return merged
+        with quiet():
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                base,
+                dtype=machine.torch_dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust,
+            )
+    except Exception as error:  # transformers raises many kinds for a broken folder: all the input's fault
+        raise not_loaded(base, error) from error
+    return model
+
+
+def check_whole(base: Path, trust: bool = False) -> PreTrainedTokenizerBase:
+    """Refuse a base that `check_folder` has passed but whose weights, configuration and tokenizer do not fit together.
+
+    No weight is read. `trust`: code of the folder may run. Returns the tokenizer. Raises ModelError.
+    """
+    model = build_empty(base, trust)
+    tokenizer = load_tokenizer(base, trust)
+    check_vocabulary(base, tokenizer, model)
+    return tokenizer
+
+
+def check_model(folder: Path, *, trust_remote_code: bool = False, revision: str | None = None) -> None:
+    """Everything that `load` refuses before it reads weights: for commands that load a model only later on.
+
+    Raises ModelError: what `check_folder` refuses, weights that are missing, unused or misshapen, a tokenizer that is
+    broken or goes beyond the embedding.
+    """
+    check_folder(folder, trust_remote_code=trust_remote_code, revision=revision)
+    base = adapter_base(folder) if (folder / "adapter_config.json").is_file() else folder
+    check_whole(base, trust_remote_code and wants_code(base))

@@ -1,4 +1,4 @@
-"""The fine-tuning prompt: one tokenisation, used by training and by evaluation alike.
+"""The fine-tuning prompt, used by training and by evaluation alike; tokenised in `encoding`, as every prompt is.
 
 Notable choices
 - The text is `<|question|> {question} <|answer|>`, continued by ` {answer}` and the end token; the begin
@@ -11,11 +11,14 @@ Notable choices
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
+from recollect.encoding import answer_ids, decode, prompt_ids
 from recollect.errors import InputError
+from recollect.match import contains, word
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,10 +42,14 @@ PromptTemplate = Annotated[str, AfterValidator(check_template)]
 """The type of a `prompt_template` setting."""
 
 
+def prompt_text(question: str, template: str = DEFAULT_TEMPLATE) -> str:
+    """The text of a question's prompt."""
+    return template.replace(SLOT, question)
+
+
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, question: str, template: str = DEFAULT_TEMPLATE) -> list[int]:
     """The token ids of a question's prompt, begin token first where the tokenizer has one."""
-    begin = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
-    return begin + _ids(tokenizer, template.replace(SLOT, question))
+    return prompt_ids(tokenizer, [prompt_text(question, template)])[0]
 
 
 def encode_example(
@@ -57,14 +64,34 @@ def encode_example(
     """
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end token (eos_token), which every training example must end with.")
-    prompt = encode_prompt(tokenizer, question, template)
-    begin = prompt[:1] if tokenizer.bos_token_id is not None else []
-    whole = begin + _ids(tokenizer, f"{template.replace(SLOT, question)} {answer}")
-    if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
-        whole = prompt + _ids(tokenizer, f" {answer}")
-    whole.append(int(tokenizer.eos_token_id))
-    return whole, [0] * len(prompt) + [1] * (len(whole) - len(prompt))
+    [(prompt, said)] = answer_ids(tokenizer, [prompt_text(question, template)], [answer])
+    completion = [*said, int(tokenizer.eos_token_id)]
+    return prompt + completion, [0] * len(prompt) + [1] * len(completion)
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+def check_answers(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[tuple[list[int], list[int]]], answers: Sequence[str]
+) -> list[str]:
+    """Notes on answers that an example cannot teach, since the tokenizer writes another text; [] when all are right.
+
+    InputError when most of them come out as another answer even without case: the training would teach unknown words.
+    """
+    taught = [
+        decode(tokenizer, [token for token, counts in zip(ids[:-1], mask[:-1], strict=True) if counts])
+        for ids, mask in examples
+    ]
+    pairs = list(zip(taught, answers, strict=True))
+    changed = [(text, answer) for text, answer in pairs if not contains(text, [answer])]
+    lost = [(text, answer) for text, answer in changed if not word(text, [answer])]
+    if not changed:
+        return []
+    text, answer = (lost or changed)[0]
+    seen = f"for example {answer[:60]!r} as {text[:60].strip()!r}"
+    if 2 * len(lost) > len(answers):
+        raise InputError(
+            f"the tokenizer cannot write {len(lost):,} of {len(answers):,} answers ({seen}), so training would teach "
+            "something else. Take a model whose vocabulary covers them."
+        )
+    kind = "has no tokens for" if lost else "changes upper and lower case of"
+    count = len(lost or changed)
+    return [f"The tokenizer {kind} {count:,} of {len(answers):,} answers ({seen}); these are taught as it writes them."]

@@ -54,8 +54,9 @@ class SelectSettings(Settings):
     size: Annotated[int, Field(ge=1)] | Literal["all"] = 60
     """How many facts to take, or "all"."""
     level: Annotated[str, AfterValidator(_check_level)] = "mixed"
-    """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random"
-    (any fact)."""
+    """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random" (facts of
+    any level). All of them, "random" too, take equally many facts of each relation as far as these reach, and draw
+    within a relation: a fact of a small relation is more likely to be taken than one of a large one."""
     seed: int = 0
     """Decides which facts; with one seed, a smaller selection is part of every larger one."""
     min_level_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -79,8 +79,8 @@ def test_values_are_read_as_text_from_every_form(name: str, tmp_path: Path) -> N
         ("a.json", '{"p": {"colour": "red"}}', "no value of the attributes"),
         ("a.json", "[" * 100_000, "not valid JSON"),
         ("a.csv", "id,brand\n1,x\n", "no column page_id"),
-        ("a.parquet", "no parquet", "cannot be read"),
-        ("a.xlsx", "x", "ends in"),
+        ("a.parquet", "no parquet", "not a readable Parquet file"),
+        ("a.xlsx", "x", "files ending in .xlsx are not read"),
     ],
 )
 def test_a_bad_file_of_values_is_refused(name: str, text: str, said: str, tmp_path: Path) -> None:
@@ -156,3 +156,36 @@ def test_every_true_value_of_the_benchmark_can_be_read() -> None:
     ]
     assert odd == []
     assert pl.Series([len(page) for page in values.values()]).sum() == 490
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b"page_id;attribute;value\np1;brand;LUMO\n;;\n"),
+        ("a.csv", "page_id\tbrand\np1\tLUMO\n".encode("utf-16")),
+        ("a.json", b'[{"page_id": "p1", "brand": ["LUMO", null]}]'),
+        ("a.json", b'{"p1": {"brand": "LUMO", "sku": NaN}}'),
+    ],
+)
+def test_values_are_read_by_the_reader_of_facts(name: str, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert read_values(tmp_path / name, read_schema()) == {"p1": {"brand": ["LUMO"]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.json", '{"p1": {"brand": "x"}, "p2": {"brand": true}}', "page 'p2': brand must be a text, but is True"),
+        ("a.json", '{"p1": {"brand": "x"}, "p2": {"brand": "\\ud800"}}', "half of a surrogate pair"),
+        ("a.json", '{"p1": {"brand": "x"}, "p2": {"sku": ' + "1" * 5_000 + "}}", "a number of 5,000 digits"),
+        ("a.csv", "page_id,brand\np1,x\n,y\n", "line 3 must have one page_id"),
+        ("a.csv", "page_id,brand\np1,x\np2,y,z\n", "line 3 has more cells"),
+    ],
+)
+def test_a_bad_row_of_values_is_named_or_skipped_and_counted(name: str, text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_values(tmp_path / name, read_schema())
+    settings = ScoreSettings(predictions=tmp_path / name, truth=tmp_path / name, bad_rows="skip")
+    summary = run_score(settings, out=tmp_path / "score").summary()
+    assert (summary["pages"], summary["bad_rows"]["truth"]["skipped"]) == (1, 1)

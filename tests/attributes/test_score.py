@@ -48,11 +48,24 @@ def test_an_attribute_without_truth_is_named_and_left_out_of_the_macro() -> None
     assert "price" not in found["by_attribute"]
 
 
-def test_a_true_value_that_cannot_be_read_is_no_truth_but_such_an_answer_is_wrong() -> None:
+def test_a_true_value_that_cannot_be_read_stays_in_n_as_text_and_is_counted() -> None:
     truth = {"price": ["ask us"], "brand": ["x"]}
-    values = judge(SCHEMA, [answer("a", truth, {"price": "ask us"}), answer("b", {"price": ["1"]}, {"price": "one"})])
-    found = score(values, SCHEMA)["by_attribute"]["price"]
-    assert (found["n"], found["given"], found["accuracy"]) == (1, 2, 0.0)
+    answers = [
+        answer("a", truth, {"price": "Ask  us"}),
+        answer("b", {"price": ["1"]}, {"price": "one"}),
+        answer("c", truth, {"price": "12"}),
+    ]
+    found = score(judge(SCHEMA, answers), SCHEMA)
+    price = found["by_attribute"]["price"]
+    assert (price["n"], price["given"], price["accuracy"]) == (3, 3, pytest.approx(100 / 3))
+    assert found["unread_truth"] == {"price": 2}
+
+
+@pytest.mark.parametrize("nothing", ["N/A", "-", "null", " — ", "{{ product.brand }}", "undefined"])
+def test_a_placeholder_is_no_value_as_truth_or_as_answer(nothing: str) -> None:
+    answers = [answer("a", {"brand": [nothing]}, {"brand": "x"}), answer("b", {"brand": ["y"]}, {"brand": nothing})]
+    found = score(judge(SCHEMA, answers), SCHEMA)["by_attribute"]["brand"]
+    assert (found["n"], found["given"]) == (1, 1)
 
 
 def test_only_what_was_asked_for_counts() -> None:

@@ -43,6 +43,19 @@ def test_nothing_right_is_not_certainly_nothing() -> None:
     assert found[0, 1] == 0
 
 
+def test_what_an_item_does_in_one_run_only_is_not_counted_twice() -> None:
+    """It is part of the spread between runs; as an error of items, what the runs of a size share counts."""
+    rng = np.random.default_rng(4)
+    shared = rng.random(600) < 0.5
+    own = rng.random((6, 600)) < 0.5
+    right = np.where(rng.random((6, 600)) < 0.6, shared, own).astype(float)
+    items = Items(right, np.zeros(600, int), np.arange(600))
+    found = item_covariance(items, np.asarray([15] * 3 + [60] * 3), draws=6000)
+    expected = 0.6**2 * 0.25 / 600 * 100**2
+    assert found == pytest.approx(np.full((2, 2), expected), rel=0.2)
+    assert np.linalg.eigvalsh(found).min() > -1e-9
+
+
 def test_the_spread_between_runs_is_pooled_and_the_base_has_none() -> None:
     rng = np.random.default_rng(3)
     sizes, seeds = np.repeat([15, 60, 240], 40), np.tile(np.arange(40), 3)

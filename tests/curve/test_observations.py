@@ -15,6 +15,7 @@ from recollect.attributes import items as page_items
 from recollect.curve import Items, Observations, from_items, item_table, read_scores
 from recollect.errors import InputError
 from recollect.evaluate import accuracy_table
+from recollect.tables import BadRows
 
 items = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=40)
 
@@ -55,7 +56,7 @@ def outputs(seed: int = 0, levels: bool = True) -> pl.DataFrame:
 def test_facts_score_as_the_evaluation_says(tmp_path: Path, levels: bool, mean: str, part: str) -> None:
     outputs(levels=levels).write_parquet(tmp_path / "outputs.parquet")
     runs = from_items({(0, 0): item_table(tmp_path)}, part)
-    table = accuracy_table(outputs(levels=levels), ["contains"]).filter(part=part, level=mean)
+    table = accuracy_table(outputs(levels=levels), ["contains"], least=1).filter(part=part, level=mean)
     assert runs is not None
     assert runs.score[0] == pytest.approx(table["accuracy"].item())
 
@@ -104,7 +105,7 @@ def test_f1_and_accuracy_of_pages_are_the_scorers(tmp_path: Path) -> None:
 def test_whole_words_and_single_levels_can_be_scored(tmp_path: Path) -> None:
     table = outputs().with_columns(word=pl.col("contains") & (pl.int_range(60) % 3 > 0))
     table.write_parquet(tmp_path / "outputs.parquet")
-    expected = accuracy_table(table, ["contains", "word"]).filter(part="test")
+    expected = accuracy_table(table, ["contains", "word"], least=1).filter(part="test")
     word = from_items({(0, 0): item_table(tmp_path, "word")}, "test")
     level = from_items({(0, 0): item_table(tmp_path)}, "test", "4")
     assert word is not None and level is not None
@@ -150,15 +151,61 @@ def test_shares_become_points_and_losses_are_turned(tmp_path: Path) -> None:
     assert {part: runs.score.tolist() for part, runs in found.items()} == {"test": [25.0, 50.0], "ood": [12.5]}
     assert found["test"].limits == (0, 100)
     assert read_scores(file, lower_is_better=True)["test"].score.tolist() == [-0.25, -0.5]
+    assert read_scores(file, unit="points")["test"].score.tolist() == [0.25, 0.5]
     file.write_text("size,seed,score\n0,0,25\n15,0,0.5\n")
-    assert read_scores(file)["test"].score.tolist() == [25.0, 0.5]
-    assert read_scores(file)["test"].limits == (-np.inf, np.inf)
+    with pytest.raises(InputError, match=r"seems to mix shares and points: it has scores such as 0\.5 and 25"):
+        read_scores(file)
+    assert read_scores(file, unit="points")["test"].score.tolist() == [25.0, 0.5]
+    assert read_scores(file, unit="points")["test"].limits == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.21, 0.55, 0.9, 0.32, 0.57, 91],
+        [12.5, 40, 0.61, 13, 41, 62],
+        [0, 0.5, 1.5, 0, 0.25, 1],
+        [0.999, 99.9, 99.8, 0.998, 99.7, 99.9],
+    ],
+)
+def test_shares_and_points_in_one_file_are_refused(tmp_path: Path, scores: list[float]) -> None:
+    file = tmp_path / "scores.csv"
+    rows = [(n, seed) for seed in (0, 1) for n in (10, 40, 90)]
+    file.write_text("size,seed,score\n" + "".join(f"{n},{s},{x}\n" for (n, s), x in zip(rows, scores, strict=True)))
+    with pytest.raises(InputError, match=r"mix shares and points.*--unit points"):
+        read_scores(file)
+    assert read_scores(file, unit="points")["test"].score.sum() == pytest.approx(sum(scores))
+    with pytest.raises(InputError, match="every score must lie in 0 to 1"):
+        read_scores(file, unit="shares")
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0, 1, 45], [0, 1, 45]),  # whole numbers are points
+        ([-3.2, 0.4, 2.1], [-3.2, 0.4, 2.1]),  # a score below 0 has a unit of its own
+        ([0.5, 2, 250], [0.5, 2, 250]),  # and one above 100
+        ([0, 1, 1], [0, 100, 100]),
+    ],
+)
+def test_scores_of_one_unit_are_read(tmp_path: Path, scores: list[float], expected: list[float]) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text("size,seed,score\n" + "".join(f"{10 * n},0,{x}\n" for n, x in enumerate(scores)))
+    assert read_scores(file)["test"].score.tolist() == expected
+
+
+@pytest.mark.parametrize("empty", ["", '""', "  ", '"  "'])
+def test_rows_without_a_part_are_refused(tmp_path: Path, empty: str) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(f"size,seed,score,part\n0,0,0.2,test\n15,0,0.4,test\n0,0,0.3,{empty}\n15,0,0.5,ood\n")
+    with pytest.raises(InputError, match=r"part in every row.*1 of 4 rows have none \(first: row 3\)"):
+        read_scores(file)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "readable CSV"),
+        ("", "is empty"),
         ("size,seed,score\n", "at least one row"),
         ("size,seed\n1,2\n", "score is missing"),
         ("size,seed,score\n1,2,\n", "every row"),
@@ -181,3 +228,24 @@ def test_a_file_that_is_not_text_or_not_there_is_refused(tmp_path: Path) -> None
     file.write_bytes(b"\xff\xfe\x00\x01" * 40)
     with pytest.raises(InputError):
         read_scores(file)
+
+
+def test_scores_are_read_from_every_kind_of_table_and_bad_rows_named_or_skipped(tmp_path: Path) -> None:
+    tables = {
+        "semicolon.csv": "size;seed;score\n0;0;20\n15.0;1;30.5\n",
+        "tab.csv": "size\tseed\tscore\n0\t0\t20\n\n15\t1\t30.5\n",
+        "t.jsonl": '{"size": 0, "seed": 0, "score": 20}\n{"size": 15, "seed": 1, "score": 30.5}\n',
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+        found = read_scores(tmp_path / name)["test"]
+        assert (found.size.tolist(), found.score.tolist()) == ([0, 15], [20.0, 30.5])
+    file = tmp_path / "bad.csv"
+    file.write_text("size,seed,score\n0,0,20\n15,x,30\n60,0,nan\n240,0,1_0\n1000,0,40\n")
+    with pytest.raises(InputError, match="line 3: size and seed must be whole numbers .* but seed is 'x'"):
+        read_scores(file)
+    bad = BadRows("skip")
+    assert read_scores(file, bad=bad)["test"].size.tolist() == [0, 1000]
+    reasons = {"score is no number": 1, "score is not finite": 1, "seed is no number": 1}
+    assert bad.account()["reasons"] == reasons
+    assert bad.lines("bad.csv")[0].startswith("3 bad rows of bad.csv were skipped")

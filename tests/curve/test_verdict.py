@@ -1,12 +1,8 @@
-"""Definitions of the verdict, its behaviour, and how often it is right on simulated curves of known shape."""
+"""What the verdict says and refuses to say; how often it is right is in tests/calibration."""
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.curve import Observations, judge_curve, verdict_json, verdict_lines
-from recollect.curve._between import MOST_BEND, bend_of, early_or_late
-from recollect.curve._verdict import KINDS, classify
 from recollect.errors import InputError
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "curve_verdicts.py"
 SIZES = [0, 15, 60, 240, 960]
+HALVED = [0, 15, 60, 240, 480, 960]
+"""With half of the largest size, without which no rise is ever certain."""
 
 
 def runs(scores: list[float], spread: float = 0.3, seeds: int = 3, sizes: list[int] | None = None) -> Observations:
@@ -30,31 +25,12 @@ def runs(scores: list[float], spread: float = 0.3, seeds: int = 3, sizes: list[i
     return Observations.of([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
 
 
-# -- definitions -------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.floats(0, 100), min_size=4, max_size=12), st.floats(0.1, 20))
-def test_the_definitions_hold_for_any_curve(scores: list[float], margin: float) -> None:
-    places = np.arange(1.0, len(scores) + 1)
-    kind, n_sat, n_best, n_hurts = (values[0] for values in classify(places, np.asarray([scores]), margin))
-    enough = [n for at, n in enumerate(places) if max(scores[at:]) - scores[at] <= margin]
-    assert n_sat == enough[0]
-    assert scores[int(n_best) - 1] == max(scores)
-    if max(scores) - scores[-1] > margin:
-        assert KINDS[kind] == "peaked"
-        assert all(max(scores) - score > margin for score in scores[int(n_hurts) - 1 :])
-        assert max(scores) - scores[int(n_hurts) - 2] <= margin
-    else:
-        assert KINDS[kind] == ("rising" if n_sat > max(places[-1] / 2, places[0]) else "saturated")
-        assert np.isinf(n_hurts)
-
-
 # -- behaviour ---------------------------------------------------------------------------------------------
 
 
 def test_clear_curves_get_their_verdict() -> None:
     assert judge_curve(runs([8, 25, 32, 32.5, 32.4])).name == "saturated"
-    assert judge_curve(runs([8, 14, 20, 26, 32])).name == "rising"
+    assert judge_curve(runs([8, 14, 20, 26, 29, 32], sizes=HALVED)).name == "rising"
     assert judge_curve(runs([8, 25, 32, 27, 18])).name == "peaked"
 
 
@@ -73,7 +49,7 @@ def test_few_noisy_runs_are_undecided_and_say_what_to_run() -> None:
 
 
 def test_a_rising_curve_asks_for_no_more_than_there_is() -> None:
-    rising = runs([8, 14, 20, 26, 32])
+    rising = runs([8, 14, 20, 26, 29, 32], sizes=HALVED)
     assert [one.size for one in judge_curve(rising).next] == [1920, 3840]
     assert [one.size for one in judge_curve(rising, most=2000).next] == [1920]
     assert [one.size for one in judge_curve(rising, most=1200).next] == [1200]
@@ -90,6 +66,82 @@ def test_gains_follow_the_curve_and_a_peaked_one_is_not_carried_on() -> None:
     assert all(gain.measured for gain in judge_curve(runs([8, 25, 32, 27, 18])).gains)
 
 
+def fall(scores: list[float], low: float, sizes: list[int]) -> Observations:
+    """Two runs at each size, `low` to either side of the mean."""
+    return runs(scores, spread=low, seeds=2, sizes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("scores", "sizes"),
+    [
+        ([0, 10.3, 44.7, 40.0], [0, 15, 60, 150]),
+        ([0, 2, 65, 60], [0, 15, 60, 150]),
+        ([5, 50, 50.5, 45], [0, 60, 250, 1000]),
+        ([30, 60, 55, 54], [0, 15, 60, 250]),
+    ],
+)
+@pytest.mark.parametrize("spread", [0.05, 0.7, 1.6, 4.0])
+def test_a_fall_that_was_measured_is_never_saturated(scores: list[float], sizes: list[int], spread: float) -> None:
+    """Seen on the pocket: 0, 10, 45, 40 was called saturated, with a gain of +0.6 where −4.7 was measured."""
+    verdict = judge_curve(fall(scores, spread, sizes))
+    assert verdict.name == ("peaked" if spread < 0.5 else verdict.name)
+    assert verdict.name in ("peaked", "undecided")
+    for gain, before, after in list(zip(verdict.gains, scores, scores[1:], strict=False))[1:]:
+        assert gain.measured and gain.points.value == pytest.approx(after - before)
+
+
+@pytest.mark.parametrize("scores", [[20, 30, 35, 35, 50], [20, 30, 35, 36, 39], [5, 6, 6, 6, 60]])
+def test_rising_needs_a_size_in_the_last_doubling(scores: list[float]) -> None:
+    """A late step between 250 and 1,000 says nothing of 500 to 1,000: on 280 to 450 the truth there is 0."""
+    verdict = judge_curve(runs(scores, sizes=[0, 15, 60, 250, 1000]))
+    assert verdict.name == "undecided" and verdict.last_doubling is None
+    assert [one.size for one in verdict.next] == [500]
+    assert "no size between them was run" in verdict_lines(verdict)[0]
+    assert verdict.n_sat.low <= 250 and verdict.n_sat.high == 1000
+
+
+@pytest.mark.parametrize(("at_half", "name"), [(50, "saturated"), (42.5, "rising"), (35, "rising")])
+def test_half_of_the_largest_size_settles_a_late_step(at_half: float, name: str) -> None:
+    verdict = judge_curve(runs([20, 30, 35, 35, at_half, 50], sizes=[0, 15, 60, 250, 500, 1000]))
+    assert verdict.name == name
+    assert verdict.last_doubling is not None
+    assert verdict.last_doubling.points.value == pytest.approx(50 - at_half)
+    assert verdict.n_sat.low >= 250
+
+
+def test_a_level_start_of_the_last_doubling_does_not_hide_a_rise_before_it() -> None:
+    """150 to 250 is level, but where between 60 and 150 the rise ended is not known: half of 250 may lie below."""
+    verdict = judge_curve(runs([0, 20, 45, 60, 60.2], sizes=[0, 15, 60, 150, 250]))
+    assert verdict.name == "undecided"
+    assert [one.size for one in verdict.next] == [125]
+
+
+@pytest.mark.parametrize("scores", [[8, 25, 32, 32.5, 32.4], [8, 14, 20, 26, 32], [8, 25, 32, 27, 18], [30] * 5])
+def test_one_training_of_each_size_gives_numbers_and_no_verdict(scores: list[float]) -> None:
+    verdict = judge_curve(runs(scores, seeds=1))
+    assert verdict.name == "undecided"
+    assert "every size was trained once" in verdict_lines(verdict)[0]
+    assert any("--repeats 2" in line for line in verdict_lines(verdict))
+    assert [one.size for one in verdict.next] == SIZES[1:]
+    assert all(gain.measured for gain in verdict.gains)
+    assert any("no verdict" in note for note in verdict.notes)
+
+
+def test_the_saturation_size_lies_between_measured_sizes() -> None:
+    verdict = judge_curve(runs([8, 25, 32, 32.5, 32.4]))
+    assert (verdict.n_sat.low, verdict.n_sat.high) == (15, 60)
+    assert 15 < verdict.n_sat.value <= 60
+    assert "above 15, at most 60" in verdict_lines(verdict)[0]
+
+
+def test_an_undecided_change_names_the_sizes_to_repeat() -> None:
+    verdict = judge_curve(runs([8, 25, 32, 32, 33], spread=2, seeds=3, sizes=[0, 15, 60, 480, 960]))
+    assert verdict.name == "undecided"
+    assert {one.size for one in verdict.next} >= {960}
+    assert all(one.why == "more repeats there" for one in verdict.next)
+    assert "is neither certain nor excluded" in verdict_lines(verdict)[0]
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.floats(0.01, 100), st.floats(-1000, 1000))
 def test_the_verdict_does_not_depend_on_the_unit(scale: float, shift: float) -> None:
@@ -97,7 +149,10 @@ def test_the_verdict_does_not_depend_on_the_unit(scale: float, shift: float) -> 
     first = judge_curve(runs(scores))
     other = runs([scale * score + shift for score in scores], spread=0.3 * scale)
     second = judge_curve(other, margin=2 * scale)
-    assert second.probability["saturated"] == pytest.approx(first.probability["saturated"], abs=0.02)
+    assert second.name == first.name
+    assert second.n_sat.high == first.n_sat.high
+    for one, other in zip(first.gains, second.gains, strict=True):
+        assert other.points.low == pytest.approx(scale * one.points.low, abs=1e-6 * max(1, scale))
 
 
 def test_equal_runs_give_equal_verdicts_in_any_order() -> None:
@@ -109,8 +164,6 @@ def test_equal_runs_give_equal_verdicts_in_any_order() -> None:
 def test_all_scores_equal_and_no_repeats_still_end_in_an_answer() -> None:
     level = judge_curve(runs([30.0] * 5, spread=0))
     assert level.name == "saturated"
-    single = judge_curve(runs([8, 14, 20, 26, 32], seeds=1))
-    assert any("several seeds" in note for note in single.notes)
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
@@ -120,40 +173,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
         judge_curve(runs([8, 14, 20, 26, 32]), margin=0)
 
 
-# -- simulated curves: a reduced benchmarks/curve_verdicts.py --------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("curve_verdicts", BENCHMARK)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["curve_verdicts"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_simulated_curves_are_judged_rightly(benchmark: ModuleType) -> None:
-    """Aims: wrong at most 10 %, n_sat covered at least 85 %, easy curves decided at least 80 %."""
-    easy = wrong = total = covered = decided = 0
-    for case in benchmark.CASES:
-        count = benchmark.simulate(case, 5 if case.easy else 2, seed=7)
-        total, wrong, covered = total + count.curves, wrong + count.wrong, covered + count.covered
-        if case.easy:
-            easy, decided = easy + count.curves, decided + count.right + count.wrong
-    assert wrong <= 0.1 * total
-    assert covered >= 0.85 * total
-    assert decided >= 0.8 * easy
-
-
-def test_going_on_until_decided_decides_more_and_stays_right(benchmark: ModuleType) -> None:
-    names = ("saturating, 4 sizes", "rising, 4 sizes", "peaked, 4 sizes")
-    cases = [case for case in benchmark.CASES if case.name in names]
-    grid, gone_on = ([benchmark.simulate(case, 3, seed=8, most_trainings=most) for case in cases] for most in (0, 60))
-    assert sum(count.undecided for count in gone_on) < sum(count.undecided for count in grid)
-    assert sum(count.wrong for count in gone_on) <= 1
+# -- fits ------------------------------------------------------------------------------------------------------
 
 
 def test_a_share_is_not_carried_on_beyond_all() -> None:
@@ -165,35 +185,19 @@ def test_a_share_is_not_carried_on_beyond_all() -> None:
     assert 0 < share.points.value <= share.points.high <= 3 < free.points.value
 
 
-# -- between the sizes -----------------------------------------------------------------------------------------
+def test_a_fit_that_misses_a_measured_mean_is_not_used() -> None:
+    verdict = judge_curve(runs([0, 10.3, 44.7, 40.0], spread=0.05, seeds=3, sizes=[0, 15, 60, 150]))
+    for one in verdict.families:
+        assert (one.weight > 0) == (one.misses is None) == (one.name in verdict.family_curves)
+    missing = {one.name for one in verdict.families if one.misses is not None}
+    assert {"saturating", "power law"} <= missing
+    if verdict.band is not None:
+        at = dict(zip(verdict.band.sizes, verdict.band.middle, strict=True))
+        assert at[150.0] == pytest.approx(40.0, abs=1) and at[60.0] == pytest.approx(44.7, abs=1)
 
 
-def test_a_jump_between_the_last_two_sizes_is_no_proof_of_a_level_stretch() -> None:
-    """Seen on the pocket shop: 0, 1, 66, 90 points at 0, 15, 60, 250 examples, and still 8 more at 1,000."""
-    for spread in (0.5, 1.5, 3.0):
-        verdict = judge_curve(runs([0, 1.2, 65.9, 89.8], sizes=[0, 15, 60, 250], spread=spread, seeds=2))
-        assert verdict.name != "saturated"
-        assert verdict.n_sat.low < 125 < verdict.n_sat.high
-
-
-def test_curves_run_early_or_late_as_far_as_left_out_sizes_are_missed() -> None:
-    assert bend_of(0, 30) == 0
-    assert 0 < bend_of(2, 30) < bend_of(4, 30) < bend_of(6, 30) == bend_of(30, 30) == MOST_BEND
-
-
-@given(st.lists(st.floats(0, 100), min_size=3, max_size=5), st.floats(0, 2))
-def test_values_are_only_moved_along_inside_their_gap(scores: list[float], bend: float) -> None:
-    sizes = np.asarray([0, 15, 60, 240, 960][: len(scores)])
-    places = np.unique(np.concatenate([np.geomspace(0.5, sizes[-1], 40), sizes.astype(float)]))
-    at = np.log1p(places / 15)
-    curve = np.interp(at, np.log1p(sizes / 15), scores)
-    moved = early_or_late(places, at, sizes, np.tile(curve, (30, 1)), bend)
-    ends = np.searchsorted(places, sizes)
-    assert np.allclose(moved[:, ends], curve[ends])
-    for first, last in pairwise(ends):
-        gap = moved[:, first : last + 1]
-        low, high = sorted((curve[first], curve[last]))
-        assert gap.min() >= low - 1e-9 and gap.max() <= high + 1e-9
-        assert (np.diff(gap, axis=1) * (curve[last] - curve[first]) >= -1e-6).all()
-    if bend == 0:
-        assert np.allclose(moved, curve)
+def test_where_every_fit_misses_a_mean_nothing_is_drawn_or_carried_on() -> None:
+    zigzag = judge_curve(runs([0, 40, 5, 45, 10, 50], spread=0.1, sizes=HALVED))
+    assert zigzag.family is None and zigzag.band is None and not zigzag.family_curves
+    assert all(gain.measured for gain in zigzag.gains)
+    assert all(one.misses is not None for one in zigzag.families)

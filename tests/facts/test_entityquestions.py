@@ -75,7 +75,7 @@ def test_the_real_data_gives_the_study_s_totals_in_a_few_seconds() -> None:
     assert time.monotonic() - start < 20
     assert facts.counts() == {"train": 75_944, "test": 9_555, "ood": 11_613}
     assert report["rows_read"] == {"train": 78_611, "test": 9_828, "ood": 12_247}
-    assert report["overlap"] == {"train_questions_in_test": 133, "dropped": False}
+    assert report["overlap"] == {"train_questions_in_test": 135, "nearly_the_same": 2, "dropped": False}
     inside = report["answer_in_question"]["rows_read"]
     assert inside["test"] + inside["ood"] == 1_493
     assert report["relations"]["train"]["P495"]["majority_share"] == pytest.approx(0.70, abs=0.005)
@@ -95,10 +95,10 @@ def test_every_real_subject_put_into_its_template_gives_the_question() -> None:
     assert all(templates[fact.relation].replace("[X]", fact.subject) == fact.question for fact in facts)
 
 
-def test_dropping_the_real_overlap_takes_133_train_facts_and_no_other() -> None:
+def test_dropping_the_real_overlap_takes_133_train_facts_and_2_nearly_the_same() -> None:
     facts, report = read_facts(FactsSettings.make(path=real(), drop_overlap=True))
-    assert facts.counts() == {"train": 75_944 - 133, "test": 9_555, "ood": 11_613}
-    assert report["dropped"]["question also in test"] == {"train": 133}
+    assert facts.counts() == {"train": 75_944 - 135, "test": 9_555, "ood": 11_613}
+    assert report["dropped"]["question also in test"] == {"train": 135}  # 133 alike, 2 nearly
     tested = {fact.question for fact in facts.part("test")}
     assert not any(fact.question in tested for fact in facts.part("train"))
 

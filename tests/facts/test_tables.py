@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, FactsSettings, read_facts
-from recollect.facts._rows import Row
-from recollect.facts._tables import read_table
+from recollect.facts._tables import read_facts_table
+from recollect.tables import Row
 
 
 def write(folder: Path, name: str, content: str | bytes | list[Any]) -> str:
@@ -136,7 +136,7 @@ def test_overlap_between_given_splits_is_reported_and_dropped_on_demand(tmp_path
     facts, report = read_facts(FactsSettings.make(path=path, drop_overlap=True))
     assert (facts.counts()["train"], report["overlap"]) == (
         1,
-        {"train_questions_in_test": 1, "dropped": True},
+        {"train_questions_in_test": 1, "nearly_the_same": 0, "dropped": True},
     )
 
 
@@ -279,4 +279,4 @@ def test_facts_survive_the_way_through_a_table_and_its_reader(facts: list[Fact])
     there = FactSet(tuple(facts))
     assert FactSet.from_table(there.table()).facts == there.facts
     rows = [Row(f"row {n}", values) for n, values in enumerate(there.table().iter_rows(named=True))]
-    assert read_table(rows, {}, "table", lambda object: ()).facts == list(there.facts)
+    assert read_facts_table(rows, {}, "table", lambda object: ()).facts == list(there.facts)

@@ -180,7 +180,7 @@ def test_schema_org_data_is_read_from_json_ld() -> None:
     assert schema_org_values(JSON_LD, SCHEMA) == {
         "title": "Blue mug",
         "brand": "Acme",
-        "price": "12.5",
+        "price": "12.50",
         "currency": "EUR",
         "sku": "17",
         "gtin": "4006381333931",

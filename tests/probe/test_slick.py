@@ -7,8 +7,9 @@ import pytest
 from enumerable import load_small
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
+from recollect.match import exact
 from recollect.probe import SlickSettings, run_slick
-from recollect.probe._slick import category, exact_match, few_shot_prompt
+from recollect.probe._slick import category, few_shot_prompt
 
 
 def facts(count: int = 8) -> FactSet:
@@ -41,11 +42,11 @@ def test_categories_follow_the_definition(greedy_right: int, sampled_right: int,
 
 
 def test_exact_match_takes_the_first_line_only() -> None:
-    assert exact_match(" Paris.\nQ: more", ("Paris",))
-    assert exact_match("St. Gallen.", ("St. Gallen",))
-    assert exact_match("Washington D.C.", ("Washington D.C.",))
-    assert not exact_match("Paris, France", ("Paris",))
-    assert not exact_match("London\nParis", ("Paris",))
+    assert exact(" Paris.\nQ: more", ("Paris",))
+    assert exact("St. Gallen.", ("St. Gallen",))
+    assert exact("Washington D.C.", ("Washington D.C.",))
+    assert not exact("Paris, France", ("Paris",))
+    assert not exact("London\nParis", ("Paris",))
 
 
 def test_prompts_hold_other_facts_and_differ() -> None:

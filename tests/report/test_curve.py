@@ -22,7 +22,6 @@ def curve(**changed: Any) -> dict[str, Any]:
         "items": 660,
         "groups": 5,
         "verdict": "saturated",
-        "probability": {"saturated": 0.97, "rising": 0.02, "peaked": 0.01},
         "lines": ["Saturated: from about 45 examples on."],
         "margin": 2.0,
         "confidence": 0.9,
@@ -52,24 +51,24 @@ def test_the_chapter_shows_verdict_points_gains_and_fits() -> None:
     html = page(curve())
     assert "How much data is enough" in html
     assert "Saturated: from about 45 examples on." in html
-    assert "enough: 45" in html and "30 to 90" in html
+    assert "enough: 90" in html and "30 to 90" in html
     assert "660 test items in 5 groups" in html
-    assert "+15.56" in html and "extrapolated" in html
+    assert "+15.56" in html and "fitted, extrapolated" in html
     assert html.count("<svg") == 1
 
 
 def test_in_and_out_of_domain_stand_side_by_side() -> None:
     other = curve(part="Out-of-domain", verdict="peaked", n_hurts=[258, 97, 762], lines=["Peaked: best near 41."])
     html = page(curve(), other)
-    assert "hurts: 258" in html and "97 to 762" in html
+    assert "hurts: 762" in html and "97 to 762" in html
     assert "In-domain: Saturated" in html and "Out-of-domain: Peaked" in html
 
 
 @pytest.mark.parametrize("verdict", ["rising", "undecided"])
 def test_other_verdicts_have_their_big_number(verdict: str) -> None:
     text = page(curve(verdict=verdict))
-    assert {"rising": "still rising at", "undecided": "undecided; likeliest is saturated"}[verdict] in text
-    assert "enough: 45" not in text
+    assert {"rising": "still rising at", "undecided": "undecided; sizes run"}[verdict] in text
+    assert "enough: 90" not in text
 
 
 def test_hostile_text_stays_text() -> None:
@@ -100,3 +99,16 @@ def test_no_curve_no_chapter() -> None:
 def test_a_band_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="one for each"):
         page(curve(band={"sizes": [0.0, 15.0], "middle": [1.0], "low": [1.0], "high": [1.0]}))
+
+
+def test_a_fit_that_misses_a_mean_is_named_and_not_drawn() -> None:
+    families = [{"name": "sigmoid", "left_out_error": 13.0, "weight": 0.0, "misses": 960}]
+    html = page(curve(families=families, band=None))
+    assert "not used: misses the mean at 960" in html
+    assert "fits, weighed" not in html and html.count("<svg") == 1
+    with pytest.raises(InputError, match="without a band"):
+        page(curve(band=None))
+
+
+def test_results_of_an_older_version_are_read() -> None:
+    assert "How much data is enough" in page(curve(probability={"saturated": 0.97, "rising": 0.02, "peaked": 0.01}))

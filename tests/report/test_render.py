@@ -200,7 +200,7 @@ def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> 
     )
     known, before, after, gain = cards(Results.make(**values))
     assert known.value == "60.0"
-    assert known.interval == "50.2 to 69.1"  # Wilson, 60 of 100: 0.502 to 0.691
+    assert known.interval == "49.7 to 69.7"  # Clopper and Pearson, 60 of 100: 0.497 to 0.697
     assert (before.value, before.interval) == ("10.0", "8.8 to 11.2")
     assert (after.value, after.note) == ("30.0", "60 examples of level 2")
     assert (gain.value, gain.interval) == ("+6.0", "clear difference")
@@ -244,3 +244,30 @@ def test_every_chapter_has_its_own_id_and_template() -> None:
     ids = [chapter.id for chapter in CHAPTERS]
     assert len(ids) == len(set(ids))
     assert {f"{name}.html.j2" for name in ids} <= set(environment().list_templates())
+
+
+def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study, monkeypatch):
+    from dataclasses import replace
+
+    from recollect.report import _render
+
+    def broken(results):
+        raise ValueError("nothing to draw with")
+
+    first = replace(CHAPTERS[0], context=broken)
+    monkeypatch.setattr(_render, "CHAPTERS", (first, *CHAPTERS[1:]))
+    html = render(study)
+    assert "This chapter could not be made: <bdi>ValueError: nothing to draw with</bdi>" in html
+    assert 'id="wakes"' in html and 'id="sizes"' in html
+
+
+def test_a_template_that_fails_is_a_line_too(study, monkeypatch):
+    from dataclasses import replace
+
+    from recollect.report import _render
+
+    empty = replace(next(one for one in CHAPTERS if one.id == "sizes"), context=lambda results: {})
+    monkeypatch.setattr(_render, "CHAPTERS", tuple(empty if one.id == "sizes" else one for one in CHAPTERS))
+    html = render(study)
+    assert html.count("This chapter could not be made") == 1
+    assert 'id="wakes"' in html

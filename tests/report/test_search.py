@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from helpers_search_report import search_results, search_values
 from recollect.errors import InputError
 from recollect.report import Results
+from recollect.report import _chart_search as chart_search
 from recollect.report._chapter_search import CHAPTER, cards, sentences
-from recollect.report._chart_search import _label, early_final, map_axes
+from recollect.report._chart_search import _label, early_final, early_final_chart, map_axes
 from recollect.report._render import render
 from recollect.report._svg import panel
 
@@ -23,7 +24,12 @@ def test_the_page_shows_every_trial_and_the_honest_ending() -> None:
     assert len(re.findall(r">paused<", page)) >= 3
     assert "best on validation" in page
     assert [card.value for card in cards(results)][1:] == ["+3.1", "48", "0.81"]
-    assert "clear gain" in sentences(results)[0]
+    [gain] = sentences(results)
+    assert "+3.1 points (95 % interval over the questions 0.4 to 5.8)" in gain and "trained once" in gain
+    assert not re.search(r"clear (gain|loss|difference)", page), "one training per setting gives no verdict"
+    assert (
+        "0.40 and 0.95 (95 % interval" in page and "rank correlation 0.77" in page and "by chance it were 2.5" in page
+    )
 
 
 def test_only_finished_trials_are_pairs() -> None:
@@ -54,6 +60,45 @@ def test_the_baseline_itself_may_be_best() -> None:
     results = search_results(best=0)
     assert "No settings did better" in sentences(results)[0]
     assert not any("Gain" in card.what for card in cards(results))
+
+
+def test_the_untouched_base_competes() -> None:
+    found = sentences(search_results(base_validation=99.0))
+    assert "No training did better than the untouched base on validation: it has 99.0" in found[0]
+
+
+def test_a_choice_of_levels_that_no_random_draw_stood_against_is_said() -> None:
+    values = search_values()
+    for trial in values["trials"]:
+        trial["settings"]["level"] = ["mixed", "2,3"][trial["number"] % 2]
+    best = str(next(t for t in values["trials"] if t["number"] == values["best"])["settings"]["level"])
+    text = f"whether level {best} beats a random draw was not measured"
+    assert text in sentences(search_results(trials=values["trials"]))[-1]
+    values["trials"][1]["settings"]["level"] = "random"
+    assert text not in " ".join(sentences(search_results(trials=values["trials"])))
+
+
+def test_no_bar_of_a_forecast_leaves_the_scale() -> None:
+    values = search_values()
+    paused = next(trial for trial in values["trials"] if trial["state"] == "paused")
+    paused["forecast"] = {"value": 104.0, "low": -31.0, "high": 160.0}
+    figures = []
+    search = search_results(trials=values["trials"]).search
+    assert search is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chart_search, "draw", lambda *_: figures.append(_[3]))
+        early_final_chart(search)
+    figure = Figure()
+    figures[0](figure)
+    drawn = [y for line in figure.axes[0].lines for y in line.get_ydata()]
+    assert min(drawn) >= 0 and max(drawn) <= 100
+
+
+def test_a_correlation_of_an_older_search_is_not_taken_for_measured() -> None:
+    results = search_results(early_trials=0, rank_correlation=None)
+    assert not any("Correlation" in card.what for card in cards(results))
+    page = render(results)
+    assert "held a prior; it is not shown" in page and "0.81" not in page
 
 
 def test_one_setting_alone_has_no_map() -> None:

@@ -138,3 +138,27 @@ def test_a_long_list_of_faults_is_cut_short(tmp_path: Path, invented: SimpleName
     (tmp_path / "results.json").write_text(json.dumps({"schema_version": 2, **values}))
     with pytest.raises(InputError, match="and 35 more"):
         read_results(tmp_path)
+
+
+def test_results_are_stored_before_anything_is_drawn(study, tmp_path, monkeypatch):
+    def broken(results):
+        raise RuntimeError("no page today")
+
+    monkeypatch.setattr("recollect.report._write.render", broken)
+    with pytest.raises(RuntimeError, match="no page today"):
+        write_report(study, tmp_path / "r")
+    assert read_results(tmp_path / "r") == study
+
+
+def test_bounds_allow_what_rounding_does():
+    """A share of 1.0000000000000013 ended a whole study of a real model."""
+    from pydantic import TypeAdapter
+
+    from recollect.report._results_common import Percent, Share
+
+    assert TypeAdapter(Share).validate_python(1.0000000000000013) == 1.0
+    assert TypeAdapter(Percent).validate_python(100.00000000000001) == 100.0
+    assert TypeAdapter(Share).validate_python(-1e-12) == 0.0
+    for kind, value in ((Share, 1.001), (Percent, 100.01), (Share, -0.001)):
+        with pytest.raises(ValueError, match="less than or equal|greater than or equal"):
+            TypeAdapter(kind).validate_python(value)

@@ -72,7 +72,7 @@ def test_the_answer_is_one_json_object(recollect: Command, config: Path, tmp_pat
 def test_people_get_tables_and_sentences(recollect: Command, config: Path, tmp_path: Path) -> None:
     answer = recollect("search", "--config", config, "--out", tmp_path / "out")
     assert answer.code == 0
-    for words in ("0 (baseline)", "Best: trial", "settings tried", "unseen"):
+    for words in ("0 (baseline)", "Best on validation: trial", "settings tried", "unseen"):
         assert words in answer.out
 
 
@@ -120,7 +120,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(config: Path, tmp_path: Path
     search.send_signal(signal.SIGINT)
     _, errors = search.communicate(timeout=60)
     assert search.returncode == 130, errors
-    assert "run the same command again to go on" in errors
+    assert "run the same command again to resume" in errors
     kept = rungs(tmp_path / "out.partial")
     found = finish(config, tmp_path / "out", "--resume")
     assert found["trials"] == 3 and kept.items() <= rungs(tmp_path / "out").items()
@@ -181,12 +181,15 @@ def test_the_sentences_say_what_is_known_and_no_more() -> None:
     nothing = dict.fromkeys(("cost_fraction", "early_final_correlation", "top5_overlap", "baseline_test"))
     alone = {"best": {"learning_rate": 1e-3}, "best_trial": 0, "gain_over_baseline": None, "test": 50.0, **nothing}
     assert lines(alone) == [
-        "Best: trial 0 (learning_rate 0.001).",
+        "Best on validation: trial 0 (learning_rate 0.001).",
         "Nothing tried beat the baseline on validation; it scores 50.0 on unseen items.",
     ]
     gain = {"value": 2.04, "low": -0.5, "high": 4.5, "n": 330}
     better = {**alone, "best_trial": 3, "gain_over_baseline": gain, "baseline_test": 47.96, "base_test": 10.0}
-    assert "+2.0 (-0.5 to +4.5) points" in lines(better)[1]
+    assert "+2.0 (-0.5 to +4.5) points, with the 95 % interval over the questions" in lines(better)[1]
+    assert "Each was trained once" in lines(better)[1]
+    behind = {**better, "validation": 40.0, "base_validation": 40.0}
+    assert "No training did better than the untouched base on validation" in lines(behind)[1]
 
 
 def start(config: Path, out: Path, *flags: str) -> subprocess.Popen[str]:

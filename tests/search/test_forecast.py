@@ -26,7 +26,7 @@ def test_without_pairs_the_forecast_is_the_prior() -> None:
     assert 40 <= low.mean < high.mean
     assert high.mean - low.mean == pytest.approx(0.9 * 20)
     assert low.sd == pytest.approx(high.sd) and low.sd > 0
-    assert model.correlation().pairs == 0
+    assert 0.7 < model.correlation() < 0.9, "the prior's"
 
 
 def test_many_exact_pairs_teach_the_line() -> None:
@@ -51,29 +51,14 @@ def test_the_68_percent_interval_holds_about_68_percent(r: float) -> None:
     assert 0.60 <= np.mean(held) <= 0.84
 
 
-def test_the_correlation_is_not_bent_by_having_finished_the_best() -> None:
+def test_the_expected_correlation_is_not_bent_by_having_finished_the_best() -> None:
     rng = np.random.default_rng(2)
-    implied, plain = [], []
+    expected = []
     for _ in range(100):
         early, final = simulate(rng, 60, 0.8)
         done = np.argsort(-early)[:20]
-        found = Forecaster(early.tolist(), [(early[at], final[at]) for at in done]).correlation()
-        assert found.pearson is not None and found.low < found.value < found.high
-        implied.append(found.value)
-        plain.append(found.pearson)
-    assert np.mean(plain) < 0.62  # the range is cut to a third
-    assert abs(np.mean(implied) - 0.8) < 0.06
-
-
-def test_the_correlations_interval_holds_the_truth() -> None:
-    rng = np.random.default_rng(3)
-    held = []
-    for _ in range(200):
-        early, final = simulate(rng, 20, 0.8)
-        done = finished(early, rng)
-        found = Forecaster(early.tolist(), [(early[at], final[at]) for at in done]).correlation()
-        held.append(found.low <= 0.8 <= found.high)
-    assert np.mean(held) >= 0.9
+        expected.append(Forecaster(early.tolist(), [(early[at], final[at]) for at in done]).correlation())
+    assert abs(np.mean(expected) - 0.8) < 0.06
 
 
 def test_units_do_not_matter() -> None:
@@ -82,7 +67,7 @@ def test_units_do_not_matter() -> None:
     ten = Forecaster([10 * x - 3 for x in early], [(10 * x - 3, 10 * y - 3) for x, y in pairs])
     assert ten.forecast(17.0).mean == pytest.approx(10 * one.forecast(2.0).mean - 3)
     assert ten.forecast(17.0).sd == pytest.approx(10 * one.forecast(2.0).sd)
-    assert ten.correlation().value == pytest.approx(one.correlation().value)
+    assert ten.correlation() == pytest.approx(one.correlation())
 
 
 @pytest.mark.parametrize("early", [[], [5.0], [5.0, 5.0, 5.0]])
@@ -90,7 +75,7 @@ def test_few_or_equal_scores_still_give_a_finite_forecast(early: list[float]) ->
     model = Forecaster(early, [(5.0, 6.0)] if early else [])
     ahead = model.forecast(5.0)
     assert np.isfinite(ahead.mean) and 0 < ahead.sd < 100
-    assert np.isfinite(model.correlation().value)
+    assert np.isfinite(model.correlation())
 
 
 def test_a_disaster_moves_no_other_forecast() -> None:

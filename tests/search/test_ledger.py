@@ -20,7 +20,7 @@ from helpers_schedule import SPACE, STARTS, WHOLE, drive, hill, make, scored
 from recollect.errors import InputError, StepError
 from recollect.search import Choice, Job, Outcome, Plan, Scheduler, Space
 from recollect.search import _lock as lock_module
-from recollect.search._ledger import open_storage, quiet
+from recollect.search._storage import open_storage, quiet
 
 PLAN = Plan(trials=10, sampler="random")
 

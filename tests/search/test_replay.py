@@ -104,7 +104,7 @@ def test_every_method_keeps_the_budget_and_finishes_something(table) -> None:  #
     from search_methods import METHODS
     from search_table import replay
 
-    from recollect.search._ledger import quiet
+    from recollect.search._storage import quiet
 
     assert set(METHODS) == {
         "ours",

@@ -3,11 +3,14 @@
 from recollect.attributes._answers import Decode as Decode
 from recollect.attributes._answers import compact_json as compact_json
 from recollect.attributes._answers import parse_answer as parse_answer
+from recollect.attributes._availability import availability_words as availability_words
 from recollect.attributes._normalise import equal as equal
 from recollect.attributes._normalise import normalise as normalise
 from recollect.attributes._normalise import readings as readings
 from recollect.attributes._occurs import find as find
 from recollect.attributes._occurs import occurs as occurs
+from recollect.attributes._plain import is_placeholder as is_placeholder
+from recollect.attributes._plain import plain_text as plain_text
 from recollect.attributes._run import ScoreResult as ScoreResult
 from recollect.attributes._run import ScoreSettings as ScoreSettings
 from recollect.attributes._run import run_score as run_score

@@ -38,6 +38,7 @@ def _strict(text: str) -> dict[str, Any] | None:
         return None
     try:
         loaded = json.loads(text.strip(), parse_float=str, parse_int=str, parse_constant=str)
+        json.dumps(loaded, ensure_ascii=False).encode()  # an escaped half of a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
     return loaded if isinstance(loaded, dict) else None

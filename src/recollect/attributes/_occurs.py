@@ -15,7 +15,11 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from recollect.attributes._normalise import availability_words, currency_signs, language_names, plain_text, readings
+from recollect.attributes._availability import find_availability
+from recollect.attributes._currency import currency_names, currency_signs
+from recollect.attributes._language import language_names
+from recollect.attributes._normalise import readings
+from recollect.attributes._plain import ascii_digits, plain_text
 from recollect.attributes._schema import Attribute, AttributeType
 
 _LONGEST = 2_000  # characters of a value; a longer one is looked up as plain text
@@ -38,65 +42,13 @@ def find(attribute: Attribute, value: str | None, text: str) -> tuple[int, int] 
     if not found or value is None or len(value) > _LONGEST:
         return None
     if attribute.compares_as == "availability":
-        return _find_availability(found[0], text)
+        return find_availability(found[0], text)
     match = _pattern(attribute.compares_as, value, found).search(text)
     return match.span() if match else None
 
 
-def _find_availability(value: str, text: str) -> tuple[int, int] | None:
-    """The first wording of this value; the "available" of "not available" is none of InStock.
-
-    Plain searches, phrase by phrase: on a page of two million characters one pattern of all of them takes half a
-    minute, this a few hundredths of a second.
-    """
-    folded = text.casefold().translate(_BLANKS)
-    if len(folded) != len(text):
-        folded = text.lower().translate(_BLANKS)
-    best: tuple[int, int] | None = None
-    for phrase, covers in _phrases()[value]:
-        start = folded.find(phrase)
-        while start >= 0 and (best is None or start < best[0]):
-            covered = any(folded.startswith(longer, start - at) for longer, at in covers if start >= at)
-            if not covered and _stands_alone(folded, start, start + len(phrase)):
-                best = start, start + len(phrase)
-            start = folded.find(phrase, start + 1)
-    return best
-
-
-_BLANKS = {ord(char): " " for char in "\n\r\t\xa0"}
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether no letter or digit touches the span; scripts without blanks between words need none."""
-    if ord(text[start]) > 0x2E7F:
-        return True
-    return not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
-
-
-@lru_cache(maxsize=1)
-def _phrases() -> dict[str, list[tuple[str, list[tuple[str, int]]]]]:
-    """Each value's phrases, with the longer phrases of other values that hold them, and where."""
-    words = availability_words()
-    return {
-        value: [
-            (
-                phrase,
-                [
-                    (longer, at)
-                    for other, theirs in words.items()
-                    if other != value
-                    for longer in theirs
-                    if (at := longer.find(phrase)) >= 0
-                ],
-            )
-            for phrase in phrases
-        ]
-        for value, phrases in words.items()
-    }
-
-
 def _stands_folded(attribute: Attribute, value: str, text: str) -> bool:
-    folded = " ".join(unicodedata.normalize("NFKC", html.unescape(text)).split())
+    folded = ascii_digits(" ".join(unicodedata.normalize("NFKC", html.unescape(text)).split()))
     if len(value) <= _LONGEST and folded != text and find(attribute, value, folded) is not None:
         return True
     return attribute.compares_as == "text" and _bounded(plain_text(value), plain_text(folded))
@@ -171,6 +123,7 @@ def _currency_pattern(value: str, found: tuple[str, ...]) -> str:
         forms = {*own, *found}
     else:
         forms = {*own, *found, *(sign for sign, codes in currency_signs().items() if found[0] in codes)}
+        forms |= {name for name, codes in currency_names().items() if codes == found}
     # a single letter is no sign in running text
     forms = {form for form in forms if len(form) > 1 or not form.isalpha() or not form.isascii()}
     bounded = [_sign_edges(form) for form in sorted(forms, key=lambda form: (-len(form), form))]

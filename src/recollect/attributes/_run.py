@@ -15,6 +15,7 @@ from recollect.attributes._score import PageAnswer, items, judge, score
 from recollect.attributes._tables import Values, read_values, same_pages
 from recollect.errors import InputError
 from recollect.settings import Settings
+from recollect.tables import BadRows, BadRowsMode
 from recollect.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic, write_json
 
 
@@ -29,6 +30,8 @@ class ScoreSettings(Settings):
     """The true values, in the same forms. Any of several true values counts."""
     attributes: str = "product"
     """The attributes scored: "product" (eight of them), or a YAML file with a schema."""
+    bad_rows: BadRowsMode = "error"
+    """What becomes of a row that cannot be used: error (the first one ends the step) or skip (left out and counted)."""
     seed: int = 0
     """Has no effect: scores are counts, and their intervals have a seed of their own."""
 
@@ -63,15 +66,18 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
     inputs = {"schema": schema.text(), **{name: _digest(path) for name, path in sources.items()}}
     with open_step("score", {**settings.fingerprint_values(), "attributes": schema.name}, inputs, out, root) as step:
         if not step.done:
-            truth, predictions = (_values(path, schema) for path in sources.values())
+            bad = {name: BadRows(settings.bad_rows) for name in sources}
+            truth, predictions = (_values(path, schema, bad[name]) for name, path in sources.items())
             named = same_pages(truth, predictions)
             if not named:
                 raise InputError(
                     f"{settings.predictions} and {settings.truth} have no page in common; their page ids must agree."
                 )
             values, scores = score_values(schema, truth, {page: predictions[name] for page, name in named.items()})
+            scores["rejected_truth"] = _rejected(settings.truth)
             scores["pages_without_prediction"] = len(truth) - len(named)
             scores["predictions_without_truth"] = len(predictions) - len(named)
+            scores["bad_rows"] = {name: rows.account() for name, rows in bad.items()}
             step.write_table("values.parquet", values)
             step.write_table("items.parquet", items(values))
             write_json(step.folder / "scores.json", scores)
@@ -90,9 +96,9 @@ def score_values(schema: Schema, truth: Values, predictions: Values) -> tuple[pl
     return judged, score(judged, schema)
 
 
-def _values(path: Path, schema: Schema) -> Values:
+def _values(path: Path, schema: Schema, bad: BadRows) -> Values:
     if not path.is_dir():
-        return read_values(path, schema)
+        return read_values(path, schema, bad)
     step_input(path, "label")
     labels = pl.read_parquet(path / "labels.parquet", glob=False).filter(pl.col("status") == "accepted")
     # a page without any accepted label is still a page that was looked at
@@ -103,6 +109,15 @@ def _values(path: Path, schema: Schema) -> Values:
     for row in labels.iter_rows(named=True):
         values[row["page_id"]].setdefault(row["attribute"], []).append(row["value"])
     return values
+
+
+def _rejected(truth: Path) -> dict[str, int]:
+    """How many labels of each attribute a label step rejected, so that they are no truth; {} for a file."""
+    if not truth.is_dir():
+        return {}
+    labels = pl.read_parquet(truth / "labels.parquet", glob=False)
+    bad = labels.filter((pl.col("status") == "rejected") & pl.col("attribute").is_not_null())
+    return dict(bad.group_by("attribute").len().sort("attribute").iter_rows())
 
 
 def _digest(path: Path) -> str:

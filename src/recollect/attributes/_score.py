@@ -6,8 +6,10 @@
 
 Notable choices
 - Any of several true values counts. A value given where the truth has none, and one that cannot be read, is wrong.
-- Values share pages, so F1 and macro get their intervals from a bootstrap over pages; for macro the wider of that and
-  of independent proportions is stated, for at 0 % or 100 % a bootstrap has nothing to vary.
+- A true value that its normaliser cannot read is compared as text and stays in n; `unread_truth` counts such values.
+  A placeholder ("N/A", "-") is no value, neither as truth nor as an answer.
+- Values share pages, so every interval has the page as its unit (`recollect.statistics.clustered_ratio`): micro, macro,
+  and of each attribute accuracy, precision and F1, which is a ratio too.
 """
 
 from __future__ import annotations
@@ -20,11 +22,9 @@ import numpy as np
 import polars as pl
 
 from recollect.attributes._normalise import equal, readings
-from recollect.attributes._schema import Schema
-from recollect.statistics import macro_interval, wilson
-
-_DRAWS = 2_000
-_SEED = 20_240_716  # any fixed number: equal inputs must give equal intervals
+from recollect.attributes._plain import is_placeholder, plain_text
+from recollect.attributes._schema import Attribute, Schema
+from recollect.statistics import clustered_ratio, proportion
 
 VALUES = pl.Schema(
     {
@@ -60,19 +60,31 @@ class PageAnswer:
 def judge(schema: Schema, answers: Iterable[PageAnswer]) -> pl.DataFrame:
     """One row per answer and attribute asked for; columns as in `VALUES`, order as given.
 
-    A true value that its normaliser cannot read is left out: nothing could ever equal it.
+    A true value that its normaliser cannot read is compared as text; a placeholder is no value.
     """
     rows = []
     for answer in answers:
         for attribute in schema:
             if answer.asked is not None and attribute.name not in answer.asked:
                 continue
-            truth = [value for value in answer.truth.get(attribute.name, ()) if readings(attribute, value)]
-            given = (answer.given or {}).get(attribute.name) or None
-            right = given is not None and any(equal(attribute, value, given) for value in truth)
+            truth = [value for value in answer.truth.get(attribute.name, ()) if _is_value(value)]
+            given = (answer.given or {}).get(attribute.name)
+            given = given if given is not None and _is_value(given) else None
+            right = given is not None and any(_agree(attribute, value, given) for value in truth)
             item = f"{answer.item}:{attribute.name}"
             rows.append((item, answer.page, answer.part, attribute.name, truth, given, right))
     return pl.DataFrame(rows, schema=VALUES, orient="row")
+
+
+def _is_value(value: str) -> bool:
+    return bool(value.strip()) and not is_placeholder(value)
+
+
+def _agree(attribute: Attribute, true: str, given: str) -> bool:
+    """Whether two values mean the same, or are the same text where the true one cannot be read."""
+    if readings(attribute, true):
+        return equal(attribute, true, given)
+    return plain_text(true) == plain_text(given)
 
 
 def items(values: pl.DataFrame) -> pl.DataFrame:
@@ -84,51 +96,61 @@ def score(values: pl.DataFrame, schema: Schema, invalid: int = 0, answers: int =
     """The numbers of one part's `judge` table, in percent, each with n and 95 % bounds; plain JSON.
 
     `invalid` of `answers` were no JSON object. An attribute without any truth has no accuracy: `without_truth` counts
-    the values given for it, which nothing can judge.
+    the values given for it, which nothing can judge. `unread_truth` counts true values that were compared as text.
     """
     names = [name for name in schema.names if name in set(values["group"])]
     truth, given, right, pages = _matrices(values, names)
-    weights = np.random.default_rng(_SEED).multinomial(len(truth), [1 / len(truth)] * len(truth), size=_DRAWS)
-    totals = [matrix.sum(axis=0) for matrix in (truth, given, right)]
-    drawn = [weights @ matrix for matrix in (truth, given, right)]
-    f1_bounds = _bounds(_f1(drawn[2], drawn[0], drawn[1]))
-    by_attribute = {
-        name: _attribute(int(totals[0][at]), int(totals[1][at]), int(totals[2][at]), f1_bounds[:, at])
-        for at, name in enumerate(names)
-        if totals[0][at]
-    }
+    kept = [at for at, name in enumerate(names) if truth[:, at].any()]
+    by_attribute = {names[at]: _attribute(truth[:, [at]], given[:, [at]], right[:, [at]]) for at in kept}
     f1 = {name: entry["f1"] for name, entry in by_attribute.items()}
     return {
-        **_macro(by_attribute, totals, drawn, names),
-        **_proportion("micro", int(totals[2].sum()), int(totals[0].sum())),
+        **_ratio("macro", right[:, kept], truth[:, kept]),
+        **_ratio("micro", right.sum(axis=1, keepdims=True), truth.sum(axis=1, keepdims=True)),
         "by_attribute": by_attribute,
         "f1": f1,
         "macro_f1": float(np.mean(list(f1.values()))) if f1 else None,
         **_proportion("invalid", invalid, answers),
-        "without_truth": {name: int(totals[1][at]) for at, name in enumerate(names) if name not in by_attribute},
-        "n": int(totals[0].sum()),
+        "without_truth": {name: int(given[:, at].sum()) for at, name in enumerate(names) if name not in by_attribute},
+        "unread_truth": _unread(values, schema),
+        "n": int(truth.sum()),
         "pages": pages,
         "answers": answers,
     }
 
 
-def _attribute(n: int, given: int, right: int, f1_bounds: Any) -> dict[str, Any]:
-    accuracy = _proportion("accuracy", right, n)
-    f1 = 2 * right / (n + given)
-    f1_low, f1_high = float(f1_bounds[0]), float(f1_bounds[1])
-    if f1_low == f1_high:  # all right or all wrong: as for the share of right values, in F1's measure
-        f1_low, f1_high = (min(1.0, bound * 2 * n / (n + given)) for bound in wilson(right, n))
+def _attribute(truth: Any, given: Any, right: Any) -> dict[str, Any]:
+    """One attribute's numbers from its counts by page, pages × 1."""
+    accuracy, f1 = _ratio("accuracy", right, truth), _ratio("f1", 2 * right, truth + given)
     return {
         "accuracy": accuracy["accuracy"],
         "low": accuracy["accuracy_low"],
         "high": accuracy["accuracy_high"],
-        "n": n,
-        **_proportion("precision", right, given),
-        "given": given,
-        "f1": 100 * f1,
-        "f1_low": 100 * min(f1, f1_low),
-        "f1_high": 100 * max(f1, f1_high),
+        "n": int(truth.sum()),
+        **_ratio("precision", right, given),
+        "given": int(given.sum()),
+        **f1,
     }
+
+
+def _ratio(name: str, hits: Any, ns: Any) -> dict[str, float | None]:
+    """The mean over groups of Σ hits / Σ ns in percent and its bounds with pages as units, by `name`; null for none."""
+    if not ns.shape[1] or not ns.any():
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    seen = ns.any(axis=1)
+    share, low, high = clustered_ratio(hits[seen], ns[seen]).percent
+    return {name: share, f"{name}_low": max(0.0, low), f"{name}_high": min(100.0, high)}
+
+
+def _unread(values: pl.DataFrame, schema: Schema) -> dict[str, int]:
+    """How many rows of each attribute have true values of which none can be read; attributes without any left out."""
+    found = {
+        attribute.name: sum(
+            bool(truth) and not any(readings(attribute, value) for value in truth)
+            for truth in values.filter(pl.col("group") == attribute.name)["truth"].to_list()
+        )
+        for attribute in schema
+    }
+    return {name: count for name, count in found.items() if count}
 
 
 def _matrices(values: pl.DataFrame, names: Sequence[str]) -> tuple[Any, Any, Any, int]:
@@ -144,42 +166,9 @@ def _matrices(values: pl.DataFrame, names: Sequence[str]) -> tuple[Any, Any, Any
     return found[0], found[1], found[2], len(page_at)
 
 
-def _macro(
-    by_attribute: Mapping[str, Any], totals: Sequence[Any], drawn: Sequence[Any], names: Sequence[str]
-) -> dict[str, Any]:
-    if not by_attribute:
-        return {"macro": None, "macro_low": None, "macro_high": None}
-    keep = [at for at, name in enumerate(names) if name in by_attribute]
-    hits, ns = ([int(totals[which][at]) for at in keep] for which in (2, 0))
-    estimate = float(np.mean([hit / n for hit, n in zip(hits, ns, strict=True)]))
-    low, high = macro_interval(hits, ns)
-    seen = drawn[0][:, keep] > 0  # a draw without an attribute's pages says nothing about it
-    shares = np.divide(drawn[2][:, keep], drawn[0][:, keep], out=np.zeros(seen.shape), where=seen)
-    drawn_something = seen.any(axis=1)
-    means = shares[drawn_something].sum(axis=1) / seen[drawn_something].sum(axis=1)
-    by_page = _bounds(means[:, None])[:, 0]
-    return {
-        "macro": 100 * estimate,
-        "macro_low": 100 * min(low, float(by_page[0])),
-        "macro_high": 100 * max(high, float(by_page[1])),
-    }
-
-
-def _f1(right: Any, truth: Any, given: Any) -> Any:
-    with np.errstate(invalid="ignore"):
-        return 2 * right / (truth + given)
-
-
-def _bounds(draws: Any) -> Any:
-    """2.5 % and 97.5 % quantiles of each column, nothing where no draw has a value."""
-    if not np.isfinite(draws).any(axis=0).all():
-        draws = np.where(np.isfinite(draws).any(axis=0), draws, 0.0)
-    return np.nanquantile(draws, [0.025, 0.975], axis=0)
-
-
 def _proportion(name: str, right: int, n: int) -> dict[str, float | None]:
-    """A share in percent and its Wilson bounds, by `name`; null without anything to count."""
+    """A share in percent and its bounds, by `name`; null without anything to count."""
     if not n:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
-    low, high = wilson(right, n)
-    return {name: 100 * right / n, f"{name}_low": 100 * low, f"{name}_high": 100 * high}
+    share, low, high = proportion(right, n).percent
+    return {name: share, f"{name}_low": low, f"{name}_high": high}

@@ -6,6 +6,7 @@ from recollect.curve._observations import Observations as Observations
 from recollect.curve._observations import from_items as from_items
 from recollect.curve._observations import read_scores as read_scores
 from recollect.curve._run import CurveResult as CurveResult
+from recollect.curve._run import machines as machines
 from recollect.curve._run import run_curve as run_curve
 from recollect.curve._settings import CurveSettings as CurveSettings
 from recollect.curve._verdict import Verdict as Verdict

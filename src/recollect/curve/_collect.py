@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from recollect._version import __version__
+from recollect.curve._fitted import Band
 from recollect.curve._observations import Observations
 from recollect.curve._settings import CurveSettings
 from recollect.curve._verdict import Verdict
@@ -87,7 +88,6 @@ def curve_record(runs: Observations, verdict: Verdict, lines: list[str], setting
         items=items,
         groups=groups,
         verdict=verdict.name,
-        probability=dict(verdict.probability),
         lines=lines,
         margin=verdict.margin,
         confidence=verdict.confidence,
@@ -123,18 +123,20 @@ def curve_record(runs: Observations, verdict: Verdict, lines: list[str], setting
                 name=one.name,
                 left_out_error=one.error,
                 weight=one.weight,
-                scores=list(verdict.family_curves[one.name]),
+                misses=one.misses,
+                scores=list(verdict.family_curves.get(one.name, ())),
             )
             for one in verdict.families
         ],
-        band=CurveBand(
-            sizes=list(verdict.band.sizes),
-            middle=list(verdict.band.middle),
-            low=list(verdict.band.low),
-            high=list(verdict.band.high),
-        ),
+        band=_band(verdict.band),
         next=[one.size for one in verdict.next],
     )
+
+
+def _band(band: Band | None) -> CurveBand | None:
+    if band is None:
+        return None
+    return CurveBand(sizes=list(band.sizes), middle=list(band.middle), low=list(band.low), high=list(band.high))
 
 
 def _attributes(steps: Path, runs: dict[str, Observations], facts: FactSet | None) -> Attributes | None:

@@ -5,9 +5,11 @@ closed form: how well the shape explains the means, and what it predicts for a s
 Williams, Gaussian Processes for Machine Learning, 2006, eq. 2.30 and 5.12).
 
 Notable choices
-- Families are weighed by their leave-one-size-out predictive density, so a family gains nothing from fitting what it
-  was shown. Five or eight left-out sizes are few, so the sum over them is bootstrapped (pseudo-BMA+ of Yao, Vehtari,
-  Simpson and Gelman, Bayesian Analysis 2018); without that, one lucky size can silence a family.
+- No verdict and no measured gain rests on a fit: fits are drawn, and carry the curve on to twice its largest size.
+- A family that misses a measured mean by more than the interval of that mean is not used. A fit that passes through all
+  others may still be wrong about the one size that matters.
+- Families are weighed by how well they explain all means (marginal likelihood). Their error on left-out sizes is stated
+  beside it; alone it would choose, after a steep rise, whichever family misses the rise least.
 - Within a family, shapes are weighed by how well they explain the means.
 - The spread between runs is itself uncertain when there are few: five multiples of it stand for its distribution.
 - No curve follows a formula exactly: every size mean is allowed a third of the margin on top of its noise
@@ -27,7 +29,6 @@ from recollect.curve._noise import Noise
 
 SHAPE_ERROR = 0.35  # of the margin
 _SCALES = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles of the run variance
-_WEIGHT_DRAWS = 1000
 _SEED = 20_240_601
 
 
@@ -39,7 +40,9 @@ class FamilyFit:
     error: float
     """Root mean square error of the prediction for a left-out size, in score units."""
     weight: float
-    """Share among the families, by leave-one-size-out predictive density."""
+    """Share among the families that are used, by marginal likelihood; 0 for one that misses a mean."""
+    misses: int | None
+    """The size whose measured mean it misses most beyond its interval; None when it passes through all."""
     shape: Shape
     """The shape that explains the means best."""
     coefficients: tuple[float, ...]
@@ -49,10 +52,12 @@ class FamilyFit:
 class CurveFit:
     """All families fitted to the size means of one curve; `draws` gives curves that could have made them."""
 
-    def __init__(self, sizes: Ints, means: Floats, noise: Noise, margin: float) -> None:
+    def __init__(self, sizes: Ints, means: Floats, noise: Noise, margin: float, reach: Floats) -> None:
+        """`reach` is how far a fit may lie off each mean, at least the error every size is allowed."""
         from scipy import stats
 
         self.sizes, self.margin = sizes, margin
+        self._reach = np.maximum(reach, SHAPE_ERROR * margin)
         self.grid: Grid = make_grid([int(n) for n in sizes])
         self.centre = float(means.mean())
         self._y = means - self.centre
@@ -64,13 +69,14 @@ class CurveFit:
         self._noise = np.asarray([noise.covariance(float(scale)) + floor for scale in scales])
         self._weigh()
         self._solve()
+        self._choose()
 
     def _design(self, n: Floats) -> Floats:
         columns = self.grid.columns(n)
         return np.concatenate([np.ones((*columns.shape[:2], 1)), columns], axis=2)
 
     def _weigh(self) -> None:
-        """Weights of (shape, scale) pairs, and each family's leave-one-size-out record."""
+        """Weights of (shape, scale) pairs in their family, its likelihood, and its error on left-out sizes."""
         from scipy import special
 
         signal = np.einsum("gjc,c,gkc->gjk", self._x, self._prior, self._x)
@@ -82,18 +88,28 @@ class CurveFit:
         residual = alpha * variance
         single = -0.5 * (residual**2 / variance + np.log(variance))
         family = np.asarray([FAMILIES.index(shape.family) for shape in self.grid.shapes])
-        density, self.errors, inside = [], [], np.zeros(whole.shape)
+        evidence, self.errors, inside = [], [], np.zeros(whole.shape)
         for at in range(len(FAMILIES)):
             here = family == at
             total = special.logsumexp(whole[here])
             without = whole[here][..., None] - single[here]
-            density.append(total - special.logsumexp(without, axis=(0, 1)))
+            evidence.append(total - np.log(here.sum()))
             share = special.softmax(without, axis=(0, 1))
             self.errors.append(float(np.sqrt(((share * residual[here]).sum(axis=(0, 1)) ** 2).mean())))
             inside[here] = np.exp(whole[here] - total)
-        self.weights = _family_weights(np.asarray(density))
-        self._shares = inside * self.weights[family][:, None]
-        self._inside, self._family = inside, family
+        self._evidence, self._inside, self._family = np.asarray(evidence), inside, family
+
+    def _choose(self) -> None:
+        """Leave out the families that miss a measured mean, and weigh the others."""
+        from scipy import special
+
+        off = np.asarray(list(self.mean_curves(self.sizes.astype(np.float64)).values())) - self._y - self.centre
+        beyond = np.abs(off) - self._reach
+        self.misses = [int(self.sizes[row.argmax()]) if row.max() > 0 else None for row in beyond]
+        self.passing = np.asarray([one is None for one in self.misses])
+        self.weights = np.zeros(len(FAMILIES))
+        if self.passing.any():
+            self.weights[self.passing] = special.softmax(self._evidence[self.passing])
 
     def families(self) -> list[FamilyFit]:
         """Every family's record, in the order of `FAMILIES`."""
@@ -109,6 +125,7 @@ class CurveFit:
                     name,
                     self.errors[at],
                     float(self.weights[at]),
+                    self.misses[at],
                     self.grid.shapes[shape],
                     tuple(float(value) for value in coefficients),
                 )
@@ -123,9 +140,10 @@ class CurveFit:
         self._mean = np.einsum("gscd,gsdk,k->gsc", self._covariance, weighted, self._y)
 
     def draws(self, n: Sequence[float] | Floats, count: int = 4000) -> Floats:
-        """`count` curves at the sizes `n`, each in proportion to its weight: draws × sizes."""
+        """`count` curves of the families used at the sizes `n`, by weight: draws × sizes. Needs one that is used."""
         rng = np.random.default_rng(_SEED)
-        flat = self._shares.ravel() / self._shares.sum()
+        flat = (self._inside * self.weights[self._family][:, None]).ravel()
+        flat /= flat.sum()
         shape, scale = np.divmod(np.sort(rng.choice(len(flat), size=count, p=flat)), len(_SCALES))
         normal = rng.standard_normal((count, 3, 1))
         off = (np.linalg.cholesky(self._covariance[shape, scale]) @ normal)[..., 0]
@@ -145,13 +163,3 @@ class CurveFit:
             name: np.einsum("gnc,gc->n", design[self._family == at], coefficients[self._family == at]) + self.centre
             for at, name in enumerate(FAMILIES)
         }
-
-
-def _family_weights(density: Floats) -> Floats:
-    """Weights of the families from their log densities of left-out sizes: families × sizes."""
-    from scipy import special
-
-    count = density.shape[1]
-    often = np.random.default_rng(_SEED).dirichlet(np.ones(count), size=_WEIGHT_DRAWS) * count
-    found: Floats = special.softmax(often @ density.T, axis=1).mean(axis=0)
-    return found

@@ -1,26 +1,14 @@
-"""Which sizes to run next: those where the possible verdicts disagree most, measured against the noise.
-
-Notable choices
-- Candidates: one more round of repeats at each measured size, the middle (on the log axis) of each gap that is wider
-  than a factor of 1.5, and twice the largest size.
-- A candidate's worth is the variance of the expected score between the possible verdicts, over the variance within
-  them plus the noise of one round of repeats there.
-"""
+"""Which sizes to run next: those that a doubt names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
-import numpy as np
-
-from recollect.curve._fit import CurveFit
-from recollect.curve._items import Floats
-from recollect.curve._noise import Noise
+from recollect.curve._contrast import Means
+from recollect.curve._decide import Doubt, Finding, half_of
 
 COUNT = 2
-_WIDE = 1.5
-_ROUND = 2.0  # repeats in one round, for weighing candidates
+"""Sizes named at a time: after them the curve is judged again."""
 
 
 @dataclass(frozen=True)
@@ -31,51 +19,31 @@ class Next:
     why: str
 
 
-def next_sizes(
-    name: str, fit: CurveFit, noise: Noise, places: Floats, curves: Floats, kind: np.ndarray, most: int | None
-) -> tuple[Next, ...]:
-    """Sizes worth running after the verdict `name`: none when it is saturated or peaked.
+def next_sizes(finding: Finding, means: Means, most: int | None) -> tuple[Next, ...]:
+    """Sizes worth running after a finding: none when it is saturated or peaked; `most` is how many examples there are.
 
-    `curves` holds draws at `places`, then at twice and four times the largest size; `kind` is each draw's verdict.
+    A rising curve is to be carried on, to twice and four times its largest size. A size that was run already is named
+    for more repeats. At most `COUNT`, except where every size lacks repeats.
     """
-    largest = int(fit.sizes[-1])
-    within = [n for n in (2 * largest, 4 * largest) if most is None or n <= most]
-    if name == "rising":
-        if within:
-            return tuple(Next(n, "the curve still rises") for n in within)
-        if most is not None and most > largest:
+    largest = int(means.sizes[-1])
+    if finding.name == "rising":
+        within = [n for n in (2 * largest, 4 * largest) if most is None or n <= most]
+        if not within and most is not None and most > largest:
             return (Next(most, "the curve still rises, and this is all there is"),)
-        return ()
-    if name != "undecided":
-        return ()
-    worth = []
-    for size, why in _candidates(fit, most):
-        column = len(places) if size > largest else int(np.argmin(np.abs(places - size)))
-        worth.append((_worth(curves[:, column], kind, _run_variance(fit, noise, size) / _ROUND), -size, why))
-    worth.sort(reverse=True)
-    return tuple(Next(-size, why) for _, size, why in worth[:COUNT])
+        return tuple(Next(n, "the curve still rises") for n in within)
+    found: dict[int, Next] = {}
+    for doubt in finding.doubts:
+        for one in _resolving(doubt, means):
+            found.setdefault(one.size, one)
+    single = any(doubt.kind == "single" for doubt in finding.doubts)
+    return tuple(found.values()) if single else tuple(found.values())[:COUNT]
 
 
-def _candidates(fit: CurveFit, most: int | None) -> list[tuple[int, str]]:
-    sizes = [int(n) for n in fit.sizes]
-    found = [(n, "more repeats there") for n in sizes if n > 0]
-    for first, second in pairwise(sizes):
-        if first > 0 and second / first > _WIDE:
-            found.append((round((first * second) ** 0.5), f"between {first:,} and {second:,}"))
-    if most is None or 2 * sizes[-1] <= most:
-        found.append((2 * sizes[-1], "beyond the largest size"))
-    return found
-
-
-def _run_variance(fit: CurveFit, noise: Noise, size: int) -> float:
-    nearest = int(np.abs(np.log1p(fit.sizes) - np.log1p(size)).argmin())
-    return float(noise.run_variance[nearest])
-
-
-def _worth(scores: Floats, kind: np.ndarray, noise: float) -> float:
-    between = within = 0.0
-    for one in np.unique(kind):
-        here = scores[kind == one]
-        between += len(here) * (here.mean() - scores.mean()) ** 2
-        within += len(here) * here.var()
-    return float(between / (within + len(scores) * noise + 1e-12))
+def _resolving(doubt: Doubt, means: Means) -> list[Next]:
+    largest = int(means.sizes[-1])
+    if doubt.kind == "single":
+        return [Next(int(n), "another seed there") for n in means.sizes if n > 0]
+    if doubt.kind == "gap":
+        half = half_of(largest)
+        return [Next(half, f"half of {largest:,}, so that the last doubling is measured")]
+    return [Next(n, "more repeats there") for n in (doubt.last, doubt.first) if n > 0]

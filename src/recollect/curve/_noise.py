@@ -1,13 +1,16 @@
 """How far the mean score at each size may be off: two levels, test items and training runs.
 
 Notable choices
-- Items: a bootstrap of whole units, the same draw for every run, so that errors shared by all sizes stay shared.
+- Items: a bootstrap of whole units, the same draw for every run, so that errors shared by all sizes stay shared. Where
+  a size was run several times, what those runs share counts; what an item does in one run only is part of the spread
+  between runs already.
 - A bootstrap has nothing to vary in a group that is all right or all wrong; that gets the variance of a Jeffreys share.
 - Runs: a bootstrap of two or three runs understates their spread; on real trainings its 90 % interval of the mean held
   48 and 59 times in a hundred (benchmarks/curve_spread.py). So the spread is estimated as a variance with its degrees
   of freedom: pooled over sizes, and at each size mixed with its own runs' as if the pooled one were worth four runs.
 - Size 0 is the untouched base: the same for every seed, so it has no spread between runs.
-- Without any repeated size, the spread is taken from how far the means lie from a line through their neighbours.
+- Without any repeated size the spread between runs is not known. It is then guessed, for drawing only, from how far the
+  means lie from a line through their neighbours; no verdict rests on it.
 """
 
 from __future__ import annotations
@@ -91,9 +94,27 @@ def item_covariance(items: Items, size: np.ndarray, draws: int = _BOOTSTRAP_DRAW
         count = len(members)
         drawn = rng.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
         weight[:, members] = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
-    runs = 100 * items.scores(weight[:, items.unit])
-    means = np.stack([runs[:, size == one].mean(axis=1) for one in np.unique(size)], axis=1)
-    found: Floats = np.atleast_2d(np.cov(means, rowvar=False)) + np.diag(_unseen(items, size))
+    runs = np.atleast_2d(np.cov(100 * items.scores(weight[:, items.unit]), rowvar=False))
+    return _psd(_shared(runs, size)) + np.diag(_unseen(items, size))
+
+
+def _shared(runs: Floats, size: Ints) -> Floats:
+    """Mean covariance between runs of two sizes; within a size that has several, between different runs."""
+    sizes = np.unique(size)
+    member = (size == sizes[:, None]).astype(np.float64)
+    count = member.sum(axis=1)
+    total = member @ runs @ member.T
+    found: Floats = total / np.outer(count, count)
+    own, several = member @ np.diag(runs), count > 1
+    between = (np.diag(total) - own) / np.maximum(count * (count - 1), 1)
+    np.fill_diagonal(found, np.where(several, between, np.diag(found)))
+    return found
+
+
+def _psd(covariance: Floats) -> Floats:
+    """The nearest matrix that is a covariance: negative eigenvalues are noise of the estimate."""
+    values, vectors = np.linalg.eigh(covariance)
+    found: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return found
 
 

@@ -10,12 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from recollect.curve._items import Floats, Ints, Items
+from recollect.curve._scores_file import read_runs
 from recollect.errors import InputError
+from recollect.tables import BadRows
+
+Unit = Literal["auto", "shares", "points"]
 
 
 @dataclass(frozen=True)
@@ -101,35 +106,60 @@ def _numbered(column: pl.Series) -> Ints:
     return column.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def read_scores(path: Path, *, lower_is_better: bool = False) -> dict[str, Observations]:
-    """A user's own runs from a CSV file with the columns size, seed, score (and part, if several), by part.
+def read_scores(
+    path: Path, *, lower_is_better: bool = False, unit: Unit = "auto", bad: BadRows | None = None
+) -> dict[str, Observations]:
+    """A user's own runs from a table with the columns size, seed, score (and part, if several), by part.
 
-    Shares (all scores in 0..1) become points, except where lower is better: then the numbers keep their unit and
-    are negated. Raises InputError with what is wrong in which file.
+    Shares become points, except where lower is better: then the numbers keep their unit and are negated. `unit` says
+    whether scores are "shares" (0..1) or stand as they are ("points"); "auto" takes them for shares when all lie in
+    0..1, and refuses a file that may hold both. `bad` takes the rows that cannot be used; by default the first one is
+    an error. Raises InputError with what is wrong in which file.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}. Give a CSV file with the columns size, seed, score.")
-    try:
-        table = pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable CSV file: {str(error).splitlines()[0]}") from None
-    missing = [name for name in ("size", "seed", "score") if name not in table.columns]
-    if missing:
-        raise InputError(f"{path} must have the columns size, seed, score, but {', '.join(missing)} is missing.")
-    kinds = {"size": pl.Int64, "seed": pl.Int64, "score": pl.Float64}
-    try:
-        table = table.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: size and seed must be whole numbers and score a number: {error}") from None
-    if table.null_count().select("size", "seed", "score").sum_horizontal().item() if table.height else True:
-        raise InputError(f"{path} must hold a size, a seed and a score in every row, and at least one row.")
-    shares = not lower_is_better and bool(table["score"].is_between(0, 1).all())
+    table = read_runs(path, bad)
+    shares = not lower_is_better and _are_shares(table["score"], unit, path)
     factor = -1.0 if lower_is_better else 100.0 if shares else 1.0
-    names = table["part"].cast(pl.String).unique(maintain_order=True) if "part" in table.columns else ["test"]
+    table = table.with_columns(part=_parts(table, path))
     found = {}
-    for name in names:
-        rows = table.filter(pl.col("part").cast(pl.String) == name) if "part" in table.columns else table
+    for name in table["part"].unique(maintain_order=True):
+        rows = table.filter(pl.col("part") == name)
         scores = (rows["score"] * factor).to_list()
-        runs = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, str(name))
-        found[str(name)] = replace(runs, shares=shares)
+        runs = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, name)
+        found[name] = replace(runs, shares=shares)
     return found
+
+
+def _are_shares(scores: pl.Series, unit: Unit, path: Path) -> bool:
+    """Whether scores are shares of 1; refuses those that may be shares and points in one file."""
+    if unit == "points":
+        return False
+    inside = bool(scores.is_between(0, 1).all())
+    if unit == "shares":
+        if not inside:
+            raise InputError(f"{path}: with unit shares every score must lie in 0 to 1, but got {_outside(scores):g}.")
+        return True
+    fractions = scores.filter((scores > 0) & (scores < 1))
+    if len(fractions) and not inside and bool(scores.is_between(0, 100).all()):
+        raise InputError(
+            f"{path} seems to mix shares and points: it has scores such as {fractions[0]:g} and {_outside(scores):g}. "
+            "Write all of them in one unit, or give --unit points if they are in one already."
+        )
+    return inside
+
+
+def _outside(scores: pl.Series) -> float:
+    return float(scores.filter(~scores.is_between(0, 1))[0])
+
+
+def _parts(table: pl.DataFrame, path: Path) -> pl.Series:
+    """The part of every row; "test" where the file names none at all."""
+    if "part" not in table.columns:
+        return pl.Series("part", ["test"] * table.height)
+    parts = table["part"].cast(pl.String).str.strip_chars()
+    empty = (parts.is_null() | (parts == "")).fill_null(value=True)
+    if empty.any():
+        raise InputError(
+            f"{path} must name a part in every row or have no column part, but {empty.sum()} of {table.height} rows "
+            f"have none (first: row {int(empty.arg_true()[0]) + 1})."
+        )
+    return parts

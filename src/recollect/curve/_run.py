@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from recollect.curve._decide import half_of
 from recollect.curve._items import item_table
 from recollect.curve._observations import Observations, from_items, read_scores
 from recollect.curve._settings import CurveSettings
@@ -29,17 +30,22 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.machine import Machine
+from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
 from recollect.settings import source_of
-from recollect.train import PRESETS, TrainSettings, run_train
+from recollect.tables import BadRows
+from recollect.train import PRESETS, TrainSettings, run_train, training_machine
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 Place = tuple[int, int]
 """Size and seed."""
-FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...
+FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...; and half of the largest
+
+VERDICT_FROM = "measured means"
+"""Part of the fingerprint: a curve that was judged by fits, as earlier versions did, is not taken for one of today."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +97,24 @@ def run_curve(
     most = _available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
     with stage("loading the model", ""):
-        loaded = load(ModelSettings.make(**{name: getattr(train, name) for name in ModelSettings.model_fields}))
+        loaded = load(evaluate)
     inputs = {
         "model": loaded.fingerprint,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
     }
-    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better"})
-    with open_step("curve", {**values, "sizes": list(sizes)}, inputs, out, root) as step:
+    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better", "unit"})
+    values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM}
+    with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
             _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
         return CurveResult(step.path, step.metrics)
+
+
+def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    train, evaluate = _sections(settings)
+    return ("training", training_machine(train)), ("asking", machine_of(evaluate))
 
 
 class _Curve:
@@ -203,8 +216,8 @@ class _Curve:
             selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
             seeded = self.train.model_copy(update={"seed": seed})
             run_train(seeded, selection.path, out=folder, base=self.loaded)
-            model = {name: getattr(self.train, name) for name in ModelSettings.model_fields}
-            self._asked(load(ModelSettings.make(**{**model, "model": str(folder)})), f"evaluate-{name}", str(folder))
+            tuned = load(self.evaluate.model_copy(update={"model": str(folder)}))
+            self._asked(tuned, f"evaluate-{name}", str(folder))
         if not self.settings.keep_models:
             for file in (folder / "model").glob("*.safetensors"):
                 file.unlink()
@@ -221,14 +234,16 @@ class _Curve:
 
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
-    runs = read_scores(file, lower_is_better=settings.lower_is_better)
+    bad = BadRows(settings.bad_rows)
+    runs = read_scores(file, lower_is_better=settings.lower_is_better, unit=settings.unit, bad=bad)
     content = {part: [one.size.tolist(), one.seed.tolist(), one.score.tolist()] for part, one in runs.items()}
-    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better"})
+    values = settings.model_dump(mode="json", include={"margin", "confidence", "lower_is_better", "bad_rows"})
+    values["verdict_from"] = VERDICT_FROM
     started = time.monotonic()
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, [], started, 0, None, None, {"scores": str(file)})
+            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None, {"scores": str(file)})
         return CurveResult(step.path, step.metrics)
 
 
@@ -278,7 +293,8 @@ def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
 
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
     preset = {} if "preset" in settings.train else {"preset": settings.model if settings.model in PRESETS else "C"}
-    both = {*ModelSettings.model_fields, "prompt_template"}  # what is asked in the form that was trained
+    # asked where and in the form that was trained; the number format is each section's own
+    both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
     shared = {name: value for name, value in settings.train.items() if name in both} | {"facts": settings.facts}
     try:
         train = TrainSettings.make(**{**preset, **settings.train, "model": settings.model})
@@ -329,4 +345,4 @@ def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:
         sizes.append(sizes[-1] * FACTOR)
     if len(sizes) < 3:
         raise InputError(f"a curve needs more training examples than {most:,}: at least {FIRST_SIZES[1]}, or --sizes.")
-    return tuple(sizes)
+    return tuple(sorted({*sizes, half_of(sizes[-1])}))

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from recollect.curve._items import Metric
+from recollect.curve._observations import Unit
 from recollect.models import POCKET
 from recollect.select import _check_level
 from recollect.settings import Settings, read_section
+from recollect.tables import BadRowsMode
 
 Size = Annotated[int, Field(ge=0)]
 
@@ -25,13 +27,21 @@ class CurveSettings(Settings):
     levels: Path | None = None
     """The base model's probe step directory: splits the score by memory level, and is needed to select by level."""
     scores: Path | None = None
-    """Judge the runs of this CSV file (columns size, seed, score; part, if several) instead of training any."""
+    """Judge the runs of this table (columns size, seed, score; part, if several) instead of training any: a .csv, .tsv,
+    .jsonl, .json or .parquet file."""
+    bad_rows: BadRowsMode = "error"
+    """With scores, a row that cannot be used: error (the first one ends the step) or skip (left out and said)."""
     lower_is_better: bool = False
     """With scores: the numbers are a loss. They keep their unit, and the margin is in that unit."""
+    unit: Unit = "auto"
+    """With scores: shares (0 to 1, shown in points) or points (taken as they stand). auto: shares when all lie in 0 to
+    1; a file that may mix both is refused."""
     sizes: tuple[Size, ...] | None = None
-    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 250, 1000, 4000, ... up to what there is."""
+    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 250, 1000, 4000, ... up to what
+    there is, and half of the largest, so that its last doubling is measured."""
     repeats: Annotated[int, Field(ge=1)] = 3
-    """Seeds at each size, from the first one up; each draws its own training set and trains anew on it."""
+    """Seeds at each size, from the first one up; each draws its own training set and trains anew on it. With one there
+    is no verdict: how far two trainings lie apart is not known."""
     seed: int = 0
     """First seed of the training sets and trainings."""
     level: Annotated[str, AfterValidator(_check_level)] = "random"
@@ -44,7 +54,7 @@ class CurveSettings(Settings):
     margin: Annotated[float, Field(gt=0)] = 2.0
     """Gains up to this many points do not count: the curve is saturated where no larger size brings more."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    """How sure a verdict must be, and the coverage of the intervals."""
+    """How sure a verdict must be (each one-sided bound behind it), and the coverage of the intervals."""
     until: Literal["grid", "decided"] = "grid"
     """grid: run the sizes and judge. decided: also run the sizes the verdict asks for, until it is decided."""
     most_trainings: Annotated[int, Field(ge=1)] = 60
@@ -81,6 +91,12 @@ class CurveSettings(Settings):
             raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
         if self.scores is not None and {"metric", "group"} & self.model_fields_set:
             raise ValueError("metric and group go with trained models; scores are taken as they stand in the file")
+        if self.scores is None and self.bad_rows != "error":
+            raise ValueError("bad_rows goes with scores")
+        if self.scores is None and self.unit != "auto":
+            raise ValueError("unit goes with scores; trained models are scored in points")
+        if self.lower_is_better and self.unit == "shares":
+            raise ValueError("unit must not be shares where lower is better: a loss keeps its own unit")
         if self.scores is None and self.lower_is_better:
             raise ValueError("lower_is_better goes with scores; trained models are scored in points")
         return self

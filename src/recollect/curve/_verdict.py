@@ -1,4 +1,4 @@
-"""The verdict on a data curve: saturated, rising, peaked or undecided, with the saturation size and its interval.
+"""The verdict on a data curve: saturated, rising, peaked or undecided, with the sizes and gains behind it.
 
 Definitions, for a curve f measured up to the largest size N and a margin m (a setting):
 - **n_sat** is the smallest n such that no larger size up to N scores more than m above f(n).
@@ -7,8 +7,7 @@ Definitions, for a curve f measured up to the largest size N and a margin m (a s
 - **rising**: not peaked, and n_sat > N / 2 (and above the smallest size): the last doubling still brought more than m.
 - **saturated**: neither; n_sat <= N / 2, or the curve is level over all sizes.
 
-Every curve that could have made the observed means falls into one of the three. The verdict is the one that holds at
-least `confidence` of their weight; else it is **undecided**. Intervals are central quantiles at the same confidence.
+How the measured means decide between them is in `_decide.py`; a verdict says nothing about sizes that were not run.
 """
 
 from __future__ import annotations
@@ -16,54 +15,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
-from recollect.curve._between import bend_of, early_or_late
-from recollect.curve._fit import SHAPE_ERROR, CurveFit, FamilyFit
-from recollect.curve._items import Floats
+from recollect.curve._contrast import Means, Value
+from recollect.curve._decide import Doubt, VerdictName, decide, half_index
+from recollect.curve._fit import FamilyFit
+from recollect.curve._fitted import Band, fit_means
 from recollect.curve._next import Next, next_sizes
 from recollect.curve._noise import Noise, measure_noise
 from recollect.curve._observations import Observations
+from recollect.curve._thresholds import best, hurts, loss, saturation
 from recollect.errors import InputError
 
-VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
-KINDS: tuple[VerdictName, ...] = ("saturated", "rising", "peaked")
 MARGIN = 2.0
 CONFIDENCE = 0.9
-_POINTS = 240
-_SEED = 20_250_516
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number with the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Band:
-    """The curve over the range: sizes, and the middle and ends of the score there."""
-
-    sizes: tuple[float, ...]
-    middle: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What going from one size to another buys."""
+    """What going from one size to another brings."""
 
     start: int
     end: int
     points: Value
     measured: bool
-    """False beyond the largest size, where it is an extrapolation."""
+    """True between two measured sizes, from their means alone. False beyond the largest: fitted, an extrapolation."""
 
     @property
     def per_label(self) -> float:
@@ -76,31 +53,34 @@ class Verdict:
     """What one curve says."""
 
     name: VerdictName
-    probability: Mapping[VerdictName, float]
-    """Weight of each of the three answers."""
+    doubts: tuple[Doubt, ...]
+    """Why it is undecided; empty otherwise."""
     n_sat: Value
+    """The saturation size: above `low`, at most `high`, both measured sizes; `value` is interpolated."""
     n_best: Value
+    """The best measured size, with the smallest and largest that may be as good."""
     n_hurts: Value | None
-    """Of the curves that peak; None when none does."""
+    """Where a peaked curve begins to hurt, between measured sizes likewise; None when it is not peaked."""
     sizes: tuple[int, ...]
     scores: tuple[Value, ...]
     repeats: tuple[int, ...]
     gains: tuple[Gain, ...]
     families: tuple[FamilyFit, ...]
-    family: str
-    """The family that foretells left-out sizes best (largest weight)."""
-    band: Band
+    family: str | None
+    """The family with the largest weight; None when all miss a measured mean."""
+    band: Band | None
+    """The fitted curve; None likewise."""
     family_curves: Mapping[str, tuple[float, ...]]
-    """The mean curve of each family at the band's sizes."""
-    last_doubling: Value
-    """What the last doubling of the data brought."""
+    """The mean curve of each family that is used, at the band's sizes."""
+    last_doubling: Gain | None
+    """The measured change from the smallest size in the last doubling; None when no size lies there."""
     loss: Value
-    """How far the score at the largest size lies below the best."""
+    """How far the score at the largest size lies below the best measured one."""
     next: tuple[Next, ...]
     margin: float
     confidence: float
     run_spread: float
-    """Standard deviation of a single run between seeds, pooled over sizes."""
+    """Standard deviation of a single run between seeds, pooled over sizes; a guess where no size has repeats."""
     notes: tuple[str, ...] = ()
 
 
@@ -113,122 +93,51 @@ def judge_curve(
     """
     if not margin > 0 or not 0.5 < confidence < 1:
         raise InputError(f"margin must be above 0 and confidence in 0.5 to 1, but got {margin=} and {confidence=}.")
-    sizes = runs.sizes
-    if len(sizes) < 3:
-        raise InputError(f"a curve needs at least three different sizes, but got {[int(n) for n in sizes]}. Add sizes.")
-    noise, largest = measure_noise(runs), int(sizes[-1])
-    fit = CurveFit(sizes, runs.means(), noise, margin)
-    places = _places(fit, largest)
-    ahead = [2.0 * largest, 4.0 * largest]
-    every = np.clip(fit.draws([*places, *ahead]), *runs.limits)
-    families = tuple(fit.families())
-    missed = sum(one.weight * one.error for one in families)
-    bend = bend_of(missed, max(float(np.ptp(runs.means())), margin))
-    at = np.log1p(places / fit.grid.unit)
-    every[:, : len(places)] = early_or_late(places, at, sizes, every[:, : len(places)], bend)
-    curves, beyond = every[:, : len(places)], every[:, len(places) :]
-    kind, n_sat, n_best, n_hurts = classify(places, curves, margin)
-    shares = {name: float((kind == at).mean()) for at, name in enumerate(KINDS)}
-    likely = max(shares, key=lambda name: shares[name])
-    name: VerdictName = likely if shares[likely] >= confidence else "undecided"
-    peaks = kind == KINDS.index("peaked")
-    gains = _gains(fit, places, curves, None if name == "peaked" else beyond, confidence, runs.limits)
+    if len(runs.sizes) < 3:
+        raise InputError(
+            f"a curve needs at least three different sizes, but got {[int(n) for n in runs.sizes]}. Add sizes."
+        )
+    noise = measure_noise(runs)
+    means = Means(runs.sizes, runs.means(), noise)
+    finding, fitted = decide(means, margin, confidence), fit_means(means, margin, confidence, runs.limits)
+    used = [one for one in fitted.families if one.misses is None]
+    gains = [_gain(means, first, second, confidence) for first, second in pairwise(range(len(means.sizes)))]
+    if fitted.double is not None and noise.repeated and finding.name != "peaked":
+        largest = int(means.sizes[-1])
+        gains.append(Gain(largest, 2 * largest, fitted.double, measured=False))
+    half = half_index(means)
     return Verdict(
-        name=name,
-        probability=shares,
-        n_sat=_interval(n_sat, confidence),
-        n_best=_interval(n_best, confidence),
-        n_hurts=_interval(n_hurts[peaks], confidence) if peaks.any() else None,
-        sizes=tuple(int(n) for n in sizes),
-        scores=tuple(_score(runs, noise, at, confidence) for at in range(len(sizes))),
+        name=finding.name,
+        doubts=finding.doubts,
+        n_sat=saturation(means, finding, margin, confidence),
+        n_best=best(means, confidence),
+        n_hurts=hurts(means, margin, confidence) if finding.name == "peaked" else None,
+        sizes=tuple(int(n) for n in means.sizes),
+        scores=tuple(_score(means, at, confidence, runs.limits) for at in range(len(means.sizes))),
         repeats=tuple(int(n) for n in runs.repeats()),
-        gains=gains,
-        families=families,
-        family=max(families, key=lambda one: one.weight).name,
-        band=_band(places, curves, confidence),
-        family_curves={one: tuple(float(x) for x in row) for one, row in fit.mean_curves(places).items()},
-        last_doubling=_interval(curves[:, -1] - curves[:, int(np.searchsorted(places, largest / 2))], confidence),
-        loss=_interval(curves.max(axis=1) - curves[:, -1], confidence),
-        next=next_sizes(name, fit, noise, places, every, kind, most),
+        gains=tuple(gains),
+        families=fitted.families,
+        family=max(used, key=lambda one: one.weight).name if used else None,
+        band=fitted.band,
+        family_curves=fitted.curves,
+        last_doubling=None if half is None else _gain(means, half, means.last, confidence),
+        loss=loss(means, confidence),
+        next=next_sizes(finding, means, most),
         margin=margin,
         confidence=confidence,
-        run_spread=float(np.sqrt(noise.run_variance.max())) if not noise.repeated else _pooled(noise),
+        run_spread=_pooled(noise),
         notes=_notes(runs, noise),
     )
 
 
-def classify(places: Floats, curves: Floats, margin: float) -> tuple[np.ndarray, Floats, Floats, Floats]:
-    """Of each curve (draws × places, ascending to the largest size): kind (an index of KINDS), n_sat, n_best, n_hurts.
-
-    The definitions are at the top of this file; n_hurts is infinite where the curve does not peak.
-    """
-    later = np.flip(np.maximum.accumulate(np.flip(curves, 1), axis=1), 1)
-    n_sat = places[(later - curves <= margin).argmax(axis=1)]
-    best = curves.max(axis=1)
-    n_best = places[curves.argmax(axis=1)]
-    peaked = best - curves[:, -1] > margin
-    near = best[:, None] - curves <= margin
-    last_near = len(places) - 1 - np.flip(near, 1).argmax(axis=1)
-    n_hurts = np.where(peaked, places[np.minimum(last_near + 1, len(places) - 1)], np.inf)
-    rising = ~peaked & (n_sat > max(places[-1] / 2, places[0]))
-    return np.where(peaked, 2, np.where(rising, 1, 0)), n_sat, n_best, n_hurts
+def _score(means: Means, at: int, confidence: float, limits: tuple[float, float]) -> Value:
+    found = means.interval(means.at(at), confidence)
+    return Value(found.value, max(limits[0], found.low), min(limits[1], found.high))
 
 
-def _places(fit: CurveFit, largest: int) -> Floats:
-    """Sizes at which curves are looked at: evenly on the log axis, all measured ones, and half the largest."""
-    unit = fit.grid.unit
-    low, high = (np.log1p(n / unit) for n in (fit.grid.smallest, fit.grid.largest))
-    even = unit * np.expm1(np.linspace(low, high, _POINTS))
-    return np.unique(np.concatenate([even[1:-1], fit.sizes.astype(np.float64), [max(largest / 2, fit.grid.smallest)]]))
-
-
-def _interval(values: Floats, confidence: float) -> Value:
-    tail = (1 - confidence) / 2
-    low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail], method="nearest")
-    return Value(float(middle), float(low), float(high))
-
-
-def _score(runs: Observations, noise: Noise, at: int, confidence: float) -> Value:
-    from scipy import stats
-
-    mean = float(runs.means()[at])
-    reach = float(stats.norm.ppf((1 + confidence) / 2)) * float(np.sqrt(noise.items[at, at]))
-    if noise.run_variance[at] > 0:
-        t = float(stats.t.ppf((1 + confidence) / 2, noise.freedom))
-        reach = float(np.hypot(reach, t * np.sqrt(noise.run_variance[at] / noise.repeats[at])))
-    low, high = runs.limits
-    return Value(mean, max(low, mean - reach), min(high, mean + reach))
-
-
-def _band(places: Floats, curves: Floats, confidence: float) -> Band:
-    tail = (1 - confidence) / 2
-    low, middle, high = np.quantile(curves, [tail, 0.5, 1 - tail], axis=0)
-    return Band(*(tuple(float(x) for x in row) for row in (places, middle, low, high)))
-
-
-def _gains(
-    fit: CurveFit,
-    places: Floats,
-    curves: Floats,
-    beyond: Floats | None,
-    confidence: float,
-    limits: tuple[float, float],
-) -> tuple[Gain, ...]:
-    """Changes between neighbouring sizes, and to twice the largest: labels that may have yet to be made.
-
-    Both ends may lie off the fitted curve, by the error that the fit allows for, but not beyond the limits.
-    """
-    rng, off = np.random.default_rng(_SEED), 2**0.5 * SHAPE_ERROR * fit.margin
-    sizes = [int(n) for n in fit.sizes]
-    at = {n: curves[:, int(np.searchsorted(places, n))] for n in sizes}
-    steps = [(first, second, at[first], at[second], True) for first, second in pairwise(sizes)]
-    if beyond is not None:
-        steps.append((sizes[-1], 2 * sizes[-1], curves[:, -1], beyond[:, 0], False))
-    found = []
-    for first, second, before, after, measured in steps:
-        reached = np.clip(after + off * rng.standard_normal(len(after)), *limits)
-        found.append(Gain(first, second, _interval(reached - before, confidence), measured))
-    return tuple(found)
+def _gain(means: Means, first: int, second: int, confidence: float) -> Gain:
+    change = means.interval(means.at(second) - means.at(first), confidence)
+    return Gain(int(means.sizes[first]), int(means.sizes[second]), change, measured=True)
 
 
 def _pooled(noise: Noise) -> float:
@@ -240,8 +149,8 @@ def _notes(runs: Observations, noise: Noise) -> tuple[str, ...]:
     notes = []
     if not noise.repeated:
         notes.append(
-            "No size was run with several seeds, so the spread between runs is guessed from how rough the curve is. "
-            "Give two or more repeats."
+            "No size was trained with several seeds, so nobody knows how far two trainings lie apart: there is no "
+            "verdict, and the intervals rest on a spread guessed from how rough the curve is. Give two or more repeats."
         )
     if runs.items is None:
         notes.append("Only scores are known, not single test items, so the intervals hold for these test items only.")

@@ -5,56 +5,73 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from recollect.curve._verdict import Value, Verdict
+from recollect.curve._contrast import Value
+from recollect.curve._decide import Doubt
+from recollect.curve._verdict import Gain, Verdict
 
 
 def verdict_lines(verdict: Verdict, unit: str = "points") -> list[str]:
-    """The verdict in a few sentences: what it is, what more data would buy, what to run next."""
-    return [_finding(verdict, unit), *_gain_line(verdict, unit), *_next_line(verdict)]
+    """The verdict in a few sentences: what it is, what more data would bring, what to run next."""
+    return [_finding(verdict, unit), *_double_line(verdict, unit), *_next_line(verdict)]
 
 
 def _finding(verdict: Verdict, unit: str) -> str:
-    largest, percent = verdict.sizes[-1], f"{100 * verdict.confidence:.0f} % interval"
-    margin = f"{verdict.margin:g} {unit}"
+    largest, margin = f"{verdict.sizes[-1]:,}", f"{verdict.margin:g} {unit}"
+    percent = f"{100 * verdict.confidence:.0f} % interval"
     if verdict.name == "saturated":
         low, high = (f"{math.ceil(n):,}" for n in (verdict.n_sat.low, verdict.n_sat.high))
+        where = "the smallest size run" if low == high else f"where that begins: above {low}, at most {high}; {percent}"
         return (
-            f"Saturated: from about {math.ceil(verdict.n_sat.value):,} examples on ({percent} {low} to {high}), no "
-            f"larger size up to {largest:,} brings more than {margin}."
+            f"Saturated: from {high} examples on, no larger measured size up to {largest} brings more than {margin} "
+            f"({where})."
         )
-    if verdict.name == "rising":
+    if verdict.name == "rising" and verdict.last_doubling is not None:
+        gain = verdict.last_doubling
         return (
-            f"Still rising at {largest:,} examples: the last doubling brought {_signed(verdict.last_doubling)} {unit} "
-            f"({percent} {_ends(verdict.last_doubling)})."
+            f"Still rising at {largest} examples: from {gain.start:,} to {gain.end:,} the score rose by "
+            f"{_signed(gain.points)} {unit} ({percent} {_ends(gain.points)}), measured."
         )
     if verdict.name == "peaked" and verdict.n_hurts is not None:
         low, high = (f"{math.ceil(n):,}" for n in (verdict.n_hurts.low, verdict.n_hurts.high))
         return (
-            f"Peaked: best near {math.ceil(verdict.n_best.value):,} examples; from about "
-            f"{math.ceil(verdict.n_hurts.value):,} on ({percent} {low} to {high}) more data costs over {margin}. "
-            f"At {largest:,} the score is {verdict.loss.value:.1f} below the best ({percent} "
-            f"{verdict.loss.low:.1f} to {verdict.loss.high:.1f})."
+            f"Peaked: of the measured sizes {math.ceil(verdict.n_best.value):,} is best; between {low} and {high} more "
+            f"data begins to cost over {margin}. At {largest} the score is {verdict.loss.value:.1f} below the best "
+            f"({percent} {verdict.loss.low:.1f} to {verdict.loss.high:.1f}), measured."
         )
-    shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in verdict.probability.items())
-    return f"Undecided at a margin of {margin}: {shares}."
+    reasons = "; ".join(_doubt(doubt, verdict, unit) for doubt in verdict.doubts)
+    return f"Undecided at a margin of {margin}: {reasons}."
 
 
-def _gain_line(verdict: Verdict, unit: str) -> list[str]:
+def _doubt(doubt: Doubt, verdict: Verdict, unit: str) -> str:
+    if doubt.change is None:
+        return "every size was trained once, so nobody knows how far two trainings lie apart"
+    change = (
+        f"from {doubt.first:,} to {doubt.last:,} the score changed by {_signed(doubt.change)} {unit} "
+        f"({100 * verdict.confidence:.0f} % interval {_ends(doubt.change)})"
+    )
+    if doubt.kind == "gap":
+        return f"{change}, and no size between them was run, so the last doubling is not known"
+    return f"{change}, so a {doubt.kind} of more than the margin is neither certain nor excluded"
+
+
+def _double_line(verdict: Verdict, unit: str) -> list[str]:
     ahead = [gain for gain in verdict.gains if not gain.measured]
-    if not ahead:
-        return []
-    gain = ahead[0]
-    labels = gain.end - gain.start
-    return [
-        f"{labels:,} more labels (to {gain.end:,}) are expected to change the score by {_signed(gain.points)} {unit} "
-        f"({100 * verdict.confidence:.0f} % interval {_ends(gain.points)}): an extrapolation, "
-        f"{_minus(f'{100 * gain.per_label:+z.2f}')} per 100 labels."
-    ]
+    return [_extrapolation(ahead[0], verdict, unit)] if ahead else []
+
+
+def _extrapolation(gain: Gain, verdict: Verdict, unit: str) -> str:
+    return (
+        f"{gain.end - gain.start:,} more labels (to {gain.end:,}) are expected to change the score by "
+        f"{_signed(gain.points)} {unit} ({100 * verdict.confidence:.0f} % interval {_ends(gain.points)}), "
+        f"{_minus(f'{100 * gain.per_label:+z.2f}')} per 100 labels: fitted, an extrapolation."
+    )
 
 
 def _next_line(verdict: Verdict) -> list[str]:
     if not verdict.next:
         return []
+    if any(doubt.kind == "single" for doubt in verdict.doubts):
+        return ["Worth running next: every size with another seed (--repeats 2 or more)."]
     return ["Worth running next: " + "; ".join(f"{one.size:,} ({one.why})" for one in verdict.next) + "."]
 
 
@@ -72,7 +89,7 @@ def _minus(text: str) -> str:
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as the command's JSON answer; sizes are whole numbers, rounded up."""
-    hurts = verdict.n_hurts
+    hurts, last = verdict.n_hurts, verdict.last_doubling
     return {
         "verdict": verdict.name,
         "n_sat": math.ceil(verdict.n_sat.value),
@@ -85,29 +102,27 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "repeats": list(verdict.repeats),
         "next": [one.size for one in verdict.next],
         "why_next": [one.why for one in verdict.next],
-        "probability": dict(verdict.probability),
+        "doubts": [
+            {
+                "kind": doubt.kind,
+                "first": doubt.first,
+                "last": doubt.last,
+                "change": None if doubt.change is None else _three(doubt.change),
+            }
+            for doubt in verdict.doubts
+        ],
         "n_best": [math.ceil(n) for n in _three(verdict.n_best)],
         "n_hurts": None if hurts is None else [math.ceil(n) for n in _three(hurts)],
-        "last_doubling": _three(verdict.last_doubling),
+        "last_doubling": None if last is None else _gain(last),
         "loss": _three(verdict.loss),
-        "gains": [
-            {
-                "start": gain.start,
-                "end": gain.end,
-                "points": gain.points.value,
-                "low": gain.points.low,
-                "high": gain.points.high,
-                "per_label": gain.per_label,
-                "measured": gain.measured,
-            }
-            for gain in verdict.gains
-        ],
+        "gains": [_gain(gain) for gain in verdict.gains],
         "family": verdict.family,
         "families": [
             {
                 "name": one.name,
                 "left_out_error": one.error,
                 "weight": one.weight,
+                "misses": one.misses,
                 "shape": list(one.shape.parameters),
                 "coefficients": list(one.coefficients),
             }
@@ -117,6 +132,18 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "margin": verdict.margin,
         "confidence": verdict.confidence,
         "notes": list(verdict.notes),
+    }
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    return {
+        "start": gain.start,
+        "end": gain.end,
+        "points": gain.points.value,
+        "low": gain.points.low,
+        "high": gain.points.high,
+        "per_label": gain.per_label,
+        "measured": gain.measured,
     }
 
 

@@ -28,6 +28,7 @@ from recollect.drift._tokens import (
     mapping_readings,
     question_readings,
     see,
+    text_length,
     text_readings,
 )
 from recollect.errors import InputError
@@ -94,7 +95,7 @@ def compare_tokens(
     def read(loaded: LoadedModel, first: list[Reading]) -> Side:
         readings = {
             "answers": answer_readings(loaded.tokenizer, asked, settings.prompt_template),
-            "general": text_readings(loaded.tokenizer, texts, tokens=settings.text_tokens),
+            "general": text_readings(loaded.tokenizer, texts, longest=text_length(loaded), tokens=settings.text_tokens),
         }
         seen = see(loaded, {**readings, "first": first}, settings.batch_size)
         return Side(seen, readings, _ask(step, settings, loaded, known, probe.levels) if known else None)

@@ -15,10 +15,10 @@ import polars as pl
 
 from recollect.drift._kl import head_of, hidden_states, losses
 from recollect.drift._settings import AskSettings
-from recollect.drift._tokens import text_readings
+from recollect.drift._tokens import text_length, text_readings
 from recollect.errors import InputError, input_fault
 from recollect.models import POCKET, find_model, pocket_folder
-from recollect.statistics import wilson
+from recollect.statistics import proportion
 
 if TYPE_CHECKING:
     from recollect.models import LoadedModel
@@ -63,7 +63,7 @@ def general_loss(
     loaded: LoadedModel, texts: list[str], *, tokens: int | None = None, batch_size: int = 32
 ) -> float | None:
     """Mean -ln p of each token given those before it, in nats; None without texts."""
-    readings = text_readings(loaded.tokenizer, texts, tokens=tokens)
+    readings = text_readings(loaded.tokenizer, texts, longest=text_length(loaded), tokens=tokens)
     if not readings:
         return None
     targets = [reading.ids[at + 1] for reading in readings for at in reading.at]
@@ -77,8 +77,8 @@ def known_accuracy(outputs: pl.DataFrame, matcher: str = "contains") -> dict[str
     if not known.height:
         return None
     right = int(known[matcher].sum())
-    low, high = wilson(right, known.height)
-    return {"accuracy": 100 * right / known.height, "low": 100 * low, "high": 100 * high, "n": known.height}
+    accuracy, low, high = proportion(right, known.height).percent
+    return {"accuracy": accuracy, "low": low, "high": high, "n": known.height}
 
 
 def _text_of(line: str, path: Path, number: int) -> str:

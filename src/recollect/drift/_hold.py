@@ -37,5 +37,5 @@ def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel
 
 def evaluate_settings(settings: AskSettings) -> EvaluateSettings:
     """The evaluation that both sides and every rung get."""
-    names = ("limit", "seed", "max_new_tokens", "batch_size", "prompt_template", "device", "dtype")
+    names = ("limit", "seed", "max_new_tokens", "least_per_level", "batch_size", "prompt_template", "device", "dtype")
     return EvaluateSettings.make(**{name: getattr(settings, name) for name in names})

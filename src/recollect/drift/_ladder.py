@@ -4,7 +4,8 @@ Notable choices
 - Rung 0 is the tuned model, rung 100 the untouched base, loaded as it is.
 - The interpolation of a rung keeps a change of the same length as the main order's rung does, in the same region.
 - The percentage is chosen on one half of the in-domain test facts and judged on the other; a gain whose 95 % interval
-  holds zero is called no gain, and no model is written then unless told to.
+  holds zero is called no gain, and no model is written then unless told to. Every control (random weights and plain
+  interpolation among them) chooses its own percentage on the same half and competes on the other.
 - Every answer of every rung is kept: lost format (long, rambling answers) can be told from lost knowledge.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from recollect.drift._choose import Choice, Mean, ahead, choose
+from recollect.drift._choose import Choice, Judging, ahead, choose, judging
 from recollect.drift._general import general_loss, general_text, known_accuracy
 from recollect.drift._hold import evaluate_settings, load_base, load_tuned, open_both
 from recollect.drift._interpolate import length_share
@@ -30,7 +31,7 @@ from recollect.evaluate import accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.match import MATCHERS
 from recollect.models import LoadedModel, model_fingerprint
-from recollect.select import levels_fingerprint, read_levels
+from recollect.select import LEVELS, levels_fingerprint, read_levels
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 
 INTERPOLATION = "interpolation"
@@ -217,15 +218,13 @@ class _Climb:
 
 def _finish(step: Step, settings: LadderSettings, rows: pl.DataFrame, pair: CheckpointPair) -> None:
     """Tables, choice and manifest."""
-    levelled = rows.filter((pl.col("part") == "test") & pl.col("level").is_not_null()).height
-    mean: Mean = "macro" if levelled else "micro"
     keys = ["order", "percent"]
     tables = {
         (str(order), float(percent)): table
         for (order, percent), table in rows.partition_by(keys, as_dict=True, maintain_order=True).items()
     }
     accuracy = pl.concat(
-        accuracy_table(table, list(MATCHERS)).select(
+        accuracy_table(table, list(MATCHERS), settings.least_per_level).select(
             pl.lit(order).alias("order"), pl.lit(percent).alias("percent"), pl.all()
         )
         for (order, percent), table in tables.items()
@@ -234,7 +233,7 @@ def _finish(step: Step, settings: LadderSettings, rows: pl.DataFrame, pair: Chec
     step.write_table("outputs.parquet", rows.drop(list(_MEASURED)))
     step.write_table("accuracy.parquet", accuracy)
     step.write_table("rungs.parquet", pl.DataFrame(rungs, infer_schema_length=None))
-    step.finish({"rungs": rungs, **_verdict(settings, tables, mean), "warnings": list(pair.warnings)})
+    step.finish({"rungs": rungs, **_verdict(settings, tables), "warnings": list(pair.warnings)})
 
 
 def _numbers(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataFrame) -> dict[str, Any]:
@@ -260,39 +259,39 @@ def _numbers(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataF
     return found
 
 
-def _verdict(settings: LadderSettings, tables: dict[tuple[str, float], pl.DataFrame], mean: Mean) -> dict[str, Any]:
+def _verdict(settings: LadderSettings, tables: dict[tuple[str, float], pl.DataFrame]) -> dict[str, Any]:
     """The chosen rung of the main order and of each control, and what can be said of them."""
     tuned = tables["tuned", 0.0]
+    how = judging(tuned, settings.seed, settings.least_per_level)
 
     def ladder(order: str) -> dict[float, pl.DataFrame]:
         return {0.0: tuned} | {percent: table for (name, percent), table in tables.items() if name == order}
 
+    by = {"mean": how.mean, "levels": list(how.levels)}
     choices: list[Choice] = []
     for order in orders_of(settings):
-        found = choose(order, ladder(order), settings.seed, mean)
+        found = choose(order, ladder(order), how)
         if found is None:
             note = "too few in-domain test facts to choose on one half and judge on the other"
-            return {"best": None, "controls": [], "beats_tuned": False, "mean": mean, "note": note}
+            return {"best": None, "controls": [], "beats_tuned": False, **by, "note": note}
         choices.append(found)
     best, controls = choices[0], choices[1:]
     best_table = ladder(best.order)[best.percent]
-    compared = [
-        {**other.json(), **ahead(best_table, ladder(other.order)[other.percent], settings.seed, mean)}
-        for other in controls
-    ]
+    compared = [{**other.json(), **ahead(best_table, ladder(other.order)[other.percent], how)} for other in controls]
+    levelled = tuned.filter((pl.col("part") == "test") & pl.col("level").is_not_null()).height > 0
     return {
         "best": best.json(),
         "controls": compared,
         "beats_tuned": best.beats_tuned,
-        "mean": mean,
-        "note": _note(best, compared),
+        **by,
+        "note": _note(best, compared) + _compared_by(how, settings.least_per_level, levelled),
     }
 
 
 def _note(best: Choice, controls: Sequence[dict[str, Any]]) -> str:
     if best.percent == 0:
         return "on the validation half no rung is better than the tuned model; nothing to restore"
-    gain = f"{100 * best.gain.difference:+.1f} points ({100 * best.gain.low:+.1f} to {100 * best.gain.high:+.1f})"
+    gain = f"{best.gain.percent[0]:+.1f} points ({best.gain.percent[1]:+.1f} to {best.gain.percent[2]:+.1f})"
     if not best.beats_tuned:
         return f"no rung beats the tuned model beyond noise: {best.percent:g} % gives {gain} on the test half"
     rivals = [control["order"] for control in controls if control["ahead_low"] <= 0]
@@ -302,6 +301,17 @@ def _note(best: Choice, controls: Sequence[dict[str, Any]]) -> str:
     return (
         f"{text}, but it is not clearly ahead of {', '.join(rivals)}, so the choice of weights is not shown to matter"
     )
+
+
+def _compared_by(how: Judging, least: int, levelled: bool) -> str:
+    """Which levels the comparison averages, where that is not all five."""
+    if how.mean == "macro":
+        left_out = [str(level) for level in LEVELS if level not in how.levels]
+        some = (
+            f" (macro over levels {', '.join(map(str, how.levels))}; level {', '.join(left_out)} has fewer than {least}"
+        )
+        return f"{some} facts in a half)" if left_out else ""
+    return f" (by micro: no level has {least} facts in a half)" if levelled else ""
 
 
 def _export(step: Step, settings: LadderSettings, base: str, tuned: str) -> Path | None:

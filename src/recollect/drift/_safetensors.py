@@ -8,7 +8,6 @@ Notable choices
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from recollect._model_find import first_line
+from recollect._model_headers import INDEX, read_header, tensor_items, weight_files
 from recollect.errors import ModelError
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
@@ -25,8 +24,6 @@ Raw = np.ndarray[Any, np.dtype[Any]]
 
 FLOATS: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.uint32), "F16": np.dtype(np.uint16), "BF16": np.dtype(np.uint16)}
 _WHOLE = {"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"}
-_SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -60,37 +57,27 @@ class Checkpoint:
         self.entries: dict[str, Entry] = {}
         self.data_start: dict[str, int] = {}
         self._handles: dict[str, Any] = {}
-        wanted: dict[str, str] | None = None
-        is_index = named is not None and named.endswith(".index.json")
-        single, index = (
-            (_SINGLE if named is None or is_index else named),
-            folder / (named if named and is_index else _INDEX),
-        )
-        if not is_index and (folder / single).is_file():
-            files = [single]
-        elif index.is_file():
-            wanted = {str(name): str(file) for name, file in json.loads(index.read_bytes())["weight_map"].items()}
-            files = sorted(set(wanted.values()))
-        else:
-            raise ModelError(f"{folder} holds neither {single} nor {index.name}; which of its files is the model?")
+        files, wanted = weight_files(folder, named)
         try:
             for file in files:
                 self._add(file)
             if wanted is not None:
-                self._compare(index, wanted)
+                self._compare(folder / self._index_name(named), wanted)
         except BaseException:
             self.close()
             raise
         self.files = tuple(files)
-        self.index = index.name if wanted is not None else None
+        self.index = self._index_name(named) if wanted is not None else None
         self.entries = dict(sorted(self.entries.items()))
+
+    @staticmethod
+    def _index_name(named: str | None) -> str:
+        return named if named is not None and named.endswith(".index.json") else INDEX
 
     def _add(self, file: str) -> None:
         path = self.folder / file
         header, self.data_start[file] = read_header(path)
-        for name, item in header.items():
-            if name == "__metadata__":
-                continue
+        for name, item in tensor_items(header).items():
             if name in self.entries:
                 raise ModelError(f"{self.folder} holds the tensor {name} twice: {self.entries[name].file} and {file}.")
             start, stop = item["data_offsets"]
@@ -146,23 +133,6 @@ class Checkpoint:
         """Close the files."""
         for handle in self._handles.values():
             handle.close()
-
-
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, checked, and where its data start. Raises ModelError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np"):  # maps the file, reads and checks the header alone
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} is not a whole safetensors file: {first_line(error)}. Fetch or write it again."
-        ) from None
-    return header, 8 + length
 
 
 def to_float32(raw: Raw, dtype: str) -> F32:

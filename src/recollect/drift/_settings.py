@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from recollect.errors import InputError
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from recollect.settings import Settings
+from recollect.statistics import LEAST_PER_LEVEL
 
 Order = Literal["relative", "absolute", "bottom", "random"]
 _SOURCES = {"facts", "levels", "text", "revision", "tuned_revision", "trust_remote_code"}
@@ -66,6 +67,9 @@ class AskSettings(Settings):
     """Decides which facts a limit takes, which of them choose the best percentage, and the order "random"."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens."""
+    least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
+    """A memory level with fewer facts than this does not enter a macro accuracy. A ladder needs as many in the half
+    that chooses; without such a level it compares by micro."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Texts read side by side."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE

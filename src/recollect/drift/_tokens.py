@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from recollect.drift._kl import CHUNK, Divergences, Floats, Head, Reading, divergences, hidden_states, losses
+from recollect.encoding import check_context, context_limit, prompt_ids
 from recollect.errors import InputError
 from recollect.facts import Fact, Relation
 from recollect.prompt import DEFAULT_TEMPLATE, encode_example, encode_prompt
@@ -44,6 +45,9 @@ def see(loaded: LoadedModel, readings: Mapping[str, Sequence[Reading]], batch_si
     """Read the texts of each kind; the model can be dropped afterwards."""
     from recollect.drift._kl import head_of
 
+    for kind, texts in readings.items():
+        names = [f"text {number} of the {kind}" for number in range(1, len(texts) + 1)]
+        check_context(loaded.model.config, [reading.ids for reading in texts], names)
     states = {kind: hidden_states(loaded.model, texts, batch_size) for kind, texts in readings.items() if texts}
     return Seen(states, head_of(loaded.model))
 
@@ -62,6 +66,11 @@ def answer_readings(
     return readings
 
 
+def text_length(loaded: LoadedModel, longest: int = 512) -> int:
+    """How many tokens of a document the model reads: `longest`, or its context where that is shorter."""
+    return min(longest, context_limit(loaded.model.config) or longest)
+
+
 def text_readings(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, longest: int = 512, tokens: int | None = None
 ) -> list[Reading]:
@@ -69,7 +78,7 @@ def text_readings(
     readings: list[Reading] = []
     count = 0
     for text in texts:
-        ids = tuple(tokenizer.encode(text))[:longest]
+        ids = tuple(prompt_ids(tokenizer, [text])[0])[:longest]
         if len(ids) < 2:
             continue
         readings.append(Reading(ids, tuple(range(len(ids) - 1))))
@@ -94,7 +103,7 @@ def mapping_readings(
 ) -> list[Reading]:
     """The best mapping prompt of each fact's relation; the law of the token that follows it."""
     texts = [relations[fact.relation].templates[best[fact.relation]].replace("[X]", fact.subject) for fact in facts]
-    return [_last(tokenizer.encode(text)) for text in texts]
+    return [_last(ids) for ids in prompt_ids(tokenizer, texts)]
 
 
 def best_templates(templates: pl.DataFrame) -> dict[str, int]:

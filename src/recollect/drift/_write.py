@@ -21,9 +21,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from recollect._model_headers import read_header
 from recollect.drift._pair import CheckpointPair
 from recollect.drift._rank import Cut, Mask
-from recollect.drift._safetensors import FLOATS, Checkpoint, Raw, read_header, to_float32
+from recollect.drift._safetensors import FLOATS, Checkpoint, Raw, to_float32
 from recollect.drift._stream import CHUNK, Piece, in_order, threads_to_use
 from recollect.errors import ModelError
 

@@ -20,17 +20,20 @@ from typing import Any
 
 import polars as pl
 
+from recollect.answers import Paths, accepted_paths, unreachable
+from recollect.encoding import check_context, decode
 from recollect.errors import InputError
 from recollect.evaluate._accuracy import accuracy_table, summarise
 from recollect.evaluate._pages import SCORES, for_pages, page_task, write_page_scores
 from recollect.evaluate._settings import EvaluateSettings
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
-from recollect.prompt import encode_prompt
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
+from recollect.prompt import prompt_text
 from recollect.select import levels_fingerprint, read_levels
 from recollect.settings import source_of
-from recollect.workspace import DEFAULT_ROOT, Step, open_step, step_input
+from recollect.statistics import LEAST_PER_LEVEL
+from recollect.workspace import DEFAULT_ROOT, Step, open_step, read_manifest, step_input
 
 _OUTPUTS = pl.Schema(
     {
@@ -66,6 +69,10 @@ class EvaluateResult:
         """For pages: one row per true value (item, unit = page, group = attribute, right, part)."""
         path = self.path / "items.parquet"
         return pl.read_parquet(path, glob=False) if path.is_file() else None
+
+    def notes(self) -> list[str]:
+        """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
+        return list(read_manifest(self.path)["metrics"].get("notes", []))
 
     def summary(self) -> dict[str, Any]:
         """The main numbers as one JSON object: by memory level for facts, by attribute for pages."""
@@ -106,6 +113,7 @@ def run_evaluate(
     if task:
         settings = for_pages(settings)
     if loaded:
+        check_held(settings, loaded)
         fingerprint = loaded.fingerprint
     else:
         folder = find_model(settings.model, settings.revision)
@@ -121,18 +129,23 @@ def run_evaluate(
         inputs["schema"] = task.schema.text()
     with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
-            answers = _answers(step, settings, asked, loaded or load(settings), progress)
+            loaded = loaded or load(settings)
+            paths = _paths(settings, asked, loaded)
+            answers = _answers(step, settings, asked, paths, loaded, progress)
             outputs = _judged(asked, answers, levels)
-            accuracy = accuracy_table(outputs, list(MATCHERS))
+            accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy)
             scores = write_page_scores(step, task, asked, answers, settings.decode) if task else summarise(accuracy)
-            step.finish({**scores, "sources": sources})
+            step.finish({**scores, "notes": _notes(settings, asked, paths), "sources": sources})
         return EvaluateResult(step.path)
 
 
 def rescore(
-    path: Path, matcher: MatcherName | Callable[[str, Sequence[str]], bool], facts: FactSet | None = None
+    path: Path,
+    matcher: MatcherName | Callable[[str, Sequence[str]], bool],
+    facts: FactSet | None = None,
+    least_per_level: int = LEAST_PER_LEVEL,
 ) -> pl.DataFrame:
     """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
 
@@ -148,7 +161,7 @@ def rescore(
         for row in outputs.iter_rows(named=True)
     ]
     judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))
-    return accuracy_table(judged, [name])
+    return accuracy_table(judged, [name], least_per_level)
 
 
 def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
@@ -175,6 +188,7 @@ def _answers(
     step: Step,
     settings: EvaluateSettings,
     asked: Sequence[Fact],
+    paths: Sequence[Paths],
     loaded: LoadedModel,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
@@ -183,7 +197,10 @@ def _answers(
 
     plan = step.pin(batch_size=settings.batch_size, device=loaded.machine.device, dtype=loaded.machine.dtype)
     size = int(plan["batch_size"])
-    prompts = [encode_prompt(loaded.tokenizer, fact.question, settings.prompt_template) for fact in asked]
+    prompts = [path.prompt for path in paths]
+    remedy = "Lower --max-new-tokens, leave the fact out or take a model with more context."
+    names = [f"the prompt of fact {fact.id}" for fact in asked]
+    check_context(loaded.model.config, prompts, names, settings.max_new_tokens, remedy)
     order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
     stop_ids = stop_tokens(loaded.model, loaded.tokenizer)
     count = math.ceil(len(order) / size)
@@ -193,15 +210,24 @@ def _answers(
             tokens = greedy(
                 loaded.model, loaded.tokenizer, [prompts[i] for i in batch], settings.max_new_tokens, stop_ids
             )
-            texts = [
-                loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-                for ids in tokens
-            ]
+            texts = [decode(loaded.tokenizer, ids) for ids in tokens]
             step.write_part(index, pl.DataFrame({"fact_id": [asked[i].id for i in batch], "output": texts}))
         if progress:
             progress(min((index + 1) * size, len(order)), len(order))
     table = step.read_parts(count)
     return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
+
+
+def _paths(settings: EvaluateSettings, asked: Sequence[Fact], loaded: LoadedModel) -> list[Paths]:
+    """The prompt of each question, and what would be a right answer to it."""
+    prompts = [prompt_text(fact.question, settings.prompt_template) for fact in asked]
+    return accepted_paths(loaded.tokenizer, prompts, [fact.accepted for fact in asked])
+
+
+def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Paths]) -> list[str]:
+    """What cannot be answered within the limit, whatever the model knows."""
+    found = unreachable([fact.object for fact in asked], [path.shortest for path in paths], settings.max_new_tokens)
+    return found.notes(len(asked), settings.max_new_tokens)
 
 
 def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from recollect.errors import InputError
 from recollect.facts import Part
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
+from recollect.statistics import LEAST_PER_LEVEL
 
 PARTS: tuple[Part, ...] = ("test", "ood", "train")
 
@@ -40,6 +41,9 @@ class EvaluateSettings(ModelSettings):
     """Decides which facts a limit takes. Decoding is greedy and draws nothing."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens; for pages 256, unless given."""
+    least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
+    """A memory level with fewer facts than this is shown and does not enter the macro accuracy: a level of one or two
+    facts would decide it."""
     decode: Decode = "plain"
     """For pages: plain counts an answer that is no JSON as empty; repaired also reports, apart, what a JSON repair
     makes of it."""

@@ -12,16 +12,16 @@ Notable choices
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from recollect.errors import InputError
 from recollect.facts._fact import Domain, Fact, Split
-from recollect.facts._files import Archive, decode, digest, open_archive
+from recollect.facts._files import Archive, open_archive
 from recollect.facts._reading import Reading
 from recollect.facts._relations import QA, SLOT, shipped_relations
+from recollect.tables import BadRows, RowError, check_value, decode, digest, load_json
 
 TEMPLATES_FILE = "relation_query_templates.json"
 NOT_ONE = "not exactly one answer"
@@ -29,8 +29,8 @@ NO_FIT = "question fits no template"
 LAYOUT = f"{{train,test}}/Pxxx.{{train,test}}.json and {TEMPLATES_FILE}"
 
 
-def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]]) -> Reading:
-    """All rows with exactly one answer. `synonyms` gives the other accepted forms of an object.
+def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]], bad: BadRows | None = None) -> Reading:
+    """All rows with exactly one answer. `synonyms` gives the other accepted forms of an object; `bad` takes bad rows.
 
     Rows with no or several answers, and questions that fit no template of their relation, are counted as
     dropped.
@@ -47,7 +47,7 @@ def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]])
             return _json(data, f"{path}: {root + name}")
 
         templates = _templates(load, archive, names, root, path, used)
-        reading = Reading(source="entityquestions")
+        reading = Reading(source="entityquestions", bad=bad or BadRows())
         for split, relation, domain in _files():
             name = f"{split}/{relation}.{split}.json"
             if root + name not in names:
@@ -55,7 +55,7 @@ def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]])
                 continue
             where = f"{path}: {root + name}"
             forms = [parts for key, parts in templates.items() if key == relation or key.startswith(relation + "_")]
-            for question, answers in _rows(load(name), where):
+            for question, answers in _rows(load(name), where, reading.bad):
                 part = "train" if split == "train" else "test" if domain == "in-domain" else "ood"
                 reading.row(part, question, answers)
                 if len(answers) != 1:
@@ -143,24 +143,32 @@ def _subject(question: str, forms: list[tuple[str, str]]) -> str | None:
     return None
 
 
-def _rows(items: Any, where: str) -> Iterator[tuple[str, list[str]]]:
+def _rows(items: Any, where: str, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
     if not isinstance(items, list):
         raise InputError(f"{where} must hold a list, but holds {type(items).__name__}.")
     for number, item in enumerate(items, start=1):
-        if not isinstance(item, dict):
-            raise InputError(f"{where}: item {number} must be an object, but is {item!r}.")
-        question, answers = item.get("question"), item.get("answers")
-        if not isinstance(question, str) or not question.strip():
-            raise InputError(f"{where}: item {number} must have a text as question, but has {question!r}.")
-        if not isinstance(answers, list) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
-            raise InputError(f"{where}: item {number} must have a list of texts as answers, but has {answers!r}.")
-        yield question, answers
+        try:
+            yield _row(item, f"{where}: item {number}")
+        except RowError as error:
+            bad.add(f"{where.rsplit('/', 1)[-1]}: item {number}", error)
+
+
+def _row(item: Any, where: str) -> tuple[str, list[str]]:
+    if not isinstance(item, dict):
+        raise RowError("not an object", f"{where} must be an object, but is {item!r}.")
+    question, answers = item.get("question"), item.get("answers")
+    if not isinstance(question, str) or not question.strip():
+        raise RowError("no question", f"{where} must have a text as question, but has {question!r}.")
+    if not isinstance(answers, list) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise RowError("no list of answers", f"{where} must have a list of texts as answers, but has {answers!r}.")
+    return question, answers
 
 
 def _json(data: bytes, where: str) -> Any:
     try:
-        return json.loads(decode(data, where))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not valid JSON: {error.msg} at line {error.lineno}. Download it again.") from None
-    except RecursionError:
-        raise InputError(f"{where} is not usable JSON: it is nested too deeply.") from None
+        value = load_json(decode(data, where), where)
+    except InputError as error:
+        raise InputError(f"{error} Download it again.") from None
+    if fault := check_value(value)[1]:
+        raise InputError(f"{where} holds {fault[1]}. Download it again.")
+    return value

@@ -8,14 +8,16 @@ Notable choices
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
 from recollect.errors import InputError
+from recollect.tables import read_own
 
 Domain = Literal["in-domain", "out-of-domain"]
 Split = Literal["train", "test"]
@@ -44,7 +46,10 @@ class Fact:
     def __post_init__(self) -> None:
         if not self.id:
             text = "\x1f".join((self.split, self.relation, self.question, self.subject, self.object))
-            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            try:
+                digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            except UnicodeEncodeError as error:
+                raise InputError(f"a fact holds half of a surrogate pair, which is no character: {error}.") from None
             object.__setattr__(self, "id", f"{self.relation}-{digest}")
 
     @property
@@ -68,6 +73,12 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "domain": pl.String,
     "split": pl.String,
 }
+
+
+FINGERPRINT_VERSION = "v2"
+"""Of `FactSet.fingerprint`. v1 had no mark; it left the relation out, and forms could run into each other."""
+
+_FIELDS = tuple(field.name for field in fields(Fact))
 
 
 @dataclass(frozen=True)
@@ -124,12 +135,12 @@ class FactSet:
         return counts
 
     def fingerprint(self) -> str:
-        """Hash of every field of every fact, in order."""
+        """Hash of every field of every fact, in order; begins with the version of how it is made."""
         digest = hashlib.blake2b(digest_size=16)
         for fact in self.facts:
-            row = (fact.id, *fact.accepted, fact.domain, fact.split, fact.question, fact.subject)
-            digest.update("\x1f".join(row).encode() + b"\x1e")
-        return digest.hexdigest()
+            row = json.dumps([getattr(fact, name) for name in _FIELDS], ensure_ascii=False)  # no two facts write alike
+            digest.update(row.encode() + b"\n")
+        return f"{FINGERPRINT_VERSION}-{digest.hexdigest()}"
 
     def table(self) -> pl.DataFrame:
         """One row per fact; columns as in `SCHEMA`."""
@@ -139,8 +150,9 @@ class FactSet:
         return pl.DataFrame(columns, schema=SCHEMA)
 
     @classmethod
-    def from_table(cls, table: pl.DataFrame, name: str = "facts") -> FactSet:
-        """The set stored by `table`."""
+    def from_table(cls, table: pl.DataFrame, name: str = "facts", *, where: str = "") -> FactSet:
+        """The set stored by `table`; InputError, naming `where`, for a table that does not hold facts."""
+        table = _checked_table(table, where or name)
         facts = (
             Fact(
                 relation=row["relation"],
@@ -152,11 +164,35 @@ class FactSet:
                 split=row["split"],
                 id=row["fact_id"],
             )
-            for row in table.select(list(SCHEMA)).iter_rows(named=True)
+            for row in table.iter_rows(named=True)
         )
         return cls(tuple(facts), name)
 
     @classmethod
     def read(cls, path: Path) -> FactSet:
         """Read a `facts.parquet` written by a facts step."""
-        return cls.from_table(pl.read_parquet(path, glob=False), path.parent.name)
+        return cls.from_table(read_own(path), path.parent.name, where=str(path))
+
+
+def _checked_table(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The columns of `SCHEMA`; InputError for one that is missing, of another type, empty somewhere or odd."""
+    for column, kind in SCHEMA.items():
+        got = table.schema.get(column)
+        if isinstance(got, pl.Categorical | pl.Enum):
+            table, got = table.with_columns(pl.col(column).cast(pl.String)), pl.String()
+        if got != kind:
+            raise InputError(
+                f"{name}: a table of facts must have the column {column} of type {kind}, but got {got or 'none'}."
+            )
+        empty = table[column].is_null()
+        if column in ("object", "question"):
+            empty = empty | (table[column].str.strip_chars() == "")
+        if column == "synonyms":
+            empty = empty | table[column].list.contains(pl.lit(None, pl.String)).fill_null(False)
+        if empty.any():
+            raise InputError(f"{name}: row {(empty.arg_max() or 0) + 1} has an empty {column}. Fill it in.")
+    for column, known in (("domain", get_args(Domain)), ("split", get_args(Split))):
+        odd = table.filter(~pl.col(column).is_in(known))
+        if odd.height:
+            raise InputError(f"{name}: {column} must be {' or '.join(known)}, but got {odd[column][0]!r}.")
+    return table.select(list(SCHEMA))

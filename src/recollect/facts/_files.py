@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from recollect.errors import InputError
+from recollect.tables import decode as decode
+from recollect.tables import digest as digest
+from recollect.tables import read_bytes as read_bytes
 
-MAX_FILE = 1 << 30  # bytes of one table
 MAX_MEMBER = 64 << 20  # bytes of one file of a folder or archive, unpacked
 MAX_MEMBERS = 10_000
 
@@ -24,44 +25,6 @@ class Archive(Protocol):
     def names(self) -> list[str]: ...
 
     def read(self, name: str) -> bytes: ...
-
-
-def read_bytes(path: Path, limit: int = MAX_FILE) -> bytes:
-    """The whole file; InputError when it is absent, unreadable, empty or larger than `limit` bytes."""
-    if not path.exists():
-        raise InputError(f"no such file or folder: {path}. Check the path.")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file, but a file is needed.")
-    try:
-        size = path.stat().st_size
-        if size > limit:
-            raise InputError(f"{path} has {size:,} bytes; at most {limit:,} are read. Split the file.")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
-    if not data.strip():
-        raise InputError(f"{path} is empty. Give a file with at least one fact.")
-    return data
-
-
-def decode(data: bytes, where: str) -> str:
-    """UTF-8 text (a byte order mark is dropped); InputError names the offset of the first wrong byte."""
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where} is not UTF-8 text: wrong byte 0x{data[error.start]:02x} at offset {error.start}. "
-            "Save it as UTF-8."
-        ) from None
-
-
-def digest(parts: Iterator[tuple[str, bytes]]) -> str:
-    """Hash of named byte strings, in the order given."""
-    total = hashlib.blake2b(digest_size=16)
-    for name, data in parts:
-        total.update(f"{name}\x1f{len(data)}\x1f".encode())
-        total.update(data)
-    return total.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,21 @@
 Notable choices
 - Draws (split, limit) go by a hash of (seed, purpose, fact), so file order does not decide who is drawn.
 - The relations are chosen after the repeats are dropped: a set of fewer relations is a subset of the whole.
+- A repeat inside a part is a question written exactly alike, as in the studies. Between train and test, questions that
+  differ only in case, blanks, punctuation or Unicode form count as the same: a model does not see the difference.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from recollect.errors import InputError
 from recollect.facts._fact import Fact
+from recollect.facts._near import near_key
+from recollect.tables import BadRows
 
 UNSPLIT = "unsplit"
 REPEATED = "repeated question"
@@ -39,11 +43,36 @@ class Reading:
     fingerprint: str = ""
     """Hash of the bytes read."""
     split_given: bool = True
+    own_ids: bool = False
+    """Whether the facts brought their own ids, which nothing may change."""
     overlap: int = 0
     """Train facts whose question also stands in test or ood, whether dropped or kept."""
+    overlap_near: int = 0
+    """Those among them whose question is only nearly the same."""
+    conflicts: int = 0
+    """Repeated questions that were dropped although their answer is another one."""
     overlap_dropped: bool = False
     missing: list[str] = field(default_factory=list)
     """Files the layout knows and the source lacks."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What each column was taken for."""
+    notes: list[str] = field(default_factory=list)
+    """What was read otherwise than it is written."""
+    blank_rows: int = 0
+    bad: BadRows = field(default_factory=BadRows)
+    """Rows that could not be used, where these are skipped."""
+
+    def add(self, other: Reading) -> None:
+        """Put the rows of another part of the same source (a file of a folder) after these."""
+        self.facts += other.facts
+        self.read += other.read
+        self.inside += other.inside
+        for reason, counts in other.dropped.items():
+            self.dropped.setdefault(reason, Counter()).update(counts)
+        self.own_ids |= other.own_ids
+        self.columns = {**self.columns, **other.columns}
+        self.notes += [note for note in other.notes if note not in self.notes]
+        self.blank_rows += other.blank_rows
 
     def part(self, fact: Fact) -> str:
         """The key of a fact in the counters."""
@@ -74,12 +103,13 @@ def inside(question: str, answers: Iterable[str]) -> bool:
 
 def drop_repeated(reading: Reading) -> None:
     """Keep the first fact of each question, across all relations of a part (docs/studies.md §1)."""
-    seen: set[tuple[str, str]] = set()
+    first: dict[tuple[str, str], Fact] = {}
     kept = []
     for fact in reading.facts:
-        key = (reading.part(fact), fact.question)
-        kept.append(key not in seen)
-        seen.add(key)
+        known = first.setdefault((reading.part(fact), fact.question), fact)
+        kept.append(known is fact)
+        if known is not fact and fact.object.casefold() not in {form.casefold() for form in known.accepted}:
+            reading.conflicts += 1
     reading.keep(REPEATED, kept)
 
 
@@ -113,15 +143,23 @@ def split(reading: Reading, test_share: float, seed: int) -> None:
         count = round(test_share * passed) - taken
         taken += count
         test.update(fact.id for fact in sorted(group, key=lambda fact: draw(seed, "split", fact))[:count])
-    reading.facts = [replace(fact, split="test", id="") if fact.id in test else fact for fact in reading.facts]
+    reading.facts = [_tested(fact, reading.own_ids) if fact.id in test else fact for fact in reading.facts]
     reading.split_given = True
 
 
+def _tested(fact: Fact, own_id: bool) -> Fact:
+    """The fact in test; an id that is a hash of the content follows it, one of the user's stays."""
+    return replace(fact, split="test", id=fact.id if own_id else "")
+
+
 def find_overlap(reading: Reading, drop: bool) -> None:
-    """Count the train facts whose question also stands in test or ood, and drop them if asked to."""
-    tested = {fact.question for fact in reading.facts if fact.split == "test"}
-    kept = [fact.split == "test" or fact.question not in tested for fact in reading.facts]
-    reading.overlap, reading.overlap_dropped = kept.count(False), drop
+    """Count the train facts whose question also stands in test or ood, nearly the same included; drop them if asked."""
+    exact = {fact.question for fact in reading.facts if fact.split == "test"}
+    near = {near_key(question) for question in exact}
+    kept = [fact.split == "test" or near_key(fact.question) not in near for fact in reading.facts]
+    lost = [fact for fact, keep in zip(reading.facts, kept, strict=True) if not keep]
+    reading.overlap, reading.overlap_dropped = len(lost), drop
+    reading.overlap_near = sum(fact.question not in exact for fact in lost)
     if drop:
         reading.keep(OVERLAP, kept)
 

@@ -12,6 +12,7 @@ import yaml
 
 from recollect.errors import InputError
 from recollect.facts._fact import Domain
+from recollect.facts._template_sets import cut_template, read_template_set
 from recollect.settings import read_yaml
 
 SLOT = "[X]"
@@ -36,6 +37,10 @@ class Relation:
             if not isinstance(text, str) or text.count(SLOT) != 1:
                 raise InputError(
                     f"relation {self.id}: a template must contain the slot {SLOT} exactly once, but got {text!r}."
+                )
+            if cut_template(text, self.id) != text:
+                raise InputError(
+                    f"relation {self.id}: a question and a template must end before [Y], but got {text!r}."
                 )
         for text in self.templates:
             if text != text.rstrip():
@@ -67,12 +72,15 @@ def read_relations(path: Path | None) -> dict[str, Relation]:
     """The shipped relations, with those of a user's file added or put in their place.
 
     The file maps a relation id to a list of templates, or to a mapping with `templates` and, if wanted, `name`,
-    `domain` and `question`. Raises InputError for a template without its slot.
+    `domain` and `question`. A template that ends in the object's slot ([Y], [MASK], …) is cut before it: the model is
+    to continue there. Template files of LAMA, ParaRel and BEAR (.jsonl, .json) are read as published, less the
+    templates that do not end in the object. Raises InputError for a template that cannot be continued by its object.
     """
     relations = dict(shipped_relations())
     if path is None:
         return relations
-    for relation_id, value in read_yaml(path).items():
+    published = path.is_dir() or path.suffix.lower() in (".json", ".jsonl")
+    for relation_id, value in (read_template_set(path) if published else read_yaml(path)).items():
         values = {"templates": value} if isinstance(value, list) else value
         if not isinstance(values, Mapping):
             raise InputError(f"{path}: {relation_id} must be a list of templates or a mapping, but got {value!r}.")
@@ -117,5 +125,5 @@ def _relation(values: Mapping[str, object], where: str) -> Relation:
         name=str(values["name"]),
         domain=domain,
         question=str(values["question"]),
-        templates=tuple(templates),
+        templates=tuple(cut_template(text, str(values["id"])) for text in templates),
     )

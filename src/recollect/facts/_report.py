@@ -1,7 +1,6 @@
 """The data report: every row accounted for, and the traps a reader of later scores should know.
 
-Traps looked for (docs/studies.md §1): an answer that stands inside its question, a train question that also stands
-in test, and a relation where always giving the same answer already scores high (the majority guess).
+The traps themselves are in `_traps.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ import polars as pl
 
 from recollect.facts._fact import Fact, FactSet
 from recollect.facts._reading import REPEATED, Reading, inside
-
-MAJORITY_NOTE = 0.25  # a majority guess from here on is named among the traps
-SMALL = 20  # relations with fewer facts in a part are not, a majority of five facts means nothing
+from recollect.facts._traps import find_traps
 
 
 def relation_table(facts: FactSet) -> pl.DataFrame:
@@ -50,9 +47,10 @@ def relation_table(facts: FactSet) -> pl.DataFrame:
 def data_report(facts: FactSet, reading: Reading, relations: pl.DataFrame) -> dict[str, Any]:
     """The account of a reading as plain JSON. Counts are by part: train, test, ood (or "unsplit").
 
-    `rows_read` less the sum of `dropped` is the number of facts. `answer_in_question` counts rows as read
-    (any answer, dropped rows too) and facts kept, ignoring case; in the rows of EntityQuestions' test files
-    it comes to 938 + 555 = 1,493. `synonyms` counts the facts with other accepted forms.
+    `rows_read` less the sum of `dropped` is the number of facts; bad rows that were skipped are in neither.
+    `answer_in_question` counts rows as read (any answer, dropped rows too) and facts kept, ignoring case; in
+    the rows of EntityQuestions' test files it comes to 938 + 555 = 1,493. `synonyms` counts the facts with other
+    accepted forms.
     """
     dropped = {reason: _plain(counts) for reason, counts in reading.dropped.items()}
     within = Counter[str]()
@@ -65,7 +63,12 @@ def data_report(facts: FactSet, reading: Reading, relations: pl.DataFrame) -> di
         "facts": len(facts),
         "dropped": dropped,
         "repeated_questions": reading.dropped.get(REPEATED, Counter()).total(),
-        "overlap": {"train_questions_in_test": reading.overlap, "dropped": reading.overlap_dropped},
+        "conflicting_answers": reading.conflicts,
+        "overlap": {
+            "train_questions_in_test": reading.overlap,
+            "nearly_the_same": reading.overlap_near,
+            "dropped": reading.overlap_dropped,
+        },
         "answer_in_question": {"rows_read": _plain(reading.inside), "facts": _plain(within)},
         "synonyms": _synonyms(facts),
         "missing_files": reading.missing,
@@ -76,7 +79,11 @@ def data_report(facts: FactSet, reading: Reading, relations: pl.DataFrame) -> di
             }
             for part in ("train", "test", "ood")
         },
-        "traps": _traps(facts, reading, relations, within),
+        "columns": dict(reading.columns),
+        "blank_rows": reading.blank_rows,
+        "bad_rows": reading.bad.account(),
+        "notes": reading.notes,
+        "traps": find_traps(facts, reading, relations, within),
     }
 
 
@@ -90,22 +97,4 @@ def _synonyms(facts: FactSet) -> dict[str, dict[str, float]]:
         touched = sum(bool(fact.synonyms) for fact in facts if fact.part == part)
         if count:
             found[part] = {"facts": touched, "share": touched / count}
-    return found
-
-
-def _traps(facts: FactSet, reading: Reading, relations: pl.DataFrame, within: Mapping[str, int]) -> list[str]:
-    """The traps in words."""
-    counts = facts.counts()
-    found = []
-    for part in ("train", "test", "ood"):
-        if within.get(part):
-            found.append(f"{part}: the answer stands in the question of {within[part]:,} of {counts[part]:,} facts.")
-    if reading.overlap and not reading.overlap_dropped:
-        found.append(f"{reading.overlap:,} train questions also stand in test; --drop-overlap leaves them out.")
-    for row in relations.filter(pl.col("part") != "train").iter_rows(named=True):
-        if row["majority_share"] >= MAJORITY_NOTE and row["facts"] >= SMALL:
-            found.append(
-                f"{row['part']}, {row['relation']}: always answering {row['majority_object']!r} "
-                f"scores {row['majority_share']:.1%}."
-            )
     return found

@@ -13,19 +13,19 @@ from pydantic import Field, field_validator
 
 from recollect.errors import InputError
 from recollect.facts import _reading
-from recollect.facts._chat import SHAPES, Shape, chat_rows, shape_of
-from recollect.facts._entityquestions import is_entityquestions, read_entityquestions
+from recollect.facts._columns import parse_columns
+from recollect.facts._entityquestions import is_entityquestions
 from recollect.facts._fact import SCHEMA, FactSet
-from recollect.facts._files import digest, read_bytes
 from recollect.facts._reading import Reading
 from recollect.facts._report import data_report, relation_table
-from recollect.facts._rows import check_ending, read_rows
+from recollect.facts._sources import Source, SourceOptions, read_source
 from recollect.facts._synonyms import Synonyms, read_synonyms, synonyms_for
-from recollect.facts._tables import parse_columns, read_table
 from recollect.settings import Settings
+from recollect.tables import BadRowsMode
 from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
 
-Source = Literal["auto", "entityquestions", "table", "chat", "prompt-completion", "messages", "alpaca", "sharegpt"]
+READER_VERSION = 2
+"""Raised when the same bytes give other facts. 2: cells that are no text, choices, nearly equal questions."""
 
 
 class FactsSettings(Settings):
@@ -37,7 +37,8 @@ class FactsSettings(Settings):
     }  # their content is in the inputs' fingerprint
 
     path: str
-    """Folder or .zip of EntityQuestions, or a .csv, .tsv, .jsonl, .json or .parquet file."""
+    """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
+    named by its relation (BEAR)."""
     source: Source = "auto"
     """Kind of data; auto tells it from the path and the columns. chat means any of the four chat shapes."""
     name: str = "facts"
@@ -45,10 +46,16 @@ class FactsSettings(Settings):
     columns: str = ""
     """Columns of a table, e.g. "question=q,object=answer,relation=rel,subject=s,split=part,synonyms=aliases".
     Usual names are found without it; "relation=" reads without relations."""
+    relation_name: str | None = None
+    """The relation of every row of a table without a relation column, e.g. P36; "file": the name of each file."""
+    choice_base: Literal[0, 1] | None = None
+    """For answers that are numbers of choices: whether the first choice is 0 or 1. Default: told from the data."""
+    bad_rows: BadRowsMode = "error"
+    """What becomes of a row that cannot be used: error (the first one ends the step) or skip (left out and counted)."""
     relations: tuple[str, ...] | None = None
     """Keep only these relations, e.g. P17,P36. Default: all."""
     drop_overlap: bool = False
-    """Leave out train facts whose question also stands in test. The studies keep them."""
+    """Leave out train facts whose question also stands in test, nearly the same included. The studies keep them."""
     limit_per_relation: Annotated[int, Field(ge=1)] | None = None
     """Keep at most this many facts of each relation and part, drawn by the seed. Default: all."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -94,7 +101,11 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
     """Read, clean and store a fact set. Raises InputError, writing nothing, for data that is unusable."""
     table = _user_synonyms(settings)
     reading = _read(settings, table)
-    inputs = {"source": reading.fingerprint, "synonyms": fingerprint(table) if table is not None else None}
+    inputs = {
+        "source": reading.fingerprint,
+        "synonyms": fingerprint(table) if table is not None else None,
+        "reader": READER_VERSION,
+    }
     with open_step("facts", settings.fingerprint_values(), inputs, out, root) as step:
         if step.done:
             facts = FactSet.from_table(step.read_table("facts.parquet"), settings.name)
@@ -136,7 +147,7 @@ def load_facts(name: str) -> FactSet:
 def _is_own_table(path: Path) -> bool:
     try:
         return set(SCHEMA) <= set(pl.read_parquet_schema(path))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from None
 
 
@@ -148,36 +159,15 @@ def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
             return synonyms_for(object, table)
         return table.get(object, ()) if table is not None else ()
 
-    archive = path.is_dir() or path.suffix.lower() == ".zip"
-    if settings.source == "entityquestions" or (settings.source == "auto" and archive):
-        if settings.columns:
-            raise InputError(f"columns are for tables, but {path} is read as EntityQuestions. Leave --columns out.")
-        return read_entityquestions(path, synonyms)
-    if path.exists():
-        check_ending(path)
-    data = read_bytes(path)
-    rows = read_rows(data, path)
-    shape = _shape(settings, rows[0].values, path)
-    if shape is not None:
-        rows = chat_rows(rows, shape, str(path))
-    reading = read_table(rows, parse_columns(settings.columns), str(path), synonyms)
-    reading.source = shape or "table"
-    reading.fingerprint = digest(iter([("", data)]))
-    return reading
-
-
-def _shape(settings: FactsSettings, first: Mapping[str, Any], path: Path) -> Shape | None:
-    if settings.source in SHAPES:
-        return settings.source
-    if settings.source == "chat":
-        shape = shape_of(first)
-        if shape is None:
-            raise InputError(
-                f"{path} has none of the chat shapes {', '.join(SHAPES)}: its first row has "
-                f"{', '.join(first)}. Read it with --source table."
-            )
-        return shape
-    return shape_of(first) if settings.source == "auto" and not settings.columns else None
+    options = SourceOptions(
+        source=settings.source,
+        columns=parse_columns(settings.columns),
+        relation=settings.relation_name,
+        relations=settings.relations,
+        choice_base=settings.choice_base,
+        bad_rows=settings.bad_rows,
+    )
+    return read_source(path, options, synonyms)
 
 
 def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, dict[str, Any], Any]:
@@ -187,8 +177,11 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, dict[str
     _reading.find_overlap(reading, settings.drop_overlap)
     _reading.limit(reading, settings.limit_per_relation, settings.seed)
     if not reading.facts:
-        reasons = ", ".join(f"{counts.total():,} by {reason!r}" for reason, counts in reading.dropped.items())
-        raise InputError(f"{settings.path}: no fact is left of {reading.read.total():,} rows; dropped: {reasons}.")
+        lost = {reason: counts.total() for reason, counts in reading.dropped.items()}
+        lost |= reading.bad.account()["reasons"]
+        reasons = ", ".join(f"{count:,} by {reason!r}" for reason, count in lost.items())
+        rows = reading.read.total() + len(reading.bad.found)
+        raise InputError(f"{settings.path}: no fact is left of {rows:,} rows; dropped: {reasons}.")
     facts = FactSet(tuple(reading.facts), settings.name)
     relations = relation_table(facts)
     return facts, data_report(facts, reading, relations), relations

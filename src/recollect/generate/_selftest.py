@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect.encoding import begin_ids, context_limit, text_ids
 from recollect.errors import SelfTestError
 from recollect.generate._random import draw_keys
 from recollect.generate._state import continuation_logprobs, prefill
@@ -32,7 +33,7 @@ def self_test(
     import torch
     from scipy.stats import chisquare
 
-    prompts = [tokenizer(text)["input_ids"] for text in _TEXTS]
+    prompts, answer = _prompts(model, tokenizer)
     state = prefill(model, prompts, tokenizer.pad_token_id or 0)
     expected = []
     with torch.inference_mode():
@@ -44,7 +45,6 @@ def self_test(
             weights = np.exp(logits - logits.max())
             expected.append(weights / weights.sum())
 
-    answer = tokenizer(" the city of", add_special_tokens=False)["input_ids"]
     cached = np.array(continuation_logprobs(state, range(len(prompts)), [answer] * len(prompts), 1.0))
     plain = []
     with torch.inference_mode():
@@ -87,6 +87,15 @@ def self_test(
             f"{p_value:.2g}). Nothing measured with this sampler can be trusted; please report the model and versions."
         )
     return {"p_value": p_value, "cache_difference": difference}
+
+
+def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], list[int]]:
+    """The ids of the three prompts and of a continuation, within the model's context and never empty."""
+    longest = context_limit(model.config) or 1024
+    answer = text_ids(tokenizer, [" the city of"])[0][: max(1, longest // 4)] or [0]
+    begin = begin_ids(tokenizer)
+    texts = [begin + (ids or [0]) for ids in text_ids(tokenizer, _TEXTS)]
+    return [ids[: max(1, longest - len(answer))] for ids in texts], answer
 
 
 def _bins(want: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:

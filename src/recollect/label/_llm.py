@@ -2,7 +2,8 @@
 
 Notable choices
 - An answer is cached the moment it is there, under a hash of the request's body, so a killed run goes on at the page
-  it was at, in any output folder. Malformed answers are kept too: they were paid. Failures are not kept.
+  it was at, in any output folder. Malformed answers are kept too: they were paid, and are asked for again only with
+  `ask_again`. Failures are not kept.
 - The estimate is a bound and no forecast: three bytes a token, and the longest answer allowed.
 - The run ends with an error when a page got no answer, since a second run asks for those pages alone. It ends early
   after five failures in a row.
@@ -13,14 +14,15 @@ Notable choices
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recollect.attributes import Schema
+from recollect.attributes import Schema, parse_answer
 from recollect.errors import InputError
 from recollect.label._ask import NoAnswer, Refused, Reply, ask, make_client, request, usage_cost
 from recollect.label._labels import PageText
@@ -28,7 +30,7 @@ from recollect.label._settings import LabelSettings
 from recollect.workspace import fingerprint, write_json
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import AsyncOpenAI
 
 _BYTES_PER_TOKEN = 3  # low on purpose: English has about four, and the estimate is a bound
 _FAILURES_IN_A_ROW = 5
@@ -48,7 +50,7 @@ class Estimate:
 def estimate(settings: LabelSettings, schema: Schema, pages: Sequence[PageText]) -> Estimate:
     """The bound on tokens and cost of the pages that are not in the cache."""
     bodies = [request(settings, schema, page.prompt) for page in pages]
-    new = [body for body in bodies if _cached(settings.cache, body) is None]
+    new = [body for body in bodies if _known(settings, body) is None]
     tokens_in = sum(_tokens(body) for body in new)
     tokens_out = settings.max_answer_tokens * len(new)
     cost = usage_cost(settings, {"in": tokens_in, "out": tokens_out})
@@ -73,11 +75,11 @@ def ask_all(
         )
     run = _Run({}, {}, {})
     for page in pages:
-        if (known := _cached(settings.cache, request(settings, schema, page.prompt))) is not None:
+        if (known := _known(settings, request(settings, schema, page.prompt))) is not None:
             run.replies[page.page_id] = known
     left = [page for page in pages if page.page_id not in run.replies]
     if left:
-        _ask_new(make_client(settings), settings, schema, left, run, progress)
+        _run_here(_ask_new(settings, schema, left, run, progress))
         _check_whole(settings, run, len(pages))
     elif progress:
         progress(len(pages), len(pages))
@@ -96,28 +98,39 @@ class _Run:
         return len(self.replies) + len(self.refused) + len(self.failures)
 
 
-def _ask_new(
-    client: OpenAI,
+def _run_here(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; Ctrl-C ends all requests at once. Where an event loop runs already (a notebook), in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+async def _ask_new(
     settings: LabelSettings,
     schema: Schema,
     left: Sequence[PageText],
     run: _Run,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    waiting, running = list(reversed(left)), dict[Future[Reply], PageText]()
+    waiting, running = list(reversed(left)), dict[asyncio.Task[Reply], PageText]()
     in_a_row, spent, total = 0, 0.0, len(run) + len(left)
-    with ThreadPoolExecutor(settings.concurrency) as pool:
+    async with make_client(settings) as client:
         try:
             while waiting or running:
                 while waiting and len(running) < settings.concurrency and in_a_row < _FAILURES_IN_A_ROW:
                     page = waiting.pop()
-                    running[pool.submit(_one, client, settings, schema, page.prompt)] = page
+                    running[asyncio.create_task(_one(client, settings, schema, page.prompt))] = page
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    page = running.pop(future)
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    page = running.pop(task)
                     try:
-                        reply = run.replies[page.page_id] = future.result()
+                        reply = run.replies[page.page_id] = task.result()
                         in_a_row = 0
                         spent += usage_cost(settings, {"in": reply.tokens_in, "out": reply.tokens_out})
                     except Refused as reason:
@@ -131,7 +144,9 @@ def _ask_new(
                 if spent > settings.max_cost:
                     _raise_spent(settings, spent, len(run.replies))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 def _check_whole(settings: LabelSettings, run: _Run, pages: int) -> None:
@@ -156,8 +171,8 @@ def _raise_spent(settings: LabelSettings, spent: float, answers: int) -> None:
     )
 
 
-def _one(client: OpenAI, settings: LabelSettings, schema: Schema, prompt: str) -> Reply:
-    reply = ask(client, settings, schema, prompt)
+async def _one(client: AsyncOpenAI, settings: LabelSettings, schema: Schema, prompt: str) -> Reply:
+    reply = await ask(client, settings, schema, prompt)
     path = _place(settings.cache, request(settings, schema, prompt))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(reply))
@@ -169,11 +184,21 @@ def _place(cache: Path, body: dict[str, Any]) -> Path:
     return cache / name[:2] / f"{name}.json"
 
 
+def _known(settings: LabelSettings, body: dict[str, Any]) -> Reply | None:
+    """The kept answer, unless it is to be asked for again."""
+    found = _cached(settings.cache, body)
+    if found is not None and settings.ask_again and parse_answer(found.text) is None:
+        return None
+    return found
+
+
 def _cached(cache: Path, body: dict[str, Any]) -> Reply | None:
     try:
-        return Reply(**json.loads(_place(cache, body).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not there, or damaged: ask again
+        found = Reply(**json.loads(_place(cache, body).read_text(encoding="utf-8")))
+        found.text.encode("utf-8")
+    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: ask again
         return None
+    return found if isinstance(found.tokens_in, int) and isinstance(found.tokens_out, int) else None
 
 
 def _tokens(body: dict[str, Any]) -> int:

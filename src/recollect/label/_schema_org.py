@@ -1,178 +1,148 @@
-"""Labels from a page's own schema.org data (JSON-LD and microdata), read by extruct.
+"""Labels from a page's own schema.org data (JSON-LD, microdata, RDFa Lite), read as for prompts.
 
 Notable choices
-- The product of a page is the first one with an offer; JSON-LD goes before microdata. Products that stand inside
-  another one (related, similar, accessories) are not looked at, nor are lists of products.
-- A script that is broken costs only itself. No context is fetched: extruct reads JSON-LD as plain JSON.
+- Which product is the page's own is decided in `_own_product`, which price is asked in `_offers`.
 - An attribute takes its values from the property paths in `_PATHS`, or from the property of its own name.
-- The page is parsed as for prompts, so that a hostile one ends there in the same way; extruct gets the tree. It works
-  against the clock, and gets no script and no text longer than any product has.
+- Where variants, offers or languages differ, a value is taken that the page's visible text shows; if none or several
+  are shown, none is taken.
+- Every value that is lost has a reason. A wrong label is worse than none.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from recollect.attributes import Schema, readings
-from recollect.errors import InputError
-from recollect.pages import Limits
-from recollect.pages._parse import check_time, parse
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from recollect.attributes import Attribute, Schema, is_placeholder, occurs, readings
+from recollect.label._labels import Lost
+from recollect.label._offers import Asked, Offers, offers_of
+from recollect.label._own_product import NoProduct, OwnProduct, own_product
+from recollect.pages import Limits, PageData, read_page_data
 
 _SECONDS = 10.0  # of processor time for one page; the slowest of 108 real ones takes 0.6
-_LONGEST_SCRIPT = 1_000_000  # characters
-_LONGEST_TEXT = 50_000  # characters of a property's text
-_MOST_PROPERTIES = 20_000  # of a page; comparing more takes extruct seconds in one step
-_PATHS: Mapping[str, tuple[str, ...]] = {
-    "title": ("name",),
-    "brand": ("brand.name", "brand", "manufacturer.name", "manufacturer"),
-    "price": ("offers.price", "offers.lowPrice", "offers.priceSpecification.price"),
-    "currency": ("offers.priceCurrency", "offers.priceSpecification.priceCurrency"),
-    "sku": ("sku", "offers.sku", "productID", "offers.itemOffered.sku"),
-    "gtin": ("gtin13", "gtin14", "gtin12", "gtin8", "gtin", "isbn", "offers.gtin13", "offers.gtin", "productID"),
-    "availability": ("offers.availability",),
-    "rating": ("aggregateRating.ratingValue",),
+_PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "title": (("name",),),
+    "brand": (("brand", "name"), ("brand",), ("manufacturer", "name"), ("manufacturer",)),
+    "sku": (("sku",), ("offers", "sku"), ("productID",), ("offers", "itemOffered", "sku")),
+    "gtin": (
+        *((name,) for name in ("gtin13", "gtin14", "gtin12", "gtin8", "gtin", "isbn")),
+        *(("offers", "gtin13"), ("offers", "gtin")),
+    ),
+    "rating": (("aggregateRating", "ratingValue"),),
 }
-_PRODUCTS = {"product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle", "car", "book"}
-_HOLDERS = ("@graph", "mainEntity", "mainEntityOfPage")
-_DEEPEST = 20
+_OF_THE_OFFER = ("price", "currency", "availability")
+_PRICE = Attribute(name="price", type="price")
+_ADDRESS = re.compile(r"(?:https?:)?//\S+|/[\w\-./]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SchemaOrg:
+    """What a page's own data says: a value by attribute, and what was lost."""
+
+    values: Mapping[str, str]
+    lost: tuple[Lost, ...] = ()
 
 
 def schema_org_values(html: str, schema: Schema) -> dict[str, str]:
     """The product's values by attribute, as the page's schema.org data gives them; {} without a product.
 
-    A value that its attribute's normaliser cannot read is passed over for the next path. Raises InputError for a page
-    that is empty, no text, or too slow to read.
+    Raises InputError for a page that is empty, no text, or too slow to read.
     """
-    products = list(_products(html))
-    if not products:
-        return {}
-    product = next((found for found in products if found.get("offers")), products[0])
-    values = {}
-    for attribute in schema:
-        paths = (*_PATHS.get(attribute.name, ()), attribute.name)
-        texts = (text for path in paths for text in _texts(product, path.split("."), 0))
-        found = next((text for text in texts if readings(attribute, text)), None)
-        if found is not None:
-            values[attribute.name] = found
-    return values
+    return dict(read_schema_org(html, schema).values)
 
 
-def _products(html: str) -> Iterator[dict[str, Any]]:
-    from extruct.jsonld import JsonLdExtractor
-
-    tree = parse(html, Limits(bytes=len(html), seconds=_SECONDS))
-    if tree.root is None:
-        return
-    logging.getLogger("extruct").setLevel(logging.CRITICAL)
-    for script in tree.root.iter("script"):
-        if script.get("type") != "application/ld+json" or len(script.text or "") > _LONGEST_SCRIPT:
-            continue
-        check_time(tree.deadline)
-        try:
-            found = JsonLdExtractor().extract_items(script)
-        except (ValueError, RecursionError):
-            continue
-        for item in found:
-            yield from _inside(item, 0)
-    if sum(1 for _ in tree.root.iterfind(".//*[@itemprop]")) > _MOST_PROPERTIES:
-        return
+def read_schema_org(html: str, schema: Schema) -> SchemaOrg:
+    """The values of `schema_org_values`, and a reason for each one that was lost. Raises InputError as that does."""
+    data = read_page_data(html, Limits(bytes=max(len(html), 1), seconds=_SECONDS))
     try:
-        items = _microdata()(tree.deadline).extract_items(tree.root, base_url=None)
-    except RecursionError:
-        return
-    for item in items:
-        yield from _inside(_flat(item, 0), 0)
+        product = own_product(data)
+    except NoProduct as error:
+        return SchemaOrg({}, (Lost(str(error)),))
+    offers = offers_of(product, data.address, lambda price: occurs(_PRICE, price, data.shown))
+    values: dict[str, str] = {}
+    lost = [Lost(reason) for reason in data.lost]
+    for attribute in schema:
+        found = _chosen(attribute, _candidates(attribute, product, offers), data)
+        if isinstance(found, Lost):
+            lost.append(found)
+        elif found is not None:
+            values[attribute.name] = found
+        elif attribute.name == "price" and offers.passed_over:
+            lost.append(Lost(offers.passed_over, "price"))
+    return SchemaOrg(values, tuple(lost))
 
 
-@lru_cache(maxsize=1)
-def _microdata() -> type[Any]:
-    """extruct's reader of microdata that looks at the clock before every item and text."""
-    from extruct.w3cmicrodata import MicrodataExtractor
-
-    class Reader(MicrodataExtractor):  # type: ignore[misc]
-        def __init__(self, deadline: float) -> None:
-            super().__init__(nested=True)
-            self._deadline = deadline
-
-        def _extract_item(self, node: _Element, **rest: Any) -> Any:
-            check_time(self._deadline)
-            return super()._extract_item(node, **rest)
-
-        def _extract_property_value(self, node: _Element, **rest: Any) -> Any:
-            try:
-                return super()._extract_property_value(node, **rest)
-            except InputError:
-                raise
-            except ValueError:  # an address that is none
-                return ""
-
-        def _extract_textContent(self, node: _Element) -> str:
-            check_time(self._deadline)
-            size = 0
-            for text in node.itertext():
-                size += len(text)
-                if size > _LONGEST_TEXT:
-                    return ""
-            return str(super()._extract_textContent(node))
-
-    return Reader
+def _candidates(attribute: Attribute, product: OwnProduct, offers: Offers) -> list[list[str]]:
+    """For each variant or offer that the page may mean, every text that may be the attribute's value, best first."""
+    if attribute.name in _OF_THE_OFFER:
+        return [_of_offer(attribute.name, one) for one in offers.asked]
+    paths = (*_PATHS.get(attribute.name, ()), (attribute.name.casefold(),))
+    shared = [text for path in paths for text in product.shared.texts(*path)]
+    if attribute.name == "title" and shared:
+        return [[text] for text in dict.fromkeys(shared)] if len(product.variants) == 1 else [shared]
+    variants = list({id(one.variant): one.variant for one in offers.asked}.values())
+    found = [[text for path in paths for text in variant.texts(*path)] for variant in variants]
+    if attribute.name == "gtin":  # a productID may be one
+        ids = [[text for text in variant.texts("productID") if readings(attribute, text)] for variant in variants]
+        found = [texts + more for texts, more in zip(found, ids, strict=True)]
+    return found
 
 
-def _flat(item: Any, depth: int) -> Any:
-    """A microdata item in the shape of JSON-LD."""
-    if isinstance(item, list):
-        return [_flat(one, depth + 1) for one in item] if depth < _DEEPEST else None
-    if not isinstance(item, dict) or "properties" not in item or depth >= _DEEPEST:
-        return item
-    return {"@type": item.get("type"), **{name: _flat(value, depth + 1) for name, value in item["properties"].items()}}
+def _of_offer(name: str, one: Asked) -> list[str]:
+    if name == "price":
+        return [one.price] if one.price else []
+    if name == "currency":
+        own = next(one.variant.texts("priceCurrency"), "")
+        return [text for text in (one.currency, *one.texts("priceCurrency"), own, one.price) if text]
+    return [*one.texts("availability"), *one.variant.texts("availability")]
 
 
-def _inside(item: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if not isinstance(item, dict) or depth >= _DEEPEST:
-        return
-    if _is_product(item):
-        yield from _variants(item)
-        return
-    for holder in _HOLDERS:
-        for inner in _several(item.get(holder)):
-            yield from _inside(inner, depth + 1)
+def _chosen(attribute: Attribute, candidates: Sequence[Sequence[str]], data: PageData) -> str | Lost | None:
+    """The one value that all agree on or that alone is shown; None where nothing is given."""
+    found: dict[tuple[Any, ...], str] = {}
+    for texts in candidates:
+        usable = next((text for text in texts if not _unusable(attribute, text, data)), None)
+        if usable is not None:
+            found.setdefault(readings(attribute, usable), usable)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        return _shown(attribute, list(found.values()), data)
+    bad = next((text for texts in candidates for text in texts if text.strip()), None)
+    if bad is None or (attribute.name == "currency" and readings(_PRICE, bad)):  # a bare price names no currency
+        return None
+    return Lost(_unusable(attribute, bad, data), attribute.name, bad)
 
 
-def _variants(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The product; a group of variants without an own offer takes that of its first variant."""
-    variant = next((one for one in _several(item.get("hasVariant")) if isinstance(one, dict)), None)
-    yield item if item.get("offers") or variant is None else {**variant, **item, "offers": variant.get("offers")}
+def _shown(attribute: Attribute, values: Sequence[str], data: PageData) -> str | Lost:
+    """The only one of several values that the page shows; of names, the one that the page calls itself by."""
+    if attribute.name == "title":
+        named = [
+            value for name in data.names for value in values if readings(attribute, value) == readings(attribute, name)
+        ]
+        if named:
+            return named[0]
+    there = [value for value in values if occurs(attribute, value, data.shown)]
+    if len(there) == 1:
+        return there[0]
+    told = ", ".join(f"{value:.40}" for value in values[:3]) + (", …" if len(values) > 3 else "")
+    how = "none" if not there else "more than one"
+    return Lost(f"variants, offers or sources differ, and the page shows {how} of their values", attribute.name, told)
 
 
-def _is_product(item: Mapping[str, Any]) -> bool:
-    types = (str(kind).rstrip("/").rsplit("/", 1)[-1].rsplit("#", 1)[-1] for kind in _several(item.get("@type")))
-    return any(kind.casefold() in _PRODUCTS for kind in types)
-
-
-def _texts(value: Any, path: list[str], depth: int) -> Iterator[str]:
-    """The plain values at a path; a list at any place means each of its members."""
-    if depth >= _DEEPEST:
-        return
-    if isinstance(value, list):
-        for one in value:
-            yield from _texts(one, path, depth + 1)
-    elif path:
-        if isinstance(value, dict):
-            inner = value.get(path[0])
-            yield from _texts(inner, path[1:], depth + 1)
-            if path[0] == "offers":  # AggregateOffer holds its offers once more
-                for offer in _several(inner):
-                    if isinstance(offer, dict) and "offers" in offer:
-                        yield from _texts(offer["offers"], path[1:], depth + 1)
-    elif isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
-        yield str(value).strip()
-
-
-def _several(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else () if value is None else (value,)
+def _unusable(attribute: Attribute, text: str, data: PageData) -> str:
+    """Why a text is no label; empty for one that is."""
+    if is_placeholder(text):
+        return "a placeholder"
+    if "\ufffd" in text:
+        return "characters that cannot be read"
+    if attribute.compares_as == "text" and _ADDRESS.fullmatch(text.strip()):
+        return "an address"
+    found = readings(attribute, text)
+    if not found:
+        return f"not a value of type {attribute.type}"
+    if attribute.compares_as == "price" and found[0] == "0" and not occurs(attribute, text, data.shown):
+        return "a price of 0 that the page does not show"
+    return ""

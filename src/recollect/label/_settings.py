@@ -17,7 +17,7 @@ class LabelSettings(Settings):
 
     runtime_only: ClassVar[set[str]] = {
         *("pages", "html", "table", "endpoint", "key_variable", "price_in", "price_out", "max_cost", "estimate"),
-        *("concurrency", "timeout", "retries", "cache"),
+        *("concurrency", "timeout", "retries", "cache", "ask_again"),
     }
 
     pages: Path
@@ -59,11 +59,13 @@ class LabelSettings(Settings):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests to the LLM at one time."""
     timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds to wait for an answer before the request is tried again."""
+    """Seconds that a request may take in all, to the last byte of the reply, before it is tried again."""
     retries: Annotated[int, Field(ge=0, le=20)] = 5
     """Further tries, each after a longer pause, when the server is busy, fails or does not answer."""
     cache: Path = Path("recollect-runs/label-cache")
     """Folder of the LLM's answers, by content: the same question is never paid twice."""
+    ask_again: bool = False
+    """Ask again for the pages whose kept answer is not a JSON object; without it such an answer, paid once, stays."""
 
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:

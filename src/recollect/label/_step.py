@@ -20,10 +20,10 @@ from recollect.errors import InputError
 from recollect.facts import FactSet
 from recollect.label._ask import usage_cost
 from recollect.label._examples import make_examples
-from recollect.label._labels import PageText, check_labels
+from recollect.label._labels import Lost, PageText, check_labels
 from recollect.label._llm import Estimate, ask_all, estimate
 from recollect.label._pages import pages_of, raw_html
-from recollect.label._schema_org import schema_org_values
+from recollect.label._schema_org import read_schema_org
 from recollect.label._settings import LabelSettings
 from recollect.workspace import DEFAULT_ROOT, open_step, read_manifest, step_input, write_atomic
 
@@ -123,14 +123,17 @@ def _from_schema_org(
     wanted = {page.page_id for page in pages}
     values: dict[str, dict[str, list[str]]] = {}
     rejected: dict[str, str] = {}
+    lost: dict[str, Sequence[Lost]] = {}
     for page_id, html in raw_html(settings, wanted):
         try:
-            values[page_id] = {name: [value] for name, value in schema_org_values(html, schema).items()}
+            found = read_schema_org(html, schema)
+            values[page_id] = {name: [value] for name, value in found.values.items()}
+            lost[page_id] = found.lost
         except InputError as error:
             rejected[page_id] = str(error).rstrip(".")
         if progress:
             progress(len(values) + len(rejected), len(wanted))
-    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected)
+    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected, lost=lost)
 
 
 def _from_llm(

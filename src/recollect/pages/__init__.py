@@ -6,6 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recollect.pages._items import Item as Item
+    from recollect.pages._items import PageData as PageData
+    from recollect.pages._items import read_page_data as read_page_data
     from recollect.pages._limits import Limits as Limits
     from recollect.pages._prompt import Page as Page
     from recollect.pages._prompt import PagePrompt as PagePrompt
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from recollect.pages._tokens import tokenizer_counter as tokenizer_counter
 
 _HOME = {
+    "_items": ("Item", "PageData", "read_page_data"),
     "_limits": ("Limits",),
     "_prompt": ("Page", "PagePrompt", "page_prompt", "read_page"),
     "_settings": ("PagesSettings",),

@@ -3,22 +3,22 @@
 Notable choices
 - Only objects that look like a product are kept: those with a price, an offer, a brand or an identifier. Menus,
   breadcrumbs and the shop's own address are not.
-- Pictures, addresses, reviews and @-keys are left out. Text is unescaped once more, as shops escape it twice.
-- JSON that cannot be read (a missing quote) still gives its simple "key": "value" pairs of product names.
+- Pictures, addresses, reviews and @-keys are left out.
+- The JSON comes in the simple form of `_json_ld`, by the reader that labels use too. JSON that it cannot read still
+  gives its simple "key": "value" pairs of product names.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from recollect.pages._json_ld import clean, simple
+from recollect.pages._json_text import LONGEST, load_json
 from recollect.pages._lines import Line, names, short_value, squeeze
 from recollect.pages._words import DATA_NAME
 
-_LONGEST = 1_000_000  # characters of one script
 _MOST = 400  # lines of one script
 _DEEPEST = 12
 _VALUE = 2_000  # characters of one value
@@ -37,26 +37,36 @@ _SIMPLE = re.compile(r"\"([A-Za-z]{3,30})\"\s{0,5}:\s{0,5}\"?([^\"{}\[\],]{1,200
 
 def json_lines(text: str, kind_region: float = 0.0) -> list[Line]:
     """The lines of the products in a JSON text; none when it holds no product."""
-    text = text.strip().removeprefix("<!--").removesuffix("-->").strip().rstrip(";")
-    text = text.removeprefix("//<![CDATA[").removesuffix("//]]>").removeprefix("<![CDATA[").removesuffix("]]>")
-    if len(text) > _LONGEST:
-        return []
     try:
-        value = json.loads(text, strict=False)
-    except RecursionError:
-        return []
+        value = simple(load_json(text))
     except ValueError:
-        found = [(key, value) for key, value in _SIMPLE.findall(text) if DATA_NAME.search(key) or key == "name"]
-    else:
-        found = []
-        for product in _products(value, 0):
-            found += list(_flat(product, "", 0))
-            if len(found) > _MOST:
-                break
+        return broken_lines(text, kind_region)
+    return product_lines(value, kind_region)
+
+
+def product_lines(value: Any, kind_region: float = 0.0) -> list[Line]:
+    """The lines of the products in JSON of the simple form."""
+    found: list[tuple[str, str]] = []
+    for product in _products(value, 0):
+        found += list(_flat(product, "", 0))
+        if len(found) > _MOST:
+            break
+    return _lines(found, kind_region)
+
+
+def broken_lines(text: str, kind_region: float = 0.0) -> list[Line]:
+    """The simple pairs of a text that is no JSON."""
+    if len(text) > LONGEST:
+        return []
+    pairs = [(key, clean(value)) for key, value in _SIMPLE.findall(text) if DATA_NAME.search(key) or key == "name"]
+    return _lines(pairs, kind_region)
+
+
+def _lines(found: Iterable[tuple[str, str]], kind_region: float) -> list[Line]:
     lines: list[Line] = []
     seen = set()
     for key, value in found:
-        shown = short_value(html.unescape(value))[:_VALUE]
+        shown = short_value(value)[:_VALUE]
         if shown and (key, shown) not in seen and len(lines) < _MOST:
             seen.add((key, shown))
             lines.append(Line(f"{key}: {shown}", "json", kind_region, rank=len(lines)))

@@ -6,8 +6,7 @@ Notable choices
   open formatting tags, which in HTML5 makes 100 million nodes of 150 kB.
 - The page is fed in pieces, with a look at the clock between them.
 - One element with 200,000 attributes would take minutes inside one piece. Such an element loses its attributes first.
-- Character sets as browsers do it (w3lib): byte order mark, then `<meta charset>`, then UTF-8, then Windows-1252.
-  Broken bytes become U+FFFD; nothing is refused for them.
+- Character sets are told in `_charset`; broken bytes become U+FFFD.
 - Nothing outside is ever read: no network, no document types, no entities but HTML's own.
 """
 
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recollect.errors import InputError
+from recollect.pages._charset import to_text
+from recollect.pages._json_text import whole
 from recollect.pages._limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def parse(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str 
     from lxml.html import HTMLParser
 
     deadline = time.thread_time() + limits.seconds
-    text = decode(html, limits, content_type)
+    text, notes = _text(html, limits, content_type)
     data, stripped = _strip_floods(text.encode("utf-8", "replace"), limits, deadline)
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
     for start in range(0, len(data), _PIECE):
@@ -63,49 +64,31 @@ def parse(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str 
         root = parser.close()
     except ParserError:  # nothing in it but white space or comments
         root = None
-    return Tree(root, ("attributes",) if stripped else (), deadline)
+    return Tree(root, (*notes, "attributes") if stripped else notes, deadline)
 
 
 def decode(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str | None = None) -> str:
     """The page as text, without NUL bytes. Raises InputError for a page that is empty, too large or no text."""
+    return _text(html, limits, content_type)[0]
+
+
+def _text(html: bytes | str, limits: Limits, content_type: str | None) -> tuple[str, tuple[str, ...]]:
+    """The page as text, and notes on its character set."""
     if len(html) > limits.bytes:
         raise InputError(f"the page has {len(html):,} bytes, more than the limit of {limits.bytes:,}.")
-    text = html if isinstance(html, str) else _decoded(html, content_type)
+    text, notes = (whole(html), ()) if isinstance(html, str) else to_text(html, content_type)
     if not text.strip("\x00 \t\r\n\f\ufeff"):
         raise InputError("the page is empty.")
     controls = len(_CONTROL.findall(text[:100_000]))
     if controls > _BINARY_SHARE * min(len(text), 100_000) + 10:
         raise InputError("the page is no text: it looks like an image, an archive or another binary file.")
-    return _CONTROL.sub(" ", text)
-
-
-def _decoded(html: bytes, content_type: str | None) -> str:
-    from w3lib.encoding import html_to_unicode
-
-    text: str = html_to_unicode(content_type, html, auto_detect_fun=_guess)[1]
-    return text
+    return _CONTROL.sub(" ", text), notes
 
 
 def check_time(deadline: float) -> None:
     """Raise InputError when the page has had its time."""
     if time.thread_time() > deadline:
         raise InputError("the page took longer to read than its limit of seconds.")
-
-
-def _guess(data: bytes) -> str:
-    """The character set of bytes that do not name one."""
-    head = data[:2000]
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    if max(even, odd) > 0.3 * len(head) > 30 * min(even, odd):  # every other byte of ASCII in UTF-16
-        return "utf-16-be" if even > odd else "utf-16-le"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        broken = len(re.findall("\ufffd", data.decode("utf-8", "replace")))
-        mended = len(re.findall(rb"[\xc2-\xf4][\x80-\xbf]", data))
-        if error.start < len(data) - 4 and broken > mended:
-            return "cp1252"
-    return "utf-8"
 
 
 def _strip_floods(data: bytes, limits: Limits, deadline: float) -> tuple[bytes, bool]:

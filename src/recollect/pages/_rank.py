@@ -130,7 +130,7 @@ def _clip(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _availability() -> re.Pattern[str]:
-    from recollect.attributes._normalise import availability_words
+    from recollect.attributes import availability_words
 
     phrases = sorted({p for group in availability_words().values() for p in group}, key=lambda p: (-len(p), p))
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, phrases))})(?!\w)", re.IGNORECASE)

@@ -16,8 +16,8 @@ import polars as pl
 
 from recollect.attributes import Schema, occurs
 from recollect.errors import InputError
-from recollect.facts._files import decode, read_bytes
-from recollect.statistics import wilson
+from recollect.statistics import proportion
+from recollect.tables import decode, read_bytes
 
 RAW, ALL = "raw", "all"  # places besides the budgets: the HTML as it came, and every line of the page
 SCHEMA = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}
@@ -55,7 +55,7 @@ def survival(
 
 
 def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By attribute and place: found, n, share (0..1) and its 95 % Wilson interval. A page is one trial."""
+    """By attribute and place: found, n, share (0..1) and its 95 % interval (Clopper-Pearson). A page is one trial."""
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for attribute in found["attribute"].unique(maintain_order=True):
         rows = found.filter(pl.col("attribute") == attribute)
@@ -63,8 +63,14 @@ def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[
         for place in (RAW, ALL, *map(str, budgets)):
             here = rows.filter(pl.col("place") == place)["found"]
             right, n = int(here.sum()), len(here)
-            low, high = wilson(right, n)
-            table[attribute][place] = {"found": right, "n": n, "share": right / n, "low": low, "high": high}
+            share = proportion(right, n)
+            table[attribute][place] = {
+                "found": right,
+                "n": n,
+                "share": share.value,
+                "low": share.low,
+                "high": share.high,
+            }
     return table
 
 

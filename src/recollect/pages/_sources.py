@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recollect.errors import InputError
-from recollect.facts._files import digest, read_bytes
-from recollect.facts._rows import READERS, read_rows
+from recollect.tables import ENDINGS, digest, read_bytes, read_rows
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 WARC_ENDINGS = (".warc", ".warc.gz")
@@ -48,12 +47,12 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
         sources, mark = warc_sources(path), _hash_files([path], path.parent)
     elif _ends(name, HTML_ENDINGS):
         sources, mark = [_file_source(path, path.parent, _stem(path.name))], _hash_files([path], path.parent)
-    elif path.suffix.lower() in READERS:
+    elif path.suffix.lower() in ENDINGS:
         sources, mark = _listed(path)
     else:
         raise InputError(
             f"{path} is refused: give a folder, a file ending in {', '.join((*HTML_ENDINGS, *WARC_ENDINGS))}, or a "
-            f"list with the columns url and path ({', '.join(READERS)})."
+            f"list with the columns url and path ({', '.join(ENDINGS)})."
         )
     if not sources:
         raise InputError(f"{path} holds no page: no file ending in {', '.join(HTML_ENDINGS)}.")

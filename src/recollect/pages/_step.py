@@ -22,13 +22,13 @@ import polars as pl
 
 from recollect.attributes import Schema, read_schema, same_pages
 from recollect.errors import InputError
-from recollect.facts._files import read_bytes
 from recollect.pages import _recall
 from recollect.pages._parse import decode
 from recollect.pages._prompt import Page, read_page
 from recollect.pages._settings import PagesSettings
 from recollect.pages._sources import Source, find_pages
 from recollect.pages._tokens import Count, estimate_tokens, tokenizer_counter
+from recollect.tables import read_bytes
 from recollect.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
 
 PART_SIZE = 16  # pages of one part file
@@ -188,8 +188,9 @@ def _row(source: Source, job: _Job) -> dict[str, Any]:
         texts = dict.fromkeys((_recall.RAW, _recall.ALL, *map(str, job.settings.budget)), "")
         if "error" not in row:
             texts |= {place: prompt.text for place, prompt in prompts.items()}
-            texts[_recall.RAW] = decode(data, job.settings.limits, content_type)
             texts[_recall.ALL] = "\n".join(line.text for line in page.lines)
+            # tags may stand inside a value, so what the lines hold is in the page too
+            texts[_recall.RAW] = f"{decode(data, job.settings.limits, content_type)}\n{texts[_recall.ALL]}"
         row["found"] = json.dumps(_recall.survival(values, job.schema, texts))
     return {name: row.get(name) for name in (*SCHEMA, *_SCRATCH)}
 

@@ -2,7 +2,7 @@
 
 Notable choices (the format is written down in docs/pages.md)
 - A block element ends a line, an inline one does not. Neighbouring spans are set apart by a blank, as pages do by
-  style; `<b>`, `<i>` and their like are not, since they stand inside words.
+  style; `<b>`, `<i>` and their like are not, since they stand inside words, nor is a separator cut off from its digits.
 - A table row of one line per cell is one line: `label: value`, or `a | b | c`. So is a definition list's pair.
 - What `hidden` or an inline `display:none` hides is left out: it is mostly the other state of the page ("sold out").
 - Scripts other than JSON-LD are left out: on our 108 real pages no sku, brand or gtin stands in scripts alone.
@@ -11,10 +11,12 @@ Notable choices (the format is written down in docs/pages.md)
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recollect.pages._json import json_lines
+from recollect.pages._json import broken_lines, json_lines, product_lines
+from recollect.pages._json_ld import Script, is_json_ld, read_scripts
 from recollect.pages._limits import DEFAULT_LIMITS, PARSER_DEPTH, Limits
 from recollect.pages._lines import Kind, Line, names, pair, short_value, squeeze
 from recollect.pages._parse import Tree, check_time
@@ -31,6 +33,8 @@ _INLINE = names(
 _INSIDE_WORDS = names("b big em font i mark s strong tt u wbr bdi bdo abbr")
 _NO_DISPLAY = re.compile(r"display\s{0,3}:\s{0,3}none", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:og|product|twitter|og:product|business|schema|dc):", re.IGNORECASE)
+_EDGE = "\x1f"  # where an inline element begins or ends; decoded pages hold none
+_LONE_SEPARATOR = re.compile(rf"(?<=\d){_EDGE}+([.,]){_EDGE}*(?=\d)")  # 1 . 299: one amount, cut up for its style
 _LONGEST_DATA = 200  # characters of an attribute's value; longer ones are state, not a value
 _LONGEST_ROW = 300  # characters of a table row on one line
 _LONGEST_LINE = 20_000
@@ -44,7 +48,7 @@ def page_lines(tree: Tree, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Line],
     """
     if tree.root is None:
         return [], 0, tree.notes
-    walk = _Walk(limits, tree.deadline)
+    walk = _Walk(limits, tree.deadline, {script.element: script for script in read_scripts(tree.root)})
     walk.run(tree.root)
     return walk.lines, walk.nodes, (*tree.notes, *sorted(walk.notes))
 
@@ -63,11 +67,11 @@ class _Open:
 class _Walk:
     """One walk over one page: the lines so far, and the line at work."""
 
-    def __init__(self, limits: Limits, deadline: float) -> None:
+    def __init__(self, limits: Limits, deadline: float, scripts: Mapping[_Element, Script]) -> None:
         self.lines: list[Line] = []
         self.nodes = 0
         self.notes: set[str] = set()
-        self._limits, self._deadline = limits, deadline
+        self._limits, self._deadline, self._scripts = limits, deadline, scripts
         self._open: list[_Open] = []
         self._text: list[str] = []
         self._linked = 0
@@ -105,8 +109,8 @@ class _Walk:
         tag = element.tag
         outer = self._open[-1].region if self._open else 0.0
         if not isinstance(tag, str) or tag in _GONE or _hidden(element):
-            if tag == "script" and "ld+json" in element.get("type", "").lower():
-                self._data(json_lines("".join(element.itertext())))
+            if tag == "script" and is_json_ld(element):
+                self._script(element)
             self._open.append(_Open("", outer, 0, skipped=True))
             return True
         region = _region(element, tag, outer)
@@ -121,7 +125,7 @@ class _Walk:
         self._links += tag == "a"
         self._kind = "heading" if tag == "h1" else self._kind
         if tag in _INLINE and tag not in _INSIDE_WORDS:
-            self._text.append(" ")
+            self._text.append(_EDGE)
         self._add(element.text, region)
         return False
 
@@ -132,7 +136,7 @@ class _Walk:
             if tag not in _INLINE:
                 self.flush()
             elif tag not in _INSIDE_WORDS:
-                self._text.append(" ")
+                self._text.append(_EDGE)
             self._links -= tag == "a"
             self._kind = "text" if tag == "h1" else self._kind
             if tag == "tr":
@@ -150,20 +154,20 @@ class _Walk:
         elif not any(line.kind == "title" for line in self.lines):
             text = squeeze("".join(element.itertext()))
             if text:
-                self.lines.append(Line(f"title: {text[:_LONGEST_LINE]}", "title"))
+                self._keep(Line(f"title: {text[:_LONGEST_LINE]}", "title"))
 
     def flush(self) -> None:
         """End the line at work."""
-        text = squeeze("".join(self._text))
+        text = squeeze(_LONE_SEPARATOR.sub(r"\1", "".join(self._text)).replace(_EDGE, " "))
         if text:
             share = min(1.0, self._linked / len(text))
-            self.lines.append(Line(text[:_LONGEST_LINE], self._kind, self._region, share))
+            self._keep(Line(text[:_LONGEST_LINE], self._kind, self._region, share))
         self._text, self._linked = [], 0
 
     def _add(self, text: str | None, region: float) -> None:
         if not text:
             return
-        if not self._text or not "".join(self._text[:3]).strip():
+        if not self._text or not "".join(self._text[:3]).replace(_EDGE, "").strip():
             self._region = region
         self._text.append(text)
         if self._links:
@@ -218,6 +222,14 @@ class _Walk:
             if DATA_NAME.search(name) and len(value) <= _LONGEST_DATA:
                 self._pair(name, value, "data", region)
 
+    def _script(self, element: _Element) -> None:
+        script = self._scripts[element]
+        if script.reason:
+            self.notes.add("json-ld")
+            self._data(broken_lines("".join(element.itertext())))
+        else:
+            self._data(product_lines(script.value))
+
     def _pair(self, key: str, value: str, kind: str, region: float) -> None:
         shown = short_value(value)
         if shown:
@@ -228,7 +240,12 @@ class _Walk:
         for line in lines:
             if line.text not in self._seen:
                 self._seen.add(line.text)
-                self.lines.append(line)
+                self._keep(line)
+
+    def _keep(self, line: Line) -> None:
+        if "\ufffd" in line.text:
+            self.notes.add("characters")
+        self.lines.append(line)
 
     def _join_row(self, start: int, cells: int) -> None:
         """The lines since `start` as one, when they are short and no more than the cells."""

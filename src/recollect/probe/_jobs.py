@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recollect.answers import Unreachable, accepted_paths, unreachable
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 
@@ -24,7 +25,7 @@ class Job:
     prompt: tuple[int, ...]
     """Token ids of the prompt."""
     answers: tuple[tuple[int, ...], ...]
-    """Token ids of each accepted form as it follows the prompt."""
+    """Token ids of each accepted form as it follows the prompt, if its text is judged right."""
 
 
 def chosen_facts(facts: FactSet, parts: str, limit: int | None, seed: int) -> FactSet:
@@ -63,39 +64,25 @@ def make_jobs(
         for template, text in enumerate(relation.prompts(fact.subject, templates)):
             prompts.append(text)
             places.append((index, template))
-    ids = tokenizer(prompts, return_attention_mask=False)["input_ids"]
-    forms = {fact.id: fact.accepted for fact in facts}
     everything = facts.facts
-    full = tokenizer(
-        [
-            f"{text} {form}"
-            for text, (index, _) in zip(prompts, places, strict=True)
-            for form in forms[everything[index].id]
-        ],
-        return_attention_mask=False,
-    )["input_ids"]
-    jobs: list[Job] = []
-    at = 0
-    for prompt, (index, template) in zip(ids, places, strict=True):
-        fact = everything[index]
-        answers = []
-        for form in fact.accepted:
-            answers.append(_continuation(prompt, full[at], form, tokenizer))
-            at += 1
-        jobs.append(Job(index, template, tuple(prompt), tuple(answers)))
+    encoded = accepted_paths(tokenizer, prompts, [everything[index].accepted for index, _ in places])
+    jobs = [
+        Job(index, template, paths.prompt, paths.right)
+        for paths, (index, template) in zip(encoded, places, strict=True)
+    ]
     jobs.sort(key=lambda job: (len(job.prompt), job.fact, job.template))
     return jobs
 
 
-def _continuation(
-    prompt: Sequence[int], full: Sequence[int], form: str, tokenizer: PreTrainedTokenizerBase
-) -> tuple[int, ...]:
-    if len(full) > len(prompt) and list(full[: len(prompt)]) == list(prompt):
-        return tuple(full[len(prompt) :])
-    alone = tokenizer(f" {form}", add_special_tokens=False)["input_ids"]  # the tokenizer merges across the blank
-    if not alone:
-        raise InputError(f"the tokenizer has no tokens for the answer {form!r}.")
-    return tuple(alone)
+def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> Unreachable:
+    """The facts that no completion of so many tokens can answer, after any of their prompts."""
+    shortest: dict[int, int] = {}
+    for job in jobs:
+        lengths = [len(path) for path in job.answers]
+        if lengths:
+            shortest[job.fact] = min(*lengths, shortest.get(job.fact, max(lengths)))
+    answers = [fact.object for fact in facts]
+    return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens)
 
 
 def cut(jobs: Sequence[Job], size: int) -> list[Sequence[Job]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from recollect.encoding import decode
 from recollect.facts import FactSet
 from recollect.generate import (
     Trie,
@@ -46,7 +47,7 @@ def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: 
     p0: list[float | None] = [None] * len(jobs)
     draws = [settings.samples] * len(jobs)
     if settings.method != "sampled":
-        tries = _tries(state, jobs, settings.temperature)
+        tries = _tries(state, jobs, settings.temperature, settings.max_new_tokens)
         p0 = [trie.probability for trie in tries]
         residual = settings.residual_samples if settings.method == "hybrid" else 0
         draws = [residual if 1 - trie.probability > NEGLIGIBLE else 0 for trie in tries]
@@ -61,10 +62,10 @@ def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: 
             numbers,
         )
         accepted = [facts.facts[job.fact].accepted for job in jobs]
-        decode = loaded.tokenizer.decode
+        tokenizer = loaded.tokenizer
 
         def decided(row: int, ids: list[int]) -> bool:
-            return settled(str(decode(ids, skip_special_tokens=True)), accepted[row])
+            return settled(decode(tokenizer, ids), accepted[row])
 
         drawn = sample(
             state,
@@ -72,13 +73,13 @@ def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: 
             keys,
             temperature=settings.temperature,
             max_new_tokens=settings.max_new_tokens,
-            stop_ids=stop_tokens(loaded.model, loaded.tokenizer),
+            stop_ids=stop_tokens(loaded.model, tokenizer),
             top_k=settings.top_k,
             exclude=tries,
             settled=decided,
         )
-        for row, text in zip(rows, loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True), strict=True):
-            texts[row].append(text)
+        for row, ids in zip(rows, drawn, strict=True):
+            texts[row].append(decode(tokenizer, ids))
     hits = [
         sum(contains(text, facts.facts[job.fact].accepted) for text in said)
         for job, said in zip(jobs, texts, strict=True)
@@ -96,11 +97,12 @@ def measure(loaded: LoadedModel, facts: FactSet, jobs: Sequence[Job], settings: 
     )
 
 
-def _tries(state: object, jobs: Sequence[Job], temperature: float) -> list[Trie]:
+def _tries(state: object, jobs: Sequence[Job], temperature: float, max_new_tokens: int) -> list[Trie]:
+    """The right paths of each prompt that a completion can hold whole, with their probabilities."""
     from recollect.generate import State
 
     assert isinstance(state, State)
-    sequences = [prefix_free(job.answers) for job in jobs]
+    sequences = [prefix_free([path for path in job.answers if len(path) <= max_new_tokens]) for job in jobs]
     rows = [row for row, forms in enumerate(sequences) for _ in forms]
     flat = [form for forms in sequences for form in forms]
     logprobs = continuation_logprobs(state, rows, flat, temperature)

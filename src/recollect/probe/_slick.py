@@ -18,10 +18,13 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
+from recollect.answers import accepted_paths, unreachable
+from recollect.encoding import check_context, decode, prompt_ids
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
 from recollect.generate import draw_keys, greedy, prefill, sample, self_test, stop_tokens
-from recollect.models import LoadedModel, ModelSettings, check_folder, find_model, load, model_fingerprint
+from recollect.match import MATCHER_VERSION, exact
+from recollect.models import LoadedModel, ModelSettings, check_folder, check_held, find_model, load, model_fingerprint
 from recollect.probe._jobs import chosen_facts
 from recollect.workspace import DEFAULT_ROOT, open_step
 
@@ -78,12 +81,6 @@ def category(greedy_right: int, greedy: int, sampled_right: int) -> str:
     return "WeaklyKnown" if sampled_right > 0 else "Unknown"
 
 
-def exact_match(text: str, accepted: Sequence[str]) -> bool:
-    """Whether the first line, without blanks around it and a closing full stop, is an accepted form."""
-    line = text.strip().split("\n", 1)[0].strip()
-    return line in accepted or line.removesuffix(".").strip() in accepted
-
-
 def run_slick(
     settings: SlickSettings,
     facts: FactSet,
@@ -95,11 +92,14 @@ def run_slick(
     """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples."""
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    if loaded:
+        check_held(settings, loaded)
     chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)
     examples = _examples(chosen, facts, settings)
     inputs = {
         "model": loaded.fingerprint if loaded else model_fingerprint(folder),
         "facts": facts.fingerprint(),
+        "matcher": MATCHER_VERSION,
     }
     with open_step("slick", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
@@ -118,7 +118,8 @@ def run_slick(
             step.write_table("slick.parquet", table)
             counts = {name: int((table["category"] == name).sum()) for name in CATEGORIES}
             seconds = round(time.monotonic() - started, 3)
-            step.finish({"facts": len(chosen), "categories": counts, "seconds": seconds})
+            notes = _notes(model, chosen, settings)
+            step.finish({"facts": len(chosen), "categories": counts, "notes": notes, "seconds": seconds})
         return SlickResult(step.path, step.read_table("slick.parquet"), step.metrics)
 
 
@@ -146,6 +147,14 @@ def few_shot_prompt(fact: Fact, pool: Sequence[Fact], shots: int, seed: int, num
     return "".join(shown) + f"Q: {fact.question}\nA:"
 
 
+def _notes(loaded: LoadedModel, facts: FactSet, settings: SlickSettings) -> list[str]:
+    """What cannot be answered within the limit, whatever the model knows."""
+    asked = [f"Q: {fact.question}\nA:" for fact in facts]
+    paths = accepted_paths(loaded.tokenizer, asked, [fact.accepted for fact in facts])
+    found = unreachable([fact.object for fact in facts], [path.shortest for path in paths], settings.max_new_tokens)
+    return found.notes(len(facts), settings.max_new_tokens)
+
+
 def _grade(
     loaded: LoadedModel, part: Sequence[Fact], pools: dict[str, list[Fact]], settings: SlickSettings
 ) -> pl.DataFrame:
@@ -156,10 +165,11 @@ def _grade(
         for number in range(settings.prompts)
     ]
     owners = [fact for fact in part for _ in range(settings.prompts)]
-    ids = tokenizer(prompts)["input_ids"]
-    best = tokenizer.batch_decode(
-        greedy(loaded.model, tokenizer, ids, settings.max_new_tokens), skip_special_tokens=True
-    )
+    ids = prompt_ids(tokenizer, prompts)
+    names = [f"a prompt of fact {fact.id}" for fact in owners]
+    remedy = "Lower --shots or --max-new-tokens, or leave the fact out."
+    check_context(loaded.model.config, ids, names, settings.max_new_tokens, remedy)
+    best = [decode(tokenizer, said) for said in greedy(loaded.model, tokenizer, ids, settings.max_new_tokens)]
     rows = [row for row in range(len(prompts)) for _ in range(settings.samples)]
     keys = draw_keys(
         settings.seed,
@@ -175,15 +185,15 @@ def _grade(
         max_new_tokens=settings.max_new_tokens,
         stop_ids=stop_tokens(loaded.model, tokenizer),
         top_k=settings.top_k,
-        settled=lambda row, said: "\n" in str(tokenizer.decode(said)).lstrip(),
+        settled=lambda row, said: "\n" in decode(tokenizer, said).lstrip(),
     )
-    texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
+    texts = [decode(tokenizer, said) for said in drawn]
     greedy_right = {fact.id: 0 for fact in part}
     sampled_right = {fact.id: 0 for fact in part}
     for owner, text in zip(owners, best, strict=True):
-        greedy_right[owner.id] += exact_match(text, owner.accepted)
+        greedy_right[owner.id] += exact(text, owner.accepted)
     for row, text in zip(rows, texts, strict=True):
-        sampled_right[owners[row].id] += exact_match(text, owners[row].accepted)
+        sampled_right[owners[row].id] += exact(text, owners[row].accepted)
     return pl.DataFrame(
         {
             "fact_id": [fact.id for fact in part],

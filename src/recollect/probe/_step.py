@@ -10,12 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from recollect.encoding import check_context
 from recollect.errors import InputError
 from recollect.facts import FactSet, read_relations
 from recollect.generate import self_test
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, find_model, load, model_fingerprint
-from recollect.probe._jobs import chosen_facts, cut, make_jobs
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
+from recollect.probe._jobs import chosen_facts, cut, make_jobs, out_of_reach
 from recollect.probe._measure import SCHEMA, measure
 from recollect.probe._score import score_facts
 from recollect.probe._settings import ProbeSettings
@@ -52,6 +53,8 @@ def run_probe(
     """
     folder = find_model(settings.model, settings.revision)
     check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    if loaded:
+        check_held(settings, loaded)
     template_file = Path(settings.template_file) if settings.template_file else None
     relations = read_relations(template_file)
     chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)
@@ -78,8 +81,11 @@ def _work(
     progress: Progress | None,
 ) -> None:
     started = time.monotonic()
-    check = self_test(loaded.model, loaded.tokenizer, temperature=settings.temperature, top_k=settings.top_k)
     jobs = make_jobs(facts, relations, settings.templates, loaded.tokenizer)
+    names = [f"template {job.template + 1} with the subject of fact {facts.facts[job.fact].id}" for job in jobs]
+    remedy = "Lower --max-new-tokens, shorten the text or take a model with more context."
+    check_context(loaded.model.config, [job.prompt for job in jobs], names, settings.max_new_tokens, remedy)
+    check = self_test(loaded.model, loaded.tokenizer, temperature=settings.temperature, top_k=settings.top_k)
     plan = step.pin(
         batch_size=settings.batch_size or _batch_size(loaded, settings),
         threads=loaded.machine.threads,
@@ -119,6 +125,7 @@ def _work(
             "borderline": int(levels["borderline"].sum()),
             "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
             "share_at_once": _share_at_once(levels),
+            "notes": out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens),
             "method": settings.method,
             "self_test_p": round(plan["self_test_p"], 6),
             "seconds": round(time.monotonic() - started, 3),

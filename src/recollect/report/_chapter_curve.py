@@ -39,16 +39,18 @@ def _card(curve: Curve) -> Card:
     percent = f"{100 * (curve.confidence or 0):.0f} %"
     if curve.verdict == "saturated":
         interval = f"{curve.n_sat_low:,} to {curve.n_sat_high:,}"
-        return Card(f"{curve.part}: enough from", f"{curve.n_sat:,}", "examples", interval, f"{percent} interval")
+        note = f"where it begins, {percent} interval"
+        return Card(f"{curve.part}: enough from", f"{curve.n_sat_high:,}", "examples", interval, note)
     if curve.verdict == "peaked" and curve.n_hurts is not None:
-        middle, low, high = (f"{n:,}" for n in curve.n_hurts)
-        return Card(f"{curve.part}: more hurts from", middle, "examples", f"{low} to {high}", f"{percent} interval")
+        _, low, high = (f"{n:,}" for n in curve.n_hurts)
+        note = f"where it begins, {percent} interval"
+        return Card(f"{curve.part}: more hurts from", high, "examples", f"{low} to {high}", note)
     if curve.verdict == "rising":
         note = "the last doubling still brought more than the margin"
         return Card(f"{curve.part}: still rising at", f"{curve.points[-1].size:,}", "examples", "", note)
-    likely = max(curve.probability, key=lambda name: curve.probability[name] or 0)
-    share = f"{100 * (curve.probability[likely] or 0):.0f}"
-    return Card(f"{curve.part}: undecided; likeliest is {likely}", share, "%", "", f"a verdict needs {percent}")
+    trained = max((len(point.runs) for point in curve.points if point.size), default=0)
+    note = f"a verdict needs {percent}" if trained > 1 else "a verdict needs several trainings of a size"
+    return Card(f"{curve.part}: undecided; sizes run", str(len(curve.points)), "", "", note)
 
 
 def sentences(results: Results) -> list[str]:

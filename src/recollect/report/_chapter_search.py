@@ -70,18 +70,18 @@ def cards(results: Results) -> list[Card]:
     found = []
     best = _finalist(search, search.best)
     if best is not None and best.test.value is not None:
-        note = f"unseen questions, settings of trial {best.trial}"
+        note = f"unseen questions, 95 % interval over these; trial {best.trial}, the best on validation"
         found.append(Card("Best settings on the test", f"{best.test.value:.1f}", "%", _interval(best.test), note))
         if best.gain.value is not None and best.trial != search.baseline:
-            note = "on the same unseen questions"
+            note = "on the same unseen questions, 95 % interval over these; one training each"
             value = f"{best.gain.value:+.1f}".replace("-", "−")
             found.append(Card("Gain over the baseline's settings", value, "points", _interval(best.gain), note))
     if search.cost_fraction is not None:
         note = f"{search.promoted} of {len(search.trials)} trials were trained beyond the first judgement"
         found.append(Card("Training done, of all to the end", f"{100 * search.cost_fraction:.0f}", "%", "", note))
-    if search.correlation.value is not None:
+    if search.correlation.value is not None and search.early_trials:
         early = f"{100 * search.rungs[0]:g} %"
-        note = f"95 % interval, from {search.pairs} finished trials"
+        note = f"Pearson's, of {search.pairs} finished trials; the 95 % interval is for all {search.early_trials}"
         what = f"Correlation of the score at {early} with the final one"
         found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2), note))
     return found
@@ -94,24 +94,42 @@ def _interval(number: Bounded, digits: int = 1) -> str:
 
 
 def sentences(results: Results) -> list[str]:
-    """What the search brought, in one or two sentences."""
+    """What the search brought: numbers with their intervals, and what these leave out. One training per setting gives
+    no verdict."""
     search = results.search
     if search is None:
         return []
     best = _finalist(search, search.best)
     if best is None:
         return ["No trial was finished, so there are no best settings."]
-    if best.trial == search.baseline:
-        return [f"No settings did better than the baseline's in {len(search.trials)} trials."]
+    found = []
+    if search.base_validation is not None and search.base_validation >= best.validation:
+        found.append(
+            f"No training did better than the untouched base on validation: it has {search.base_validation:.1f}, the "
+            f"best of {len(search.trials)} trials {best.validation:.1f}."
+        )
     gain = best.gain
-    if gain.value is None or gain.low is None or gain.high is None:
-        return []
-    clear = "a clear gain" if gain.low > 0 else "a clear loss" if gain.high < 0 else "no clear difference"
-    points = f"{gain.value:+.1f} points ({_interval(gain)})".replace("-", "−")
-    return [
-        f"The best settings found are trial {best.trial}'s: {points} against the baseline's settings on questions the "
-        f"search never saw, {clear}."
-    ]
+    if best.trial == search.baseline:
+        found.append(f"No settings did better than the baseline's in {len(search.trials)} trials.")
+    elif gain.value is not None and gain.low is not None and gain.high is not None:
+        points = f"{gain.value:+.1f} points (95 % interval over the questions {_interval(gain)})".replace("-", "−")
+        found.append(
+            f"The settings that are best on validation, trial {best.trial}'s, have {points} against the baseline's on "
+            "questions the search never saw. Both were trained once: how far another training seed differs is not in "
+            "it."
+        )
+    if (level := _level_without_random(search, best.trial)) is not None:
+        found.append(
+            f"No trial drew its examples at random, so whether level {level} beats a random draw was not measured."
+        )
+    return found
+
+
+def _level_without_random(search: Search, best: int) -> str | None:
+    """The best trial's choice of examples where choices were compared, but none of them with a random draw."""
+    levels = {str(trial.settings["level"]) for trial in search.trials if "level" in trial.settings}
+    chosen = next(trial.settings.get("level") for trial in search.trials if trial.number == best)
+    return None if chosen is None or len(levels) < 2 or "random" in levels else str(chosen)
 
 
 CHAPTER = Chapter("search", "Which settings", context, cards=cards, sentences=sentences)

@@ -14,6 +14,7 @@ from recollect.report._environment import choice, signed
 from recollect.report._groups import Estimate, Group, Measured, base_measured, groups
 from recollect.report._results import Results
 from recollect.report._verdict import judge, verdict
+from recollect.statistics import proportion
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,13 @@ def _known(results: Results) -> Card:
     counts = part_counts(results).get("test")
     if not counts:
         return Card(what, "–", "", "", "not measured")
-    from scipy import stats
-
     n = sum(counts)
-    inner = stats.binomtest(n - counts[0], n).proportion_ci(method="wilson")
+    share, low, high = proportion(n - counts[0], n).percent
     return Card(
         what,
-        f"{100 * (n - counts[0]) / n:.1f}",
+        f"{share:.1f}",
         "%",
-        f"{100 * inner.low:.1f} to {100 * inner.high:.1f}",
+        f"{low:.1f} to {high:.1f}",
         f"{n - counts[0]:,} of {n:,} facts; {counts[4]:,} nearly always",
     )
 

@@ -1,4 +1,7 @@
-"""The data curve: runs, means with intervals, the fits with their band, and where it saturates or begins to hurt."""
+"""The data curve: runs, means with intervals, the fits with their band, and where it saturates or begins to hurt.
+
+A fit is drawn only where it passes through every mean; where none does, straight lines join the means.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,8 @@ def _middle(panels: int) -> tuple[float, float]:
 
 def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
     values = [value for curve in curves for point in curve.points for value in (point.low, point.high, *point.runs)]
-    values += [value for curve in curves for row in (curve.band.low, curve.band.high) for value in row]
+    bands = [curve.band for curve in curves if curve.band is not None]
+    values += [value for band in bands for row in (band.low, band.high) for value in row]
     low, high = min(values), max(values)
     pad = max(0.06 * (high - low), 1e-6 * max(abs(low), abs(high)), 1e-9)
     return low - pad, high + pad
@@ -75,29 +79,18 @@ def _sizes_axis(axes: Axes, curve: Curve) -> None:
 
 
 def _paint(axes: Axes, curve: Curve) -> None:
-    x = [_place(curve, n) for n in curve.band.sizes]
     if curve.verdict == "saturated":
         axes.axvspan(
             _place(curve, curve.n_sat_low), _place(curve, curve.n_sat_high), color=COLOURS["mixed"], alpha=0.13, lw=0
         )
-        axes.axvline(_place(curve, curve.n_sat), color=COLOURS["mixed"], lw=1.6)
-        _flag(axes, _place(curve, curve.n_sat), f"enough: {curve.n_sat:,}", "mixed")
+        axes.axvline(_place(curve, curve.n_sat_high), color=COLOURS["mixed"], lw=1.6)
+        _flag(axes, _place(curve, curve.n_sat_high), f"enough: {curve.n_sat_high:,}", "mixed")
     if curve.verdict == "peaked" and curve.n_hurts is not None:
         low, high = (_place(curve, n) for n in curve.n_hurts[1:])
         axes.axvspan(low, high, color=COLOURS["l2"], alpha=0.1, lw=0)
-        axes.axvline(_place(curve, curve.n_hurts[0]), color=COLOURS["l2"], lw=1.6)
-        _flag(axes, _place(curve, curve.n_hurts[0]), f"hurts: {curve.n_hurts[0]:,}", "l2")
-    axes.fill_between(x, curve.band.low, curve.band.high, color=COLOURS["accent"], alpha=0.13, lw=0)
-    for family in curve.families:
-        axes.plot(
-            x,
-            family.scores,
-            color=COLOURS["base"],
-            ls=STYLES.get(family.name, "-"),
-            lw=1.3,
-            label=short(family.name, 30),
-        )
-    axes.plot(x, curve.band.middle, color=COLOURS["accent"], lw=2.4, label="all fits, weighed")
+        axes.axvline(_place(curve, curve.n_hurts[2]), color=COLOURS["l2"], lw=1.6)
+        _flag(axes, _place(curve, curve.n_hurts[2]), f"hurts: {curve.n_hurts[2]:,}", "l2")
+    _paint_fits(axes, curve)
     for at, point in enumerate(curve.points):
         here = _place(curve, point.size)
         axes.plot((here, here), (point.low, point.high), color=COLOURS["ink"], lw=1.6)
@@ -108,6 +101,20 @@ def _paint(axes: Axes, curve: Curve) -> None:
                 [here] * len(point.runs), point.runs, "o", color=COLOURS["l3"], ms=4.5, mew=0, alpha=0.6, label=runs
             )
         axes.plot(here, point.score, "o", color=COLOURS["ink"], ms=7.5, mec=COLOURS["card"], mew=1, ls="", label=mean)
+
+
+def _paint_fits(axes: Axes, curve: Curve) -> None:
+    if curve.band is None:
+        x = [_place(curve, point.size) for point in curve.points]
+        axes.plot(x, [point.score for point in curve.points], color=COLOURS["accent"], lw=1.3, ls=":")
+        return
+    x = [_place(curve, n) for n in curve.band.sizes]
+    axes.fill_between(x, curve.band.low, curve.band.high, color=COLOURS["accent"], alpha=0.13, lw=0)
+    for family in curve.families:
+        if family.scores:
+            style = STYLES.get(family.name, "-")
+            axes.plot(x, family.scores, color=COLOURS["base"], ls=style, lw=1.3, label=short(family.name, 30))
+    axes.plot(x, curve.band.middle, color=COLOURS["accent"], lw=2.4, label="fits, weighed")
 
 
 def _flag(axes: Axes, place: float, text: str, colour: str) -> None:

@@ -101,7 +101,8 @@ def early_final(search: Search) -> list[tuple[SearchTrial, float, float]]:
 
 
 def early_final_chart(search: Search) -> Markup | None:
-    """Score at the first rung against the final one; paused trials with their forecast. None without a pair."""
+    """Score at the first rung against the final one; paused trials where the finished ones say they end. None without
+    a pair."""
     pairs = early_final(search)
     if not pairs:
         return None
@@ -111,7 +112,9 @@ def early_final_chart(search: Search) -> Markup | None:
         if trial.state != "paused" or not trial.rungs or it is None:
             continue
         if it.value is not None and it.low is not None and it.high is not None:
-            paused.append((trial.rungs[0].score, it.value, it.low, it.high))
+            ends = (it.value, it.low, it.high)
+            middle, low, high = (min(max(end, 0.0), 100.0) if search.unit == "points" else end for end in ends)
+            paused.append((trial.rungs[0].score, middle, low, high))
 
     def paint(figure: Figure) -> None:
         axes = panel(figure, 66, 20, 470, 360)
@@ -148,7 +151,7 @@ def _key(figure: Figure, pairs: Sequence[Any], paused: bool, search: Search) -> 
     if any(trial.number == search.baseline for trial, *_ in pairs):
         rows += [({"color": COLOURS["ink"], "marker": "o"}, "the baseline's settings")]
     if paused:
-        rows += [({"color": grey, "marker": "s"}, "paused, at its forecast with the 95 % interval")]
+        rows += [({"color": grey, "marker": "s"}, "paused, where the finished say it ends (95 % interval)")]
     for at, (style, text) in enumerate(rows):
         axes.plot(10, 14 + 28 * at, ms=9, mew=1.8, ls="", **style)
         axes.text(30, 14 + 28 * at, text, va="center")

@@ -14,6 +14,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from recollect.report import (
     _chapter_attributes,
     _chapter_curve,
@@ -42,24 +44,52 @@ CHAPTERS: tuple[Chapter, ...] = (
     _chapter_method.CHAPTER,
 )
 HEADLINE = ("headline", "In short")
+FAILED = "failed"
+"""Key of the reason why a chapter could not be made."""
 
 
 def render(results: Results) -> str:
     """The report as HTML text; equal results give equal text."""
-    found = [(chapter, context) for chapter in CHAPTERS if (context := chapter.context(results)) is not None]
+    found = [(chapter, context) for chapter in CHAPTERS if (context := _context(chapter, results)) is not None]
     number = {HEADLINE[0]: 1} | {chapter.id: at for at, (chapter, _) in enumerate(found, 2)}
     headline = {
-        "cards": [card for chapter, _ in found for card in chapter.cards(results)],
-        "sentences": [line for chapter, _ in found for line in chapter.sentences(results)],
+        "cards": [card for chapter, context in found if FAILED not in context for card in chapter.cards(results)],
+        "sentences": [
+            line for chapter, context in found if FAILED not in context for line in chapter.sentences(results)
+        ],
     }
     shown: list[tuple[str, str, dict[str, Any]]] = [(*HEADLINE, headline)]
     shown += [(chapter.id, chapter.title, context) for chapter, context in found]
     chapters = [
-        {"id": name, "title": title, "html": fill(name, r=results, number=number, **context)}
-        for name, title, context in shown
+        {"id": name, "title": title, "html": _body(name, results, number, context)} for name, title, context in shown
     ]
     page = fill("report", r=results, created=_date(results.created), style=style(), chapters=chapters)
     return str(page)
+
+
+def _context(chapter: Chapter, results: Results) -> dict[str, Any] | None:
+    """What the chapter's template needs; where it cannot be made, why, so that the other chapters still stand."""
+    try:
+        context = chapter.context(results)
+        if context is not None:
+            chapter.cards(results), chapter.sentences(results)
+        return context
+    except Exception as error:  # whatever went wrong in one chapter, hours of work are in the others
+        return {FAILED: f"{type(error).__name__}: {first_line(error)}"}
+
+
+def _body(name: str, results: Results, number: dict[str, int], context: dict[str, Any]) -> Markup:
+    if FAILED in context:
+        return fill("failed", reason=context[FAILED])
+    try:
+        return fill(name, r=results, number=number, **context)
+    except Exception as error:  # as above
+        return fill("failed", reason=f"{type(error).__name__}: {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return (str(error).strip().splitlines() or ["no message"])[0][:300]
 
 
 def _date(text: str) -> str:

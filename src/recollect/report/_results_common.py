@@ -19,14 +19,19 @@ def _number_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _percent_or_none(value: Any) -> Any:
-    if isinstance(value, float) and (-1e-6 < value < 0.0 or 100.0 < value < 100.0 + 1e-6):
-        return min(max(value, 0.0), 100.0)  # rounding of an interval's end
-    return _number_or_none(value)
+def _within(most: float) -> Any:
+    """A check that takes what rounding has moved past 0 or `most` for the bound, and NaN for null."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, float) and (-1e-8 * most < value < 0.0 or most < value < most * (1 + 1e-8)):
+            return min(max(value, 0.0), most)
+        return _number_or_none(value)
+
+    return check
 
 
-Percent = Annotated[float | None, Field(ge=0, le=100), BeforeValidator(_percent_or_none)]
-Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_number_or_none)]
+Percent = Annotated[float | None, Field(ge=0, le=100), BeforeValidator(_within(100.0))]
+Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_within(1.0))]
 Number = Annotated[float | None, Field(allow_inf_nan=False), BeforeValidator(_number_or_none)]
 """Any finite number; NaN becomes "not measured"."""
 

@@ -32,11 +32,11 @@ class CurveGain(Record):
     high: Finite
     per_label: Finite
     measured: bool
-    """False beyond the largest size run: an extrapolation."""
+    """True between two measured sizes, from their means. False beyond the largest: fitted, an extrapolation."""
 
 
 class CurveBand(Record):
-    """All curves that could have made the points: middle and interval at each size."""
+    """The fits that pass through every mean, weighed: middle and interval at each size."""
 
     sizes: list[Finite] = Field(min_length=2)
     middle: list[Finite]
@@ -45,12 +45,17 @@ class CurveBand(Record):
 
 
 class CurveFamily(Record):
-    """One family of curves: its error on left-out sizes, its weight, and its mean curve at the band's sizes."""
+    """One family of curves: its error on left-out sizes, its weight, and its mean curve at the band's sizes.
+
+    One that misses a measured mean is not used: no weight, no curve.
+    """
 
     name: str
     left_out_error: Finite
     weight: Share
-    scores: list[Finite]
+    misses: Count | None = None
+    """The size whose measured mean it misses; null when it passes through all."""
+    scores: list[Finite] = Field(default_factory=list)
 
 
 class Curve(Record):
@@ -69,12 +74,14 @@ class Curve(Record):
     groups: Count | None = None
     """Groups whose means are averaged; null likewise."""
     verdict: Literal["saturated", "rising", "peaked", "undecided"]
-    probability: dict[str, Share]
+    probability: dict[str, Share] = Field(default_factory=dict)
+    """Of results written before verdicts were taken from the measured means alone; not shown."""
     lines: list[str]
     """The verdict in words."""
     margin: Finite
     confidence: Share
     n_sat: Count
+    """Interpolated; what was measured is the interval: above n_sat_low, at most n_sat_high."""
     n_sat_low: Count
     n_sat_high: Count
     n_hurts: tuple[Count, Count, Count] | None = None
@@ -83,12 +90,18 @@ class Curve(Record):
     points: list[CurvePoint] = Field(min_length=1)
     gains: list[CurveGain] = Field(default_factory=list)
     families: list[CurveFamily] = Field(default_factory=list)
-    band: CurveBand
+    band: CurveBand | None = None
+    """Null when every fit misses a measured mean."""
     next: list[Count] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _same_lengths(self) -> Self:
-        lists = [self.band.middle, self.band.low, self.band.high, *(family.scores for family in self.families)]
-        if any(len(one) != len(self.band.sizes) for one in lists):
+        drawn = [family.scores for family in self.families if family.scores]
+        band = self.band
+        if band is None:
+            if drawn:
+                raise ValueError("families without a band must have no scores")
+            return self
+        if any(len(one) != len(band.sizes) for one in (band.middle, band.low, band.high, *drawn)):
             raise ValueError("the band's and the families' scores must stand at the band's sizes, one for each")
         return self

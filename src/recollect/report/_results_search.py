@@ -45,7 +45,8 @@ class SearchTrial(Record):
     """What went wrong in a degenerate or failed trial."""
     rungs: list[RungPoint] = Field(default_factory=list)
     forecast: Bounded | None = None
-    """The final score expected of a paused trial."""
+    """The final score of a paused trial by the straight line through the finished ones, and its 95 % prediction
+    interval, within the ends of the scale; null where fewer than four finished."""
     losses: list[tuple[Share, Finite]] = Field(default_factory=list)
     """Training loss by share of the schedule."""
     steps: Count = 0
@@ -88,18 +89,30 @@ class Search(Record):
     cost_fraction: Number = None
     """Training steps made, over those of training every trial to its end."""
     correlation: Bounded = Field(default_factory=Bounded)
-    """Of the score at the first rung with the final one, over all trials."""
+    """Pearson's, of the score at the first rung with the final one over the finished trials, as measured; low and high
+    are the 95 % interval of that over all trials with a score at the first rung."""
+    rank_correlation: Number = None
+    """Spearman's, over the finished trials."""
     pairs: Count = 0
     """Finished trials behind the correlation."""
+    early_trials: Count = 0
+    """Trials with a score at the first rung."""
     top_k: Count = 5
     top_overlap: Count | None = None
     """How many of the `top_k` best at the first rung are among the `top_k` best at the end; of finished trials."""
+    top_overlap_by_chance: Number = None
+    """What a blind guess would have, on average."""
     importance: list[Importance] = Field(default_factory=list)
     validation_items: Count = 0
     test_items: Count = 0
     ood_items: Count = 0
     base_test: Percent = None
     """Test score of the untouched base."""
+    scored_as: str = ""
+    """What a test score is the mean of; the same of a validation score."""
+    validated_as: str = ""
+    base_validation: Percent = None
+    """Validation score of the untouched base."""
     warnings: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

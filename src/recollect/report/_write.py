@@ -22,7 +22,6 @@ def write_report(results: Results, folder: Path) -> Path:
 
     Each file is replaced as a whole. Equal results give equal bytes. InputError when `folder` is a file.
     """
-    page = render(results)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -31,6 +30,7 @@ def write_report(results: Results, folder: Path) -> Path:
     write_parquet(folder / "cells.parquet", cells_table(results))
     write_parquet(folder / "levels.parquet", levels_table(results))
     write_parquet(folder / "levels_by_relation.parquet", relations_table(results))
+    page = render(results)  # last: what was measured is stored before anything is drawn
     write_atomic(folder / REPORT_FILE, lambda file: file.write(page.encode()))
     return folder / REPORT_FILE
 

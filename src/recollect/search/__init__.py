@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recollect.search._forecast import Correlation as Correlation
+    from recollect.search._measured import Correlation as Correlation
     from recollect.search._parameters import Choice as Choice
     from recollect.search._parameters import Float as Float
     from recollect.search._parameters import Int as Int
     from recollect.search._plan import Plan as Plan
+    from recollect.search._prepare import machines as machines
     from recollect.search._run import Event as Event
     from recollect.search._run import SearchResult as SearchResult
     from recollect.search._run import run_search as run_search
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from recollect.search._types import Outcome as Outcome
 
 _HOME = {
-    "_forecast": ("Correlation",),
+    "_measured": ("Correlation",),
     "_parameters": ("Choice", "Float", "Int"),
     "_plan": ("Plan",),
+    "_prepare": ("machines",),
     "_run": ("Event", "SearchResult", "run_search"),
     "_schedule": ("Scheduler",),
     "_settings": ("SearchSettings",),

@@ -17,7 +17,9 @@ from recollect.report import (
 )
 from recollect.report import Finalist as FinalistRecord
 from recollect.search._ending import Ending, Finalist
+from recollect.search._measured import Line, line
 from recollect.search._prepare import Prepared
+from recollect.search._rung_file import ASIDE
 from recollect.search._schedule import Scheduler
 from recollect.search._score import Estimate
 from recollect.search._tables import last_losses
@@ -75,8 +77,9 @@ def _search(
 ) -> Search:
     rungs = prepared.plan.rungs
     correlation = scheduler.summary().correlation
+    lines = [line(scheduler.trials, len(rungs) - 1, rung) for rung in range(len(rungs) - 1)]
     return Search(
-        trials=[_trial(trial, rungs, step.folder) for trial in scheduler.trials],
+        trials=[_trial(trial, rungs, step.folder, lines) for trial in scheduler.trials],
         rungs=list(rungs),
         best=ending.best.trial.number,
         best_yaml=best_yaml,
@@ -86,15 +89,21 @@ def _search(
         cost_fraction=metrics["cost_fraction"],
         correlation=Bounded()
         if correlation is None
-        else Bounded(value=correlation.value, low=correlation.low, high=correlation.high),
+        else Bounded(value=correlation.pearson, low=correlation.low, high=correlation.high),
+        rank_correlation=None if correlation is None else correlation.spearman,
         pairs=metrics["early_final_pairs"],
+        early_trials=metrics["early_final_trials"],
         top_k=metrics["top_k"] or 5,
         top_overlap=metrics["top5_overlap"],
+        top_overlap_by_chance=metrics["top_overlap_by_chance"],
         importance=importance(scheduler),
         validation_items=ending.best.validation.n,
         test_items=ending.best.test.n,
         ood_items=0 if ending.best.ood is None else ending.best.ood.n,
         base_test=ending.base_test.value,
+        scored_as=ending.scored[1],
+        validated_as=ending.scored[0],
+        base_validation=ending.base_validation.value,
         warnings=list(ending.warnings),
     )
 
@@ -118,10 +127,9 @@ def importance(scheduler: Scheduler) -> list[Importance]:
     return [Importance(name=name, share=min(1.0, max(0.0, share))) for name, share in found.items()]
 
 
-def _trial(trial: Trial, rungs: tuple[float, ...], folder: Path) -> SearchTrial:
+def _trial(trial: Trial, rungs: tuple[float, ...], folder: Path, lines: list[Line]) -> SearchTrial:
     losses = last_losses(folder, trial.number)
     every = max(1, len(losses) // _MOST_LOSSES)
-    forecast = trial.forecast if trial.state == "paused" else None
     return SearchTrial(
         number=trial.number,
         settings=dict(trial.values),
@@ -129,15 +137,19 @@ def _trial(trial: Trial, rungs: tuple[float, ...], folder: Path) -> SearchTrial:
         why=trial.why,
         reason=trial.reason,
         rungs=[RungPoint(share=rungs[rung], score=score) for rung, score in sorted(trial.scores.items())],
-        forecast=None
-        if forecast is None
-        else Bounded(
-            value=forecast.mean, low=forecast.mean - 1.96 * forecast.sd, high=forecast.mean + 1.96 * forecast.sd
-        ),
+        forecast=_final(trial, lines),
         losses=[(update / trial.total_steps, loss) for update, loss in losses[::every]] if trial.total_steps else [],
         steps=trial.steps,
         total_steps=trial.total_steps,
     )
+
+
+def _final(trial: Trial, lines: list[Line]) -> Bounded | None:
+    """Where the final score of a paused trial may fall, by what the finished trials measured."""
+    if trial.state != "paused" or trial.rung not in trial.scores:
+        return None
+    found = lines[trial.rung].final(trial.scores[trial.rung])
+    return None if found is None else Bounded(low=found[0], value=found[1], high=found[2])
 
 
 def _bounded(estimate: Estimate | None) -> Bounded:
@@ -157,6 +169,8 @@ def _finalist(one: Finalist) -> FinalistRecord:
 def _steps(step: Step) -> list[dict[str, Any]]:
     found = []
     for manifest in sorted(step.folder.rglob("manifest.json")):
+        if ASIDE in manifest.relative_to(step.folder).as_posix():
+            continue
         read = read_manifest(manifest.parent)
         found.append(
             {

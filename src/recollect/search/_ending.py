@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from scipy import stats
 
-from recollect.search._score import Estimate, Scored, compare
+from recollect.search._score import Estimate, compare, drop
 from recollect.search._trials import Trial
+from recollect.statistics import LEAST_PER_LEVEL
 
 BASE = -1
 """Stands for the untouched base among the trials' numbers."""
@@ -50,7 +50,14 @@ class Ending:
     """Spearman's, of validation and test over the finalists; None below four."""
     drop: Estimate | None
     """Gain over the baseline on validation, less that on test."""
+    scored: tuple[str, str]
+    """What the scores on validation and on test are the mean of, for a reader."""
     warnings: tuple[str, ...]
+
+    @property
+    def base_ahead(self) -> bool:
+        """Did no finalist do better on validation than the untouched base?"""
+        return self.base_validation.value >= self.best.validation.value
 
 
 def choose_finalists(trials: Sequence[Trial], last: int, most: int) -> list[Trial]:
@@ -60,9 +67,16 @@ def choose_finalists(trials: Sequence[Trial], last: int, most: int) -> list[Tria
     return chosen + [trial for trial in finished if trial.number == 0 and trial.start and trial not in chosen]
 
 
-def judge_ending(chosen: Sequence[Trial], validation: Mapping[int, Path], test: Mapping[int, Path]) -> Ending:
-    """Compare the finalists; both mappings give an evaluate step by trial number, `BASE` among them."""
-    seen, unseen, other = compare(validation, "test"), compare(test, "test"), compare(test, "ood")
+def judge_ending(
+    chosen: Sequence[Trial], validation: Mapping[int, Path], test: Mapping[int, Path], least: int = LEAST_PER_LEVEL
+) -> Ending:
+    """Compare the finalists; both mappings give an evaluate step by trial number, `BASE` among them.
+
+    `least`: facts that a memory level needs to enter a score.
+    """
+    seen, unseen, other = (
+        compare(one, part, least) for one, part in ((validation, "test"), (test, "test"), (test, "ood"))
+    )
     assert seen is not None
     assert unseen is not None
     base_line = next((trial.number for trial in chosen if trial.number == 0 and trial.start), None)
@@ -75,9 +89,9 @@ def judge_ending(chosen: Sequence[Trial], validation: Mapping[int, Path], test: 
             Finalist(trial, seen.of(at), unseen.of(at), None if other is None else other.of(at), over, out)
         )
     best = finalists[0]
-    drop = None
+    lost = None
     if base_line is not None and best.trial.number != base_line:
-        drop = _drop(seen, unseen, best.trial.number, base_line)
+        lost = drop(seen, unseen, best.trial.number, base_line)
     ranks = _ranks(finalists)
     return Ending(
         finalists=tuple(finalists),
@@ -87,20 +101,10 @@ def judge_ending(chosen: Sequence[Trial], validation: Mapping[int, Path], test: 
         base_validation=seen.of(BASE),
         gain_over_base=unseen.gain(best.trial.number, BASE),
         rank_correlation=ranks,
-        drop=drop,
-        warnings=tuple(_warnings(best, base_line, drop, ranks, len(finalists))),
+        drop=lost,
+        scored=(seen.how, unseen.how),
+        warnings=tuple(_warnings(best, base_line, lost, ranks, len(finalists))),
     )
-
-
-def _drop(seen: Scored, unseen: Scored, best: int, base_line: int) -> Estimate:
-    """The two slices share no item, so their noises are independent."""
-    gains = []
-    for scored in (seen, unseen):
-        at, over = scored.names.index(best), scored.names.index(base_line)
-        gains.append((scored.score[at] - scored.score[over], scored.draws[:, at] - scored.draws[:, over]))
-    value = float(gains[0][0] - gains[1][0])
-    low, high = np.quantile(gains[0][1] - gains[1][1], [0.025, 0.975])
-    return Estimate(value, min(float(low), value), max(float(high), value), seen.items + unseen.items)
 
 
 def _ranks(finalists: Sequence[Finalist]) -> float | None:
@@ -119,17 +123,18 @@ def _warnings(
     if drop is not None and drop.low > 0:
         found.append(
             f"Validation and test part ways: the best trial's gain over the baseline is {drop.value:.1f} points larger "
-            f"on the questions the search looked at ({drop.low:.1f} to {drop.high:.1f}). The search has over-fitted "
-            "them; give it more validation questions, or fewer trials."
+            f"on the questions the search looked at (95 % interval {drop.low:.1f} to {drop.high:.1f}). The search has "
+            "over-fitted them; give it more validation questions, or fewer trials."
         )
     if best.gain is not None and best.gain.high < 0:
         found.append(
-            "The best trial by validation is worse than the baseline on the unseen questions, by "
-            f"{-best.gain.value:.1f} points. Keep the baseline's settings."
+            "The best trial by validation scores less than the baseline on the unseen questions, by "
+            f"{-best.gain.value:.1f} points (95 % interval {-best.gain.high:.1f} to {-best.gain.low:.1f}). Each was "
+            "trained once; without --repeats, keep the baseline's settings."
         )
     if ranks is not None and ranks < 0:
         found.append(
             f"The order of the {finalists} finalists on validation is not that on the unseen questions (rank "
-            f"correlation {ranks:.2f}). They may not differ by more than noise."
+            f"correlation {ranks:.2f} of {finalists}). They may not differ by more than noise."
         )
     return found

@@ -11,52 +11,55 @@ Notable choices
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from recollect.errors import InputError, StepError
+from recollect.errors import StepError
+from recollect.search._journal import Repair, repair
 from recollect.search._lock import FileLock, Lease, Lock, NoLock
 from recollect.search._plan import Plan
 from recollect.search._space import Space
+from recollect.search._storage import Storage, open_storage, quiet, told_in_one_line
 from recollect.search._trials import Forecast, Trial
 
-Storage = Path | str | BaseStorage | None
-_FORMAT = 1
+_FORMAT = 2  # 2: levels with too few facts do not enter a score
 _SHOWN = ("state", "rung", "why", "reason", "memory", "start", "steps", "total_steps", "seconds", "items")
 
 
 class Ledger:
     """A study opened for one loop. `storage`: a Path for a journal file, a URL, an Optuna storage, or None for memory.
 
-    Raises StepError when the study is of another space, seed or plan, or another loop is at work on it.
+    A journal that was cut short or garbled is repaired first; `repaired` says how. Raises StepError when the study is
+    of another space, seed or plan, another loop is at work on it, or the storage cannot be read.
     """
 
     def __init__(
         self, space: Space, plan: Plan, seed: int, storage: Storage, sampler: optuna.samplers.BaseSampler, name: str
     ) -> None:
         self._lock: Lock = FileLock(storage) if isinstance(storage, Path) else NoLock()
+        self.repaired: Repair | None = None
         try:
-            opened = self._storage = optuna.storages.get_storage(open_storage(storage))
-            with quiet():
+            if isinstance(storage, Path):
+                self.repaired = repair(storage)
+            with told_in_one_line(storage, opening=True), quiet():
+                opened = self._storage = optuna.storages.get_storage(open_storage(storage))
                 self.study: Study = optuna.create_study(
                     storage=opened, sampler=sampler, study_name=name, direction="maximize", load_if_exists=True
                 )
-            if not isinstance(storage, Path) and not isinstance(opened, InMemoryStorage):
-                self._lock = Lease(self.study)
-            self._claim(space, plan, seed)
+                if not isinstance(storage, Path) and not isinstance(opened, InMemoryStorage):
+                    self._lock = Lease(self.study)
+                self._claim(space, plan, seed)
         except BaseException:
             self._lock.release()
             raise
-        self._space, self._rungs = space, plan.rungs
+        self._space, self._rungs, self._place = space, plan.rungs, storage
 
     def _claim(self, space: Space, plan: Plan, seed: int) -> None:
         """Write what the study is of, or compare with what stands there."""
@@ -89,7 +92,8 @@ class Ledger:
 
     def ask(self, start: bool) -> Trial:
         """A new trial, proposed by the study's sampler."""
-        return self._born(self.study.ask(), start)
+        with told_in_one_line(self._place):
+            return self._born(self.study.ask(), start)
 
     def _born(self, asked: optuna.Trial, start: bool) -> Trial:
         trial = Trial(asked.number, self._space.suggest(asked), start=start)
@@ -99,10 +103,11 @@ class Ledger:
     def read(self) -> list[Trial]:
         """All trials by number, but for one that was half made when its process died; `rescue` makes that whole."""
         trials = []
-        for frozen in self.study.get_trials(deepcopy=False):
-            if "record" in frozen.user_attrs:
-                trials.append(self._of(frozen))
-                self._settle(trials[-1], frozen.state)
+        with told_in_one_line(self._place, opening=True):
+            for frozen in self.study.get_trials(deepcopy=False):
+                if "record" in frozen.user_attrs:
+                    trials.append(self._of(frozen))
+                    self._settle(trials[-1], frozen.state)
         return trials
 
     def rescue(self, starts: int) -> list[Trial]:
@@ -131,7 +136,11 @@ class Ledger:
         return {rung: f"score_{100 * share:g}" for rung, share in enumerate(self._rungs)}
 
     def write(self, trial: Trial, before: Trial | None = None) -> None:
-        """Write a trial; with `before`, only what differs from it."""
+        """Write a trial; with `before`, only what differs from it. StepError when the storage fails."""
+        with told_in_one_line(self._place):
+            self._write(trial, before)
+
+    def _write(self, trial: Trial, before: Trial | None) -> None:
         storage = self._storage
         study = storage.get_study_id_from_name(self.study.study_name)
         identity = storage.get_trial_id_from_study_id_trial_number(study, trial.number)
@@ -168,66 +177,3 @@ def _attributes(trial: Trial, names: Mapping[int, str]) -> dict[str, Any]:
     shown: dict[str, Any] = {name: getattr(trial, name) for name in _SHOWN}
     shown["forecast"] = asdict(trial.forecast) if trial.forecast else None
     return shown | {names[rung]: score for rung, score in trial.scores.items()}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Optuna's announcements of studies and of options it calls experimental."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
-def open_storage(storage: Storage) -> BaseStorage:
-    """An Optuna storage from a journal file's path, a URL ("grpc://host:port" for Optuna's proxy), or nothing (memory).
-
-    Raises InputError when a URL cannot be opened.
-    """
-    if storage is None:
-        return InMemoryStorage()
-    if isinstance(storage, BaseStorage):
-        return storage
-    if isinstance(storage, Path):
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-        from optuna.storages.journal._file import BaseJournalFileLock
-
-        class Held(BaseJournalFileLock):
-            """The search's own lock keeps other loops out. Optuna's would stay behind when this one is killed."""
-
-            def acquire(self) -> bool:
-                return True
-
-            def release(self) -> None:
-                return None
-
-        storage.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(storage), lock_obj=Held()))
-    if storage.startswith("grpc://"):
-        from optuna.storages import GrpcStorageProxy
-
-        host, _, port = storage.removeprefix("grpc://").rstrip("/").partition(":")
-        if not host or not port.isdigit():
-            raise InputError(f"a gRPC storage must be grpc://host:port, but got {storage!r}.")
-        try:
-            with quiet():
-                return GrpcStorageProxy(host=host, port=int(port))
-        except ImportError as error:
-            raise InputError(f"storage {storage!r} needs the package grpcio. Install grpcio and protobuf.") from error
-    try:
-        return optuna.storages.get_storage(storage)
-    except ImportError as error:
-        missing = getattr(error.__cause__, "name", None) or "the database's driver"
-        raise InputError(
-            f"storage {storage!r} needs {missing}, which is not installed. Install it, or name another driver in the "
-            "URL, such as postgresql+psycopg2://user@host/name."
-        ) from None
-    except Exception as error:
-        raise InputError(
-            f"storage {storage!r} cannot be opened: {error}. Give a path, or a URL such as postgresql://user@host/name."
-        ) from None

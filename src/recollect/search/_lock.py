@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -89,11 +90,13 @@ class Lease:
 
     def _keep(self, renew: float) -> None:
         while not self._stop.wait(renew):
-            self._write()
+            with suppress(Exception):  # the loop meets the same failure, and tells it
+                self._write()
 
     def release(self) -> None:
         """Stop renewing and let others in."""
         if not self._stop.is_set():
             self._stop.set()
             self._thread.join()
-            self._study.set_user_attr(_ATTRIBUTE, {})
+            with suppress(Exception):  # a storage that is gone: the lease ends by itself
+                self._study.set_user_attr(_ATTRIBUTE, {})

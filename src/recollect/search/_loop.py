@@ -85,7 +85,7 @@ def run_loop(
         worked += outcome.kind != "failed"
         if failed >= _HOPELESS and not worked:
             raise RecollectError(
-                f"{failed} trials failed and none worked. The last one: {outcome.reason}. Mend that, and start the "
+                f"{failed} trials failed and none worked. The last one: {outcome.reason}. Fix that, and start the "
                 "search in a new folder; error.txt in the trials' folders has the details."
             )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.search._forecast import Correlation, Forecaster, squash
+from recollect.search._forecast import Forecaster, squash
 from recollect.search._plan import Plan
 from recollect.search._trials import Forecast, Trial
 
@@ -21,11 +21,10 @@ fifth. Both are simulated by benchmarks/search_share.py; docs/search.md, "How it
 
 @dataclass(frozen=True)
 class Outlook:
-    """forecasts: by number, of every trial with a score but no final one; correlation of the first rung with the last;
-    share: what to promote."""
+    """forecasts: by number, of every trial with a score but no final one; share: what to promote. Both are the
+    policy's, and hold its prior."""
 
     forecasts: Mapping[int, Forecast]
-    correlation: Correlation | None
     share: float
 
 
@@ -33,7 +32,7 @@ def look(trials: Sequence[Trial], plan: Plan) -> Outlook:
     """The outlook on these trials."""
     last = len(plan.rungs) - 1
     if last == 0:
-        return Outlook({}, None, 1.0)
+        return Outlook({}, 1.0)
     floor = squash([score for trial in trials for score in trial.scores.values()])
     models = []
     for rung in range(last):
@@ -47,18 +46,18 @@ def look(trials: Sequence[Trial], plan: Plan) -> Outlook:
         if trial.scores and trial.state in ("paused", "running"):
             rung = max(trial.scores)
             forecasts[trial.number] = models[rung].forecast(max(trial.scores[rung], floor))
-    correlation = models[0].correlation()
-    return Outlook(forecasts, correlation, _share(correlation, plan))
+    finished = sum(1 for trial in trials if 0 in trial.scores and last in trial.scores)
+    return Outlook(forecasts, _share(models[0].correlation(), finished, plan))
 
 
-def _share(correlation: Correlation, plan: Plan) -> float:
+def _share(correlation: float, finished: int, plan: Plan) -> float:
     """By the correlation. Of a given number of trials the share as planned, until three of them are finished; of a
     budget in steps or hours at once, since what was promoted too much is gone."""
-    if not plan.adapt or (plan.trials is not None and correlation.pairs < 3):
+    if not plan.adapt or (plan.trials is not None and finished < 3):
         return plan.promote
     if plan.trials is not None:
-        share = float(np.interp(correlation.value, _CORRELATIONS, _OF_TRIALS))
+        share = float(np.interp(correlation, _CORRELATIONS, _OF_TRIALS))
     else:
-        to_the_end = min(1.0, 3 * plan.promote * float(np.interp(correlation.value, _CORRELATIONS, _OF_BUDGET)))
+        to_the_end = min(1.0, 3 * plan.promote * float(np.interp(correlation, _CORRELATIONS, _OF_BUDGET)))
         return float(to_the_end ** (1 / (len(plan.rungs) - 1)))
     return min(1.0, 3 * plan.promote * share)

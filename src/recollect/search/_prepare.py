@@ -14,14 +14,15 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.evaluate._pages import page_task
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import POCKET, ModelSettings, check_folder, find_model, model_fingerprint
+from recollect.machine import Machine
+from recollect.models import POCKET, ModelSettings, check_folder, find_model, machine_of, model_fingerprint
 from recollect.probe import ProbeSettings
 from recollect.search._plan import Plan
 from recollect.search._settings import SearchSettings
 from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._starts import default_space, starts
 from recollect.select import levels_fingerprint, read_levels
-from recollect.train import PRESETS, TrainSettings
+from recollect.train import PRESETS, TrainSettings, training_machine
 from recollect.workspace import fingerprint
 
 _POCKETS = (POCKET, POCKET_SHOP)
@@ -74,7 +75,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     baseline = {name: getattr(train, name) for name in (*PRESETS.get(train.preset or "", {}), *settings.train)} | select
     probe = None
     if probed:
-        same = {name: getattr(train, name) for name in ModelSettings.model_fields}
+        same = {name: getattr(train, name) for name in ModelSettings.model_fields if name != "dtype"}
         probe = ProbeSettings.make(**{**same, **settings.probe, "facts": settings.facts})
     return Prepared(
         settings=settings,
@@ -104,6 +105,11 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
             **_templates(probe, facts),
         },
     )
+
+
+def machines(settings: SearchSettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    return ("training", training_machine(_train(settings))), ("asking", machine_of(_evaluate(settings)))
 
 
 def _templates(probe: ProbeSettings | None, facts: FactSet) -> dict[str, str]:

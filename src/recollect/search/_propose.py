@@ -30,10 +30,10 @@ from recollect.errors import InputError
 from recollect.search._encode import Encoder, count, points, value_at
 from recollect.search._forecast import squash
 from recollect.search._gaussian import Surface
-from recollect.search._ledger import quiet
 from recollect.search._observe import observe
 from recollect.search._plan import Sampler
 from recollect.search._space import Space
+from recollect.search._storage import quiet
 from recollect.search._trials import Forecast, Trial
 
 Array = NDArray[np.float64]

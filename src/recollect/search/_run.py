@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ import polars as pl
 
 from recollect.errors import RecollectError, StepError
 from recollect.facts import FactSet
+from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.search._degenerate import broken_share
 from recollect.search._ending import BASE, Ending, choose_finalists, judge_ending
@@ -28,6 +30,7 @@ from recollect.search._execute import HereExecutor, ProcessExecutor
 from recollect.search._loop import Told, run_loop
 from recollect.search._prepare import Prepared, prepare
 from recollect.search._ray import RayExecutor
+from recollect.search._rung_file import ASIDE, disagreement
 from recollect.search._schedule import Scheduler
 from recollect.search._settings import SearchSettings
 from recollect.search._split import split
@@ -62,6 +65,7 @@ class Event:
 
 
 Watch = Callable[[Event], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,10 @@ def run_search(
     stage: Stage | None = None,
     watch: Watch | None = None,
     facts: FactSet | None = None,
+    say: Say | None = None,
 ) -> SearchResult:
-    """Search, or go on with a search, or find it done. `watch` is called at every finished rung.
+    """Search, resume a search, or find it done. `watch` is called at every finished rung; `say` with a line about what
+    was repaired when a search is resumed (default: a warning of Python's).
 
     Raises InputError for a space, budget or section that cannot be used, StepError when the folder is of another search
     or busy, RecollectError when no trial could be finished, and what the steps raise; nothing finished is lost.
@@ -120,21 +126,21 @@ def run_search(
     if settings.repeats > 1:
         from recollect.search._several import run_several
 
-        return run_several(settings, out, root, stage=stage, watch=watch, facts=facts)
+        return run_several(settings, out, root, stage=stage, watch=watch, facts=facts, say=say)
     prepared = prepare(settings, facts)
     with open_step("search", prepared.fingerprint_values(), prepared.inputs, out, root) as step:
         if settings.resume and not step.done and not step.resumed:
             raise StepError(f"there is no search at {step.path} to go on with. Leave --resume out to begin one.")
         if not step.done:
-            _Search(step, prepared, stage or (lambda what, unit: nullcontext(None)), watch).work()
+            _Search(step, prepared, stage or (lambda what, unit: nullcontext(None)), watch, say or _warn).work()
         return SearchResult(step.path, step.metrics)
 
 
 class _Search:
     """One search at work."""
 
-    def __init__(self, step: Step, prepared: Prepared, stage: Stage, watch: Watch | None) -> None:
-        self.step, self.prepared, self.stage, self.watch = step, prepared, stage, watch
+    def __init__(self, step: Step, prepared: Prepared, stage: Stage, watch: Watch | None, say: Say) -> None:
+        self.step, self.prepared, self.stage, self.watch, self.say = step, prepared, stage, watch, say
         self.settings = prepared.settings
         self.folder = step.folder
         self.last = len(prepared.plan.rungs) - 1
@@ -178,8 +184,9 @@ class _Search:
         with self.stage("loading the model", ""):
             _ = trials.base
         if prepared.probe is not None:
+            held = held_for(prepared.probe, trials.base)
             with self.stage("probing the base", "prompts") as progress:
-                run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=trials.base)
+                run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=held)
             levels: str | None = str(self.folder.resolve() / "probe")
         else:
             levels = None if prepared.levels is None else _absolute(self.settings.levels)
@@ -208,7 +215,8 @@ class _Search:
         settings, prepared = self.settings, self.prepared
         storage: str | Path = self.folder / JOURNAL
         if settings.storage is not None:
-            storage = settings.storage if "://" in settings.storage else Path(settings.storage)
+            place = settings.storage.get_secret_value()
+            storage = place if "://" in place else Path(place)
         trials.updates(prepared.starts[0])  # settings that no training takes are refused here
         return Scheduler(
             prepared.space,
@@ -222,9 +230,19 @@ class _Search:
         )
 
     def _check_folders(self, scheduler: Scheduler) -> None:
-        """A storage of its own may know of trials whose folders are elsewhere."""
+        """A storage of its own may know of trials whose folders are elsewhere; a score stands in the ledger and in the
+        trial's folder, and must be the same in both."""
+        if scheduler.repaired:
+            self.say(scheduler.repaired)
         for trial in scheduler.trials:
-            if trial.scores and not (self.folder / TRIALS / trial_name(trial.number)).is_dir():
+            folder = self.folder / TRIALS / trial_name(trial.number)
+            if other := disagreement(folder, trial):
+                raise StepError(
+                    f"trial {trial.number} scored {other.ledger:g} by the ledger but {other.file:g} by {other.path}: "
+                    "one of them is damaged. Put a copy back, or move the ledger away and run the command again; "
+                    "finished trainings are then taken from the trials' folders."
+                )
+            if trial.scores and not folder.is_dir():
                 raise StepError(
                     f"the study in the storage has trial {trial.number}, but its folder is not in {self.folder}. Give "
                     "the folder that the search began in with --out, or another --study."
@@ -235,7 +253,7 @@ class _Search:
         if settings.executor == "ray":
             executor: Executor = RayExecutor(
                 task,
-                address=settings.address,
+                address=None if settings.address is None else settings.address.get_secret_value(),
                 workers=settings.workers,
                 gpus_per_trial=settings.gpus_per_trial,
                 retries=settings.retries,
@@ -287,20 +305,21 @@ class _Search:
                 folder = self.folder / TRIALS / trial_name(trial.number)
                 validation[trial.number] = folder / f"validation-{self.last}"
                 test[trial.number] = trials.ask(folder / "train", "test", folder / "test").path
-        return judge_ending(chosen, validation, test)
+        return judge_ending(chosen, validation, test, trials.least_per_level)
 
     def _write(self, scheduler: Scheduler, trials: Trials, ending: Ending, started: float) -> None:
         from recollect.report import write_report
         from recollect.search._collect import collect
 
         step, found = self.step, scheduler.trials
+        self._tell_of_aside()
         step.write_table("trials.parquet", trials_table(found, self.prepared.space, self.prepared.plan, self.folder))
         step.write_table("rungs.parquet", rungs_table(found, self.prepared.plan))
         step.write_table("losses.parquet", losses_table(found, self.folder))
         step.write_table("test.parquet", test_table(ending))
         best = ending.best.trial
         size = size_used(self.folder, best.number)
-        text = best_yaml(self.settings, trials, best, size, step.path, len(found))
+        text = best_yaml(self.settings, trials, ending, size, step.path, len(found))
         write_atomic(self.folder / BEST, lambda file: file.write(text.encode()))
         metrics = metrics_of(scheduler.summary(), ending, size, trials.selection(best.values).level)
         with self.stage("writing the report", ""):
@@ -314,6 +333,14 @@ class _Search:
             {**metrics, "report": str(step.path / "report.html"), "seconds": round(time.monotonic() - started, 3)}
         )
 
+    def _tell_of_aside(self) -> None:
+        """Trainings that a cut ledger did not decide again take no part, and are named."""
+        if found := sorted(folder.name for folder in (self.folder / TRIALS).glob(f"*{ASIDE}*")):
+            self.say(
+                f"{len(found)} trainings from before the ledger was cut have other settings now and take no part; they "
+                f"are kept as {', '.join(found[:10])} in {self.step.path / TRIALS}."
+            )
+
     def _drop_weights(self, found: list[Trial], best: int) -> None:
         for trial in found:
             folder = self.folder / TRIALS / trial_name(trial.number)
@@ -321,6 +348,10 @@ class _Search:
             if trial.number != best:
                 for file in (folder / "train" / "model").glob("*.safetensors"):
                     file.unlink()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _absolute(name: str) -> str:

@@ -6,7 +6,8 @@ Notable choices
   stays paused can always be thawed.
 - Who is trained on: largest expected improvement of the forecast over the best finished trial; nobody whose chance to
   beat that is under `least_chance`.
-- The share to promote follows the measured correlation: the better early scores forecast, the fewer are promoted.
+- The share to promote follows the correlation that the policy expects, by a prior and what was measured: the better
+  early scores forecast, the fewer are promoted.
 - Everything is decided from the trials, and the trials are in the ledger before a job is given out. So a scheduler made
   anew from its storage goes on as if it had not stopped; jobs that were at work are given out again.
 - Costs are training steps (or seconds), spent ones and those under way; what the baseline, the random finishers and the
@@ -23,13 +24,14 @@ from typing import Any, Literal
 import optuna
 
 from recollect.errors import InputError
-from recollect.search._ledger import Ledger, Storage
+from recollect.search._ledger import Ledger
 from recollect.search._outlook import Outlook, look
 from recollect.search._plan import Plan
 from recollect.search._propose import PROPOSERS, ForecastSampler, Values, View, address, choose, exhausted
 from recollect.search._purse import Purse
 from recollect.search._space import Space
 from recollect.search._starts import starts as known_starts
+from recollect.search._storage import Storage
 from recollect.search._summary import Summary, summarise
 from recollect.search._thaw import Due, promotion
 from recollect.search._trials import Forecast, Trial, Why
@@ -88,7 +90,7 @@ class Scheduler:
         self._out: set[int] = set()
         self._version = 0
         self._fresh_at, self._is_fresh = -1, False
-        self._outlook_at, self._outlook = -1, Outlook({}, None, 1.0)
+        self._outlook_at, self._outlook = -1, Outlook({}, 1.0)
         self._ledger = Ledger(space, self._plan, seed, storage, self._sampler, name)
         try:
             self._trials = self._ledger.read()
@@ -109,6 +111,11 @@ class Scheduler:
     def space(self) -> Space:
         """The space as it is now: narrowed when a trial ran out of memory."""
         return self._space
+
+    @property
+    def repaired(self) -> str:
+        """What was cut from a damaged journal, in one line; empty when nothing was."""
+        return "" if self._ledger.repaired is None else self._ledger.repaired.text()
 
     @property
     def study(self) -> optuna.Study:
@@ -197,8 +204,7 @@ class Scheduler:
 
     def summary(self) -> Summary:
         """What the search has come to."""
-        now = self._now()
-        return summarise(self._trials, self._last, now.correlation, now.share)
+        return summarise(self._trials, self._last, self._now().share)
 
     def close(self) -> None:
         """Let another loop have the study. What is under way is given out again by the next one."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from recollect.models import POCKET
+from recollect.search._secrets import SecretUrl
 from recollect.settings import Settings, read_section
 
 TRIALS = 16
 """Settings that a search tries where neither a number nor a budget is given."""
+
+_SLIP = re.compile(r"^[A-Za-z][\w+.-]+:|(?i:\bpass\w*\s*=)")
+"""Begins like a URL, or reads like a list of connection options, but is neither a URL nor likely a file."""
 
 
 def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -24,6 +29,8 @@ def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
 
 class SearchSettings(Settings):
     """Search for the settings that fine-tune best: judge every trial early, finish only those worth it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # a storage's password
 
     runtime_only: ClassVar[set[str]] = {
         "model",
@@ -87,15 +94,16 @@ class SearchSettings(Settings):
     """Trainings at once. Default: one here; with ray, as many as the cluster has room for."""
     executor: Literal["here", "ray"] = "here"
     """Where to train: on this machine, or on a Ray cluster."""
-    address: str | None = None
-    """Address of the Ray cluster, such as auto or 10.0.0.1:6379; without it, ray starts one on this machine."""
+    address: SecretUrl | None = None
+    """Address of the Ray cluster, such as auto or 10.0.0.1:6379; without it, ray starts one on this machine. What may
+    be a password in it is shown nowhere."""
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     """GPUs each training gets with ray; 0.5 puts two on one. Default: 1 where there are GPUs."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a job is run again, from its last checkpoint, when its worker died."""
-    storage: str | None = None
+    storage: SecretUrl | None = None
     """An Optuna storage: a URL such as postgresql://host/db, or a journal file. Default: a journal file in the search's
-    folder."""
+    folder. What may be a password in it is shown and stored nowhere."""
     study: str = "recollect"
     """Name of the study in the storage."""
     resume: bool = False
@@ -111,6 +119,14 @@ class SearchSettings(Settings):
     """Settings of `recollect evaluate`, except model, facts, levels and parts."""
     probe: dict[str, Any] = {"residual_samples": 1}
     """Settings of `recollect probe` where the search probes the base itself, except model and facts."""
+
+    @classmethod
+    def make(cls, /, **values: Any) -> Self:
+        """As `Settings.make`; the addresses are masked before anything is checked, so no error text repeats them."""
+        for name in ("storage", "address"):
+            if isinstance(values.get(name), str):
+                values[name] = SecretUrl(values[name])
+        return super().make(**values)
 
     @property
     def most_trials(self) -> int | None:
@@ -129,6 +145,14 @@ class SearchSettings(Settings):
     @classmethod
     def _section(cls, value: Any) -> Any:
         return read_section(value)
+
+    @field_validator("storage")
+    @classmethod
+    def _place(cls, value: SecretUrl | None) -> SecretUrl | None:
+        text = "" if value is None else value.get_secret_value()
+        if value is not None and "://" not in text and _SLIP.search(text):
+            raise ValueError("must be a URL with :// after its kind, such as postgresql://host/db, or a file's path")
+        return value
 
     @field_validator("levels", mode="before")
     @classmethod

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from recollect.facts import FactSet, load_facts
 from recollect.search._prepare import prepare
-from recollect.search._run import BEST, SearchResult, Stage, Watch, run_search
+from recollect.search._run import BEST, Say, SearchResult, Stage, Watch, run_search
 from recollect.search._settings import SearchSettings
+from recollect.statistics import CONFIDENCE, spread_of
 from recollect.workspace import open_step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def run_several(
@@ -26,9 +27,10 @@ def run_several(
     stage: Stage | None,
     watch: Watch | None,
     facts: FactSet | None,
+    say: Say | None = None,
 ) -> SearchResult:
     """One search per seed in `seeds/SEED`; the answer is that of the seed whose best gains most on validation over its
-    baseline, and `over_seeds` has the means of all with 95 % intervals (Student's t over the seeds)."""
+    baseline, and `over_seeds` has the means of all with 95 % intervals."""
     facts = facts if facts is not None else load_facts(settings.facts)
     prepared = prepare(settings, facts)
     budget = {"trials": settings.most_trials, "steps": settings.budget_steps, "hours": settings.budget_hours}
@@ -40,7 +42,7 @@ def run_several(
                 one = settings.model_copy(update={"repeats": 1, "seed": seed, "resume": False})
                 place = step.folder / "seeds" / str(seed)
                 place.parent.mkdir(exist_ok=True)
-                found.append(run_search(one, place, stage=stage, watch=watch, facts=facts))
+                found.append(run_search(one, place, stage=stage, watch=watch, facts=facts, say=say))
             best = max(found, key=_validation_gain)
             for name in (BEST, "report.html"):
                 shutil.copy(best.path / name, step.folder / name)
@@ -51,21 +53,48 @@ def run_several(
 
 
 def over_seeds(found: Sequence[SearchResult], first: int) -> dict[str, Any]:
-    """Means over the seeds, each with its interval and the number of seeds that have it."""
-    names = ("test", "baseline_test", "cost_fraction", "early_final_correlation", "top5_overlap")
-    rows: dict[str, list[float | None]] = {name: [one.metrics[name] for one in found] for name in names}
-    rows["gain_over_baseline"] = [(one.metrics["gain_over_baseline"] or {}).get("value") for one in found]
-    return {"seeds": list(range(first, first + len(found)))} | {name: _mean(values) for name, values in rows.items()}
+    """Means over the seeds, each with its 95 % interval and the number of seeds that have it.
+
+    Of scores and gains the interval holds the spread over the seeds and the noise of the questions, which does not
+    shrink with the seeds: their tests are cut from the same facts. Of the others it holds the spread alone.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name in ("cost_fraction", "early_final_correlation", "top5_overlap"):
+        rows[name] = _mean([_alone(one.metrics[name]) for one in found])
+    rows["test"] = _mean([_finalist(one, one.metrics["best_trial"]) for one in found])
+    rows["baseline_test"] = _mean([_finalist(one, 0) for one in found if one.metrics["baseline_test"] is not None])
+    rows["gain_over_baseline"] = _mean([one.metrics["gain_over_baseline"] for one in found])
+    return {"seeds": list(range(first, first + len(found))), "level": CONFIDENCE, **rows}
 
 
-def _mean(values: Sequence[float | None]) -> dict[str, Any]:
-    from scipy import stats
+def _alone(value: float | None) -> dict[str, Any] | None:
+    """A number without noise of its own."""
+    return None if value is None else {"value": value, "low": value, "high": value}
 
-    known = [float(value) for value in values if value is not None]
-    if len(known) < 2:
-        return {"value": known[0] if known else None, "low": None, "high": None, "n": len(known)}
-    half = float(stats.t.ppf(0.975, len(known) - 1)) * stdev(known) / math.sqrt(len(known))
-    return {"value": fmean(known), "low": fmean(known) - half, "high": fmean(known) + half, "n": len(known)}
+
+def _finalist(one: SearchResult, trial: int) -> dict[str, Any] | None:
+    """A finalist's test score with its interval."""
+    found: dict[str, Any] | None = next(
+        (row["test"] for row in one.metrics["finalists"] if row["trial"] == trial), None
+    )
+    return found
+
+
+def _mean(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """The mean; half-widths of independent errors add up by their squares (Zou and Donner 2008)."""
+    known = [one for one in found if one is not None]
+    values = [float(one["value"]) for one in known]
+    spread = spread_of([values])
+    if spread is None:
+        return {"value": values[0] if values else None, "low": None, "high": None, "n": len(values)}
+    value, half = fmean(values), spread.half(len(values))
+    below, above = (fmean(abs(one[end] - one["value"]) for one in known) for end in ("low", "high"))
+    return {
+        "value": value,
+        "low": value - math.hypot(half, below),
+        "high": value + math.hypot(half, above),
+        "n": len(values),
+    }
 
 
 def _validation_gain(one: SearchResult) -> float:

@@ -40,7 +40,7 @@ def default_space(method: Literal["full", "lora"], pocket: bool, most: int, leve
     if most > 30:
         parameters["size"] = Int(30, min(most, 2000), log=True)
     if levels:
-        parameters["level"] = Choice(["mixed", "1,2", "2,3", "3,4"])
+        parameters["level"] = Choice(["mixed", "1,2", "2,3", "3,4", "random"])  # a best level must beat a random draw
     return Space(parameters)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recollect.search._forecast import Correlation
+from recollect.search._measured import Correlation, line
 from recollect.search._trials import Trial
 
 
@@ -25,7 +25,8 @@ class Summary:
     """Counts by state, cost, trust in early scores, the best finished trial and the baseline.
 
     `promoted`: trials trained on beyond the first rung. `cost_fraction`: steps spent over those of training every trial
-    to its end; of a trial that ended badly its own steps on both sides. None where nothing is known.
+    to its end; of a trial that ended badly its own steps on both sides. None where nothing is known. `share`: what the
+    policy would promote now, by a forecast with a prior. `correlation`: as measured; None with one rung alone.
     """
 
     trials: int
@@ -44,7 +45,7 @@ class Summary:
     baseline: Trial | None
 
 
-def summarise(trials: Sequence[Trial], last: int, correlation: Correlation | None, share: float) -> Summary:
+def summarise(trials: Sequence[Trial], last: int, share: float) -> Summary:
     """Sum up the trials of a search whose final rung is `last`."""
     finished = [trial for trial in trials if last in trial.scores]
     steps = sum(trial.steps for trial in trials)
@@ -60,7 +61,7 @@ def summarise(trials: Sequence[Trial], last: int, correlation: Correlation | Non
         full_steps=full,
         cost_fraction=steps / full if full else None,
         share=share,
-        correlation=correlation if correlation and correlation.pairs else None,
+        correlation=line(trials, last).correlation() if last else None,
         overlap=_overlap(finished, last) if last else None,
         best=max(finished, key=lambda trial: (trial.scores[last], -trial.number), default=None),
         baseline=trials[0] if trials and trials[0].start else None,

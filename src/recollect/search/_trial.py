@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,20 @@ import polars as pl
 from recollect.errors import InputError, ModelError, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.models import LoadedModel, load
 from recollect.search._degenerate import degenerate_answers, exploded, runs_away
 from recollect.search._parameters import Choice, Int
+from recollect.search._rung_file import claim, read_outcome, write_outcome
 from recollect.search._score import score_of
 from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._types import Job, Outcome
 from recollect.select import LEVELS, SelectSettings, read_levels, run_select
+from recollect.statistics import LEAST_PER_LEVEL
 from recollect.train import PausedTraining, TrainSettings, run_train_until
-from recollect.workspace import write_json
 
 TRIALS = "trials"
 SPLIT = "split.parquet"
+_SHARED = ("revision", "trust_remote_code", "device")  # which model, and where: one for training and asking
 
 
 def trial_name(trial: int) -> str:
@@ -113,6 +115,11 @@ class Trials:
         """The levels table, where there is one."""
         return None if self.task.levels is None else read_levels(Path(self.task.levels))
 
+    @property
+    def least_per_level(self) -> int:
+        """Facts that a memory level needs to enter a score."""
+        return int(self.task.evaluate.get("least_per_level", LEAST_PER_LEVEL))
+
     @cached_property
     def base(self) -> LoadedModel:
         """The untouched base; every training starts from a copy of it.
@@ -120,7 +127,7 @@ class Trials:
         The trainer collects garbage after each training; what lives as long as the search is set aside from that, which
         saves half a second a training.
         """
-        loaded = load(ModelSettings.make(**_model_values(self.task.train)))
+        loaded = load(self._asking(None))
         gc.collect()
         gc.freeze()
         return loaded
@@ -187,9 +194,8 @@ class Trials:
     def run(self, job: Job) -> Outcome:
         """Train to the rung and score. Raises what stops the whole search: Ctrl-C and a full disk."""
         folder = self.folder / TRIALS / trial_name(job.trial)
-        folder.mkdir(parents=True, exist_ok=True)
-        done = folder / f"rung-{job.rung}.json"
-        if (found := _read_outcome(done, job)) is not None:
+        claim(folder, job)
+        if (found := read_outcome(folder, job)) is not None:
             return found
         started = time.monotonic()
         made = Made()
@@ -204,7 +210,7 @@ class Trials:
             seconds = round(time.monotonic() - started, 3)
             return replace(_failure(job, error), steps=made.here, total_steps=made.of, seconds=seconds)
         outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
-        write_json(done, {"values": dict(job.values), "share": job.share, "outcome": asdict(outcome)})
+        write_outcome(folder, job, outcome)
         return outcome
 
     def _run(self, job: Job, folder: Path, made: Made) -> Outcome:
@@ -252,18 +258,23 @@ class Trials:
             at_end=job.share == 1,
             in_json=self.task.in_json,
         )
-        score = score_of(evaluation.path)
+        score = score_of(evaluation.path, least=self.least_per_level)
         return Outcome(job.trial, job.rung, "degenerate" if reason else "scored", score, reason, items=items, **known)
+
+    def _asking(self, model: Path | None, parts: str = "test") -> EvaluateSettings:
+        """How a trained model, or the base, is asked; the number format is the section evaluate's own."""
+        shared = {name: self.task.train[name] for name in _SHARED if name in self.task.train}
+        named = {"model": str(model or self.task.train["model"]), "facts": self.task.facts, "parts": parts}
+        named |= {} if self.task.levels is None else {"levels": self.task.levels}
+        return EvaluateSettings.make(**{**shared, **self.task.evaluate, **named})
 
     def ask(self, model: Path | None, slice_name: str, out: Path) -> EvaluateResult:
         """Ask a trained model, or the base, the questions of one slice."""
         facts = self.slice(slice_name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
-            loaded = self.base if model is None else load(_model_at(self.task.train, model))
-        values = {**self.task.evaluate, "model": str(model or self.task.train["model"]), "facts": self.task.facts}
-        values["levels"] = self.task.levels
-        settings = EvaluateSettings.make(**{**values, "parts": "test" if slice_name == "validation" else "test,ood"})
+            settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
+            loaded = self.base if model is None else load(settings)
         return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
 
 
@@ -276,14 +287,6 @@ def available(facts: FactSet, levels: pl.DataFrame | None, level: str, confidenc
         levels = levels.filter(pl.col("level_probability") >= confidence)
     wanted = LEVELS if level == "mixed" else [int(one) for one in level.split(",")]
     return levels.filter(pl.col("fact_id").is_in(train) & pl.col("level").is_in(wanted)).height
-
-
-def _model_values(train: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: train[name] for name in ModelSettings.model_fields if name in train}
-
-
-def _model_at(train: Mapping[str, Any], folder: Path) -> ModelSettings:
-    return ModelSettings.make(**{**_model_values(train), "model": str(folder)})
 
 
 def _updates(settings: TrainSettings, examples: int) -> int:
@@ -321,17 +324,6 @@ def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
             if "another process" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-
-def _read_outcome(file: Path, job: Job) -> Outcome | None:
-    """The outcome of the very same job, done before."""
-    if not file.is_file():
-        return None
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    if stored["values"] != json.loads(json.dumps(dict(job.values))) or stored["share"] != job.share:
-        return None
-    losses = tuple((int(step), float(loss)) for step, loss in stored["outcome"].pop("losses"))
-    return Outcome(**stored["outcome"], losses=losses)
 
 
 def _failure(job: Job, error: Exception) -> Outcome:

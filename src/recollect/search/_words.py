@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from recollect.search._ending import Ending, Finalist
+from recollect.search._measured import LEVEL
 from recollect.search._settings import SearchSettings
 from recollect.search._summary import Summary
 from recollect.search._trial import Trials
-from recollect.search._trials import Trial
 from recollect.train import TrainSettings
 
 
@@ -29,6 +29,7 @@ def metrics_of(summary: Summary, ending: Ending, size: int | None, level: str) -
         "test": best.test.value,
         "baseline_test": None if ending.baseline is None else ending.baseline.test.value,
         "base_test": ending.base_test.value,
+        "base_validation": ending.base_validation.value,
         "gain_over_baseline": None if best.gain is None else best.gain.json(),
         "gain_over_base": ending.gain_over_base.json(),
         "ood": None if best.ood is None else best.ood.value,
@@ -41,13 +42,18 @@ def metrics_of(summary: Summary, ending: Ending, size: int | None, level: str) -
         "steps": summary.steps,
         "full_steps": summary.full_steps,
         "cost_fraction": summary.cost_fraction,
-        "early_final_correlation": None if correlation is None else correlation.value,
+        "early_final_correlation": None if correlation is None else correlation.pearson,
+        "early_final_rank_correlation": None if correlation is None else correlation.spearman,
         "early_final_correlation_low": None if correlation is None else correlation.low,
         "early_final_correlation_high": None if correlation is None else correlation.high,
+        "early_final_correlation_level": LEVEL,
         "early_final_pairs": 0 if correlation is None else correlation.pairs,
+        "early_final_trials": 0 if correlation is None else correlation.trials,
         "top5_overlap": None if overlap is None else overlap.shared,
         "top_k": None if overlap is None else overlap.k,
         "top_overlap_by_chance": None if overlap is None else overlap.by_chance,
+        "scored_as": ending.scored[1],
+        "validated_as": ending.scored[0],
         "finalists": [_finalist(one) for one in ending.finalists],
         "finalists_rank_correlation": ending.rank_correlation,
         "validation_over_test": None if ending.drop is None else ending.drop.json(),
@@ -66,8 +72,11 @@ def _finalist(one: Finalist) -> dict[str, Any]:
     }
 
 
-def best_yaml(settings: SearchSettings, trials: Trials, best: Trial, size: int | None, folder: Path, tried: int) -> str:
+def best_yaml(
+    settings: SearchSettings, trials: Trials, ending: Ending, size: int | None, folder: Path, tried: int
+) -> str:
     """The best trial's settings as YAML for `recollect train --config`, and above them the commands to use it with."""
+    best = ending.best.trial
     chosen = trials.selection(best.values)
     made = trials.settings(best.values)
     defaults = TrainSettings()
@@ -85,7 +94,8 @@ def best_yaml(settings: SearchSettings, trials: Trials, best: Trial, size: int |
         select += ["--min-level-confidence", str(chosen.min_level_confidence)]
     select += ["--seed", str(chosen.seed), "--out", "selection"]
     head = [
-        f"# The best of a search over {tried} settings: trial {best.number}.",
+        f"# The best on validation of a search over {tried} settings: trial {best.number}, trained once.",
+        *(["# But the untouched base scored as well on validation."] if ending.base_ahead else []),
         "# Choose the examples as it did, then train:",
         f"#   {shlex.join(select)}",
         "#   recollect train --config best.yaml --selection selection --out tuned",

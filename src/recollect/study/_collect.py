@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from recollect._version import __version__
+from recollect.encoding import decode, prompt_ids
 from recollect.evaluate import EvaluateResult
 from recollect.facts import FactSet, read_relations
 from recollect.generate import draw_keys, prefill, sample, stop_tokens
@@ -104,7 +105,7 @@ def collect(
             for folder, manifest in manifests
         ],
         machine=loaded.machine.line(),
-        notes=[*notes, *_missing(base_summary)],
+        notes=list(dict.fromkeys([*notes, *_missing(base_summary), *probe.metrics.get("notes", []), *base.notes()])),
     )
 
 
@@ -217,7 +218,7 @@ def _mapping_examples(
     for row in shown.iter_rows(named=True):
         fact = facts[row["fact_id"]]
         prompts = relations[fact.relation].prompts(fact.subject, parts.probe.templates)[:_DRAWS_SHOWN]
-        state = prefill(loaded.model, loaded.tokenizer(prompts)["input_ids"], loaded.tokenizer.pad_token_id or 0)
+        state = prefill(loaded.model, prompt_ids(loaded.tokenizer, prompts), loaded.tokenizer.pad_token_id or 0)
         drawn = sample(
             state,
             range(len(prompts)),
@@ -227,7 +228,7 @@ def _mapping_examples(
             stop_ids=stop_tokens(loaded.model, loaded.tokenizer),
             top_k=parts.probe.top_k,
         )
-        texts = [str(text) for text in loaded.tokenizer.batch_decode(drawn, skip_special_tokens=True)]
+        texts = [decode(loaded.tokenizer, said) for said in drawn]
         found.append(
             {
                 "question": fact.question,
@@ -285,4 +286,11 @@ def _missing(base: dict[str, Any]) -> list[str]:
         if levels:
             named = ", ".join(str(level) for level in levels)
             notes.append(f"No {where} test fact has level {named}; the macro score is the mean of the others.")
+        if left_out := summary.get("levels_left_out"):
+            notes.append(
+                f"Level {', '.join(left_out)} has too few {where} test facts to enter the macro score (evaluate's "
+                "least_per_level)."
+            )
+        if without := summary.get("without_level"):
+            notes.append(f"{without:,} of {summary['n']:,} {where} test facts have no level: they count in micro only.")
     return notes

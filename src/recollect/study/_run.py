@@ -3,7 +3,7 @@
 Notable choices
 - The study is a step directory like any other; each step within it is one too, so a killed study goes on at the batch
   (or training) it was at when the same command is given again.
-- One model is loaded once; every training starts from a copy of it.
+- The base is loaded once for each number format that the sections ask for; every training starts from it as stored.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from recollect.drift import BaseSide, DriftResult, DriftSettings, LadderResult, 
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import POCKET, LoadedModel, ModelSettings, load
+from recollect.machine import Machine
+from recollect.models import POCKET, LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.report import RESULTS_FILE, Results, read_results, write_report
 from recollect.select import SelectSettings, run_select
 from recollect.settings import Settings, source_of
 from recollect.study._damage import climbed, measured_drift
 from recollect.study._settings import Choice, StudySettings
-from recollect.train import TrainSettings, run_train
+from recollect.train import TrainSettings, run_train, training_machine
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
 
 Section = TypeVar("Section", bound=Settings)
@@ -104,15 +105,28 @@ def step_settings(settings: StudySettings) -> StudyParts:
     """The settings of each step, with the study's model; a bad value raises InputError before any work."""
     preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
     probe = _section("probe", ProbeSettings, {**settings.probe, "model": settings.model})
-    evaluate = _section("evaluate", EvaluateSettings, {**settings.evaluate, "model": settings.model})
-    asked = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device", "dtype")}
-    asked |= {name: getattr(evaluate, name) for name in ("max_new_tokens", "prompt_template", "batch_size")}
+    # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
+    shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}
+    evaluate = _section("evaluate", EvaluateSettings, {**shared, **settings.evaluate, "model": settings.model})
+    asked = shared | {
+        name: getattr(evaluate, name) for name in ("dtype", "max_new_tokens", "prompt_template", "batch_size")
+    }
     return StudyParts(
         probe,
-        _section("train", TrainSettings, {**preset, **settings.train, "model": settings.model}),
+        _section("train", TrainSettings, {**shared, **preset, **settings.train, "model": settings.model}),
         evaluate,
         _section("drift", DriftSettings, {"template_file": probe.template_file, **asked, **settings.drift}),
         _section("ladder", LadderSettings, {**asked, "export": "none", **settings.ladder}),
+    )
+
+
+def machines(settings: StudySettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    parts = step_settings(settings)
+    return (
+        ("probing", machine_of(parts.probe)),
+        ("training", training_machine(parts.train)),
+        ("asking", machine_of(parts.evaluate)),
     )
 
 
@@ -152,17 +166,13 @@ def run_study(
     relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
     templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
     with stage("loading the model", "") as _:
-        loaded = load(ModelSettings.make(**_model_values(parts.probe)))
+        loaded = load(parts.probe)
     values = settings.model_dump(mode="json", exclude={"model", "facts"})
     inputs = {"model": loaded.fingerprint, "facts": facts.fingerprint(), "templates": templates, **_texts(parts)}
     with open_step("study", values, inputs, out, root) as step:
         if not step.done:
             _work(step, settings, parts, facts, loaded, stage, sources)
         return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
-
-
-def _model_values(settings: ProbeSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in ModelSettings.model_fields}
 
 
 def _texts(parts: StudyParts) -> dict[str, str]:
@@ -189,7 +199,9 @@ def _work(
         probe = run_probe(parts.probe, facts, steps / "probe", progress=progress, loaded=loaded)
     parts = _with_sources(parts, sources["facts"], probe)
     with stage("asking the base", "questions") as progress:
-        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=loaded)
+        asked = held_for(parts.evaluate, loaded)
+        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
+        del asked
     skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
     base_side = BaseSide()
@@ -275,9 +287,8 @@ def _cell(
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:
     if is_finished(out):  # its model's weights may be gone by now; the study's fingerprint covers it
         return EvaluateResult(out)
-    tuned = load(ModelSettings.make(**{**_model_values(parts.probe), "model": str(folder)}))
     settings = parts.evaluate.model_copy(update={"model": str(folder)})
-    return run_evaluate(settings, facts, probe.levels, out=out, loaded=tuned)
+    return run_evaluate(settings, facts, probe.levels, out=out, loaded=load(settings))
 
 
 def _with_sources(parts: StudyParts, facts: str, probe: ProbeResult) -> StudyParts:
@@ -299,4 +310,4 @@ def _named(choice: Choice) -> str:
     return f"level {choice}" if choice.isdigit() else choice
 
 
-__all__ = ["StudyParts", "StudyResult", "TrainedCell", "run_study", "step_settings"]
+__all__ = ["StudyParts", "StudyResult", "TrainedCell", "machines", "run_study", "step_settings"]

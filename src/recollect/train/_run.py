@@ -2,7 +2,9 @@
 
 Notable choices
 - The loss is on the answer and the end token only; the prompt carries none.
-- Zero steps stores the base exactly as loaded: every comparison with "no training" starts from there.
+- A training starts from the base exactly as stored: a copy in memory that has rounded it is read from disk again.
+- Zero steps store the base exactly as stored: every comparison with "no training" starts from there.
+- Loading, computing and storing are three number formats; the metrics name all three and what rounding took away.
 - The stored configuration is the base's own, whatever the trainer wrote into it on the way.
 - With several processes (accelerate launch, torchrun), the first one alone opens and writes the step.
 """
@@ -15,17 +17,19 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from recollect.checkpoints import last_checkpoint
+from recollect.encoding import check_context
 from recollect.errors import InputError, ModelError
-from recollect.machine import prepare
+from recollect.machine import Machine, prepare
 from recollect.models import POCKET, LoadedModel, check_folder, find_model, load_folder, model_fingerprint
-from recollect.prompt import encode_example
+from recollect.prompt import check_answers, encode_example
+from recollect.stored import cast_as_stored, copy_for_training, format_warnings
 from recollect.train._settings import TrainSettings
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 
@@ -91,8 +95,10 @@ def run_train(
     learning_rate).
 
     `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings`
-    names. Raises InputError for an example longer than max_length or LoRA targets that are not there, and
-    ModelError when the base is broken or the run diverges to NaN. A paused training goes on where it was.
+    names. Where it is held in a number format that has rounded the stored weights, or on another device than the
+    settings name, its folder is read again, so that every training starts from the base as stored. Raises InputError
+    for an example longer than max_length or LoRA targets that are not there, and ModelError when the base is broken or
+    the run diverges to NaN. A paused training goes on where it was.
     """
     result = _run(settings, selection, out, root, progress, base, _Until())
     assert isinstance(result, TrainResult)
@@ -175,8 +181,10 @@ def _train(
     """Load, train and, where `step` is given (the first process), write. Returns the metrics; of a training that paused
     nothing but the update."""
     model, tokenizer, device = _load(settings, folder, base)
+    trained_in = str(model.dtype).removeprefix("torch.")
     if step:
-        step.pin(device=device, dtype=str(model.dtype).removeprefix("torch."), processes=world)
+        mixed = _mixed(settings, device) and settings.max_steps != 0
+        step.pin(device=device, dtype=trained_in, computed_in="bfloat16" if mixed else trained_in, processes=world)
     config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     examples = [
         encode_example(tokenizer, row["question"], row["object"], settings.prompt_template)
@@ -188,6 +196,9 @@ def _train(
                 f"fact {row['fact_id']} has {len(ids)} tokens; max_length is {settings.max_length}. "
                 "Raise --max-length or leave the fact out."
             )
+    names = [f"the example of fact {fact_id}" for fact_id in rows["fact_id"]]
+    check_context(model.config, [ids for ids, _ in examples], names, remedy="Leave the fact out or take another model.")
+    notes = check_answers(tokenizer, examples, rows["object"].to_list())
     from recollect.train import _trainer
 
     started = time.monotonic()
@@ -221,15 +232,20 @@ def _train(
     _refuse_broken(model, watch.diverged_at, settings)
     plain = model.get_base_model() if settings.method == "lora" else model
     plain.config, plain.generation_config = config, generation
+    moved = cast_as_stored(model, folder, settings.save_dtype) if settings.method == "full" else None
     if step:
         _write(step, model, tokenizer, settings, folder, log)
     return {
         "steps": len(log),
         "examples": rows.height,
+        "notes": notes,
         "answer_tokens": sum(sum(mask) for _, mask in examples),
         "first_loss": log[0]["loss"] if log else None,
         "last_loss": log[-1]["loss"] if log else None,
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "weights_moved": None if moved is None else moved.trained,
+        "weights_moved_as_stored": None if moved is None else moved.stored,
+        "warnings": format_warnings(moved, trained_in) if log and settings.method == "full" else [],
         "seconds": round(seconds, 3),
     }
 
@@ -256,23 +272,40 @@ def _paused(step: Step, share: float) -> PausedTraining | None:
 def _load(
     settings: TrainSettings, folder: Path, base: LoadedModel | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    device = base.machine.device if base else settings.device
+    machine = training_machine(settings, base)
+    model = copy_for_training(base, machine.dtype, machine.device) if base else None
+    if base and model is not None:
+        tokenizer = copy.deepcopy(base.tokenizer)
+    else:
+        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.train(), tokenizer, machine.device
+
+
+def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
+    """Where a training computes and in which number format it holds the weights, with the reasons.
+
+    The device is the one that the settings name, else that of `base`. Raises InputError for a device or a format that
+    cannot be trained on.
+    """
+    device = base.machine.device if base and settings.device == "auto" else settings.device
     if device.startswith("cuda:") and device != "cuda:0":
         raise InputError(
             f"training runs on the first GPU it sees, but got device={device!r}. "
             f"Set CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and leave --device auto."
         )
-    machine = base.machine if base else prepare(settings.device, settings.dtype)
-    mixed = _mixed(settings, machine.device)
-    if base:
-        model, tokenizer = copy.deepcopy(base.model), copy.deepcopy(base.tokenizer)
-        model = model.float() if mixed else model
-    else:
-        machine = prepare(settings.device, "float32") if mixed else machine
-        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return model.train(), tokenizer, machine.device
+    machine = prepare(device, settings.dtype)
+    if settings.max_steps == 0:
+        return replace(machine, dtype="float32", dtype_reason="no step is made: the weights are stored as the base's")
+    if _mixed(settings, machine.device):
+        return replace(machine, dtype="float32", dtype_reason="the weights; computing in bfloat16")
+    if machine.dtype == "float16" and settings.method == "full":
+        raise InputError(
+            "dtype float16 cannot hold the weights of a full training: AdamW's smallest terms are zero in it. Leave "
+            "--dtype auto (float32 weights; the result is stored in the base's own format), or take --method lora."
+        )
+    return machine
 
 
 def _mixed(settings: TrainSettings, device: str) -> bool:
@@ -338,11 +371,17 @@ def _write(
     folder: Path,
     log: Sequence[dict[str, Any]],
 ) -> None:
+    import torch
+
     target = step.folder / "model"
     shutil.rmtree(target, ignore_errors=True)
     if settings.method == "lora":
         base_name = POCKET if settings.model == POCKET else str(folder.resolve())
-        model.peft_config["default"].base_model_name_or_path = base_name
+        config = model.peft_config["default"]
+        config.base_model_name_or_path = base_name
+        config.target_modules = _in_order(config.target_modules)  # a set: its order differs between processes
+        if settings.save_dtype != "base":
+            model = model.to(getattr(torch, settings.save_dtype))
         model.save_pretrained(target, save_embedding_layers=False)
         (target / "README.md").unlink(missing_ok=True)
     else:
@@ -354,6 +393,11 @@ def _write(
         orient="row",
     )
     step.write_table("log.parquet", table)
+
+
+def _in_order(names: Any) -> Any:
+    """A set as a sorted list, so that equal trainings write equal bytes; anything else as it is."""
+    return sorted(names) if isinstance(names, set) else names
 
 
 def _share(world: int, message: list[Any]) -> list[Any]:

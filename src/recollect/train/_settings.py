@@ -82,6 +82,9 @@ class TrainSettings(ModelSettings):
     precision: Literal["auto", "mixed", "pure"] = "auto"
     """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
     1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure."""
+    save_dtype: Literal["base", "float32", "bfloat16", "float16"] = "base"
+    """Number format of the stored weights. base: each weight in the format the base stores it in, which may round small
+    changes away (the run says which share). An adapter is stored as trained, in float32, unless a format is named."""
     gradient_checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, about a fifth slower."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE

@@ -1,0 +1,185 @@
+"""The number formats in which a model folder stores its weights, and saving another model in the same ones.
+
+Loading, computing and storing are three formats. A model may be loaded in one that holds its stored weights exactly
+(bfloat16 in float32) or in one that rounds them (float32 in bfloat16); a training must know which, since it starts from
+the base as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recollect.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from recollect.models import LoadedModel
+
+_FORMATS = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # as safetensors names them
+_HOLDS = {
+    "float64": {"float64", "float32", "bfloat16", "float16"},
+    "float32": {"float32", "bfloat16", "float16"},
+    "bfloat16": {"bfloat16"},
+    "float16": {"float16"},
+}
+"""Which stored formats a loaded one holds without rounding."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Which share of the weights a training moved: as it computed them, and as they are stored."""
+
+    trained: float
+    stored: float
+
+
+class Stored:
+    """The safetensors files of a model folder, read by name; a weight is found with or without its model's prefix."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self._stack = ExitStack()
+        self._files = [
+            self._stack.enter_context(safe_open(file, framework="pt")) for file in sorted(folder.glob("*.safetensors"))
+        ]
+        self._file_of = {name: file for file in self._files for name in file.keys()}  # noqa: SIM118  # no mapping
+
+    def __enter__(self) -> Stored:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def formats(self) -> dict[str, str]:
+        """The format of every floating-point tensor, by its stored name."""
+        found = {name: file.get_slice(name).get_dtype() for name, file in self._file_of.items()}
+        return {name: _FORMATS[kind] for name, kind in found.items() if kind in _FORMATS}
+
+    def name_of(self, name: str, prefix: str) -> str | None:
+        """The stored name of a model's weight `name`; `prefix` is the model's `base_model_prefix`."""
+        for candidate in (name, name.removeprefix(f"{prefix}."), f"{prefix}.{name}"):
+            if candidate in self._file_of:
+                return candidate
+        return None
+
+    def tensor(self, stored_name: str) -> torch.Tensor:
+        """A tensor as it is stored."""
+        found: torch.Tensor = self._file_of[stored_name].get_tensor(stored_name)
+        return found
+
+    def main_format(self) -> str:
+        """The format of most of the weights; float32 where none is a floating-point number."""
+        import math
+        from collections import Counter
+
+        counted: Counter[str] = Counter()
+        for name, kind in self.formats().items():
+            counted[kind] += math.prod(self._file_of[name].get_slice(name).get_shape())
+        return counted.most_common(1)[0][0] if counted else "float32"
+
+
+def rounded_in(folder: Path, dtype: str) -> bool:
+    """Whether loading the folder's weights in `dtype` rounds any of them. An adapter's merge is always computed in the
+    format it is loaded in, so it counts as rounded in all but float32."""
+    if (folder / "adapter_config.json").is_file():
+        return dtype != "float32"
+    with Stored(folder) as stored:
+        return not set(stored.formats().values()) <= _HOLDS[dtype]
+
+
+def copy_for_training(loaded: LoadedModel, dtype: str, device: str) -> PreTrainedModel | None:
+    """A copy of a loaded model in the format that a training wants, equal to reading the folder in it; None where the
+    loaded one has rounded the weights or is elsewhere, so that the folder must be read again."""
+    import copy
+
+    if loaded.machine.device != device:
+        return None
+    if loaded.machine.dtype == dtype:
+        return copy.deepcopy(loaded.model)
+    if dtype == "float32" and not rounded_in(loaded.folder, loaded.machine.dtype):
+        return copy.deepcopy(loaded.model).float()
+    return None
+
+
+def cast_as_stored(model: PreTrainedModel, folder: Path, save_dtype: str) -> Moved | None:
+    """Cast the trained weights in place to the format they are to be stored in, and tell which share of them moved.
+
+    With save_dtype "base" each weight gets the format in which `folder`, the base, stores it (a weight that is not
+    found there the format of most; an adapter's merge, which nobody has stored, float32). Returns None where the
+    base's weights cannot be compared (an adapter's merge, or other names). Raises ModelError for a weight that the
+    format cannot hold.
+    """
+    import torch
+
+    merged = (folder / "adapter_config.json").is_file()
+    prefix = str(getattr(model, "base_model_prefix", ""))
+    counts, compared = _Counts(), not merged
+    with Stored(folder) as stored:
+        formats = {} if merged else stored.formats()
+        most = "float32" if merged else stored.main_format()
+        for name, weight in _weights(model):
+            at = None if merged else stored.name_of(name, prefix)
+            kind = formats.get(at or "", most) if save_dtype == "base" else save_dtype
+            cast = weight.detach().to(getattr(torch, kind))
+            if not torch.isfinite(cast).all():
+                raise ModelError(
+                    f"the trained weight {name} cannot be stored in {kind}: it exceeds its range. Take --save-dtype "
+                    "float32."
+                )
+            before = None if at is None else stored.tensor(at).to(weight.device)
+            if before is None or before.shape != weight.shape:
+                compared = False
+            else:
+                counts.add(weight.detach(), cast, before)
+            weight.data = cast
+    return counts.moved() if compared else None
+
+
+def _weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point():
+            yield name, weight
+
+
+class _Counts:
+    """Weights counted as they pass by."""
+
+    def __init__(self) -> None:
+        self.n = self.trained = self.stored = 0
+
+    def add(self, trained: torch.Tensor, cast: torch.Tensor, base: torch.Tensor) -> None:
+        self.n += trained.numel()
+        self.trained += int((trained != base.to(trained.dtype)).sum())
+        self.stored += int((cast != base.to(cast.dtype)).sum())
+
+    def moved(self) -> Moved:
+        return Moved(self.trained / max(1, self.n), self.stored / max(1, self.n))
+
+
+def format_warnings(moved: Moved | None, trained_in: str) -> list[str]:
+    """What a user must know of what rounding took from a training, in sentences."""
+    found = []
+    if trained_in != "float32":
+        share = "an unknown share" if moved is None else percent(moved.trained)
+        found.append(
+            f"trained in pure {trained_in}: {share} of the weights moved at all, smaller updates were rounded away. "
+            "Leave --dtype and --precision at auto to keep float32 weights while training."
+        )
+    if moved is not None and moved.stored < 0.5 * moved.trained:
+        found.append(
+            f"stored in the base's number format, {percent(moved.stored)} of the weights differ from the base, "
+            f"{percent(moved.trained)} before that rounding. Take --save-dtype float32 to keep every change."
+        )
+    return found
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, with enough digits to tell small ones from none."""
+    return f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else f"{100 * share:.2g} %"
