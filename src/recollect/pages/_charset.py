@@ -27,8 +27,14 @@ _OF_LANGUAGE = {
     **dict.fromkeys(["cs", "sk", "pl", "hu", "ro", "hr", "sl", "sq", "bs"], ("cp1250",)),
     **dict.fromkeys(["lt", "lv", "et"], ("cp1257",)),
     **dict.fromkeys(["ja"], ("cp932", "euc_jp")),
-    "el": ("cp1253",), "tr": ("cp1254",), "he": ("cp1255",), "ar": ("cp1256",), "fa": ("cp1256",),
-    "th": ("cp874",), "zh": ("gb18030", "big5"), "ko": ("cp949",),
+    "el": ("cp1253",),
+    "tr": ("cp1254",),
+    "he": ("cp1255",),
+    "ar": ("cp1256",),
+    "fa": ("cp1256",),
+    "th": ("cp874",),
+    "zh": ("gb18030", "big5"),
+    "ko": ("cp949",),
 }
 _LANG = re.compile(rb"<html[^>]{0,300}?\slang\s*=\s*[\"']?([a-zA-Z]{2})", re.IGNORECASE)
 _TAGS = re.compile(rb"[<>\r\n]+")
