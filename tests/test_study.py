@@ -369,3 +369,62 @@ def test_a_few_facts_of_the_pocket_are_probed(recollect: Command) -> None:
     answer = recollect("probe", "--model", "pocket", "--facts", "pocket", "--limit", "20", "--out", "p", "--json").json
     assert answer["facts"] == 20
     assert sum(answer["levels"].values()) == 20
+
+
+@pytest.mark.parametrize("section", ["drift", "ladder"])
+def test_another_general_text_is_another_study(world: World, tmp_path: Path, section: str) -> None:
+    text = tmp_path / "t.txt"
+    prints = set()
+    for words in ("one text\n", "another text\n", "one text\n"):
+        text.write_text(words)
+        prints.add(json.dumps(study_run._texts(step_settings(settings(world, **{section: {"text": str(text)}})))))
+    assert len(prints) == 2
+    assert study_run._texts(step_settings(settings(world))) == {}  # so the folders of older studies are found again
+
+
+def test_a_study_that_dies_at_its_end_has_its_results_and_resumes_at_the_report(
+    world: World, whole: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    trained = []
+    train = study_run.run_train
+    monkeypatch.setattr(study_run, "run_train", lambda *a, **k: trained.append(1) or train(*a, **k))
+    with monkeypatch.context() as patch:
+        patch.setattr(study_run, "write_report", broken)
+        with pytest.raises(ZeroDivisionError):
+            run_study(settings(world), tmp_path / "study")
+    stored = json.loads((tmp_path / "study.partial/results.json").read_text())
+    assert len(stored["cells"]) == len(whole.results.cells)
+    assert len(trained) == len(whole.results.cells)
+    monkeypatch.setattr("recollect.train._run._train", broken)
+    for one, other in zip(
+        run_study(settings(world), tmp_path / "study").results.cells, whole.results.cells, strict=True
+    ):
+        assert one.test == other.test
+
+
+def test_every_step_of_a_study_names_what_it_read(world: World, whole: StudyResult) -> None:
+    facts, probe = str(world.facts), str(whole.path / "steps/probe")  # not the unfinished study's
+    for name in ("base", "evaluate-random-8-seed0", "select-random-8-seed0"):
+        manifest = json.loads((whole.path / "steps" / name / "manifest.json").read_text())
+        found = manifest["metrics"]["sources"]
+        assert found["facts"] == facts, name
+        assert found["levels"] == probe, name
+    own = json.loads((whole.path / "manifest.json").read_text())["metrics"]["sources"]
+    assert own == {"model": str(world.model), "facts": facts}
+
+
+def test_facts_handed_over_in_python_are_not_called_by_the_name_of_a_default(world: World, tmp_path: Path) -> None:
+    from recollect.evaluate import EvaluateSettings, run_evaluate
+    from recollect.select import SelectSettings, run_select
+
+    asked = run_evaluate(
+        EvaluateSettings.make(model=str(world.model), **EVALUATE), world.fact_set, out=tmp_path / "evaluate"
+    )
+    chosen = run_select(SelectSettings.make(level="random", size=4), world.fact_set, out=tmp_path / "select")
+    for path in (asked.path, chosen.path):
+        sources = json.loads((path / "manifest.json").read_text())["metrics"]["sources"]
+        assert sources["facts"] == "in memory: small"
+        assert sources["levels"] == ""

@@ -67,7 +67,7 @@ def input_fault(error: BaseException) -> RecollectError | None:
         )
     if isinstance(error, ValueError) and "digits) for integer string conversion" in said:
         return InputError("an input holds a number of over 4,300 digits. Put it in quotes, or remove it.")
-    if kind == "ComputeError":
+    if kind in ("ComputeError", "InvalidOperationError"):
         return InputError(f"a table cannot be read: {said}.")
     if kind == "PanicException":
         return InputError(

@@ -23,6 +23,7 @@ from pydantic import AfterValidator, Field
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
+from recollect.native import careful
 from recollect.settings import Settings, source_of
 from recollect.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 
@@ -81,10 +82,11 @@ def read_levels(path: Path) -> pl.DataFrame:
     if not file.is_file():
         raise InputError(f"no levels at {path}: expected a probe step directory or its levels.parquet.")
     check_stored(file)
-    try:
-        table = pl.read_parquet(file, glob=False)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
+    with careful(file):
+        try:
+            table = pl.read_parquet(file, glob=False)
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
     missing = [name for name in _COLUMNS if name not in table.columns]
     if missing:
         raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing.")

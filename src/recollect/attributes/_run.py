@@ -17,7 +17,7 @@ from recollect.attributes._tables import Values, read_values, same_pages
 from recollect.errors import InputError
 from recollect.settings import Settings
 from recollect.tables import BadRows, BadRowsMode
-from recollect.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic, write_json
+from recollect.workspace import DEFAULT_ROOT, check_stored, open_step, step_input, write_atomic, write_json
 
 
 class ScoreSettings(Settings):
@@ -129,4 +129,5 @@ def _digest(path: Path) -> str:
     file = path / "labels.parquet" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"no such file or label step: {path}. Give a file of values by page, or a label step.")
+    check_stored(file)
     return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()

@@ -16,7 +16,7 @@ import polars as pl
 from recollect.drift._kl import head_of, hidden_states, losses
 from recollect.drift._settings import AskSettings
 from recollect.drift._tokens import text_length, text_readings
-from recollect.errors import InputError
+from recollect.errors import InputError, input_fault
 from recollect.models import POCKET, find_model, pocket_folder
 from recollect.statistics import proportion
 
@@ -36,6 +36,8 @@ def read_texts(text: str) -> list[str]:
     if not text:
         return []
     path = pocket_folder() / "heldout.txt" if text == POCKET else Path(text)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"text must be a file, but {path} is a pipe or a device.")
     if not path.is_file():
         raise InputError(f'text must be a .txt or .jsonl file or "pocket", but there is no file {text}.')
     if path.suffix not in (".txt", ".jsonl"):
@@ -82,8 +84,10 @@ def known_accuracy(outputs: pl.DataFrame, matcher: str = "contains") -> dict[str
 def _text_of(line: str, path: Path, number: int) -> str:
     try:
         value = json.loads(line)
-    except ValueError:
-        raise InputError(f"{path}, line {number}: not valid JSON.") from None
+        str(value).encode()
+    except (ValueError, RecursionError) as error:  # ValueError: also half a character, or a number of 5,000 digits
+        fault = input_fault(error) or "not valid JSON."
+        raise InputError(f"{path}, line {number}: {fault}") from None
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise InputError(f'{path}, line {number}: expected an object with the key "text", but got {line[:80]}.')
     return str(value["text"])

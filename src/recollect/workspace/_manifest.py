@@ -21,6 +21,10 @@ from recollect.workspace._files import write_json
 _NAMES = {"step", "fingerprint", "settings", "inputs", "plan"}
 
 
+class _NotOurs(StepError):
+    """A readable JSON file of some other program."""
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a whole step directory, whose files are checked; StepError when it is not one, or is damaged."""
     file = path / MANIFEST
@@ -86,17 +90,17 @@ def read_state(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise StepError(f"{file} cannot be read: {error}. Its folder is no step directory, or is damaged.") from None
     if not isinstance(loaded, dict) or not loaded.keys() >= _NAMES:
-        raise StepError(f"{file} is not the {file.name} of a step: it lacks the names that Recollect writes.")
+        raise _NotOurs(f"{file} is not the {file.name} of a step: it lacks the names that Recollect writes.")
     check_seal(loaded, file)
     return loaded
 
 
 def _manifest_beside(place: Path) -> dict[str, Any] | None:
-    """The manifest of the step that a file or folder lies in, if it lies in one."""
+    """The manifest of the step that a file or folder lies in; None when it lies in none, or in another program's."""
     file = place.resolve().parent / MANIFEST
+    if not file.is_file():
+        return None
     try:
-        return read_state(file) if file.is_file() else None
-    except StepError as error:
-        if "checksum" in str(error):
-            raise
-        return None  # some other program's manifest.json
+        return read_state(file)
+    except _NotOurs:
+        return None

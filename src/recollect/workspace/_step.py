@@ -139,7 +139,7 @@ class Step:
                 sync_folder(file)  # also what others wrote, such as weights; a folder makes its names durable
         manifest = {
             **self._record(),
-            "metrics": hide_secrets_in(_finite(dict(metrics or {}))),
+            "metrics": hide_secrets_in(_finite(_by_final_names(metrics or {}))),
             "finished": _now(),
             "versions": _versions(),
             "files": file_marks(self.folder),
@@ -169,6 +169,14 @@ class Step:
             "plan": self.plan,
             "started": self.started,
         }
+
+
+def _by_final_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics with their sources called as they will be called when the steps around this one are finished."""
+    sources = metrics.get("sources")
+    if not isinstance(sources, dict):
+        return dict(metrics)
+    return {**metrics, "sources": {name: str(value).replace(f"{PARTIAL}/", "/") for name, value in sources.items()}}
 
 
 def _finite(value: Any) -> Any:
