@@ -17,6 +17,7 @@ import pytest
 from helpers_ray import two_nodes
 from helpers_search import Chores
 from recollect.errors import InputError
+from recollect.search import _ray as ray_module
 from recollect.search._execute import HereExecutor, ProcessExecutor, worker_environment
 from recollect.search._ray import RayExecutor, _room
 from recollect.search._types import Executor, Job, Outcome
@@ -186,6 +187,29 @@ def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"recollect\[ray\]"):
         RayExecutor(Chores(str(tmp_path)))
+
+
+def test_a_head_that_does_not_answer_is_one_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process tries to join, and is killed when its time is up; here it hangs, as Ray does for minutes."""
+    monkeypatch.setattr(ray_module, "_TRY", "import time; time.sleep(60)")
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"at 10\.0\.0\.1:6379: its head did not answer within 1 seconds"):
+        ray_module._reach("10.0.0.1:6379", seconds=1)
+    assert time.monotonic() - started < 20
+    assert ray_module.JOIN_SECONDS <= 30
+
+
+def test_what_ray_says_of_a_head_is_told_without_the_secrets_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "import json, sys; raise ConnectionError('nobody at ' + json.load(sys.stdin)[0])"
+    monkeypatch.setattr(ray_module, "_TRY", said)
+    with pytest.raises(InputError) as plain:
+        ray_module._reach("10.0.0.1:6379")
+    assert "no Ray cluster at 10.0.0.1:6379: ConnectionError: nobody at 10.0.0.1:6379." in str(plain.value)
+    with pytest.raises(InputError) as secret:
+        ray_module._reach("ray://sesame@10.0.0.1:6379")
+    assert "ray://***@10.0.0.1:6379" in str(secret.value) and "sesame" not in str(secret.value)
+    monkeypatch.setattr(ray_module, "_TRY", "pass")
+    ray_module._reach("10.0.0.1:6379")
 
 
 @pytest.mark.parametrize(

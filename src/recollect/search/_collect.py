@@ -19,11 +19,10 @@ from recollect.report import Finalist as FinalistRecord
 from recollect.search._ending import Ending, Finalist
 from recollect.search._measured import Line, line
 from recollect.search._prepare import Prepared
-from recollect.search._rung_file import ASIDE
+from recollect.search._rung_file import ASIDE, last_losses
 from recollect.search._schedule import Scheduler
 from recollect.search._score import Estimate
-from recollect.search._tables import last_losses
-from recollect.search._trial import Trials
+from recollect.search._trial import TRIALS, Trials, trial_name
 from recollect.search._trials import Trial
 from recollect.workspace import Step, read_manifest
 
@@ -128,7 +127,7 @@ def importance(scheduler: Scheduler) -> list[Importance]:
 
 
 def _trial(trial: Trial, rungs: tuple[float, ...], folder: Path, lines: list[Line]) -> SearchTrial:
-    losses = last_losses(folder, trial.number)
+    losses = last_losses(folder / TRIALS / trial_name(trial.number))
     every = max(1, len(losses) // _MOST_LOSSES)
     return SearchTrial(
         number=trial.number,

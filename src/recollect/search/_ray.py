@@ -11,15 +11,28 @@ Notable choices
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from recollect.errors import InputError
 from recollect.search._execute import Work
+from recollect.search._secrets import masked, without_secrets
 from recollect.search._types import Job, Outcome
 
+JOIN_SECONDS = 30.0
+"""How long a cluster's head may take to answer."""
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+_TRY = (
+    "import json, sys; address, quiet = json.load(sys.stdin); import ray; ray.init(address=address, **quiet); "
+    "ray.shutdown()"
+)
 _CARRIED = ("HF_HOME", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY")
 
 
@@ -181,18 +194,57 @@ def _import_ray() -> Any:
 
 def _join(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's coming default; without it ray warns
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    if address is not None:
+        _reach(address)
     try:
         if address is None:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            ray.init(address="local", include_dashboard=False, **_QUIET)
         else:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **_QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"no Ray cluster at {address or 'this machine'}: {words}. Start one with `ray start --head` and give its "
-            "address, or leave --address out."
-        ) from None
+        raise _unreachable(address, str(error)) from None
+
+
+def _reach(address: str, seconds: float = JOIN_SECONDS) -> None:
+    """Raise InputError when the cluster's head does not answer in time.
+
+    Ray's own waiting for a head that is not there is minutes long and cannot be interrupted, so another process tries
+    first, which can be killed. The address goes through its input, where no list of processes shows it.
+    """
+    command = [sys.executable, "-c", _TRY]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as other:
+        try:
+            _, said = other.communicate(json.dumps([address, _QUIET]), timeout=seconds)
+        except BaseException as error:  # Ctrl-C too: nobody else ends a process of its own session
+            with suppress(ProcessLookupError):
+                os.killpg(other.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise _unreachable(address, f"its head did not answer within {seconds:.0f} seconds") from None
+    if other.returncode:
+        raise _unreachable(address, _reason(said))
+
+
+def _reason(said: str) -> str:
+    """The last line that a failed try printed, which names the error."""
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith(" ")]
+    return lines[-1] if lines else "the try to join it ended without a word"
+
+
+def _unreachable(address: str | None, why: str) -> InputError:
+    shown = "this machine" if address is None else masked(address)
+    words = why if address is None else without_secrets(why, address)
+    return InputError(
+        f"no Ray cluster at {shown}: {' '.join(words.split())[:200].rstrip('.')}. Start one with `ray start --head` "
+        "and give its address, or leave --address out."
+    )
 
 
 def _room(cpus: float, gpus: float, cpus_each: float, gpus_each: float) -> int:

@@ -30,7 +30,7 @@ from recollect.search._execute import HereExecutor, ProcessExecutor
 from recollect.search._loop import Told, run_loop
 from recollect.search._prepare import Prepared, prepare
 from recollect.search._ray import RayExecutor
-from recollect.search._rung_file import ASIDE, disagreement
+from recollect.search._rung_file import ASIDE, damaged, disagreement
 from recollect.search._schedule import Scheduler
 from recollect.search._settings import SearchSettings
 from recollect.search._split import split
@@ -236,6 +236,11 @@ class _Search:
             self.say(scheduler.repaired)
         for trial in scheduler.trials:
             folder = self.folder / TRIALS / trial_name(trial.number)
+            if trial.state != "running" and (file := damaged(folder)):
+                raise StepError(
+                    f"{file} is damaged. Put a copy back; or delete it, move the ledger away and run the command "
+                    "again: that rung is then judged anew, and other trainings are taken as they are."
+                )
             if other := disagreement(folder, trial):
                 raise StepError(
                     f"trial {trial.number} scored {other.ledger:g} by the ledger but {other.file:g} by {other.path}: "

@@ -60,14 +60,35 @@ def read_outcome(folder: Path, job: Job) -> Outcome | None:
         return None
 
 
+def updates_told(folder: Path, rung: int) -> int:
+    """Updates made for the rungs before this one."""
+    return sum(int(_outcome(_file(folder, before)).get("steps", 0)) for before in range(rung))
+
+
+def last_losses(folder: Path) -> list[tuple[int, float]]:
+    """Losses by update, as far as the trial came."""
+    files = sorted(folder.glob("rung-*.json"), key=lambda path: int(path.stem.partition("-")[2]))
+    losses = _outcome(files[-1]).get("losses", []) if files else []
+    return [(int(update), float(loss)) for update, loss in losses]
+
+
+def damaged(folder: Path) -> Path | None:
+    """A rung's file that cannot be read, if there is one."""
+    return next((file for file in sorted(folder.glob("rung-*.json")) if "kind" not in _outcome(file)), None)
+
+
 def disagreement(folder: Path, trial: Trial) -> Disagreement | None:
     """Where the ledger's score of a rung is not that of its file; None where all agree or a file is missing."""
     for rung, score in trial.scores.items():
-        outcome = (_read(_file(folder, rung)) or {}).get("outcome")
-        there = outcome.get("score") if isinstance(outcome, dict) else None
+        there = _outcome(_file(folder, rung)).get("score")
         if isinstance(there, int | float) and there != score:
             return Disagreement(_file(folder, rung), score, float(there))
     return None
+
+
+def _outcome(file: Path) -> dict[str, Any]:
+    found = (_read(file) or {}).get("outcome")
+    return found if isinstance(found, dict) else {}
 
 
 def _file(folder: Path, rung: int) -> Path:

@@ -69,7 +69,7 @@ class SearchSettings(Settings):
     """Shares of a trial's training at which it is judged and may pause; the last is 1."""
     promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
     """Share of the trials to train on after the first rung, best forecasts first, until early and final scores of three
-    trials are known; then it follows their correlation. With a budget in place of a number of trials it does so at
+    trials are known; then it follows the correlation expected by them and a prior (about 0.8, worth three trials). With a budget in place of a number of trials it does so at
     once, and is smaller, and a larger or smaller value here makes it so in proportion."""
     random_finishers: Annotated[int, Field(ge=0)] = 2
     """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
@@ -107,7 +107,7 @@ class SearchSettings(Settings):
     study: str = "recollect"
     """Name of the study in the storage."""
     resume: bool = False
-    """Only go on with a search that was begun. The same command goes on anyway; this refuses to start a new one."""
+    """Only resume a search that was begun. The same command resumes anyway; this refuses to start a new one."""
     keep_models: bool = False
     """Keep the weights of every trial; off, only those of the best are kept, with all answers and scores."""
     select: dict[str, Any] = {}

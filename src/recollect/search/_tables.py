@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import polars as pl
 
 from recollect.search._ending import Ending
 from recollect.search._plan import Plan
+from recollect.search._rung_file import last_losses
 from recollect.search._space import Space
 from recollect.search._trial import TRIALS, trial_name
 from recollect.search._trials import Trial
@@ -50,7 +50,7 @@ def losses_table(trials: Sequence[Trial], folder: Path) -> pl.DataFrame:
     """One row per update: trial, update, share, loss."""
     rows = []
     for one in trials:
-        for update, loss in last_losses(folder, one.number):
+        for update, loss in last_losses(folder / TRIALS / trial_name(one.number)):
             rows.append((one.number, update, update / one.total_steps if one.total_steps else None, loss))
     schema = {"trial": pl.Int64, "update": pl.Int64, "share": pl.Float64, "loss": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -76,14 +76,3 @@ def size_used(folder: Path, trial: int) -> int | None:
     """How many examples a trial was trained on; None for one that did not come so far."""
     file = folder / TRIALS / trial_name(trial) / "select" / "selection.parquet"
     return pl.scan_parquet(file, glob=False).select(pl.len()).collect().item() if file.is_file() else None
-
-
-def last_losses(folder: Path, trial: int) -> list[tuple[int, float]]:
-    """Losses by update, as far as the trial came."""
-    files = sorted(
-        (folder / TRIALS / trial_name(trial)).glob("rung-*.json"), key=lambda path: int(path.stem.partition("-")[2])
-    )
-    if not files:
-        return []
-    stored = json.loads(files[-1].read_text(encoding="utf-8"))["outcome"]["losses"]
-    return [(int(update), float(loss)) for update, loss in stored]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import json
 import math
 import time
 import traceback
@@ -31,7 +30,7 @@ from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, load
 from recollect.search._degenerate import degenerate_answers, exploded, runs_away
 from recollect.search._parameters import Choice, Int
-from recollect.search._rung_file import claim, read_outcome, write_outcome
+from recollect.search._rung_file import claim, read_outcome, updates_told, write_outcome
 from recollect.search._score import score_of
 from recollect.search._space import SELECT_NAMES, Space
 from recollect.search._types import Job, Outcome
@@ -219,7 +218,7 @@ class Trials:
         selection = run_select(chosen, self.facts, self.levels, out=folder / "select")
         steps = _updates(settings, len(selection.facts))
         settings = settings.model_copy(update={"save_every": settings.save_every or max(20, math.ceil(steps / 10))})
-        before = _updates_told(folder)
+        before = updates_told(folder, job.rung)
         try:
             trained = run_train_until(
                 settings,
@@ -294,14 +293,6 @@ def _updates(settings: TrainSettings, examples: int) -> int:
     if settings.max_steps is not None:
         return settings.max_steps
     return math.ceil(settings.epochs * math.ceil(examples / settings.batch_size))
-
-
-def _updates_told(folder: Path) -> int:
-    """Updates of the rungs that were told before."""
-    made = 0
-    for file in folder.glob("rung-*.json"):
-        made += int(json.loads(file.read_text(encoding="utf-8"))["outcome"]["steps"])
-    return made
 
 
 def _log(trained: Any) -> tuple[tuple[tuple[int, float], ...], int, int]:
