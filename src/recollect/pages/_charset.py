@@ -94,7 +94,8 @@ def _told(data: bytes) -> str | None:
     sample = b"\n".join(_samples(data))
     if not sample:
         return None
-    fitting = list(from_bytes(sample, cp_isolation=list(_SETS)))
+    found = list(from_bytes(sample, cp_isolation=list(_SETS)))
+    fitting = [one for one in found if not _SIGN_IN_WORD.search(str(one))] or found
     names = [match.encoding for match in fitting]
     if not names:
         return None
@@ -104,10 +105,7 @@ def _told(data: bytes) -> str | None:
             return wanted
     best = fitting[0]
     alike = any(
-        one.encoding == "cp1252"
-        and not _SIGN_IN_WORD.search(str(one))
-        and one.chaos <= best.chaos + 0.02
-        and one.coherence >= best.coherence - 0.1
+        one.encoding == "cp1252" and one.chaos <= best.chaos + 0.02 and one.coherence >= best.coherence - 0.1
         for one in fitting
     )
     return "cp1252" if best.encoding in _NEIGHBOURS and alike else str(best.encoding)

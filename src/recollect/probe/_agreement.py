@@ -36,20 +36,17 @@ _FACTS_OF_A_STRATUM = 50
 _STRATA = 6
 FEW_FACTS = 200
 LITTLE_LATE = 0.1
-HARDLY_LATE = 0.001
 
 
 def is_stated(p0: Floats, score: Floats, residual_draws: int) -> bool:
     """Whether a hybrid probe knows enough to say how far a fresh probe agrees.
 
-    It takes two draws a template to see how templates differ, and facts enough to see how late answers are
-    distributed; less where right answers seldom come late (their share in all right ones, from `p0` and `score`
-    [facts]: under 0.1 one draw does, under 0.001 few facts do).
+    It takes facts enough to see how late answers are distributed, and two draws a template to see how templates
+    differ; where right answers seldom come late (under a tenth of them, from `p0` and `score` [facts]), one will do.
     """
     total = float(score.sum())
     late = 1 - float(p0.sum()) / total if total > 0 else 1.0
-    enough = len(score) >= FEW_FACTS and (residual_draws >= 2 or late <= LITTLE_LATE)
-    return enough or late <= HARDLY_LATE
+    return len(score) >= FEW_FACTS and (residual_draws >= 2 or late <= LITTLE_LATE)
 
 
 def level_distribution(p0: Floats, hits: Floats, draws: Floats, samples: int) -> Floats:

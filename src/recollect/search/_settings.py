@@ -69,8 +69,9 @@ class SearchSettings(Settings):
     """Shares of a trial's training at which it is judged and may pause; the last is 1."""
     promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
     """Share of the trials to train on after the first rung, best forecasts first, until early and final scores of three
-    trials are known; then it follows the correlation expected by them and a prior (about 0.8, worth three trials). With a budget in place of a number of trials it does so at
-    once, and is smaller, and a larger or smaller value here makes it so in proportion."""
+    trials are known; then it follows the correlation expected by them and a prior (about 0.8, worth three trials). With
+    a budget in place of a number of trials it does so at once, and is smaller, and a larger or smaller value here makes
+    it so in proportion."""
     random_finishers: Annotated[int, Field(ge=0)] = 2
     """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
     sampler: Literal["auto", "gp", "tpe", "random"] = "auto"
