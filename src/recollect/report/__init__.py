@@ -21,6 +21,8 @@ from recollect.report._results_attributes import AttributeSystem as AttributeSys
 from recollect.report._results_attributes import PageExample as PageExample
 from recollect.report._results_attributes import PageSpan as PageSpan
 from recollect.report._results_attributes import PageValue as PageValue
+from recollect.report._results_best import Best as Best
+from recollect.report._results_best import Compared as Compared
 from recollect.report._results_common import Accuracy as Accuracy
 from recollect.report._results_curve import Curve as Curve
 from recollect.report._results_curve import CurveBand as CurveBand

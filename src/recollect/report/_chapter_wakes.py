@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from recollect.report._chart_levels import part_counts
 from recollect.report._environment import choice, signed
 from recollect.report._groups import Estimate, Group, Measured, base_measured, groups
 from recollect.report._results import Results
-from recollect.report._verdict import judge, verdict
+from recollect.report._results_best import Best
+from recollect.report._results_memory import Scores
+from recollect.report._verdict import named, verdict
 from recollect.statistics import proportion
 
 
@@ -33,6 +36,8 @@ class HeatMap:
     title: str
     text: str
     svg: Markup
+    facts: str
+    """How many test facts of each level there are, and which of them the macro leaves out."""
     rows: list[HeatRow]
 
 
@@ -43,41 +48,53 @@ def trained(results: Results) -> bool:
 
 def context(results: Results) -> dict[str, Any] | None:
     """The heat maps."""
-    return {"heat": _heat(groups(results), *base_measured(results))} if trained(results) else None
+    if not trained(results):
+        return None
+    return {"heat": _heat(groups(results), *base_measured(results), _asked(results))}
 
 
 def cards(results: Results) -> list[Card]:
     """The headline's four numbers."""
     if not trained(results):
         return []
-    found = judge(results)
-    found_known = _known(results)
-    best = found.best.test.macro if found.best else None
-    rival = found.random.test.macro if found.random else None
+    base, _ = base_measured(results)
     return [
-        found_known,
-        _score(
-            "Right before training (base, in-domain)",
-            found.base.macro if found.base else None,
-            "macro score in the training prompt",
-        ),
-        _score(
-            "Right after the best training (in-domain)",
-            best,
-            found.best.name if found.best else "nothing was trained",
-        ),
-        Card(
-            "Best choice against a random draw of equal size",
-            signed(best.value - rival.value) if best and rival else "–",
-            "points" if best and rival else "",
-            ("clear difference" if best.apart(rival) else "no clear difference") if best and rival else "",
-            f"{best.value:.1f} % against {rival.value:.1f} %"
-            if best and rival
-            else "no choice by level to compare"
-            if not best
-            else "no random draw of that size",
-        ),
+        _known(results),
+        _base(results, base.macro or base.micro if base else None, bool(base and base.macro)),
+        _best(results.best),
+        _against_random(results.best),
     ]
+
+
+def _base(results: Results, value: Estimate | None, macro: bool) -> Card:
+    scores = results.base.test if results.base else None
+    note = f"{'macro' if macro else 'micro'} score in the training prompt"
+    if scores is not None and macro and scores.micro is not None:
+        note += f"; micro {scores.micro:.1f} %"
+    return _score("Right before training (base, in-domain)", value, note)
+
+
+def _best(best: Best | None) -> Card:
+    what = "Right after the best choice (in-domain, facts that did not choose it)"
+    if best is None or best.score is None or best.low is None or best.high is None:
+        return Card(what, "–", "", "", "not measured")
+    value = Estimate(best.score, best.low, best.high, best.score, best.score)
+    return _score(what, value, f"{named(best.levels, best.size)}; {best.mean} over {best.judged_on:,} facts")
+
+
+def _against_random(best: Best | None) -> Card:
+    what = "Best choice against a random draw of equal size"
+    if best is None or best.levels is None:
+        return Card(what, "–", "", "", "no training is the best" if best else "no choice was judged")
+    if best.levels == "random":
+        return Card(what, "–", "", "", "the random draw is the best choice itself")
+    if best.random is None:
+        return Card(what, "–", "", "", "no random draw of that size")
+    found = best.random
+    clear = {None: "one training each: no claim", 0: "no clear difference", 1: "clear gain", -1: "clear loss"}
+    return Card(
+        what, signed(found.value), "points", clear[found.sign], f"{best.score:.1f} % against {found.score:.1f} %"
+    )
 
 
 def sentences(results: Results) -> list[str]:
@@ -107,7 +124,28 @@ def _score(what: str, value: Estimate | None, note: str) -> Card:
     return Card(what, f"{value.value:.1f}", "%", f"{value.low:.1f} to {value.high:.1f}", note)
 
 
-def _heat(found: tuple[Group, ...], base: Measured | None, base_ood: Measured | None) -> list[HeatMap]:
+def _asked(results: Results) -> dict[str, Scores | None]:
+    """Scores that tell how many facts each part has: the base's, else those of a trained model."""
+    first = results.base or (results.cells[0] if results.cells else None)
+    return {"test": first.test, "ood": first.ood} if first else {}
+
+
+def facts_line(scores: Scores | None) -> str:
+    """For example "Test facts: 18 of level 0, ...; 121 without a known level count in micro only."."""
+    if scores is None:
+        return ""
+    counts = [f"{entry.n:,} of level {level}" for level, entry in sorted(scores.by_level.items())]
+    line = f"Test facts: {', '.join(counts) or 'none with a known level'}."
+    if scores.left_out:
+        line += f" Level {', '.join(scores.left_out)} has too few and does not enter the macro score."
+    if scores.without_level:
+        line += f" {scores.without_level:,} more have no known level: they count in micro only."
+    return line
+
+
+def _heat(
+    found: tuple[Group, ...], base: Measured | None, base_ood: Measured | None, asked: Mapping[str, Scores | None]
+) -> list[HeatMap]:
     maps = []
     texts = {
         "test": ("In-domain", "Other facts of the relations that were trained on."),
@@ -130,7 +168,7 @@ def _heat(found: tuple[Group, ...], base: Measured | None, base_ood: Measured | 
         ]
         if untrained:
             rows.append(HeatRow("0", "no training", untrained))
-        maps.append(HeatMap(title, text, svg, rows))
+        maps.append(HeatMap(title, text, svg, facts_line(asked.get(part)), rows))
     return maps
 
 

@@ -30,14 +30,27 @@ class Estimate:
     high: float
     lowest: float
     highest: float
+    trainings: int = 1
+    """How many trainings were averaged; 1 also for an untouched model."""
 
     def above(self, other: Estimate) -> bool:
-        """Whether this is clearly higher: the intervals do not overlap."""
+        """Whether this is clearly higher: the intervals do not overlap. For scores of one and the same model, or of
+        models that differ in nothing but weights set back."""
         return self.low > other.high
 
-    def apart(self, other: Estimate) -> bool:
-        """Whether the two differ clearly, one way or the other."""
-        return self.above(other) or other.above(self)
+    def minus(self, other: Estimate) -> tuple[float, float] | None:
+        """Low and high of this less another training choice, the spread between trainings in it (squares added, Zou and
+        Donner 2008); None where either was trained once, so that the spread is unknown."""
+        if min(self.trainings, other.trainings) < 2:
+            return None
+        value = self.value - other.value
+        low = value - math.hypot(self.value - self.low, other.high - other.value)
+        return low, value + math.hypot(self.high - self.value, other.value - other.low)
+
+    def gains(self, other: Estimate) -> bool:
+        """Whether this training choice is clearly better than the other."""
+        found = self.minus(other)
+        return found is not None and found[0] > 0
 
 
 @dataclass(frozen=True)
@@ -159,6 +172,7 @@ def estimates(sets: Sequence[Sequence[Triple]], most: float = 100.0) -> list[Est
                 high=min(value + over, most),
                 lowest=min(v for v, _, _ in one),
                 highest=max(v for v, _, _ in one),
+                trainings=len(one),
             )
         )
     return found

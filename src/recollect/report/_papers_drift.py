@@ -64,8 +64,10 @@ def _turn(found: Sequence[DriftGroup]) -> Claim:
     lowest = [min(range(len(curve)), key=lambda i: curve[i].value) for curve in curves]
     pairs = list(zip(curves, lowest, strict=True))
     turned = sum(0 < at < len(curve) - 1 for curve, at in pairs)
-    clear = sum(curve[0].above(curve[at]) and curve[-1].above(curve[at]) for curve, at in pairs)
-    onward = sum(at in (0, len(curve) - 1) and curve[0].apart(curve[-1]) for curve, at in pairs)
+    clear = sum(curve[0].gains(curve[at]) and curve[-1].gains(curve[at]) for curve, at in pairs)
+    onward = sum(
+        at in (0, len(curve) - 1) and (curve[0].gains(curve[-1]) or curve[-1].gains(curve[0])) for curve, at in pairs
+    )
     here = (
         f"{turned} of {len(curves)} training choices have their lowest KL at a middle size, {clear} of them clearly; "
         f"{onward} clearly only fall or only rise."
@@ -88,9 +90,11 @@ def _low_levels(found: Sequence[DriftGroup]) -> Claim:
         return claim("cannot tell", "This needs models trained on level 0 and on level 4 at one size.")
     size, low, high = pairs[-1]
     here = f"At {size:,} examples the KL is {low.value:.2f} after level 0 and {high.value:.2f} after level 4."
-    if not low.apart(high):
-        return claim("cannot tell", here + " The intervals overlap.")
-    return claim("agrees" if low.above(high) else "differs", here)
+    if low.gains(high):
+        return claim("agrees", here)
+    once = low.minus(high) is None
+    why = "Each was trained once, so the spread between trainings is unknown." if once else "The interval holds zero."
+    return claim("differs", here) if high.gains(low) else claim("cannot tell", f"{here} {why}")
 
 
 def _against_recall(results: Results) -> Claim:
@@ -171,11 +175,9 @@ def _collapse(ladders: Sequence[Ladder]) -> Claim:
     if not pairs:
         return claim("cannot tell", "No ladder has a rung near 60 % (55 to 65) beside the tuned model.")
     fallen = sum(tuned.above(value) and value.value < tuned.value / 2 for tuned, value in pairs)
-    stand = sum(not tuned.above(value) for tuned, value in pairs)
+    stand = sum(value.low > tuned.high / 2 for tuned, value in pairs)
     changes = "; ".join(f"{tuned.value:.1f} → {value.value:.1f} %" for tuned, value in pairs[:4])
-    here = (
-        f"Tuned to 60 % set back: {changes}. {fallen} of {len(pairs)} lose more than half, {stand} do not clearly fall."
-    )
+    here = f"Tuned to 60 % set back: {changes}. {fallen} of {len(pairs)} clearly fall, to less than half; {stand} clearly keep more than half."
     if 2 * fallen > len(pairs):
         return claim("agrees", here)
     return claim("differs" if 2 * stand > len(pairs) else "cannot tell", here)

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from recollect.errors import InputError
 from recollect.facts import Part
 from recollect.report._results_attributes import Attributes
+from recollect.report._results_best import Best
 from recollect.report._results_common import Count, Record
 from recollect.report._results_curve import Curve
 from recollect.report._results_drift import Drift
@@ -95,6 +96,8 @@ class Results(Record):
     """Facts per part whose score lies so near to an edge that another probe could give the next level."""
     base: BaseScores | None = None
     cells: list[Cell] = Field(default_factory=list)
+    best: Best | None = None
+    """The best choice, judged on questions that did not choose it; null when none was trained."""
     examples: list[Example] = Field(default_factory=list)
     mapping_examples: list[MappingExample] = Field(default_factory=list)
     drift: Drift | None = None

@@ -24,6 +24,12 @@ class Scores(Record):
     micro_low: Percent = None
     micro_high: Percent = None
     by_level: dict[Literal["0", "1", "2", "3", "4"], Accuracy] = Field(default_factory=dict)
+    n: Count | None = None
+    """Facts asked; null in results of an earlier version."""
+    without_level: Count = 0
+    """Those whose memory level is not known: they count in micro only."""
+    left_out: list[Literal["0", "1", "2", "3", "4"]] = Field(default_factory=list)
+    """Levels with too few facts to enter the macro."""
     word_macro: Percent = None
     """The macro score when the stricter whole-word matcher judges."""
 

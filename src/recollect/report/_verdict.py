@@ -1,82 +1,56 @@
 """The verdict in plain sentences, computed from the results alone.
 
-The rule is one: two scores differ clearly when their 95 % intervals do not overlap. It is strict (a paired
-test on the same facts would find more), so "no clear difference" means not shown here, never
+What is said of the best choice comes from questions that did not choose it; a difference is called clear when its
+interval, which holds the spread between trainings, excludes zero. "No clear difference" means not shown here, never
 shown to be equal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from recollect.report._groups import Estimate, Group, Measured, base_measured, groups
+from recollect.report._environment import signed
+from recollect.report._groups import Estimate, choice_name
 from recollect.report._results import Results
+from recollect.report._results_best import Best, Compared
+from recollect.report._results_common import Choice
 
-UNCLEAR = "no clear difference (the intervals overlap)"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the verdict is about. Fields are None where the study did not measure them."""
-
-    base: Measured | None
-    base_ood: Measured | None
-    best: Group | None
-    """The selection with the highest in-domain macro score; random draws stand apart as its control."""
-    random: Group | None
-    """The random draw of the same size."""
-    rival: Group | None
-    """The next best selection of the same size."""
-
-
-def judge(results: Results) -> Judgement:
-    """Find the best selection and what stands beside it."""
-    scored = [group for group in groups(results) if group.test.macro is not None]
-    selections = [group for group in scored if group.levels != "random"]
-    best = max(selections, key=_macro, default=None)  # the first of equals: the smaller size
-    same = [group for group in scored if best and group.size == best.size and group is not best]
-    base, base_ood = base_measured(results)
-    return Judgement(
-        base=base,
-        base_ood=base_ood,
-        best=best,
-        random=next((group for group in same if group.levels == "random"), None),
-        rival=max((group for group in same if group.levels != "random"), key=_macro, default=None),
-    )
+UNCLEAR = "no clear difference (the interval holds zero)"
+ONCE = "one training each, so the spread between trainings is unknown and nothing is claimed: give --repeats 2 or more"
 
 
 def verdict(results: Results) -> list[str]:
     """Sentences for a newcomer: the best choice; against random, base and next best; out-of-domain."""
-    found = judge(results)
-    best = found.best
-    if best is None or best.test.macro is None:
-        why = "No selection by memory level was trained, or none has a macro score in-domain"
-        return [f"{why}, so there is no best choice to name."]
-    macro = best.test.macro
-    lines = [
-        f"Best choice: {best.name}, right on {percent(macro)} of in-domain test questions "
-        f"(each memory level counted equally)."
-    ]
-    if found.random is None or found.random.test.macro is None:
+    best = results.best
+    if best is None:
+        return ["No choice was judged on questions kept apart from choosing it, so there is no best choice to name."]
+    lines = [_best(best)]
+    if best.levels is None:
+        return [*lines, *_against(best.rival, "the best training by that half, ")]
+    if best.random is not None:
+        lines += _against(best.random)
+    elif best.levels != "random":
         lines.append("No random draw of the same size was trained, so nothing can be said about choosing at all.")
-    else:
-        lines.append(_against(f"{found.random.name}", macro, found.random.test.macro))
-    if found.base is None or found.base.macro is None:
-        lines.append("The untouched base has no macro score, so the gain of training cannot be stated.")
-    else:
-        lines.append(_against("the untouched base model", macro, found.base.macro))
-    if found.rival is not None and found.rival.test.macro is not None:
-        lines.append(_against(f"the next best at that size, {found.rival.name}", macro, found.rival.test.macro))
-    lines += _out_of_domain(found, best)
+    lines += _against(best.base)
+    lines += _against(best.rival, "the next best selection of that size, ")
+    lines += _out_of_domain(best)
+    if best.differences > 1:
+        lines.append(f"These {best.differences} differences hold together at 95 %.")
     return lines
 
 
-def difference(value: Estimate, other: Estimate) -> str:
-    """For example "+3.1 points, a clear gain"."""
-    points = f"{value.value - other.value:+.1f} points".replace("-", "−")
-    if not value.apart(other):
-        return f"{points}, {UNCLEAR}"
-    return f"{points}, a clear {'gain' if value.above(other) else 'loss'}"
+def named(levels: Choice | None, size: int) -> str:
+    """For sentences: "60 examples of level 2", "the untouched base model"."""
+    if levels is None:
+        return "the untouched base model"
+    return f"{size:,} {'example' if size == 1 else 'examples'} {choice_name(levels)}"
+
+
+def difference(found: Compared) -> str:
+    """For example "+3.1 points (+0.4 to +5.8), a clear gain"."""
+    points = f"{signed(found.value)} points"
+    if found.sign is None:
+        return f"{points}; {ONCE}"
+    points = f"{points} ({signed(found.low)} to {signed(found.high)})"
+    return f"{points}, {UNCLEAR if not found.sign else 'a clear gain' if found.sign > 0 else 'a clear loss'}"
 
 
 def percent(estimate: Estimate) -> str:
@@ -84,22 +58,37 @@ def percent(estimate: Estimate) -> str:
     return f"{estimate.value:.1f} % ({estimate.low:.1f} to {estimate.high:.1f})"
 
 
-def _against(other_name: str, value: Estimate, other: Estimate) -> str:
-    return f"Against {other_name}, at {percent(other)}: {difference(value, other)}."
+def _best(best: Best) -> str:
+    score = f"{best.score:.1f} % ({best.low:.1f} to {best.high:.1f})"
+    if best.mean == "micro":
+        how = "every fact counted equally, since no memory level has enough of them"
+    elif len(best.macro_levels) == 5:
+        how = "each memory level counted equally"
+    else:
+        how = f"memory levels {', '.join(map(str, best.macro_levels))} counted equally, the others have too few facts"
+    kept = f"the {best.judged_on:,} in-domain test facts that did not choose ({how})"
+    if best.levels is None:
+        return (
+            f"No training was better than the untouched base on the {best.chosen_on:,} facts that choose. The base is "
+            f"right on {score} of {kept}."
+        )
+    alone = ", which beats every choice by level" if best.levels == "random" and best.candidates > 2 else ""
+    return (
+        f"Best choice of {best.candidates:,}: {named(best.levels, best.size)}{alone} on the {best.chosen_on:,} facts "
+        f"that choose; right on {score} of {kept}."
+    )
 
 
-def _out_of_domain(found: Judgement, best: Group) -> list[str]:
-    if best.ood is None or best.ood.macro is None:
+def _against(found: Compared | None, before: str = "") -> list[str]:
+    if found is None:
+        return []
+    name = named(found.levels, found.size)
+    return [f"Against {before}{name}, at {found.score:.1f} %: {difference(found)}."]
+
+
+def _out_of_domain(best: Best) -> list[str]:
+    if best.ood_score is None:
         return ["Out-of-domain facts were not scored, so whether the gain carries over is open."]
-    if found.base_ood is None or found.base_ood.macro is None:
-        return [f"Out-of-domain it reaches {percent(best.ood.macro)}; the base was not scored there."]
-    gained = difference(best.ood.macro, found.base_ood.macro)
-    return [
-        f"On relations it was never trained on (out-of-domain) it reaches {percent(best.ood.macro)}: "
-        f"{gained} against the base."
-    ]
-
-
-def _macro(group: Group) -> float:
-    assert group.test.macro is not None
-    return group.test.macro.value
+    score = f"{best.ood_score:.1f} % ({best.ood_low:.1f} to {best.ood_high:.1f})"
+    against = "" if best.ood_base is None else f": {difference(best.ood_base)} against the base"
+    return [f"On relations it was never trained on (out-of-domain) it reaches {score}{against}."]

@@ -46,7 +46,7 @@ def cells_table(results: Results) -> pl.DataFrame:
         rows.append(_scores_row(cell.levels, cell.size, cell.seed, "test", cell.test))
         if cell.ood is not None:
             rows.append(_scores_row(cell.levels, cell.size, cell.seed, "ood", cell.ood))
-    text, whole = ("levels", "part"), ("size", "seed", *(f"n_{level}" for level in LEVELS))
+    text, whole = ("levels", "part"), ("size", "seed", "n", "without_level", *(f"n_{level}" for level in LEVELS))
     schema = {
         name: pl.String if name in text else pl.Int64 if name in whole else pl.Float64
         for name in _scores_row("base", 0, None, "test", Scores())
@@ -74,7 +74,7 @@ def relations_table(results: Results) -> pl.DataFrame:
 
 def _scores_row(levels: str, size: int, seed: int | None, part: str, scores: Scores) -> dict[str, Any]:
     row: dict[str, Any] = {"levels": levels, "size": size, "seed": seed, "part": part}
-    row |= scores.model_dump(exclude={"by_level"})
+    row |= scores.model_dump(exclude={"by_level", "left_out"})
     found = {int(key): value for key, value in scores.by_level.items()}
     for level in LEVELS:
         one = found.get(level)

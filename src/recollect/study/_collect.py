@@ -18,6 +18,7 @@ from recollect.probe import ProbeResult
 from recollect.report import Results
 from recollect.settings import Settings
 from recollect.study._collect_drift import collect_drift
+from recollect.study._judge import judge
 from recollect.study._run import StudyParts, TrainedCell
 from recollect.study._settings import StudySettings
 from recollect.train import PRESETS
@@ -91,6 +92,12 @@ def collect(
         borderline=_borderline(probe),
         base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
         cells=rows,
+        best=judge(
+            base.outputs(),
+            [(cell.levels, cell.size, cell.evaluation.outputs()) for cell in cells],
+            seed=settings.seed,
+            least=parts.evaluate.least_per_level,
+        ),
         drift=collect_drift(cells, parts),
         examples=_examples(base, cells),
         mapping_examples=_mapping_examples(probe, facts, parts, loaded),
@@ -114,7 +121,14 @@ def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     names = ("macro", "macro_low", "macro_high", "micro", "micro_low", "micro_high", "by_level")
     word = summary.get("word") or {}
-    return {**{name: summary.get(name) for name in names}, "word_macro": word.get("macro")}
+    counts = {"n": summary.get("n"), "without_level": summary.get("without_level", 0)}
+    left_out = summary.get("levels_left_out") or []
+    return {
+        **{name: summary.get(name) for name in names},
+        **counts,
+        "left_out": left_out,
+        "word_macro": word.get("macro"),
+    }
 
 
 def _borderline(probe: ProbeResult) -> dict[str, int]:

@@ -30,8 +30,9 @@ class StudySettings(Settings):
     """Training set sizes."""
     seed: int = 0
     """First seed of the training sets and trainings."""
-    repeats: Annotated[int, Field(ge=1)] = 1
-    """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
+    repeats: Annotated[int, Field(ge=1)] = 2
+    """Seeds to run, from the first one up; each draws its own training sets and trains anew on them. With one
+    the spread between trainings is unknown, so no difference between choices is stated."""
     too_few: Literal["skip", "error"] = "skip"
     """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or stop."""
     probe: dict[str, Any] = {}
