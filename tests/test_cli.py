@@ -32,6 +32,7 @@ from recollect.search import SearchSettings
 from recollect.select import SelectSettings
 from recollect.study import StudySettings
 from recollect.train import TrainSettings
+from recollect.workspace import update_checksums
 
 STEPS = {
     "facts": FactsSettings,
@@ -223,7 +224,9 @@ def test_a_finished_evaluation_is_judged_again(recollect: Command, world: World)
     recollect("evaluate", *flags, "--out", "asked")
     manifest = json.loads(Path("asked/manifest.json").read_text())
     manifest["inputs"]["matcher"] = "1"
+    del manifest["checksum"]  # set anew below
     Path("asked/manifest.json").write_text(json.dumps(manifest))
+    update_checksums(Path("asked"))
     made = recollect("rescore", "asked", "--matcher", "contains", "--out", "again.parquet", "--json")
     assert "judged by version 1 of the matchers when it was made" in made.err
     stored = pl.read_parquet("asked/accuracy.parquet").filter(pl.col("matcher") == "contains")

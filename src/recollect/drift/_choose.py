@@ -55,6 +55,7 @@ def score(outputs: pl.DataFrame, levels: Sequence[int] = (), *, part: str = "tes
     if not levels:
         return 100 * float(table["contains"].mean()) if table.height else None  # type: ignore[arg-type]
     by_level = table.filter(pl.col("level").is_in(levels)).group_by("level").agg(pl.col("contains").mean())
+    by_level = by_level.sort("level")  # the order of a sum decides its last digit, and ties must be ties
     return 100 * float(by_level["contains"].mean()) if by_level.height else None  # type: ignore[arg-type]
 
 
