@@ -34,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def values(world: World, **changed: Any) -> dict[str, Any]:
     """A study of level 0 (and random, which comes by itself) at two sizes."""
     sections = {"probe": PROBE, "train": TRAIN, "evaluate": EVALUATE}
-    return {"model": str(world.model), "facts": str(world.facts), "choices": [0], "sizes": [4, 8], **sections} | changed
+    return {"model": str(world.model), "facts": str(world.facts), "choices": [0], "sizes": [4, 8], "repeats": 1, **sections} | changed
 
 
 def settings(world: World, **changed: Any) -> StudySettings:
@@ -58,6 +58,12 @@ def test_every_choice_is_trained_at_every_size_and_random_beside_it(whole: Study
         chosen = pl.read_parquet(whole.path / "steps" / f"select-{name}-{size}-seed0" / "selection.parquet")
         assert chosen.height == size
         assert name == "random" or set(chosen["level"]) == {0}
+
+
+def test_one_training_each_is_a_number_and_no_verdict(whole: StudyResult) -> None:
+    best = whole.results.best
+    assert best is not None and best.candidates == 5  # level 0 and random at two sizes, and the base
+    assert all(one is None or one.sign is None for one in (best.base, best.random, best.rival, best.ood_base))
 
 
 def test_the_folder_holds_the_report_its_numbers_and_the_steps(whole: StudyResult) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import helpers_drift
+import helpers_verdict
 from recollect.report import Results, render
 
 EDGES = {
@@ -241,6 +242,9 @@ def full() -> dict[str, Any]:
                 "completions": [{"template": "Ada Okoro was born in", "text": " the small town of Aba", "hit": False}],
             },
         ],
+        best=helpers_verdict.best(
+            ood_score=50.8, ood_low=47.0, ood_high=54.0, ood_base=helpers_verdict.gap(None, 6.0, 2.0, 10.0)
+        ),
         settings=[
             {"step": step, "name": name, "value": value, "origin": origin}
             for step, name, value, origin in (
@@ -364,4 +368,13 @@ def html(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def invented() -> SimpleNamespace:
     """The builders of this file, for tests that want other studies."""
-    return SimpleNamespace(full=full, minimal=minimal, nasty=nasty, cell=cell, flat=flat, scores=scores, NASTY=NASTY)
+    return SimpleNamespace(
+        best=helpers_verdict.best,
+        full=full,
+        minimal=minimal,
+        nasty=nasty,
+        cell=cell,
+        flat=flat,
+        scores=scores,
+        NASTY=NASTY,
+    )

@@ -176,7 +176,7 @@ def test_the_smallest_study_renders_without_the_parts_it_lacks(invented: SimpleN
     html = render(Results.make(**invented.minimal()))
     text = Page(html).text
     assert "60 training examples" in html
-    assert "no random draw of that size" in text
+    assert "no best choice to name" in text
     assert "No answers were kept" in text
     assert "The wording matters" not in text
     assert html.count("<svg") == 3
@@ -197,13 +197,15 @@ def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> 
     values = invented.minimal(
         levels=[{"part": "test", "level": 0, "n": 40}, {"part": "test", "level": 4, "n": 60}],
         cells=[invented.cell("2", 60, 30.0), invented.cell("random", 60, 24.0)],
+        best=invented.best(),
     )
     known, before, after, gain = cards(Results.make(**values))
     assert known.value == "60.0"
     assert known.interval == "49.7 to 69.7"  # Clopper and Pearson, 60 of 100: 0.497 to 0.697
     assert (before.value, before.interval) == ("10.0", "8.8 to 11.2")
-    assert (after.value, after.note) == ("30.0", "60 examples of level 2")
-    assert (gain.value, gain.interval) == ("+6.0", "clear difference")
+    assert (after.value, after.interval) == ("30.0", "25.0 to 35.0")
+    assert after.note == "60 examples of level 2; macro over 51 facts"
+    assert (gain.value, gain.interval, gain.note) == ("+6.0", "clear gain", "30.0 % against 24.0 %")
 
 
 def test_many_sizes_are_drawn_as_nine_maps_and_the_table_holds_all(invented: SimpleNamespace) -> None:

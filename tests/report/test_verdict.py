@@ -6,42 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import helpers_verdict as made
 from recollect.report import Results, verdict
 from recollect.report._papers import claims
 from recollect.report._verdict import ONCE
-
-
-def gap(levels, value, low=None, high=None, *, size=60, score=20.0):
-    return {
-        "levels": levels,
-        "size": size if levels else 0,
-        "score": score,
-        "value": value,
-        "low": low,
-        "high": high,
-        "n": 50,
-    }
-
-
-def best(**changes):
-    values = {
-        "levels": "2",
-        "size": 60,
-        "seeds": 2,
-        "mean": "macro",
-        "macro_levels": [0, 1, 2, 3, 4],
-        "candidates": 13,
-        "chosen_on": 49,
-        "chosen_score": 33.0,
-        "judged_on": 51,
-        "score": 30.0,
-        "low": 25.0,
-        "high": 35.0,
-        "base": gap(None, 20.0, 14.0, 26.0, score=10.0),
-        "random": gap("random", 6.0, 1.0, 11.0, score=24.0),
-        "rival": gap("3", 0.5, -4.0, 5.0, score=29.5),
-    }
-    return {**values, **changes}
 
 
 @pytest.fixture
@@ -53,7 +21,7 @@ def lines(invented: SimpleNamespace):
 
 
 def test_the_best_choice_is_told_with_the_questions_that_chose_and_that_judged(lines) -> None:
-    found = lines(best())
+    found = lines(made.best())
     assert found[0] == (
         "Best choice of 13: 60 examples of level 2 on the 49 facts that choose; right on 30.0 % (25.0 to 35.0) of the "
         "51 in-domain test facts that did not choose (each memory level counted equally)."
@@ -61,53 +29,57 @@ def test_the_best_choice_is_told_with_the_questions_that_chose_and_that_judged(l
     assert found[1] == "Against 60 examples drawn at random, at 24.0 %: +6.0 points (+1.0 to +11.0), a clear gain."
     assert found[2] == "Against the untouched base model, at 10.0 %: +20.0 points (+14.0 to +26.0), a clear gain."
     assert found[3] == (
-        "Against the next best selection of that size, 60 examples of level 3, at 29.5 %: +0.5 points (−4.0 to +5.0), no "
-        "clear difference (the interval holds zero)."
+        "Against the next best selection of that size, 60 examples of level 3, at 29.5 %: +0.5 points (−4.0 to +5.0), "
+        "no clear difference (the interval holds zero)."
     )
     assert found[-1] == "These 3 differences hold together at 95 %."
 
 
 def test_one_training_each_claims_nothing(lines) -> None:
-    found = lines(best(seeds=1, random=gap("random", 26.0), rival=gap("3", 20.0)))
+    found = lines(made.best(seeds=1, random=made.gap("random", 26.0), rival=made.gap("3", 20.0)))
     assert found[1].endswith("+26.0 points; " + ONCE + ".")
     assert not any("clear" in line for line in (found[1], found[3]))
 
 
 def test_a_loss_against_random_is_a_loss(lines) -> None:
-    assert lines(best(random=gap("random", -35.0, -40.0, -30.0)))[1].endswith("(−40.0 to −30.0), a clear loss.")
+    assert lines(made.best(random=made.gap("random", -35.0, -40.0, -30.0)))[1].endswith(
+        "(−40.0 to −30.0), a clear loss."
+    )
 
 
 def test_random_competes_and_may_win(lines) -> None:
-    found = lines(best(levels="random", random=None))
+    found = lines(made.best(levels="random", random=None))
     assert found[0].startswith("Best choice of 13: 60 examples drawn at random, which beats every choice by level on")
     assert not any("No random draw" in line for line in found)
 
 
 def test_the_untouched_base_competes_and_may_win(lines) -> None:
-    found = lines(best(levels=None, size=0, base=None, random=None, rival=gap("random", 3.0, -1.0, 7.0)))
+    found = lines(made.best(levels=None, size=0, base=None, random=None, rival=made.gap("random", 3.0, -1.0, 7.0)))
     assert found[0].startswith("No training was better than the untouched base on the 49 facts that choose.")
     assert found[1].startswith("Against the best training by that half, 60 examples drawn at random")
     assert len(found) == 2
 
 
 def test_without_a_random_draw_of_that_size_nothing_is_claimed_about_choosing(lines) -> None:
-    assert lines(best(random=None))[1] == (
+    assert lines(made.best(random=None))[1] == (
         "No random draw of the same size was trained, so nothing can be said about choosing at all."
     )
 
 
 def test_levels_that_do_not_enter_the_macro_are_named(lines) -> None:
-    assert "memory levels 1, 3 counted equally, the others have too few facts" in lines(best(macro_levels=[1, 3]))[0]
-    assert "every fact counted equally" in lines(best(mean="micro", macro_levels=[]))[0]
+    assert (
+        "memory levels 1, 3 counted equally, the others have too few facts" in lines(made.best(macro_levels=[1, 3]))[0]
+    )
+    assert "every fact counted equally" in lines(made.best(mean="micro", macro_levels=[]))[0]
 
 
 def test_out_of_domain_is_judged_against_the_base_there(lines) -> None:
-    away = {"ood_score": 18.0, "ood_low": 15.0, "ood_high": 21.0, "ood_base": gap(None, 6.0, 2.0, 10.0)}
+    away = {"ood_score": 18.0, "ood_low": 15.0, "ood_high": 21.0, "ood_base": made.gap(None, 6.0, 2.0, 10.0)}
     assert any(
         line.endswith("it reaches 18.0 % (15.0 to 21.0): +6.0 points (+2.0 to +10.0), a clear gain against the base.")
-        for line in lines(best(**away))
+        for line in lines(made.best(**away))
     )
-    assert any("whether the gain carries over is open" in line for line in lines(best()))
+    assert any("whether the gain carries over is open" in line for line in lines(made.best()))
 
 
 def test_without_a_judged_choice_none_is_named(lines) -> None:
@@ -145,7 +117,7 @@ def test_a_flat_curve_agrees_only_where_the_interval_excludes_a_gain(agreement, 
 
 def test_trainings_without_repeats_tell_nothing_of_differences_between_them(agreement, invented) -> None:
     cells = [
-        invented.cell(level, size, 20.0 + 9 * int(level) + size / 9) for level in "01234" for size in (60, 240, 480)
+        invented.cell(level, size, 20.0 + 4 * int(level) + size / 9) for level in "01234" for size in (60, 240, 480)
     ]
     found = agreement(*cells, once=True)
     assert {found[at] for at in (FLAT, PEAK, MIDDLE, DIAGONAL, FORGET)} == {"cannot tell"}

@@ -174,10 +174,13 @@ def _collapse(ladders: Sequence[Ladder]) -> Claim:
             pairs.append((tuned, value))
     if not pairs:
         return claim("cannot tell", "No ladder has a rung near 60 % (55 to 65) beside the tuned model.")
-    fallen = sum(tuned.above(value) and value.value < tuned.value / 2 for tuned, value in pairs)
+    fallen = sum(value.high < tuned.low / 2 for tuned, value in pairs)
     stand = sum(value.low > tuned.high / 2 for tuned, value in pairs)
     changes = "; ".join(f"{tuned.value:.1f} → {value.value:.1f} %" for tuned, value in pairs[:4])
-    here = f"Tuned to 60 % set back: {changes}. {fallen} of {len(pairs)} clearly fall, to less than half; {stand} clearly keep more than half."
+    here = (
+        f"Tuned to 60 % set back: {changes}. {fallen} of {len(pairs)} clearly fall to less than half, {stand} clearly "
+        "keep more."
+    )
     if 2 * fallen > len(pairs):
         return claim("agrees", here)
     return claim("differs" if 2 * stand > len(pairs) else "cannot tell", here)
