@@ -34,7 +34,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def values(world: World, **changed: Any) -> dict[str, Any]:
     """A study of level 0 (and random, which comes by itself) at two sizes."""
     sections = {"probe": PROBE, "train": TRAIN, "evaluate": EVALUATE}
-    return {"model": str(world.model), "facts": str(world.facts), "choices": [0], "sizes": [4, 8], "repeats": 1, **sections} | changed
+    return {
+        "model": str(world.model),
+        "facts": str(world.facts),
+        "choices": [0],
+        "sizes": [4, 8],
+        "repeats": 1,
+        **sections,
+    } | changed
 
 
 def settings(world: World, **changed: Any) -> StudySettings:

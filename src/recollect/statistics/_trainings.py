@@ -43,11 +43,16 @@ class Spread:
     deviation: float
     freedom: int
 
-    def half(self, *repeats: int, confidence: float = CONFIDENCE) -> float:
-        """Half-width of the interval of a mean over so many trainings, or of the difference of two such means."""
+    def half(self, *repeats: int, confidence: float = CONFIDENCE, candidates: int = 1) -> float:
+        """Half-width of the interval of a mean over so many trainings, or of the difference of two such means.
+
+        candidates: of how many cells this one was picked as the best. A lucky training is lucky on any questions, so
+        the half-width then holds for all of them at once (Bonferroni).
+        """
         from scipy import stats
 
-        quantile = float(stats.t.ppf((1 + confidence) / 2, self.freedom))
+        outside = (1 - confidence) / candidates
+        quantile = float(stats.t.ppf(1 - outside / 2, self.freedom))
         return quantile * self.deviation * math.sqrt(sum(1 / count for count in repeats))
 
 
@@ -62,10 +67,11 @@ def spread_of(cells: Sequence[Sequence[float]]) -> Spread | None:
     return Spread(math.sqrt(squares / freedom), freedom) if freedom else None
 
 
-def trained_score(trainings: Sequence[Estimate], spread: Spread | None) -> Estimate:
+def trained_score(trainings: Sequence[Estimate], spread: Spread | None, *, candidates: int = 1) -> Estimate:
     """The mean of several trainings' scores on the same questions, with the spread between trainings in the interval.
 
-    Without a spread the interval is the questions' alone, and its method says so.
+    candidates: of how many cells this one was picked as the best (see `Spread.half`). Without a spread the interval is
+    the questions' alone, and its method says so.
     """
     _some(trainings)
     value = fmean(one.value for one in trainings)
@@ -73,7 +79,7 @@ def trained_score(trainings: Sequence[Estimate], spread: Spread | None) -> Estim
     own = Estimate(value, low, high, trainings[0].n, "questions only, one training", trainings[0].confidence)
     if spread is None:
         return own
-    half = spread.half(len(trainings), confidence=own.confidence)
+    half = spread.half(len(trainings), confidence=own.confidence, candidates=candidates)
     return within(widened(own, half, "questions and trainings"), 0, 1)
 
 
@@ -109,13 +115,15 @@ def training_difference(
     *,
     least: int = LEAST_PER_LEVEL,
     first_trained: bool = True,
+    candidates: int = 1,
     confidence: float = CONFIDENCE,
 ) -> Estimate | NoRepeats:
     """Second cell minus first, every training asked the same facts: trainings × facts of verdicts (0, 1).
 
     With `levels`, one per fact, it is the macro difference over levels with at least `least` facts; without, micro.
     `spread` (of scores by the same mean) is pooled over these two cells unless given. `first_trained=False`: the first
-    is an untouched model. Raises InputError when nothing can be compared.
+    is an untouched model. `candidates`: of how many cells one of the two was picked as the best (see `Spread.half`).
+    Raises InputError when nothing can be compared.
     """
     _some(first)
     _some(second)
@@ -131,7 +139,7 @@ def training_difference(
     spread = spread or spread_of(cells)
     if spread is None or min(len(cell) for cell in cells) < 2:
         return NoRepeats(questions.value, questions.n)
-    half = spread.half(*(len(cell) for cell in cells), confidence=confidence)
+    half = spread.half(*(len(cell) for cell in cells), confidence=confidence, candidates=candidates)
     return within(widened(questions, half, "paired by fact, with the spread of trainings"), -1, 1)
 
 

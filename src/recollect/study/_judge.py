@@ -1,7 +1,8 @@
 """The best choice of a study, honestly: picked on one half of the in-domain test facts, judged on the other.
 
 The best of many noisy scores looks better than it is on the facts that picked it. And two trainings with other seeds
-differ by points, so a difference between choices holds that spread, pooled over all cells of the study.
+differ by points, so a difference between choices holds that spread, pooled over all cells of the study. A lucky
+training stays lucky on the other half, so the spread counts for all choices at once (Bonferroni).
 """
 
 from __future__ import annotations
@@ -73,10 +74,15 @@ class _Part:
         spread = spread_of([[judging.score(run) for run in runs] for runs in trained])
         return cls(verdicts, judging, spread)
 
+    @property
+    def trained(self) -> int:
+        """Groups but the base: the best was picked among them."""
+        return len(self.verdicts) - 1
+
     def score(self, group: Group | None) -> Estimate:
         """The group's mean score where it is judged."""
         runs = [self.judging.estimate(run) for run in self.verdicts[group]]
-        return trained_score(runs, None if group is BASE else self.spread)
+        return trained_score(runs, None if group is BASE else self.spread, candidates=self.trained)
 
     def compared(self, best: Group | None, other: Group | None, confidence: float) -> Compared:
         """The best less the other where they are judged."""
@@ -89,6 +95,7 @@ class _Part:
             self.spread,
             least=1,
             first_trained=other is not BASE and not swap,
+            candidates=self.trained,
             confidence=confidence,
         )
         value, low, high = found.value, None, None
