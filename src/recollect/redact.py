@@ -17,9 +17,10 @@ from typing import Any
 MASK = "***"
 _NAMES = r"(?:passw|passphrase|pwd|token|key|secret|sig|auth|cred)"
 _PATTERNS = (
-    # the password may hold anything but blanks, also / and @; digits up to the path are a port and no password
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*):(?!\d*(?:[/?#\s]|$))\S*@", re.IGNORECASE), rf"\1:{MASK}@"),
-    (re.compile(r"(\b(?:https?|wss?|git\+https?)://)(?![^\s/]*:)[^\s/?#@]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    # a path made of a URL has lost a slash; the password may hold anything but blanks, also / and @; digits up to the
+    # path are a port and no password
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*:/+[^\s:/?#@]*):(?!\d*(?:[/?#\s]|$))\S*@", re.IGNORECASE), rf"\1:{MASK}@"),
+    (re.compile(r"(\b(?:https?|wss?|git\+https?):/+)(?![^\s/]*:)[^\s/?#@]+@", re.IGNORECASE), rf"\1{MASK}@"),
     (re.compile(rf"([?&;#][^\s=&;#]*{_NAMES}[^\s=&;#]*=)[^\s&;#'\"]*", re.IGNORECASE), rf"\1{MASK}"),
     (
         re.compile(
@@ -42,7 +43,7 @@ def hide_secrets(text: str) -> str:
 def hide_secrets_in(value: Any) -> Any:
     """A JSON value with the secrets in its URLs masked, at any depth; other texts stay as they are."""
     if isinstance(value, str):
-        return hide_secrets(value) if "://" in value else value
+        return hide_secrets(value) if ":/" in value else value
     if isinstance(value, dict):
         return {key: hide_secrets_in(item) for key, item in value.items()}
     return [hide_secrets_in(item) for item in value] if isinstance(value, list | tuple) else value
