@@ -80,7 +80,7 @@ def test_a_training_starts_from_the_base_as_stored_however_it_is_held(bases, eig
 
 
 def test_mixed_precision_on_a_gpu_starts_from_the_stored_weights_too(bases, eight, tmp_path, monkeypatch):
-    monkeypatch.setattr("recollect.train._run._mixed", lambda *_: True)  # as on a GPU with bfloat16
+    monkeypatch.setattr("recollect.train._start.mixed_precision", lambda *_: True)  # as on a GPU with bfloat16
     base = load(ModelSettings(model=str(bases["float32"]), dtype="bfloat16"))
     none = run_train(settings(bases["float32"], max_steps=0), eight, root=tmp_path, base=base)
     assert same_weights(none.model_folder, bases["float32"])

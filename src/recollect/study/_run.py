@@ -86,6 +86,7 @@ class StudyResult:
                 }
                 for cell in self.results.cells
             ],
+            "best": self.results.best.model_dump(mode="json") if self.results.best else None,
             "out": str(self.path),
         }
 

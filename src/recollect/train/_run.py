@@ -14,10 +14,9 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,23 +25,21 @@ import polars as pl
 from recollect.checkpoints import last_checkpoint
 from recollect.encoding import check_context
 from recollect.errors import InputError, ModelError
-from recollect.machine import Machine, prepare
 from recollect.models import (
-    POCKET,
     LoadedModel,
     check_folder,
     find_model,
-    load_folder,
     model_fingerprint,
-    write_base_fingerprint,
 )
 from recollect.prompt import check_answers, encode_example
-from recollect.stored import cast_as_stored, copy_for_training, format_warnings
+from recollect.stored import cast_as_stored, format_warnings
 from recollect.train._settings import TrainSettings
+from recollect.train._start import load_base, mixed_precision, with_adapters
+from recollect.train._store import refuse_broken, write_model
 from recollect.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    pass
 
 Judge = Callable[[Sequence[tuple[int, float]]], str]
 """Given the losses so far as (update, loss): why to stop the training, or nothing."""
@@ -188,10 +185,10 @@ def _train(
 ) -> dict[str, Any]:
     """Load, train and, where `step` is given (the first process), write. Returns the metrics; of a training that paused
     nothing but the update."""
-    model, tokenizer, device = _load(settings, folder, base)
+    model, tokenizer, device = load_base(settings, folder, base)
     trained_in = str(model.dtype).removeprefix("torch.")
     if step:
-        mixed = _mixed(settings, device) and settings.max_steps != 0
+        mixed = mixed_precision(settings, device) and settings.max_steps != 0
         step.pin(device=device, dtype=trained_in, computed_in="bfloat16" if mixed else trained_in, processes=world)
     config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     examples = [
@@ -214,7 +211,7 @@ def _train(
     with _trainer.undisturbed(device):
         log: list[dict[str, Any]] = []
         if settings.method == "lora":
-            model = _with_adapters(model, settings)
+            model = with_adapters(model, settings)
         if settings.max_steps != 0:
             checkpoints = target / _CHECKPOINTS
             trainer = _trainer.build_trainer(
@@ -223,7 +220,7 @@ def _train(
                 examples,
                 settings,
                 device=device,
-                mixed=_mixed(settings, device),
+                mixed=mixed_precision(settings, device),
                 world=world,
                 folder=checkpoints,
                 watch=watch,
@@ -237,12 +234,12 @@ def _train(
                 return {"paused_at": watch.paused_at}
             model = trainer.accelerator.unwrap_model(trainer.model)
     seconds = time.monotonic() - started
-    _refuse_broken(model, watch.diverged_at, settings)
+    refuse_broken(model, watch.diverged_at, settings)
     plain = model.get_base_model() if settings.method == "lora" else model
     plain.config, plain.generation_config = config, generation
     moved = cast_as_stored(model, folder, settings.save_dtype) if settings.method == "full" else None
     if step:
-        _write(step, model, tokenizer, settings, folder, log)
+        write_model(step, model, tokenizer, settings, folder, log)
     return {
         "steps": len(log),
         "examples": rows.height,
@@ -275,138 +272,6 @@ def _paused(step: Step, share: float) -> PausedTraining | None:
         if "loss" in entry
     )
     return PausedTraining(step.path, checkpoint, done, steps, log)
-
-
-def _load(
-    settings: TrainSettings, folder: Path, base: LoadedModel | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    machine = training_machine(settings, base)
-    model = copy_for_training(base, machine.dtype, machine.device) if base else None
-    if base and model is not None:
-        tokenizer = copy.deepcopy(base.tokenizer)
-    else:
-        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return model.train(), tokenizer, machine.device
-
-
-def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
-    """Where a training computes and in which number format it holds the weights, with the reasons.
-
-    The device is the one that the settings name, else that of `base`. Raises InputError for a device or a format that
-    cannot be trained on.
-    """
-    device = base.machine.device if base and settings.device == "auto" else settings.device
-    if device.startswith("cuda:") and device != "cuda:0":
-        raise InputError(
-            f"training runs on the first GPU it sees, but got device={device!r}. "
-            f"Set CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and leave --device auto."
-        )
-    machine = prepare(device, settings.dtype)
-    if settings.max_steps == 0:
-        return replace(machine, dtype="float32", dtype_reason="no step is made: the weights are stored as the base's")
-    if _mixed(settings, machine.device):
-        return replace(machine, dtype="float32", dtype_reason="the weights; computing in bfloat16")
-    if machine.dtype == "float16" and settings.method == "full":
-        raise InputError(
-            "dtype float16 cannot hold the weights of a full training: AdamW's smallest terms are zero in it. Leave "
-            "--dtype auto (float32 weights; the result is stored in the base's own format), or take --method lora."
-        )
-    return machine
-
-
-def _mixed(settings: TrainSettings, device: str) -> bool:
-    """Whether weights stay float32 while the computing is in bfloat16."""
-    import torch
-
-    able = device.startswith("cuda") and torch.cuda.is_bf16_supported()
-    if settings.precision == "auto":
-        return able and settings.dtype == "auto"
-    if settings.precision == "mixed" and settings.dtype not in ("auto", "float32"):
-        raise InputError(f"precision mixed keeps float32 weights, but got dtype={settings.dtype!r}. Leave it at auto.")
-    if settings.precision == "mixed" and not able:
-        raise InputError(
-            f"precision mixed needs a GPU with bfloat16, but the device is {device}. Take --precision auto."
-        )
-    return settings.precision == "mixed"
-
-
-def _with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
-    """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import set_seed
-
-    targets = [name.strip() for name in settings.lora_targets.split(",") if name.strip()]
-    config = LoraConfig(
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules="all-linear" if targets == ["all-linear"] else targets,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    set_seed(settings.seed)
-    try:
-        if "lm_head" in targets:
-            raise ValueError("the trainer computes the output layer itself, so lm_head cannot have an adapter")
-        return get_peft_model(model, config)
-    except ValueError as error:
-        reason = (str(error).strip().splitlines() or [""])[0][:300]
-        raise InputError(
-            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
-        ) from None
-
-
-def _refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
-    import torch
-
-    bad = next((name for name, value in model.named_parameters() if not torch.isfinite(value).all()), None)
-    if diverged_at is None and bad is None:
-        return
-    where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
-    raise ModelError(
-        f"the training diverged: {where} is not a finite number. Nothing was stored. "
-        f"Lower --learning-rate (it was {settings.learning_rate:g})."
-    )
-
-
-def _write(
-    step: Step,
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    settings: TrainSettings,
-    folder: Path,
-    log: Sequence[dict[str, Any]],
-) -> None:
-    import torch
-
-    target = step.folder / "model"
-    shutil.rmtree(target, ignore_errors=True)
-    if settings.method == "lora":
-        base_name = POCKET if settings.model == POCKET else str(folder.resolve())
-        config = model.peft_config["default"]
-        config.base_model_name_or_path = base_name
-        config.target_modules = _in_order(config.target_modules)  # a set: its order differs between processes
-        if settings.save_dtype != "base":
-            model = model.to(getattr(torch, settings.save_dtype))
-        model.save_pretrained(target, save_embedding_layers=False)
-        write_base_fingerprint(target, str(step.inputs["model"]))
-        (target / "README.md").unlink(missing_ok=True)
-    else:
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
-    table = pl.DataFrame(
-        [(int(entry["step"]), float(entry["loss"]), float(entry["learning_rate"])) for entry in log],
-        schema={"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64},
-        orient="row",
-    )
-    step.write_table("log.parquet", table)
-
-
-def _in_order(names: Any) -> Any:
-    """A set as a sorted list, so that equal trainings write equal bytes; anything else as it is."""
-    return sorted(names) if isinstance(names, set) else names
 
 
 def _share(world: int, message: list[Any]) -> list[Any]:
