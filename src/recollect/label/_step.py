@@ -141,7 +141,7 @@ def _from_schema_org(
             rejected[page_id] = str(error).rstrip(".")
         if progress:
             progress(len(values) + len(rejected), len(wanted))
-    gone = {page_id: "the raw page is gone or cannot be read" for page_id in wanted - values.keys() - rejected.keys()}
+    gone = dict.fromkeys(wanted - values.keys() - rejected.keys(), "the raw page is gone or cannot be read")
     return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected | gone, lost=lost)
 
 
