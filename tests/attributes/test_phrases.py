@@ -73,6 +73,15 @@ CURRENCIES = {
     "$ 12.00": "USD",
     "the top all": None,
     "US Dollar ($)": "USD",
+    "S$": "SGD",
+    "C$": "CAD",
+    "C$ 12": "CAD",
+    "JP¥": "JPY",
+    "roubles": "RUB",
+    "won": "KRW",
+    "新台幣": "TWD",
+    "港幣": "HKD",
+    "엔": "JPY",
 }
 
 PRICES = {
@@ -155,6 +164,14 @@ PRICES = {
     "1'299": "1299",
     "1`299.50": "1299.5",
     "1,299.—": "1299",
+    "Size 42: $99": "99",
+    "iPhone 15 $99": "99",
+    "Model 10 - $20.00": "20",
+    "Set (3) €12,50": "12.5",
+    "12€50": "12.5",
+    "12 € 50": "12.5",
+    "$1.299.99": "1299.99",
+    "1.234.567,89": "1234567.89",
 }
 
 RATINGS = {
@@ -272,6 +289,30 @@ AVAILABILITIES = {
     "0 pcs in stock": "OutOfStock",
     "available: 0-3 days": "InStock",
     "Nothing in stock": "OutOfStock",
+    "No stock available": "OutOfStock",
+    "No items left in stock": "OutOfStock",
+    "kein Lagerbestand": "OutOfStock",
+    "geen voorraad": "OutOfStock",
+    "no hay existencias": "OutOfStock",
+    "无库存": "OutOfStock",
+    "暂无库存": "OutOfStock",
+    "無庫存": "OutOfStock",
+    "库存不足": "OutOfStock",
+    "在庫がございません": "OutOfStock",
+    "在庫はございません": "OutOfStock",
+    "לא במלאי": "OutOfStock",
+    "En rupture": "OutOfStock",
+    "Availability: no": "OutOfStock",
+    "Verfügbarkeit: nein": "OutOfStock",
+    "Availability: In stock": "InStock",
+    "Verfügbarkeit: Auf Lager": "InStock",
+    "stock: yes": "InStock",
+    "Stock? no": "OutOfStock",
+    "0 left": "OutOfStock",
+    "Only 3 left": "InStock",
+    "10 left": None,
+    "Stock": None,
+    "Verfügbarkeit": None,
 }
 
 

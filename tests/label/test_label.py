@@ -279,6 +279,49 @@ def test_pages_of_a_folder_are_labelled_from_their_own_data(tmp_path: Path) -> N
     assert summary["by_attribute"]["price"] == {"accepted": 2, "in_prompt": 2, "rejected": 0}
 
 
+def test_bad_rows_of_a_table_end_the_step_or_are_skipped_and_counted(tmp_path: Path) -> None:
+    table = tmp_path / "truth.jsonl"
+    rows = [{"page_id": f"p{n}", "brand": f"Acme{n}"} for n in range(4)] + [{"page_id": None, "brand": "Acme4"}]
+    table.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match="line 5 must have one page_id"):
+        run_label(table_settings(tmp_path, table=table), out=tmp_path / "strict")
+    assert not (tmp_path / "strict").exists()
+    summary = run_label(table_settings(tmp_path, table=table, bad_rows="skip"), out=tmp_path / "label").summary()
+    assert summary["accepted"] == 4
+    assert summary["bad_rows"]["table"]["skipped"] == 1
+    assert summary["bad_rows"]["table"]["reasons"] == {"no page_id": 1}
+
+
+def test_a_page_whose_file_is_gone_has_no_labels_and_says_why(tmp_path: Path) -> None:
+    from recollect.pages import PagesSettings, run_pages
+
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html/a.html").write_text(JSON_LD)
+    (tmp_path / "html/b.html").write_text(MICRODATA)
+    run_pages(PagesSettings.make(path=tmp_path / "html"), out=tmp_path / "pages")
+    (tmp_path / "html/b.html").unlink()
+    result = run_label(LabelSettings.make(pages=tmp_path / "pages", source="schema.org"), out=tmp_path / "label")
+    rows = result.labels().filter(pl.col("page_id") == "b").select("attribute", "status", "reason").rows()
+    assert rows == [(None, "rejected", "the raw page is gone or cannot be read")]
+
+
+def test_files_that_changed_after_the_prompts_are_refused(tmp_path: Path) -> None:
+    """Before the labels are made and, since a finished step would be returned as it is, after."""
+    from recollect.pages import PagesSettings, run_pages
+
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html/a.html").write_text(JSON_LD)
+    (tmp_path / "html/b.html").write_text(MICRODATA)
+    run_pages(PagesSettings.make(path=tmp_path / "html"), out=tmp_path / "pages")
+    settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
+    run_label(settings, out=tmp_path / "before")
+    (tmp_path / "html/b.html").write_text(MICRODATA + " ")
+    for out in ("before", "after"):
+        with pytest.raises(InputError, match="'b' .* is not what .* made its prompt of"):
+            run_label(settings, out=tmp_path / out)
+    assert not (tmp_path / "after").exists()
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(SCHEMA.names), st.text(max_size=12)), max_size=8),
     st.text(max_size=60),

@@ -40,6 +40,18 @@ def test_what_is_declared_and_fits_is_taken_without_a_note(charset: str) -> None
     assert page_prompt(html).text == text and page_prompt(html).notes == ()
 
 
+@pytest.mark.parametrize("declared", ["windows-1251", "iso-8859-1", "shift_jis", "gbk"])
+@pytest.mark.parametrize("text", sorted(TEXTS.values()))
+def test_well_formed_utf_8_is_not_read_as_the_set_it_declares(declared: str, text: str) -> None:
+    html = (
+        f"<html><head><meta charset={declared}></head><body><h1>{text}: für drüben – „größer“ déjà</h1></body></html>"
+    )
+    prompt = page_prompt(html.encode())
+    assert prompt.text.startswith(text) and prompt.notes == ("charset",)
+    few = f"<meta charset={declared}><h1>Caf\u00e9</h1>".encode()
+    assert page_prompt(few).notes == ()
+
+
 def test_the_language_decides_between_sets_that_fit_alike() -> None:
     html = "<html lang=he><body><h1>כיסא אלון במלאי</h1></body></html>".encode("cp1255")
     assert page_prompt(html).text == "כיסא אלון במלאי"
@@ -55,6 +67,7 @@ def test_a_few_broken_bytes_are_noted_and_a_page_of_nothing_else_is_refused() ->
 def test_an_amount_cut_up_by_its_style_is_one_and_the_ceiling_knows_it(tmp_path: Path) -> None:
     spans = "<span>1</span><span>.</span><span>299</span><sup>00</sup> <span>€</span>"
     assert page_prompt(f"<p>{spans}</p>").text == "1.299 00 €"
+    assert page_prompt("<p><b>1</b><i>'</i><b>299</b><i>.</i><b>50</b></p>").text == "1'299.50"
     assert page_prompt("<p><span>Size 5</span><span>, blue</span> <a>1</a> <a>2</a></p>").text == "Size 5 , blue 1 2"
     (tmp_path / "html").mkdir()
     (tmp_path / "html/a.html").write_text(f"<h1>Chair</h1><p>{spans}</p>")

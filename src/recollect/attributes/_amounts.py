@@ -22,6 +22,7 @@ from recollect.attributes._plain import INVISIBLE, LONGEST, ascii_digits, either
 
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2008\t\r\n"), " ")
 _AMBIGUOUS = re.compile(r"\d{1,3}[.,]\d{3}")
+_ONE_SEPARATOR = re.compile(r"(\d{1,3}(?:([.,])\d{3})(?:\2\d{3})*)\2(\d{2})")  # 1.299.99
 _AMOUNT = re.compile(r"(?<![\d.,])\d+(?:[.,]\d+)*|(?<![\d.,])[.,]\d+")
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:[' ]\d{3})+)(?!\d)")
 _LONE_SEPARATOR = re.compile(r"(?<=\d) ([.,]) ?(?=\d)")
@@ -73,11 +74,16 @@ def amounts(text: str) -> list[Amount]:
         start, end = match.span()
         touched = any(
             (there <= start and not text[there:start].strip(" :'~=.-–\")"))
-            or (here >= end and not text[end:here].strip(" '~.,-–:\"("))
+            or (here >= end and not text[end:here].strip(" '~.,-–:\"(") and not _leads_next(text, end, here, there))
             for here, there in money
         )  # fmt: skip
         found.append(Amount(start, end, match.group(), touched))
     return found
+
+
+def _leads_next(text: str, end: int, here: int, there: int) -> bool:
+    """Whether a currency after an amount stands apart from it and touches the next one: "Size 42: $99"."""
+    return here > end and re.match(r"[.,]?\d", text[there:]) is not None
 
 
 def _prepared(raw: str) -> str:
@@ -98,6 +104,7 @@ def _joined_cents(text: str) -> str:
         if (
             before
             and after
+            and not (before[0].endswith(" ") and not after[0].startswith(" "))  # "iPhone 15 $99"
             and not _followed_by_money(text, end + after.end(), money)
             and not _measured(text, end + after.end())
         ):
@@ -164,6 +171,8 @@ def _per_measure() -> re.Pattern[str]:
 def _readings(written: str, *, negative: bool) -> tuple[str, ...]:
     from price_parser.parser import parse_number
 
+    if match := _ONE_SEPARATOR.fullmatch(written):
+        written = re.sub("[.,]", "", match[1]) + "." + match[3]
     amount = parse_number(written)
     if amount is None:
         return ()

@@ -5,7 +5,8 @@ Notable choices
   available" is none.
 - A negation turns a mention round, before it ("isn't in stock", "nicht mehr lieferbar", "0 in stock") or as an answer
   after it ("Auf Lager: nein", "sold out? no", "在庫なし"). It must touch the mention, but for words that only say when.
-- A count after a word for stock is a mention too: "Lagerbestand: 0", "stock: 12".
+- A word for stock is a mention with a count or an answer ("Lagerbestand: 0", "stock: yes") and, of OutOfStock, with a
+  negation ("kein Lagerbestand", "无库存"); so is a count of what is left ("0 left", "only 3 left").
 - Of several mentions in one value a pre-order counts first, then the longest. In a long text each counts where it is.
 - Plain searches, phrase by phrase: on a page of two million characters one pattern of all of them takes half a minute.
 """
@@ -72,7 +73,8 @@ def mentions(text: str, value: str, *, first: bool = False) -> Iterator[Mention]
                     yield mention
                     if first:
                         break
-    yield from _counted(folded, value, first)
+    if value != AHEAD:
+        yield from _of_stock(folded, value, first)
 
 
 def _places(text: str, phrase: str, covers: list[tuple[str, int]]) -> Iterator[int]:
@@ -110,26 +112,30 @@ def _turned(text: str, near: tuple[int, int], start: int, end: int, said: str) -
     return Mention(start, end, {IN: OUT, OUT: IN}[said] if turned else said)
 
 
-def _counted(text: str, value: str, first: bool) -> Iterator[Mention]:
-    if value == AHEAD:
-        return
-    for match in _count().finditer(text):
-        found = IN if int(match[1]) else OUT
-        if found == value:
-            yield Mention(*match.span(), found)
-            if first:
-                return
+def _of_stock(text: str, value: str, first: bool) -> Iterator[Mention]:
+    """The mentions that a word for stock makes with a count, an answer or a negation."""
+    for pattern, said in _stock_patterns():
+        for match in pattern.finditer(text):
+            found = said or (IN if int(match[1]) else OUT)
+            if found == value:
+                yield Mention(*match.span(), found)
+                if first:
+                    return
 
 
 @lru_cache(maxsize=1)
 def _negation_before() -> re.Pattern[str]:
     """A negation that ends where the mention begins; words of time may stand between."""
+    return re.compile(f"{_negation()}$")
+
+
+def _negation() -> str:
     words = words_of("negation", "before")
     spaced = either(word for word in words if not unspaced(word[0]))
     close = either(word for word in words if unspaced(word[0]))
     between = either(words_of("negation", "between"))
     zero = r"(?<![\d.,/])0\s*(?:x|×|st\.?|stk\.?|pcs\.?|pieces?|items?|units?|stück|шт\.?)?"
-    return re.compile(rf"(?:(?<!\w)(?:{spaced}|{zero})(?:\s+(?:{between})){{0,4}}\s+|(?:{close})\s?)$")
+    return rf"(?:(?<!\w)(?:{spaced}|{zero})(?:\s+(?:{between})){{0,4}}\s+|(?:{close})\s?)"
 
 
 @lru_cache(maxsize=1)
@@ -141,8 +147,24 @@ def _negation_after() -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=1)
-def _count() -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{either(words_of('negation', 'stock'))})\s?[:=]\s?(\d{{1,6}})(?![\d.,/%]|\w| \d)")
+def _stock_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns around words for stock with the value they stand for; empty where group 1 is a count that decides."""
+    stock, nouns = either(words_of("negation", "stock")), either(words_of("negation", "noun"))
+    no, yes = (either(words_of("negation", name)) for name in ("answer", "agreed"))
+    grammar, left = either(words_of("negation", "after")), either(words_of("negation", "left"))
+    only = either(words_of("negation", "only"))
+    spaced = f"(?:{either(word for word in words_of('negation', 'noun') if not unspaced(word[0]))})"
+    close = f"(?:{either(word for word in words_of('negation', 'noun') if unspaced(word[0]))})"
+    count = r"(\d{1,6})(?![\d.,/%]|\w| \d)"
+    return (
+        (re.compile(rf"(?<!\w)(?:{stock}|{nouns})\s?[:=]\s?{count}"), ""),
+        (re.compile(rf"(?<!\w)(?:{nouns})\s?[:=?]\s?(?:{no})(?!\w)"), OUT),
+        (re.compile(rf"(?<!\w)(?:{nouns})\s?[:=?]\s?(?:{yes})(?!\w)"), IN),
+        (re.compile(rf"{_negation()}(?:{spaced}(?!\w)|{close})"), OUT),
+        (re.compile(rf"(?:{nouns})\s?(?:{grammar})(?!\w)"), OUT),
+        (re.compile(rf"(?<![\w.,])0 (?:{left})(?!\w)"), OUT),
+        (re.compile(rf"(?<!\w)(?:{only}) [1-9]\d{{0,3}} (?:{left})(?!\w)"), IN),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ _MOST_WORDS = 4  # of one currency's name
 _PIECE = re.compile(r"[^\W\d_]+\.?(?:[^\W\d_]{1,3}\.?)?[$€£¥₽]?|[^\w\s,;:/()|*~+\-–]+\.?")
 _TERRITORY_DOLLAR = re.compile(r"([A-Za-z]{2})\$")
 _NO_WORDS = frozenset(("usd", "eur", "gbp", "chf"))  # codes that are no word of any language
-_COMMON = ["USD", "EUR", "GBP", "JPY", "INR", "CNY", "CHF", "SEK", "SAR", "AED", "RON"]
+_COMMON = ["USD", "EUR", "GBP", "JPY", "INR", "CNY", "CHF", "SEK", "SAR", "AED", "RON", "RUB", "KRW", "CAD"]
 
 
 def currency(raw: str) -> tuple[str, ...]:

@@ -101,8 +101,8 @@ def _amount(reading: str) -> str:
         pieces.append((r"[.,'’\s\u202f]?" if grouped else "") + digit)
     if not cents:
         tail = r"(?:[.,]0{1,4})?(?![.,]?\d)"
-    elif len(cents) <= 2:
-        tail = rf"\s?[.,€$£]?\s?{cents.ljust(2, '0')}(?!\d)" if len(cents) == 2 else rf"[.,]{cents}0{{0,3}}(?!\d)"
+    elif len(cents) <= 2:  # 12.5 may be a price of 12 and 50 hundredths, or have one digit
+        tail = rf"(?:\s?[.,€$£]?\s?{cents.ljust(2, '0')}|[.,]{cents}0{{0,3}})(?!\d)"
     else:
         tail = rf"[.,]{cents}0{{0,3}}(?!\d)"
     return rf"(?<!\d)(?<!\d[.,]){''.join(pieces)}{tail}"

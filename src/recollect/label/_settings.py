@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from recollect.settings import Settings
+from recollect.tables import BadRowsMode
 
 Source = Literal["schema.org", "table", "llm"]
 
@@ -28,6 +29,8 @@ class LabelSettings(Settings):
     """The attributes wanted: "product" (eight of them), or a YAML file with a schema."""
     table: Path | None = None
     """For --from table: a .json, .csv, .tsv, .jsonl or .parquet file of values by page id."""
+    bad_rows: BadRowsMode = "error"
+    """For --from table: what becomes of a row that cannot be used: error (the first one ends the step) or skip."""
     html: Path | None = None
     """For --from schema.org: folder of the raw pages, named by page id. By default where the pages step read them."""
     samples_per_page: Annotated[int, Field(ge=1, le=50)] = 1

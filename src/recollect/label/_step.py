@@ -26,6 +26,7 @@ from recollect.label._pages import pages_of, raw_html
 from recollect.label._schema_org import read_schema_org
 from recollect.label._settings import LabelSettings
 from recollect.pages import check_raw_pages
+from recollect.tables import BadRows
 from recollect.workspace import DEFAULT_ROOT, open_step, read_manifest, step_input, write_atomic
 
 Progress = Callable[[int, int], None]
@@ -111,7 +112,8 @@ def _labels(
     if settings.source == "schema.org":
         return _from_schema_org(settings, schema, pages, progress), {}
     assert settings.table is not None
-    given = read_values(settings.table, schema)
+    bad = BadRows(settings.bad_rows)
+    given = read_values(settings.table, schema, bad)
     named = same_pages([page.page_id for page in pages], given)
     if not named:
         raise InputError(
@@ -119,7 +121,8 @@ def _labels(
             f"must be those of pages.parquet, such as {pages[0].page_id!r}."
         )
     values = {page: given[name] for page, name in named.items()}
-    return check_labels(schema, pages, values, settings.source, verbatim=False), {}
+    labels = check_labels(schema, pages, values, settings.source, verbatim=False)
+    return labels, {"bad_rows": {"table": bad.account()}}
 
 
 def _from_schema_org(
@@ -138,7 +141,8 @@ def _from_schema_org(
             rejected[page_id] = str(error).rstrip(".")
         if progress:
             progress(len(values) + len(rejected), len(wanted))
-    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected, lost=lost)
+    gone = dict.fromkeys(wanted - values.keys() - rejected.keys(), "the raw page is gone or cannot be read")
+    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected | gone, lost=lost)
 
 
 def _from_llm(

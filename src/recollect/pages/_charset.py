@@ -4,6 +4,7 @@ Notable choices
 - w3lib's order: byte order mark, HTTP header, `<meta charset>`. Without any of them, or where most letters cannot be
   read with what was declared, charset-normalizer tells the character set from the text between the tags; the page's
   `lang` decides between those that fit alike, Windows-1252 goes before its neighbours.
+- A page that declares another set and is well-formed UTF-8 letter by letter is UTF-8.
 - What was told and not declared is noted ("charset"), and so are letters that stay unreadable ("characters"). A page of
   hardly anything else is refused: a prompt of U+FFFD is no page.
 """
@@ -40,6 +41,7 @@ _LANG = re.compile(rb"<html[^>]{0,300}?\slang\s*=\s*[\"']?([a-zA-Z]{2})", re.IGN
 _TAGS = re.compile(rb"[<>\r\n]+")
 _DISBELIEVED = 0.5  # of the letters beyond ASCII; more of them unreadable, and the declaration is not believed
 _SIGN_IN_WORD = re.compile("[a-z][¡¢£¤¥¦§¨©ª¬®¯°±²³´¶·¸¹º¼½¾¿]+[a-z]", re.IGNORECASE)
+_BEYOND_CHANCE = 8  # letters beyond ASCII that are all well-formed UTF-8
 _MOST_LOST = 0.3  # of all letters; more of them unreadable, and the page is refused
 
 
@@ -56,6 +58,8 @@ def to_text(data: bytes, content_type: str | None = None) -> tuple[str, tuple[st
 
     name, text = html_to_unicode(content_type, data, auto_detect_fun=detect)
     notes = [] if declared or name.replace("-", "").startswith(("utf", "ascii")) else ["charset"]
+    if declared and not name.startswith("utf") and _is_utf8(data):
+        name, text, notes = "utf-8", data.decode("utf-8", "replace"), ["charset"]
     if _lost_share(text) > _DISBELIEVED:
         other = _told(data)
         if other and other.replace("_", "") != name.replace("-", "").replace("_", ""):
@@ -69,6 +73,16 @@ def to_text(data: bytes, content_type: str | None = None) -> tuple[str, tuple[st
             "Save the page as UTF-8, or with the character set it declares."
         )
     return text, tuple(notes)
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether every letter beyond ASCII is well-formed UTF-8, and there are too many of them for chance."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(data) - 3:  # a page may be cut within its last letter
+            return False
+    return len(re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xf4][\x80-\xbf]{2}", data)) >= _BEYOND_CHANCE
 
 
 def _undeclared(data: bytes) -> str:

@@ -34,7 +34,7 @@ _INSIDE_WORDS = names("b big em font i mark s strong tt u wbr bdi bdo abbr")
 _NO_DISPLAY = re.compile(r"display\s{0,3}:\s{0,3}none", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:og|product|twitter|og:product|business|schema|dc):", re.IGNORECASE)
 _EDGE = "\x1f"  # where an inline element begins or ends; decoded pages hold none
-_LONE_SEPARATOR = re.compile(rf"(?<=\d){_EDGE}+([.,]){_EDGE}*(?=\d)")  # 1 . 299: one amount, cut up for its style
+_LONE_SEPARATOR = re.compile(rf"(?<=\d){_EDGE}+([.,'’]){_EDGE}*(?=\d)")  # 1 . 299: one amount, cut up for its style
 _LONGEST_DATA = 200  # characters of an attribute's value; longer ones are state, not a value
 _LONGEST_ROW = 300  # characters of a table row on one line
 _LONGEST_LINE = 20_000
