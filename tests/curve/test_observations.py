@@ -39,26 +39,45 @@ def test_a_weight_of_two_is_the_item_twice(found: list[tuple[int, bool]], seed: 
     assert whole.scores(weight[None].astype(float))[0, 0] == pytest.approx(copied.scores()[0])
 
 
-def outputs(seed: int = 0, levels: bool = True) -> pl.DataFrame:
-    rng = np.random.default_rng(seed)
+def outputs(facts: int = 240, levels: bool = True) -> pl.DataFrame:
+    """Two thirds test, one third ood; every seventh fact has no level, and level 4 is five times rarer than others."""
+    level = [None if n % 7 == 0 or not levels else 4 if n % 25 == 4 else min(n % 5, 3) for n in range(facts)]
     return pl.DataFrame(
         {
-            "fact_id": [f"f{n}" for n in range(60)],
-            "part": ["test"] * 40 + ["ood"] * 20,
-            "level": pl.Series([None if n % 7 == 0 or not levels else n % 5 for n in range(60)], dtype=pl.Int64),
-            "contains": rng.random(60) < 0.5,
+            "fact_id": [f"f{n}" for n in range(facts)],
+            "part": ["test"] * (facts - facts // 3) + ["ood"] * (facts // 3),
+            "level": pl.Series(level, dtype=pl.Int64),
+            "contains": np.random.default_rng(0).random(facts) < 0.5,
         }
     )
 
 
-@pytest.mark.parametrize(("levels", "mean"), [(True, "macro"), (False, "micro")])
+@pytest.mark.parametrize(
+    ("facts", "levels", "mean"), [(240, True, "macro"), (240, False, "micro"), (36, True, "micro")]
+)
 @pytest.mark.parametrize("part", ["test", "ood"])
-def test_facts_score_as_the_evaluation_says(tmp_path: Path, levels: bool, mean: str, part: str) -> None:
-    outputs(levels=levels).write_parquet(tmp_path / "outputs.parquet")
+def test_facts_score_as_the_evaluation_says(tmp_path: Path, facts: int, levels: bool, mean: str, part: str) -> None:
+    table = outputs(facts, levels)
+    table.write_parquet(tmp_path / "outputs.parquet")
     runs = from_items({(0, 0): item_table(tmp_path)}, part)
-    table = accuracy_table(outputs(levels=levels), ["contains"], least=1).filter(part=part, level=mean)
-    assert runs is not None
-    assert runs.score[0] == pytest.approx(table["accuracy"].item())
+    expected = accuracy_table(table, ["contains"]).filter(part=part)
+    assert runs is not None and runs.items is not None
+    assert expected["level"].to_list().count("macro") == (mean == "macro")
+    assert runs.score[0] == pytest.approx(expected.filter(level=mean)["accuracy"].item())
+    assert len(runs.items.group) == expected.filter(level=mean)["n"].item()
+
+
+def test_levels_with_few_facts_are_named_and_left_out(tmp_path: Path) -> None:
+    outputs().write_parquet(tmp_path / "outputs.parquet")
+    few = from_items({(0, 0): item_table(tmp_path)}, "test")
+    all_five = from_items({(0, 0): item_table(tmp_path)}, "test", least=1)
+    assert few is not None and few.items is not None and all_five is not None and all_five.items is not None
+    assert (len(set(few.items.group)), len(set(all_five.items.group))) == (4, 5)
+    assert few.notes == ("In-domain, memory levels with fewer than 10 facts are left out of the score: 4 (n = 6).",)
+    assert all_five.notes == ()
+    outputs(36).write_parquet(tmp_path / "outputs.parquet")
+    pooled = from_items({(0, 0): item_table(tmp_path)}, "test")
+    assert pooled is not None and "no memory level has 10 facts" in pooled.notes[0]
 
 
 def test_stored_items_go_before_outputs(tmp_path: Path) -> None:
@@ -103,9 +122,9 @@ def test_f1_and_accuracy_of_pages_are_the_scorers(tmp_path: Path) -> None:
 
 
 def test_whole_words_and_single_levels_can_be_scored(tmp_path: Path) -> None:
-    table = outputs().with_columns(word=pl.col("contains") & (pl.int_range(60) % 3 > 0))
+    table = outputs().with_columns(word=pl.col("contains") & (pl.int_range(pl.len()) % 3 > 0))
     table.write_parquet(tmp_path / "outputs.parquet")
-    expected = accuracy_table(table, ["contains", "word"], least=1).filter(part="test")
+    expected = accuracy_table(table, ["contains", "word"]).filter(part="test")
     word = from_items({(0, 0): item_table(tmp_path, "word")}, "test")
     level = from_items({(0, 0): item_table(tmp_path)}, "test", "4")
     assert word is not None and level is not None

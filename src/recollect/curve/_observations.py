@@ -18,6 +18,7 @@ import polars as pl
 from recollect.curve._items import Floats, Ints, Items
 from recollect.curve._scores_file import read_runs
 from recollect.errors import InputError
+from recollect.statistics import LEAST_PER_LEVEL, enough
 from recollect.tables import BadRows
 
 Unit = Literal["auto", "shares", "points"]
@@ -35,6 +36,8 @@ class Observations:
     name: str = field(default="test")
     shares: bool = False
     """Whether the scores are shares in points, which end at 0 and 100; those of items always are."""
+    notes: tuple[str, ...] = ()
+    """What the score is the mean of, where that is not all items, for a reader."""
 
     @classmethod
     def of(cls, size: Sequence[int], seed: Sequence[int], score: Sequence[float], name: str = "test") -> Observations:
@@ -74,20 +77,25 @@ class Observations:
 
 
 def from_items(
-    tables: Mapping[tuple[int, int], pl.DataFrame], part: str, group: str | None = None
+    tables: Mapping[tuple[int, int], pl.DataFrame], part: str, group: str | None = None, least: int = LEAST_PER_LEVEL
 ) -> Observations | None:
     """Observations of one part from one item table per (size, seed); None when the part has no item to count.
 
     Each table is one of `item_table`; null in its column group means in no group. When any item has a group, items
-    without one are left out; with `group`, the items of that one alone count. Raises InputError when runs differ in
-    their items.
+    without one are left out, and so are memory levels with fewer than `least` facts; where no level has as many, all
+    facts are pooled, as in an evaluation. With `group`, the items of that one alone count, however few. Raises
+    InputError when runs differ in their items.
     """
     chosen = {key: table.filter(pl.col("part") == part).sort("item") for key, table in sorted(tables.items())}
     first = next(iter(chosen.values()))
+    notes: tuple[str, ...] = ()
     if group is not None:
         chosen = {key: table.filter(pl.col("group").cast(pl.String) == group) for key, table in chosen.items()}
     elif first["group"].null_count() < first.height:
-        chosen = {key: table.filter(pl.col("group").is_not_null()) for key, table in chosen.items()}
+        entered, notes = _entering(first["group"], least, part)
+        here = pl.col("group").is_in(entered)
+        pooled = pl.lit(None, first["group"].dtype).alias("group")
+        chosen = {key: table.filter(here) if entered else table.with_columns(pooled) for key, table in chosen.items()}
     first = next(iter(chosen.values()))
     if not first.height:
         return None
@@ -99,7 +107,23 @@ def from_items(
     right, count = (np.asarray([table[name].to_numpy() for table in chosen.values()]) for name in ("right", "count"))
     items = Items(right, _numbered(first["group"]), _numbered(first["unit"]), None if (count == 1).all() else count)
     keys = np.asarray(list(chosen), dtype=np.int64)
-    return Observations(keys[:, 0], keys[:, 1], 100 * items.scores(), items, part)
+    return Observations(keys[:, 0], keys[:, 1], 100 * items.scores(), items, part, notes=notes)
+
+
+def _entering(groups: pl.Series, least: int, part: str) -> tuple[list[int | str], tuple[str, ...]]:
+    """The groups that enter the score, and what to say of those that do not. Attributes of pages, which are names and
+    not numbers, all enter."""
+    counts = dict(sorted(groups.drop_nulls().value_counts().iter_rows()))
+    if not groups.dtype.is_integer():
+        return list(counts), ()
+    entered, left_out = enough(counts, least)
+    few = ", ".join(f"{level} (n = {counts[level]})" for level in left_out)
+    which = {"test": "In-domain", "ood": "Out-of-domain"}.get(part, part)
+    if not entered:
+        return [], (f"{which}, no memory level has {least} facts ({few}), so the score is that of all facts.",)
+    if not left_out:
+        return list(entered), ()
+    return list(entered), (f"{which}, memory levels with fewer than {least} facts are left out of the score: {few}.",)
 
 
 def _numbered(column: pl.Series) -> Ints:

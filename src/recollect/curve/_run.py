@@ -104,7 +104,7 @@ def run_curve(
         "levels": None if levels is None else levels_fingerprint(levels),
     }
     values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better", "unit"})
-    values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM}
+    values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM, "least_per_level": evaluate.least_per_level}
     with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
             _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
@@ -182,7 +182,8 @@ class _Curve:
         return sum(size > 0 for size, _ in self.tables)
 
     def _runs(self) -> dict[str, Observations]:
-        found = {part: from_items(self.tables, part, self.settings.group) for part in ("test", "ood")}
+        group, least = self.settings.group, self.evaluate.least_per_level
+        found = {part: from_items(self.tables, part, group, least) for part in ("test", "ood")}
         if found["test"] is None:
             alone = f" of group {self.settings.group!r}" if self.settings.group else ""
             raise InputError(f"a curve needs test items to score, but the evaluation has none{alone} in the part test.")

@@ -146,7 +146,7 @@ def _pooled(noise: Noise) -> float:
 
 
 def _notes(runs: Observations, noise: Noise) -> tuple[str, ...]:
-    notes = []
+    notes = list(runs.notes)
     if not noise.repeated:
         notes.append(
             "No size was trained with several seeds, so nobody knows how far two trainings lie apart: there is no "
