@@ -270,7 +270,7 @@ def test_a_config_of_an_unknown_kind_is_refused(tiny: Path) -> None:
 def test_without_a_tokenizer_it_is_refused(tiny: Path) -> None:
     for file in tiny.glob("tokenizer*"):
         file.unlink()
-    with pytest.raises(ModelError, match="could not be loaded as a causal language model"):
+    with pytest.raises(ModelError, match="has a tokenizer that could not be loaded"):
         loaded(tiny)
 
 

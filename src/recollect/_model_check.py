@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ _SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules
 
 def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str | None = None) -> None:
     """Refuse a folder that is not a safe, whole model; the error says what is wrong and how to mend it."""
+    _check_kinds(folder)
     config = folder / "config.json"
     adapter = (folder / "adapter_config.json").is_file()
     if not config.is_file() and not adapter:
@@ -83,6 +85,15 @@ def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str
     named = values.get("transformers_weights")
     if named or (folder / SINGLE).is_file() or (folder / INDEX).is_file():  # else what loads them says what is missing
         check_sizes(folder, values, stored_tensors(folder, named))
+
+
+def _check_kinds(folder: Path) -> None:
+    """Every file that decides what the model says must be one that can be read: a link whose target is gone, a pipe or
+    a device would be passed over in silence, and the model be another."""
+    for file in sorted(folder.iterdir()) if folder.is_dir() else []:  # glob does not see a link to nothing
+        if not file.is_file() and any(fnmatch(file.name, pattern) for pattern in _DECIDING):
+            what = "a link to nothing" if not file.exists() else "a folder" if file.is_dir() else "a pipe or a device"
+            raise ModelError(f"{file} must be a file, but is {what}. Fetch or copy the model's folder again.")
 
 
 def _check_config(folder: Path, config: dict[str, Any]) -> None:

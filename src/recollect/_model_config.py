@@ -20,9 +20,9 @@ from recollect._model_headers import Stored, read_json
 from recollect.errors import ModelError
 
 _MOST_CONFIG = 1 << 24  # bytes of config.json
-_FEW = 1024  # layers, heads or experts that are built in a moment whatever the weights say
+_FEW = 1024  # layers, heads, experts or labels that are built in a moment whatever the weights say
 _MOST_POSITIONS = 1 << 25  # tables over positions may be computed for all of them
-_COUNT = re.compile(r"(^|_)(layers?|heads?|experts?|blocks?|groups?|streams?)(_|$)")
+_COUNT = re.compile(r"(^|_)(layers?|heads?|experts?|blocks?|groups?|streams?|labels?)(_|$)")
 _POSITIONS = re.compile(r"(^|_)(positions?|position_embeddings)$")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _STACK = re.compile(
@@ -70,8 +70,10 @@ def unsupported(kind: object, why: str, folder: Path) -> ModelError:
 def check_architecture(folder: Path, config: Mapping[str, Any]) -> None:
     """Refuse models that do not continue a text with a cache of keys and values, and quantised ones, by name."""
     kind = config.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise ModelError(f"{folder}: config.json must have a name as model_type, but has {kind!r:.100}.")
     if kind in _UNSUPPORTED:
-        raise unsupported(kind, _UNSUPPORTED[str(kind)], folder)
+        raise unsupported(kind, _UNSUPPORTED[kind], folder)
     if config.get("is_encoder_decoder") is True:
         raise unsupported(kind, _BOTH, folder)
     for part in _parts(config):

@@ -15,19 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from recollect._model_weights import not_loaded, quiet
 from recollect.errors import ModelError
+from recollect.native import TRIAL_TEXTS, is_panic, without_trace
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SECONDS = 8.0
-"""How long a tokenizer may take for `_TEXTS`; ordinary ones take milliseconds."""
+"""How long a tokenizer may take for `TRIAL_TEXTS`; ordinary ones take milliseconds."""
 _LOAD_SECONDS = 300.0  # some are converted from other formats first
-_TEXTS = [
-    "What is the capital of France?",
-    "a" * 40,
-    " 12,345.67 \n\t – Émile’s naïve café №5?!",
-    "の東京 :: x = f(y);",
-]
 
 
 def load_tokenizer(folder: Path, trust: bool = False) -> PreTrainedTokenizerBase:
@@ -39,7 +34,7 @@ def load_tokenizer(folder: Path, trust: bool = False) -> PreTrainedTokenizerBase
             return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
 
     tokenizer: PreTrainedTokenizerBase = _within(load, _LOAD_SECONDS, folder)
-    _within(lambda: tokenizer(_TEXTS, add_special_tokens=False), SECONDS, folder)
+    _within(lambda: tokenizer(list(TRIAL_TEXTS), add_special_tokens=False), SECONDS, folder)
     return tokenizer
 
 
@@ -74,18 +69,21 @@ def _within(work: Any, seconds: float, folder: Path) -> Any:
             failed.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
+    with without_trace(lambda: bool(failed) and is_panic(failed[0])):
+        thread.start()
+        thread.join(seconds)
     if failed:
         error = failed[0]
         if isinstance(error, Exception):
-            raise not_loaded(folder, error) from error
+            raise not_loaded(folder, error, "has a tokenizer that could not be loaded") from error
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
-        raise ModelError(f"{folder}: the tokenizer broke down on plain text: {error}. Its tokenizer.json is broken.")
+        raise ModelError(
+            f"{folder}: the tokenizer broke down on plain text: {str(error).rstrip('.')}. Its tokenizer.json is broken."
+        )
     if not found:
         raise ModelError(
-            f"{folder}: the tokenizer did not read {len(_TEXTS)} short texts within {seconds:.0f} seconds. Its "
+            f"{folder}: the tokenizer did not read {len(TRIAL_TEXTS)} short texts within {seconds:.0f} seconds. Its "
             "tokenizer.json is broken."
         )
     return found[0]

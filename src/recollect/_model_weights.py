@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from recollect._model_config import read_model_config, unsupported
 from recollect._model_find import first_line
-from recollect.errors import ModelError
+from recollect.errors import ModelError, input_fault
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -110,11 +110,18 @@ def _load_empty(folder: Path, trust: bool) -> tuple[PreTrainedModel, dict[str, A
     return model, report
 
 
-def not_loaded(folder: Path, error: Exception) -> ModelError:
+def not_loaded(
+    folder: Path, error: Exception, what: str = "could not be loaded as a causal language model"
+) -> ModelError:
     """The refusal of a folder that transformers cannot load."""
+    fault = input_fault(error)
+    if fault is not None:
+        return ModelError(f"{folder} {what}: {fault}")
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     detail = f" {lines[1]}" if len(lines) > 1 and lines[0].endswith(":") else ""
-    return ModelError(f"{folder} could not be loaded as a causal language model: {first_line(error)}{detail[:300]}")
+    kind = "" if len(first_line(error).split()) > 1 else f"{type(error).__name__} "  # a KeyError says the key alone
+    said = f"{kind}{first_line(error)}{detail[:300]}".rstrip(". ")
+    return ModelError(f"{folder} {what}: {said}. Check its JSON files, or fetch the model again.")
 
 
 @contextmanager

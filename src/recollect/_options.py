@@ -36,6 +36,8 @@ from recollect.settings import Settings, read_yaml
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
 console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
 
+_LONGEST_SHOWN = 2000  # characters of one setting's value on the line that repeats the settings
+
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", help="Directory of this step. Default: recollect-runs/<step>-<fingerprint>."),
@@ -131,10 +133,16 @@ def _text(value: Any) -> str:
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
     """Print the settings that were given, and count the defaults."""
     given = [
-        f"{name}={_text(getattr(settings, name))} ({where})" for name, where in origin.items() if where != "default"
+        f"{name}={_cut(_text(getattr(settings, name)))} ({where})"
+        for name, where in origin.items()
+        if where != "default"
     ]
     rest = sum(where == "default" for where in origin.values())
     note(f"settings: {hide_secrets(', '.join([*given, f'{rest} by default']))}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def _inputs_of(settings: Settings, origin: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from recollect.errors import InputError
+from recollect.native import careful
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,14 +36,15 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[l
     """The ids of each text alone: nothing before it, nothing after it, no special token inside."""
     if not texts:
         return []
-    found: list[list[int]] = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        split_special_tokens=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )["input_ids"]
+    with careful("the model's tokenizer"):
+        found: list[list[int]] = tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     return [
         list(ids) if special.isdisjoint(ids) else _split(tokenizer, text, list(ids), special)

@@ -193,6 +193,8 @@ def _problem(error: Exception) -> str:
     """What is wrong with YAML text, on one line, with its place."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if "digits) for integer string conversion" in str(error):
+        return "it holds a number of over 4,300 digits"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

@@ -13,9 +13,10 @@ import optuna
 import pytest
 
 from helpers_schedule import drive, make
-from recollect.errors import StepError
+from recollect.errors import InputError, StepError
 from recollect.search import Plan, Trial
-from recollect.search._journal import CheckedJournal, repair
+from recollect.search._journal import CheckedJournal, check_place, repair
+from recollect.search._lock import FileLock
 from recollect.search._storage import open_storage, quiet
 
 PLAN = Plan(trials=7, sampler="random")
@@ -173,3 +174,25 @@ def test_the_undisturbed_search_has_something_to_lose(undisturbed: list[Trial]) 
     """Else the tests above could not fail."""
     finals = [trial.scores.get(1) for trial in undisturbed]
     assert len({*finals}) > 3 and None in finals
+
+
+@pytest.mark.parametrize("kind", ["a pipe or a device", "a link to a device", "a folder"])
+def test_a_journal_that_is_no_file_is_refused_before_it_is_read(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "ledger.journal"
+    if kind == "a folder":
+        place.mkdir()
+    elif kind == "a link to a device":
+        place.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(place)
+    for refuses in (check_place, repair):
+        with pytest.raises(InputError, match="storage must be the path of a journal file") as error:
+            refuses(place)
+        assert str(place) in str(error.value)
+
+
+def test_a_link_for_the_lock_beside_a_journal_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "ledger.journal.search-lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StepError, match="is a link"):
+        FileLock(tmp_path / "ledger.journal")
+    assert not (tmp_path / "elsewhere").exists()

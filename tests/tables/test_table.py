@@ -89,6 +89,12 @@ def test_a_bad_row_is_an_error_with_its_place_or_is_skipped_and_counted(
     assert account["first"][0]["where"] == where
 
 
+@pytest.mark.parametrize("content", ["9" * 5_000, '"\\ud83d"', '{"q": 1, "q": 2}'])
+def test_a_file_that_is_one_bad_value_is_named_by_what_is_wrong(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="5,000 digits|half of a surrogate pair|twice"):
+        table(tmp_path, "t.json", content)
+
+
 def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="never closed"):
         table(tmp_path, "t.csv", 'q,a\nx,y\n"x,y\nx,y\n', "skip")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recollect.errors import InputError
+from recollect.native import TRIAL_TEXTS, careful
 
 Count = Callable[[str], int]
 _PIECE = re.compile(r"[A-Za-z]{1,6}|\n|\S")
@@ -30,7 +31,16 @@ def tokenizer_counter(folder: Path) -> Count:
     if not file.is_file():
         raise InputError(f"no tokenizer at {file}. Give a model folder that holds a tokenizer.json, or leave it out.")
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        with careful(file):
+            tokenizer = Tokenizer.from_file(str(file))
+            tokenizer.encode_batch(list(TRIAL_TEXTS), add_special_tokens=False)
+    except InputError:
+        raise
     except Exception as error:  # tokenizers raises bare Exception
         raise InputError(f"{file} is no tokenizer: {error!s:.200}.") from None
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def count(text: str) -> int:
+        with careful(file):
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    return count

@@ -23,7 +23,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 
-from recollect.errors import StepError
+from recollect.errors import InputError, StepError
 from recollect.workspace import sync_folder, write_atomic
 
 _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"\}$')
@@ -80,13 +80,21 @@ class Repair:
         )
 
 
+def check_place(path: Path) -> None:
+    """Refuse a pipe, a device or a folder for a journal, which would be waited for or read without end: InputError."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise InputError(f"storage must be the path of a journal file, or a URL, but {path} is {what}.")
+
+
 def repair(path: Path) -> Repair | None:
     """Cut a journal before its first bad line and keep what was cut beside it; None when every line is whole.
 
-    Raises StepError, and changes nothing, for a file that is no journal, and for a garbled line in the middle of a
-    journal of several studies, since the others cannot be decided again.
+    Raises InputError for what is no file. Raises StepError, and changes nothing, for a file that is no journal, and for
+    a garbled line in the middle of a journal of several studies, since the others cannot be decided again.
     """
-    if not path.is_file():
+    check_place(path)
+    if not path.exists():
         return None
     lines = path.read_bytes().splitlines(keepends=True)
     records = [_record(line) for line in lines]

@@ -8,6 +8,7 @@ Notable choices
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -48,7 +49,13 @@ class FileLock:
     def __init__(self, journal: Path) -> None:
         path = journal.with_name(journal.name + ".search-lock")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = path.open("a+")
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StepError(f"{path} is a link, which Recollect never makes. Remove it.") from None
+            raise
+        self._file: IO[bytes] = os.fdopen(number, "r+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -17,6 +17,7 @@ from recollect.facts import FactSet, load_facts, read_relations
 from recollect.machine import Machine
 from recollect.models import POCKET, ModelSettings, check_model, find_model, machine_of, model_fingerprint
 from recollect.probe import ProbeSettings
+from recollect.search._journal import check_place
 from recollect.search._plan import Plan
 from recollect.search._settings import SearchSettings
 from recollect.search._space import SELECT_NAMES, Space
@@ -56,6 +57,8 @@ class Prepared:
 
 def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     """Read the facts and the space, and check that settings, space and sections fit together. Raises InputError."""
+    if settings.journal is not None:
+        check_place(settings.journal)
     facts = facts if facts is not None else load_facts(settings.facts)
     evaluate = _evaluate(settings)
     in_json = page_task(evaluate, facts) is not None

@@ -215,8 +215,7 @@ class _Search:
         settings, prepared = self.settings, self.prepared
         storage: str | Path = self.folder / JOURNAL
         if settings.storage is not None:
-            place = settings.storage.get_secret_value()
-            storage = place if "://" in place else Path(place)
+            storage = settings.journal or settings.storage.get_secret_value()
         trials.updates(prepared.starts[0])  # settings that no training takes are refused here
         return Scheduler(
             prepared.space,

@@ -135,6 +135,12 @@ class SearchSettings(Settings):
         endless = self.budget_steps is None and self.budget_hours is None
         return TRIALS if self.trials is None and endless else self.trials
 
+    @property
+    def journal(self) -> Path | None:
+        """The journal file that `storage` names; None for a URL, and for the one in the search's folder."""
+        place = "" if self.storage is None else self.storage.get_secret_value()
+        return None if self.storage is None or "://" in place else Path(place)
+
     @field_validator("rungs", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:

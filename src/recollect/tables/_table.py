@@ -110,6 +110,9 @@ def _json(data: bytes, path: str, bad: BadRows) -> Iterable[tuple[str, Any]]:
         if len(lists) == 1 and not any(isinstance(item, dict) for item in value.values()):
             value = lists[0]  # {"version": "2.0", "data": [...]}
     if not isinstance(value, list):
+        _, fault = check_value(value)
+        if fault:
+            raise InputError(f"{path} holds {fault[1]}.")
         raise InputError(f"{path} must hold a list of objects, but holds {_short(value)}.")
     return ((f"item {number}", item) for number, item in enumerate(value, start=1))
 
