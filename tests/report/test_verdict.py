@@ -23,7 +23,7 @@ def lines(invented: SimpleNamespace):
 def test_the_best_choice_is_told_with_the_questions_that_chose_and_that_judged(lines) -> None:
     found = lines(made.best())
     assert found[0] == (
-        "Best choice of 13: 60 examples of level 2 on the 49 facts that choose; right on 30.0 % (25.0 to 35.0) of the "
+        "Best of 12 choices and the untouched base: 60 examples of level 2 on the 49 facts that choose; right on 30.0 % (25.0 to 35.0) of the "
         "51 in-domain test facts that did not choose (each memory level counted equally)."
     )
     assert found[1] == "Against 60 examples drawn at random, at 24.0 %: +6.0 points (+1.0 to +11.0), a clear gain."
@@ -49,7 +49,9 @@ def test_a_loss_against_random_is_a_loss(lines) -> None:
 
 def test_random_competes_and_may_win(lines) -> None:
     found = lines(made.best(levels="random", random=None))
-    assert found[0].startswith("Best choice of 13: 60 examples drawn at random, which beats every choice by level on")
+    assert found[0].startswith(
+        "Best of 12 choices and the untouched base: 60 examples drawn at random, which beats every choice by level on"
+    )
     assert not any("No random draw" in line for line in found)
 
 

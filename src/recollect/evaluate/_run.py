@@ -234,6 +234,11 @@ def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame
     level_of: dict[str, int] = (
         {} if levels is None else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
     )
+    if level_of and not any(fact.id in level_of for fact in asked):
+        raise InputError(
+            f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels the "
+            "probe of these facts, or leave it out."
+        )
     rows = []
     for fact in asked:
         known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)

@@ -94,7 +94,9 @@ def sentences(results: Results) -> list[str]:
         if best is None:
             continue
         if not best.beats_tuned:
-            found.append(f"Setting weights back ({best.order}) brings the model of {name} no gain beyond noise.")
+            found.append(
+                f"Setting weights back ({best.order}) brings no in-domain gain beyond noise to the model trained on {name}."
+            )
             continue
         rivals = [c.order for c in ladder.controls if c.ahead_low is None or c.ahead_low <= 0]
         end_text = f"no clear lead over {', '.join(rivals)}" if rivals else "ahead of every control"

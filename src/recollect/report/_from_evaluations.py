@@ -11,8 +11,8 @@ from recollect._version import __version__
 from recollect.errors import InputError
 from recollect.facts import load_facts
 from recollect.report._collect_attributes import AskedPages, collect_attributes, has_page_scores
-from recollect.report._results import Results, read_results
-from recollect.workspace import read_manifest, step_input
+from recollect.report._results import RESULTS_FILE, Results, read_results
+from recollect.workspace import MANIFEST, read_manifest, step_input
 
 
 def report_results(paths: Sequence[Path]) -> Results:
@@ -21,6 +21,7 @@ def report_results(paths: Sequence[Path]) -> Results:
     Raises InputError for anything else, and for a mixture.
     """
     if len(paths) == 1 and not has_page_scores(paths[0]):
+        _check_has_page(paths[0])
         return read_results(paths[0])
     strange = [path for path in paths if not has_page_scores(path)]
     if strange:
@@ -29,6 +30,16 @@ def report_results(paths: Sequence[Path]) -> Results:
             "Give one study or curve, or such steps alone."
         )
     return _of_steps(paths)
+
+
+def _check_has_page(path: Path) -> None:
+    """Say of a step that has no page which ones have."""
+    if (path / MANIFEST).is_file() and not (path / RESULTS_FILE).is_file():
+        kind = read_manifest(path)["step"]
+        raise InputError(
+            f"{path} is a {kind} step, which has no report of its own. Give a study, curve or search, or evaluate and "
+            "score steps about pages."
+        )
 
 
 def _of_steps(paths: Sequence[Path]) -> Results:

@@ -9,7 +9,8 @@ from typing import Any
 def lines(metrics: Mapping[str, Any]) -> list[str]:
     """What a search found, in sentences."""
     settings = ", ".join(f"{name} {_short(value)}" for name, value in metrics["best"].items())
-    found = [f"Best on validation: trial {metrics['best_trial']} ({settings})."]
+    scored_as = f", by the {metrics['scored_as']}" if metrics.get("scored_as") else ""
+    found = [f"Best on validation{scored_as}: trial {metrics['best_trial']} ({settings})."]
     if metrics.get("base_validation") is not None and metrics["base_validation"] >= metrics["validation"]:
         found.append(
             f"No training did better than the untouched base on validation: it has {metrics['base_validation']:.1f}, "

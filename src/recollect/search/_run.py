@@ -133,6 +133,11 @@ def run_search(
             raise StepError(f"there is no search at {step.path} to go on with. Leave --resume out to begin one.")
         if not step.done:
             _Search(step, prepared, stage or (lambda what, unit: nullcontext(None)), watch, say or _warn).work()
+        elif settings.trials not in (None, step.metrics["trials"]):
+            (say or _warn)(
+                f"this search is finished, with {step.metrics['trials']} settings tried, and is not extended. Give "
+                "--out another name for one with another number."
+            )
         return SearchResult(step.path, step.metrics)
 
 

@@ -15,7 +15,7 @@ from recollect.generate import draw_keys, prefill, sample, stop_tokens
 from recollect.match import MATCHER_VERSION, contains
 from recollect.models import LoadedModel
 from recollect.probe import ProbeResult
-from recollect.report import Results
+from recollect.report import Best, Results
 from recollect.settings import Settings
 from recollect.study._collect_drift import collect_drift
 from recollect.study._judge import judge
@@ -61,6 +61,8 @@ def collect(
         *(path for cell in cells for path in (cell.train, cell.evaluation.path)),
         *(found.path for cell in cells for found in (cell.drift, cell.ladder) if found is not None),
     ]
+    answers = [(cell.levels, cell.size, cell.evaluation.outputs()) for cell in cells]
+    best = judge(base.outputs(), answers, seed=settings.seed, least=parts.evaluate.least_per_level)
     manifests = [(folder, read_manifest(folder)) for folder in folders]
     return Results.make(
         title=settings.title,
@@ -92,14 +94,9 @@ def collect(
         borderline=_borderline(probe),
         base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
         cells=rows,
-        best=judge(
-            base.outputs(),
-            [(cell.levels, cell.size, cell.evaluation.outputs()) for cell in cells],
-            seed=settings.seed,
-            least=parts.evaluate.least_per_level,
-        ),
+        best=best,
         drift=collect_drift(cells, parts),
-        examples=_examples(base, cells),
+        examples=_examples(base, cells, best),
         mapping_examples=_mapping_examples(probe, facts, parts, loaded),
         settings=_settings(settings, parts),
         steps=[
@@ -184,13 +181,11 @@ def _template_rates(probe: ProbeResult) -> list[dict[str, Any]]:
     ]
 
 
-def _examples(base: EvaluateResult, cells: list[TrainedCell]) -> list[dict[str, Any]]:
-    """Facts on which training changed the answer and on which it did not, some of each kind."""
-    scored = [(cell.evaluation.summary().get("macro"), at) for at, cell in enumerate(cells)]
-    known = [(macro, -at) for macro, at in scored if macro is not None]
-    if not known:
+def _examples(base: EvaluateResult, cells: list[TrainedCell], best: Best | None) -> list[dict[str, Any]]:
+    """Facts on which the best training changed the answer and on which it did not, some of each kind."""
+    if not cells:
         return []
-    cell = cells[-max(known)[1]]
+    cell = next((one for one in cells if best and (one.levels, one.size) == (best.levels, best.size)), cells[-1])
     name = f"{cell.size} facts, {'level ' + cell.levels if cell.levels.isdigit() else cell.levels}, seed {cell.seed}"
     before, after = base.outputs(), cell.evaluation.outputs()
     both = before.join(
