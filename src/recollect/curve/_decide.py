@@ -15,7 +15,7 @@ Notable choices
   a formula knows nothing.
 - If the curve still rises, then *every* size up to N/2 lies more than m below some later one, so their average does
   too, whatever the shape. That is why the plateau may be averaged: the sizes from N/2 down as long as they agree. A
-  fall from it has to be excluded for the average, and for each of its sizes with 75 % (tuned on simulated humps).
+  fall may have begun anywhere, so it has to be excluded for every size alone, and for the average.
 - A peak is looked for at every size. Sizes within a factor of √2 of each other are averaged, so that a dense grid is
   not defeated by its single sizes; narrower peaks are not seen.
 - A fall is claimed at the best of many sizes, so that bound is Bonferroni's; "saturated" needs all its bounds at
@@ -35,7 +35,6 @@ from recollect.curve._items import Floats
 VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
 RESOLUTION = 2**0.5
 _AGREE = 0.2  # p-value from which on sizes count as one plateau
-_ON_PLATEAU = 0.75  # level of the bound of a single size that agrees with its plateau
 
 
 @dataclass(frozen=True)
@@ -153,14 +152,9 @@ def _rise_doubts(
 
 
 def _fall_doubts(means: Means, falls: list[Floats], margin: float, confidence: float) -> list[Doubt]:
-    """The fall that is not excluded, if any. Of sizes that agree, the average must pass, and each alone nearly."""
-    level = plateau(means)
-    together = means.at(*level) - means.at(means.last)
-    highs = [
-        means.high(fall, min(_ON_PLATEAU, confidence) if i in level and len(level) > 1 else confidence)
-        for i, fall in enumerate(falls)
-    ]
-    if max(*highs, means.high(together, confidence)) <= margin:
+    """The fall that is not excluded, if any: from a single size, or from the plateau together."""
+    together = means.at(*plateau(means)) - means.at(means.last)
+    if max(means.high(fall, confidence) for fall in (*falls, together)) <= margin:
         return []
     first = int(np.argmax([means.high(fall, confidence) for fall in falls]))
     return [_doubt("fall", means, first, means.last, confidence)]
