@@ -4,7 +4,8 @@ N is the largest size and m the margin; "at most" and "more than" mean that a on
 
 
 - **peaked**: some smaller measured size scores more than m above N.
-- **rising**: N scores more than m above the smallest measured size in the last doubling, N/2 to N.
+- **rising**: N scores more than m above the smallest measured size in the last doubling, N/2 to N, and above every
+  smaller one: after a dip the score is only back where it was.
 - **saturated**: every measured size past the last one up to N/2 scores at most m above the plateau, and neither the
   plateau nor any measured size scores more than m above N.
 - **undecided**: anything else, and always where no size was trained twice: then nobody knows how far two trainings lie
@@ -66,8 +67,9 @@ def decide(means: Means, margin: float, confidence: float) -> Finding:
         return Finding("peaked")
     half = half_index(means)
     fallen = means.scores.max() - means.scores[-1] > margin
-    rise = None if half is None else means.at(means.last) - means.at(half)
-    if rise is not None and means.low(rise, confidence) > margin and not fallen:
+    end = means.at(means.last)
+    risen = half is not None and all(means.low(end - means.at(i), confidence) > margin for i in range(half + 1))
+    if risen and not fallen:
         return Finding("rising")
     rises = _rise_weights(means)
     doubts = _rise_doubts(means, rises, half, margin, confidence)
@@ -145,7 +147,7 @@ def _rise_doubts(
     level = level_index(means)
     measured = half is not None and level >= half
     if half is not None and means.scores[-1] - means.scores[half] > margin:
-        return [_doubt("rise", means, half, means.last, confidence)]
+        return [_doubt("rise", means, int(means.scores[: half + 1].argmax()), means.last, confidence)]
     if half is None or (not measured and means.scores[last] - means.scores[level] > margin):
         return [_doubt("gap", means, level, last if half is None else half, confidence)]
     return [_doubt("rise", means, level, last, confidence)]
