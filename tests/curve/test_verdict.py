@@ -100,6 +100,12 @@ def test_rising_needs_a_size_in_the_last_doubling(scores: list[float]) -> None:
     assert verdict.n_sat.low <= 250 and verdict.n_sat.high == 1000
 
 
+@pytest.mark.parametrize("scores", [[20, 40, 25, 45, 30, 44], [10, 44, 44, 40, 30, 44], [44, 20, 20, 25, 30, 45]])
+def test_back_from_a_dip_is_not_rising(scores: list[float]) -> None:
+    """An earlier size was as good, so the last doubling brought nothing that fewer examples do not."""
+    assert judge_curve(runs(scores, sizes=[0, 15, 60, 250, 500, 1000])).name == "undecided"
+
+
 @pytest.mark.parametrize(("at_half", "name"), [(50, "saturated"), (42.5, "rising"), (35, "rising")])
 def test_half_of_the_largest_size_settles_a_late_step(at_half: float, name: str) -> None:
     verdict = judge_curve(runs([20, 30, 35, 35, at_half, 50], sizes=[0, 15, 60, 250, 500, 1000]))

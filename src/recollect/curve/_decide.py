@@ -4,7 +4,8 @@ N is the largest size and m the margin; "at most" and "more than" mean that a on
 
 
 - **peaked**: some smaller measured size scores more than m above N.
-- **rising**: N scores more than m above the smallest measured size in the last doubling, N/2 to N.
+- **rising**: N scores more than m above the smallest measured size in the last doubling, N/2 to N, and above every
+  smaller one: after a dip the score is only back where it was.
 - **saturated**: every measured size past the last one up to N/2 scores at most m above the plateau, and neither the
   plateau nor any measured size scores more than m above N.
 - **undecided**: anything else, and always where no size was trained twice: then nobody knows how far two trainings lie
@@ -15,7 +16,7 @@ Notable choices
   a formula knows nothing.
 - If the curve still rises, then *every* size up to N/2 lies more than m below some later one, so their average does
   too, whatever the shape. That is why the plateau may be averaged: the sizes from N/2 down as long as they agree. A
-  fall from it has to be excluded for the average, and for each of its sizes with 75 % (tuned on simulated humps).
+  fall may have begun anywhere, so it has to be excluded for every size alone, and for the average.
 - A peak is looked for at every size. Sizes within a factor of √2 of each other are averaged, so that a dense grid is
   not defeated by its single sizes; narrower peaks are not seen.
 - A fall is claimed at the best of many sizes, so that bound is Bonferroni's; "saturated" needs all its bounds at
@@ -35,7 +36,6 @@ from recollect.curve._items import Floats
 VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
 RESOLUTION = 2**0.5
 _AGREE = 0.2  # p-value from which on sizes count as one plateau
-_ON_PLATEAU = 0.75  # level of the bound of a single size that agrees with its plateau
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def decide(means: Means, margin: float, confidence: float) -> Finding:
         return Finding("peaked")
     half = half_index(means)
     fallen = means.scores.max() - means.scores[-1] > margin
-    rise = None if half is None else means.at(means.last) - means.at(half)
-    if rise is not None and means.low(rise, confidence) > margin and not fallen:
+    end = means.at(means.last)
+    risen = half is not None and all(means.low(end - means.at(i), confidence) > margin for i in range(half + 1))
+    if risen and not fallen:
         return Finding("rising")
     rises = _rise_weights(means)
     doubts = _rise_doubts(means, rises, half, margin, confidence)
@@ -146,21 +147,16 @@ def _rise_doubts(
     level = level_index(means)
     measured = half is not None and level >= half
     if half is not None and means.scores[-1] - means.scores[half] > margin:
-        return [_doubt("rise", means, half, means.last, confidence)]
+        return [_doubt("rise", means, int(means.scores[: half + 1].argmax()), means.last, confidence)]
     if half is None or (not measured and means.scores[last] - means.scores[level] > margin):
         return [_doubt("gap", means, level, last if half is None else half, confidence)]
     return [_doubt("rise", means, level, last, confidence)]
 
 
 def _fall_doubts(means: Means, falls: list[Floats], margin: float, confidence: float) -> list[Doubt]:
-    """The fall that is not excluded, if any. Of sizes that agree, the average must pass, and each alone nearly."""
-    level = plateau(means)
-    together = means.at(*level) - means.at(means.last)
-    highs = [
-        means.high(fall, min(_ON_PLATEAU, confidence) if i in level and len(level) > 1 else confidence)
-        for i, fall in enumerate(falls)
-    ]
-    if max(*highs, means.high(together, confidence)) <= margin:
+    """The fall that is not excluded, if any: from a single size, or from the plateau together."""
+    together = means.at(*plateau(means)) - means.at(means.last)
+    if max(means.high(fall, confidence) for fall in (*falls, together)) <= margin:
         return []
     first = int(np.argmax([means.high(fall, confidence) for fall in falls]))
     return [_doubt("fall", means, first, means.last, confidence)]

@@ -60,10 +60,11 @@ def _double_line(verdict: Verdict, unit: str) -> list[str]:
 
 
 def _extrapolation(gain: Gain, verdict: Verdict, unit: str) -> str:
+    """No interval: a fit cannot know of a step or a fall that is yet to come (docs/statistics.md)."""
     return (
         f"{gain.end - gain.start:,} more labels (to {gain.end:,}) are expected to change the score by "
-        f"{_signed(gain.points)} {unit} ({100 * verdict.confidence:.0f} % interval {_ends(gain.points)}), "
-        f"{_minus(f'{100 * gain.per_label:+z.2f}')} per 100 labels: fitted, an extrapolation."
+        f"{_signed(gain.points)} {unit}, {_minus(f'{100 * gain.per_label:+z.2f}')} per 100 labels: an extrapolation of "
+        f"the fits, which span {_ends(gain.points)}; a step or fall beyond {verdict.sizes[-1]:,} is not in it."
     )
 
 
