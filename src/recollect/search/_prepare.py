@@ -154,7 +154,7 @@ def _space(settings: SearchSettings, most: int, levels: bool, pocket: bool) -> S
         return Space({name: one for name, one in made.parameters.items() if name not in fixed})
     if isinstance(given, str):
         text = any(mark in given for mark in "\n{[:") or len(given) > _LONGEST_PATH
-        return Space.of(given if text and not os.path.isfile(given) else Path(given))
+        return Space.of(given if text and not os.path.isfile(given) else Path(given))  # noqa: PTH113  # pathlib raises for a long text
     return Space.of(given)
 
 
