@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from helpers_tiny import tiny_model
+from recollect._model_patterns import read_adapter_config
 from recollect.encoding import text_ids
 from recollect.errors import InputError, ModelError, RecollectError
 from recollect.models import check_folder, check_model
@@ -112,3 +113,16 @@ def test_json_that_no_reader_takes_is_told_in_our_words(model: Path, text: str) 
     (model / "tokenizer.json").write_text(text)
     with pytest.raises(ModelError, match="tokenizer.*(over 4,300 digits|nested too deeply)"):
         check_model(model)
+
+
+@pytest.mark.parametrize("key", ["modules_to_save", "layers_pattern"])
+@pytest.mark.parametrize("value", [r"(([a-z_0-9]+\\.?)+)+!", ["lm_head", r"(([a-z_0-9]+\\.?)+)+!"]])
+def test_an_expression_where_peft_wants_names_is_refused_before_it_is_matched(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    config = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"], key: value}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=f"{key} must be a plain name"):
+        read_adapter_config(tmp_path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**config, key: ["model.lm_head", "score-1"]}))
+    assert read_adapter_config(tmp_path)[key] == ["model.lm_head", "score-1"]

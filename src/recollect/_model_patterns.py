@@ -2,7 +2,8 @@
 
 PEFT matches `target_modules` (when it is a text), `exclude_modules` and the keys of `rank_pattern` and `alpha_pattern`
 as regular expressions, and an expression can take for ever. So those are matched here, in a process of their own with
-a deadline, and PEFT is given the names that came out.
+a deadline, and PEFT is given the names that came out. It also puts `layers_pattern` and the names of `modules_to_save`
+into expressions of its own; there nothing but plain names is let in.
 """
 
 from __future__ import annotations
@@ -85,9 +86,12 @@ def _check_values(folder: Path, config: Mapping[str, Any]) -> None:
     for key, value in ranks.items():
         if type(value) is not int or not 0 < value <= 1 << 16:
             raise ModelError(f"{folder}: {key} must be a whole number from 1 to 65,536, but is {value!r}.")
-    for name in _listed(config.get("layers_pattern")):
-        if not _PLAIN.fullmatch(name):
-            raise ModelError(f"{folder}: layers_pattern must be a plain name, but is {name!r}.")
+    for key in ("layers_pattern", "modules_to_save"):  # PEFT matches both as expressions, each in a place of its own
+        for name in _listed(config.get(key)):
+            if not _PLAIN.fullmatch(name):
+                raise ModelError(
+                    f"{folder}: {key} must be a plain name, but is {name!r:.200}. Write the names of the modules."
+                )
 
 
 def explicit(folder: Path, config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def _known(error: BaseException) -> tuple[str, int] | None:
             5,
         )
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}.", 2
+        name = " ".join(str(error.filename).split())  # a text given for a path may have many lines
+        return f"{name if len(name) <= 300 else name[:299] + '…'}: {error.strerror}.", 2
     fault = input_fault(error)
     return (str(fault), fault.exit_code) if fault else None
 

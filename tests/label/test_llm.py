@@ -151,7 +151,7 @@ def test_a_silent_server_is_given_up_and_the_next_run_asks_for_the_rest_alone(tm
 
 
 @pytest.mark.parametrize(
-    "body", ["<html>", "", "[]", '{"choices": null}', '{"choices": []}', '{"error": 1}', b"\xff\xfe"]
+    "body", ["<html>", "", "[]", '{"choices": null}', '{"choices": []}', '{"error": 1}', b"\xff\xfe", "[" * 100_000]
 )
 def test_a_reply_of_another_protocol_is_no_answer(tmp_path: Path, body: str | bytes) -> None:
     few_pages(tmp_path / "pages", 1)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -75,6 +76,7 @@ def test_bad_pages_are_rows_with_an_error_and_the_run_goes_on(tmp_path):
     (source / "f_torn.html.gz").write_bytes(gzip.compress(b"<p>x" * 1000)[:-20])
     (source / "g_no_gzip.html.gz").write_bytes(b"<p>x")
     (source / "h_folder.html").mkdir()
+    os.mkfifo(source / "i_pipe.html")
     table = run(source, tmp_path / "out").table()
     error = dict(zip(table["page_id"], table["error"], strict=True))
     assert error.pop("shop0/0") is None
@@ -87,10 +89,11 @@ def test_bad_pages_are_rows_with_an_error_and_the_run_goes_on(tmp_path):
         "f_torn": "cannot be unpacked",
         "g_no_gzip": "cannot be unpacked",
         "h_folder": "cannot be read",
+        "i_pipe": "is a pipe or a device",
     }.items():
         assert words in error[name], name
-    assert table["prompt"].null_count() == 8 and "secret" not in str(table.to_dicts())
-    assert read_manifest(tmp_path / "out")["metrics"]["errors"] == 8
+    assert table["prompt"].null_count() == 9 and "secret" not in str(table.to_dicts())
+    assert read_manifest(tmp_path / "out")["metrics"]["errors"] == 9
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -261,3 +264,22 @@ def test_the_command_answers_in_json_and_in_a_table(tmp_path, monkeypatch):
     assert answer["pages"] == 2 and answer["recall"]["price"] == {"4096": 1.0} and answer["ceiling"]["brand"] == 0.5
     shown = CliRunner().invoke(cli.app, command)
     assert shown.exit_code == 0 and "100.0" in shown.stdout and "2 pages of 2 hosts" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": {"title": ["x"], "title": ["y"]}}', "the key 'title' twice"),
+        ('{"a": {"title": ["x"]}, "a": {"title": ["y"]}}', "the key 'a' twice"),
+        ('{"a": {"title": ["\\ud800"]}}', "half of a surrogate pair"),
+        ('{"a": {"price": ' + "9" * 5000 + "}}", "5,000 digits"),
+        ('{"a": {"price": Infinity}}', "is the number inf"),
+        ('{"a": ' + "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_truth_that_hides_or_breaks_values_is_refused_in_one_line(tmp_path, text, said):
+    folder_of(tmp_path / "in", shops=1, pages=1)
+    (tmp_path / "truth.json").write_text(text)
+    with pytest.raises(InputError, match=said) as error:
+        run(tmp_path / "in", tmp_path / "out", truth=tmp_path / "truth.json")
+    assert str(tmp_path / "truth.json") in str(error.value) and "\n" not in str(error.value)

@@ -117,7 +117,7 @@ async def ask(client: AsyncOpenAI, settings: LabelSettings, schema: Schema, prom
         raise NoAnswer(_TOO_LARGE if too_large else "no connection") from None
     except TooLarge:
         raise NoAnswer(_TOO_LARGE) from None
-    except (openai.OpenAIError, ValueError):
+    except (openai.OpenAIError, ValueError, RecursionError):  # the last: a reply of nothing but brackets
         raise NoAnswer("the reply is not one of the chat completions protocol") from None
     return _checked(_read(reply), client.api_key)
 

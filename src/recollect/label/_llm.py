@@ -196,7 +196,7 @@ def _cached(cache: Path, body: dict[str, Any]) -> Reply | None:
     try:
         found = Reply(**json.loads(_place(cache, body).read_text(encoding="utf-8")))
         found.text.encode("utf-8")
-    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: ask again
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # not there, or damaged: ask again
         return None
     return found if isinstance(found.tokens_in, int) and isinstance(found.tokens_out, int) else None
 

@@ -7,8 +7,8 @@ a text is `recollect.attributes.occurs`: written forms of a price, wordings of a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import polars as pl
 from recollect.attributes import Schema, occurs
 from recollect.errors import InputError
 from recollect.statistics import proportion
-from recollect.tables import decode, read_bytes
+from recollect.tables import CellError, cell_text, check_value, decode, load_json, read_bytes
 
 RAW, ALL = "raw", "all"  # places besides the budgets: the HTML as it came, and every line of the page
 SCHEMA = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}
@@ -26,19 +26,22 @@ Truth = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 def read_truth(path: Path) -> tuple[Truth, dict[str, str]]:
     """True values and address by page id. Raises InputError for a file that is not of that form."""
-    try:
-        loaded = json.loads(decode(read_bytes(path), str(path)))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not valid JSON: {error}.") from None
+    loaded = load_json(decode(read_bytes(path), str(path)), str(path))
+    for where, part in [("the file", loaded)] if not isinstance(loaded, dict) else loaded.items():
+        for value in (where, part):
+            _, fault = check_value(value)
+            if fault:
+                raise InputError(f"{path}: {where!a:.100} holds {fault[1]}.")
     if not isinstance(loaded, dict) or not all(isinstance(values, dict) for values in loaded.values()):
         raise InputError(f"{path} must map page ids to attributes: {{page id: {{attribute: [values]}}}}.")
     truth, urls = {}, {}
     for page_id, values in loaded.items():
         url = values.get("url")
         urls[page_id] = url if isinstance(url, str) else ""
-        truth[page_id] = {name: found for name, value in values.items() if (found := _texts(value))}
+        try:
+            truth[page_id] = {name: found for name, value in values.items() if (found := _texts(value))}
+        except CellError as error:
+            raise InputError(f"{path}: a value of {page_id!r} {error}.") from None
     return truth, urls
 
 
@@ -77,4 +80,5 @@ def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[
 def _texts(value: Any) -> tuple[str, ...]:
     """The values of one attribute as texts; empty for anything that is none."""
     values = value if isinstance(value, list) else [value]
-    return tuple(str(item) for item in values if isinstance(item, str | int | float) and str(item).strip())
+    known = [item for item in values if isinstance(item, str | int | float | Decimal)]
+    return tuple(text for item in known if (text := str(item) if isinstance(item, bool) else cell_text(item)))

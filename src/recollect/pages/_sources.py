@@ -115,12 +115,15 @@ def _listed(path: Path) -> tuple[list[Source], str]:
 
 
 def _check_inside(file: Path, folder: Path) -> None:
+    """Refuse what lies outside, and pipes and devices, which would be waited for or read without end."""
     try:
         inside = file.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):
         inside = False
     if not inside:
         raise InputError("the page lies outside the folder that was given, by a link or by `..`. Move it inside.")
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise InputError("the page is a pipe or a device. Take it out of the folder.")
 
 
 def _hash_files(files: Iterable[Path], folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from recollect.select import levels_fingerprint, read_levels
 from recollect.train import PRESETS, TrainSettings, training_machine
 from recollect.workspace import fingerprint
 
+_LONGEST_PATH = 4096  # characters; what is longer names no file
 _POCKETS = (POCKET, POCKET_SHOP)
 _MOVING = {"trials", "budget_steps", "budget_hours", "repeats"}
 """Settings that may be changed while a search goes on."""
@@ -151,9 +153,8 @@ def _space(settings: SearchSettings, most: int, levels: bool, pocket: bool) -> S
         fixed = {*settings.train, *settings.select}
         return Space({name: one for name, one in made.parameters.items() if name not in fixed})
     if isinstance(given, str):
-        file = Path(given)
-        text = "\n" in given or "{" in given or ":" in given
-        return Space.of(given if text and not file.is_file() else file)
+        text = any(mark in given for mark in "\n{[:") or len(given) > _LONGEST_PATH
+        return Space.of(given if text and not os.path.isfile(given) else Path(given))  # noqa: PTH113  # pathlib raises for a long text
     return Space.of(given)
 
 
