@@ -23,8 +23,8 @@ def lines(invented: SimpleNamespace):
 def test_the_best_choice_is_told_with_the_questions_that_chose_and_that_judged(lines) -> None:
     found = lines(made.best())
     assert found[0] == (
-        "Best of 12 choices and the untouched base: 60 examples of level 2 on the 49 facts that choose; right on 30.0 % (25.0 to 35.0) of the "
-        "51 in-domain test facts that did not choose (each memory level counted equally)."
+        "Best of 12 choices and the untouched base: 60 examples of level 2 on the 49 facts that choose; right on "
+        "30.0 % (25.0 to 35.0) of the 51 in-domain test facts that did not choose (each memory level counted equally)."
     )
     assert found[1] == "Against 60 examples drawn at random, at 24.0 %: +6.0 points (+1.0 to +11.0), a clear gain."
     assert found[2] == "Against the untouched base model, at 10.0 %: +20.0 points (+14.0 to +26.0), a clear gain."

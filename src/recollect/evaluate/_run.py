@@ -236,8 +236,8 @@ def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame
     )
     if level_of and not any(fact.id in level_of for fact in asked):
         raise InputError(
-            f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels the "
-            "probe of these facts, or leave it out."
+            f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels "
+            "the probe of these facts, or leave it out."
         )
     rows = []
     for fact in asked:

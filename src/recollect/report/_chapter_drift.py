@@ -95,7 +95,8 @@ def sentences(results: Results) -> list[str]:
             continue
         if not best.beats_tuned:
             found.append(
-                f"Setting weights back ({best.order}) brings no in-domain gain beyond noise to the model trained on {name}."
+                f"Setting weights back ({best.order}) brings no in-domain gain beyond noise to the model trained on "
+                f"{name}."
             )
             continue
         rivals = [c.order for c in ladder.controls if c.ahead_low is None or c.ahead_low <= 0]

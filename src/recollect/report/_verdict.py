@@ -74,8 +74,8 @@ def _best(best: Best) -> str:
         )
     alone = ", which beats every choice by level" if best.levels == "random" and best.candidates > 2 else ""
     return (
-        f"Best of {best.candidates - 1:,} choices and the untouched base: {named(best.levels, best.size)}{alone} on the {best.chosen_on:,} facts "
-        f"that choose; right on {score} of {kept}."
+        f"Best of {best.candidates - 1:,} choices and the untouched base: {named(best.levels, best.size)}{alone} on "
+        f"the {best.chosen_on:,} facts that choose; right on {score} of {kept}."
     )
 
 
