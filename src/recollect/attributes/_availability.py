@@ -17,12 +17,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from recollect.attributes._plain import LONGEST, either, phrase_text, unspaced, words_file, words_of
 
 IN, OUT, AHEAD = "InStock", "OutOfStock", "PreOrder"
 _SCHEMA_ORG = re.compile(r"^(?:https?:)?(?://)?(?:www\.)?schema\.org/|^schema:", re.IGNORECASE)
 _BLANKS = str.maketrans({**dict.fromkeys("\n\r\t\xa0_-‐‑–—", " "), **dict.fromkeys("’‘ʼ`´", "'")})
+_MOST_PLACES = 5_000  # of one word for stock that are looked at: a page of nothing else takes no longer
 _NEAR = 48  # characters before and after a mention that can turn it round
 
 
@@ -74,7 +76,7 @@ def mentions(text: str, value: str, *, first: bool = False) -> Iterator[Mention]
                     if first:
                         break
     if value != AHEAD:
-        yield from _of_stock(folded, value, first)
+        yield from _of_stock(text, folded, value, first)
 
 
 def _places(text: str, phrase: str, covers: list[tuple[str, int]]) -> Iterator[int]:
@@ -112,30 +114,44 @@ def _turned(text: str, near: tuple[int, int], start: int, end: int, said: str) -
     return Mention(start, end, {IN: OUT, OUT: IN}[said] if turned else said)
 
 
-def _of_stock(text: str, value: str, first: bool) -> Iterator[Mention]:
-    """The mentions that a word for stock makes with a count, an answer or a negation."""
-    for pattern, said in _stock_patterns():
-        for match in pattern.finditer(text):
+def _of_stock(text: str, folded: str, value: str, first: bool) -> Iterator[Mention]:
+    """The mentions that a word for stock makes with a count, an answer or a negation, and counts of what is left."""
+    for pattern, said in _count_patterns():
+        for match in pattern.finditer(folded):
             found = said or (IN if int(match[1]) else OUT)
             if found == value:
                 yield Mention(*match.span(), found)
                 if first:
-                    return
+                    break
+    for noun in _nouns():
+        for start in islice(_places(folded, noun, []), _MOST_PLACES):
+            mention = _answered(folded, _line_of(text, start, start + len(noun)), start, start + len(noun))
+            if mention and mention.value == value:
+                yield mention
+                if first:
+                    break
+
+
+def _answered(text: str, near: tuple[int, int], start: int, end: int) -> Mention | None:
+    """What a word for stock says by the negation before it, or by the negation or the answer after it."""
+    if before := _negation_before().search(text[near[0] : start]):
+        return Mention(start - len(before.group()), end, OUT)
+    if after := _negation_after().match(text[end : near[1]]):
+        return Mention(start, end + len(after.group()), OUT)
+    if after := _agreed().match(text[end : near[1]]):
+        return Mention(start, end + len(after.group()), IN)
+    return None
 
 
 @lru_cache(maxsize=1)
 def _negation_before() -> re.Pattern[str]:
     """A negation that ends where the mention begins; words of time may stand between."""
-    return re.compile(f"{_negation()}$")
-
-
-def _negation() -> str:
     words = words_of("negation", "before")
     spaced = either(word for word in words if not unspaced(word[0]))
     close = either(word for word in words if unspaced(word[0]))
     between = either(words_of("negation", "between"))
     zero = r"(?<![\d.,/])0\s*(?:x|×|st\.?|stk\.?|pcs\.?|pieces?|items?|units?|stück|шт\.?)?"
-    return rf"(?:(?<!\w)(?:{spaced}|{zero})(?:\s+(?:{between})){{0,4}}\s+|(?:{close})\s?)"
+    return re.compile(rf"(?:(?<!\w)(?:{spaced}|{zero})(?:\s+(?:{between})){{0,4}}\s+|(?:{close})\s?)$")
 
 
 @lru_cache(maxsize=1)
@@ -147,21 +163,22 @@ def _negation_after() -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=1)
-def _stock_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns around words for stock with the value they stand for; empty where group 1 is a count that decides."""
-    stock, nouns = either(words_of("negation", "stock")), either(words_of("negation", "noun"))
-    no, yes = (either(words_of("negation", name)) for name in ("answer", "agreed"))
-    grammar, left = either(words_of("negation", "after")), either(words_of("negation", "left"))
-    only = either(words_of("negation", "only"))
-    spaced = f"(?:{either(word for word in words_of('negation', 'noun') if not unspaced(word[0]))})"
-    close = f"(?:{either(word for word in words_of('negation', 'noun') if unspaced(word[0]))})"
-    count = r"(\d{1,6})(?![\d.,/%]|\w| \d)"
+def _agreed() -> re.Pattern[str]:
+    return re.compile(rf"\s?[:=?]\s?(?:{either(words_of('negation', 'agreed'))})(?!\w)")
+
+
+@lru_cache(maxsize=1)
+def _nouns() -> tuple[str, ...]:
+    return tuple(sorted(words_of("negation", "noun"), key=lambda noun: (-len(noun), noun)))
+
+
+@lru_cache(maxsize=1)
+def _count_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns of counts with the value they stand for; empty where group 1 is a count that decides."""
+    stock = either(words_of("negation", "stock") | words_of("negation", "noun"))
+    left, only = either(words_of("negation", "left")), either(words_of("negation", "only"))
     return (
-        (re.compile(rf"(?<!\w)(?:{stock}|{nouns})\s?[:=]\s?{count}"), ""),
-        (re.compile(rf"(?<!\w)(?:{nouns})\s?[:=?]\s?(?:{no})(?!\w)"), OUT),
-        (re.compile(rf"(?<!\w)(?:{nouns})\s?[:=?]\s?(?:{yes})(?!\w)"), IN),
-        (re.compile(rf"{_negation()}(?:{spaced}(?!\w)|{close})"), OUT),
-        (re.compile(rf"(?:{nouns})\s?(?:{grammar})(?!\w)"), OUT),
+        (re.compile(rf"(?<!\w)(?:{stock})\s?[:=]\s?(\d{{1,6}})(?![\d.,/%]|\w| \d)"), ""),
         (re.compile(rf"(?<![\w.,])0 (?:{left})(?!\w)"), OUT),
         (re.compile(rf"(?<!\w)(?:{only}) [1-9]\d{{0,3}} (?:{left})(?!\w)"), IN),
     )

@@ -48,7 +48,11 @@ def find(attribute: Attribute, value: str | None, text: str) -> tuple[int, int] 
 
 
 def _stands_folded(attribute: Attribute, value: str, text: str) -> bool:
-    folded = ascii_digits(" ".join(unicodedata.normalize("NFKC", html.unescape(text)).split()))
+    whole = unicodedata.normalize("NFKC", html.unescape(text))
+    if attribute.compares_as == "availability":  # a negation on another line is another matter's
+        folded = ascii_digits("\n".join(" ".join(line.split()) for line in whole.split("\n")))
+    else:
+        folded = ascii_digits(" ".join(whole.split()))
     if len(value) <= _LONGEST and folded != text and find(attribute, value, folded) is not None:
         return True
     return attribute.compares_as == "text" and _bounded(plain_text(value), plain_text(folded))
