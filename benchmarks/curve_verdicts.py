@@ -280,7 +280,7 @@ class Count:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
     def row(self, name: str) -> str:
-        """One line of the table: shares with their 95 % intervals (Wilson)."""
+        """One line of the table: shares with their exact 95 % intervals."""
         counts = [(n, self.curves) for n in (self.right, self.undecided, self.wrong, self.sat)]
         counts += [(self.half_held, self.half), (self.double_held, self.double)]
         cells = [name, str(self.curves), f"{self.trainings / self.curves:.0f}", *(_share(*one) for one in counts)]

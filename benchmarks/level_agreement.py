@@ -2,7 +2,7 @@
 
     python benchmarks/level_agreement.py [--facts 300] [--seeds 3]
 
-Prints the share of facts given the same level (Wilson interval, n), how far the scores are apart, and the time
+Prints the share of facts given the same level (exact interval, n), how far the scores are apart, and the time
 of each method, all in one run on one machine.
 """
 
