@@ -79,9 +79,10 @@ def brute_force(small: Small, fact: Fact, longest: int = LONGEST) -> tuple[float
 
 
 def test_closed_form_equals_brute_force(small: Small, template_file: str, tmp_path: Path) -> None:
-    _, levels = probe(small, template_file, tmp_path / "p", method="closed-form")
+    step, levels = probe(small, template_file, tmp_path / "p", method="closed-form")
     for fact, score in zip(facts(), levels["score"], strict=True):
         assert score == pytest.approx(brute_force(small, fact)[1], abs=1e-6)
+    assert read_manifest(step)["metrics"]["share_at_once"] is None  # it sees nothing else, so it cannot tell
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3])

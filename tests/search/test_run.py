@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import polars as pl
 import pytest
 import torch
 
+import recollect.search._ray as ray_module
 import recollect.search._trial as trial_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
@@ -370,6 +373,29 @@ def test_bad_input_is_refused_before_anything_is_made(
     with pytest.raises(RecollectError, match=words):
         run_search(SearchSettings.make(**values(world, levels, **change)), tmp_path / "search")
     assert not list(tmp_path.glob("search*/trials"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"storage": "postgresql+psycopg://nobody@nowhere/nothing"}, "needs psycopg"),
+        ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|needs the package ray"),
+    ],
+)
+def test_a_door_that_is_shut_is_found_before_the_base_is_asked(
+    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], words: str
+) -> None:
+    monkeypatch.setattr(ray_module, "_TRY", "raise ConnectionError('nobody there')")
+    asked: list[str] = []
+
+    @contextmanager
+    def stage(what: str, unit: str) -> Iterator[None]:
+        asked.append(what)
+        yield
+
+    with pytest.raises(RecollectError, match=words):
+        run_search(SearchSettings.make(**values(world, levels, **change)), tmp_path / "search", stage=stage)
+    assert not asked
 
 
 @pytest.mark.parametrize(

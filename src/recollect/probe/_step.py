@@ -124,7 +124,7 @@ def _work(
             "levels_by_part": by_part,
             "mean_score": round(float(levels["score"].mean()), 6),  # type: ignore[arg-type]
             **_agreement(levels),
-            "share_at_once": _share_at_once(levels),
+            "share_at_once": _share_at_once(levels) if settings.method == "hybrid" else None,
             "notes": out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens),
             "method": settings.method,
             "self_test_p": round(plan["self_test_p"], 6),
@@ -146,9 +146,9 @@ def _agreement(levels: pl.DataFrame) -> dict[str, Any]:
 
 
 def _share_at_once(levels: pl.DataFrame) -> float | None:
-    """Share of the mean score that the closed form holds: how often a right answer comes at once. None if sampled."""
+    """Share of a hybrid probe's mean score that comes at once; sampling or the closed form alone cannot tell."""
     score = float(levels["score"].mean())  # type: ignore[arg-type]
-    return None if levels["p0"].null_count() else round(float(levels["p0"].mean()) / score, 4) if score else None  # type: ignore[arg-type]
+    return round(float(levels["p0"].mean()) / score, 4) if score else None  # type: ignore[arg-type]
 
 
 def _batch_size(loaded: LoadedModel, settings: ProbeSettings) -> int:

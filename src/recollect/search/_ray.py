@@ -192,6 +192,13 @@ def _import_ray() -> Any:
     return ray
 
 
+def check_ray(address: str | None) -> None:
+    """Raise InputError when Ray is not installed or the head of the cluster at `address` does not answer."""
+    _import_ray()
+    if address is not None:
+        _reach(address)
+
+
 def _join(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's coming default; without it ray warns
     if address is not None:

@@ -29,11 +29,12 @@ from recollect.search._ending import BASE, Ending, choose_finalists, judge_endin
 from recollect.search._execute import HereExecutor, ProcessExecutor
 from recollect.search._loop import Told, run_loop
 from recollect.search._prepare import Prepared, prepare
-from recollect.search._ray import RayExecutor
+from recollect.search._ray import RayExecutor, check_ray
 from recollect.search._rung_file import ASIDE, damaged, disagreement
 from recollect.search._schedule import Scheduler
 from recollect.search._settings import SearchSettings
 from recollect.search._split import split
+from recollect.search._storage import open_storage, told_in_one_line
 from recollect.search._tables import losses_table, rungs_table, size_used, test_table, trials_table
 from recollect.search._trial import SPLIT, TRIALS, Task, Trials, trial_name
 from recollect.search._trials import Trial
@@ -153,6 +154,7 @@ class _Search:
     def work(self) -> None:
         """Everything, from the levels to the manifest."""
         started = time.monotonic()
+        self._check_doors()
         trials = Trials(self._task())
         try:
             self._begin(trials)
@@ -167,6 +169,20 @@ class _Search:
                 self._write(scheduler, trials, ending, started)
         finally:
             trials.release()
+
+    def _check_doors(self) -> None:
+        """Refuse a storage that cannot be opened and a Ray that does not answer before minutes of work, not after."""
+        storage = self._storage()
+        if isinstance(storage, str):
+            with told_in_one_line(storage, opening=True):
+                open_storage(storage).remove_session()
+        if self.settings.executor == "ray":
+            check_ray(None if self.settings.address is None else self.settings.address.get_secret_value())
+
+    def _storage(self) -> str | Path:
+        if self.settings.storage is None:
+            return self.folder / JOURNAL
+        return self.settings.journal or self.settings.storage.get_secret_value()
 
     def _task(self) -> Task:
         """What the trials have in common, as far as it is known before the base was asked."""
@@ -218,15 +234,12 @@ class _Search:
 
     def _scheduler(self, trials: Trials) -> Scheduler:
         settings, prepared = self.settings, self.prepared
-        storage: str | Path = self.folder / JOURNAL
-        if settings.storage is not None:
-            storage = settings.journal or settings.storage.get_secret_value()
         trials.updates(prepared.starts[0])  # settings that no training takes are refused here
         return Scheduler(
             prepared.space,
             prepared.plan,
             settings.seed,
-            storage,
+            self._storage(),
             starts=prepared.starts,
             steps=trials.updates,
             settle=lambda values: trials.settle(values, prepared.space),
