@@ -5,9 +5,9 @@
 The runs are real LoRA fine-tunings of a 70B model (MLPerf Training results, Apache-2.0): runs.csv gives the settings of
 each run, curves.csv.gz its loss after so many training examples. For every setting with ten or more repeats, its runs
 are taken as the population. From it, k runs are drawn at each training size (with replacement, anew for each size, as a
-curve's trainings are), and `recollect.curve` states its intervals. Printed is how often they hold the population's
-value, and how often those of a plain bootstrap over the k runs would. Runs stop once they reach a target loss, so only
-sizes that at least 95 % of a setting's runs reached are used.
+curve's trainings are), and `recollect.experiments.curve` states its intervals. Printed is how often they hold the
+population's value, and how often those of a plain bootstrap over the k runs would. Runs stop once they reach a target
+loss, so only sizes that at least 95 % of a setting's runs reached are used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from recollect.curve import Observations
-from recollect.curve._noise import POOLED_WORTH, measure_noise
+from recollect.experiments.curve import Observations
+from recollect.experiments.curve.noise import POOLED_WORTH, measure_noise
 
 SETTINGS = (
     "global_batch_size",

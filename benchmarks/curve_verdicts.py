@@ -17,8 +17,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from recollect.curve import Items, Observations, Verdict, judge_curve
-from recollect.statistics import proportion
+from recollect.core.estimates import proportion
+from recollect.experiments.curve import Items, Observations, Verdict, judge_curve
 
 MARGIN = 2.0
 GRIDS = (

@@ -10,7 +10,7 @@ same samples, and simulates each method's worst mixtures again with fresh draws.
 - wilson, square: Wilson limits, squares added up (Newcombe 1998; Zou and Donner 2008)
 - exact, square: Clopper-Pearson limits, squares added up
 - melded: Clopper-Pearson confidence distributions added up, a whole made-up score per level (Fay and others 2015)
-- recollect: recollect.statistics
+- recollect: recollect.core.estimates
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from scipy.special import betaincinv
 from test_intervals import changes
 
 from helpers_calibration import Case, Coverage, levels, rates
-from recollect.statistics import _distributions as product
-from recollect.statistics._distributions import Scores, bounds
+from recollect.core.estimates import distributions as product
+from recollect.core.estimates.distributions import Scores, bounds
 
 Ends = tuple[Any, Any]
 MIXTURES, DRAWS, AGAIN, WORST = 250, 300, 3_000, 12

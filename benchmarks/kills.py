@@ -157,7 +157,7 @@ def _import_all() -> None:
     import trl
 
     import recollect
-    from recollect import cli
+    from recollect.cli import main as cli
 
     torch.set_num_threads(1)
     cli._register(["x"])
@@ -181,7 +181,7 @@ def _child(folder: Path, arguments: list[str], out: str) -> int:
     os.dup2(log, 1)
     os.dup2(log, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from recollect import cli
+    from recollect.cli import main as cli
 
     sys.argv = ["recollect", *arguments, "--out", out]
     code = 1

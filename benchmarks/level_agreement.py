@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recollect.core.estimates import proportion
 from recollect.facts import load_facts
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
-from recollect.statistics import proportion
 
 
 def main() -> None:

@@ -23,17 +23,17 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from recollect.attributes import occurs, read_schema, read_values, score_values
+from recollect.core.estimates import proportion
 from recollect.errors import InputError
-from recollect.label import schema_org_values
-from recollect.pages import _rank as rank
-from recollect.pages import estimate_tokens, read_page, tokenizer_counter
-from recollect.pages._lines import Line
-from recollect.pages._parse import decode
-from recollect.pages._recall import read_truth
-from recollect.pages._sources import find_pages
-from recollect.pages._step import host_of
-from recollect.statistics import proportion
+from recollect.extraction.html import estimate_tokens, read_page, tokenizer_counter
+from recollect.extraction.html import rank as rank
+from recollect.extraction.html.lines import Line
+from recollect.extraction.html.parse import decode
+from recollect.extraction.html.recall import read_truth
+from recollect.extraction.html.sources import find_pages
+from recollect.extraction.html.step import host_of
+from recollect.extraction.labels import schema_org_values
+from recollect.extraction.values import occurs, read_schema, read_values, score_values
 
 BUDGETS = (256, 512, 1024, 2048, 4096, 8192)
 SHOWN = ("price", "brand", "sku", "availability", "currency", "gtin")

@@ -18,15 +18,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from recollect.core.estimates import proportion
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import load_facts
 from recollect.generate import greedy
 from recollect.models import LoadedModel, ModelSettings, load
-from recollect.pocket.shop import ATTRIBUTES
-from recollect.pocket.shop._corpus import document
 from recollect.select import SelectSettings, run_select
-from recollect.statistics import proportion
 from recollect.train import TrainSettings, run_train
+from recollect.worlds.shop import ATTRIBUTES
+from recollect.worlds.shop.corpus import document
 
 UNREAD = 10_000_000  # documents from here on are in no corpus
 

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from recollect.drift import LadderResult, LadderSettings, run_ladder
-from recollect.drift._tokens import (
+from recollect.drift.tokens import (
     Seen,
     best_templates,
     first_token_kl,
@@ -33,6 +32,7 @@ from recollect.drift._tokens import (
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
+from recollect.restore import LadderResult, LadderSettings, run_ladder
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from search_table import ADAM, Decides, Make, Table
 
-from recollect.search import Job, Outcome, Plan, Scheduler
+from recollect.experiments.search import Job, Outcome, Plan, Scheduler
 
 
 def ours(**plan: Any) -> Make:

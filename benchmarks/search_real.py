@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from recollect._commands_search import rung_line
-from recollect.machine import prepare
-from recollect.search import Job, SearchResult, SearchSettings, run_search
-from recollect.search._prepare import prepare as prepare_search
-from recollect.search._trial import Task, Trials
+from recollect.cli.search import rung_line
+from recollect.core.machine import prepare
+from recollect.experiments.search import Job, SearchResult, SearchSettings, run_search
+from recollect.experiments.search.prepare import prepare as prepare_search
+from recollect.experiments.search.trial import Task, Trials
 
 TASKS = {"facts": "pocket", "pages": "pocket-shop"}
 COLUMNS = (

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from recollect.errors import ModelError
+from recollect.experiments.search.degenerate import runs_away
 from recollect.facts import load_facts
 from recollect.models import ModelSettings, load
-from recollect.search._degenerate import runs_away
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 

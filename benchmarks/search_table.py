@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from recollect.search import Float, Job, Outcome, Space
+from recollect.experiments.search import Float, Job, Outcome, Space
 
 ADAM = {
     "learning_rate": 1e-3,

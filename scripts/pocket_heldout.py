@@ -12,8 +12,8 @@ import argparse
 import dataclasses
 
 from recollect.models import pocket_folder
-from recollect.pocket import World, make_world
-from recollect.pocket._corpus import render
+from recollect.worlds.quiz import World, make_world
+from recollect.worlds.quiz.corpus import render
 
 
 def main() -> None:

@@ -7,20 +7,21 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from recollect.attributes import ScoreSettings
-from recollect.curve import CurveSettings
-from recollect.drift import DriftSettings, RestoreSettings
+from recollect.core.settings import Settings
+from recollect.drift import DriftSettings
 from recollect.evaluate import EvaluateSettings
+from recollect.experiments.curve import CurveSettings
+from recollect.experiments.search import SearchSettings
+from recollect.experiments.study import StudySettings
+from recollect.extraction.html import PagesSettings
+from recollect.extraction.labels import LabelSettings
+from recollect.extraction.values import ScoreSettings
 from recollect.facts import FactsSettings
-from recollect.label import LabelSettings
-from recollect.pages import PagesSettings
-from recollect.pocket import PocketSettings
 from recollect.probe import ProbeSettings, SlickSettings
-from recollect.search import SearchSettings
+from recollect.restore import RestoreSettings
 from recollect.select import SelectSettings
-from recollect.settings import Settings
-from recollect.study import StudySettings
 from recollect.train import TrainSettings
+from recollect.worlds.quiz import PocketSettings
 
 STEPS: dict[str, type[Settings]] = {
     "facts": FactsSettings,

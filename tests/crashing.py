@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from recollect.workspace import open_step
+from recollect.core.workspace import open_step
 
 PARTS = 3
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}

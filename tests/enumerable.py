@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from recollect.machine import Machine
+from recollect.core.machine import Machine
 from recollect.models import LoadedModel, model_fingerprint
 
 SPECIAL = ["<s>", "</s>", "<pad>"]

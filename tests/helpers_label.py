@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from recollect.workspace import open_step
+from recollect.core.workspace import open_step
 
 Handle = Callable[[int, dict[str, Any]], tuple[int, dict[str, str], str | bytes] | float]
 

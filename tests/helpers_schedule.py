@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from recollect.search import Choice, Float, Job, Outcome, Plan, Scheduler, Space
-from recollect.search._propose import address
+from recollect.experiments.search import Choice, Float, Job, Outcome, Plan, Scheduler, Space
+from recollect.experiments.search.propose import address
 
 SPACE = Space({"x": Float(1e-3, 1, log=True), "y": Float(0, 1), "kind": Choice(["a", "b"])}, free=True)
 STARTS = [{"x": 0.1, "y": 0.5, "kind": "a"}, {"x": 0.01, "y": 0.5, "kind": "b"}]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recollect.search._types import Job, Outcome
+from recollect.experiments.search.types import Job, Outcome
 
 
 @dataclass(frozen=True)

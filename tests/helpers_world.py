@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from helpers_tiny import RELATIONS, tiny_model
-from recollect.cli import main
+from recollect.cli.main import main
 from recollect.facts import Fact, FactSet
 
 LETTERS = ("e", "er", "i", "Zq", "1", "a", "n")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recollect import cli
-from recollect.redact import hide_secrets
+from recollect.cli import main as cli
+from recollect.core.redact import hide_secrets
 
 SECRET = "SECRETpw7f3e9b21"
 URLS = (

@@ -19,20 +19,21 @@ import pytest
 from rich.console import Console
 
 from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, flags, make_world, tables
-from recollect import _options, cli
-from recollect.curve import CurveSettings
+from recollect.cli import main as cli
+from recollect.cli import options as _options
+from recollect.core.workspace import update_checksums
 from recollect.evaluate import EvaluateSettings
+from recollect.experiments.curve import CurveSettings
+from recollect.experiments.search import SearchSettings
+from recollect.experiments.study import StudySettings
+from recollect.extraction.html import PagesSettings
+from recollect.extraction.labels import LabelSettings
 from recollect.facts import FactsSettings
-from recollect.label import LabelSettings
-from recollect.pages import PagesSettings
-from recollect.pocket import PocketSettings
-from recollect.pocket.shop import ShopSettings
 from recollect.probe import ProbeSettings, SlickSettings
-from recollect.search import SearchSettings
 from recollect.select import SelectSettings
-from recollect.study import StudySettings
 from recollect.train import TrainSettings
-from recollect.workspace import update_checksums
+from recollect.worlds.quiz import PocketSettings
+from recollect.worlds.shop import ShopSettings
 
 STEPS = {
     "facts": FactsSettings,
@@ -88,7 +89,7 @@ def test_the_version_imports_nothing_heavy() -> None:
     program = """
 import sys
 sys.argv = ["recollect", "--version"]
-from recollect.cli import main
+from recollect.cli.main import main
 try:
     main()
 except SystemExit as stop:
@@ -517,9 +518,9 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     recollect: Command, world: World, probed: Path, tmp_path: Path
 ) -> None:
     command = ["probe", *probe_flags(world), "--out", "probe"]
-    slow = "import time, recollect.workspace as w; p = w.Step.write_part\n"
+    slow = "import time, recollect.core.workspace as w; p = w.Step.write_part\n"
     slow += "w.Step.write_part = lambda self, *a: (p(self, *a), time.sleep(0.5))\n"
-    program = f"import sys; from recollect.cli import main\n{slow}sys.argv = {['recollect', *command]!r}; main()"
+    program = f"import sys; from recollect.cli.main import main\n{slow}sys.argv = {['recollect', *command]!r}; main()"
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     parts = tmp_path / "probe.partial" / "parts"
     until = time.monotonic() + 60

@@ -16,11 +16,21 @@ import polars as pl
 import pytest
 
 from helpers_world import PROBE, World, contents, make_world
+from recollect.core.workspace import (
+    Step,
+    open_step,
+    read_manifest,
+    step_input,
+    update_checksums,
+    write_atomic,
+)
+from recollect.core.workspace import (
+    checksums as _checksums,
+)
 from recollect.errors import RecollectError, RecollectWarning, StepError
 from recollect.models import find_model
 from recollect.probe import ProbeSettings, run_probe
 from recollect.select import read_levels
-from recollect.workspace import Step, _checksums, open_step, read_manifest, step_input, update_checksums, write_atomic
 
 SETTINGS: dict[str, Any] = {"samples": 4}
 INPUTS = {"facts": "f"}

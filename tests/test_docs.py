@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recollect.cli import main
+from recollect.cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])

@@ -16,13 +16,21 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from recollect.answers import accepted_paths, unreachable
-from recollect.encoding import answer_ids, begin_ids, check_context, context_limit, decode, prompt_ids, text_ids
+from recollect.core.machine import Machine
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet
 from recollect.generate import self_test
-from recollect.machine import Machine
+from recollect.generate.answers import accepted_paths, unreachable
+from recollect.generate.encoding import (
+    answer_ids,
+    begin_ids,
+    check_context,
+    context_limit,
+    decode,
+    prompt_ids,
+    text_ids,
+)
 from recollect.match import contains, exact
 from recollect.models import LoadedModel, model_fingerprint
 from recollect.probe import ProbeSettings, SlickSettings, run_probe, run_slick

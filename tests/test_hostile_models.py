@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from helpers_tiny import tiny_model
-from recollect._model_patterns import read_adapter_config
-from recollect.encoding import text_ids
 from recollect.errors import InputError, ModelError, RecollectError
+from recollect.extraction.html.tokens import tokenizer_counter
+from recollect.generate.encoding import text_ids
 from recollect.models import check_folder, check_model
-from recollect.pages._tokens import tokenizer_counter
+from recollect.models.adapter_config import read_adapter_config
 
 ENDLESS = r"(a|[a-z ]+|[a-z ?]+)+$!"
 LATE = r"(x+x+)+y"  # endless on a run of x alone
@@ -71,7 +71,7 @@ def test_a_tokenizer_that_breaks_on_a_later_text_is_one_line_too(
 
 
 def test_what_else_is_printed_meanwhile_is_shown() -> None:
-    code = "import os\nfrom recollect.native import careful\nwith careful('x'):\n os.write(2, b'kept')\n"
+    code = "import os\nfrom recollect.core.native import careful\nwith careful('x'):\n os.write(2, b'kept')\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stderr == b"kept"
 

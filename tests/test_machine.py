@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recollect import machine
+from recollect.core import machine
+from recollect.core.machine import Machine, choose_threads, prepare
 from recollect.errors import InputError
-from recollect.machine import Machine, choose_threads, prepare
 
 HYPER = "".join(
     f"processor : {i}\nphysical id : 0\ncore id : {i % 2}\nflags : fpu\n\n" for i in range(4)
@@ -243,6 +243,6 @@ def test_importing_the_module_does_not_import_torch() -> None:
     import subprocess
     import sys
 
-    program = "import sys, recollect.machine, recollect.models, recollect.match; print('torch' in sys.modules)"
+    program = "import sys, recollect.core.machine, recollect.models, recollect.match; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False", machine.__file__

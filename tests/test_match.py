@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recollect.match import MATCHERS, contains, exact, settled, word
-from recollect.text import canonical, folded
+from recollect.match.text import canonical, folded
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from enumerable import save_model
-from recollect import _model_find
+from recollect.core.machine import Machine
 from recollect.errors import ModelError
-from recollect.machine import Machine
 from recollect.models import (
     ModelSettings,
     check_folder,
@@ -33,6 +32,7 @@ from recollect.models import (
     model_fingerprint,
     pocket_folder,
 )
+from recollect.models import find as _model_find
 
 CPU = Machine(1, "test", "cpu", "test", "float32", "test")
 

@@ -21,7 +21,7 @@ import yaml
 
 from helpers_world import PROBE, Command, flags, make_world
 from opened import Opened
-from recollect.workspace import _checksums
+from recollect.core.workspace import checksums as _checksums
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
@@ -109,7 +109,7 @@ LONG: dict[str, list[str]] = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that steps are made of, in `in/`."""
-    from recollect.cli import main
+    from recollect.cli.main import main
 
     top = tmp_path_factory.mktemp("opened")
     inputs = top / "in"

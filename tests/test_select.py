@@ -7,16 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_tiny import tiny_facts, tiny_levels
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
-from recollect.select import (
-    LEVELS,
-    SelectSettings,
-    read_levels,
-    run_select,
-    selection_order,
-)
-from recollect.workspace import read_manifest
+from recollect.select import LEVELS, SelectSettings, read_levels, run_select, selection_order
 
 
 def _world(counts: dict[tuple[str, int], int]) -> tuple[list[Fact], dict[str, int]]:

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field, ValidationError
 
+from recollect.core.settings import Settings, read_yaml
+from recollect.core.workspace import fingerprint
 from recollect.errors import InputError
-from recollect.settings import Settings, read_yaml
-from recollect.workspace import fingerprint
 
 
 class Small(Settings):

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binomtest, t
 
-from recollect.errors import InputError
-from recollect.statistics import (
+from recollect.core.estimates import (
     Estimate,
     NoRepeats,
     Pairs,
@@ -31,6 +30,7 @@ from recollect.statistics import (
     unpaired,
     winner,
 )
+from recollect.errors import InputError
 
 # -- single scores ---------------------------------------------------------------------------------------------
 

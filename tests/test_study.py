@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 import yaml
 
-import recollect.study._run as study_run
+import recollect.experiments.study.run as study_run
 from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, make_world, tables
+from recollect.core.settings import read_yaml
 from recollect.errors import InputError, StepError
+from recollect.experiments.study import StudyResult, StudySettings, run_study
+from recollect.experiments.study.run import step_settings
 from recollect.facts import FactSet
 from recollect.report import verdict
-from recollect.settings import read_yaml
-from recollect.study import StudyResult, StudySettings, run_study
-from recollect.study._run import step_settings
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -193,8 +193,8 @@ def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:
 
 _KILLED = """
 import json, os, signal, sys
-import recollect.study._run as study
-from recollect.study import StudySettings, run_study
+import recollect.experiments.study.run as study
+from recollect.experiments.study import StudySettings, run_study
 values, out, name, count = json.loads(sys.argv[1])
 plain, seen = getattr(study, name), 0
 def dying(*arguments, **named):
@@ -411,7 +411,7 @@ def test_a_study_that_dies_at_its_end_has_its_results_and_resumes_at_the_report(
     stored = json.loads((tmp_path / "study.partial/results.json").read_text())
     assert len(stored["cells"]) == len(whole.results.cells)
     assert len(trained) == len(whole.results.cells)
-    monkeypatch.setattr("recollect.train._run._train", broken)
+    monkeypatch.setattr("recollect.train.run._train", broken)
     for one, other in zip(
         run_study(settings(world), tmp_path / "study").results.cells, whole.results.cells, strict=True
     ):

@@ -21,11 +21,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import crashing
-from recollect.errors import InputError, RecollectError, StepError
-from recollect.workspace import (
+from recollect.core.workspace import (
     Step,
-    _open,
-    _step,
     fingerprint,
     open_step,
     read_manifest,
@@ -33,6 +30,13 @@ from recollect.workspace import (
     write_atomic,
     write_parquet,
 )
+from recollect.core.workspace import (
+    open as _open,
+)
+from recollect.core.workspace import (
+    step as _step,
+)
+from recollect.errors import InputError, RecollectError, StepError
 
 SETTINGS = {"samples": 4}
 INPUTS = {"facts": "f"}
@@ -275,7 +279,7 @@ def test_the_pinned_plan_survives_resuming_and_finishing(tmp_path: Path) -> None
 HOLDER = """
 import sys
 from pathlib import Path
-from recollect.workspace import open_step
+from recollect.core.workspace import open_step
 with open_step("probe", {"samples": 4}, {"facts": "f"}, Path(sys.argv[1])) as step:
     print("working", flush=True)
     sys.stdin.read()
@@ -395,7 +399,7 @@ def test_a_real_limit_on_file_size_is_an_oserror_and_leaves_the_old_file(tmp_pat
 import resource, signal, sys
 from pathlib import Path
 import polars as pl
-from recollect.workspace import write_parquet
+from recollect.core.workspace import write_parquet
 path = Path(sys.argv[1])
 write_parquet(path, pl.DataFrame({"n": [1]}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -467,7 +471,7 @@ def test_an_unwritable_place_is_refused() -> None:
 import os, sys
 from pathlib import Path
 from recollect.errors import StepError
-from recollect.workspace import open_step
+from recollect.core.workspace import open_step
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)  # root may write anywhere
 for name in ("run", "deep/run", "taken"):

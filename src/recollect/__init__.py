@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 from recollect._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from recollect.curve import CurveSettings as CurveSettings
-    from recollect.curve import judge_curve as judge_curve
-    from recollect.curve import run_curve as run_curve
     from recollect.drift import DriftSettings as DriftSettings
-    from recollect.drift import LadderSettings as LadderSettings
-    from recollect.drift import restore as restore
     from recollect.drift import run_drift as run_drift
-    from recollect.drift import run_ladder as run_ladder
     from recollect.errors import InputError as InputError
     from recollect.errors import ModelError as ModelError
     from recollect.errors import RecollectError as RecollectError
     from recollect.errors import StepError as StepError
     from recollect.evaluate import EvaluateSettings as EvaluateSettings
     from recollect.evaluate import run_evaluate as run_evaluate
+    from recollect.experiments.curve import CurveSettings as CurveSettings
+    from recollect.experiments.curve import judge_curve as judge_curve
+    from recollect.experiments.curve import run_curve as run_curve
+    from recollect.experiments.search import SearchSettings as SearchSettings
+    from recollect.experiments.search import Space as Space
+    from recollect.experiments.search import run_search as run_search
+    from recollect.experiments.study import StudySettings as StudySettings
+    from recollect.experiments.study import run_study as run_study
     from recollect.facts import Fact as Fact
     from recollect.facts import FactSet as FactSet
     from recollect.facts import FactsSettings as FactsSettings
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from recollect.facts import run_facts as run_facts
     from recollect.models import ModelSettings as ModelSettings
     from recollect.models import load as load_model
-    from recollect.pocket import PocketSettings as PocketSettings
-    from recollect.pocket import run_pocket as run_pocket
     from recollect.probe import ProbeSettings as ProbeSettings
     from recollect.probe import SlickSettings as SlickSettings
     from recollect.probe import rescore as rescore
@@ -45,31 +45,32 @@ if TYPE_CHECKING:
     from recollect.report import read_results as read_results
     from recollect.report import verdict as verdict
     from recollect.report import write_report as write_report
-    from recollect.search import SearchSettings as SearchSettings
-    from recollect.search import Space as Space
-    from recollect.search import run_search as run_search
+    from recollect.restore import LadderSettings as LadderSettings
+    from recollect.restore import restore as restore
+    from recollect.restore import run_ladder as run_ladder
     from recollect.select import SelectSettings as SelectSettings
     from recollect.select import run_select as run_select
-    from recollect.study import StudySettings as StudySettings
-    from recollect.study import run_study as run_study
     from recollect.train import PausedTraining as PausedTraining
     from recollect.train import TrainSettings as TrainSettings
     from recollect.train import run_train as run_train
     from recollect.train import run_train_until as run_train_until
+    from recollect.worlds.quiz import PocketSettings as PocketSettings
+    from recollect.worlds.quiz import run_pocket as run_pocket
 
 _HOME = {
-    "drift": ("DriftSettings", "LadderSettings", "restore", "run_drift", "run_ladder"),
-    "curve": ("CurveSettings", "judge_curve", "run_curve"),
+    "drift": ("DriftSettings", "run_drift"),
+    "experiments.curve": ("CurveSettings", "judge_curve", "run_curve"),
     "errors": ("InputError", "ModelError", "RecollectError", "StepError"),
     "evaluate": ("EvaluateSettings", "run_evaluate"),
     "facts": ("Fact", "FactSet", "FactsSettings", "load_facts", "run_facts"),
     "models": ("ModelSettings", "load_model"),
-    "pocket": ("PocketSettings", "run_pocket"),
+    "worlds.quiz": ("PocketSettings", "run_pocket"),
     "probe": ("ProbeSettings", "SlickSettings", "rescore", "run_probe", "run_slick"),
+    "restore": ("LadderSettings", "restore", "run_ladder"),
     "report": ("Results", "read_results", "verdict", "write_report"),
-    "search": ("SearchSettings", "Space", "run_search"),
+    "experiments.search": ("SearchSettings", "Space", "run_search"),
     "select": ("SelectSettings", "run_select"),
-    "study": ("StudySettings", "run_study"),
+    "experiments.study": ("StudySettings", "run_study"),
     "train": ("PausedTraining", "TrainSettings", "run_train", "run_train_until"),
 }
 _ALIASES = {"load_model": "load"}

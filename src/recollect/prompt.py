@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
-from recollect.encoding import answer_ids, decode, prompt_ids
 from recollect.errors import InputError
+from recollect.generate.encoding import answer_ids, decode, prompt_ids
 from recollect.match import contains, word
 
 if TYPE_CHECKING:

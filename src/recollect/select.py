@@ -21,11 +21,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import AfterValidator, Field
 
+from recollect.core.native import careful
+from recollect.core.settings import Settings, source_of
+from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.native import careful
-from recollect.settings import Settings, source_of
-from recollect.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 
 LEVELS = (0, 1, 2, 3, 4)
 _COLUMNS = ("fact_id", "level")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.attributes import compact_json, parse_answer
+from recollect.extraction.values import compact_json, parse_answer
 
 
 @pytest.mark.parametrize(

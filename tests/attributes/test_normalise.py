@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.attributes import Attribute, equal, normalise, read_schema, readings
+from recollect.extraction.values import Attribute, equal, normalise, read_schema, readings
 
 SCHEMA = read_schema()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.attributes import Attribute, find, occurs, read_schema
+from recollect.extraction.values import Attribute, find, occurs, read_schema
 
 SCHEMA = read_schema()
 

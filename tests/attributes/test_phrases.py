@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recollect.attributes import find, normalise, occurs, read_schema
+from recollect.extraction.values import find, normalise, occurs, read_schema
 
 SCHEMA = read_schema()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recollect.attributes import ScoreSettings, make_schema, read_schema, read_values, run_score
 from recollect.errors import InputError, StepError
+from recollect.extraction.values import ScoreSettings, make_schema, read_schema, read_values, run_score
 
 DATA = Path(__file__).parents[2].parent / "shared/data/product_pages"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the product pages are not on this machine")
@@ -144,7 +144,7 @@ def exact_f1(truth: dict[str, dict[str, list[str]]], given: dict[str, dict[str, 
 @needs_data
 def test_every_true_value_of_the_benchmark_can_be_read() -> None:
     schema = read_schema()
-    from recollect.attributes import normalise
+    from recollect.extraction.values import normalise
 
     values = read_values(DATA / "ground-truth.json", schema)
     odd = [

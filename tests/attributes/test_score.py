@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.attributes import PageAnswer, items, judge, make_schema, score
+from recollect.extraction.values import PageAnswer, items, judge, make_schema, score
 
 SCHEMA = make_schema({"name": "two", "attributes": [{"name": "brand"}, {"name": "price", "type": "price"}]}, "the test")
 

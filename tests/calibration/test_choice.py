@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recollect.drift._choose import Choice, ahead, choose, judging
+from recollect.restore.choose import Choice, ahead, choose, judging
 
 UNEQUAL = (120, 40, 16, 6, 2)
 """Facts per level before halving."""

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import norm
 
 from helpers_calibration import PROMISED, Coverage, holds, row, search
-from recollect.statistics._clusters import cluster_bounds
+from recollect.core.estimates.clusters import cluster_bounds
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import recollect.curve._verdict as verdict_module
-from recollect.curve._fitted import Fitted
+import recollect.experiments.curve.verdict as verdict_module
+from recollect.experiments.curve.fitted import Fitted
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "curve_verdicts.py"
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recollect.attributes import VALUES, make_schema, score
-from recollect.statistics._clusters import cluster_bounds
+from recollect.core.estimates.clusters import cluster_bounds
+from recollect.extraction.values import VALUES, make_schema, score
 
 DRAWS = 1_500
 PROMISED, NOISE = 0.93, 0.02  # the noise is three standard errors of a share of 95 % in 1,500 draws

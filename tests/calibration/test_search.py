@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from search_correlation import CASES, held, scheduled, scores, simulated
 
-from recollect.search._measured import Line
-from recollect.search._score import Scored, drop
-from recollect.search._several import _mean
+from recollect.experiments.search.measured import Line
+from recollect.experiments.search.score import Scored, drop
+from recollect.experiments.search.several import _mean
 
 
 @pytest.mark.parametrize("rho", [-0.5, 0.0, 0.95])

@@ -12,8 +12,8 @@ import pytest
 from scipy.special import expit
 
 from helpers_calibration import PROMISED, Coverage, holds
-from recollect.statistics import Estimate, NoRepeats, spread_of, trained_difference, training_difference
-from recollect.statistics._single import proportion
+from recollect.core.estimates import Estimate, NoRepeats, spread_of, trained_difference, training_difference
+from recollect.core.estimates.single import proportion
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.attributes import PageAnswer, judge, read_schema, score
-from recollect.attributes import items as page_items
-from recollect.curve import Items, Observations, from_items, item_table, read_scores
+from recollect.core.tables import BadRows
 from recollect.errors import InputError
 from recollect.evaluate import accuracy_table
-from recollect.tables import BadRows
+from recollect.experiments.curve import Items, Observations, from_items, item_table, read_scores
+from recollect.extraction.values import PageAnswer, judge, read_schema, score
+from recollect.extraction.values import items as page_items
 
 items = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=40)
 

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-import recollect.curve._run as curve_run
+import recollect.experiments.curve.run as curve_run
 from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
-from recollect.curve import CurveResult, CurveSettings, run_curve
-from recollect.curve._run import _Curve, _sizes
 from recollect.errors import InputError, StepError
+from recollect.experiments.curve import CurveResult, CurveSettings, run_curve
+from recollect.experiments.curve.run import _Curve, _sizes
 from recollect.facts import Fact, FactSet
 
 MEANS = ((15, 25), (60, 32), (240, 32.5), (960, 32.4))
@@ -85,7 +85,7 @@ def test_the_same_command_again_returns_at_once(
 
 _KILLED = """
 import json, os, signal, sys
-import recollect.curve._run as run
+import recollect.experiments.curve.run as run
 values, out, name, count = json.loads(sys.argv[1])
 real, calls = getattr(run, name), []
 def dying(*args, **keywords):

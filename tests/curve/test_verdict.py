@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recollect.curve import Observations, judge_curve, verdict_json, verdict_lines
 from recollect.errors import InputError
+from recollect.experiments.curve import Observations, judge_curve, verdict_json, verdict_lines
 
 SIZES = [0, 15, 60, 240, 960]
 HALVED = [0, 15, 60, 240, 480, 960]

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 import pairs
 from helpers_adapters import KINDS, NEVER_MADE, PARTS_TIED, PROMPT, merged_by_peft, tiny_adapter, tiny_base
-from recollect.drift import open_pair, restore
+from recollect.core.machine import Machine
 from recollect.errors import ModelError, ModelWarning
-from recollect.machine import Machine
 from recollect.models import ModelSettings, check_folder, load, load_folder, model_fingerprint, write_base_fingerprint
+from recollect.restore import restore
+from recollect.weights import open_pair
 
 BASES = ("llama", "tied", "bias", "gpt2")
 ALL = [pair for pair in itertools.product(BASES, KINDS) if pair not in NEVER_MADE]
@@ -152,7 +153,7 @@ def test_hostile_configurations_are_one_line(
 def test_expressions_that_never_end_are_given_up(
     bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    monkeypatch.setattr("recollect._model_patterns.SECONDS", 0.7)
+    monkeypatch.setattr("recollect.models.adapter_config.SECONDS", 0.7)
     lora = tmp_path / "lora"
     tiny_adapter(lora, bases["llama"])
     endless = r"(([a-z_0-9]+\.?)+)+!"

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import pairs
-from recollect.drift import TensorPair, change, open_pair, rank
-from recollect.drift import _stream as stream
+from recollect.drift import change
+from recollect.weights import TensorPair, open_pair, rank
+from recollect.weights import stream as stream
 
 SHARES = (1, 3, 5, 10, 20, 40, 60)
 

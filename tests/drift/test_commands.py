@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from helpers_tiny import tiny_facts, tiny_model
-from recollect._commands_drift import register_drift
+from recollect.cli.drift import register_drift
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
 

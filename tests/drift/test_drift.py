@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recollect.drift import BaseSide, DriftSettings, run_drift
-from recollect.drift._drift import DriftResult
+from recollect.drift.run import DriftResult
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.models import ModelSettings, load, pocket_folder
@@ -110,7 +110,7 @@ def test_without_a_probe_the_studys_kl_is_missing_and_a_note_says_why(facts, tun
 
 def test_without_tokens_no_model_is_run(tuned, tmp_path, monkeypatch):
     for side in ("load_base", "load_tuned"):
-        monkeypatch.setattr(f"recollect.drift._compare.{side}", lambda *_: pytest.fail("a model was loaded"))
+        monkeypatch.setattr(f"recollect.drift.compare.{side}", lambda *_: pytest.fail("a model was loaded"))
     found = run_drift(DriftSettings(tokens=False), "pocket", tuned, out=tmp_path / "drift").metrics
     assert found["kl_full"] is None and found["tokens"] == {}
     assert 0 <= found["unchanged"] < 1
@@ -156,7 +156,7 @@ def test_the_same_command_finds_the_step_and_another_is_refused(result, facts, p
 def test_a_base_read_once_gives_what_a_base_read_anew_gives(result, facts, probe, tuned, tmp_path, monkeypatch):
     settings, side = DriftSettings(levels=probe, text_tokens=600), BaseSide()
     run_drift(settings, "pocket", str(pocket_folder()), facts, out=tmp_path / "first", base_side=side)
-    monkeypatch.setattr("recollect.drift._compare.load_base", lambda *_: pytest.fail("the base was read again"))
+    monkeypatch.setattr("recollect.drift.compare.load_base", lambda *_: pytest.fail("the base was read again"))
     again = run_drift(settings, "pocket", tuned, facts, out=tmp_path / "second", base_side=side)
     assert {**again.metrics, "seconds": 0} == {**result.metrics, "seconds": 0}
 

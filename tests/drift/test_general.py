@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from recollect.drift import DriftSettings
-from recollect.drift._general import general_loss, general_text, known_accuracy, read_texts
+from recollect.drift.general import general_loss, general_text, known_accuracy, read_texts
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load, pocket_folder
-from recollect.pocket import make_world
-from recollect.pocket._corpus import render
+from recollect.worlds.quiz import make_world
+from recollect.worlds.quiz.corpus import render
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,18 @@ import pytest
 import torch
 
 from helpers_tiny import tiny_facts, tiny_levels, tiny_model
-from recollect.drift import LadderSettings, open_pair, rank, run_ladder
-from recollect.drift._choose import ahead, choose, halves, judging, score
-from recollect.drift._interpolate import interpolate, length_share
-from recollect.drift._ladder import _export, orders_of, rungs_of
-from recollect.drift._live import Live
 from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import FactSet
 from recollect.models import ModelSettings, load, pocket_folder
+from recollect.restore import LadderSettings, run_ladder
+from recollect.restore.choose import ahead, choose, halves, judging, score
+from recollect.restore.ladder import _export, orders_of, rungs_of
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
+from recollect.weights import open_pair, rank
+from recollect.weights.interpolate import interpolate, length_share
+from recollect.weights.live import Live
 
 
 class Stop(Exception):

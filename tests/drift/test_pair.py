@@ -14,9 +14,10 @@ import torch
 
 import pairs
 from helpers_adapters import tiny_base
-from recollect.drift import change, open_pair, rank
-from recollect.drift._safetensors import from_float32, to_float32
+from recollect.drift import change
 from recollect.errors import InputError, ModelError
+from recollect.weights import open_pair, rank
+from recollect.weights.safetensors import from_float32, to_float32
 
 
 @pytest.fixture

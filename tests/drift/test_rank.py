@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recollect.drift import ORDERS, Ranking, rank, rank_tensors
-from recollect.drift import _rank as module
-from recollect.drift import _stream as stream
-from recollect.drift._pair import TensorPair
 from recollect.errors import InputError, ModelError
+from recollect.weights import ORDERS, Ranking, rank, rank_tensors
+from recollect.weights import ranking as module
+from recollect.weights import stream as stream
+from recollect.weights.pair import TensorPair
 
 PERCENTS = (0, 0.1, 1, 3, 5, 10, 20, 33.3, 40, 60, 99.9, 100)
 TIED = [0.0, -0.0, 1e-45, -1e-45, 1e-40, 1e-9, 0.5, -0.5, 0.02, 0.020001, 1.0, 3.4e38, -3.4e38]

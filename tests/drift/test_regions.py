@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recollect.drift import in_region, layer_of, module_of
 from recollect.errors import InputError
+from recollect.weights import in_region, layer_of, module_of
 
 LLAMA = [
     "model.embed_tokens.weight",

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import pairs
-from recollect.drift import open_pair, restore
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import find_model
-from recollect.workspace import read_manifest
+from recollect.restore import restore
+from recollect.weights import open_pair
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_nan_outside_the_region_is_refused_too(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_first(tmp_path: Path, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr("recollect.drift._restore.rank", lambda *a, **k: pytest.fail("began to work"))
+    monkeypatch.setattr("recollect.restore.run.rank", lambda *a, **k: pytest.fail("began to work"))
     refused(StepError, "no room in", tmp_path, *sides)
 
 
@@ -126,16 +127,16 @@ def test_a_disk_that_fills_up_on_the_way_gives_its_room_back(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr("recollect.drift._write.os.fsync", full)
+    monkeypatch.setattr("recollect.weights.write.os.fsync", full)
     refused(StepError, "could not be written: No space left on device", tmp_path, *sides)
-    monkeypatch.setattr("recollect.drift._write.os.fsync", real)
+    monkeypatch.setattr("recollect.weights.write.os.fsync", real)
     assert restore(*sides, out=tmp_path / "out").restored > 0
 
 
 def test_written_bytes_that_are_not_what_was_meant_are_found(
     tmp_path: Path, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recollect.drift import _write
+    from recollect.weights import write as _write
 
     real = _write._verify
 
@@ -152,7 +153,7 @@ def test_written_bytes_that_are_not_what_was_meant_are_found(
 def test_models_that_change_while_they_are_read_are_found(
     tmp_path: Path, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recollect.drift import _restore
+    from recollect.restore import run as _restore
 
     real = _restore.write_model
 

@@ -7,8 +7,8 @@ import torch
 
 from enumerable import load_small
 from helpers_tiny import tiny_facts, tiny_levels
-from recollect.drift._kl import Head, Reading, divergences, head_of, hidden_states, losses, summary
-from recollect.drift._tokens import (
+from recollect.drift.kl import Head, Reading, divergences, head_of, hidden_states, losses, summary
+from recollect.drift.tokens import (
     answer_readings,
     best_templates,
     check_same_tokens,

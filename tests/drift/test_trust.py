@@ -6,8 +6,9 @@ import re
 import pytest
 
 import pairs
-from recollect.drift import open_pair, restore
 from recollect.errors import ModelError
+from recollect.restore import restore
+from recollect.weights import open_pair
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
+from recollect.core.estimates import macro_mean, proportion
 from recollect.evaluate import accuracy_table, summarise
-from recollect.statistics import macro_mean, proportion
 
 # test: level 0 has 1 of 4 right, level 1 has 1 of 2, level 3 has 1 of 1, one fact without a level is wrong
 LEVEL = [0, 0, 0, 0, 1, 1, 3, None]

@@ -10,9 +10,9 @@ import pytest
 
 from helpers_label import few_pages
 from recollect.evaluate import EvaluateSettings, run_evaluate
-from recollect.evaluate._pages import for_pages, page_scores, page_task
+from recollect.evaluate.pages import for_pages, page_scores, page_task
+from recollect.extraction.labels import LabelSettings, run_label
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.label import LabelSettings, run_label
 
 
 @pytest.fixture

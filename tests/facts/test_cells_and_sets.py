@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, FactsSettings, load_facts, read_facts, read_relations, run_facts
-from recollect.facts._near import near_key
+from recollect.facts.near import near_key
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

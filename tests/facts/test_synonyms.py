@@ -6,7 +6,7 @@ import pytest
 
 from recollect.errors import InputError
 from recollect.facts import FactsSettings, read_facts, synonyms_for
-from recollect.facts._synonyms import read_synonyms, shipped_synonyms
+from recollect.facts.synonyms import read_synonyms, shipped_synonyms
 
 
 def test_common_short_names_are_accepted() -> None:

@@ -18,7 +18,7 @@ from recollect.generate import (
     self_test,
     uniforms,
 )
-from recollect.generate import _tree as tree
+from recollect.generate import tree as tree
 
 T = 0.7
 
@@ -224,7 +224,7 @@ def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monke
 
 def test_self_test_bins_are_filled_for_flat_and_peaked_laws() -> None:
     """With 2,048 nearly equal tokens every one is rare; bins must not swallow the difference."""
-    from recollect.generate._selftest import _bins
+    from recollect.generate.selftest import _bins
 
     want = np.full(2048, 700 / 2048)
     group = _bins(want)

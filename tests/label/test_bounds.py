@@ -20,7 +20,7 @@ import pytest
 
 from helpers_label import chat_server, completion, few_pages, honest, page_in
 from recollect.errors import InputError
-from recollect.label import LabelSettings, run_label
+from recollect.extraction.labels import LabelSettings, run_label
 
 CANARY = "sk-canary-7f3e9b21d04c"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -176,7 +176,7 @@ def test_ctrl_c_ends_at_once_while_the_server_hangs(tmp_path: Path) -> None:
         stop.wait(60)
 
     with raw_server(hang) as address:
-        code = "import sys; from recollect.cli import main; sys.exit(main())"
+        code = "import sys; from recollect.cli.main import main; sys.exit(main())"
         given = ["label", "--pages", "pages", "--from", "llm", "--endpoint", address, "--llm", "m", "--price-in", "0"]
         child = subprocess.Popen(
             [sys.executable, "-c", code, *given, "--price-out", "0"],

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_label import few_pages, pages_step
-from recollect.attributes import ScoreSettings, parse_answer, read_schema, run_score
 from recollect.errors import InputError, StepError
+from recollect.extraction.labels import LabelSettings, make_examples, run_label, schema_org_values
+from recollect.extraction.labels.examples import deal
+from recollect.extraction.labels.labels import PageText, check_labels
+from recollect.extraction.values import ScoreSettings, parse_answer, read_schema, run_score
 from recollect.facts import load_facts
-from recollect.label import LabelSettings, make_examples, run_label, schema_org_values
-from recollect.label._examples import deal
-from recollect.label._labels import PageText, check_labels
 from recollect.select import SelectSettings, run_select
 
 SCHEMA = read_schema()
@@ -240,8 +240,8 @@ def test_a_flood_is_over_in_time_and_costs_only_itself(html: str, expected: str 
 def test_a_page_that_is_too_slow_to_read_is_rejected_and_the_others_are_labelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recollect.label import _schema_org
-    from recollect.pages import PagesSettings, run_pages
+    from recollect.extraction.html import PagesSettings, run_pages
+    from recollect.extraction.labels import schema_org as _schema_org
 
     (tmp_path / "html").mkdir()
     (tmp_path / "html/a.html").write_text(MICRODATA)
@@ -266,7 +266,7 @@ def test_a_table_may_name_pages_without_their_folders(tmp_path: Path) -> None:
 
 
 def test_pages_of_a_folder_are_labelled_from_their_own_data(tmp_path: Path) -> None:
-    from recollect.pages import PagesSettings, run_pages
+    from recollect.extraction.html import PagesSettings, run_pages
 
     (tmp_path / "html").mkdir()
     (tmp_path / "html/a.html").write_text(JSON_LD)
@@ -293,7 +293,7 @@ def test_bad_rows_of_a_table_end_the_step_or_are_skipped_and_counted(tmp_path: P
 
 
 def test_a_page_whose_file_is_gone_has_no_labels_and_says_why(tmp_path: Path) -> None:
-    from recollect.pages import PagesSettings, run_pages
+    from recollect.extraction.html import PagesSettings, run_pages
 
     (tmp_path / "html").mkdir()
     (tmp_path / "html/a.html").write_text(JSON_LD)
@@ -307,7 +307,7 @@ def test_a_page_whose_file_is_gone_has_no_labels_and_says_why(tmp_path: Path) ->
 
 def test_files_that_changed_after_the_prompts_are_refused(tmp_path: Path) -> None:
     """Before the labels are made and, since a finished step would be returned as it is, after."""
-    from recollect.pages import PagesSettings, run_pages
+    from recollect.extraction.html import PagesSettings, run_pages
 
     (tmp_path / "html").mkdir()
     (tmp_path / "html/a.html").write_text(JSON_LD)

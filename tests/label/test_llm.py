@@ -14,7 +14,7 @@ import pytest
 
 from helpers_label import Server, chat_server, completion, few_pages, honest, page_in, pages_step
 from recollect.errors import InputError
-from recollect.label import LabelSettings, label_estimate, run_label
+from recollect.extraction.labels import LabelSettings, label_estimate, run_label
 
 CANARY = "sk-canary-7f3e9b21d04c"
 FAST = {"retry-after-ms": "5"}

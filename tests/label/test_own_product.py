@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recollect.attributes import equal, read_schema
-from recollect.label import read_schema_org
+from recollect.extraction.labels import read_schema_org
+from recollect.extraction.values import equal, read_schema
 
 SCHEMA = read_schema()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recollect.attributes import read_schema
 from recollect.errors import InputError
-from recollect.pages import PagesSettings, page_prompt, run_pages
-from recollect.pages._recall import RAW
+from recollect.extraction.html import PagesSettings, page_prompt, run_pages
+from recollect.extraction.html.recall import RAW
+from recollect.extraction.values import read_schema
 
 TEXTS = {
     "cp1251": "Стул дубовый. Цена 8 900 руб. В наличии, доставка по всей стране",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recollect.pages import page_prompt
+from recollect.extraction.html import page_prompt
 
 
 def lines(html: str, **options) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
-from recollect.pages import Limits, page_prompt
+from recollect.extraction.html import Limits, page_prompt
 
 CAP = 3.0  # processor seconds: the page's two, and the prompt's
 LAUGHS = "<!DOCTYPE x [<!ENTITY a 'ha'>" + "".join(

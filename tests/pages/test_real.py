@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recollect.pages import PagesSettings, run_pages
+from recollect.extraction.html import PagesSettings, run_pages
 
 DATA = Path(__file__).parents[2].parent / "shared/data/product_pages"
 

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from recollect import cli
+from recollect.cli import main as cli
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
-from recollect.pages import PagesSettings, _step, raw_pages, run_pages
-from recollect.workspace import read_manifest
+from recollect.extraction.html import PagesSettings, raw_pages, run_pages
+from recollect.extraction.html import step as _step
 
 
 def html(number: int, shop: int = 0) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from recollect.attributes import equal, occurs, read_schema
 from recollect.errors import InputError, StepError
-from recollect.label import LabelSettings, read_schema_org, run_label, schema_org_values
-from recollect.pages import PagesSettings, page_prompt, run_pages
-from recollect.pages._json_text import load_json, whole
+from recollect.extraction.html import PagesSettings, page_prompt, run_pages
+from recollect.extraction.html.json_text import load_json, whole
+from recollect.extraction.labels import LabelSettings, read_schema_org, run_label, schema_org_values
+from recollect.extraction.values import equal, occurs, read_schema
 
 SCHEMA = read_schema()
 OFFER = {"@type": "Offer", "price": "18.50", "priceCurrency": "EUR", "availability": "https://schema.org/InStock"}
@@ -177,7 +177,7 @@ def test_labels_never_come_from_other_pages_than_the_prompts(tmp_path: Path) -> 
 def test_a_pages_step_of_an_older_version_is_checked_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recollect.pages import _step
+    from recollect.extraction.html import step as _step
 
     folder = tmp_path / "html"
     folder.mkdir()

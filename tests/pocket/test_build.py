@@ -11,7 +11,7 @@ import pytest
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.models import ModelSettings, find_model, load
-from recollect.pocket import PocketSettings, run_pocket
+from recollect.worlds.quiz import PocketSettings, run_pocket
 
 TINY = {"vocabulary": 400, "width": 16, "layers": 1, "sequence": 32, "batch_size": 64, "mentions": 4.0}
 

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from recollect.facts import shipped_relations
-from recollect.pocket import make_world
-from recollect.pocket._corpus import SHARED_TEMPLATES, render, shipped_wordings
 from recollect.prompt import DEFAULT_TEMPLATE
+from recollect.worlds.quiz import make_world
+from recollect.worlds.quiz.corpus import SHARED_TEMPLATES, render, shipped_wordings
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recollect.pocket.shop import ATTRIBUTES, shop_facts
-from recollect.pocket.shop._corpus import NAMES, document, documents
-from recollect.pocket.shop._tokenizer import train_tokenizer
 from recollect.prompt import DEFAULT_TEMPLATE
+from recollect.worlds.shop import ATTRIBUTES, shop_facts
+from recollect.worlds.shop.corpus import NAMES, document, documents
+from recollect.worlds.shop.tokenizer import train_tokenizer
 
 READ = list(documents(0, 1500))
 TEXTS = [read.page + read.summary for read in READ]

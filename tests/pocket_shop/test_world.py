@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recollect.attributes import equal, normalise, occurs, read_schema
+from recollect.extraction.html import page_prompt
+from recollect.extraction.values import equal, normalise, occurs, read_schema
 from recollect.facts import load_facts
-from recollect.pages import page_prompt
-from recollect.pocket.shop import ATTRIBUTES, make_product, make_shop, page_html, page_text, shop_facts, shop_pages
-from recollect.pocket.shop._words import gtin13, written_amount, written_price
+from recollect.worlds.shop import ATTRIBUTES, make_product, make_shop, page_html, page_text, shop_facts, shop_pages
+from recollect.worlds.shop.words import gtin13, written_amount, written_price
 
 SCHEMA = read_schema("product")
 PAGES = st.tuples(st.integers(0, 2**31), st.integers(0, 2**31), st.integers(0, 2**31))

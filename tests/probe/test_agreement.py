@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from recollect.facts import Fact, FactSet
-from recollect.probe._agreement import is_stated, level_distribution
-from recollect.probe._levels import level_of
-from recollect.probe._score import score_facts
+from recollect.probe.agreement import is_stated, level_distribution
+from recollect.probe.levels import level_of
+from recollect.probe.score import score_facts
 
 TEMPLATES, SAMPLES = 21, 10
 TOTAL = TEMPLATES * SAMPLES

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from recollect.probe._levels import (
-    fit_prior,
-    level_bounds,
-    level_of,
-    repeat_probability,
-    score_interval,
-)
+from recollect.probe.levels import fit_prior, level_bounds, level_of, repeat_probability, score_interval
 
 
 def test_levels_of_counts_follow_the_studies_rule() -> None:

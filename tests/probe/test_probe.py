@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from enumerable import Small, load_small
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
 from recollect.match import contains, word
 from recollect.probe import ProbeSettings, rescore, run_probe
-from recollect.workspace import read_manifest
 
 TEMPLATES = ["c [X]", "[X] d", "d c [X] b"]
 LONGEST = 3

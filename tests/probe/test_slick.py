@@ -9,7 +9,7 @@ from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
 from recollect.match import exact
 from recollect.probe import SlickSettings, run_slick
-from recollect.probe._slick import category, few_shot_prompt
+from recollect.probe.slick import category, few_shot_prompt
 
 
 def facts(count: int = 8) -> FactSet:

@@ -11,15 +11,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recollect.attributes import PageAnswer, items, judge, read_schema, score
 from recollect.errors import InputError
+from recollect.extraction.values import PageAnswer, items, judge, read_schema, score
 from recollect.facts import FactSet
-from recollect.pocket.shop import shop_facts
 from recollect.report import AskedPages, PageSpan, Results, collect_attributes, read_results, render, write_report
-from recollect.report._chart_attributes import MOST_BARS, part_rows, shown_systems
-from recollect.report._from_evaluations import report_results
-from recollect.report._page_text import marked
-from recollect.report._results_attributes import AttributeSystem
+from recollect.report.chapters.attributes.charts import MOST_BARS, part_rows, shown_systems
+from recollect.report.chapters.attributes.record import AttributeSystem
+from recollect.report.page.page_text import marked
+from recollect.report.results.from_evaluations import report_results
+from recollect.worlds.shop import shop_facts
 
 SCHEMA = read_schema("product")
 NASTY = "<script>alert(1)</script> \u202e {{ 7*7 }} <img src=x onerror=alert(1)>"

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 import helpers_drift as made
 from recollect.errors import InputError
 from recollect.report import Drift, Ladder, LadderRung, Results, read_results, render, write_report
-from recollect.report._chapter_drift import CHAPTER, sentences
-from recollect.report._chart_change import MOST_LAYERS, concentration, module_rows, shown_layers
-from recollect.report._drift_groups import drift_groups, floor
-from recollect.report._environment import fill
-from recollect.report._ladder_words import ladder_lines, length_line
-from recollect.report._papers_drift import drift_claims
+from recollect.report.chapters.drift.chart_change import MOST_LAYERS, concentration, module_rows, shown_layers
+from recollect.report.chapters.drift.groups import drift_groups, floor
+from recollect.report.chapters.drift.ladder_words import ladder_lines, length_line
+from recollect.report.chapters.drift.papers import drift_claims
+from recollect.report.chapters.drift.view import CHAPTER, sentences
+from recollect.report.page.environment import fill
 
 
 def results(**drift: Any) -> Results:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from recollect.report import Results
-from recollect.report._groups import estimates, groups
+from recollect.report.results.groups import estimates, groups
 
 
 def test_one_seed_keeps_its_own_interval() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import helpers_drift as made
 from recollect.report import Results
-from recollect.report._papers_drift import LADDER, SHARES, drift_claims
+from recollect.report.chapters.drift.papers import LADDER, SHARES, drift_claims
 
 
 def test_nothing_measured_can_tell_nothing(invented: SimpleNamespace) -> None:

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 from recollect.report import Results, render
-from recollect.report._chapter_wakes import cards
-from recollect.report._render import CHAPTERS
+from recollect.report.chapters.wakes.view import cards
+from recollect.report.page.render import CHAPTERS
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 ALLOWED = {
@@ -241,7 +241,7 @@ def test_chapters_without_data_are_left_out_and_the_numbers_close_up(invented: S
 
 
 def test_every_chapter_has_its_own_id_and_template() -> None:
-    from recollect.report._environment import environment
+    from recollect.report.page.environment import environment
 
     ids = [chapter.id for chapter in CHAPTERS]
     assert len(ids) == len(set(ids))
@@ -251,7 +251,7 @@ def test_every_chapter_has_its_own_id_and_template() -> None:
 def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study, monkeypatch):
     from dataclasses import replace
 
-    from recollect.report import _render
+    from recollect.report.page import render as _render
 
     def broken(results):
         raise ValueError("nothing to draw with")
@@ -266,7 +266,7 @@ def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study, mon
 def test_a_template_that_fails_is_a_line_too(study, monkeypatch):
     from dataclasses import replace
 
-    from recollect.report import _render
+    from recollect.report.page import render as _render
 
     empty = replace(next(one for one in CHAPTERS if one.id == "sizes"), context=lambda results: {})
     monkeypatch.setattr(_render, "CHAPTERS", tuple(empty if one.id == "sizes" else one for one in CHAPTERS))

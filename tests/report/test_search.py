@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from helpers_search_report import search_results, search_values
 from recollect.errors import InputError
 from recollect.report import Results
-from recollect.report import _chart_search as chart_search
-from recollect.report._chapter_search import CHAPTER, cards, sentences
-from recollect.report._chart_search import _label, early_final, early_final_chart, map_axes
-from recollect.report._render import render
-from recollect.report._svg import panel
+from recollect.report.chapters.search import charts as chart_search
+from recollect.report.chapters.search.charts import _label, early_final, early_final_chart, map_axes
+from recollect.report.chapters.search.view import CHAPTER, cards, sentences
+from recollect.report.page.render import render
+from recollect.report.page.svg import panel
 
 
 def test_the_page_shows_every_trial_and_the_honest_ending() -> None:

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from recollect.report._svg import COLOURS, dark, draw, short, spread
-from recollect.report._text import clean, cut
+from recollect.report.page.svg import COLOURS, dark, draw, short, spread
+from recollect.report.page.text import clean, cut
 
 
 def test_crowded_labels_move_apart_and_keep_order_and_mean() -> None:
@@ -30,7 +30,7 @@ def test_text_is_drawn_as_escaped_text_and_colours_as_variables() -> None:
 def test_every_chart_colour_has_a_value_in_the_style_sheet() -> None:
     from importlib import resources
 
-    style = (resources.files("recollect.report") / "templates" / "style.css").read_text()
+    style = (resources.files("recollect.report") / "page/templates/style.css").read_text()
     light, rest = style.split("@media (prefers-color-scheme: dark)")
     for name in COLOURS:
         assert f"--{name}:" in light

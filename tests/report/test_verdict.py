@@ -8,8 +8,8 @@ import pytest
 
 import helpers_verdict as made
 from recollect.report import Results, verdict
-from recollect.report._papers import claims
-from recollect.report._verdict import ONCE
+from recollect.report.chapters.papers import claims
+from recollect.report.page.verdict import ONCE
 
 
 @pytest.fixture

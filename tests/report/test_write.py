@@ -144,7 +144,7 @@ def test_results_are_stored_before_anything_is_drawn(study, tmp_path, monkeypatc
     def broken(results):
         raise RuntimeError("no page today")
 
-    monkeypatch.setattr("recollect.report._write.render", broken)
+    monkeypatch.setattr("recollect.report.page.write.render", broken)
     with pytest.raises(RuntimeError, match="no page today"):
         write_report(study, tmp_path / "r")
     assert read_results(tmp_path / "r") == study
@@ -154,7 +154,7 @@ def test_bounds_allow_what_rounding_does():
     """A share of 1.0000000000000013 ended a whole study of a real model."""
     from pydantic import TypeAdapter
 
-    from recollect.report._results_common import Percent, Share
+    from recollect.report.results.common import Percent, Share
 
     assert TypeAdapter(Share).validate_python(1.0000000000000013) == 1.0
     assert TypeAdapter(Percent).validate_python(100.00000000000001) == 100.0

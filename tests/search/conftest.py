@@ -10,8 +10,8 @@ import pytest
 
 from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, World, make_world
-from recollect.search._split import split
-from recollect.search._trial import SPLIT, Task
+from recollect.experiments.search.split import split
+from recollect.experiments.search.trial import SPLIT, Task
 
 
 @pytest.fixture(scope="session")

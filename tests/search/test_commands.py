@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from helpers_world import EVALUATE, Command, World
-from recollect.search._lines import lines
-from recollect.settings import read_yaml
+from recollect.core.settings import read_yaml
+from recollect.experiments.search.lines import lines
 
 TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
 
@@ -194,7 +194,7 @@ def test_the_sentences_say_what_is_known_and_no_more() -> None:
 
 def start(config: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     """The command as a process of its own."""
-    code = "from recollect.cli import main; main()"
+    code = "from recollect.cli.main import main; main()"
     arguments = [sys.executable, "-c", code, "search", "--config", str(config), "--out", str(out), "--json", *flags]
     return subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ), cwd=config.parent

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import recollect.search._trial as trial_module
+import recollect.experiments.search.trial as trial_module
 from helpers_world import EVALUATE, World
 from recollect.errors import RecollectError, StepError
-from recollect.search import Job, SearchResult, SearchSettings, run_search
-from recollect.search._run import Event
-from recollect.search._rung_file import claim
+from recollect.experiments.search import Job, SearchResult, SearchSettings, run_search
+from recollect.experiments.search.run import Event
+from recollect.experiments.search.rung_file import claim
 
 TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
 

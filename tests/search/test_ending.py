@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recollect.search._ending import BASE, Ending, choose_finalists, judge_ending
-from recollect.search._score import compare, score_of
-from recollect.search._trials import Trial
+from recollect.experiments.search.ending import BASE, Ending, choose_finalists, judge_ending
+from recollect.experiments.search.score import compare, score_of
+from recollect.experiments.search.trials import Trial
 
 
 def evaluation(folder: Path, right: dict[int, list[int]], part: str = "test") -> Path:

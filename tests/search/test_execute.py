@@ -17,10 +17,10 @@ import pytest
 from helpers_ray import two_nodes
 from helpers_search import Chores
 from recollect.errors import InputError
-from recollect.search import _ray as ray_module
-from recollect.search._execute import HereExecutor, ProcessExecutor, worker_environment
-from recollect.search._ray import RayExecutor, _room
-from recollect.search._types import Executor, Job, Outcome
+from recollect.experiments.search import ray as ray_module
+from recollect.experiments.search.execute import HereExecutor, ProcessExecutor, worker_environment
+from recollect.experiments.search.ray import RayExecutor, _room
+from recollect.experiments.search.types import Executor, Job, Outcome
 
 Make = Callable[[Chores], Executor]
 
@@ -141,8 +141,8 @@ class TestProcesses(Conformance):
     def test_workers_end_with_a_parent_that_is_killed(self, tmp_path: Path) -> None:
         script = f"""
             from helpers_search import Chores
-            from recollect.search._execute import ProcessExecutor
-            from recollect.search._types import Job
+            from recollect.experiments.search.execute import ProcessExecutor
+            from recollect.experiments.search.types import Job
             if __name__ == "__main__":
                 executor = ProcessExecutor(Chores({str(tmp_path)!r}), workers=1)
                 executor.submit(Job(0, 0, 0.2, {{"do": "slow", "seconds": 60}}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recollect.search._forecast import Forecaster, squash
+from recollect.experiments.search.forecast import Forecaster, squash
 
 
 def simulate(rng: np.random.Generator, n: int, r: float) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from scipy import integrate, optimize, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from recollect.search._gaussian import Surface, log_improvement, posterior
+from recollect.experiments.search.gaussian import Surface, log_improvement, posterior
 
 
 def squares(points: np.ndarray) -> np.ndarray:

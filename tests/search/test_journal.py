@@ -14,10 +14,10 @@ import pytest
 
 from helpers_schedule import drive, make
 from recollect.errors import InputError, StepError
-from recollect.search import Plan, Trial
-from recollect.search._journal import CheckedJournal, check_place, repair
-from recollect.search._lock import FileLock
-from recollect.search._storage import open_storage, quiet
+from recollect.experiments.search import Plan, Trial
+from recollect.experiments.search.journal import CheckedJournal, check_place, repair
+from recollect.experiments.search.lock import FileLock
+from recollect.experiments.search.storage import open_storage, quiet
 
 PLAN = Plan(trials=7, sampler="random")
 
@@ -140,7 +140,8 @@ def test_a_full_disk_leaves_whole_lines_and_the_search_resumes(tmp_path: Path, u
     """The limit on a file's size is a disk that is full in the middle of a line."""
     code = (
         "import resource, sys; from pathlib import Path; from helpers_schedule import drive, make; "
-        "from recollect.search import Plan; from recollect.search._journal import CheckedJournal, repair\n"
+        "from recollect.experiments.search import Plan; "
+        "from recollect.experiments.search.journal import CheckedJournal, repair\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "try:\n    drive(make(Plan(trials=7, sampler='random'), Path(sys.argv[1])))\n"
         "except OSError as error:\n    print('full', repair(Path(sys.argv[1])))\n"

@@ -18,9 +18,9 @@ from optuna.trial import TrialState
 
 from helpers_schedule import SPACE, STARTS, WHOLE, drive, hill, make, scored
 from recollect.errors import InputError, StepError
-from recollect.search import Choice, Job, Outcome, Plan, Scheduler, Space
-from recollect.search import _lock as lock_module
-from recollect.search._storage import open_storage, quiet
+from recollect.experiments.search import Choice, Job, Outcome, Plan, Scheduler, Space
+from recollect.experiments.search import lock as lock_module
+from recollect.experiments.search.storage import open_storage, quiet
 
 PLAN = Plan(trials=10, sampler="random")
 
@@ -194,7 +194,7 @@ def test_the_lock_of_a_killed_loop_is_free(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
     code = (
         "import sys, time; from pathlib import Path; from helpers_schedule import make; "
-        "from recollect.search import Plan; "
+        "from recollect.experiments.search import Plan; "
         "s = make(Plan(trials=10, sampler='random'), Path(sys.argv[1])); "
         "print(s.next().trial, flush=True); time.sleep(60)"
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recollect.search._forecast import Forecaster
-from recollect.search._lines import lines
-from recollect.search._measured import Line, line
-from recollect.search._trials import Trial
+from recollect.experiments.search.forecast import Forecaster
+from recollect.experiments.search.lines import lines
+from recollect.experiments.search.measured import Line, line
+from recollect.experiments.search.trials import Trial
 
 PAIRS = [(30.0, 41.0), (35.0, 40.0), (38.0, 47.0), (41.0, 52.0), (44.0, 50.0)]
 

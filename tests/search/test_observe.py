@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.search._observe import observe
-from recollect.search._trials import Trial
+from recollect.experiments.search.observe import observe
+from recollect.experiments.search.trials import Trial
 
 
 def trial(number: int, scores: dict[int, float], state: str = "paused", **more: object) -> Trial:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from recollect.errors import InputError
-from recollect.search import Choice, Float, Int, Space
-from recollect.search._propose import PROPOSERS, View, by_gaussian, choose, exhausted, unseen
-from recollect.search._trials import Forecast, Trial
+from recollect.experiments.search import Choice, Float, Int, Space
+from recollect.experiments.search.propose import PROPOSERS, View, by_gaussian, choose, exhausted, unseen
+from recollect.experiments.search.trials import Forecast, Trial
 
 LINE = Space({"x": Float(0, 1), "kind": Choice(["a", "b"])}, free=True)
 

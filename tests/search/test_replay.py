@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recollect.search import Job, Outcome
+from recollect.experiments.search import Job, Outcome
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "taskset"
@@ -104,7 +104,7 @@ def test_every_method_keeps_the_budget_and_finishes_something(table) -> None:  #
     from search_methods import METHODS
     from search_table import replay
 
-    from recollect.search._storage import quiet
+    from recollect.experiments.search.storage import quiet
 
     assert set(METHODS) == {
         "ours",

@@ -14,18 +14,18 @@ import polars as pl
 import pytest
 import torch
 
-import recollect.search._ray as ray_module
-import recollect.search._trial as trial_module
+import recollect.experiments.search.ray as ray_module
+import recollect.experiments.search.trial as trial_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
 from helpers_world import EVALUATE, World
-from recollect._commands_search import rung_line
+from recollect.cli.search import rung_line
+from recollect.core.settings import read_yaml
 from recollect.errors import InputError, RecollectError, StepError
-from recollect.label import LabelSettings, run_label
-from recollect.search import SearchResult, SearchSettings, run_search
-from recollect.search._run import Event
-from recollect.search._trial import Trials
-from recollect.settings import read_yaml
+from recollect.experiments.search import SearchResult, SearchSettings, run_search
+from recollect.experiments.search.run import Event
+from recollect.experiments.search.trial import Trials
+from recollect.extraction.labels import LabelSettings, run_label
 from recollect.train import TrainSettings
 
 SPACE = {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "batch_size": [4, 8]}
@@ -158,7 +158,7 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
 def test_the_same_command_finds_the_search_done(
     whole: SearchResult, world: World, levels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recollect.search._run.run_loop", lambda *_, **__: pytest.fail("ran again"))
+    monkeypatch.setattr("recollect.experiments.search.run.run_loop", lambda *_, **__: pytest.fail("ran again"))
     again = run_search(SearchSettings.make(**values(world, levels, workers=2)), whole.path)
     assert again.metrics == whole.metrics
 

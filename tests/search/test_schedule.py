@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers_schedule import SPACE, STARTS, WHOLE, drive, hill, make, scored
 from recollect.errors import InputError
-from recollect.search import Choice, Job, Outcome, Plan, Scheduler, Space
+from recollect.experiments.search import Choice, Job, Outcome, Plan, Scheduler, Space
 
 
 def plan(**values: object) -> Plan:

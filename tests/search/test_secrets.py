@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from helpers_world import EVALUATE, Command, World
 from recollect.errors import InputError
-from recollect.search import SearchSettings
-from recollect.search._secrets import SecretUrl, masked, without_secrets
-from recollect.search._storage import open_storage
+from recollect.experiments.search import SearchSettings
+from recollect.experiments.search.secrets import SecretUrl, masked, without_secrets
+from recollect.experiments.search.storage import open_storage
 
 CANARY = "Kanari3nvogel"
 

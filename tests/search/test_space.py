@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
-from recollect.search import Choice, Float, Int, Space, default_space, starts
-from recollect.search._encode import Encoder, points
-from recollect.search._propose import View, at_random
+from recollect.experiments.search import Choice, Float, Int, Space, default_space, starts
+from recollect.experiments.search.encode import Encoder, points
+from recollect.experiments.search.propose import View, at_random
 
 CONDITIONAL = """
 method: [full, lora]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
+from recollect.experiments.search.split import split
 from recollect.facts import Fact, FactSet
-from recollect.search._split import split
 
 
 def fact_set(counts: dict[str, int], ood: int = 3) -> FactSet:

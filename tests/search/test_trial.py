@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 import torch
 
-import recollect.search._trial as trial_module
+import recollect.experiments.search.trial as trial_module
 from helpers_world import World
 from recollect.errors import InputError
+from recollect.experiments.search import Choice, Int, Space
+from recollect.experiments.search.score import score_of
+from recollect.experiments.search.trial import Task, Trials, available
+from recollect.experiments.search.types import Job
 from recollect.facts import load_facts
-from recollect.search import Choice, Int, Space
-from recollect.search._score import score_of
-from recollect.search._trial import Task, Trials, available
-from recollect.search._types import Job
 from recollect.select import SelectSettings, run_select
 from recollect.train import run_train
 

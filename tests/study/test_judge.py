@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recollect.statistics import halves
-from recollect.study._judge import judge
+from recollect.core.estimates import halves
+from recollect.experiments.study.judge import judge
 
 IDS = [f"f{n:03d}" for n in range(200)]
 LEVELS = [n % 5 for n in range(200)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recollect.tables import CellError, cell_list, cell_text, float_column
+from recollect.core.tables import CellError, cell_list, cell_text, float_column
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recollect.core.tables import BadRows, read_table
 from recollect.errors import InputError
-from recollect.tables import BadRows, read_table
 
 
 def table(folder: Path, name: str, content: str | bytes, mode: Any = "error") -> tuple[list[dict[str, Any]], BadRows]:

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers_tiny import tiny_facts
-from recollect.curve import CurveSettings, run_curve
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.experiments.curve import CurveSettings, run_curve
 from recollect.models import ModelSettings, check_held, held_for, load
+from recollect.models.stored import Stored, rounded_in
 from recollect.probe import ProbeSettings, run_probe
-from recollect.stored import Stored, rounded_in
 from recollect.train import TrainSettings, run_train, training_machine
-from recollect.workspace import read_manifest
 
 WEIGHTS = "model.safetensors"
 
@@ -80,7 +80,7 @@ def test_a_training_starts_from_the_base_as_stored_however_it_is_held(bases, eig
 
 
 def test_mixed_precision_on_a_gpu_starts_from_the_stored_weights_too(bases, eight, tmp_path, monkeypatch):
-    monkeypatch.setattr("recollect.train._start.mixed_precision", lambda *_: True)  # as on a GPU with bfloat16
+    monkeypatch.setattr("recollect.train.start.mixed_precision", lambda *_: True)  # as on a GPU with bfloat16
     base = load(ModelSettings(model=str(bases["float32"]), dtype="bfloat16"))
     none = run_train(settings(bases["float32"], max_steps=0), eight, root=tmp_path, base=base)
     assert same_weights(none.model_folder, bases["float32"])
@@ -184,7 +184,7 @@ def test_a_curve_asked_in_bfloat16_trains_on_the_base_as_stored(base_folder, tmp
 
 
 def test_a_study_that_probes_in_bfloat16_trains_in_float32(base_folder, tmp_path):
-    from recollect.study import StudySettings, machines, run_study
+    from recollect.experiments.study import StudySettings, machines, run_study
 
     facts = tiny_facts(8)
     chosen = StudySettings.make(

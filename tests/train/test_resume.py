@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recollect.checkpoints import last_checkpoint
 from recollect.errors import RecollectWarning
 from recollect.train import TrainSettings, run_train
+from recollect.train.checkpoints import last_checkpoint
 
 
 class Stop(Exception):

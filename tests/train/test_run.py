@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import ModelSettings, load
 from recollect.prompt import encode_example
 from recollect.train import TrainSettings, run_train, run_train_until
-from recollect.workspace import read_manifest
 
 WEIGHTS = "model/model.safetensors"
 
@@ -64,7 +64,7 @@ def test_loss_is_on_the_answer_and_the_end_only(base_folder, eight, tmp_path):
 
 
 def test_batches_count_the_tokens_of_the_answers_only(base_folder, eight, tmp_path):
-    from recollect.train._trainer import Watch, build_trainer, undisturbed
+    from recollect.train.trainer import Watch, build_trainer, undisturbed
 
     base = load(ModelSettings(model=str(base_folder)))
     rows = pl.read_parquet(eight / "selection.parquet")

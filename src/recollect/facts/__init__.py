@@ -1,17 +1,17 @@
 """Facts: what is asked, and where it comes from."""
 
-from recollect.facts._fact import Domain as Domain
-from recollect.facts._fact import Fact as Fact
-from recollect.facts._fact import FactSet as FactSet
-from recollect.facts._fact import Part as Part
-from recollect.facts._fact import Split as Split
-from recollect.facts._relations import Relation as Relation
-from recollect.facts._relations import read_relations as read_relations
-from recollect.facts._relations import relation_of as relation_of
-from recollect.facts._relations import shipped_relations as shipped_relations
-from recollect.facts._step import FactsResult as FactsResult
-from recollect.facts._step import FactsSettings as FactsSettings
-from recollect.facts._step import load_facts as load_facts
-from recollect.facts._step import read_facts as read_facts
-from recollect.facts._step import run_facts as run_facts
-from recollect.facts._synonyms import synonyms_for as synonyms_for
+from recollect.facts.fact import Domain as Domain
+from recollect.facts.fact import Fact as Fact
+from recollect.facts.fact import FactSet as FactSet
+from recollect.facts.fact import Part as Part
+from recollect.facts.fact import Split as Split
+from recollect.facts.relations import Relation as Relation
+from recollect.facts.relations import read_relations as read_relations
+from recollect.facts.relations import relation_of as relation_of
+from recollect.facts.relations import shipped_relations as shipped_relations
+from recollect.facts.step import FactsResult as FactsResult
+from recollect.facts.step import FactsSettings as FactsSettings
+from recollect.facts.step import load_facts as load_facts
+from recollect.facts.step import read_facts as read_facts
+from recollect.facts.step import run_facts as run_facts
+from recollect.facts.synonyms import synonyms_for as synonyms_for

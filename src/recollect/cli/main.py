@@ -1,0 +1,136 @@
+"""The command line: one thin command per step. Parse, call, print.
+
+Contract: every command takes --out, --seed and --json; with --json the last line on stdout is one JSON object.
+Everything else (settings, progress, notes, errors) goes to stderr, with secrets in URLs masked. Exit codes: 0 done,
+1 a bug of ours (with its traceback), 2 bad input, 3 step directory in the way or damaged, 4 sampler self-test failed,
+5 disk full, 6 out of memory, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import warnings
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from recollect._version import __version__
+from recollect.cli.options import console, note
+from recollect.core.redact import hide_secrets
+from recollect.errors import RecollectError, RecollectWarning, input_fault
+
+app = typer.Typer(
+    name="recollect",
+    help="Measure what a base model knows, pick the few examples that wake it, see how well each choice works.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 110},
+)
+pocket = typer.Typer(help="The embedded world and its small base model.", no_args_is_help=True)
+app.add_typer(pocket, name="pocket")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"recollect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Measure what a base model knows, pick the few examples that wake it, see how well each choice works."""
+
+
+def main() -> None:
+    """Entry point: known errors end in one clear message and their exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
+    warnings.showwarning = _show_warning
+    try:
+        _register(sys.argv[1:])
+        app()
+    except KeyboardInterrupt:
+        _stopped()
+    except SystemExit as stop:
+        if stop.code == 130:  # how typer hands on a Ctrl-C
+            _stopped()
+        raise
+    except BaseException as error:  # the panic of a library written in Rust is no Exception
+        known = _known(error)
+        if known is None:
+            raise  # a bug of ours keeps its traceback
+        _failed(*known)
+
+
+def _known(error: BaseException) -> tuple[str, int] | None:
+    """The message and the exit code for an error that is not ours; None for one that is."""
+    if isinstance(error, RecollectError):
+        return str(error), error.exit_code
+    if _disk_is_full(error):
+        return (
+            "the disk is full. Finished batches are kept: make room and run the same command again, or give --out "
+            "a folder on another disk.",
+            5,
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        name = " ".join(str(error.filename).split())  # a text given for a path may have many lines
+        return f"{name if len(name) <= 300 else name[:299] + '…'}: {error.strerror}.", 2
+    fault = input_fault(error)
+    return (str(fault), fault.exit_code) if fault else None
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error is a full disk, in the words of the system, of safetensors or of torch."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", ". unexpected pos ")
+
+
+def _failed(message: str, code: int) -> NoReturn:
+    from rich.text import Text
+
+    console.print(Text.assemble(("error:", "bold red"), " ", hide_secrets(message)), soft_wrap=True)
+    sys.exit(code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Our own warnings are notes of one line; those of libraries stay as Python shows them."""
+    if issubclass(category, RecollectWarning):
+        note(f"note: {hide_secrets(str(message))}")
+    else:
+        _python_shows(message, category, *place, **more)
+
+
+_python_shows = warnings.showwarning
+
+
+def _stopped() -> NoReturn:
+    console.print("\nstopped. What was finished is kept: run the same command again to resume.")
+    sys.exit(130)
+
+
+def _register(arguments: list[str]) -> None:
+    """Make the commands, once, and not for `--version`, so that it imports nothing heavy."""
+    if arguments[:1] == ["--version"] or app.registered_commands:
+        return
+    from recollect.cli import commands as _commands
+
+    _commands.register(app, pocket)

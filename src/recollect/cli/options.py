@@ -1,0 +1,236 @@
+"""From a settings class to a command: its fields become options, their docstrings the help."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from recollect.core.machine import Machine
+from recollect.core.redact import hide_secrets
+from recollect.core.settings import Settings, read_yaml
+from recollect.errors import reading
+
+# no markup: paths and values may hold [brackets] and :colons:
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
+console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
+
+_LONGEST_SHOWN = 2000  # characters of one setting's value on the line that repeats the settings
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Directory of this step. Default: recollect-runs/<step>-<fingerprint>."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line on stdout.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file with these settings; flags beat it. Unknown keys are errors."),
+]
+
+
+def command(
+    app: typer.Typer,
+    name: str,
+    settings: type[Settings],
+    run: Callable[..., None],
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra)."""
+    extra = extra or {}
+    parameters = [
+        inspect.Parameter(
+            field,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_annotation(field, info),
+        )
+        for field, info in settings.model_fields.items()
+    ]
+    fixed: dict[str, tuple[Any, Any]] = {
+        "config": (ConfigOption, None),
+        "out": (OutOption, None),
+        "as_json": (JsonOption, False),
+    }
+    for key, (annotation, default) in {**fixed, **extra}.items():
+        parameters.append(
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
+
+    def body(**values: Any) -> None:
+        config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
+        others = {key: values.pop(key) for key in extra}
+        made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=values)
+        show_settings(made, origin)
+        with reading(_inputs_of(made, origin)):
+            run(made, out=out, as_json=as_json, **others)
+
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    body.__doc__ = inspect.cleandoc(settings.__doc__ or "")
+    body.__name__ = name.replace("-", "_")
+    app.command(name)(body)
+
+
+def _annotation(name: str, info: FieldInfo) -> Any:
+    kind = _plain(info.annotation)
+    default = info.default_factory() if info.default_factory else info.default  # type: ignore[call-arg]
+    shown = "required" if default is PydanticUndefined else _text(default)
+    # the class docstring's line breaks are for the source; a terminal wraps by itself
+    help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    flag = str(extra.get("flag", "--" + name.replace("_", "-")))  # "from" cannot be the name of a field
+    if kind is bool:
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
+    return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]
+
+
+def _plain(annotation: Any) -> Any:
+    """The type an option is read as: the scalar inside Annotated and Optional; text for anything richer."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in get_args(annotation) if arg is not type(None)]
+        return _plain(inner[0]) if len(inner) == 1 else str
+    if origin is Literal:
+        return annotation
+    return annotation if annotation in (int, float, bool, str) else str
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if value == "":
+        return "empty"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def show_settings(settings: Settings, origin: dict[str, str]) -> None:
+    """Print the settings that were given, and count the defaults."""
+    given = [
+        f"{name}={_cut(_text(getattr(settings, name)))} ({where})"
+        for name, where in origin.items()
+        if where != "default"
+    ]
+    rest = sum(where == "default" for where in origin.values())
+    note(f"settings: {hide_secrets(', '.join([*given, f'{rest} by default']))}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _inputs_of(settings: Settings, origin: dict[str, str]) -> str:
+    """The files and folders among the given settings, for the line that tells of an input that cannot be read."""
+    given = {name: getattr(settings, name) for name, where in origin.items() if where != "default"}
+    paths = [f"{name} {value}" for name, value in given.items() if isinstance(value, str | Path) and _exists(value)]
+    return f"in {' or '.join(paths)}" if paths else "in the input"
+
+
+def _exists(value: str | Path) -> bool:
+    try:
+        return str(value) != "" and Path(value).exists()
+    except (OSError, ValueError):  # a text too long for a name, or with a NUL
+        return False
+
+
+def note(text: str) -> None:
+    """Print one line for people on stderr; in a log it stays one line."""
+    console.print(text, style="dim", soft_wrap=not console.is_terminal)
+
+
+def machine_line(*uses: tuple[str, Machine]) -> None:
+    """Print what was chosen of the machine, and why: one line where all uses agree, else one for each.
+
+    uses: what is done, and the machine as its settings choose it.
+    """
+    if len({(machine.device, machine.dtype) for _, machine in uses}) <= 1:
+        uses = (("machine", uses[0][1]),)
+    for what, machine in uses:
+        note(f"{what}: {machine.line()}")
+
+
+def answer(value: dict[str, Any], as_json: bool) -> None:
+    """Print the JSON answer as the last line on stdout, if asked for."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+
+class _Rate(ProgressColumn):
+    """Units per second, or seconds per unit."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        return Text("" if not speed else f"{speed:,.0f} {self._unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left, once there is something to tell it from."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.time_remaining
+        return Text("" if seconds is None else f"{datetime.timedelta(seconds=round(seconds))} left")
+
+
+class ProgressLine:
+    """A progress bar with rate and time left, on stderr; used as the `progress` callback of a step."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn(what),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[count]}"),
+            _Rate(unit),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._what, self._tenths = what, 0
+        self._task = self._bar.add_task(what, total=None, count="")
+
+    def __enter__(self) -> ProgressLine:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
+        tenths = 10 * done // max(1, total)
+        if not console.is_terminal and total >= 10 and tenths > self._tenths:  # a log gets a line per tenth
+            self._tenths = tenths
+            note(f"  {self._what}: {10 * tenths} %")

@@ -1,0 +1,93 @@
+"""The command `search`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line, note
+from recollect.experiments.search.lines import lines, with_interval
+from recollect.experiments.search.settings import SearchSettings
+
+_STATES = {"scored": "", "degenerate": "broken", "failed": "failed", "memory": "out of memory"}
+
+
+def register_search(app: typer.Typer) -> None:
+    """Add `search`."""
+    command(app, "search", SearchSettings, _search)
+
+
+def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.experiments.search import machines, run_search
+
+    machine_line(*machines(settings))
+    started = time.monotonic()
+    result = run_search(
+        settings,
+        out,
+        stage=_stage,
+        watch=lambda event: note(f"  {rung_line(event, started)}"),
+        say=lambda text: console.print(f"note: {text}", soft_wrap=True),
+    )
+    if not as_json:
+        _print(result.metrics)
+    for text in result.metrics["warnings"]:
+        console.print(f"warning: {text}", soft_wrap=True)
+    console.print(f"best settings: {result.best}", soft_wrap=True)
+    console.print(f"report: {result.report}", soft_wrap=True)
+    answer(result.summary(), as_json)
+
+
+def rung_line(event: Any, started: float) -> str:
+    """One finished rung on one line: which trial, how far, its validation score or what went wrong, and the best so
+    far. The forecast is the policy's, which begins with a prior; so it has no interval here."""
+    job, outcome, trial = event.told.job, event.told.outcome, event.trial
+    if outcome.kind == "scored":
+        what = f"{outcome.score:5.1f}"
+        if trial.state == "paused" and trial.forecast is not None:
+            what += f", forecast {min(max(trial.forecast.mean, 0.0), 100.0):.1f}"
+    else:
+        what = f"{_STATES[outcome.kind]}: {outcome.reason}"
+    best = "" if event.incumbent is None else f"; best {event.incumbent:.1f}"
+    running = f"; {event.told.running} under way" if event.told.running else ""
+    place = f"trial {job.trial:>2} at {100 * job.share:3.0f} %"
+    spent = "" if event.spent is None else f"; {100 * event.spent:.0f} % of the budget"
+    begun = str(event.trials) if event.of is None else f"{event.trials}/{event.of}"
+    standing = f"{begun} begun{spent}{best}{running}"
+    return f"{time.monotonic() - started:6.0f} s  {place}: {what}  [{standing}]"
+
+
+def _print(metrics: Mapping[str, Any]) -> None:
+    console_out.print(_finalists(metrics))
+    for line in lines(metrics):
+        console_out.print(f"• {line}", soft_wrap=True)
+
+
+def _finalists(metrics: Mapping[str, Any]) -> Table:
+    table = Table(
+        title="finalists, score in points (95 % interval)", title_justify="left", title_style="bold", show_lines=False
+    )
+    for name in ("trial", "validation", "unseen test", "over the baseline", "out-of-domain"):
+        table.add_column(name, justify="right")
+    for row in metrics["finalists"]:
+        baseline = row["trial"] == 0 and metrics["baseline_test"] is not None
+        table.add_row(
+            f"{row['trial']}{' (baseline)' if baseline else ''}",
+            *(with_interval(row[name], sign=name == "gain") for name in ("validation", "test", "gain", "ood")),
+        )
+    return table
+
+
+@contextmanager
+def _stage(what: str, unit: str) -> Iterator[Any]:
+    """One progress line, left on the screen with its time."""
+    started = time.monotonic()
+    with ProgressLine(what, unit or "steps") as progress:
+        yield progress
+    note(f"  {what}: {time.monotonic() - started:.1f} s")

@@ -1,0 +1,96 @@
+"""Values that share pages (or any other cluster): the cluster is the unit, not the value.
+
+A page that is odd is odd in all its attributes, and one page may be asked about several times. So the weights of
+`_distributions` go to pages: each page seen, and one made-up page on which every value is right (upper) or wrong
+(lower), get Dirichlet(1, ..., 1) weights; variances are those of the linearised ratio of sums. With one value a page
+it is the interval of Clopper and Pearson.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from recollect.core.estimates.distributions import Tail
+from recollect.core.estimates.estimate import CONFIDENCE, Estimate
+from recollect.errors import InputError
+
+_METHOD = "clustered by page"
+
+
+def clustered(right: Sequence[bool], clusters: Sequence[Hashable], confidence: float = CONFIDENCE) -> Estimate:
+    """The share of right values (micro, or one attribute's accuracy), where values of one cluster belong together.
+
+    One entry of `right` and of `clusters` (page ids) per value; n counts values. Raises InputError for none.
+    """
+    return clustered_macro(right, clusters, ["all"] * len(right), confidence=confidence)
+
+
+def clustered_macro(
+    right: Sequence[bool],
+    clusters: Sequence[Hashable],
+    groups: Sequence[Hashable],
+    *,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """The unweighted mean over groups (attributes) of the share of right values; the groups share clusters (pages)."""
+    if not len(right) or not len(right) == len(clusters) == len(groups):
+        raise InputError(
+            "right, clusters and groups must be equally long and not empty, but got "
+            f"{len(right)}, {len(clusters)} and {len(groups)}."
+        )
+    hits, ns = table_of(right, clusters, groups)
+    return clustered_ratio(hits, ns, confidence)
+
+
+def clustered_ratio(hits: Any, ns: Any, confidence: float = CONFIDENCE) -> Estimate:
+    """The same from counts, clusters × groups: the mean over groups of Σ hits / Σ ns, with 0 ≤ hits ≤ ns.
+
+    F1 is such a ratio, of twice the right values to the true and the given ones; precision that of right to given
+    values.
+    """
+    hits, ns = np.asarray(hits, dtype=float), np.asarray(ns, dtype=float)
+    if hits.shape != ns.shape or hits.ndim != 2 or (hits < 0).any() or (hits > ns).any():
+        raise InputError(f"hits must lie within 0 and ns, clusters × groups, but got {hits.shape} and {ns.shape}.")
+    value, low, high = (float(found) for found in cluster_bounds(hits, ns, confidence))
+    return Estimate(value, low, high, int(ns.sum()), _METHOD, confidence)
+
+
+def table_of(right: Sequence[bool], clusters: Sequence[Hashable], groups: Sequence[Hashable]) -> tuple[Any, Any]:
+    """Clusters × groups: how many values are right, and how many there are."""
+    rows, columns = ({name: at for at, name in enumerate(dict.fromkeys(names))} for names in (clusters, groups))
+    hits, ns = np.zeros((2, len(rows), len(columns)))
+    at = [rows[name] for name in clusters], [columns[name] for name in groups]
+    np.add.at(ns, at, 1)
+    np.add.at(hits, at, np.asarray(right, dtype=float))
+    return hits, ns
+
+
+def cluster_bounds(hits: Any, ns: Any, confidence: float = CONFIDENCE) -> tuple[Any, Any, Any]:
+    """Value, low and high of the unweighted mean over groups; arrays (..., clusters, groups), every group with a value.
+
+    Further axes in front are many samples side by side.
+    """
+    totals = ns.sum(axis=-2)
+    if (totals <= 0).any():
+        raise InputError("every group needs at least one value. Leave it out.")
+    value = (hits.sum(axis=-2) / totals).mean(axis=-1)
+    outside = (1 - confidence) / 2
+    low = 1 - _upper(ns - hits, ns).quantile(1 - outside)
+    high = _upper(hits, ns).quantile(1 - outside)
+    return value, np.minimum(low, value), np.maximum(high, value)
+
+
+def _upper(hits: Any, ns: Any) -> Tail:
+    totals, groups = ns.sum(axis=-2), ns.shape[-1]
+    size = (ns**2).sum(axis=-2) / totals  # of the made-up page: as many values as a value's page has on average
+    share = (hits.sum(axis=-2) + size) / (totals + size)
+    weight = 1 / (totals + size) / groups
+    pages = ((hits - share[..., None, :] * ns) * weight[..., None, :]).sum(axis=-1)
+    made_up = (size * (1 - share) * weight).sum(axis=-1)
+    count = (ns.sum(axis=-1) > 0).sum(axis=-1) + 1
+    variance = ((pages**2).sum(axis=-1) + made_up**2) * count / (count + 1)
+    rates = np.where(ns > 0, hits / np.maximum(ns, 1), 1.0).min(axis=-2)
+    return Tail(share.mean(axis=-1), variance, rates.mean(axis=-1), np.ones(variance.shape))

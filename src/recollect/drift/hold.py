@@ -1,0 +1,52 @@
+"""One side of a pair, loaded and asked the way the settings say."""
+
+from __future__ import annotations
+
+from recollect.drift.settings import AskSettings
+from recollect.evaluate import EvaluateSettings
+from recollect.models import LoadedModel, ModelSettings, check_model, load
+from recollect.weights.pair import CheckpointPair, open_pair
+
+
+def open_both(settings: AskSettings, base: str, tuned: str, *, asked: bool = True) -> CheckpointPair:
+    """Open the weights of both sides; raises what `open_pair` raises.
+
+    asked: the models are loaded later on, so what loading them would refuse is refused now, before hours of measuring.
+    """
+    pair = open_pair(
+        base,
+        tuned,
+        revision=settings.revision,
+        tuned_revision=settings.tuned_revision,
+        trust_remote_code=settings.trust_remote_code,
+    )
+    try:
+        for folder, pin in ((pair.base_folder, settings.revision), (pair.tuned_folder, settings.tuned_revision)):
+            if asked:
+                check_model(folder, trust_remote_code=settings.trust_remote_code, revision=pin)
+    except BaseException:
+        pair.close()
+        raise
+    return pair
+
+
+def load_base(settings: AskSettings, name: str) -> LoadedModel:
+    """Load the base by name, folder or step directory."""
+    return _load(settings, name, settings.revision)
+
+
+def load_tuned(settings: AskSettings, name: str) -> LoadedModel:
+    """Load the tuned model by name, folder or step directory."""
+    return _load(settings, name, settings.tuned_revision)
+
+
+def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel:
+    trusted = settings.trust_remote_code
+    values = {"revision": revision, "trust_remote_code": trusted, "device": settings.device, "dtype": settings.dtype}
+    return load(ModelSettings.make(model=name, **values))
+
+
+def evaluate_settings(settings: AskSettings) -> EvaluateSettings:
+    """The evaluation that both sides and every rung get."""
+    names = ("limit", "seed", "max_new_tokens", "least_per_level", "batch_size", "prompt_template", "device", "dtype")
+    return EvaluateSettings.make(**{name: getattr(settings, name) for name in names})

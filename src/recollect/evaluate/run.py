@@ -1,0 +1,248 @@
+"""Ask a model every question, judge the answers, count.
+
+Notable choices
+- Greedy decoding of the fine-tuning prompt, 16 new tokens (docs/studies.md §3).
+- Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
+  the facts.
+- The outputs are kept with every accepted form, so that they can be judged again without the model.
+- Page examples (answers in JSON) are asked in the same way and scored by attribute, see `_pages.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.core.settings import source_of
+from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, read_manifest, step_input
+from recollect.errors import InputError
+from recollect.evaluate.accuracy import accuracy_table, summarise
+from recollect.evaluate.pages import SCORES, for_pages, page_task, write_page_scores
+from recollect.evaluate.settings import EvaluateSettings
+from recollect.facts import Fact, FactSet, load_facts
+from recollect.generate.answers import Paths, accepted_paths, unreachable
+from recollect.generate.encoding import check_context, decode
+from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
+from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
+from recollect.prompt import prompt_text
+from recollect.select import levels_fingerprint, read_levels
+
+_OUTPUTS = pl.Schema(
+    {
+        "fact_id": pl.String(),
+        "part": pl.String(),
+        "relation": pl.String(),
+        "level": pl.Int64(),
+        "question": pl.String(),
+        "object": pl.String(),
+        "synonyms": pl.List(pl.String()),
+        "output": pl.String(),
+        "contains": pl.Boolean(),
+        "word": pl.Boolean(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The step directory; its tables are read on demand."""
+
+    path: Path
+
+    def outputs(self) -> pl.DataFrame:
+        """One row per question: the answer given, and each matcher's verdict."""
+        return pl.read_parquet(self.path / "outputs.parquet", glob=False)
+
+    def accuracy(self) -> pl.DataFrame:
+        """Accuracies in percent by part, level and matcher."""
+        return pl.read_parquet(self.path / "accuracy.parquet", glob=False)
+
+    def items(self) -> pl.DataFrame | None:
+        """For pages: one row per true value (item, unit = page, group = attribute, right, part)."""
+        path = self.path / "items.parquet"
+        return pl.read_parquet(path, glob=False) if path.is_file() else None
+
+    def notes(self) -> list[str]:
+        """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
+        return list(read_manifest(self.path)["metrics"].get("notes", []))
+
+    def summary(self) -> dict[str, Any]:
+        """The main numbers as one JSON object: by memory level for facts, by attribute for pages."""
+        scores = self.path / SCORES
+        if scores.is_file():
+            found: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
+            return found
+        return summarise(self.accuracy())
+
+
+def run_evaluate(
+    settings: EvaluateSettings,
+    facts: FactSet | None = None,
+    levels: pl.DataFrame | None = None,
+    *,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+    loaded: LoadedModel | None = None,
+) -> EvaluateResult:
+    """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
+
+    Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is
+    the model that `settings` names. A killed run goes on at the batch it was at. Raises InputError when there
+    is no question to ask, and ModelError for a broken model.
+    """
+    sources = {
+        "model": settings.model,
+        "facts": source_of(settings, "facts", facts),
+        "levels": source_of(settings, "levels", levels),
+    }
+    if facts is None:
+        facts = load_facts(settings.facts)
+    if levels is None and settings.levels is not None:
+        levels = read_levels(settings.levels)
+    asked = _asked(settings, facts)
+    task = page_task(settings, facts)
+    if task:
+        settings = for_pages(settings)
+    if loaded:
+        check_held(settings, loaded)
+        fingerprint = loaded.fingerprint
+    else:
+        folder = find_model(settings.model, settings.revision)
+        check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+        fingerprint = model_fingerprint(folder)
+    inputs = {
+        "model": fingerprint,
+        "facts": facts.fingerprint(),
+        "levels": None if levels is None else levels_fingerprint(levels),
+        "matcher": MATCHER_VERSION,
+    }
+    if task:
+        inputs["schema"] = task.schema.text()
+    with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
+        if not step.done:
+            loaded = loaded or load(settings)
+            paths = _paths(settings, asked, loaded)
+            answers = _answers(step, settings, asked, paths, loaded, progress)
+            outputs = _judged(asked, answers, levels)
+            accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
+            step.write_table("outputs.parquet", outputs)
+            step.write_table("accuracy.parquet", accuracy)
+            scores = write_page_scores(step, task, asked, answers, settings.decode) if task else summarise(accuracy)
+            step.finish({**scores, "notes": _notes(settings, asked, paths), "sources": sources})
+        return EvaluateResult(step.path)
+
+
+def rescore(
+    path: Path,
+    matcher: MatcherName | Callable[[str, Sequence[str]], bool],
+    facts: FactSet | None = None,
+    least_per_level: int = LEAST_PER_LEVEL,
+) -> pl.DataFrame:
+    """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
+
+    `matcher` is a name or a function of (text, accepted forms). The accepted forms are the stored ones, or
+    those of `facts` when given. The step is left as it is; a function's rows carry its name.
+    """
+    step_input(path, "evaluate")
+    outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
+    judge = MATCHERS[matcher] if isinstance(matcher, str) else matcher
+    name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
+    verdicts = [
+        judge(row["output"], facts[row["fact_id"]].accepted if facts else (row["object"], *row["synonyms"]))
+        for row in outputs.iter_rows(named=True)
+    ]
+    judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))
+    return accuracy_table(judged, [name], least_per_level)
+
+
+def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
+    """The facts to ask, part by part, in the order of the fact set."""
+    asked: list[Fact] = []
+    for part in settings.parts.split(","):
+        found = [fact for fact in facts if fact.part == part]
+        if settings.limit is not None and settings.limit < len(found):
+            drawn = {fact.id for fact in sorted(found, key=lambda fact: _draw(settings.seed, fact))[: settings.limit]}
+            found = [fact for fact in found if fact.id in drawn]
+        asked += found
+    if not asked:
+        raise InputError(
+            f"the fact set {facts.name!r} has no fact in the parts {settings.parts}; it has {facts.counts()}."
+        )
+    return asked
+
+
+def _draw(seed: int, fact: Fact) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1f{fact.id}".encode(), digest_size=16, person=b"evaluate").digest()
+
+
+def _answers(
+    step: Step,
+    settings: EvaluateSettings,
+    asked: Sequence[Fact],
+    paths: Sequence[Paths],
+    loaded: LoadedModel,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    """The decoded answer to each fact, by fact id; finished batches are read back, the others are decoded."""
+    from recollect.generate import greedy, stop_tokens
+
+    plan = step.pin(batch_size=settings.batch_size, device=loaded.machine.device, dtype=loaded.machine.dtype)
+    size = int(plan["batch_size"])
+    prompts = [path.prompt for path in paths]
+    remedy = "Lower --max-new-tokens, leave the fact out or take a model with more context."
+    names = [f"the prompt of fact {fact.id}" for fact in asked]
+    check_context(loaded.model.config, prompts, names, settings.max_new_tokens, remedy)
+    order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
+    stop_ids = stop_tokens(loaded.model, loaded.tokenizer)
+    count = math.ceil(len(order) / size)
+    for index in range(count):
+        batch = order[index * size : (index + 1) * size]
+        if not step.has_part(index):
+            tokens = greedy(
+                loaded.model, loaded.tokenizer, [prompts[i] for i in batch], settings.max_new_tokens, stop_ids
+            )
+            texts = [decode(loaded.tokenizer, ids) for ids in tokens]
+            step.write_part(index, pl.DataFrame({"fact_id": [asked[i].id for i in batch], "output": texts}))
+        if progress:
+            progress(min((index + 1) * size, len(order)), len(order))
+    table = step.read_parts(count)
+    return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
+
+
+def _paths(settings: EvaluateSettings, asked: Sequence[Fact], loaded: LoadedModel) -> list[Paths]:
+    """The prompt of each question, and what would be a right answer to it."""
+    prompts = [prompt_text(fact.question, settings.prompt_template) for fact in asked]
+    return accepted_paths(loaded.tokenizer, prompts, [fact.accepted for fact in asked])
+
+
+def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Paths]) -> list[str]:
+    """What cannot be answered within the limit, whatever the model knows."""
+    found = unreachable([fact.object for fact in asked], [path.shortest for path in paths], settings.max_new_tokens)
+    return found.notes(len(asked), settings.max_new_tokens)
+
+
+def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
+    level_of: dict[str, int] = (
+        {} if levels is None else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
+    )
+    if level_of and not any(fact.id in level_of for fact in asked):
+        raise InputError(
+            f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels "
+            "the probe of these facts, or leave it out."
+        )
+    rows = []
+    for fact in asked:
+        known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)
+        text = answers[fact.id]
+        verdicts = (judge(text, fact.accepted) for judge in MATCHERS.values())
+        rows.append((*known, list(fact.synonyms), text, *verdicts))
+    return pl.DataFrame(rows, schema=_OUTPUTS, orient="row")

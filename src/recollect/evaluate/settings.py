@@ -1,0 +1,60 @@
+"""Settings of an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.errors import InputError
+from recollect.extraction.values import Decode
+from recollect.facts import Part
+from recollect.models import ModelSettings
+from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
+
+PARTS: tuple[Part, ...] = ("test", "ood", "train")
+
+
+def _check_parts(text: str) -> str:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part in PARTS for part in parts) or len(set(parts)) < len(parts):
+        raise InputError(f"parts must name test, ood or train, each at most once, but got {text!r}")
+    return ",".join(part for part in PARTS if part in parts)
+
+
+class EvaluateSettings(ModelSettings):
+    """Which answers to ask a model for, and how to decode them."""
+
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
+
+    facts: str = "pocket"
+    """A facts step directory, a data file, or "pocket"."""
+    levels: Path | None = None
+    """The base model's probe step directory; without it, accuracy is not split by memory level."""
+    parts: Annotated[str, AfterValidator(_check_parts)] = "test,ood"
+    """Parts of the facts to ask: test (in-domain), ood (out-of-domain), train."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """At most this many facts per part, drawn at random, the same ones for every model; all by default."""
+    seed: int = 0
+    """Decides which facts a limit takes. Decoding is greedy and draws nothing."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 16
+    """Longest answer in tokens; for pages 256, unless given."""
+    least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
+    """A memory level with fewer facts than this is shown and does not enter the macro accuracy: a level of one or two
+    facts would decide it."""
+    decode: Decode = "plain"
+    """For pages: plain counts an answer that is no JSON as empty; repaired also reports, apart, what a JSON repair
+    makes of it."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Questions decoded side by side; the unit in which a killed evaluation goes on."""
+    prompt_template: PromptTemplate = DEFAULT_TEMPLATE
+    """The prompt the model was fine-tuned with, with {question} in it."""
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As ever, and `decode` only where it changes what is stored."""
+        values = super().fingerprint_values()
+        if self.decode == "plain":
+            del values["decode"]
+        return values

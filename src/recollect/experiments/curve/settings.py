@@ -1,0 +1,102 @@
+"""Settings of a data curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from recollect.core.settings import Settings, read_section
+from recollect.core.tables import BadRowsMode
+from recollect.experiments.curve.items import Metric
+from recollect.experiments.curve.observations import Unit
+from recollect.models import POCKET
+from recollect.select import _check_level
+
+Size = Annotated[int, Field(ge=0)]
+
+
+class CurveSettings(Settings):
+    """How the score moves with the number of training examples, and whether there are enough of them."""
+
+    model: str = POCKET
+    """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
+    facts: str = POCKET
+    """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
+    levels: Path | None = None
+    """The base model's probe step directory: splits the score by memory level, and is needed to select by level."""
+    scores: Path | None = None
+    """Judge the runs of this table (columns size, seed, score; part, if several) instead of training any: a .csv, .tsv,
+    .jsonl, .json or .parquet file."""
+    bad_rows: BadRowsMode = "error"
+    """With scores, a row that cannot be used: error (the first one ends the step) or skip (left out and said)."""
+    lower_is_better: bool = False
+    """With scores: the numbers are a loss. They keep their unit, and the margin is in that unit."""
+    unit: Unit = "auto"
+    """With scores: shares (0 to 1, shown in points) or points (taken as they stand). auto: shares when all lie in 0 to
+    1; a file that may mix both is refused."""
+    sizes: tuple[Size, ...] | None = None
+    """Training set sizes; 0 is the untouched base. Default: 0, 15, 60, 250, 1000, 4000, ... up to what
+    there is, and half of the largest, so that its last doubling is measured."""
+    repeats: Annotated[int, Field(ge=1)] = 3
+    """Seeds at each size, from the first one up; each draws its own training set and trains anew on it. With one there
+    is no verdict: how far two trainings lie apart is not known."""
+    seed: int = 0
+    """First seed of the training sets and trainings."""
+    level: Annotated[str, AfterValidator(_check_level)] = "random"
+    """What to train on: "random", "mixed", or memory levels such as "2" or "2,3"."""
+    metric: Metric = "accuracy"
+    """accuracy: the right answer is contained, or a page's true value is given. word: contained as whole words (facts
+    only). f1: of right values among those true and those given (pages only)."""
+    group: str | None = None
+    """Score this memory level or page attribute alone, such as 4 or price; else the mean over all of them."""
+    margin: Annotated[float, Field(gt=0)] = 2.0
+    """Gains up to this many points do not count: the curve is saturated where no larger size brings more."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    """How sure a verdict must be (each one-sided bound behind it), and the coverage of the intervals."""
+    until: Literal["grid", "decided"] = "grid"
+    """grid: run the sizes and judge. decided: also run the sizes the verdict asks for, until it is decided."""
+    most_trainings: Annotated[int, Field(ge=1)] = 60
+    """Stop adding sizes before there are more trainings than this."""
+    train: dict[str, Any] = {}
+    """Settings of `recollect train`, except model and seed; on the command line as "{learning_rate: 0.001}". Without a
+    preset: a pocket model's own, C for any other."""
+    evaluate: dict[str, Any] = {}
+    """Settings of `recollect evaluate`, except model, facts and levels."""
+    keep_models: bool = False
+    """Keep the weights of every trained model; off, only their answers and scores are kept."""
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return [value] if isinstance(value, int) else value
+
+    @field_validator("train", "evaluate", mode="before")
+    @classmethod
+    def _section(cls, value: Any) -> Any:
+        return read_section(value)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for section, fixed in (("train", {"model", "seed"}), ("evaluate", {"model", "facts", "levels"})):
+            twice = fixed & set(getattr(self, section))
+            if twice:
+                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the curve's own is used")
+        if self.sizes is not None and len(set(self.sizes)) < max(3, len(self.sizes)):
+            raise ValueError("sizes must be at least three different ones, none given twice")
+        if self.scores is None and self.level != "random" and self.levels is None:
+            raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
+        if self.scores is not None and {"metric", "group"} & self.model_fields_set:
+            raise ValueError("metric and group go with trained models; scores are taken as they stand in the file")
+        if self.scores is None and self.bad_rows != "error":
+            raise ValueError("bad_rows goes with scores")
+        if self.scores is None and self.unit != "auto":
+            raise ValueError("unit goes with scores; trained models are scored in points")
+        if self.lower_is_better and self.unit == "shares":
+            raise ValueError("unit must not be shares where lower is better: a loss keeps its own unit")
+        if self.scores is None and self.lower_is_better:
+            raise ValueError("lower_is_better goes with scores; trained models are scored in points")
+        return self

@@ -1,0 +1,271 @@
+"""Jobs on a Ray cluster: one actor per slot, on any machine that sees the search's folder.
+
+Notable choices
+- Ray places and isolates; what to run and when stays with the one central loop. So a search on a cluster is the same
+  search as on one machine.
+- An actor keeps its model between jobs. A fraction of a GPU (`gpus_per_trial` 0.25) puts several on one.
+- An actor that dies, or whose machine does, is replaced and its job runs again from its last checkpoint, up to
+  `retries` times.
+- Ray is an extra: `pip install "recollect[ray]"`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from recollect.errors import InputError
+from recollect.experiments.search.execute import Work
+from recollect.experiments.search.secrets import masked, without_secrets
+from recollect.experiments.search.types import Job, Outcome
+
+JOIN_SECONDS = 30.0
+"""How long a cluster's head may take to answer."""
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+_TRY = (
+    "import json, sys; address, quiet = json.load(sys.stdin); import ray; ray.init(address=address, **quiet); "
+    "ray.shutdown()"
+)
+_CARRIED = ("HF_HOME", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY")
+
+
+class RayExecutor:
+    """Runs jobs in actors of a Ray cluster."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        address: str | None = None,
+        workers: int | None = None,
+        gpus_per_trial: float | None = None,
+        cpus_per_trial: float = 1.0,
+        retries: int = 2,
+        folder: Path | None = None,
+    ) -> None:
+        """Join the cluster at `address` ("auto" for the one this machine is in), or start one here without it.
+
+        `workers` defaults to as many as the cluster has room for. `folder` must be seen by all machines. Raises
+        InputError when Ray is not installed, the cluster is not there, or it has no room for one trial.
+        """
+        self._ray = ray = _import_ray()
+        self._work, self._retries, self._folder = work, retries, folder
+        self._ours = not ray.is_initialized()
+        self._token: Path | None = None
+        self._actors: dict[int, Any] = {}
+        self._jobs: dict[Any, tuple[int, Job]] = {}
+        self._deaths: dict[tuple[int, int], int] = {}
+        if self._ours:
+            _join(ray, address)
+        total = ray.cluster_resources()
+        gpus = float(total.get("GPU", 0.0))
+        self._gpus = gpus_per_trial if gpus_per_trial is not None else 1.0 if gpus else 0.0
+        self._cpus = cpus_per_trial
+        room = _room(float(total.get("CPU", 0.0)), gpus, self._cpus, self._gpus)
+        if room < 1:
+            self.close()
+            raise InputError(
+                f"the Ray cluster has {total.get('CPU', 0):g} CPUs and {gpus:g} GPUs, but one trial wants "
+                f"{self._cpus:g} and {self._gpus:g}. Lower --gpus-per-trial, or add machines."
+            )
+        self._slots = room if workers is None else min(workers, room)
+        self._token = _leave_token(folder)
+
+    @property
+    def slots(self) -> int:
+        """The number of actors."""
+        return self._slots
+
+    def submit(self, job: Job) -> None:
+        """Give the job to a free actor; starts one where needed. Raises RuntimeError when all are busy."""
+        busy = {at for at, _ in self._jobs.values()}
+        at = next((at for at in range(self._slots) if at not in busy), None)
+        if at is None:
+            raise RuntimeError(f"all {self._slots} workers are busy")
+        if at not in self._actors:
+            self._actors[at] = self._start()
+        self._jobs[self._actors[at].run.remote(job)] = (at, job)
+
+    def wait(self, seconds: float | None = None) -> list[Outcome]:
+        """Outcomes of ended jobs, oldest first. Raises what a worker raised to stop the search."""
+        while self._jobs:
+            ready, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
+            if not ready:
+                break
+            others, _ = self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
+            found = [self._collect(ref) for ref in dict.fromkeys([*ready, *others])]
+            outcomes = [outcome for outcome in found if outcome is not None]
+            if outcomes:
+                return sorted(outcomes, key=lambda outcome: (outcome.trial, outcome.rung))
+        return []
+
+    def _collect(self, ref: Any) -> Outcome | None:
+        at, job = self._jobs.pop(ref)
+        errors = self._ray.exceptions
+        try:
+            outcome = self._ray.get(ref)
+        except errors.RayTaskError as error:  # raised by the work itself: it stops the search
+            raise (error.cause or error) from None
+        except errors.RayError as error:  # the actor, its machine or the memory watch
+            return self._died(at, job, error)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def _died(self, at: int, job: Job, error: Exception) -> Outcome | None:
+        self._ray.kill(self._actors.pop(at))
+        place = (job.trial, job.rung)
+        self._deaths[place] = deaths = self._deaths.get(place, 0) + 1
+        if deaths > self._retries:
+            words = " ".join(str(error).split())[:200]
+            reason = f"the worker died {deaths} times, the last time: {words}"
+            return Outcome(job.trial, job.rung, "failed", None, reason)
+        self.submit(job)
+        return None
+
+    def _start(self) -> Any:
+        environment = {name: os.environ[name] for name in _CARRIED if name in os.environ}
+        environment["OMP_NUM_THREADS"] = str(max(1, int(self._cpus)))
+        actor = self._ray.remote(_Desk).options(
+            num_cpus=self._cpus,
+            num_gpus=self._gpus,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
+            runtime_env={"env_vars": environment},
+        )
+        return actor.remote(self._work, None if self._token is None else (str(self._token), self._token.read_text()))
+
+    def close(self) -> None:
+        """Stop the actors, and leave the cluster; what they were at can be gone on with from its last checkpoint."""
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        self._actors.clear()
+        self._jobs.clear()
+        if self._token is not None:
+            self._token.unlink(missing_ok=True)
+        if self._ours:
+            self._ray.shutdown()
+            self._ours = False
+
+
+class _Desk:
+    """An actor: one worker somewhere in the cluster."""
+
+    def __init__(self, work: Work, token: tuple[str, str] | None) -> None:
+        self._work, self._token = work, token
+        self._run: Any = None
+
+    def run(self, job: Job) -> Outcome:
+        """Run one job."""
+        if self._run is None:
+            self._check_folder()
+            self._run = self._work.start()
+        outcome = self._run(job)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def _check_folder(self) -> None:
+        if self._token is None:
+            return
+        path, text = Path(self._token[0]), self._token[1]
+        if not path.is_file() or path.read_text() != text:
+            raise InputError(
+                f"a machine of the cluster does not see the search's folder {path.parent}. Give --out a folder on a "
+                "path that all machines share."
+            )
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError:
+        raise InputError(
+            'executor ray needs the package ray, which is not installed. Run: pip install "recollect[ray]"'
+        ) from None
+    return ray
+
+
+def check_ray(address: str | None) -> None:
+    """Raise InputError when Ray is not installed or the head of the cluster at `address` does not answer."""
+    _import_ray()
+    if address is not None:
+        _reach(address)
+
+
+def _join(ray: Any, address: str | None) -> None:
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's coming default; without it ray warns
+    if address is not None:
+        _reach(address)
+    try:
+        if address is None:
+            ray.init(address="local", include_dashboard=False, **_QUIET)
+        else:
+            ray.init(address=address, **_QUIET)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise _unreachable(address, str(error)) from None
+
+
+def _reach(address: str, seconds: float = JOIN_SECONDS) -> None:
+    """Raise InputError when the cluster's head does not answer in time.
+
+    Ray's own waiting for a head that is not there is minutes long and cannot be interrupted, so another process tries
+    first, which can be killed. The address goes through its input, where no list of processes shows it.
+    """
+    command = [sys.executable, "-c", _TRY]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as other:
+        try:
+            _, said = other.communicate(json.dumps([address, _QUIET]), timeout=seconds)
+        except BaseException as error:  # Ctrl-C too: nobody else ends a process of its own session
+            with suppress(ProcessLookupError):
+                os.killpg(other.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise _unreachable(address, f"its head did not answer within {seconds:.0f} seconds") from None
+    if other.returncode:
+        raise _unreachable(address, _reason(said))
+
+
+def _reason(said: str) -> str:
+    """The last line that a failed try printed, which names the error."""
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith(" ")]
+    return lines[-1] if lines else "the try to join it ended without a word"
+
+
+def _unreachable(address: str | None, why: str) -> InputError:
+    shown = "this machine" if address is None else masked(address)
+    words = why if address is None else without_secrets(why, address)
+    return InputError(
+        f"no Ray cluster at {shown}: {' '.join(words.split())[:200].rstrip('.')}. Start one with `ray start --head` "
+        "and give its address, or leave --address out."
+    )
+
+
+def _room(cpus: float, gpus: float, cpus_each: float, gpus_each: float) -> int:
+    """How many trials fit at once."""
+    room = cpus / cpus_each if cpus_each else float("inf")
+    if gpus_each:
+        room = min(room, gpus / gpus_each)
+    return int(room + 1e-9) if room != float("inf") else 1
+
+
+def _leave_token(folder: Path | None) -> Path | None:
+    """A file with a random word, by which an actor knows the folder for the very same one."""
+    if folder is None:
+        return None
+    path = folder / f".seen-{secrets.token_hex(4)}"
+    path.write_text(secrets.token_hex(8))
+    return path

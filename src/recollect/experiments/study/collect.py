@@ -1,0 +1,316 @@
+"""From the steps of a study to the one object that the report shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect._version import __version__
+from recollect.core.settings import Settings
+from recollect.core.workspace import Step, read_manifest
+from recollect.evaluate import EvaluateResult
+from recollect.experiments.study.collect_drift import collect_drift
+from recollect.experiments.study.judge import judge
+from recollect.experiments.study.run import StudyParts, TrainedCell
+from recollect.experiments.study.settings import StudySettings
+from recollect.facts import FactSet, read_relations
+from recollect.generate import draw_keys, prefill, sample, stop_tokens
+from recollect.generate.encoding import decode, prompt_ids
+from recollect.match import MATCHER_VERSION, contains
+from recollect.models import LoadedModel
+from recollect.probe import ProbeResult
+from recollect.report import Best, Results
+from recollect.train import PRESETS
+
+_EXAMPLES_PER_KIND = 4
+_DRAWS_SHOWN = 6
+_PARTS = ("train", "test", "ood")
+
+
+def collect(
+    settings: StudySettings,
+    parts: StudyParts,
+    facts: FactSet,
+    loaded: LoadedModel,
+    probe: ProbeResult,
+    base: EvaluateResult,
+    cells: list[TrainedCell],
+    notes: list[str],
+    step: Step,
+) -> Results:
+    """Read every step's tables and put the report's numbers together."""
+    base_summary = base.summary()
+    rows = []
+    for cell in cells:
+        summary = cell.evaluation.summary()
+        rows.append(
+            {
+                "levels": cell.levels,
+                "size": cell.size,
+                "seed": cell.seed,
+                "test": _scores(summary),
+                "ood": _scores(summary.get("ood")),
+                "train_seconds": cell.train_seconds,
+            }
+        )
+    folders = [
+        probe.path,
+        base.path,
+        *(path for cell in cells for path in (cell.train, cell.evaluation.path)),
+        *(found.path for cell in cells for found in (cell.drift, cell.ladder) if found is not None),
+    ]
+    answers = [(cell.levels, cell.size, cell.evaluation.outputs()) for cell in cells]
+    best = judge(base.outputs(), answers, seed=settings.seed, least=parts.evaluate.least_per_level)
+    manifests = [(folder, read_manifest(folder)) for folder in folders]
+    return Results.make(
+        title=settings.title,
+        created=manifests[-1][1]["finished"],
+        version=__version__,
+        model={
+            "name": settings.model,
+            "fingerprint": loaded.fingerprint,
+            "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
+        },
+        facts={"name": facts.name, "fingerprint": facts.fingerprint(), **facts.counts()},
+        probe={
+            "method": parts.probe.method,
+            "templates": parts.probe.templates,
+            "samples": parts.probe.samples,
+            "temperature": parts.probe.temperature,
+            "max_new_tokens": parts.probe.max_new_tokens,
+            "seconds": probe.metrics["seconds"],
+            "matcher_version": MATCHER_VERSION,
+            "agreement_note": _agreement(probe, parts),
+        },
+        levels=[
+            {"part": part, "level": level, "n": probe.metrics["levels_by_part"][part][level]}
+            for part in _PARTS
+            for level in range(5)
+        ],
+        levels_by_relation=_by_relation(probe.levels, facts, parts),
+        template_rates=_template_rates(probe),
+        borderline=_borderline(probe),
+        base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
+        cells=rows,
+        best=best,
+        drift=collect_drift(cells, parts),
+        examples=_examples(base, cells, best),
+        mapping_examples=_mapping_examples(probe, facts, parts, loaded),
+        settings=_settings(settings, parts),
+        steps=[
+            {
+                "step": manifest["step"],
+                "path": folder.relative_to(step.folder).as_posix(),
+                "fingerprint": manifest["fingerprint"],
+                "seconds": manifest["metrics"].get("seconds"),
+            }
+            for folder, manifest in manifests
+        ],
+        machine=loaded.machine.line(),
+        notes=list(dict.fromkeys([*notes, *_missing(base_summary), *probe.metrics.get("notes", []), *base.notes()])),
+    )
+
+
+def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not summary or summary.get("micro") is None:
+        return None
+    names = ("macro", "macro_low", "macro_high", "micro", "micro_low", "micro_high", "by_level")
+    word = summary.get("word") or {}
+    counts = {"n": summary.get("n"), "without_level": summary.get("without_level", 0)}
+    left_out = summary.get("levels_left_out") or []
+    return {
+        **{name: summary.get(name) for name in names},
+        **counts,
+        "left_out": left_out,
+        "word_macro": word.get("macro"),
+    }
+
+
+def _borderline(probe: ProbeResult) -> dict[str, int]:
+    if probe.metrics["borderline"] is None:
+        return {}
+    return {part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS}
+
+
+def _agreement(probe: ProbeResult, parts: StudyParts) -> str:
+    agreement = probe.metrics["expected_repeat_agreement"]
+    if agreement is None:
+        return (
+            "How far a fresh probe would agree on the levels is not stated: late answers are not measured well enough."
+        )
+    percent = 100 * float(agreement)
+    draws = parts.probe.templates * parts.probe.samples
+    return (
+        f"A fresh probe of {probe.metrics['facts']:,} facts by {draws} draws each is expected to give "
+        f"{percent:.0f} % of them the same level; {probe.metrics['borderline']:,} facts are borderline."
+    )
+
+
+def _by_relation(levels: pl.DataFrame, facts: FactSet, parts: StudyParts) -> list[dict[str, Any]]:
+    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
+    domain_of = {fact.relation: fact.domain for fact in facts}
+    rows = []
+    for relation in facts.relations:
+        for part in _PARTS:
+            chosen = levels.filter((pl.col("relation") == relation) & (pl.col("part") == part))
+            if chosen.height:
+                rows.append(
+                    {
+                        "relation": relation,
+                        "name": relations[relation].name if relation in relations else relation,
+                        "domain": domain_of[relation],
+                        "part": part,
+                        "counts": [int((chosen["level"] == level).sum()) for level in range(5)],
+                        "mean_score": float(chosen["score"].mean()),  # type: ignore[arg-type]
+                    }
+                )
+    return rows
+
+
+def _template_rates(probe: ProbeResult) -> list[dict[str, Any]]:
+    table = pl.read_parquet(probe.path / "templates.parquet", glob=False)
+    return [
+        {
+            "relation": row["relation"],
+            "template_index": row["template"],
+            "rate": min(1.0, max(0.0, row["rate"])),
+        }
+        for row in table.iter_rows(named=True)
+    ]
+
+
+def _examples(base: EvaluateResult, cells: list[TrainedCell], best: Best | None) -> list[dict[str, Any]]:
+    """Facts on which the best training changed the answer and on which it did not, some of each kind."""
+    if not cells:
+        return []
+    cell = next((one for one in cells if best and (one.levels, one.size) == (best.levels, best.size)), cells[-1])
+    name = f"{cell.size} facts, {'level ' + cell.levels if cell.levels.isdigit() else cell.levels}, seed {cell.seed}"
+    before, after = base.outputs(), cell.evaluation.outputs()
+    both = before.join(
+        after.select("fact_id", "output", "contains"), on="fact_id", suffix="_tuned", maintain_order="left"
+    )
+    found: list[dict[str, Any]] = []
+    kinds = {
+        "woken": ~pl.col("contains") & pl.col("contains_tuned"),
+        "lost": pl.col("contains") & ~pl.col("contains_tuned"),
+        "still wrong": ~pl.col("contains") & ~pl.col("contains_tuned"),
+        "still right": pl.col("contains") & pl.col("contains_tuned"),
+    }
+    for kind, rule in kinds.items():
+        chosen = both.filter(rule & pl.col("level").is_not_null())
+        for row in _spread(chosen, _EXAMPLES_PER_KIND).iter_rows(named=True):
+            found.append(
+                {
+                    "question": row["question"],
+                    "object": row["object"],
+                    "accepted": [row["object"], *row["synonyms"]],
+                    "level": row["level"],
+                    "part": row["part"],
+                    "base_answer": row["output"],
+                    "tuned_answer": row["output_tuned"],
+                    "tuned_by": name,
+                    "base_right": row["contains"],
+                    "tuned_right": row["contains_tuned"],
+                    "kind": kind,
+                }
+            )
+    return found
+
+
+def _spread(table: pl.DataFrame, count: int) -> pl.DataFrame:
+    """`count` rows evenly spaced in the order of level, so that the examples are not all of one kind."""
+    table = table.sort("level", "fact_id")
+    if table.height <= count:
+        return table
+    return table[[round(at * (table.height - 1) / (count - 1)) for at in range(count)]]
+
+
+def _mapping_examples(
+    probe: ProbeResult, facts: FactSet, parts: StudyParts, loaded: LoadedModel
+) -> list[dict[str, Any]]:
+    """One fact per level with one fresh draw after some of its mapping templates: what the probe sees."""
+    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
+    test = probe.levels.filter(pl.col("part") != "train")
+    shown = _one_per_level(test)
+    found = []
+    for row in shown.iter_rows(named=True):
+        fact = facts[row["fact_id"]]
+        prompts = relations[fact.relation].prompts(fact.subject, parts.probe.templates)[:_DRAWS_SHOWN]
+        state = prefill(loaded.model, prompt_ids(loaded.tokenizer, prompts), loaded.tokenizer.pad_token_id or 0)
+        drawn = sample(
+            state,
+            range(len(prompts)),
+            draw_keys(parts.probe.seed, [fact.id] * len(prompts), range(len(prompts)), [0] * len(prompts)),
+            temperature=parts.probe.temperature,
+            max_new_tokens=parts.probe.max_new_tokens,
+            stop_ids=stop_tokens(loaded.model, loaded.tokenizer),
+            top_k=parts.probe.top_k,
+        )
+        texts = [decode(loaded.tokenizer, said) for said in drawn]
+        found.append(
+            {
+                "question": fact.question,
+                "object": fact.object,
+                "level": row["level"],
+                "part": row["part"],
+                "score": min(1.0, max(0.0, row["score"])),
+                "completions": [
+                    {"template": prompt, "text": text, "hit": contains(text, fact.accepted)}
+                    for prompt, text in zip(prompts, texts, strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def _one_per_level(levels: pl.DataFrame) -> pl.DataFrame:
+    """One fact of each level, of different relations where there are enough."""
+    chosen: list[int] = []
+    used: set[str] = set()
+    rows = levels.select("level", "relation").with_row_index().rows()
+    for level in sorted({level for _, level, _ in rows}):
+        having = [(relation in used, index, relation) for index, at, relation in rows if at == level]
+        _, index, relation = min(having)
+        chosen.append(index)
+        used.add(relation)
+    return levels[chosen]
+
+
+def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]]:
+    sections: list[tuple[str, Settings, set[str]]] = [
+        ("study", settings, set(settings.model_fields_set)),
+        ("probe", parts.probe, set(settings.probe)),
+        ("train", parts.train, set(settings.train)),
+        ("evaluate", parts.evaluate, set(settings.evaluate)),
+        *([("drift", parts.drift, set(settings.drift))] if settings.measure_drift else []),
+        *([("ladder", parts.ladder, set(settings.ladder))] if settings.repair else []),
+    ]
+    preset, filled = f"preset {parts.train.preset}", PRESETS.get(parts.train.preset or "", {})
+    found = []
+    for name, values, given in sections:
+        sections_of_study = {"probe", "train", "evaluate", "drift", "ladder"}
+        skipped = sections_of_study if name == "study" else {"model", "facts", "levels"}
+        for field, value in values.model_dump(mode="json").items():
+            if field not in skipped:
+                origin = "study" if field in given else preset if name == "train" and field in filled else "default"
+                found.append({"step": name, "name": field, "value": value, "origin": origin})
+    return found
+
+
+def _missing(base: dict[str, Any]) -> list[str]:
+    notes = []
+    for where, summary in (("in-domain", base), ("out-of-domain", base.get("ood") or {})):
+        levels = summary.get("missing_levels") or []
+        if levels:
+            named = ", ".join(str(level) for level in levels)
+            notes.append(f"No {where} test fact has level {named}; the macro score is the mean of the others.")
+        if left_out := summary.get("levels_left_out"):
+            notes.append(
+                f"Level {', '.join(left_out)} has too few {where} test facts to enter the macro score (evaluate's "
+                "least_per_level)."
+            )
+        if without := summary.get("without_level"):
+            notes.append(f"{without:,} of {summary['n']:,} {where} test facts have no level: they count in micro only.")
+    return notes

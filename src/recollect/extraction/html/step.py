@@ -1,0 +1,303 @@
+"""The pages step: every page of a source to one row of `pages.parquet`; a bad page is a row with an error.
+
+Notable choices
+- Parts are split by shop: a share of the hosts is "ood" (new shops at test time), the pages of the others are "train"
+  or "test". Each draw is a hash of the seed and the host or page, so that more pages change nothing for those there.
+- Pages of no known host share one name and are never ood, since they may come from a shop seen in training.
+- The clock decides only whether a page is refused, never what is kept of it, and no time stands in a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from recollect.core.tables import read_bytes
+from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
+from recollect.errors import InputError
+from recollect.extraction.html import recall as _recall
+from recollect.extraction.html.limits import Limits
+from recollect.extraction.html.parse import decode
+from recollect.extraction.html.prompt import Page, read_page
+from recollect.extraction.html.settings import PagesSettings
+from recollect.extraction.html.sources import Source, find_pages
+from recollect.extraction.html.tokens import Count, estimate_tokens, tokenizer_counter
+from recollect.extraction.values import NORMALISER, Schema, read_schema, same_pages
+
+READER = 2
+"""Goes up when the same page gives another prompt. 2: one reader of structured data, character sets told."""
+PART_SIZE = 16  # pages of one part file
+SCHEMA = {
+    "page_id": pl.String,
+    "url": pl.String,
+    "host": pl.String,
+    "part": pl.String,
+    "prompt": pl.String,
+    "tokens": pl.Int64,
+    "truncated": pl.Boolean,
+    "bytes": pl.Int64,
+    "digest": pl.String,
+    "nodes": pl.Int64,
+    "lines": pl.Int64,
+    "notes": pl.String,
+    "error": pl.String,
+}
+_SCRATCH = {"seconds": pl.Float64, "found": pl.String}
+
+
+@dataclass(frozen=True)
+class PagesResult:
+    """A finished pages step: `pages.parquet`, and `recall.parquet` when there was a truth."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+    def table(self) -> pl.DataFrame:
+        """The rows of all pages, in the order of the source."""
+        return pl.read_parquet(self.path / "pages.parquet", glob=False)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON: pages, errors, parts, and recall and ceiling by attribute as shares in 0..1."""
+        recall: dict[str, Any] = self.metrics["recall"]
+        budgets = [str(budget) for budget in self.metrics["budgets"]]
+        return {
+            "pages": self.metrics["pages"],
+            "errors": self.metrics["errors"],
+            "parts": self.metrics["parts"],
+            "recall": {name: {place: row[place]["share"] for place in budgets} for name, row in recall.items()},
+            "ceiling": {name: row[_recall.RAW]["share"] for name, row in recall.items()},
+        }
+
+
+@dataclass(frozen=True)
+class _Job:
+    settings: PagesSettings
+    count: Count
+    truth: _recall.Truth
+    urls: Mapping[str, str]
+    schema: Schema
+
+
+def run_pages(
+    settings: PagesSettings,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    progress: Callable[[int, int], None] | None = None,
+) -> PagesResult:
+    """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable."""
+    sources, mark = find_pages(settings.path)
+    truth, urls = _recall.read_truth(settings.truth) if settings.truth else ({}, {})
+    schema = read_schema(settings.attributes)
+    count = tokenizer_counter(settings.tokenizer) if settings.tokenizer else estimate_tokens
+    named = same_pages([source.page_id for source in sources], truth)
+    if settings.truth and not named:
+        raise InputError(
+            f"{settings.truth} has values of {len(truth):,} pages, but of none in {settings.path}. Its page ids must "
+            f"be the pages' names, such as {sources[0].page_id!r}."
+        )
+    job = _Job(
+        settings,
+        count,
+        {page: truth[name] for page, name in named.items()},
+        {page: urls[name] for page, name in named.items()},
+        schema,
+    )
+    inputs = {
+        "pages": mark,
+        "reader": READER,
+        "normaliser": NORMALISER if truth else None,
+        "truth": _truth_mark(truth) if truth else None,
+        "urls": fingerprint(dict(urls)) if truth else None,
+        "schema": fingerprint(schema.text()) if truth else None,
+        "tokenizer": _tokenizer_mark(settings.tokenizer),
+    }
+    with open_step("pages", settings.fingerprint_values(), inputs, out, root) as step:
+        if step.done:
+            return PagesResult(step.path, step.metrics)
+        size = step.pin(part_size=PART_SIZE)["part_size"]
+        parts = -(-len(sources) // size)
+        for index in range(parts):
+            if not step.has_part(index):
+                rows = [_row(source, job) for source in sources[index * size : (index + 1) * size]]
+                step.write_part(index, pl.DataFrame(rows, schema={**SCHEMA, **_SCRATCH}, orient="row"))
+            if progress is not None:
+                progress(min(len(sources), (index + 1) * size), len(sources))
+        table = step.read_parts(parts)
+        found = _found(table)
+        step.write_table("pages.parquet", table.drop(*_SCRATCH))
+        if truth:
+            step.write_table("recall.parquet", found)
+        step.finish(_metrics(settings, table, found, job.truth if truth else None))
+    return PagesResult(step.path, step.metrics)
+
+
+def raw_pages(pages: Path, html: Path | None = None) -> Iterator[tuple[str, str]]:
+    """Page id and decoded HTML of a pages step, from where it read them or from `html`; unreadable pages left out.
+
+    Raises InputError when the pages are gone, and when one of them is no longer what its prompt was made of.
+    """
+    for source, data, content_type, limits in _unchanged(pages, html):
+        try:
+            yield source.page_id, decode(data, limits, content_type)
+        except InputError:
+            continue
+
+
+def check_raw_pages(pages: Path, html: Path | None = None) -> None:
+    """Raise InputError when a raw page of a pages step is there and no longer what its prompt was made of.
+
+    Pages that are gone are no fault here: labels that were made of them stay right.
+    """
+    if _raw_path(pages, html).exists():
+        for _ in _unchanged(pages, html):
+            pass
+
+
+def _unchanged(pages: Path, html: Path | None) -> Iterator[tuple[Source, bytes, str | None, Limits]]:
+    """Every raw page that can be read, with its bytes; InputError for the first that has changed."""
+    manifest, path = step_input(pages, "pages"), _raw_path(pages, html)
+    limits = PagesSettings.make(path=path, **manifest["settings"]).limits
+    sources, mark = find_pages(path)
+    digests = _digests(pages)
+    if digests is None and mark != manifest["inputs"].get("pages"):
+        raise InputError(_changed(path, pages))
+    for source in sources:
+        try:
+            data, content_type = source.read(limits.bytes)
+        except InputError:
+            continue
+        if digests is None or digests.get(source.page_id) == _digest(data):
+            yield source, data, content_type, limits
+        elif source.page_id in digests:
+            raise InputError(_changed(path, pages, source.page_id))
+
+
+def _raw_path(pages: Path, html: Path | None) -> Path:
+    return html or Path(step_input(pages, "pages")["metrics"]["sources"]["path"])
+
+
+def _digests(pages: Path) -> dict[str, str] | None:
+    """The hash of each page's bytes by page id; None for a step of a version that did not keep them."""
+    file = pages / "pages.parquet"
+    if "digest" not in pl.read_parquet_schema(file):
+        return None
+    table = pl.read_parquet(file, columns=["page_id", "digest"], glob=False).drop_nulls()
+    return dict(table.iter_rows())
+
+
+def _changed(path: Path, pages: Path, page_id: str = "") -> str:
+    which = f"the page {page_id!r} in {path} is" if page_id else f"the pages in {path} are"
+    return (
+        f"{which} not what {pages} made its prompt of: labels and prompts would come from different pages. Run "
+        "`recollect pages` again into a new folder, or give --html, the folder of the pages as they were."
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def part_of(page_id: str, host: str, settings: PagesSettings) -> str:
+    """The part of a page: train, test or ood."""
+    if host and _draw(settings.seed, "host", host) < settings.ood_share:
+        return "ood"
+    return "test" if _draw(settings.seed, "page", f"{host}\x1f{page_id}") < settings.test_share else "train"
+
+
+def host_of(url: str) -> str:
+    """The shop's host in lower case, without "www."; empty when the address has none."""
+    try:
+        return (urlsplit(url.strip()).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+
+
+def _row(source: Source, job: _Job) -> dict[str, Any]:
+    started = time.perf_counter()
+    url = source.url or job.urls.get(source.page_id, "")
+    row: dict[str, Any] = {"page_id": source.page_id, "bytes": None, "found": "[]"}
+    try:
+        data, content_type = source.read(job.settings.limits.bytes)
+        row |= {"bytes": len(data), "digest": _digest(data)}
+        page = read_page(data, json_ld=job.settings.json_ld, limits=job.settings.limits, content_type=content_type)
+    except InputError as error:
+        row["error"] = str(error)
+    else:
+        url = url or _own_address(page)
+        prompts = {str(budget): page.prompt(budget, job.count) for budget in job.settings.budget}
+        kept = prompts[str(job.settings.budget[-1])]
+        row |= {"prompt": kept.text, "tokens": kept.tokens, "truncated": kept.truncated}
+        row |= {"nodes": page.nodes, "lines": len(page.lines), "notes": ", ".join(page.notes)}
+    row["seconds"] = time.perf_counter() - started
+    host = host_of(url)
+    row |= {"url": url, "host": host, "part": part_of(source.page_id, host, job.settings)}
+    values = job.truth.get(source.page_id)
+    if values:
+        texts = dict.fromkeys((_recall.RAW, _recall.ALL, *map(str, job.settings.budget)), "")
+        if "error" not in row:
+            texts |= {place: prompt.text for place, prompt in prompts.items()}
+            texts[_recall.ALL] = "\n".join(line.text for line in page.lines)
+            # tags may stand inside a value, so what the lines hold is in the page too
+            texts[_recall.RAW] = f"{decode(data, job.settings.limits, content_type)}\n{texts[_recall.ALL]}"
+        row["found"] = json.dumps(_recall.survival(values, job.schema, texts))
+    return {name: row.get(name) for name in (*SCHEMA, *_SCRATCH)}
+
+
+def _own_address(page: Page) -> str:
+    """The address that the page gives for itself."""
+    return next((line.text[5:] for line in page.lines if line.kind == "meta" and line.text.startswith("url: ")), "")
+
+
+def _found(table: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        (page_id, *item)
+        for page_id, found in zip(table["page_id"].to_list(), table["found"].to_list(), strict=True)
+        for item in json.loads(found)
+    ]
+    return pl.DataFrame(rows, schema=_recall.SCHEMA, orient="row")
+
+
+def _metrics(
+    settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, truth: _recall.Truth | None
+) -> dict[str, Any]:
+    read = table.filter(pl.col("error").is_null())
+    parts = {part: int((read["part"] == part).sum()) for part in ("train", "test", "ood")}
+    return {
+        "pages": table.height,
+        "errors": table.height - read.height,
+        "parts": parts,
+        "hosts": table["host"].n_unique(),
+        "truncated": int(read["truncated"].sum()),
+        "tokens_median": read["tokens"].median(),
+        "seconds_max": table["seconds"].max(),
+        "seconds_median": table["seconds"].median(),
+        "budgets": list(settings.budget),
+        "without_truth": 0 if truth is None else table.height - len(truth),
+        "recall": _recall.recall_table(found, settings.budget),
+        "sources": {"path": str(settings.path.resolve()), "truth": str(settings.truth or "")},
+    }
+
+
+def _truth_mark(truth: _recall.Truth) -> str:
+    return fingerprint({page: {name: list(found) for name, found in row.items()} for page, row in truth.items()})
+
+
+def _tokenizer_mark(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    data = read_bytes(path / "tokenizer.json" if path.is_dir() else path)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _draw(seed: int, what: str, name: str) -> float:
+    """A number in [0, 1) that belongs to this seed and name."""
+    digest = hashlib.blake2b(f"{seed}\x1f{what}\x1f{name}".encode(), digest_size=8, person=b"pages").digest()
+    return int.from_bytes(digest) / 2**64

@@ -1,0 +1,32 @@
+"""Attributes of a page: which are wanted, when two values are equal, and how answers are scored."""
+
+from recollect.extraction.values.answers import Decode as Decode
+from recollect.extraction.values.answers import compact_json as compact_json
+from recollect.extraction.values.answers import parse_answer as parse_answer
+from recollect.extraction.values.availability import availability_words as availability_words
+from recollect.extraction.values.normalisers import NORMALISER as NORMALISER
+from recollect.extraction.values.normalisers import equal as equal
+from recollect.extraction.values.normalisers import normalise as normalise
+from recollect.extraction.values.normalisers import readings as readings
+from recollect.extraction.values.occurrence import find as find
+from recollect.extraction.values.occurrence import occurs as occurs
+from recollect.extraction.values.plain import is_placeholder as is_placeholder
+from recollect.extraction.values.plain import plain_text as plain_text
+from recollect.extraction.values.run import ScoreResult as ScoreResult
+from recollect.extraction.values.run import ScoreSettings as ScoreSettings
+from recollect.extraction.values.run import run_score as run_score
+from recollect.extraction.values.run import score_values as score_values
+from recollect.extraction.values.schema import AVAILABILITY as AVAILABILITY
+from recollect.extraction.values.schema import Attribute as Attribute
+from recollect.extraction.values.schema import AttributeType as AttributeType
+from recollect.extraction.values.schema import Schema as Schema
+from recollect.extraction.values.schema import make_schema as make_schema
+from recollect.extraction.values.schema import read_schema as read_schema
+from recollect.extraction.values.scoring import VALUES as VALUES
+from recollect.extraction.values.scoring import PageAnswer as PageAnswer
+from recollect.extraction.values.scoring import items as items
+from recollect.extraction.values.scoring import judge as judge
+from recollect.extraction.values.scoring import score as score
+from recollect.extraction.values.tables import Values as Values
+from recollect.extraction.values.tables import read_values as read_values
+from recollect.extraction.values.tables import same_pages as same_pages

@@ -1,0 +1,159 @@
+"""Does this value stand in this text? The test of a prompt's faithfulness, and of a label that a machine wrote.
+
+Notable choices
+- A value stands in a text when one of its written forms does: a price with any separators, an identifier with or
+  without punctuation, a currency as code or sign, an availability as wording in many languages or a schema.org token.
+- Values are bounded: "12" does not stand in "2012", nor "AB1" in "CAB12".
+- The patterns are made from the value, without nested repeats, so that a hostile text costs linear time.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from recollect.extraction.values.availability import find_availability
+from recollect.extraction.values.currency import currency_names, currency_signs
+from recollect.extraction.values.language import language_names
+from recollect.extraction.values.normalisers import readings
+from recollect.extraction.values.plain import ascii_digits, plain_text
+from recollect.extraction.values.schema import Attribute, AttributeType
+
+_LONGEST = 2_000  # characters of a value; a longer one is looked up as plain text
+
+
+def occurs(attribute: Attribute, value: str | None, text: str) -> bool:
+    """Whether the value stands in the text after normalisation; an empty or unreadable value never does."""
+    if not readings(attribute, value):
+        return False
+    return find(attribute, value, text) is not None or _stands_folded(attribute, value or "", text)
+
+
+def find(attribute: Attribute, value: str | None, text: str) -> tuple[int, int] | None:
+    """Start and end of the value's first written form in the text as it stands; None when there is none.
+
+    None too when the value is only found after normalising the text (HTML entities, full-width digits): `occurs`
+    then still says so.
+    """
+    found = readings(attribute, value)
+    if not found or value is None or len(value) > _LONGEST:
+        return None
+    if attribute.compares_as == "availability":
+        return find_availability(found[0], text)
+    match = _pattern(attribute.compares_as, value, found).search(text)
+    return match.span() if match else None
+
+
+def _stands_folded(attribute: Attribute, value: str, text: str) -> bool:
+    whole = unicodedata.normalize("NFKC", html.unescape(text))
+    if attribute.compares_as == "availability":  # a negation on another line is another matter's
+        folded = ascii_digits("\n".join(" ".join(line.split()) for line in whole.split("\n")))
+    else:
+        folded = ascii_digits(" ".join(whole.split()))
+    if len(value) <= _LONGEST and folded != text and find(attribute, value, folded) is not None:
+        return True
+    return attribute.compares_as == "text" and _bounded(plain_text(value), plain_text(folded))
+
+
+def _bounded(value: str, text: str) -> bool:
+    return re.search(_edges(value, re.escape(value)), text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _pattern(kind: AttributeType, value: str, found: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(_PATTERNS[kind](value, found), re.IGNORECASE if kind != "currency" else re.NOFLAG)
+
+
+def _edges(value: str, pattern: str) -> str:
+    """The pattern, not in the middle of a word where the value starts or ends with one."""
+    before = r"(?<!\w)" if value[:1].isalnum() else ""
+    after = r"(?!\w)" if value[-1:].isalnum() else ""
+    return f"{before}(?:{pattern}){after}"
+
+
+def _text_pattern(value: str, found: tuple[str, ...]) -> str:
+    words = value.split()
+    return _edges(words[0][:1] + words[-1][-1:], r"\s+".join(map(re.escape, words)))
+
+
+def _identifier_pattern(value: str, found: tuple[str, ...]) -> str:
+    between = r"[^\w\n]?_?"
+    return rf"(?<![^\W_])(?:{between.join(map(re.escape, found[0]))})(?![^\W_])"
+
+
+def _gtin_pattern(value: str, found: tuple[str, ...]) -> str:
+    number = found[0].lstrip("0")
+    return rf"(?<!\d)0{{0,6}}{'[ -]?'.join(number)}(?!\d)"
+
+
+def _price_pattern(value: str, found: tuple[str, ...]) -> str:
+    return "|".join(_amount(reading) for reading in found)
+
+
+def _amount(reading: str) -> str:
+    """Every way to write an amount: groups by . , ' or a blank; cents after . , € or a blank."""
+    whole, _, cents = reading.lstrip("-").partition(".")
+    size = len(whole)
+    pieces = []
+    for index, digit in enumerate(whole):
+        left = size - index
+        # thousands everywhere; in South Asia also lakh and crore
+        grouped = index and (left % 3 == 0 or (left > 3 and left % 2 == 1))
+        pieces.append((r"[.,'’\s\u202f]?" if grouped else "") + digit)
+    if not cents:
+        tail = r"(?:[.,]0{1,4})?(?![.,]?\d)"
+    elif len(cents) <= 2:  # 12.5 may be a price of 12 and 50 hundredths, or have one digit
+        tail = rf"(?:\s?[.,€$£]?\s?{cents.ljust(2, '0')}|[.,]{cents}0{{0,3}})(?!\d)"
+    else:
+        tail = rf"[.,]{cents}0{{0,3}}(?!\d)"
+    return rf"(?<!\d)(?<!\d[.,]){''.join(pieces)}{tail}"
+
+
+def _number_pattern(value: str, found: tuple[str, ...]) -> str:
+    options = []
+    for reading in found:
+        whole, _, fraction = reading.partition(".")
+        tail = rf"[.,]{fraction}0{{0,3}}" if fraction else r"(?:[.,]0{1,4})?"
+        options.append(rf"(?<!\d)(?<!\d[.,]){re.escape(whole)}{tail}(?![.,]?\d)")
+    return "|".join(options)
+
+
+def _currency_pattern(value: str, found: tuple[str, ...]) -> str:
+    own = [value.strip()]
+    if len(found) > 1:  # an ambiguous sign: itself, or the code of any currency it may stand for
+        forms = {*own, *found}
+    else:
+        forms = {*own, *found, *(sign for sign, codes in currency_signs().items() if found[0] in codes)}
+        forms |= {name for name, codes in currency_names().items() if codes == found}
+    # a single letter is no sign in running text
+    forms = {form for form in forms if len(form) > 1 or not form.isalpha() or not form.isascii()}
+    bounded = [_sign_edges(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
+    return "|".join(bounded)
+
+
+def _sign_edges(form: str) -> str:
+    """A sign of letters is no part of a word, but may touch a number: "25EUR"."""
+    before = r"(?<![^\W\d_])" if form[:1].isalpha() else ""
+    after = r"(?![^\W\d_])" if form[-1:].isalpha() else ""
+    return f"{before}{re.escape(form)}{after}"
+
+
+def _language_pattern(value: str, found: tuple[str, ...]) -> str:
+    """Any name of the language; of its codes only the one given, since most of two letters are words somewhere."""
+    names = {name for name, code in language_names().items() if code == found[0] and len(name) > 3}
+    forms = sorted({*names, value.strip()}, key=lambda form: (-len(form), form))
+    return "|".join(_edges(form, re.escape(form)) for form in forms)
+
+
+_PATTERNS: Mapping[AttributeType, Callable[[str, tuple[str, ...]], str]] = {
+    "text": _text_pattern,
+    "price": _price_pattern,
+    "currency": _currency_pattern,
+    "identifier": _identifier_pattern,
+    "gtin": _gtin_pattern,
+    "number": _number_pattern,
+    "language": _language_pattern,
+}

@@ -1,0 +1,198 @@
+"""A fact, and an ordered set of them: what every step reads.
+
+Notable choices
+- A fact's id is a hash of its content, so it stays the same however the set was filtered, sorted or split into files.
+- A set lives on disk as one `facts.parquet`; the columns are the fields of `Fact`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+import polars as pl
+
+from recollect.core.tables import read_own
+from recollect.errors import InputError
+
+Domain = Literal["in-domain", "out-of-domain"]
+Split = Literal["train", "test"]
+Part = Literal["train", "test", "ood"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact (subject, relation, object) with the question that asks for it and every accepted form of the answer."""
+
+    relation: str
+    """Relation id, e.g. "P36", or "qa" for question-answer data without a relation."""
+    subject: str
+    """What the mapping templates put in place of [X]; for "qa" facts the question itself."""
+    object: str
+    """The answer, in the form taught by fine-tuning."""
+    question: str
+    """The question of the fine-tuning prompt."""
+    synonyms: tuple[str, ...] = ()
+    """Other accepted forms of the object."""
+    domain: Domain = "in-domain"
+    split: Split = "train"
+    id: str = ""
+    """Filled in from the content when empty."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            text = "\x1f".join((self.split, self.relation, self.question, self.subject, self.object))
+            try:
+                digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            except UnicodeEncodeError as error:
+                raise InputError(f"a fact holds half of a surrogate pair, which is no character: {error}.") from None
+            object.__setattr__(self, "id", f"{self.relation}-{digest}")
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The object and its synonyms, without repeats, object first."""
+        return tuple(dict.fromkeys((self.object, *self.synonyms)))
+
+    @property
+    def part(self) -> Part:
+        """Which of the study's three sets the fact is in: train, test (in-domain) or ood (out-of-domain test)."""
+        return "train" if self.split == "train" else "test" if self.domain == "in-domain" else "ood"
+
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "fact_id": pl.String,
+    "relation": pl.String,
+    "subject": pl.String,
+    "object": pl.String,
+    "question": pl.String,
+    "synonyms": pl.List(pl.String),
+    "domain": pl.String,
+    "split": pl.String,
+}
+
+
+FINGERPRINT_VERSION = "v2"
+"""Of `FactSet.fingerprint`. v1 had no mark; it left the relation out, and forms could run into each other."""
+
+_FIELDS = tuple(field.name for field in fields(Fact))
+
+
+@dataclass(frozen=True)
+class FactSet:
+    """An ordered set of facts with distinct ids."""
+
+    facts: tuple[Fact, ...]
+    name: str = "facts"
+    _by_id: dict[str, Fact] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for fact in self.facts:
+            if fact.id in self._by_id:
+                raise InputError(
+                    f"two facts have the id {fact.id} ({fact.question!r} -> {fact.object!r}). Remove the repeated row."
+                )
+            self._by_id[fact.id] = fact
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.facts)
+
+    def __getitem__(self, fact_id: str) -> Fact:
+        return self._by_id[fact_id]
+
+    def __contains__(self, fact_id: object) -> bool:
+        return fact_id in self._by_id
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Relation ids in order of first appearance."""
+        return tuple(dict.fromkeys(fact.relation for fact in self.facts))
+
+    def part(self, part: Part) -> FactSet:
+        """The facts of one part, in order."""
+        return FactSet(tuple(fact for fact in self.facts if fact.part == part), f"{self.name}/{part}")
+
+    def only(self, ids: Iterable[str]) -> FactSet:
+        """The facts with these ids, in the order of the ids; an unknown id raises InputError."""
+        try:
+            return FactSet(tuple(self._by_id[i] for i in ids), self.name)
+        except KeyError as error:
+            raise InputError(
+                f"fact {error.args[0]} is not in the fact set {self.name!r}. Use the fact set the ids come from."
+            ) from None
+
+    def counts(self) -> dict[str, int]:
+        """Number of facts in train, test and ood."""
+        counts = {"train": 0, "test": 0, "ood": 0}
+        for fact in self.facts:
+            counts[fact.part] += 1
+        return counts
+
+    def fingerprint(self) -> str:
+        """Hash of every field of every fact, in order; begins with the version of how it is made."""
+        digest = hashlib.blake2b(digest_size=16)
+        for fact in self.facts:
+            row = json.dumps([getattr(fact, name) for name in _FIELDS], ensure_ascii=False)  # no two facts write alike
+            digest.update(row.encode() + b"\n")
+        return f"{FINGERPRINT_VERSION}-{digest.hexdigest()}"
+
+    def table(self) -> pl.DataFrame:
+        """One row per fact; columns as in `SCHEMA`."""
+        rows = [asdict(fact) for fact in self.facts]
+        columns = {name: [row["id" if name == "fact_id" else name] for row in rows] for name in SCHEMA}
+        columns["synonyms"] = [list(value) for value in columns["synonyms"]]
+        return pl.DataFrame(columns, schema=SCHEMA)
+
+    @classmethod
+    def from_table(cls, table: pl.DataFrame, name: str = "facts", *, where: str = "") -> FactSet:
+        """The set stored by `table`; InputError, naming `where`, for a table that does not hold facts."""
+        table = _checked_table(table, where or name)
+        facts = (
+            Fact(
+                relation=row["relation"],
+                subject=row["subject"],
+                object=row["object"],
+                question=row["question"],
+                synonyms=tuple(row["synonyms"]),
+                domain=row["domain"],
+                split=row["split"],
+                id=row["fact_id"],
+            )
+            for row in table.iter_rows(named=True)
+        )
+        return cls(tuple(facts), name)
+
+    @classmethod
+    def read(cls, path: Path) -> FactSet:
+        """Read a `facts.parquet` written by a facts step."""
+        return cls.from_table(read_own(path), path.parent.name, where=str(path))
+
+
+def _checked_table(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The columns of `SCHEMA`; InputError for one that is missing, of another type, empty somewhere or odd."""
+    for column, kind in SCHEMA.items():
+        got = table.schema.get(column)
+        if isinstance(got, pl.Categorical | pl.Enum):
+            table, got = table.with_columns(pl.col(column).cast(pl.String)), pl.String()
+        if got != kind:
+            raise InputError(
+                f"{name}: a table of facts must have the column {column} of type {kind}, but got {got or 'none'}."
+            )
+        empty = table[column].is_null()
+        if column in ("object", "question"):
+            empty = empty | (table[column].str.strip_chars() == "")
+        if column == "synonyms":
+            empty = empty | table[column].list.contains(pl.lit(None, pl.String)).fill_null(False)
+        if empty.any():
+            raise InputError(f"{name}: row {(empty.arg_max() or 0) + 1} has an empty {column}. Fill it in.")
+    for column, known in (("domain", get_args(Domain)), ("split", get_args(Split))):
+        odd = table.filter(~pl.col(column).is_in(known))
+        if odd.height:
+            raise InputError(f"{name}: {column} must be {' or '.join(known)}, but got {odd[column][0]!r}.")
+    return table.select(list(SCHEMA))

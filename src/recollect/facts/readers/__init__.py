@@ -1,0 +1,1 @@
+"""Readers of facts: published sets, tables, chat data."""

@@ -1,0 +1,122 @@
+"""Chat and instruction data: four usual shapes turned into question and answer.
+
+| shape             | keys                                         | question and answer                 |
+|-------------------|----------------------------------------------|-------------------------------------|
+| prompt-completion | prompt, completion (texts, or message lists) | prompt; completion                  |
+| messages          | messages: [{role, content}]                  | last user turn; last assistant turn |
+| alpaca            | instruction, input, output                   | instruction and input; output       |
+| sharegpt          | conversations: [{from, value}]               | as messages                         |
+
+System turns, and the turns before the last question, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+from recollect.core.tables import BadRows, Row, RowError
+
+Shape = Literal["prompt-completion", "messages", "alpaca", "sharegpt"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+_KEYS: dict[Shape, tuple[str, ...]] = {
+    "messages": ("messages",),
+    "sharegpt": ("conversations",),
+    "prompt-completion": ("prompt", "completion"),
+    "alpaca": ("instruction", "output"),
+}
+_USER = ("user", "human")
+_ASSISTANT = ("assistant", "gpt", "model", "chatgpt", "bot")
+
+
+def shape_of(values: Mapping[str, Any]) -> Shape | None:
+    """The shape whose keys a row has and fills, or None: a row of a union of shapes has the keys of all."""
+    return next((shape for shape, keys in _KEYS.items() if all(values.get(key) is not None for key in keys)), None)
+
+
+def chat_rows(rows: list[Row], shape: Shape, path: str, bad: BadRows) -> list[Row]:
+    """The rows with the columns `question` and `object`; other columns (split, relation, ...) are passed on.
+
+    A row that lacks the shape's keys, a user turn or an assistant
+    turn after it goes to `bad`.
+    """
+    out = []
+    for row in rows:
+        try:
+            out.append(_chat_row(row, shape, path))
+        except RowError as error:
+            bad.add(row.where, error)
+    return out
+
+
+def _chat_row(row: Row, shape: Shape, path: str) -> Row:
+    where, values = row
+    place = f"{path}: {where}"
+    missing = [key for key in _KEYS[shape] if values.get(key) is None]
+    if missing:
+        filled = ", ".join(key for key, value in values.items() if value is not None)
+        raise RowError(
+            f"no {missing[0]}", f"{place} lacks {missing[0]!r}, which {shape} data must have. It has: {filled}."
+        )
+    question, answer = _PAIR[shape](values, place)
+    used = {key for keys in _KEYS.values() for key in keys} | {"input"}
+    rest = {key: value for key, value in values.items() if key not in used}
+    return Row(where, {**rest, "question": question, "object": answer})
+
+
+def _prompt_completion(values: Mapping[str, Any], where: str) -> tuple[str, str]:
+    prompt, completion = values["prompt"], values["completion"]
+    if isinstance(prompt, str) and isinstance(completion, str):
+        return prompt, completion
+    if not isinstance(prompt, list) or not isinstance(completion, list):
+        raise RowError(
+            "prompt and completion unlike",
+            f"{where}: prompt and completion must both be texts, or both lists of messages.",
+        )
+    return _last_pair([*prompt, *completion], "role", "content", where)
+
+
+def _alpaca(values: Mapping[str, Any], where: str) -> tuple[str, str]:
+    texts = [_text(values[key], where) for key in ("instruction", "input") if values.get(key)]
+    return "\n".join(text for text in texts if text.strip()), _text(values["output"], where)
+
+
+def _messages(values: Mapping[str, Any], where: str) -> tuple[str, str]:
+    return _last_pair(values["messages"], "role", "content", where)
+
+
+def _sharegpt(values: Mapping[str, Any], where: str) -> tuple[str, str]:
+    return _last_pair(values["conversations"], "from", "value", where)
+
+
+_PAIR: dict[Shape, Callable[[Mapping[str, Any], str], tuple[str, str]]] = {
+    "prompt-completion": _prompt_completion,
+    "messages": _messages,
+    "alpaca": _alpaca,
+    "sharegpt": _sharegpt,
+}
+
+
+def _last_pair(turns: Any, role: str, content: str, where: str) -> tuple[str, str]:
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) and role in turn for turn in turns):
+        raise RowError("turns unlike", f"{where}: the turns must be a list of objects with {role!r} and {content!r}.")
+    answers = [index for index, turn in enumerate(turns) if turn[role] in _ASSISTANT]
+    if not answers:
+        raise RowError("no assistant turn", f"{where} has no assistant turn. Remove the row or add the answer.")
+    questions = [turn for turn in turns[: answers[-1]] if turn[role] in _USER]
+    if not questions:
+        raise RowError(
+            "no user turn",
+            f"{where} has no user turn before its last assistant turn. Remove the row or add the question.",
+        )
+    return _text(questions[-1].get(content), where), _text(turns[answers[-1]].get(content), where)
+
+
+def _text(content: Any, where: str) -> str:
+    """A text, or the texts of a list of content parts."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
+        content = "\n".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, str):
+        raise RowError("a turn without a text", f"{where}: a turn must hold a text, but holds {str(content)[:60]!r}.")
+    return content

@@ -1,0 +1,131 @@
+"""From text to token ids and back: the one place where prompts and answers are tokenised, for every step.
+
+Notable choices
+- A prompt is its begin tokens and its text; nothing is put after it, whatever the tokenizer appends by itself.
+- The begin tokens are those that the tokenizer puts before a text; where it puts none, its begin token, if it has one.
+- No text becomes a special token: a question that holds `</s>` cannot end its own prompt.
+- An answer is encoded together with its prompt, as a model meets both in running text; where that would change the
+  prompt's own ids, it is encoded on its own.
+- A text longer than the model's context is refused before any work: rotary models would give numbers without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from recollect.core.native import careful
+from recollect.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_LENGTH_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
+
+
+def begin_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids that stand before every prompt."""
+    marked, plain = list(tokenizer.encode("a")), list(tokenizer.encode("a", add_special_tokens=False))
+    for at in range(len(marked) - len(plain) + 1):
+        if at and marked[at : at + len(plain)] == plain:
+            return marked[:at]
+    return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+
+
+def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text alone: nothing before it, nothing after it, no special token inside."""
+    if not texts:
+        return []
+    with careful("the model's tokenizer"):
+        found: list[list[int]] = tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    return [
+        list(ids) if special.isdisjoint(ids) else _split(tokenizer, text, list(ids), special)
+        for text, ids in zip(texts, found, strict=True)
+    ]
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text as a prompt, begin tokens first. InputError when a prompt would have no token at all."""
+    begin = begin_ids(tokenizer)
+    found = [begin + ids for ids in text_ids(tokenizer, texts)]
+    for text, ids in zip(texts, found, strict=True):
+        if not ids:
+            raise InputError(f"the tokenizer has no tokens for the prompt {text[:80]!r}. Use another prompt or model.")
+    return found
+
+
+def answer_ids(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """(ids of the prompt, ids of the answer as it follows the prompt after a blank) of each pair."""
+    given = prompt_ids(tokenizer, prompts)
+    begin = len(begin_ids(tokenizer))
+    together = text_ids(tokenizer, [f"{prompt} {answer}" for prompt, answer in zip(prompts, answers, strict=True)])
+    found = []
+    for prompt, whole, answer in zip(given, together, answers, strict=True):
+        own = prompt[begin:]
+        if whole[: len(own)] == own and len(whole) > len(own):
+            found.append((prompt, whole[len(own) :]))
+        else:
+            found.append((prompt, text_ids(tokenizer, [f" {answer}"])[0]))
+    return found
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """The text of generated ids, as it is judged: without special tokens, blanks as the model wrote them."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def context_limit(config: Any) -> int | None:
+    """The most tokens that a model with this configuration was made to read; None when it states no limit."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    stated = [getattr(text, name, None) for name in _LENGTH_NAMES]
+    limits = [value for value in stated if isinstance(value, int) and value > 0]
+    if not limits:
+        return None
+    scaling = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    factor = scaling.get("factor") if isinstance(scaling, dict) else None
+    if not isinstance(factor, int | float) or factor <= 1:
+        return max(limits)
+    original = scaling.get("original_max_position_embeddings")
+    return max(*limits, int(factor * (original or max(limits))))
+
+
+def check_context(
+    config: Any, ids: Sequence[Sequence[int]], names: Sequence[str], new_tokens: int = 0, remedy: str = ""
+) -> None:
+    """Refuse texts that, with the tokens to come, are longer than the model's context: InputError names the longest."""
+    limit = context_limit(config)
+    if limit is None or not ids:
+        return
+    lengths = [len(row) + new_tokens for row in ids]
+    over = sum(length > limit for length in lengths)
+    if not over:
+        return
+    longest = max(range(len(ids)), key=lengths.__getitem__)
+    coming = f" and {new_tokens} new ones" if new_tokens else ""
+    raise InputError(
+        f"{names[longest]} has {len(ids[longest]):,} tokens{coming}, but the model's context holds {limit:,}; "
+        f"{over:,} of {len(ids):,} texts do not fit. {remedy or 'Shorten the text or take a model with more context.'}"
+    )
+
+
+def _split(tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], special: set[int]) -> list[int]:
+    """The ids with the words cut in two that the vocabulary itself holds as a special token (word-level, unigram)."""
+    if not tokenizer.is_fast:
+        return ids
+    spans = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+    for token, (start, stop) in zip(spans["input_ids"], spans["offset_mapping"], strict=True):
+        name = str(tokenizer.convert_ids_to_tokens(token))
+        if token in special and stop - start > 1 and text[start:stop].strip().casefold() == name.casefold():
+            parts = text_ids(tokenizer, [text[: stop - 1], text[stop - 1 :]])
+            return parts[0] + parts[1]
+    return ids

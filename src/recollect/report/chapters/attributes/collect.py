@@ -1,0 +1,235 @@
+"""From finished evaluations of pages (and scored predictions) to the report's chapter on attributes.
+
+Notable choices
+- Everything is read from the steps' own files: scores.json, values.parquet, outputs.parquet, schema.yaml.
+- Baselines: the most frequent value of the training pages, and whatever was scored by `recollect score`, such as
+  schema.org extraction alone.
+- Pages to read are chosen by rule, not by taste: of each part the best, the worst and the middle one of the last model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recollect.extraction.values import Schema, equal, find, parse_answer, read_schema, score
+from recollect.report.chapters.attributes.record import (
+    AttributeRun,
+    Attributes,
+    AttributeScore,
+    AttributeSystem,
+    PageExample,
+    PagePart,
+    PageSpan,
+    PageValue,
+    SystemKind,
+)
+from recollect.report.results.common import Accuracy
+
+SCORES, VALUES, OUTPUTS, SCHEMA = "scores.json", "values.parquet", "outputs.parquet", "schema.yaml"
+MOST_PROMPT = 8_000  # characters of a page that are kept
+PAGE_PARTS: tuple[PagePart, ...] = ("test", "ood")
+
+
+@dataclass(frozen=True)
+class AskedPages:
+    """A finished evaluate or score step about pages, and what it is called."""
+
+    folder: Path
+    name: str
+    kind: SystemKind = "model"
+    size: int | None = None
+    seed: int | None = None
+
+
+def has_page_scores(folder: Path) -> bool:
+    """Whether this is a step that scored values by attribute."""
+    return (folder / SCORES).is_file() and (folder / VALUES).is_file()
+
+
+def collect_attributes(asked: Sequence[AskedPages], taught: Iterable[str] = ()) -> Attributes | None:
+    """The chapter's results; None when nothing was asked about pages.
+
+    `taught` are the answers of the training pages (JSON), from which the most frequent values are taken.
+    """
+    asked = [one for one in asked if has_page_scores(one.folder)]
+    if not asked:
+        return None
+    stored = asked[-1].folder / SCHEMA
+    schema = read_schema(stored if stored.is_file() else "product")
+    readable = [one for one in asked if (one.folder / OUTPUTS).is_file()]
+    places = _places(readable[0].folder) if readable else {}
+    systems: dict[str, AttributeSystem] = {}
+    for one in asked:
+        before = systems.get(one.name) or AttributeSystem(name=one.name, kind=one.kind, size=one.size)
+        found = _scores(schema, one, places)
+        systems[one.name] = before.model_copy(
+            update={part: [*getattr(before, part), *_run(found.get(part), one.seed)] for part in PAGE_PARTS}
+        )
+    frequent = _most_frequent(taught)
+    if frequent:
+        systems = {"": _baseline(schema, pl.read_parquet(asked[0].folder / VALUES, glob=False), frequent)} | systems
+    names = [name for name in schema.names if any(name in run.by_attribute for run in _runs(systems.values()))]
+    if not names:
+        return None
+    order = {"baseline": 0, "base": 1, "model": 2, "tuned": 3}
+    return Attributes(
+        names=names,
+        systems=sorted(systems.values(), key=lambda system: (order[system.kind], system.size or 0)),
+        examples=_examples(schema, _one_seed(readable)) if readable else [],
+    )
+
+
+def _runs(systems: Iterable[AttributeSystem]) -> list[AttributeRun]:
+    return [run for system in systems for run in (*system.test, *system.ood)]
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """The part of each page that was asked about."""
+    values = pl.read_parquet(folder / VALUES, columns=["unit", "part"], glob=False)
+    return dict(zip(values["unit"].to_list(), values["part"].to_list(), strict=True))
+
+
+def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> dict[str, Mapping[str, Any] | None]:
+    """The scores by part; those of a score step on the pages that the models were asked about, where there are such."""
+    if (one.folder / OUTPUTS).is_file() or not places:
+        numbers = json.loads((one.folder / SCORES).read_text(encoding="utf-8"))
+        return {"test": numbers, "ood": numbers.get("ood")}
+    values = pl.read_parquet(one.folder / VALUES, glob=False).with_columns(
+        pl.col("unit").replace_strict(places, default=None, return_dtype=pl.String).alias("part")
+    )
+    return {part: score(values.filter(part=part), schema) for part in PAGE_PARTS}
+
+
+def _run(numbers: Mapping[str, Any] | None, seed: int | None) -> list[AttributeRun]:
+    """The scores of one part as the report stores them; nothing where the part has no true value."""
+    if not numbers or not numbers["n"]:
+        return []
+    keys = set(AttributeScore.model_fields)
+    return [
+        AttributeRun(
+            seed=seed,
+            macro=numbers["macro"],
+            macro_low=numbers["macro_low"],
+            macro_high=numbers["macro_high"],
+            by_attribute={
+                name: AttributeScore(**{key: value for key, value in entry.items() if key in keys})
+                for name, entry in numbers["by_attribute"].items()
+            },
+            invalid=Accuracy(
+                accuracy=numbers["invalid"],
+                low=numbers["invalid_low"],
+                high=numbers["invalid_high"],
+                n=numbers["answers"],
+            ),
+            pages=numbers["pages"],
+        )
+    ]
+
+
+def _most_frequent(taught: Iterable[str]) -> dict[str, str]:
+    """The commonest value of each attribute among the training pages; of equals, the first one met."""
+    seen: dict[str, Counter[str]] = {}
+    for text in taught:
+        for name, value in (parse_answer(text) or {}).items():
+            seen.setdefault(name, Counter())[value] += 1
+    return {name: counts.most_common(1)[0][0] for name, counts in seen.items()}
+
+
+def _baseline(schema: Schema, values: pl.DataFrame, frequent: Mapping[str, str]) -> AttributeSystem:
+    """Always the most frequent value, judged on the same pages."""
+    given, right = [], []
+    for row in values.iter_rows(named=True):
+        guess = frequent.get(row["group"])
+        attribute = schema.attribute(row["group"])
+        given.append(guess)
+        right.append(guess is not None and any(equal(attribute, truth, guess) for truth in row["truth"]))
+    guessed = values.with_columns(
+        pl.Series("given", given, dtype=pl.String), pl.Series("right", right, dtype=pl.Boolean)
+    )
+    parts = {part: _run(score(guessed.filter(part=part), schema), None) for part in PAGE_PARTS}
+    return AttributeSystem(name="most frequent value", kind="baseline", **parts)
+
+
+def _one_seed(asked: Sequence[AskedPages]) -> list[AskedPages]:
+    """The first run of each name, in the order given."""
+    return list({one.name: one for one in reversed(asked)}.values())[::-1]
+
+
+def _examples(schema: Schema, asked: Sequence[AskedPages]) -> list[PageExample]:
+    tables = [pl.read_parquet(one.folder / VALUES, glob=False) for one in asked]
+    prompts = {
+        row["fact_id"]: row["question"]
+        for row in pl.read_parquet(asked[-1].folder / OUTPUTS, columns=["fact_id", "question"], glob=False).iter_rows(
+            named=True
+        )
+    }
+    return [
+        _example(schema, [one.name for one in asked], tables, prompts[fact_id], fact_id, part)
+        for part in PAGE_PARTS
+        for fact_id in _chosen(tables[-1].filter(part=part))
+    ]
+
+
+def _fact_id() -> pl.Expr:
+    """The id of the answer that a row of values.parquet is about."""
+    return pl.col("item").str.replace(r":[^:]*$", "")
+
+
+def _chosen(values: pl.DataFrame) -> list[str]:
+    """The best, the middle and the worst answer, by the share of true values that are right."""
+    shares = (
+        values.filter(pl.col("truth").list.len() > 0)
+        .group_by(_fact_id().alias("fact_id"), maintain_order=True)
+        .agg(pl.col("right").mean(), pl.len())
+        .sort("right", "len", descending=True, maintain_order=True)["fact_id"]
+        .to_list()
+    )
+    return list(dict.fromkeys(shares[at] for at in (0, len(shares) // 2, len(shares) - 1))) if shares else []
+
+
+def _example(
+    schema: Schema, models: list[str], tables: Sequence[pl.DataFrame], prompt: str, fact_id: str, part: PagePart
+) -> PageExample:
+    rows = [
+        {row["group"]: row for row in table.filter(_fact_id() == fact_id).iter_rows(named=True)} for table in tables
+    ]
+    values, spans = [], []
+    page = fact_id
+    for attribute in schema:
+        last = rows[-1].get(attribute.name)
+        if last is None:
+            continue
+        page = last["unit"]
+        told = [found.get(attribute.name, {"given": None, "right": False}) for found in rows]
+        values.append(
+            PageValue(
+                attribute=attribute.name,
+                truth=last["truth"],
+                given=[one["given"] for one in told],
+                right=[one["right"] for one in told],
+            )
+        )
+        for truth in last["truth"][:1]:
+            spans += _span(attribute.name, "found" if last["right"] else "missed", find(attribute, truth, prompt))
+        if last["given"] is not None and not last["right"]:
+            spans += _span(attribute.name, "taken", find(attribute, last["given"], prompt))
+    return PageExample(
+        page=page,
+        part=part,
+        prompt=prompt[:MOST_PROMPT],
+        left_out=max(0, len(prompt) - MOST_PROMPT),
+        models=models,
+        values=values,
+        spans=[span for span in spans if span.end <= MOST_PROMPT],
+    )
+
+
+def _span(attribute: str, kind: Any, place: tuple[int, int] | None) -> list[PageSpan]:
+    return [] if place is None else [PageSpan(attribute=attribute, kind=kind, start=place[0], end=place[1])]

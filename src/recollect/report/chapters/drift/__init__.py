@@ -1,0 +1,1 @@
+"""The chapter on what training changed and what restores it."""

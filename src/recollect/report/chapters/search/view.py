@@ -1,0 +1,135 @@
+"""Chapter: the search for settings, judged early."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from recollect.report.chapters.search.charts import (
+    STYLES,
+    early_final_chart,
+    importance_chart,
+    learning_chart,
+    map_axes,
+    map_chart,
+    states,
+)
+from recollect.report.chapters.search.record import Bounded, Finalist, Search
+from recollect.report.page.chapter import Card, Chapter
+from recollect.report.page.svg import COLOURS
+from recollect.report.results.results import Results
+
+MOST_TRIALS = 200
+STATE_TEXTS = {
+    "finished": "trained to the end",
+    "paused": "judged early and left there; it can still be taken up",
+    "degenerate": "broken: its loss ran away, or its answers are no answers",
+    "failed": "raised an error or did not fit into memory",
+    "running": "not ended when the report was written",
+}
+WHY_TEXTS = {
+    "baseline": "baseline",
+    "forecast": "good forecast",
+    "random": "drawn at random, to measure the correlation",
+    "asked": "asked for",
+}
+
+
+def context(results: Results) -> dict[str, Any] | None:
+    """Charts and tables; each of them may be missing."""
+    search = results.search
+    if search is None:
+        return None
+    names = [state for state in STYLES if state in states(search)]
+    variables = {value: name for name, value in COLOURS.items()}
+    return {
+        "s": search,
+        "settings_names": list(dict.fromkeys(name for trial in search.trials for name in trial.settings)),
+        "trials": sorted(search.trials, key=lambda trial: trial.number)[:MOST_TRIALS],
+        "left_out": max(0, len(search.trials) - MOST_TRIALS),
+        "states": [(state, variables[STYLES[state]["color"]], STATE_TEXTS[state]) for state in names],
+        "why": WHY_TEXTS,
+        "map_names": map_axes(search),
+        "broken": Counter(trial.state for trial in search.trials)["degenerate"],
+        "learning_svg": learning_chart(search),
+        "early_svg": early_final_chart(search),
+        "map_svg": map_chart(search),
+        "importance_svg": importance_chart(search),
+    }
+
+
+def _finalist(search: Search, number: int | None) -> Finalist | None:
+    return next((one for one in search.finalists if one.trial == number), None)
+
+
+def cards(results: Results) -> list[Card]:
+    """The gain over the baseline, the cost, and how far the early judgement told."""
+    search = results.search
+    if search is None:
+        return []
+    found = []
+    best = _finalist(search, search.best)
+    if best is not None and best.test.value is not None:
+        note = f"unseen questions, 95 % interval over these; trial {best.trial}, the best on validation"
+        found.append(Card("Best settings on the test", f"{best.test.value:.1f}", "%", _interval(best.test), note))
+        if best.gain.value is not None and best.trial != search.baseline:
+            note = "on the same unseen questions, 95 % interval over these; one training each"
+            value = f"{best.gain.value:+.1f}".replace("-", "−")
+            found.append(Card("Gain over the baseline's settings", value, "points", _interval(best.gain), note))
+    if search.cost_fraction is not None:
+        note = f"{search.promoted} of {len(search.trials)} trials were trained beyond the first judgement"
+        found.append(Card("Training done, of all to the end", f"{100 * search.cost_fraction:.0f}", "%", "", note))
+    if search.correlation.value is not None and search.early_trials:
+        early = f"{100 * search.rungs[0]:g} %"
+        note = f"Pearson's, of {search.pairs} finished trials; the 95 % interval is for all {search.early_trials}"
+        what = f"Correlation of the score at {early} with the final one"
+        found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2), note))
+    return found
+
+
+def _interval(number: Bounded, digits: int = 1) -> str:
+    if number.low is None or number.high is None:
+        return ""
+    return f"{number.low:.{digits}f} to {number.high:.{digits}f}".replace("-", "−")
+
+
+def sentences(results: Results) -> list[str]:
+    """What the search brought: numbers with their intervals, and what these leave out. One training per setting gives
+    no verdict."""
+    search = results.search
+    if search is None:
+        return []
+    best = _finalist(search, search.best)
+    if best is None:
+        return ["No trial was finished, so there are no best settings."]
+    found = []
+    if search.base_validation is not None and search.base_validation >= best.validation:
+        found.append(
+            f"No training did better than the untouched base on validation: it has {search.base_validation:.1f}, the "
+            f"best of {len(search.trials)} trials {best.validation:.1f}."
+        )
+    gain = best.gain
+    if best.trial == search.baseline:
+        found.append(f"No settings did better than the baseline's in {len(search.trials)} trials.")
+    elif gain.value is not None and gain.low is not None and gain.high is not None:
+        points = f"{gain.value:+.1f} points (95 % interval over the questions {_interval(gain)})".replace("-", "−")
+        found.append(
+            f"The settings that are best on validation, trial {best.trial}'s, have {points} against the baseline's on "
+            "questions the search never saw. Both were trained once: how far another training seed differs is not in "
+            "it."
+        )
+    if (level := _level_without_random(search, best.trial)) is not None:
+        found.append(
+            f"No trial drew its examples at random, so whether level {level} beats a random draw was not measured."
+        )
+    return found
+
+
+def _level_without_random(search: Search, best: int) -> str | None:
+    """The best trial's choice of examples where choices were compared, but none of them with a random draw."""
+    levels = {str(trial.settings["level"]) for trial in search.trials if "level" in trial.settings}
+    chosen = next(trial.settings.get("level") for trial in search.trials if trial.number == best)
+    return None if chosen is None or len(levels) < 2 or "random" in levels else str(chosen)
+
+
+CHAPTER = Chapter("search", "Which settings", context, cards=cards, sentences=sentences)

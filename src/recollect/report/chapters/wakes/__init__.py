@@ -1,0 +1,1 @@
+"""The chapter on what each choice of examples brings."""

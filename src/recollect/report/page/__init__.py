@@ -1,0 +1,1 @@
+"""The page: its frame, its charts' drawing, its texts, and writing it."""

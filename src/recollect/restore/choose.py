@@ -1,0 +1,137 @@
+"""Choosing the best rung on one half of the test facts and judging it on the other.
+
+Choosing and judging on the same facts would flatter every ladder: the best of many noisy rungs looks better than it
+is. So the in-domain test facts are halved by seed inside each memory level (`recollect.core.estimates.halves`);
+out-of-domain facts choose nothing. A macro is over the levels that have enough facts in the choosing half, which is
+never the larger one, so both halves and every rung average the same levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, Mean, levels_entering, paired_difference, winner
+from recollect.core.estimates import halves as split
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How rungs are scored: the halves, and the levels a macro averages (none: micro)."""
+
+    choosing: frozenset[str]
+    scoring: frozenset[str]
+    mean: Mean
+    levels: tuple[int, ...]
+    ood_levels: tuple[int, ...]
+
+
+def halves(outputs: pl.DataFrame, seed: int) -> tuple[set[str], set[str]]:
+    """Ids of the choosing and of the scoring half of the part "test", equal inside each level (columns fact_id, level).
+
+    A level's odd fact goes to the scoring half. Depends on seed and ids alone, so every model has the same halves.
+    """
+    table = outputs.filter(pl.col("part") == "test")
+    return split(table["fact_id"].to_list(), table["level"].to_list(), seed)
+
+
+def judging(outputs: pl.DataFrame, seed: int, least: int = LEAST_PER_LEVEL) -> Judging:
+    """How all rungs of a ladder are scored: by macro where a level has enough facts, else by micro."""
+    choosing, scoring = halves(outputs, seed)
+    levels = levels_entering(_only(outputs, choosing), least=least)
+    ood_levels = levels_entering(outputs, part="ood", least=least)
+    return Judging(frozenset(choosing), frozenset(scoring), "macro" if levels else "micro", levels, ood_levels)
+
+
+def score(outputs: pl.DataFrame, levels: Sequence[int] = (), *, part: str = "test") -> float | None:
+    """Accuracy in percent of a part, by the main matcher: the mean over the levels, of all facts without levels.
+
+    None without facts.
+    """
+    table = outputs.filter(pl.col("part") == part)
+    if not levels:
+        return 100 * float(table["contains"].mean()) if table.height else None  # type: ignore[arg-type]
+    by_level = table.filter(pl.col("level").is_in(levels)).group_by("level").agg(pl.col("contains").mean())
+    by_level = by_level.sort("level")  # the order of a sum decides its last digit, and ties must be ties
+    return 100 * float(by_level["contains"].mean()) if by_level.height else None  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best percentage of one order by the validation half, and what the test half says of it."""
+
+    order: str
+    percent: float
+    validation: float
+    test: float
+    tuned_test: float
+    gain: Estimate
+    """Against the tuned model on the test half; fractions."""
+    ood_gain: Estimate | None
+
+    @property
+    def beats_tuned(self) -> bool:
+        """Whether the interval of the gain lies above zero."""
+        return self.percent > 0 and self.gain.low > 0
+
+    def json(self) -> dict[str, Any]:
+        """As plain values: accuracies in percent, gains in points."""
+        found = {
+            "order": self.order,
+            "percent": self.percent,
+            "validation": self.validation,
+            "test": self.test,
+            "tuned_test": self.tuned_test,
+            **points(self.gain, "gain"),
+            "beats_tuned": self.beats_tuned,
+        }
+        return found | (points(self.ood_gain, "ood_gain") if self.ood_gain else {})
+
+
+def choose(order: str, rungs: Mapping[float, pl.DataFrame], how: Judging) -> Choice | None:
+    """Choose among the rungs (outputs by percentage; 0 is the tuned model); None when there are too few test facts.
+
+    The best score on the choosing half wins, of equal ones the smallest percentage: in doubt, change less.
+    """
+    tuned = rungs[0.0]
+    if not how.choosing or not how.scoring:
+        return None
+    scores = {percent: score(_only(rungs[percent], how.choosing), how.levels) or 0.0 for percent in sorted(rungs)}
+    best = winner(scores)
+    return Choice(
+        order,
+        best,
+        scores[best],
+        score(_only(rungs[best], how.scoring), how.levels) or 0.0,
+        score(_only(tuned, how.scoring), how.levels) or 0.0,
+        _difference(tuned, rungs[best], how),
+        _ood_difference(tuned, rungs[best], how),
+    )
+
+
+def ahead(best: pl.DataFrame, other: pl.DataFrame, how: Judging) -> dict[str, Any]:
+    """How far one chosen rung is ahead of another on the scoring half, in points (ahead, low, high)."""
+    return points(_difference(other, best, how), "ahead")
+
+
+def points(difference: Estimate, name: str) -> dict[str, Any]:
+    """A difference in percentage points: name, name_low, name_high and the number of facts."""
+    value, low, high = difference.percent
+    return {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_facts": difference.n}
+
+
+def _difference(first: pl.DataFrame, second: pl.DataFrame, how: Judging) -> Estimate:
+    return paired_difference(_only(first, how.scoring), _only(second, how.scoring), mean=how.mean, levels=how.levels)
+
+
+def _ood_difference(tuned: pl.DataFrame, rung: pl.DataFrame, how: Judging) -> Estimate | None:
+    if not tuned.filter(pl.col("part") == "ood").height or (how.mean == "macro" and not how.ood_levels):
+        return None
+    return paired_difference(tuned, rung, part="ood", mean=how.mean, levels=how.ood_levels)
+
+
+def _only(table: pl.DataFrame, ids: Set[str]) -> pl.DataFrame:
+    return table.filter(pl.col("fact_id").is_in(list(ids)))

@@ -1,0 +1,99 @@
+"""What a training starts from: the base exactly as stored, on a device, in a number format, perhaps with adapters."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recollect.core.machine import Machine, prepare
+from recollect.errors import InputError
+from recollect.models import LoadedModel, load_folder
+from recollect.models.stored import copy_for_training
+from recollect.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_base(
+    settings: TrainSettings, folder: Path, base: LoadedModel | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
+    machine = training_machine(settings, base)
+    model = copy_for_training(base, machine.dtype, machine.device) if base else None
+    if base and model is not None:
+        tokenizer = copy.deepcopy(base.tokenizer)
+    else:
+        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.train(), tokenizer, machine.device
+
+
+def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
+    """Where a training computes and in which number format it holds the weights, with the reasons.
+
+    The device is the one that the settings name, else that of `base`. Raises InputError for a device or a format that
+    cannot be trained on.
+    """
+    device = base.machine.device if base and settings.device == "auto" else settings.device
+    if device.startswith("cuda:") and device != "cuda:0":
+        raise InputError(
+            f"training runs on the first GPU it sees, but got device={device!r}. "
+            f"Set CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and leave --device auto."
+        )
+    machine = prepare(device, settings.dtype)
+    if settings.max_steps == 0:
+        return replace(machine, dtype="float32", dtype_reason="no step is made: the weights are stored as the base's")
+    if mixed_precision(settings, machine.device):
+        return replace(machine, dtype="float32", dtype_reason="the weights; computing in bfloat16")
+    if machine.dtype == "float16" and settings.method == "full":
+        raise InputError(
+            "dtype float16 cannot hold the weights of a full training: AdamW's smallest terms are zero in it. Leave "
+            "--dtype auto (float32 weights; the result is stored in the base's own format), or take --method lora."
+        )
+    return machine
+
+
+def mixed_precision(settings: TrainSettings, device: str) -> bool:
+    """Whether weights stay float32 while the computing is in bfloat16."""
+    import torch
+
+    able = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    if settings.precision == "auto":
+        return able and settings.dtype == "auto"
+    if settings.precision == "mixed" and settings.dtype not in ("auto", "float32"):
+        raise InputError(f"precision mixed keeps float32 weights, but got dtype={settings.dtype!r}. Leave it at auto.")
+    if settings.precision == "mixed" and not able:
+        raise InputError(
+            f"precision mixed needs a GPU with bfloat16, but the device is {device}. Take --precision auto."
+        )
+    return settings.precision == "mixed"
+
+
+def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
+    """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    targets = [name.strip() for name in settings.lora_targets.split(",") if name.strip()]
+    config = LoraConfig(
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    set_seed(settings.seed)
+    try:
+        if "lm_head" in targets:
+            raise ValueError("the trainer computes the output layer itself, so lm_head cannot have an adapter")
+        return get_peft_model(model, config)
+    except ValueError as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        raise InputError(
+            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
+        ) from None

@@ -1,0 +1,191 @@
+"""TRL's SFTTrainer, made quiet: no telemetry, no model card, no printing; and its arguments from our
+settings.
+
+Imported only when a run starts: it loads torch, transformers and TRL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from recollect.errors import InputError, RecollectWarning
+from recollect.train.checkpoints import seal_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from recollect.train.run import Judge
+    from recollect.train.settings import TrainSettings
+
+Example = tuple[list[int], list[int]]  # token ids, completion mask
+
+
+class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
+    """SFTTrainer without its calls to the outside and its model cards."""
+
+    def _send_telemetry(self) -> None:
+        """Nothing is sent anywhere."""
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is written besides our own files."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Reports progress, stops a run whose loss is no longer a number or that `judge` finds a reason to stop, and pauses
+    one at a share of its updates."""
+
+    def __init__(
+        self,
+        progress: Callable[[int, int], None] | None,
+        pause_at: float | None = None,
+        judge: Judge | None = None,
+    ) -> None:
+        self.progress, self.pause_at, self.judge = progress, pause_at, judge
+        self.diverged_at: int | None = None
+        self.stopped = ""
+        self.paused_at: int | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Tell how far the run is; at the pause, save everything and stop."""
+        if self.progress and state.is_world_process_zero:
+            self.progress(state.global_step, state.max_steps)
+        if (
+            self.pause_at is not None
+            and pause_step(self.pause_at, state.max_steps) <= state.global_step < state.max_steps
+        ):
+            self.paused_at = state.global_step
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Seal the checkpoint that was just written."""
+        if state.is_world_process_zero:
+            seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Stop at the first loss that is not finite, or that the judge finds fault with."""
+        if not logs or "loss" not in logs or self.diverged_at is not None or self.stopped:
+            return
+        if not math.isfinite(float(logs["loss"])):
+            self.diverged_at = state.global_step
+        elif self.judge is not None:
+            rows = [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
+            self.stopped = self.judge(rows)
+        if self.diverged_at is not None or self.stopped:
+            control.should_training_stop = True
+
+
+def pause_step(share: float, steps: int) -> int:
+    """The update after which a run of `steps` updates pauses."""
+    return max(1, round(share * steps))
+
+
+def build_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    *,
+    device: str,
+    mixed: bool,
+    world: int,
+    folder: Path,
+    watch: Watch,
+) -> QuietTrainer:
+    """A trainer over tokenised examples, with its checkpoints in `folder`; only tokens of mask 1 carry
+    loss."""
+    pieces = settings.gradient_accumulation * world
+    if settings.batch_size % pieces:
+        raise InputError(
+            f"batch_size must be a multiple of gradient_accumulation x processes = {pieces}, "
+            f"but got batch_size={settings.batch_size}."
+        )
+    config = SFTConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size // pieces,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        num_train_epochs=settings.epochs,
+        max_steps=-1 if settings.max_steps is None else settings.max_steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        warmup_steps=settings.warmup_ratio,  # transformers 5: a value under 1 is a share of the steps
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch",
+        seed=settings.seed,
+        bf16=mixed,
+        fp16=False,
+        use_cpu=device == "cpu",
+        gradient_checkpointing=settings.gradient_checkpointing,
+        max_length=None,  # lengths are checked before; nothing is cut
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},  # tokenised already; else TRL maps the data twice
+        dataloader_num_workers=0,
+        dataloader_pin_memory=device != "cpu",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no" if settings.save_every is None else "steps",
+        save_steps=settings.save_every or 500,
+        save_total_limit=1,
+        ddp_find_unused_parameters=False,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    if config.n_gpu > 1:  # several GPUs seen by one process: take the first, never nn.DataParallel
+        config._n_gpu = 1
+    trainer = QuietTrainer(
+        model=model,
+        args=config,
+        train_dataset=_dataset(examples),
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
+    labels = [[token if counts else -100 for token, counts in zip(ids, mask, strict=True)] for ids, mask in examples]
+    return datasets.Dataset.from_dict({"input_ids": [ids for ids, _ in examples], "labels": labels})
+
+
+@contextlib.contextmanager
+def undisturbed(device: str) -> Iterator[None]:
+    """Keep what the trainer changes for the whole process: random states, threads, warnings, log levels.
+
+    On a GPU it also asks torch for deterministic kernels where there are any.
+    """
+    threads, python, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    loggers = [logging.getLogger(name) for name in ("transformers", "trl", "peft", "accelerate", "datasets")]
+    levels = [logger.level for logger in loggers]
+    cuda = list(range(torch.cuda.device_count())) if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", RecollectWarning)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        if cuda:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.set_num_threads(threads)
+            random.setstate(python)
+            np.random.set_state(numpy_state)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

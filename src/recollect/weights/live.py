@@ -1,0 +1,81 @@
+"""Restoring in a loaded model, in place: rung after rung without a copy of the weights, in memory or on disk.
+
+Both sides of every weight are read from the checkpoints, a piece at a time, and one of them (or what lies between) is
+written into the model. Masks of rising percentages nest, yet nothing depends on the rung before: each rung sets every
+weight of its region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recollect.errors import ModelError
+from recollect.models.tensors import parameter_of
+from recollect.weights.interpolate import F32, interpolate
+from recollect.weights.pair import Pair, names_of
+from recollect.weights.ranking import Cut
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PIECE = 1 << 22
+"""Weights at a time."""
+
+
+class Live:
+    """A loaded model whose weights in a region are set between the base's and the tuned model's values."""
+
+    def __init__(self, model: PreTrainedModel, pair: Pair, region: str) -> None:
+        self._pair = pair
+        self._names = names_of(pair, region)
+        known = dict(model.named_parameters(remove_duplicate=False))
+        places = {name: parameter_of(name, known, model.base_model_prefix) for name in self._names}
+        self._parameters = {name: known[place] for name, place in places.items() if place is not None}
+        missing = [name for name in self._names if name not in self._parameters]
+        odd = [
+            name
+            for name in self._names
+            if name in self._parameters and self._parameters[name].numel() != pair.sizes[name]
+        ]
+        if missing or odd:
+            raise ModelError(
+                f"the loaded {type(model).__name__} does not hold the tensor {(missing + odd)[0]} as the checkpoint "
+                "stores it, so it cannot be restored in place. Write single percentages with --percent and ask those."
+            )
+
+    def to_tuned(self) -> float:
+        """Every weight as tuned; gives the sum of squares of the whole change."""
+        return self._set(None, 1.0)
+
+    def restore(self, cut: Cut) -> float:
+        """The weights of the cut as in the base, the others as tuned; gives the sum of squares of the change kept."""
+        return self._set(cut, 1.0)
+
+    def interpolate(self, alpha: float) -> float:
+        """Every weight at base + alpha * change; gives the sum of squares of the change kept."""
+        return self._set(None, alpha)
+
+    def _set(self, cut: Cut | None, alpha: float) -> float:
+        kept = 0.0
+        for name, start, base, tuned in self._pieces():
+            values = tuned if alpha == 1.0 else interpolate(base, tuned, alpha)
+            if cut is not None and cut.has(name):
+                values = np.where(cut.mask(name, base, tuned, start), base, tuned)
+            kept += float(np.square((values - base).astype(np.float64)).sum())
+            self._write(name, start, values)
+        return kept
+
+    def _pieces(self) -> Iterator[tuple[str, int, F32, F32]]:
+        for name in self._names:
+            size = self._pair.sizes[name]
+            for start in range(0, size, PIECE):
+                yield (name, start, *self._pair.read(name, start, min(start + PIECE, size)))
+
+    def _write(self, name: str, start: int, values: F32) -> None:
+        import torch
+
+        flat = self._parameters[name].data.view(-1)
+        flat[start : start + len(values)].copy_(torch.tensor(values))

@@ -1,0 +1,163 @@
+"""Train a shop base from scratch: tokenizer, corpus, a small Llama that starts with copying heads, one pass.
+
+Notable choices
+- Loss on what is said about a page, not on the page: names and numbers on a page cannot be foreseen, and a small
+  model would spend itself on them.
+- A document is one row; batches hold rows of like length, so little is padding.
+- Attention is computed plainly ("eager"): at these lengths it is faster on a CPU than the fused kernel.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from recollect.core.settings import Settings
+from recollect.train.checkpoints import last_checkpoint
+from recollect.worlds.shop.corpus import Document, documents
+from recollect.worlds.shop.start import set_copying
+from recollect.worlds.shop.tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+Row = tuple[list[int], int]  # the tokens of a document, and how many of them are the page (the begin token with it)
+
+_FOR_TOKENIZER = 4_000  # documents that the tokenizer is learnt from
+_BUCKET = 64  # batches that are sorted by length together
+HEADS = 4
+
+
+class ShopSettings(Settings):
+    """How a shop base is built."""
+
+    seed: int = 0
+    """Another seed makes other shops, another corpus and other starting weights."""
+    documents: Annotated[int, Field(ge=100)] = 48_000
+    """Pages in the corpus, each with its summaries; all are read once."""
+    summaries: Annotated[int, Field(ge=1)] = 2
+    """Summaries of each page."""
+    copying_start: bool = True
+    """Start with attention heads that can already copy. Without it, copying takes far more text to appear."""
+    vocabulary: Annotated[int, Field(ge=300)] = 1024
+    """Tokens in the tokenizer."""
+    width: Annotated[int, Field(ge=64, multiple_of=16)] = 128
+    """Hidden size; there are always four attention heads."""
+    layers: Annotated[int, Field(ge=2)] = 4
+    """Decoder layers."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Documents in a training step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak of the cosine schedule."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """AdamW weight decay."""
+
+    @model_validator(mode="after")
+    def _enough_for_a_step(self) -> Self:
+        if self.documents < self.batch_size:
+            raise ValueError(f"documents must be at least batch_size, but got {self.documents} and {self.batch_size}")
+        return self
+
+
+def fresh_model(settings: ShopSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """The untrained model."""
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(settings.seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        intermediate_size=settings.width * 8 // 3 // 8 * 8,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    if settings.copying_start:
+        set_copying(model, settings.seed)
+    return model
+
+
+def rows(tokenizer: PreTrainedTokenizerFast, given: Sequence[Document]) -> list[Row]:
+    """Documents as tokens: <s> page summaries </s>."""
+    pages = tokenizer([document.page for document in given], return_attention_mask=False)["input_ids"]
+    said = tokenizer([document.summary for document in given], return_attention_mask=False, add_special_tokens=False)[
+        "input_ids"
+    ]
+    end = tokenizer.eos_token_id
+    return [([*page, *words, end], len(page)) for page, words in zip(pages, said, strict=True)]
+
+
+def in_batches(all_rows: list[Row], batch_size: int, seed: int) -> list[Row]:
+    """The rows in an order in which each `batch_size` of them are of like length; the odd ones at the end go."""
+    rng = random.Random(f"shop-order-{seed}")
+    size = batch_size * _BUCKET
+    ordered: list[Row] = []
+    for start in range(0, len(all_rows), size):
+        bucket = sorted(all_rows[start : start + size], key=lambda row: len(row[0]))
+        batches = [bucket[at : at + batch_size] for at in range(0, len(bucket) - batch_size + 1, batch_size)]
+        rng.shuffle(batches)
+        ordered += [row for batch in batches for row in batch]
+    return ordered
+
+
+def collate(batch: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
+    """input_ids and labels of shape [rows, longest]; labels are -100 on the page and on padding."""
+    import torch
+
+    longest = max(len(ids) for ids, _ in batch)
+    ids = torch.full((len(batch), longest), pad)
+    labels = torch.full((len(batch), longest), -100)
+    for at, (row, page) in enumerate(batch):
+        ids[at, : len(row)] = torch.tensor(row)
+        labels[at, page : len(row)] = torch.tensor(row[page:])
+    return {"input_ids": ids, "labels": labels}
+
+
+def train_shop_base(
+    settings: ShopSettings, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Train a base and save model and tokenizer to `folder`; returns what was measured.
+
+    A killed training goes on from its last checkpoint in `folder/../checkpoints`.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    from recollect.worlds.shop.trainer import make_trainer
+
+    transformers_logging.disable_progress_bar()
+    corpus = list(documents(settings.seed, settings.documents, summaries=settings.summaries))
+    texts = (document.page + document.summary for document in corpus[:_FOR_TOKENIZER])
+    tokenizer = train_tokenizer(texts, settings.vocabulary)
+    ordered = in_batches(rows(tokenizer, corpus), settings.batch_size, settings.seed)
+    model = fresh_model(settings, tokenizer)
+    model.set_attn_implementation("eager")
+    checkpoints = folder.parent / "checkpoints"
+    trainer = make_trainer(model, ordered, settings, checkpoints, progress)
+    found = last_checkpoint(checkpoints)
+    result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
+    model.set_attn_implementation("sdpa")
+    model.eval().to("cpu").bfloat16().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "documents": len(ordered),
+        "tokens": sum(len(ids) for ids, _ in ordered),
+        "steps": len(ordered) // settings.batch_size,
+        "final_loss": losses[-1] if losses else None,
+        "mean_loss": float(result.training_loss),
+    }
