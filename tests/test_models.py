@@ -80,7 +80,7 @@ def test_a_folder_is_found_where_it_is(made: Path, monkeypatch: pytest.MonkeyPat
 
 def test_pocket_is_the_folder_in_the_package() -> None:
     assert find_model("pocket") == pocket_folder()
-    assert pocket_folder().parts[-3:] == ("recollect", "pocket", "base")
+    assert pocket_folder().parts[-3:] == ("worlds", "quiz", "base")
 
 
 def test_a_step_directory_stands_for_the_model_in_it(tiny: Path, tmp_path: Path) -> None:

@@ -238,4 +238,4 @@ def test_whatever_was_not_measured_words_and_tables_are_still_made(seed: int) ->
         assert length_line(ladder) is None or "characters long" in str(length_line(ladder))
     found = CHAPTER.context(report)
     assert found is not None
-    assert not re.search(r"\b(nan|None)\b", fill("drift", r=report, number={"drift": 2}, **found))
+    assert not re.search(r"\b(nan|None)\b", fill("drift/body.html.j2", r=report, number={"drift": 2}, **found))

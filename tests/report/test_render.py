@@ -245,7 +245,7 @@ def test_every_chapter_has_its_own_id_and_template() -> None:
 
     ids = [chapter.id for chapter in CHAPTERS]
     assert len(ids) == len(set(ids))
-    assert {f"{name}.html.j2" for name in ids} <= set(environment().list_templates())
+    assert {f"{name}/body.html.j2" for name in ids} <= set(environment().list_templates())
 
 
 def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study, monkeypatch):

@@ -1,7 +1,7 @@
 """What a model's configuration promises, held against the headers of its weights: refused before anything is built.
 
 No torch here: it costs milliseconds, so every command asks it first. What only transformers can tell (every tensor's
-name and shape) is asked in `_model_weights`.
+name and shape) is asked in `tensors`.
 
 Notable choices
 - Counts that no checkpoint of this size could fill (a billion layers) are refused, since building them would not end.

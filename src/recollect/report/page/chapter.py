@@ -1,17 +1,17 @@
 """What a chapter of the report is, and how to add one.
 
-A chapter named `curve` is four small files and two lines:
+A chapter named `curve` is one folder, `chapters/curve/`, and two lines:
 
-1. `_results_curve.py`: its schema, `Record` classes in the manner of `_results_drift.py`. Null is "not measured"; every
+1. `record.py`: its schema, `Record` classes in the manner of `chapters/drift/record.py`. Null is "not measured"; every
    value comes with its n and interval.
-2. In `_results.py` one field: `curve: Curve | None = None`. In `__init__.py` the names a study needs to build it.
-3. `_chapter_curve.py`: `CHAPTER = Chapter("curve", "Title in plain words", context)`. `context(results)` gives what the
-   template needs, or None when the results hold nothing for it: then the chapter is left out and the others move up.
-4. `templates/curve.html.j2`: the body without its heading. It gets `r` (the results), `number` (the numbers of the
-   shown chapters by id) and the context. Macros: `{%- from "macros.html.j2" import estimate, chip -%}`. Foreign text
-   goes through `|cut`; a free text in a sentence stands in `<bdi>`. A `<figure>` has one `<div class="plot">` with an
-   SVG from `_svg.draw`, and its table beside it.
-5. One line in `CHAPTERS` of `_render.py`, at its place on the page; and tests in `tests/report/`, hostile texts too.
+2. In `results/results.py` one field: `curve: Curve | None = None`. In `report/__init__.py` the names a study needs.
+3. `view.py`: `CHAPTER = Chapter("curve", "Title in plain words", context)`. `context(results)` gives what the template
+   needs, or None when the results hold nothing for it: then the chapter is left out and the others move up.
+4. `body.html.j2`: the body without its heading. It gets `r` (the results), `number` (the numbers of the shown chapters
+   by id) and the context. Macros: `{%- from "macros.html.j2" import estimate, chip -%}`. Foreign text goes through
+   `|cut`; a free text in a sentence stands in `<bdi>`. A `<figure>` has one `<div class="plot">` with an SVG from
+   `page.svg.draw`, made in `charts.py`, and its table beside it.
+5. One line in `CHAPTERS` of `page/render.py`, at its place on the page; and tests in `tests/report/`, hostile texts too.
 
 `cards` and `sentences` may add big numbers and a plain sentence or two to "In short", the first chapter.
 """
