@@ -205,7 +205,7 @@ SHAPES: dict[str, Shape] = {
 
 
 def classify(places: np.ndarray, curve: np.ndarray, margin: float) -> tuple[str, float]:
-    """Kind and n_sat of a known curve at `places` (ascending to N), by the definitions in `experiments/curve/verdict.py`."""
+    """Kind and n_sat of a known curve at `places` (ascending to N), by the definitions of `curve.verdict`."""
     later = np.maximum.accumulate(curve[::-1])[::-1]
     n_sat = float(places[int((later - curve <= margin).argmax())])
     if curve.max() - curve[-1] > margin:

@@ -23,7 +23,7 @@ from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
 from recollect.errors import InputError, RecollectError, StepError
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
-from recollect.experiments.search.run import Event
+from recollect.experiments.search.once import Event
 from recollect.experiments.search.trial import Trials
 from recollect.extraction.labels import LabelSettings, run_label
 from recollect.train import TrainSettings
@@ -158,7 +158,7 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
 def test_the_same_command_finds_the_search_done(
     whole: SearchResult, world: World, levels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recollect.experiments.search.run.run_loop", lambda *_, **__: pytest.fail("ran again"))
+    monkeypatch.setattr("recollect.experiments.search.once.run_loop", lambda *_, **__: pytest.fail("ran again"))
     again = run_search(SearchSettings.make(**values(world, levels, workers=2)), whole.path)
     assert again.metrics == whole.metrics
 

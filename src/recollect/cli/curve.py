@@ -20,10 +20,11 @@ PARTS = {"test": "in-domain", "ood": "out-of-domain"}
 
 def register_curve(app: typer.Typer) -> None:
     """Add `curve`."""
-    command(app, "curve", CurveSettings, _curve)
+    command(app, "curve", CurveSettings, run_and_print)
 
 
-def _curve(settings: CurveSettings, out: Path | None, as_json: bool) -> None:
+def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> None:
+    """Run a curve, and print its table and verdict."""
     from recollect.experiments.curve import machines, run_curve
 
     if settings.scores is None:

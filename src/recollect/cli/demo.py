@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import typer
 from pydantic import Field, model_validator
 
+from recollect.cli.curve import run_and_print
+from recollect.cli.options import command
+from recollect.cli.study import study
 from recollect.errors import InputError
 from recollect.experiments.study import StudySettings
 
@@ -44,19 +48,21 @@ class DemoSettings(StudySettings):
         return self
 
 
+def register_demo(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "demo", DemoSettings, demo)
+
+
 def demo(settings: DemoSettings, out: Path | None, as_json: bool) -> None:
     """Run the demo of a task; `recollect-demo` or `recollect-demo-attributes` by default."""
     if settings.task == "attributes":
         _attributes(settings, out or Path("recollect-demo-attributes"), as_json)
         return
-    from recollect.cli.commands import _study
-
-    _study(settings, out or Path("recollect-demo"), as_json)
+    study(settings, out or Path("recollect-demo"), as_json)
 
 
 def _attributes(settings: DemoSettings, out: Path, as_json: bool) -> None:
     """A small data curve on the pocket shop: it is a curve like any other."""
-    from recollect.cli.curve import _curve
     from recollect.experiments.curve import CurveSettings
 
     given = settings.model_fields_set
@@ -68,4 +74,4 @@ def _attributes(settings: DemoSettings, out: Path, as_json: bool) -> None:
         curve = CurveSettings.make(**{**defaults, **values})
     except InputError as error:
         raise InputError(f"for the attributes demo, {error}") from None
-    _curve(curve, out, as_json)
+    run_and_print(curve, out, as_json)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recollect.experiments.search.measured import Correlation as Correlation
+    from recollect.experiments.search.once import Event as Event
+    from recollect.experiments.search.once import SearchResult as SearchResult
     from recollect.experiments.search.parameters import Choice as Choice
     from recollect.experiments.search.parameters import Float as Float
     from recollect.experiments.search.parameters import Int as Int
     from recollect.experiments.search.plan import Plan as Plan
     from recollect.experiments.search.prepare import machines as machines
-    from recollect.experiments.search.run import Event as Event
-    from recollect.experiments.search.run import SearchResult as SearchResult
     from recollect.experiments.search.run import run_search as run_search
     from recollect.experiments.search.schedule import Scheduler as Scheduler
     from recollect.experiments.search.settings import SearchSettings as SearchSettings
@@ -35,7 +35,8 @@ _HOME = {
     "parameters": ("Choice", "Float", "Int"),
     "plan": ("Plan",),
     "prepare": ("machines",),
-    "run": ("Event", "SearchResult", "run_search"),
+    "once": ("Event", "SearchResult"),
+    "run": ("run_search",),
     "schedule": ("Scheduler",),
     "settings": ("SearchSettings",),
     "space": ("Space",),

@@ -11,9 +11,9 @@ from recollect._version import __version__
 from recollect.core.settings import Settings
 from recollect.core.workspace import Step, read_manifest
 from recollect.evaluate import EvaluateResult
+from recollect.experiments.study.cells import StudyParts, TrainedCell
 from recollect.experiments.study.collect_drift import collect_drift
 from recollect.experiments.study.judge import judge
-from recollect.experiments.study.run import StudyParts, TrainedCell
 from recollect.experiments.study.settings import StudySettings
 from recollect.facts import FactSet, read_relations
 from recollect.generate import draw_keys, prefill, sample, stop_tokens

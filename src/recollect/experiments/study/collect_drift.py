@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from recollect.drift import DriftResult
-from recollect.experiments.study.run import StudyParts, TrainedCell
+from recollect.experiments.study.cells import StudyParts, TrainedCell
 from recollect.report import Accuracy, CellName, Drift, DriftCell, Ladder, ModuleChange, RepairExample
 from recollect.restore import LadderResult, LadderSettings
 

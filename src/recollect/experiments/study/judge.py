@@ -151,6 +151,7 @@ def judge(
         chosen_on=len(chosen_by.place),
         chosen_score=100 * scores[best],
         judged_on=len(judged_by.place),
+        judged_facts=[ids[at] for at in judged_by.place],
         score=score[0],
         low=score[1],
         high=score[2],

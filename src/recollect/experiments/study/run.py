@@ -19,16 +19,18 @@ from typing import Any, TypeVar
 from recollect.core.machine import Machine
 from recollect.core.settings import Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
-from recollect.drift import BaseSide, DriftResult, DriftSettings, read_texts
+from recollect.drift import BaseSide, DriftSettings, read_texts
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.experiments.study.cells import StudyParts, TrainedCell
+from recollect.experiments.study.collect import collect
 from recollect.experiments.study.damage import climbed, measured_drift
 from recollect.experiments.study.settings import Choice, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import POCKET, LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.report import RESULTS_FILE, Results, read_results, write_report
-from recollect.restore import LadderResult, LadderSettings
+from recollect.restore import LadderSettings
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train, training_machine
 
@@ -36,20 +38,6 @@ Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 """Called with what begins and its unit; gives the progress callback for it."""
-
-
-@dataclass(frozen=True)
-class TrainedCell:
-    """One trained model of the study: its choice, and where its steps are."""
-
-    levels: Choice
-    size: int
-    seed: int
-    train: Path
-    evaluation: EvaluateResult
-    train_seconds: float
-    drift: DriftResult | None = None
-    ladder: LadderResult | None = None
 
 
 @dataclass(frozen=True)
@@ -90,17 +78,6 @@ class StudyResult:
             "best": self.results.best.model_dump(mode="json") if self.results.best else None,
             "out": str(self.path),
         }
-
-
-@dataclass(frozen=True)
-class StudyParts:
-    """The settings of the steps of a study, checked before anything runs."""
-
-    probe: ProbeSettings
-    train: TrainSettings
-    evaluate: EvaluateSettings
-    drift: DriftSettings
-    ladder: LadderSettings
 
 
 def step_settings(settings: StudySettings) -> StudyParts:
@@ -192,8 +169,6 @@ def _work(
     stage: Stage,
     sources: dict[str, str],
 ) -> None:
-    from recollect.experiments.study.collect import collect
-
     started = time.monotonic()
     steps = step.folder / "steps"
     steps.mkdir(exist_ok=True)
@@ -312,4 +287,4 @@ def _named(choice: Choice) -> str:
     return f"level {choice}" if choice.isdigit() else choice
 
 
-__all__ = ["StudyParts", "StudyResult", "TrainedCell", "machines", "run_study", "step_settings"]
+__all__ = ["StudyResult", "machines", "run_study", "step_settings"]

@@ -10,27 +10,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from recollect.core.tables import ENDINGS, digest, read_bytes, read_rows
 from recollect.errors import InputError
 from recollect.extraction.html.json_text import whole
+from recollect.extraction.html.source import Source, unique, url_id
+from recollect.extraction.html.warc import warc_sources
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 WARC_ENDINGS = (".warc", ".warc.gz")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One page that can be read."""
-
-    page_id: str
-    url: str
-    """Empty when not known."""
-    read: Callable[[int], tuple[bytes, str | None]]
-    """Gives at most that many bytes and one more, and the HTTP content type if known; raises InputError."""
 
 
 def find_pages(path: Path) -> tuple[list[Source], str]:
@@ -43,8 +33,6 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
     elif not path.is_file():
         raise InputError(f"no such file or folder: {path}. Give pages that are on this machine; nothing is fetched.")
     elif _ends(name, WARC_ENDINGS):
-        from recollect.extraction.html.warc import warc_sources
-
         sources, mark = warc_sources(path), _hash_files([path], path.parent)
     elif _ends(name, HTML_ENDINGS):
         sources, mark = [_file_source(path, path.parent, _stem(whole(path.name)))], _hash_files([path], path.parent)
@@ -72,21 +60,6 @@ def read_html(file: Path, limit: int) -> bytes:
         raise InputError(f"the page cannot be unpacked: {error}.") from None
     except OSError as error:
         raise InputError(f"the page cannot be read: {error.strerror}.") from None
-
-
-def url_id(url: str) -> str:
-    """The name of a page that is known by its address."""
-    return hashlib.blake2b(url.encode("utf-8", "replace"), digest_size=16).hexdigest()
-
-
-def unique(names: Iterable[str]) -> list[str]:
-    """The names with a number after each repeat."""
-    count: dict[str, int] = {}
-    made = []
-    for name in names:
-        count[name] = count.get(name, 0) + 1
-        made.append(name if count[name] == 1 else f"{name}-{count[name]}")
-    return made
 
 
 def _file_source(file: Path, folder: Path, page_id: str, url: str = "") -> Source:

@@ -28,7 +28,8 @@ from recollect.extraction.html.limits import Limits
 from recollect.extraction.html.parse import decode
 from recollect.extraction.html.prompt import Page, read_page
 from recollect.extraction.html.settings import PagesSettings
-from recollect.extraction.html.sources import Source, find_pages
+from recollect.extraction.html.source import Source
+from recollect.extraction.html.sources import find_pages
 from recollect.extraction.html.tokens import Count, estimate_tokens, tokenizer_counter
 from recollect.extraction.values import NORMALISER, Schema, read_schema, same_pages
 

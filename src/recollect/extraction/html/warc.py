@@ -7,7 +7,7 @@ from typing import Any
 
 from recollect.errors import InputError
 from recollect.extraction.html.json_text import whole
-from recollect.extraction.html.sources import Source, unique, url_id
+from recollect.extraction.html.source import Source, unique, url_id
 
 _HTML = ("text/html", "application/xhtml+xml")
 

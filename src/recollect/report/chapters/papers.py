@@ -174,7 +174,7 @@ def _forgetting(found: Sequence[Group]) -> Claim:
     size, low, high = both[-1]
     here = (
         f"At {size:,} examples level-4 facts are answered {low.value:.1f} % of the time after training on "
-        f"level 0 and {high.value:.1f} % after level 4."
+        f"level 0 and {high.value:.1f} % after level 4; trainings are compared here, not one with the base."
     )
     if low.minus(high) is None:
         return claim("cannot tell", f"{here} {ONCE}")

@@ -11,7 +11,7 @@ A chapter named `curve` is one folder, `chapters/curve/`, and two lines:
    by id) and the context. Macros: `{%- from "macros.html.j2" import estimate, chip -%}`. Foreign text goes through
    `|cut`; a free text in a sentence stands in `<bdi>`. A `<figure>` has one `<div class="plot">` with an SVG from
    `page.svg.draw`, made in `charts.py`, and its table beside it.
-5. One line in `CHAPTERS` of `page/render.py`, at its place on the page; and tests in `tests/report/`, hostile texts too.
+5. One line in `CHAPTERS` of `page/render.py`, at its place on the page; and tests in `tests/report/`.
 
 `cards` and `sentences` may add big numbers and a plain sentence or two to "In short", the first chapter.
 """

@@ -33,7 +33,10 @@ def verdict(results: Results) -> list[str]:
     lines += _against(best.rival, "the next best selection of that size, ")
     lines += _out_of_domain(best)
     if best.differences > 1:
-        lines.append(f"These {best.differences} differences hold together at 95 %.")
+        lines.append(
+            f"These {best.differences} differences hold together at 95 %, whichever of {best.candidates - 1:,} choices "
+            "had won; so their intervals, and those of the scores here, are wider than in the tables."
+        )
     return lines
 
 

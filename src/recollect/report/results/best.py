@@ -54,6 +54,8 @@ class Best(Record):
     chosen_score: Percent
     judged_on: Count
     """Facts of the half that judges."""
+    judged_facts: list[str] = []
+    """Their ids; the other in-domain test facts chose. Empty in results of earlier versions."""
     score: Percent
     low: Percent
     high: Percent

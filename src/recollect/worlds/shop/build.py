@@ -13,56 +13,21 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
-
-from recollect.core.settings import Settings
 from recollect.train.checkpoints import last_checkpoint
 from recollect.worlds.shop.corpus import Document, documents
+from recollect.worlds.shop.rows import Row
+from recollect.worlds.shop.settings import ShopSettings
 from recollect.worlds.shop.start import set_copying
 from recollect.worlds.shop.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
-    import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
-Row = tuple[list[int], int]  # the tokens of a document, and how many of them are the page (the begin token with it)
 
 _FOR_TOKENIZER = 4_000  # documents that the tokenizer is learnt from
 _BUCKET = 64  # batches that are sorted by length together
 HEADS = 4
-
-
-class ShopSettings(Settings):
-    """How a shop base is built."""
-
-    seed: int = 0
-    """Another seed makes other shops, another corpus and other starting weights."""
-    documents: Annotated[int, Field(ge=100)] = 48_000
-    """Pages in the corpus, each with its summaries; all are read once."""
-    summaries: Annotated[int, Field(ge=1)] = 2
-    """Summaries of each page."""
-    copying_start: bool = True
-    """Start with attention heads that can already copy. Without it, copying takes far more text to appear."""
-    vocabulary: Annotated[int, Field(ge=300)] = 1024
-    """Tokens in the tokenizer."""
-    width: Annotated[int, Field(ge=64, multiple_of=16)] = 128
-    """Hidden size; there are always four attention heads."""
-    layers: Annotated[int, Field(ge=2)] = 4
-    """Decoder layers."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Documents in a training step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    """Peak of the cosine schedule."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    """AdamW weight decay."""
-
-    @model_validator(mode="after")
-    def _enough_for_a_step(self) -> Self:
-        if self.documents < self.batch_size:
-            raise ValueError(f"documents must be at least batch_size, but got {self.documents} and {self.batch_size}")
-        return self
 
 
 def fresh_model(settings: ShopSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -111,19 +76,6 @@ def in_batches(all_rows: list[Row], batch_size: int, seed: int) -> list[Row]:
         rng.shuffle(batches)
         ordered += [row for batch in batches for row in batch]
     return ordered
-
-
-def collate(batch: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
-    """input_ids and labels of shape [rows, longest]; labels are -100 on the page and on padding."""
-    import torch
-
-    longest = max(len(ids) for ids, _ in batch)
-    ids = torch.full((len(batch), longest), pad)
-    labels = torch.full((len(batch), longest), -100)
-    for at, (row, page) in enumerate(batch):
-        ids[at, : len(row)] = torch.tensor(row)
-        labels[at, page : len(row)] = torch.tensor(row[page:])
-    return {"input_ids": ids, "labels": labels}
 
 
 def train_shop_base(

@@ -12,8 +12,9 @@ from recollect.core.machine import prepare
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.extraction.values import read_schema
 from recollect.facts import FactSet
-from recollect.worlds.shop.build import ShopSettings, train_shop_base
+from recollect.worlds.shop.build import train_shop_base
 from recollect.worlds.shop.facts import shop_facts
+from recollect.worlds.shop.settings import ShopSettings
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ import torch
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from recollect.worlds.shop.rows import collate
+
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-    from recollect.worlds.shop.build import Row, ShopSettings
+    from recollect.worlds.shop.rows import Row
+    from recollect.worlds.shop.settings import ShopSettings
 
 
 class _Trainer(Trainer):  # type: ignore[misc]  # transformers has no types
@@ -48,8 +51,6 @@ def make_trainer(
     progress: Callable[[int, int], None] | None,
 ) -> Trainer:
     """A trainer that reads the rows once, in order, and leaves checkpoints to go on from."""
-    from recollect.worlds.shop.build import collate
-
     steps = len(ordered) // settings.batch_size
     arguments = TrainingArguments(
         output_dir=str(checkpoints),

@@ -1,0 +1,59 @@
+"""The command `probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
+from recollect.cli.printing import print_notes
+from recollect.models import machine_of
+from recollect.probe import ProbeResult, ProbeSettings
+
+
+def register_probe(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "probe", ProbeSettings, _probe)
+
+
+def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import load_facts
+    from recollect.probe import run_probe
+
+    facts = load_facts(settings.facts)
+    machine_line(("probing", machine_of(settings)))
+    with ProgressLine("probing", "prompts") as progress:
+        result = run_probe(settings, facts, out, progress=progress)
+    if not as_json:
+        _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
+        print_notes(result.metrics)
+        console_out.print(
+            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; {_agreement(result)}"
+        )
+        console_out.print(str(result.path), soft_wrap=True)
+    answer(result.summary(), as_json)
+
+
+def _agreement(result: ProbeResult) -> str:
+    agreement, expected = result.metrics["expected_repeat_agreement"], result.metrics["levels_expected"]
+    if agreement is None:
+        return "how far a fresh probe would agree is not stated (see docs/probe.md)"
+    counts = ", ".join(f"{count:.0f}" for count in expected.values())
+    return (
+        f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "
+        f"the levels, and is expected to find {counts} facts in levels 0 to 4"
+    )
+
+
+def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("part")
+    for level in range(5):
+        table.add_column(f"level {level}", justify="right")
+    for part, counts in by_part.items():
+        if sum(counts):
+            table.add_row(part, *(f"{count:,}" for count in counts))
+    console_out.print(table)

@@ -1,0 +1,37 @@
+"""The command `train`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recollect.cli.options import ProgressLine, answer, command, console, machine_line
+from recollect.cli.printing import print_notes, print_pairs
+from recollect.train import TrainSettings
+
+SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
+
+
+def register_train(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
+
+
+def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
+    from recollect.train import run_train, training_machine
+
+    machine_line(("training", training_machine(settings)))
+    with ProgressLine("training", "steps") as progress:
+        result = run_train(settings, selection, out=out, progress=progress)
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of several processes: the first one answers
+    summary = {**result.metrics, "out": str(result.path)}
+    if not as_json:
+        print_notes(summary)
+        print_pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
+    for text in result.metrics.get("warnings", ()):
+        console.print(f"warning: {text}", soft_wrap=True)
+    answer(summary, as_json)
