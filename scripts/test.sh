@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything a change must pass: formatting, lint, types, tests. Takes the arguments of pytest.
+# Everything a change must pass: formatting, lint, types, the directions of imports, tests. Takes the arguments of pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
@@ -7,4 +7,5 @@ export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 .venv/bin/ruff format --check --quiet src tests benchmarks examples
 .venv/bin/ruff check --quiet src tests benchmarks examples
 .venv/bin/mypy
+.venv/bin/lint-imports --no-cache --no-logo
 exec .venv/bin/python -m pytest "$@"

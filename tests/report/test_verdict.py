@@ -33,8 +33,8 @@ def test_the_best_choice_is_told_with_the_questions_that_chose_and_that_judged(l
         "no clear difference (the interval holds zero)."
     )
     assert found[-1] == (
-        "These 3 differences hold together at 95 %, whichever of 12 choices had won; so their intervals, and those of the "
-        "scores here, are wider than in the tables."
+        "These 3 differences hold together at 95 %, whichever of 12 choices had won; so their intervals, and those of "
+        "the scores here, are wider than in the tables."
     )
 
 

@@ -40,6 +40,7 @@ def test_the_winner_of_the_choosing_half_is_judged_on_the_other() -> None:
     assert found is not None
     assert (found.levels, found.chosen_score, found.score) == ("3", 100, 0)
     assert (found.chosen_on, found.judged_on, found.candidates) == (len(CHOOSING), len(SCORING), 3)
+    assert sorted(found.judged_facts) == sorted(SCORING)
     assert (
         found.rival is not None and found.rival.levels == "2" and found.rival.value == pytest.approx(-found.rival.score)
     )
