@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -157,10 +158,11 @@ def _import_all() -> None:
     import trl
 
     import recollect
-    from recollect.cli import main as cli
+    from recollect.cli import commands
 
     torch.set_num_threads(1)
-    cli._register(["x"])
+    for module in (*commands.COMMANDS, *commands.POCKET):
+        importlib.import_module(f"recollect.cli.{module}")
     for module, name in ((recollect, "run_search"), (recollect, "run_study"), (trl, "SFTTrainer")):
         getattr(module, name, None)
     getattr(transformers, "AutoModelForCausalLM", None)

@@ -36,7 +36,7 @@ from recollect.core.workspace import (
 from recollect.core.workspace import (
     step as _step,
 )
-from recollect.errors import InputError, RecollectError, StepError
+from recollect.errors import InputError, RecollectError, StepBusy, StepError
 
 SETTINGS = {"samples": 4}
 INPUTS = {"facts": "f"}
@@ -297,7 +297,7 @@ def test_a_second_process_is_refused_and_the_lock_is_freed_when_its_holder_dies(
             assert holder.stdout.readline() == "working\n"
             before = contents(tmp_path)
             with (
-                pytest.raises(StepError, match="another process is working in"),
+                pytest.raises(StepBusy, match="another process is working in"),
                 open_step("probe", SETTINGS, INPUTS, out),
             ):
                 pytest.fail("opened")

@@ -26,6 +26,10 @@ class StepError(RecollectError):
     exit_code = 3
 
 
+class StepBusy(StepError):
+    """A step directory in which another process is at work, or was a moment ago: wait and try again."""
+
+
 class SelfTestError(RecollectError):
     """The sampler does not draw from the distribution it should; nothing measured with it could be trusted."""
 

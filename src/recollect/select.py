@@ -11,7 +11,6 @@ Notable choices
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import polars as pl
 from pydantic import AfterValidator, Field
 
 from recollect.core.native import careful
+from recollect.core.random import draw
 from recollect.core.settings import Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.errors import InputError
@@ -115,8 +115,8 @@ def selection_order(
         queues[level_of[fact.id] if turns and level_of else 0][fact.relation].append(fact)
     for level in queues.values():
         for queue in level.values():
-            queue.sort(key=lambda fact: _draw(seed, fact.id), reverse=True)  # taken from the end
-    relations = sorted({fact.relation for fact in facts}, key=lambda relation: _draw(seed, relation))
+            queue.sort(key=lambda fact: draw(seed, "", fact.id), reverse=True)  # taken from the end
+    relations = sorted({fact.relation for fact in facts}, key=lambda relation: draw(seed, "", relation))
     in_all: Counter[str] = Counter()
     in_level: Counter[tuple[int, str]] = Counter()
     while queues:
@@ -253,7 +253,3 @@ def _metrics(
         "by_level": {str(level): by_level[level] for level in (*LEVELS, None) if by_level[level]},
         "shortfall": short,
     }
-
-
-def _draw(seed: int, text: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{text}".encode(), digest_size=16).digest()

@@ -21,7 +21,7 @@ from helpers_ray import two_nodes
 from helpers_world import EVALUATE, World
 from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
-from recollect.errors import InputError, RecollectError, StepError
+from recollect.errors import InputError, RecollectError, StepBusy, StepError
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
 from recollect.experiments.search.once import Event
 from recollect.experiments.search.trial import Trials
@@ -236,7 +236,7 @@ def test_two_loops_on_one_search_are_refused(world: World, levels: Path, tmp_pat
     settings = SearchSettings.make(**values(world, levels))
 
     def watch(event: Event) -> None:
-        with pytest.raises(StepError, match="another process is working"):
+        with pytest.raises(StepBusy, match="another process is working"):
             run_search(settings, tmp_path / "search")
         raise Stop
 

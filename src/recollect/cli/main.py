@@ -128,9 +128,9 @@ def _stopped() -> NoReturn:
 
 
 def _register(arguments: list[str]) -> None:
-    """Make the commands, once, and not for `--version`, so that it imports nothing heavy."""
-    if arguments[:1] == ["--version"] or app.registered_commands:
+    """Make the commands; not for `--version`, which needs none."""
+    if arguments[:1] == ["--version"]:
         return
-    from recollect.cli import commands as _commands
+    from recollect.cli.commands import register
 
-    _commands.register(app, pocket)
+    register(app, pocket, arguments)

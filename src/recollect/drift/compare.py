@@ -6,7 +6,6 @@ the base leaves can be kept for the next tuned model of the same study (`BaseSid
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ from recollect.drift.tokens import (
     text_readings,
 )
 from recollect.errors import InputError
-from recollect.evaluate import run_evaluate
+from recollect.evaluate import facts_of_part, run_evaluate
 from recollect.facts import Fact, FactSet, Relation
 from recollect.models import LoadedModel
 
@@ -86,7 +85,7 @@ def compare_tokens(
 
     `key` names the base, the texts and the settings: all that the base's side depends on.
     """
-    asked = [*_drawn(facts, "test", settings), *_drawn(facts, "ood", settings)]
+    asked = _drawn(facts, settings)
     if not asked:
         raise InputError(f"the fact set {facts.name!r} has no test or ood fact to compare on; it has {facts.counts()}.")
     best = known_best(list(facts), probe.levels) if probe.levels is not None and probe.best else []
@@ -156,26 +155,18 @@ def _ask(
     return run_evaluate(evaluate_settings(settings), chosen, levels, out=out, loaded=loaded).outputs()
 
 
+def _drawn(facts: FactSet, settings: DriftSettings) -> list[Fact]:
+    """At most `limit` facts of each part: those that an evaluation with this seed asks."""
+    return [fact for part in ("test", "ood") for fact in facts_of_part(facts, part, settings.limit, settings.seed)]
+
+
 def _known(facts: FactSet, levels: pl.DataFrame | None, settings: DriftSettings) -> list[Fact]:
     """The facts that the base knows, at most `limit` of a part."""
     if levels is None:
         return []
     ids = set(levels.filter(pl.col("level").is_in(KNOWN))["fact_id"].to_list())
     known = FactSet(tuple(fact for fact in facts if fact.id in ids), "known")
-    return [*_drawn(known, "test", settings), *_drawn(known, "ood", settings)]
-
-
-def _drawn(facts: FactSet, part: str, settings: DriftSettings) -> list[Fact]:
-    """At most `limit` facts of a part, by a hash of (seed, fact); in their own order."""
-    found = [fact for fact in facts if fact.part == part]
-    if settings.limit is None or settings.limit >= len(found):
-        return found
-
-    def draw(fact: Fact) -> bytes:
-        return hashlib.blake2b(f"{settings.seed}\x1f{fact.id}".encode(), digest_size=16, person=b"evaluate").digest()
-
-    kept = {fact.id for fact in sorted(found, key=draw)[: settings.limit]}
-    return [fact for fact in found if fact.id in kept]
+    return _drawn(known, settings)
 
 
 def _table(

@@ -10,7 +10,6 @@ Notable choices
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.core.random import take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, read_manifest, step_input
 from recollect.errors import InputError
@@ -164,24 +164,21 @@ def rescore(
     return accuracy_table(judged, [name], least_per_level)
 
 
+def facts_of_part(facts: FactSet, part: str, limit: int | None, seed: int) -> list[Fact]:
+    """At most `limit` facts of a part, the same for every step that asks with this seed; in their own order."""
+    return take([fact for fact in facts if fact.part == part], limit, seed, "evaluate", lambda fact: fact.id)
+
+
 def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
     """The facts to ask, part by part, in the order of the fact set."""
     asked: list[Fact] = []
     for part in settings.parts.split(","):
-        found = [fact for fact in facts if fact.part == part]
-        if settings.limit is not None and settings.limit < len(found):
-            drawn = {fact.id for fact in sorted(found, key=lambda fact: _draw(settings.seed, fact))[: settings.limit]}
-            found = [fact for fact in found if fact.id in drawn]
-        asked += found
+        asked += facts_of_part(facts, part, settings.limit, settings.seed)
     if not asked:
         raise InputError(
             f"the fact set {facts.name!r} has no fact in the parts {settings.parts}; it has {facts.counts()}."
         )
     return asked
-
-
-def _draw(seed: int, fact: Fact) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{fact.id}".encode(), digest_size=16, person=b"evaluate").digest()
 
 
 def _answers(

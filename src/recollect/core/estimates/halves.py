@@ -6,9 +6,10 @@ level by a hash of seed and id: every model has the same halves, and a fact adde
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
+
+from recollect.core.random import draw
 
 Name = TypeVar("Name")
 
@@ -20,7 +21,7 @@ def halves(ids: Sequence[str], groups: Sequence[object], seed: int) -> tuple[set
         members.setdefault(group, []).append(fact_id)
     choosing, scoring = set(), set()
     for found in members.values():
-        ordered = sorted(found, key=lambda fact_id: _draw(seed, fact_id))
+        ordered = sorted(found, key=lambda fact_id: draw(seed, "halves", fact_id))
         choosing.update(ordered[: len(ordered) // 2])
         scoring.update(ordered[len(ordered) // 2 :])
     return choosing, scoring
@@ -29,7 +30,3 @@ def halves(ids: Sequence[str], groups: Sequence[object], seed: int) -> tuple[set
 def winner(scores: Mapping[Name, float]) -> Name:
     """The name with the greatest score on the choosing half; of equal ones the first (give the cheapest first)."""
     return max(scores, key=lambda name: scores[name])
-
-
-def _draw(seed: int, fact_id: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{fact_id}".encode(), digest_size=16, person=b"halves").digest()

@@ -25,7 +25,7 @@ from recollect.core.workspace.checksums import LOCK, MANIFEST, PARTIAL, STATE, c
 from recollect.core.workspace.files import fingerprint, is_temporary, sync_folder
 from recollect.core.workspace.manifest import read_state
 from recollect.core.workspace.step import Step
-from recollect.errors import RecollectError, StepError
+from recollect.errors import RecollectError, StepBusy, StepError
 
 DEFAULT_ROOT = Path("recollect-runs")
 
@@ -194,7 +194,7 @@ def _lock(step: Step) -> Iterator[None]:
     except PermissionError:
         raise StepError(f"no permission to write in {step.folder}. Give --out another folder.") from None
     except FileNotFoundError:  # renamed by its owner between our look and our open
-        raise StepError(f"another process has just finished {step.path}. Run the command again.") from None
+        raise StepBusy(f"another process has just finished {step.path}. Run the command again.") from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise StepError(_planted(path)) from None
@@ -205,11 +205,11 @@ def _lock(step: Step) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StepError(
+            raise StepBusy(
                 f"another process is working in {step.folder}. Wait for it, or give --out another name."
             ) from None
         except OSError as error:
             raise StepError(f"{path} cannot be locked: {error.strerror}. Give --out a local folder.") from None
         if not path.exists() or not os.path.samestat(os.fstat(number), path.stat()):
-            raise StepError(f"another process has just finished {step.path}. Run the command again.")
+            raise StepBusy(f"another process has just finished {step.path}. Run the command again.")
         yield

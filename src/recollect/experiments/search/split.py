@@ -9,11 +9,11 @@ Notable choices
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from recollect.core.random import draw
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
 
@@ -65,7 +65,7 @@ def split(
     for _, names in sorted(strata.items()):
         before, seen = seen, seen + len(names)
         count = _cut(seen, wanted, len(units)) - _cut(before, wanted, len(units))
-        chosen.update(sorted(names, key=lambda name: _draw(seed, name))[:count])
+        chosen.update(sorted(names, key=lambda name: draw(seed, "validation", name))[:count])
     validation = {fact.id for unit in chosen for fact in units[unit]}
     return Slices(
         FactSet(tuple(fact for fact in facts if fact.id in validation), f"{facts.name}/validation"),
@@ -76,7 +76,3 @@ def split(
 def _cut(seen: int, wanted: int, of: int) -> int:
     """How many of the first `seen` units validate, so that the shares of all strata add up to `wanted`."""
     return (2 * seen * wanted + of) // (2 * of)
-
-
-def _draw(seed: int, text: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{text}".encode(), digest_size=16, person=b"validation").digest()

@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.errors import InputError, ModelError, StepError
+from recollect.errors import InputError, ModelError, StepBusy, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.search.degenerate import degenerate_answers, exploded, runs_away
 from recollect.experiments.search.parameters import Choice, Int
@@ -311,8 +311,8 @@ def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
     while True:
         try:
             return run()
-        except StepError as error:
-            if "another process" not in str(error) or time.monotonic() > until:
+        except StepBusy:
+            if time.monotonic() > until:
                 raise
             time.sleep(0.5)
 

@@ -9,12 +9,12 @@ Notable choices
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from recollect.core.random import draw
 from recollect.extraction.labels.labels import PageText
 from recollect.extraction.values import Schema, compact_json
 from recollect.facts import Domain, Fact, FactSet, Split
@@ -64,7 +64,7 @@ def make_examples(
 
 def deal(schema: Schema, page_id: str, samples: int, seed: int) -> list[tuple[str, ...]]:
     """The attributes of each of a page's samples: all, or dealt in turn in an order drawn by (seed, page)."""
-    order = sorted(schema.names, key=lambda name: _draw(seed, page_id, name))
+    order = sorted(schema.names, key=lambda name: draw(seed, "label", page_id, name))
     hands = [set(order[at :: min(samples, len(order))]) for at in range(min(samples, len(order)))]
     return [tuple(name for name in schema.names if name in hand) for hand in hands]
 
@@ -99,7 +99,3 @@ def _accepted(labels: pl.DataFrame, *, only_seen: bool) -> dict[str, dict[str, l
         if row["value"] not in values:
             values.append(row["value"])
     return found
-
-
-def _draw(seed: int, *texts: str) -> bytes:
-    return hashlib.blake2b("\x1f".join((str(seed), *texts)).encode(), digest_size=16, person=b"label").digest()

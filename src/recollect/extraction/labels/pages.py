@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator
 
 import polars as pl
 
+from recollect.core.random import draw
 from recollect.errors import InputError
 from recollect.extraction.labels.labels import PageText
 from recollect.extraction.labels.settings import LabelSettings
@@ -38,7 +38,7 @@ def pages_of(settings: LabelSettings) -> list[PageText]:
         page.page_id
         for part in _PARTS
         for page in sorted(
-            (page for page in pages if page.part == part), key=lambda page: _draw(settings.seed, page.page_id)
+            (page for page in pages if page.part == part), key=lambda page: draw(settings.seed, "label", page.page_id)
         )[: settings.limit]
     }
     return [page for page in pages if page.page_id in kept]
@@ -58,7 +58,3 @@ def raw_html(settings: LabelSettings, wanted: Collection[str]) -> Iterator[tuple
             f"the raw pages of {settings.pages} cannot be read, or have other names now. Give --html, the folder they "
             "were read from."
         )
-
-
-def _draw(seed: int, page_id: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{page_id}".encode(), digest_size=16, person=b"label").digest()
