@@ -1,6 +1,6 @@
 """Recollect: fine-tune language models on little data.
 
-Measure what a base model knows, pick the few examples that wake it, see how well each choice works. Every step is one
+Measure what a base model knows, pick the few examples that elicit it, see how well each choice works. Every step is one
 function that takes settings and inputs and returns a result that also lives on disk. Names load when they are used, so
 that `import recollect` (and `recollect --version`) stays quick.
 """

@@ -26,7 +26,7 @@ class DemoSettings(StudySettings):
     """
 
     task: Literal["facts", "attributes"] = "facts"
-    """facts: what the pocket model knows, and which examples wake it. attributes: how many labelled pages the pocket
+    """facts: what the pocket model knows, and which examples elicit it. attributes: how many labelled pages the pocket
     shop model needs, with the sizes 0, 15, 60 and 250; of the other settings only sizes, repeats, seed, train,
     evaluate, model, facts and keep-models go with it."""
     title: str = "Recollect demo: what the pocket model knows, and which examples wake it"

@@ -101,7 +101,8 @@ def _notes(notes: Sequence[str]) -> None:
 
 def _drift_tables(summary: Mapping[str, Any]) -> None:
     kinds = [kind for kind in ("answers", "general") if kind in summary["tokens"]]
-    table = Table(title="next-token laws, tuned from base (KL in nats)", title_justify="left", title_style="bold")
+    title = "next-token distributions, tuned from base (KL in nats)"
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("after each token of")
     for kind in kinds:
         table.add_column({"answers": "answers", "general": "general text"}[kind], justify="right")

@@ -24,7 +24,7 @@ from recollect.errors import RecollectError, RecollectWarning, input_fault
 
 app = typer.Typer(
     name="recollect",
-    help="Measure what a base model knows, pick the few examples that wake it, see how well each choice works.",
+    help="Measure what a base model knows, pick the few examples that elicit it, see how well each choice works.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,7 +47,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Measure what a base model knows, pick the few examples that wake it, see how well each choice works."""
+    """Measure what a base model knows, pick the few examples that elicit it, see how well each choice works."""
 
 
 def main() -> None:

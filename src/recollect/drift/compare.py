@@ -1,7 +1,7 @@
 """Both models on the same tokens: read with one, then with the other, compare, store.
 
-One model is held at a time: each leaves its final hidden states behind, and the laws are made again from those. What
-the base leaves can be kept for the next tuned model of the same study (`BaseSide`).
+One model is in memory at a time: each leaves its final hidden states behind, and distributions are recomputed from
+them. What the base leaves can be kept for the next tuned model of the same study (`BaseSide`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far apart two next-token laws are, over the whole vocabulary, in chunks, so that memory stays flat.
+"""How far apart two next-token distributions are, over the whole vocabulary, in chunks, so that memory stays flat.
 
 Notable choices
 - Only final hidden states are kept (d numbers a token instead of a vocabulary of them); logits are made again from
@@ -33,7 +33,7 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class Reading:
-    """One text to read, and the positions whose next-token law is wanted."""
+    """One text to read, and the positions whose next-token distribution is wanted."""
 
     ids: tuple[int, ...]
     at: tuple[int, ...]
@@ -99,7 +99,7 @@ def hidden_states(model: PreTrainedModel, readings: Sequence[Reading], batch_siz
 
 @dataclass(frozen=True)
 class Divergences:
-    """Token by token: KL of the first law from the second and back, in nats; whether both rank one token first."""
+    """Token by token: KL(first || second) and back, in nats; whether both rank one token first."""
 
     forward: Floats
     backward: Floats
@@ -109,7 +109,7 @@ class Divergences:
 def divergences(
     first: torch.Tensor, first_head: Head, second: torch.Tensor, second_head: Head, *, chunk: int = CHUNK
 ) -> Divergences:
-    """KL(first || second) and KL(second || first) of the laws after each hidden state [tokens, d].
+    """KL(first || second) and KL(second || first) of the distributions after each hidden state [tokens, d].
 
     Vocabularies of unlike size are compared on the entries that both have (padding rows are the usual cause).
     """
@@ -186,7 +186,7 @@ class _Sums:
         return self.highest + self.total.log()
 
     def mean(self) -> torch.Tensor:
-        """Mean of the value under the law."""
+        """Mean of the value under the distribution."""
         return self.weighted / self.total
 
 

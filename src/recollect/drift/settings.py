@@ -77,7 +77,7 @@ class AskSettings(Settings):
 
 
 class DriftSettings(AskSettings):
-    """What fine-tuning changed: next-token laws and parameters, and what it cost elsewhere."""
+    """What fine-tuning changed: next-token distributions and parameters, and what it cost elsewhere."""
 
     runtime_only: ClassVar[set[str]] = {*_SOURCES, "template_file", "batch_size", "chunk"}
 
@@ -85,7 +85,7 @@ class DriftSettings(AskSettings):
     """Which weights: decoder (decoder-layer weights without norms, the study's), attention, mlp, embedding, all, or a
     pattern of tensor names."""
     tokens: bool = True
-    """Compare the next-token laws; without, only the parameters are compared and no model is run."""
+    """Compare the next-token distributions; without, only the parameters are compared and no model is run."""
     template_file: str = ""
     """YAML with your own mapping templates, if the probe was made with one."""
     chunk: Annotated[int, Field(ge=1)] = 8192

@@ -1,4 +1,4 @@
-"""The token level: what fine-tuning did to the next-token laws (docs/studies.md §4).
+"""The token level: what fine-tuning did to the next-token distributions (docs/studies.md §4).
 
 Two measures
 - The study's own: for each level-4 test fact the first predicted token, the tuned model on the fine-tuning prompt, the
@@ -58,7 +58,7 @@ def see(loaded: LoadedModel, readings: Mapping[str, Sequence[Reading]], batch_si
 def answer_readings(
     tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], template: str = DEFAULT_TEMPLATE
 ) -> list[Reading]:
-    """The fine-tuning prompt with its answer and end token; the laws that each of those tokens is drawn from."""
+    """The fine-tuning prompt with its answer and end token; the distributions that those tokens are drawn from."""
     readings = []
     for fact in facts:
         ids, mask = encode_example(tokenizer, fact.question, fact.object, template)
@@ -91,7 +91,7 @@ def text_readings(
 def question_readings(
     tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], template: str = DEFAULT_TEMPLATE
 ) -> list[Reading]:
-    """The fine-tuning prompt; the law of the first token of its answer."""
+    """The fine-tuning prompt; the distribution of the first token of its answer."""
     return [_last(encode_prompt(tokenizer, fact.question, template)) for fact in facts]
 
 
@@ -101,7 +101,7 @@ def mapping_readings(
     relations: Mapping[str, Relation],
     best: Mapping[str, int],
 ) -> list[Reading]:
-    """The best mapping prompt of each fact's relation; the law of the token that follows it."""
+    """The best mapping prompt of each fact's relation; the distribution of the token that follows it."""
     texts = [relations[fact.relation].templates[best[fact.relation]].replace("[X]", fact.subject) for fact in facts]
     return [_last(ids) for ids in prompt_ids(tokenizer, texts)]
 
@@ -192,5 +192,5 @@ def check_same_tokens(tuned: Sequence[Reading], base: Sequence[Reading]) -> None
     if [reading.ids for reading in tuned] != [reading.ids for reading in base]:
         raise InputError(
             "the tokenizers of the base and the tuned model give different ids for the same text, so their next-token "
-            "laws cannot be compared. Use the base's tokenizer for both, or take --no-tokens."
+            "distributions cannot be compared. Use the base's tokenizer for both, or take --no-tokens."
         )

@@ -5,7 +5,7 @@ Notable choices
 - Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
   the facts.
 - The outputs are kept with every accepted form, so that they can be judged again without the model.
-- Page examples (answers in JSON) are asked in the same way and scored by attribute, see `_pages.py`.
+- Page examples (answers in JSON) are asked in the same way and scored by attribute, see `pages.py`.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ def self_test(
     tokens_drawn = np.array([ids[0] for ids in drawn])
     observed_bins: list[float] = []
     expected_bins: list[float] = []
-    for row, law in enumerate(expected):
-        counts = np.bincount(tokens_drawn[rows == row], minlength=len(law)).astype(float)
-        want = law * _DRAWS
-        if counts[law == 0].any():
+    for row, distribution in enumerate(expected):
+        counts = np.bincount(tokens_drawn[rows == row], minlength=len(distribution)).astype(float)
+        want = distribution * _DRAWS
+        if counts[distribution == 0].any():
             raise SelfTestError(
                 "the sampler drew a token of probability zero. Nothing measured with it can be trusted."
             )

@@ -2,12 +2,12 @@
 
 Notable choices
 - Draws are leaves of a tree: a row of the batch is a distinct text so far, and a draw points to its row. Draws part
-  when their tokens differ. The law is that of independent draws; on a sure model it costs a fraction of them.
-- Each draw's uniform number is addressed (see `_random`), and picks its token by inverse cumulative probability.
+  when their tokens differ. The distribution is that of independent draws; on a sure model it costs a fraction of them.
+- Each draw's uniform number is addressed (see `random`), and picks its token by inverse cumulative probability.
 - No top-k, no top-p unless asked for: `top_k=0` means the whole vocabulary, always.
 - A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the matter.
-- `exclude` samples from the law *given that the text starts with none of a prompt's excluded continuations*, exactly,
-  by reweighting the tokens on the excluded paths (see `_trie`); this is the residual stratum of the hybrid probe.
+- `exclude` samples from the distribution *given that the text starts with none of a prompt's excluded continuations*,
+  exactly, by reweighting the tokens on the excluded paths (`trie`); this is the residual stratum of the hybrid probe.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 With children c of node v, p(c | v) from the model and q(leaf) = 1:  q(v) = sum_c p(c | v) q(c).
 q(root) is the closed form: the probability that the text starts with one of the continuations.
-Given that it does *not*, the law of the next token at a node is p(t | v) (1 - q(child t)) / (1 - q(v)), and p(t) off
-the tree (where q = 0): Bayes' rule, so sampling token by token is sampling from the conditional law exactly.
+Given that it does *not*, the distribution of the next token at a node is p(t | v) (1 - q(child t)) / (1 - q(v)), and
+p(t) off the tree (where q = 0): Bayes' rule, so sampling token by token is sampling from the conditional distribution
+exactly.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ SliCK, evaluation, the ladder, the search. Both sides are brought into one norma
 
 - `contains`: the studies' rule, plain substring containment of an accepted form (case handling is not stated; our
   choice is exact case, which is what a plain `in` does).
-- `word`: stricter. Without case, and the form must stand as whole words and whole numbers (see `_edges`), so "Paris"
+- `word`: stricter. Without case, and the form must stand as whole words and whole numbers (see `edges`), so "Paris"
   is not found in "Parisian", nor 3 in 3.14.
 - A form that is empty or blank is in every text and says nothing: neither matcher takes it.
 

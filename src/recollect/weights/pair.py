@@ -5,7 +5,7 @@ Notable choices
 - A token matrix of another size (a resized vocabulary) is the one difference let pass: it is neither ranked nor
   restored, and a region that includes it is refused.
 - Tied embeddings that a file holds twice are counted once; the copy follows the original.
-- Other layouts of one model (prefixes, buffers, tied and untied heads) are matched, see `_layout`.
+- Other layouts of one model (prefixes, buffers, tied and untied heads) are matched, see `layout`.
 - A LoRA adapter is what loading it gives, in float32. It is ranked before it is rounded to the base's format, so a
   change too small for bf16 still has its rank.
 """

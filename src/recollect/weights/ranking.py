@@ -1,7 +1,7 @@
 """Which weights changed most: an exact ranking of every weight, without holding one.
 
 Notable choices
-- Two-pass radix selection on 32-bit keys (see `_keys`): pass 1 counts their upper 16 bits, pass 2 the lower 16 bits of
+- Two-pass radix selection on 32-bit keys (see `keys`): pass 1 counts their upper 16 bits, pass 2 the lower 16 bits of
   those whose upper ones are a threshold's. The thresholds are exact, memory is a few counters, and all percents of a
   ladder share both passes.
 - Ties are taken in canonical order: by tensor name, then by flat index. Neither shards nor threads matter.

@@ -10,7 +10,7 @@ The life of a step directory `OUT`
 
 A second run of the same command finds `OUT` and returns at once; a run with other settings is refused.
 Two processes on one step are kept apart by a lock that the system releases when its holder dies.
-Links and devices planted in a step's folder are refused; see `_open` for what that does not cover.
+Links and devices planted in a step's folder are refused; see `open` for what that does not cover.
 """
 
 from recollect.core.workspace.checksums import HASH_ALWAYS, MANIFEST

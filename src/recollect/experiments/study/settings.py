@@ -43,7 +43,7 @@ class StudySettings(Settings):
     evaluate: dict[str, Any] = {}
     """Settings of `recollect evaluate`, except model, facts and levels."""
     measure_drift: bool = True
-    """Compare every trained model with the base: next-token laws, parameters, forgetting (see `recollect drift`)."""
+    """Compare each trained model with the base: next-token distributions, parameters, forgetting; see `drift`."""
     repair: tuple[Choice, ...] = ("random",)
     """Whose models of the largest size climb the restoration ladder, with all controls (see `recollect restore`);
     "none" for nobody's."""

@@ -1,7 +1,7 @@
 """From results to one self-contained HTML page.
 
 The page is its chapters in the order of `CHAPTERS`; those without data are left out, and numbers are counted from what
-is there. To add a chapter, see `_chapter.py`.
+is there. To add a chapter, see `chapter.py`.
 
 Notable choices
 - Jinja2 with autoescape on; every text goes through `clean` first, so direction marks in an answer show.

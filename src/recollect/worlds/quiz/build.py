@@ -37,7 +37,7 @@ class PocketSettings(Settings):
     seed: int = 0
     """Another seed makes another world, another corpus and other starting weights."""
     mentions: Annotated[float, Field(gt=0)] = 12.0
-    """With facts: mean number of mentions of a fact in the corpus, drawn from a heavy-tailed (log-normal) law."""
+    """With facts: mean number of mentions of a fact in the corpus; their distribution is log-normal (heavy-tailed)."""
     teacher_share: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
     """With facts: share that the corpus speaks of often and also asks about; kept out of train and test."""
     shared_templates: Annotated[int, Field(ge=0, le=21)] = SHARED_TEMPLATES

@@ -70,9 +70,9 @@ def run_pocket(
 
 
 def world_of(facts: FactSet, settings: PocketSettings) -> World:
-    """A world made of given facts: a third become teachers, the rest get mention counts from a log-normal law.
+    """A world made of given facts: a third become teachers, the rest get mention counts from a log-normal distribution.
 
-    The law's median is chosen so that its mean is `settings.mentions`; its spread (sigma 1.2) gives a long tail, and
+    Its median is chosen so that its mean is `settings.mentions`; its spread (sigma 1.2) gives a long tail, and
     counts are rounded down, so that some facts are never spoken of.
     """
     if len(facts) < 30:

@@ -1,4 +1,4 @@
-"""How far the next-token laws moved, over the number of training examples."""
+"""How far the next-token distributions moved, over the number of training examples."""
 
 from __future__ import annotations
 
