@@ -174,20 +174,27 @@ def _copy(world: Path, folder: Path) -> Path:
 
 
 def _child(folder: Path, arguments: list[str], out: str) -> int:
-    """Fork a child that runs the command in `folder`; its number."""
+    """Fork a child that runs the command in `folder`; its number.
+
+    A signal that comes at once waits until the child runs the command: unwinding into the parent's frames, it would
+    clear the folder of all runs away.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS[1:])
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS[1:])
         return pid
-    os.chdir(folder)
-    log = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    from recollect.cli import main as cli
-
-    sys.argv = ["recollect", *arguments, "--out", out]
     code = 1
     try:
+        os.chdir(folder)
+        log = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from recollect.cli import main as cli
+
+        sys.argv = ["recollect", *arguments, "--out", out]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS[1:])
         cli.main()
         code = 0
     except SystemExit as stop:

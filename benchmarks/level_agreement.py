@@ -21,6 +21,13 @@ from recollect.facts import load_facts
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
 
+METHODS = {
+    "sampled": {"method": "sampled"},
+    "hybrid": {"method": "hybrid"},
+    "hybrid, 1 draw": {"method": "hybrid", "residual_samples": 1},
+    "closed-form": {"method": "closed-form"},
+}
+
 
 def main() -> None:
     """Probe, compare, print."""
@@ -34,24 +41,25 @@ def main() -> None:
     print(loaded.machine.line())
     runs: dict[str, list[pl.DataFrame]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for method in ("sampled", "hybrid", "closed-form"):
-            for seed in range(1 if method == "closed-form" else given.seeds):
+        for name, own in METHODS.items():
+            for seed in range(1 if name == "closed-form" else given.seeds):
                 settings = ProbeSettings.make(
-                    model=given.model, method=method, limit=given.facts, seed=seed, parts="train,test"
+                    model=given.model, limit=given.facts, seed=seed, parts="train,test", **own
                 )
                 # the same facts for every seed: drawn once, by seed 0
                 chosen = facts if seed == 0 else facts.only(runs["sampled"][0]["fact_id"].to_list())
-                result = run_probe(settings, chosen, Path(folder) / f"{method}{seed}", loaded=loaded)
-                runs.setdefault(method, []).append(result.levels)
+                result = run_probe(settings, chosen, Path(folder) / f"{name}-{seed}", loaded=loaded)
+                runs.setdefault(name, []).append(result.levels)
                 metrics = result.metrics
                 print(
-                    f"{method:12} seed {seed}: {metrics['seconds']:7.1f} s  levels {metrics['levels']}  "
+                    f"{name:20} seed {seed}: {metrics['seconds']:7.1f} s  levels {metrics['levels']}  "
                     f"expected agreement of a fresh probe {metrics['expected_repeat_agreement'] or 'not stated'}"
                 )
     print()
     pairs = {
         "sampled – sampled": list(itertools.combinations(runs["sampled"], 2)),
         "hybrid – sampled": list(itertools.product(runs["hybrid"], runs["sampled"])),
+        "hybrid, 1 draw – sampled": list(itertools.product(runs["hybrid, 1 draw"], runs["sampled"])),
         "hybrid – hybrid": list(itertools.combinations(runs["hybrid"], 2)),
         "closed-form – sampled": list(itertools.product(runs["closed-form"], runs["sampled"])),
     }
@@ -64,7 +72,7 @@ def main() -> None:
         _, low, high = proportion(round(same / len(compared)), facts_compared).percent
         spread = np.concatenate([(one["score"] - two["score"]).to_numpy() for one, two in compared])
         print(
-            f"{name:22} same level {100 * same / total:5.1f} % ({low:.1f}–{high:.1f}, n = {facts_compared} "
+            f"{name:25} same level {100 * same / total:5.1f} % ({low:.1f}–{high:.1f}, n = {facts_compared} "
             f"facts x {len(compared)} pairs)  R differs by {np.sqrt((spread**2).mean()):.4f} (root mean square), "
             f"{spread.mean():+.4f} (mean)"
         )

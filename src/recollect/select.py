@@ -29,6 +29,7 @@ from recollect.facts import Fact, FactSet, load_facts
 
 LEVELS = (0, 1, 2, 3, 4)
 _COLUMNS = ("fact_id", "level")
+_PURPOSE = ""  # of draws: selections of earlier versions hang on it
 
 
 def _check_level(text: str) -> str:
@@ -115,8 +116,8 @@ def selection_order(
         queues[level_of[fact.id] if turns and level_of else 0][fact.relation].append(fact)
     for level in queues.values():
         for queue in level.values():
-            queue.sort(key=lambda fact: draw(seed, "", fact.id), reverse=True)  # taken from the end
-    relations = sorted({fact.relation for fact in facts}, key=lambda relation: draw(seed, "", relation))
+            queue.sort(key=lambda fact: draw(seed, _PURPOSE, fact.id), reverse=True)  # taken from the end
+    relations = sorted({fact.relation for fact in facts}, key=lambda relation: draw(seed, _PURPOSE, relation))
     in_all: Counter[str] = Counter()
     in_level: Counter[tuple[int, str]] = Counter()
     while queues:

@@ -44,6 +44,12 @@ def test_one_training_each_claims_nothing(lines) -> None:
     assert not any("clear" in line for line in (found[1], found[3]))
 
 
+def test_nothing_is_said_of_intervals_that_are_not_there(lines) -> None:
+    once = {"random": made.gap("random", 26.0), "base": made.gap(None, 20.0), "rival": made.gap("3", 20.0)}
+    assert not any("hold together" in line for line in lines(made.best(seeds=1, **once)))
+    assert "95 %; so" in lines(made.best(candidates=2, rival=None))[-1]
+
+
 def test_a_loss_against_random_is_a_loss(lines) -> None:
     assert lines(made.best(random=made.gap("random", -35.0, -40.0, -30.0)))[1].endswith(
         "(−40.0 to −30.0), a clear loss."

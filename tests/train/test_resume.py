@@ -3,12 +3,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from recollect.errors import RecollectWarning
+from recollect.errors import ModelError, RecollectWarning
 from recollect.train import TrainSettings, run_train
 from recollect.train.checkpoints import last_checkpoint
 
@@ -45,6 +46,30 @@ def test_resumed_run_equals_an_uninterrupted_one(base_folder, selection, tmp_pat
     assert seen == [7, 8, 9, 10]  # it went on from the checkpoint at 6
     assert files(cut.path) == files(whole.path)
     assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model"}
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("updates", [5, 7, 10], ids=["an epoch", "within an epoch", "two epochs"])
+def test_a_stop_after_the_last_update_adds_none(base_folder, selection, tmp_path, monkeypatch, method, updates):
+    """The checkpoint of the last update is there, the result is not written yet."""
+    chosen = settings(base_folder, method=method, max_steps=updates, save_every=2)
+    whole = run_train(chosen, selection, out=tmp_path / "whole")
+    with monkeypatch.context() as stopped:
+        stopped.setattr("recollect.train.run.write_model", Mock(side_effect=Stop))
+        with pytest.raises(Stop):
+            run_train(chosen, selection, out=tmp_path / "cut")
+    assert last_checkpoint(tmp_path / "cut.partial/parts").name == f"checkpoint-{updates}"
+    cut = run_train(chosen, selection, out=tmp_path / "cut")
+    assert cut.metrics["steps"] == updates
+    assert files(cut.path) == files(whole.path)
+
+
+def test_a_loss_that_is_no_number_in_the_last_update_is_told_again(base_folder, selection, tmp_path):
+    wild = settings(base_folder, max_steps=3, save_every=1).model_copy(update={"learning_rate": 1e30})
+    for _ in range(3):
+        with pytest.raises(ModelError):
+            run_train(wild, selection, out=tmp_path / "wild")
+    assert not (tmp_path / "wild").exists()
 
 
 def test_run_without_checkpoints_starts_again(base_folder, selection, tmp_path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import typer
 from rich.table import Table
 
 from recollect.cli.attribute_tables import print_attributes
-from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line, note
+from recollect.cli.options import answer, command, console, console_out, machine_line
+from recollect.cli.printing import print_notes, stage
 from recollect.experiments.curve import CurveResult, CurveSettings
 
 PARTS = {"test": "in-domain", "ood": "out-of-domain"}
@@ -29,11 +28,10 @@ def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> N
 
     if settings.scores is None:
         machine_line(*machines(settings))
-    result = run_curve(settings, out, stage=_stage)
+    result = run_curve(settings, out, stage=stage)
     if not as_json:
         _print(result)
-    for text in result.metrics["notes"]:
-        console.print(f"note: {text}", soft_wrap=True)
+    print_notes(result.metrics["notes"])
     console.print(f"report: {result.report}", soft_wrap=True)
     answer(result.summary(), as_json)
 
@@ -70,12 +68,3 @@ def _cell(curve: Mapping[str, Any], size: int) -> str:
         return "–"
     at = curve["sizes"].index(size)
     return f"{curve['scores'][at]:.1f} ({curve['scores_low'][at]:.1f}–{curve['scores_high'][at]:.1f})"
-
-
-@contextmanager
-def _stage(what: str, unit: str) -> Iterator[Any]:
-    """One progress line, left on the screen with its time."""
-    started = time.monotonic()
-    with ProgressLine(what, unit or "steps") as progress:
-        yield progress
-    note(f"  {what}: {time.monotonic() - started:.1f} s")

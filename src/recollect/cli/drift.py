@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line
+from recollect.cli.printing import print_notes
 from recollect.core.machine import prepare
 from recollect.drift.settings import DriftSettings, LadderSettings, RestoreSettings
 from recollect.errors import InputError
@@ -36,7 +37,7 @@ def _drift(settings: DriftSettings, out: Path | None, as_json: bool, base: str, 
     if not as_json:
         _drift_tables(summary)
         console_out.print(str(result.path))
-    _notes([*summary["notes"], *summary["warnings"]])
+    print_notes([*summary["notes"], *summary["warnings"]])
     answer(summary, as_json)
 
 
@@ -71,7 +72,7 @@ def _restore(settings: RestoreSettings, out: Path | None, as_json: bool, base: s
             f"{result.path}",
             soft_wrap=True,
         )
-    _notes(result.warnings)
+    print_notes(result.warnings)
     answer(result.json(), as_json)
 
 
@@ -86,17 +87,12 @@ def _ladder(settings: LadderSettings, out: Path | None, as_json: bool, base: str
         _ladder_table(summary)
         _choice_table(summary)
         console_out.print(f"{summary['note']}\n{result.path}", soft_wrap=True)
-    _notes(summary["warnings"])
+    print_notes(summary["warnings"])
     if result.exported:
         console.print(f"written: {result.exported}", soft_wrap=True)
     else:
         console.print("no model was written; --export PERCENT writes one", soft_wrap=True)
     answer(summary, as_json)
-
-
-def _notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        console.print(f"note: {note}", soft_wrap=True)
 
 
 def _drift_tables(summary: Mapping[str, Any]) -> None:

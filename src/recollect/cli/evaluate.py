@@ -29,7 +29,7 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
         result = run_evaluate(settings, out=out, progress=progress)
     summary = {"ood": None, **result.summary(), "notes": result.notes(), "out": str(result.path)}
     if not as_json:
-        print_notes(summary)
+        print_notes(summary["notes"])
         (page_score_tables if "by_attribute" in summary else _score_table)(summary)
         console_out.print(str(result.path), soft_wrap=True)
     answer(summary, as_json)

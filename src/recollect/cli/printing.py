@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,24 +20,19 @@ def print_pairs(title: str, values: Mapping[str, Any]) -> None:
         console_out.print(f"  {key:<{width}}  {shown}", soft_wrap=True)  # a path stays in one piece
 
 
-def print_notes(metrics: Mapping[str, Any]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
     """The notes of a step's result, one a line."""
-    for text in metrics.get("notes", []):
+    for text in notes:
         note(f"note: {text}")
 
 
 @contextmanager
-def stages() -> Iterator[Any]:
-    """Progress lines one after the other, each left on the screen as one line with its time."""
-
-    @contextmanager
-    def stage(what: str, unit: str) -> Iterator[Any]:
-        started = time.monotonic()
-        with ProgressLine(what, unit or "steps") as progress:
-            yield progress
-        note(f"  {what}: {time.monotonic() - started:.1f} s")
-
-    yield stage
+def stage(what: str, unit: str) -> Iterator[Any]:
+    """One progress line, left on the screen with its time."""
+    started = time.monotonic()
+    with ProgressLine(what, unit or "steps") as progress:
+        yield progress
+    note(f"  {what}: {time.monotonic() - started:.1f} s")
 
 
 def with_interval(part: Mapping[str, Any], name: str, prefix: str) -> str:

@@ -29,7 +29,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
         _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
-        print_notes(result.metrics)
+        print_notes(result.metrics.get("notes", ()))
         console_out.print(
             f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; {_agreement(result)}"
         )

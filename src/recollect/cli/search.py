@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line, note
+from recollect.cli.options import answer, command, console, console_out, machine_line, note
+from recollect.cli.printing import stage
 from recollect.experiments.search.lines import lines, with_interval
 from recollect.experiments.search.settings import SearchSettings
 
@@ -31,7 +31,7 @@ def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
     result = run_search(
         settings,
         out,
-        stage=_stage,
+        stage=stage,
         watch=lambda event: note(f"  {rung_line(event, started)}"),
         say=lambda text: console.print(f"note: {text}", soft_wrap=True),
     )
@@ -82,12 +82,3 @@ def _finalists(metrics: Mapping[str, Any]) -> Table:
             *(with_interval(row[name], sign=name == "gain") for name in ("validation", "test", "gain", "ood")),
         )
     return table
-
-
-@contextmanager
-def _stage(what: str, unit: str) -> Iterator[Any]:
-    """One progress line, left on the screen with its time."""
-    started = time.monotonic()
-    with ProgressLine(what, unit or "steps") as progress:
-        yield progress
-    note(f"  {what}: {time.monotonic() - started:.1f} s")

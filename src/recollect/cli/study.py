@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line
-from recollect.cli.printing import stages
+from recollect.cli.printing import stage
 from recollect.experiments.study import StudySettings
 
 
@@ -24,8 +24,7 @@ def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     from recollect.experiments.study import machines, run_study
 
     machine_line(*machines(settings))
-    with stages() as stage:
-        result = run_study(settings, out, stage=stage)
+    result = run_study(settings, out, stage=stage)
     if not as_json:
         _cells_table(result.summary())
         _verdict(result.results)

@@ -30,7 +30,7 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
         return  # one of several processes: the first one answers
     summary = {**result.metrics, "out": str(result.path)}
     if not as_json:
-        print_notes(summary)
+        print_notes(result.metrics.get("notes", ()))
         print_pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
     for text in result.metrics.get("warnings", ()):
         console.print(f"warning: {text}", soft_wrap=True)

@@ -13,7 +13,7 @@ import yaml
 from recollect.core.settings import read_yaml
 from recollect.errors import InputError
 from recollect.facts.fact import Domain
-from recollect.facts.readers.template_sets import cut_template, read_template_set
+from recollect.facts.template_sets import cut_template, read_template_set
 
 SLOT = "[X]"
 TEMPLATES = 21  # per relation, docs/studies.md §2

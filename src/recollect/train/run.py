@@ -220,8 +220,7 @@ def _train(
                 folder=checkpoints,
                 watch=watch,
             )
-            found = last_checkpoint(checkpoints)
-            trainer.train(resume_from_checkpoint=None if found is None else str(found))
+            trainer.train_from(last_checkpoint(checkpoints))
             log = [entry for entry in trainer.state.log_history if "loss" in entry]
             if watch.stopped:
                 raise ModelError(watch.stopped)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import numpy as np
 import torch
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
 from recollect.errors import InputError, RecollectWarning
@@ -41,6 +42,23 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is written besides our own files."""
+
+    def train_from(self, checkpoint: Path | None) -> None:
+        """Train to the end from a checkpoint, or from the start.
+
+        A checkpoint of the last update is taken as it is: the transformers trainer would look whether it is at the end
+        only after one more update (5.x, where the end is not that of an epoch).
+        """
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if state.global_step >= state.max_steps:
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                last = [entry for entry in state.log_history if "loss" in entry][-1:]
+                for entry in last:  # whoever watches the losses has its say of the last one
+                    self.callback_handler.on_log(self.args, state, self.control, entry)
+                return
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types

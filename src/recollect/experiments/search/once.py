@@ -20,11 +20,13 @@ from typing import Any
 
 import polars as pl
 
-from recollect.core.workspace import Step, open_step, write_atomic
+from recollect.core.workspace import DEFAULT_ROOT, Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.search.degenerate import broken_share
 from recollect.experiments.search.ending import BASE, Ending, choose_finalists, judge_ending
 from recollect.experiments.search.execute import HereExecutor, ProcessExecutor
+from recollect.experiments.search.journal import check_place
+from recollect.experiments.search.lock import FileLock
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.prepare import Prepared, prepare
 from recollect.experiments.search.ray import RayExecutor, check_ray
@@ -45,6 +47,7 @@ from recollect.probe import run_probe
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 JOURNAL = "ledger.journal"
+_BASE_ASKED = "base-validation"
 BEST = "best.yaml"
 QUEUE = "queue.json"
 
@@ -111,7 +114,7 @@ class SearchResult:
 def search_once(
     settings: SearchSettings,
     out: Path | None,
-    root: Path,
+    root: Path = DEFAULT_ROOT,
     *,
     stage: Stage | None,
     watch: Watch | None,
@@ -145,7 +148,8 @@ class _Search:
     def work(self) -> None:
         """Everything, from the levels to the manifest."""
         started = time.monotonic()
-        self._check_doors()
+        if not is_finished(self.folder / _BASE_ASKED):
+            self._check_doors()
         trials = Trials(self._task())
         try:
             self._begin(trials)
@@ -164,7 +168,10 @@ class _Search:
     def _check_doors(self) -> None:
         """Refuse a storage that cannot be opened and a Ray that does not answer before minutes of work, not after."""
         storage = self._storage()
-        if isinstance(storage, str):
+        if isinstance(storage, Path):
+            check_place(storage)
+            FileLock(storage).release()
+        else:
             with told_in_one_line(storage, opening=True):
                 open_storage(storage).remove_session()
         if self.settings.executor == "ray":
@@ -205,7 +212,7 @@ class _Search:
         trials.task = task = replace(trials.task, levels=levels)
         self._split(trials)
         with self.stage("asking the base", "questions"):
-            base = trials.ask(None, "validation", self.folder / "base-validation")
+            base = trials.ask(None, "validation", self.folder / _BASE_ASKED)
         outputs = base.outputs()
         share, _ = broken_share(outputs["output"].to_list(), outputs["object"].to_list(), in_json=task.in_json)
         trials.task = replace(task, base_broken=share)
@@ -307,7 +314,7 @@ class _Search:
 
     def _end(self, trials: Trials, chosen: list[Trial]) -> Ending:
         """Ask the finalists, the baseline and the base what the search has not asked."""
-        test, validation = {}, {BASE: self.folder / "base-validation"}
+        test, validation = {}, {BASE: self.folder / _BASE_ASKED}
         with self.stage("asking the unseen questions", "models") as progress:
             for done, trial in enumerate([None, *chosen]):
                 if progress is not None:

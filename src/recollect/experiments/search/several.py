@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.estimates import CONFIDENCE, spread_of
-from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.core.workspace import open_step
 from recollect.experiments.search.once import BEST, Say, SearchResult, Stage, Watch, search_once
 from recollect.experiments.search.prepare import prepare
 from recollect.experiments.search.settings import SearchSettings
@@ -42,7 +42,7 @@ def run_several(
                 one = settings.model_copy(update={"repeats": 1, "seed": seed, "resume": False})
                 place = step.folder / "seeds" / str(seed)
                 place.parent.mkdir(exist_ok=True)
-                found.append(search_once(one, place, DEFAULT_ROOT, stage=stage, watch=watch, facts=facts, say=say))
+                found.append(search_once(one, place, stage=stage, watch=watch, facts=facts, say=say))
             best = max(found, key=_validation_gain)
             for name in (BEST, "report.html"):
                 shutil.copy(best.path / name, step.folder / name)

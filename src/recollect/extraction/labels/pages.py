@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import polars as pl
 
-from recollect.core.random import draw
+from recollect.core.random import take
 from recollect.errors import InputError
 from recollect.extraction.labels.labels import PageText
 from recollect.extraction.labels.settings import LabelSettings
@@ -32,15 +32,9 @@ def pages_of(settings: LabelSettings) -> list[PageText]:
     ]
     if not pages:
         raise InputError(f"{settings.pages} has no page with a prompt.")
-    if settings.limit is None:
-        return pages
-    kept = {
-        page.page_id
-        for part in _PARTS
-        for page in sorted(
-            (page for page in pages if page.part == part), key=lambda page: draw(settings.seed, "label", page.page_id)
-        )[: settings.limit]
-    }
+    parts = ([page for page in pages if page.part == part] for part in _PARTS)
+    drawn = (take(of_part, settings.limit, settings.seed, "label", lambda page: page.page_id) for of_part in parts)
+    kept = {page.page_id for of_part in drawn for page in of_part}
     return [page for page in pages if page.page_id in kept]
 
 

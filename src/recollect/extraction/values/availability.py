@@ -119,7 +119,7 @@ def _of_stock(text: str, folded: str, value: str, first: bool) -> Iterator[Menti
     for pattern, said in _count_patterns():
         for match in pattern.finditer(folded):
             found = said or (IN if int(match[1]) else OUT)
-            if found == value:
+            if found == value and not (said and "\n" in text[slice(*match.span())]):  # "0" and "left" of two lines
                 yield Mention(*match.span(), found)
                 if first:
                     break

@@ -19,7 +19,7 @@ from typing import Any
 from recollect.core.tables import BadRows, RowError, check_value, decode, digest, load_json
 from recollect.errors import InputError
 from recollect.facts.fact import Domain, Fact, Split
-from recollect.facts.readers.files import Archive, open_archive
+from recollect.facts.files import Archive, open_archive
 from recollect.facts.reading import Reading
 from recollect.facts.relations import QA, SLOT, shipped_relations
 

@@ -32,11 +32,7 @@ def verdict(results: Results) -> list[str]:
     lines += _against(best.base)
     lines += _against(best.rival, "the next best selection of that size, ")
     lines += _out_of_domain(best)
-    if best.differences > 1:
-        lines.append(
-            f"These {best.differences} differences hold together at 95 %, whichever of {best.candidates - 1:,} choices "
-            "had won; so their intervals, and those of the scores here, are wider than in the tables."
-        )
+    lines += _together(best)
     return lines
 
 
@@ -87,6 +83,17 @@ def _against(found: Compared | None, before: str = "") -> list[str]:
         return []
     name = named(found.levels, found.size)
     return [f"Against {before}{name}, at {found.score:.1f} %: {difference(found)}."]
+
+
+def _together(best: Best) -> list[str]:
+    """What the intervals of several differences count for; nothing where there are none, as with one training each."""
+    if best.differences < 2:
+        return []
+    won = f", whichever of {best.candidates - 1:,} choices had won" if best.candidates > 2 else ""
+    return [
+        f"These {best.differences} differences hold together at 95 %{won}; so their intervals, and those of the scores "
+        "here, are wider than in the tables."
+    ]
 
 
 def _out_of_domain(best: Best) -> list[str]:

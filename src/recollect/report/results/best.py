@@ -73,8 +73,9 @@ class Best(Record):
 
     @property
     def differences(self) -> int:
-        """How many differences hold together at 95 %."""
-        return sum(one is not None for one in (self.base, self.random, self.rival, self.ood_base))
+        """How many differences have an interval; those hold together at 95 %."""
+        found = (self.base, self.random, self.rival, self.ood_base)
+        return sum(one is not None and one.low is not None for one in found)
 
     @model_validator(mode="after")
     def _has_intervals(self) -> Self:

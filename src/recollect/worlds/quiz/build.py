@@ -20,13 +20,12 @@ from pydantic import Field
 from recollect.core.settings import Settings
 from recollect.errors import InputError
 from recollect.train.checkpoints import last_checkpoint
+from recollect.worlds.base import train_bpe
 from recollect.worlds.quiz.corpus import SHARED_TEMPLATES, render
 from recollect.worlds.quiz.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
 class PocketSettings(Settings):
@@ -60,29 +59,9 @@ class PocketSettings(Settings):
 
 def train_tokenizer(documents: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer that puts <s> in front and knows every byte."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[BOS, EOS, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(documents, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, 0)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_max_length=512,
-    )
+    return train_bpe(documents, vocabulary, pre_tokenizers.ByteLevel(add_prefix_space=False), longest=512)
 
 
 def pack(
@@ -110,15 +89,10 @@ def train_base(
     A killed training goes on from its last checkpoint in `folder/../checkpoints`.
     """
     import torch
-    from transformers import (
-        LlamaConfig,
-        LlamaForCausalLM,
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-        set_seed,
-    )
+    from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, set_seed
     from transformers.utils import logging as transformers_logging
+
+    from recollect.worlds.trainer import Report, arguments
 
     transformers_logging.disable_progress_bar()
     documents = render(world, settings.seed, shared_templates=settings.shared_templates)
@@ -142,38 +116,21 @@ def train_base(
     model = LlamaForCausalLM(config)
     checkpoints = folder.parent / "checkpoints"
     steps = -(-len(blocks) // settings.batch_size)
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=settings.batch_size,
-        num_train_epochs=1,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        adam_beta2=0.98,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, steps // 20),
-        max_grad_norm=1.0,
-        save_steps=max(50, steps // 10),
-        save_total_limit=1,
-        logging_steps=50,
-        report_to=[],
-        disable_tqdm=True,
-        seed=settings.seed,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
-    )
-
-    class Report(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if progress is not None:
-                progress(state.global_step, steps)
-
     trainer = Trainer(
         model=model,
-        args=arguments,
+        args=arguments(
+            checkpoints,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            warmup_steps=max(1, steps // 20),
+            save_steps=max(50, steps // 10),
+        ),
         train_dataset=[{"input_ids": block, "labels": block} for block in blocks],
-        callbacks=[Report()],
+        callbacks=[Report(progress)],
     )
-    trainer.pop_callback(_printer())
+    trainer.remove_callback(PrinterCallback)
     found = last_checkpoint(checkpoints)
     result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
     model.eval().to(dtype=torch.bfloat16, device="cpu").save_pretrained(folder)
@@ -187,10 +144,3 @@ def train_base(
         "final_loss": float(trainer.state.log_history[-2]["loss"]) if len(trainer.state.log_history) > 1 else None,
         "mean_loss": float(result.training_loss),
     }
-
-
-def _printer() -> type:
-    from transformers import PrinterCallback
-
-    found: type = PrinterCallback
-    return found

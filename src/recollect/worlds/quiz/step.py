@@ -5,9 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,29 +14,13 @@ from recollect.core.machine import prepare
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.errors import InputError
 from recollect.facts import FactSet, shipped_relations
+from recollect.worlds.base import BaseResult
 from recollect.worlds.quiz.build import PocketSettings, train_base
 from recollect.worlds.quiz.world import MentionedFact, World, make_world
 
 
-@dataclass(frozen=True)
-class PocketResult:
-    """A pocket base: `path` is its step directory, usable wherever a model or a fact set is named."""
-
-    path: Path
-    metrics: dict[str, Any]
-
-    @property
-    def model_folder(self) -> Path:
-        """The model and its tokenizer."""
-        return self.path / "model"
-
-    def facts(self) -> FactSet:
-        """The facts that can be asked for: all but the teachers."""
-        return FactSet.read(self.path / "facts.parquet")
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "out": str(self.path)}
+class PocketResult(BaseResult):
+    """A pocket base; its facts are those that can be asked for: all but the teachers."""
 
 
 def run_pocket(

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recollect.core.machine import prepare
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.extraction.values import read_schema
-from recollect.facts import FactSet
+from recollect.worlds.base import BaseResult
 from recollect.worlds.shop.build import train_shop_base
 from recollect.worlds.shop.facts import shop_facts
 from recollect.worlds.shop.settings import ShopSettings
 
 
-@dataclass(frozen=True)
-class ShopResult:
-    """A shop base: `path` is its step directory, usable wherever a model or a fact set is named."""
-
-    path: Path
-    metrics: dict[str, Any]
-
-    @property
-    def model_folder(self) -> Path:
-        """The model and its tokenizer."""
-        return self.path / "model"
-
-    def facts(self) -> FactSet:
-        """The page examples of the world."""
-        return FactSet.read(self.path / "facts.parquet")
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "out": str(self.path)}
+class ShopResult(BaseResult):
+    """A shop base; its facts are the page examples of the world."""
 
 
 def run_shop(

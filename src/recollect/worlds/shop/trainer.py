@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
 from recollect.worlds.shop.rows import collate
+from recollect.worlds.trainer import Report, arguments
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -34,15 +35,6 @@ class _Trainer(Trainer):  # type: ignore[misc]  # transformers has no types
         return torch.nn.functional.cross_entropy(model.lm_head(hidden[said]).float(), labels[said])
 
 
-class _Report(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
-        self.progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.progress is not None:
-            self.progress(state.global_step, state.max_steps)
-
-
 def make_trainer(
     model: LlamaForCausalLM,
     ordered: list[Row],
@@ -52,35 +44,24 @@ def make_trainer(
 ) -> Trainer:
     """A trainer that reads the rows once, in order, and leaves checkpoints to go on from."""
     steps = len(ordered) // settings.batch_size
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=settings.batch_size,
-        num_train_epochs=1,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        adam_beta2=0.98,
-        optim="adamw_torch_fused",
-        lr_scheduler_type="cosine",
-        warmup_steps=min(100, max(1, steps // 10)),
-        max_grad_norm=1.0,
-        bf16=has_fast_bfloat16(),
-        save_steps=max(50, steps // 20),
-        save_total_limit=1,
-        logging_steps=50,
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
-        seed=settings.seed,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
-    )
     pad = model.config.pad_token_id
     trainer = _Trainer(
         model=model,
-        args=arguments,
+        args=arguments(
+            checkpoints,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            warmup_steps=min(100, max(1, steps // 10)),
+            save_steps=max(50, steps // 20),
+            optim="adamw_torch_fused",
+            bf16=has_fast_bfloat16(),
+            remove_unused_columns=False,
+        ),
         train_dataset=ordered,
         data_collator=lambda batch: collate(batch, pad),
-        callbacks=[_Report(progress)],
+        callbacks=[Report(progress)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recollect.errors import InputError
 from recollect.extraction.html import estimate_tokens, page_prompt, read_page, tokenizer_counter
 
-POCKET = Path(__file__).parents[2] / "src/recollect/worlds/quiz/base"
+POCKET = Path(__file__).parents[3] / "src/recollect/worlds/quiz/base"
 PRODUCT = (
     '<div class="product-detail"><h1>Blue mug</h1><p class=brand>Brand: Acme</p><p class=price>$12.50</p>'
     "<p>SKU: BM-17</p><button>Add to cart</button></div>"

@@ -11,7 +11,7 @@ import pytest
 from recollect.errors import InputError, StepError
 from recollect.extraction.values import ScoreSettings, make_schema, read_schema, read_values, run_score
 
-DATA = Path(__file__).parents[2].parent / "shared/data/product_pages"
+DATA = Path(__file__).parents[3].parent / "shared/data/product_pages"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the product pages are not on this machine")
 
 

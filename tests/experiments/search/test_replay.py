@@ -12,8 +12,8 @@ import pytest
 
 from recollect.experiments.search import Job, Outcome
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "taskset"
+FOLDER = Path(__file__).parents[3] / "benchmarks"
+REAL = Path(__file__).parents[3].parent / "shared" / "data" / "taskset"
 
 
 @pytest.fixture(scope="module", autouse=True)

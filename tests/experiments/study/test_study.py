@@ -23,7 +23,7 @@ from recollect.experiments.study.run import step_settings
 from recollect.facts import FactSet
 from recollect.report import verdict
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")

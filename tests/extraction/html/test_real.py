@@ -8,7 +8,7 @@ import pytest
 
 from recollect.extraction.html import PagesSettings, run_pages
 
-DATA = Path(__file__).parents[2].parent / "shared/data/product_pages"
+DATA = Path(__file__).parents[3].parent / "shared/data/product_pages"
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ class TestProcesses(Conformance):
         """
         file = tmp_path / "parent.py"
         file.write_text(textwrap.dedent(script))
-        tests = str(Path(__file__).resolve().parent.parent)
+        tests = str(Path(__file__).resolve().parents[2])
         parent = subprocess.Popen([sys.executable, str(file)], env={**os.environ, "PYTHONPATH": tests})
         runs = tmp_path / "runs-0-0"
         _until(lambda: runs.is_dir() and any(runs.iterdir()), 60)

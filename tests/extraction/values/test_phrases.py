@@ -349,7 +349,15 @@ def test_a_negated_wording_in_a_text_is_the_other_value(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["10 in stock", "Item no. 10: in stock", "0 reviews | in stock", "No. In stock", "No\nInventory\nin stock"]
+    "text",
+    [
+        "10 in stock",
+        "Item no. 10: in stock",
+        "0 reviews | in stock",
+        "No. In stock",
+        "No\nInventory\nin stock",
+        "Cart 0\nleft column | in stock",
+    ],
 )
 def test_a_number_or_word_that_negates_nothing_leaves_a_wording_as_it_is(text: str) -> None:
     assert occurs(SCHEMA.attribute("availability"), "InStock", text)

@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_search_resumes(tmp_path: Path, u
         "try:\n    drive(make(Plan(trials=7, sampler='random'), Path(sys.argv[1])))\n"
         "except OSError as error:\n    print('full', repair(Path(sys.argv[1])))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     for size in (4_000, 8_192):
         path = tmp_path / f"{size}.journal"
         arguments = [sys.executable, "-c", code, str(path), str(size)]

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import optuna
 import polars as pl
 import pytest
 import torch
 
+import recollect.experiments.search.once as once_module
 import recollect.experiments.search.ray as ray_module
 import recollect.experiments.search.trial as trial_module
 from helpers_label import few_pages
@@ -180,6 +182,37 @@ def test_another_search_is_refused_in_its_place(
 
 class Stop(Exception):
     """Stands for a kill inside the process."""
+
+
+def test_a_stop_after_the_weights_were_dropped_loses_nothing(
+    whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SearchSettings.make(**values(world, levels))
+    drop = once_module._Search._drop_weights
+
+    def stop(*given: Any) -> None:
+        drop(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(once_module._Search, "_drop_weights", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_search(settings, tmp_path / "search")
+    same_tables(run_search(settings, tmp_path / "search"), whole)
+
+
+def test_a_search_that_was_trained_to_its_end_needs_no_cluster(
+    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its ending was lost: the doors are not asked for again."""
+    settings = SearchSettings.make(**values(world, levels, trials=2))
+    with monkeypatch.context() as stopped:
+        stopped.setattr(once_module, "judge_ending", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_search(settings, tmp_path / "search")
+    monkeypatch.setattr(once_module, "check_ray", lambda *_: pytest.fail("the cluster was asked for"))
+    on_ray = SearchSettings.make(**values(world, levels, trials=2, executor="ray", address="10.0.0.1:6379"))
+    assert run_search(on_ray, tmp_path / "search").metrics["trials"] == 2
 
 
 @pytest.mark.slow
@@ -379,6 +412,8 @@ def test_bad_input_is_refused_before_anything_is_made(
     ("change", "words"),
     [
         ({"storage": "postgresql+psycopg://nobody@nowhere/nothing"}, "needs psycopg"),
+        ({"storage": "/dev/null"}, "a pipe or a device"),
+        ({"storage": "/"}, "a folder"),
         ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|needs the package ray"),
     ],
 )

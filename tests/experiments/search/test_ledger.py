@@ -198,7 +198,7 @@ def test_the_lock_of_a_killed_loop_is_free(tmp_path: Path) -> None:
         "s = make(Plan(trials=10, sampler='random'), Path(sys.argv[1])); "
         "print(s.next().trial, flush=True); time.sleep(60)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(
         [sys.executable, "-c", code, str(journal)], stdout=subprocess.PIPE, env=environment, text=True
     ) as other:
