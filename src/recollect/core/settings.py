@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from recollect.errors import InputError
 
@@ -37,20 +37,57 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise InputError(explain(error, cls)) from None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_sections(cls, values: Any) -> Any:
+        """A section may come as the YAML text that a command line gives."""
+        if not isinstance(values, Mapping):
+            return values
+        return {name: read_section(value) if cls.section(name) else value for name, value in values.items()}
+
+    @classmethod
+    def section(cls, name: str) -> type[Settings] | None:
+        """The settings class of a field that is a section of its own (`train: TrainSettings`); None for any other."""
+        kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+        return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
+
     @classmethod
     def resolve(
         cls, *, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
     ) -> tuple[Self, dict[str, str]]:
-        """Merge defaults, a file's values and flags (later wins); returns the settings and the origins."""
+        """Merge defaults, a file's values and flags (later wins); returns the settings and the origins.
+
+        A flag of a section is named with a dot, `train.learning_rate`, and goes into what the file says of it.
+        """
         file, flags = dict(file or {}), {k: v for k, v in (flags or {}).items() if v is not None}
-        settings = cls.make(**{**file, **flags})
-        origin = {name: "flag" if name in flags else "file" if name in file else "default" for name in cls.model_fields}
+        merged = {**file, **{name: value for name, value in flags.items() if "." not in name}}
+        for name, value in flags.items():
+            if "." in name:
+                section, _, field = name.partition(".")
+                merged[section] = {**mapping_of(read_section(merged.get(section)), section), field: value}
+        settings = cls.make(**merged)
+        flagged = {name.partition(".")[0] for name in flags}
+        origin = {
+            name: "flag" if name in flagged else "file" if name in file else "default" for name in cls.model_fields
+        }
         return settings, origin
 
+    def given(self) -> dict[str, Any]:
+        """The values that were given, as plain JSON; defaults, and what a preset filled in, are left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def over(self, **values: Any) -> Self:
+        """These settings, where something was given, over `values`: a section over what the step around it says."""
+        return self.make(**{**values, **self.model_dump(exclude_unset=True)})
+
     def fingerprint_values(self) -> dict[str, Any]:
-        """The values that decide the result, as plain JSON. Fields named in `runtime_only` are left out."""
+        """The values that decide the result, as plain JSON. Fields named in `runtime_only` are left out.
+
+        A section counts by what it was given, so that it may take the rest from the step around it.
+        """
         runtime_only: set[str] = getattr(type(self), "runtime_only", set())
-        return self.model_dump(mode="json", exclude=runtime_only)
+        sections = {name: getattr(self, name).given() for name in type(self).model_fields if self.section(name)}
+        return {**self.model_dump(mode="json", exclude=runtime_only), **sections}
 
 
 def source_of(settings: Settings, name: str, given: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
@@ -96,12 +96,14 @@ class TrainSettings(ModelSettings):
     seed: int = 0
     """Decides the order of the examples, the adapters' first weights and the dropout."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_preset(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("preset") in PRESETS:
-            return {**PRESETS[values["preset"]], **values}
-        return values
+    def _fill_in_preset(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(values, Mapping) or values.get("preset") not in PRESETS:
+            return handler(values)
+        made = handler({**PRESETS[values["preset"]], **values})
+        made.__pydantic_fields_set__.intersection_update(values)  # what the preset filled in was not given
+        return made
 
     @classmethod
     def resolve(

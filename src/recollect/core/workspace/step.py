@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import BaseModel
 
 from recollect._version import __version__
 from recollect.core.redact import hide_secrets_in
@@ -132,8 +133,12 @@ class Step:
         loaded: dict[str, Any] = read_manifest(self.path)["metrics"]
         return loaded
 
-    def finish(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """Write the manifest last, with a checksum of every file, drop the scratch and give the folder its name."""
+    def finish(self, found: BaseModel | Mapping[str, Any] | None = None) -> None:
+        """Write the manifest last, with a checksum of every file, drop the scratch and give the folder its name.
+
+        found: the step's `core.results.Result`, which `Result.read` gives back.
+        """
+        metrics = found.model_dump(mode="json", by_alias=True) if isinstance(found, BaseModel) else found
         for file in self.folder.rglob("*"):
             if PARTS not in file.relative_to(self.folder).parts and file.exists():
                 sync_folder(file)  # also what others wrote, such as weights; a folder makes its names durable
