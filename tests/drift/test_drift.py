@@ -9,8 +9,9 @@ from recollect.drift import BaseSide, DriftSettings, run_drift
 from recollect.drift.run import DriftResult
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.models import ModelSettings, load, pocket_folder
+from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
+from recollect.shipped import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def result(facts, probe, tuned, tmp_path_factory) -> DriftResult:
 
 def test_the_base_has_not_drifted_from_itself(facts, probe, tmp_path):
     settings = DriftSettings(levels=probe, text_tokens=300)
-    found = run_drift(settings, "pocket", str(pocket_folder()), facts, out=tmp_path / "drift").metrics
+    found = run_drift(settings, "pocket", str(SHIPPED["pocket"].model), facts, out=tmp_path / "drift").metrics
     for kind in ("answers", "general"):
         for way in ("forward", "backward"):
             assert found["tokens"][kind][way]["max"] == 0
@@ -155,7 +156,7 @@ def test_the_same_command_finds_the_step_and_another_is_refused(result, facts, p
 
 def test_a_base_read_once_gives_what_a_base_read_anew_gives(result, facts, probe, tuned, tmp_path, monkeypatch):
     settings, side = DriftSettings(levels=probe, text_tokens=600), BaseSide()
-    run_drift(settings, "pocket", str(pocket_folder()), facts, out=tmp_path / "first", base_side=side)
+    run_drift(settings, "pocket", str(SHIPPED["pocket"].model), facts, out=tmp_path / "first", base_side=side)
     monkeypatch.setattr("recollect.drift.compare.load_base", lambda *_: pytest.fail("the base was read again"))
     again = run_drift(settings, "pocket", tuned, facts, out=tmp_path / "second", base_side=side)
     assert {**again.metrics, "seconds": 0} == {**result.metrics, "seconds": 0}

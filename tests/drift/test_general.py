@@ -7,7 +7,8 @@ import torch
 from recollect.drift import DriftSettings
 from recollect.drift.general import general_loss, general_text, known_accuracy, read_texts
 from recollect.errors import InputError
-from recollect.models import ModelSettings, load, pocket_folder
+from recollect.models import ModelSettings, load
+from recollect.shipped import SHIPPED
 from recollect.worlds.quiz import make_world
 from recollect.worlds.quiz.corpus import render
 
@@ -38,7 +39,7 @@ def test_the_pocket_finds_its_held_out_text_likely_but_not_other_words(pocket):
 def test_the_held_out_text_is_small_and_no_document_of_the_training_corpus():
     documents = read_texts("pocket")
     assert len(documents) == 300
-    assert (pocket_folder() / "heldout.txt").stat().st_size < 60_000
+    assert (SHIPPED["pocket"].model / "heldout.txt").stat().st_size < 60_000
     assert not any("?" in document for document in documents)
     seen = set(render(make_world(0), 0))
     several = [document for document in documents if document.count(".") > 1]  # one sentence may well come twice
@@ -77,7 +78,7 @@ def test_a_missing_text_is_named():
 
 def test_the_pocket_brings_its_text_and_other_models_bring_none(tmp_path):
     assert len(general_text(DriftSettings(), "pocket")) == 300
-    assert len(general_text(DriftSettings(), str(pocket_folder()))) == 300
+    assert len(general_text(DriftSettings(), str(SHIPPED["pocket"].model))) == 300
     (tmp_path / "model").mkdir()
     assert general_text(DriftSettings(), str(tmp_path / "model")) == []
 

@@ -30,9 +30,9 @@ from recollect.models import (
     load,
     load_folder,
     model_fingerprint,
-    pocket_folder,
 )
 from recollect.models import find as _model_find
+from recollect.shipped import SHIPPED
 
 CPU = Machine(1, "test", "cpu", "test", "float32", "test")
 
@@ -79,8 +79,9 @@ def test_a_folder_is_found_where_it_is(made: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_pocket_is_the_folder_in_the_package() -> None:
-    assert find_model("pocket") == pocket_folder()
-    assert pocket_folder().parts[-3:] == ("worlds", "quiz", "base")
+    assert find_model("pocket") == SHIPPED["pocket"].model
+    assert find_model("pocket").parts[-3:] == ("worlds", "quiz", "base")
+    assert find_model("pocket-shop").parts[-3:] == ("worlds", "shop", "base")
 
 
 def test_a_step_directory_stands_for_the_model_in_it(tiny: Path, tmp_path: Path) -> None:

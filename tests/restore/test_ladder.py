@@ -8,11 +8,12 @@ from helpers_tiny import tiny_facts, tiny_levels, tiny_model
 from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import FactSet
-from recollect.models import ModelSettings, load, pocket_folder
+from recollect.models import ModelSettings, load
 from recollect.restore import LadderSettings, run_ladder
 from recollect.restore.choose import ahead, choose, halves, judging, score
 from recollect.restore.ladder import _export, orders_of, rungs_of
 from recollect.select import SelectSettings, run_select
+from recollect.shipped import SHIPPED
 from recollect.train import TrainSettings, run_train
 from recollect.weights import open_pair, rank
 from recollect.weights.interpolate import interpolate, length_share
@@ -399,7 +400,7 @@ def test_the_pocket_is_climbed_though_its_base_is_stored_in_bfloat16(tmp_path):
     few = FactSet((*load_facts("pocket").part("test").facts[:6], *load_facts("pocket").part("ood").facts[:4]), "few")
     found = run_ladder(
         settings(ladder="100", region="all", text_tokens=200, max_new_tokens=2),
-        str(pocket_folder()),
+        str(SHIPPED["pocket"].model),
         str(tmp_path / "tuned"),
         few,
         out=tmp_path / "ladder",

@@ -18,7 +18,8 @@ from recollect.drift.kl import head_of, hidden_states, losses
 from recollect.drift.settings import AskSettings
 from recollect.drift.tokens import text_length, text_readings
 from recollect.errors import InputError, input_fault
-from recollect.models import POCKET, find_model, pocket_folder
+from recollect.models import find_model
+from recollect.shipped import SHIPPED, text_of
 
 if TYPE_CHECKING:
     from recollect.models import LoadedModel
@@ -35,7 +36,7 @@ def read_texts(text: str) -> list[str]:
     """
     if not text:
         return []
-    path = pocket_folder() / "heldout.txt" if text == POCKET else Path(text)
+    path = (SHIPPED[text].text if text in SHIPPED else None) or Path(text)
     if path.exists() and not path.is_file() and not path.is_dir():
         raise InputError(f"text must be a file, but {path} is a pipe or a device.")
     if not path.is_file():
@@ -56,7 +57,7 @@ def read_texts(text: str) -> list[str]:
 
 def general_text(settings: AskSettings, base: str) -> list[str]:
     """The general text of the settings; the pocket brings its own."""
-    return read_texts(settings.text or (POCKET if find_model(base, settings.revision) == pocket_folder() else ""))
+    return read_texts(settings.text or str(text_of(find_model(base, settings.revision)) or ""))
 
 
 def general_loss(

@@ -23,6 +23,7 @@ from recollect.facts.readers.sources import Source, SourceOptions, read_source
 from recollect.facts.reading import Reading
 from recollect.facts.report import data_report, relation_table
 from recollect.facts.synonyms import Synonyms, read_synonyms, synonyms_for
+from recollect.shipped import SHIPPED
 
 READER_VERSION = 2
 """Raised when the same bytes give other facts. 2: cells that are no text, choices, nearly equal questions."""
@@ -126,15 +127,8 @@ def read_facts(settings: FactsSettings) -> tuple[FactSet, dict[str, Any]]:
 
 def load_facts(name: str) -> FactSet:
     """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path."""
-    if name == "pocket":
-        from recollect.worlds.quiz import pocket_facts
-
-        facts: FactSet = pocket_facts()
-        return facts
-    if name == "pocket-shop":
-        from recollect.worlds.shop import shop_facts
-
-        return shop_facts()
+    if name in SHIPPED:
+        return FactSet(FactSet.read(SHIPPED[name].facts).facts, name)
     path = Path(name)
     if path.is_dir() and not is_entityquestions(path):
         step_input(path, "facts", "pocket", "label")

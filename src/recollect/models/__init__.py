@@ -4,9 +4,7 @@ from recollect.models.base_fingerprint import write_base_fingerprint as write_ba
 from recollect.models.check import adapter_base as adapter_base
 from recollect.models.check import check_folder as check_folder
 from recollect.models.check import model_fingerprint as model_fingerprint
-from recollect.models.find import POCKET as POCKET
 from recollect.models.find import find_model as find_model
-from recollect.models.find import pocket_folder as pocket_folder
 from recollect.models.loader import LoadedModel as LoadedModel
 from recollect.models.loader import ModelSettings as ModelSettings
 from recollect.models.loader import check_held as check_held

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from importlib import resources
 from pathlib import Path
 
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
+from recollect.shipped import SHIPPED
 
-POCKET = "pocket"
-POCKET_SHOP = "pocket-shop"
 _HUB_SECONDS = 8  # the longest wait for a hub that does not answer
-
-
-def pocket_folder() -> Path:
-    """The folder of the pocket base model inside the package."""
-    return Path(str(resources.files("recollect") / "worlds" / "quiz" / "base"))
-
-
-def pocket_shop_folder() -> Path:
-    """The folder of the pocket shop's base model inside the package."""
-    return Path(str(resources.files("recollect") / "worlds" / "shop" / "base"))
 
 
 def find_model(name: str, revision: str | None = None) -> Path:
@@ -31,10 +19,8 @@ def find_model(name: str, revision: str | None = None) -> Path:
 
     A model that a step made is checked byte by byte, once per process; StepError names a damaged file.
     """
-    if name == POCKET:
-        return pocket_folder()
-    if name == POCKET_SHOP:
-        return pocket_shop_folder()
+    if name in SHIPPED:
+        return SHIPPED[name].model
     try:
         path = Path(name).expanduser()
         is_folder, is_file = name != "" and path.is_dir(), path.is_file()

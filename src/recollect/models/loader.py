@@ -25,11 +25,10 @@ from recollect.models.check import adapter_base as adapter_base
 from recollect.models.check import check_folder as check_folder
 from recollect.models.check import model_fingerprint as model_fingerprint
 from recollect.models.check import wants_code
-from recollect.models.find import POCKET as POCKET
 from recollect.models.find import find_model as find_model
-from recollect.models.find import pocket_folder as pocket_folder
 from recollect.models.tensors import build_empty, not_loaded, quiet
 from recollect.models.tokenizer import check_vocabulary, load_tokenizer
+from recollect.shipped import POCKET
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -11,7 +11,8 @@ import polars as pl
 
 from recollect.core.workspace import Step
 from recollect.errors import ModelError
-from recollect.models import POCKET, write_base_fingerprint
+from recollect.models import write_base_fingerprint
+from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write_model(
     target = step.folder / "model"
     shutil.rmtree(target, ignore_errors=True)
     if settings.method == "lora":
-        base_name = POCKET if settings.model == POCKET else str(folder.resolve())
+        base_name = settings.model if settings.model in SHIPPED else str(folder.resolve())
         config = model.peft_config["default"]
         config.base_model_name_or_path = base_name
         config.target_modules = _in_order(config.target_modules)  # a set: its order differs between processes

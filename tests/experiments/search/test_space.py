@@ -13,6 +13,7 @@ from recollect.errors import InputError
 from recollect.experiments.search import Choice, Float, Int, Space, default_space, starts
 from recollect.experiments.search.encode import Encoder, points
 from recollect.experiments.search.propose import View, at_random
+from recollect.shipped import SHIPPED
 
 CONDITIONAL = """
 method: [full, lora]
@@ -102,8 +103,9 @@ def test_out_of_memory_lowers_the_batch_then_the_rank_then_nothing() -> None:
 def test_default_spaces_hold_their_starts_and_every_random_point(
     method: str, pocket: bool, most: int, levels: bool, seed: int
 ) -> None:
-    space = default_space(method, pocket, most, levels)  # type: ignore[arg-type]
-    first = starts(space, method, pocket)  # type: ignore[arg-type]
+    shipped = SHIPPED["pocket"] if pocket else None
+    space = default_space(method, shipped, most, levels)  # type: ignore[arg-type]
+    first = starts(space, method, shipped)  # type: ignore[arg-type]
     assert 3 <= len(first) <= 4
     assert all(space.contains(start) for start in first)
     point = at_random(View(space), seed)
@@ -117,8 +119,8 @@ def test_default_spaces_hold_their_starts_and_every_random_point(
 
 
 def test_the_baseline_is_the_presets_and_the_lora_rate_ten_times_the_full_one() -> None:
-    full = starts(default_space("full", False, 1000, True))[0]
-    lora = starts(default_space("lora", False, 1000, True), "lora")[0]
+    full = starts(default_space("full", None, 1000, True))[0]
+    lora = starts(default_space("lora", None, 1000, True), "lora")[0]
     assert (full["learning_rate"], full["batch_size"], full["epochs"]) == (1e-5, 8, 1)
     assert (lora["learning_rate"], lora["lora_r"], lora["lora_alpha"], lora["epochs"]) == (1e-4, 16, 32.0, 12)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recollect.extraction.html import page_prompt
 from recollect.extraction.values import equal, normalise, occurs, read_schema
 from recollect.facts import load_facts
+from recollect.worlds.quiz import make_world
 from recollect.worlds.shop import ATTRIBUTES, make_product, make_shop, page_html, page_text, shop_facts, shop_pages
 from recollect.worlds.shop.words import gtin13, written_amount, written_price
 
@@ -97,6 +98,11 @@ def test_an_answer_is_the_truth_of_its_page_as_compact_json() -> None:
         assert [name for name in ATTRIBUTES if name in said] == list(said)
         assert fact.part == part and ": " not in fact.object.replace(said["title"], "")
     assert shop_facts(0).fingerprint() == shop_facts(0).fingerprint() != shop_facts(1).fingerprint()
+
+
+def test_the_shipped_facts_are_what_the_worlds_of_seed_0_make() -> None:
+    assert load_facts("pocket-shop") == shop_facts(0)
+    assert load_facts("pocket") == make_world(0).facts()
 
 
 def test_shares_of_the_rare_attributes() -> None:

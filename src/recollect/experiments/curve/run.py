@@ -36,7 +36,8 @@ from recollect.experiments.curve.words import verdict_json
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load, machine_of
 from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
-from recollect.train import PRESETS, TrainSettings, run_train, training_machine
+from recollect.shipped import preset_of
+from recollect.train import TrainSettings, run_train, training_machine
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
@@ -293,7 +294,7 @@ def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
 
 
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
-    preset = {} if "preset" in settings.train else {"preset": settings.model if settings.model in PRESETS else "C"}
+    preset = {} if "preset" in settings.train else {"preset": preset_of(settings.model)}
     # asked where and in the form that was trained; the number format is each section's own
     both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
     shared = {name: value for name, value in settings.train.items() if name in both} | {"facts": settings.facts}

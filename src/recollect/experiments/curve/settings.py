@@ -11,8 +11,8 @@ from recollect.core.settings import Settings, read_section
 from recollect.core.tables import BadRowsMode
 from recollect.experiments.curve.items import Metric
 from recollect.experiments.curve.observations import Unit
-from recollect.models import POCKET
 from recollect.select import _check_level
+from recollect.shipped import POCKET
 
 Size = Annotated[int, Field(ge=0)]
 

@@ -21,14 +21,13 @@ from recollect.experiments.search.settings import SearchSettings
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.start_points import default_space, starts
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import POCKET, ModelSettings, check_model, find_model, machine_of, model_fingerprint
-from recollect.models.find import POCKET_SHOP
+from recollect.models import ModelSettings, check_model, find_model, machine_of, model_fingerprint
 from recollect.probe import ProbeSettings
 from recollect.select import levels_fingerprint, read_levels
+from recollect.shipped import SHIPPED, Shipped, preset_of
 from recollect.train import PRESETS, TrainSettings, training_machine
 
 _LONGEST_PATH = 4096  # characters; what is longer names no file
-_POCKETS = (POCKET, POCKET_SHOP)
 _MOVING = {"trials", "budget_steps", "budget_hours", "repeats"}
 """Settings that may be changed while a search goes on."""
 
@@ -73,8 +72,8 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     model = find_model(settings.model, train.revision)
     check_model(model, trust_remote_code=train.trust_remote_code, revision=train.revision)
     known = probed or levels is not None
-    pocket = settings.model in _POCKETS
-    space = _space(settings, len(facts.part("train")), known, pocket)
+    shipped = SHIPPED.get(settings.model)
+    space = _space(settings, len(facts.part("train")), known, shipped)
     select = {"level": "mixed" if known else "random", **settings.select}
     _check(settings, space, select, known)
     baseline = {name: getattr(train, name) for name in (*PRESETS.get(train.preset or "", {}), *settings.train)} | select
@@ -88,7 +87,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         levels=levels,
         probe=probe,
         space=space,
-        starts=starts(space, settings.method, pocket, baseline),
+        starts=starts(space, settings.method, shipped, baseline),
         plan=Plan.make(
             trials=settings.most_trials,
             budget_steps=settings.budget_steps,
@@ -128,7 +127,7 @@ def _templates(probe: ProbeSettings | None, facts: FactSet) -> dict[str, str]:
 
 def _given(settings: SearchSettings) -> dict[str, Any]:
     """The section train, with a preset where it names none."""
-    preset = "B-LoRA" if settings.method == "lora" else settings.model if settings.model in _POCKETS else "C"
+    preset = "B-LoRA" if settings.method == "lora" else preset_of(settings.model)
     return {**({} if "preset" in settings.train else {"preset": preset}), **settings.train}
 
 
@@ -146,10 +145,10 @@ def _evaluate(settings: SearchSettings) -> EvaluateSettings:
         raise InputError(f"in the search's section evaluate: {error}") from None
 
 
-def _space(settings: SearchSettings, most: int, levels: bool, pocket: bool) -> Space:
+def _space(settings: SearchSettings, most: int, levels: bool, shipped: Shipped | None) -> Space:
     given = settings.space
     if given is None:
-        made = default_space(settings.method, pocket, most, levels)
+        made = default_space(settings.method, shipped, most, levels)
         fixed = {*settings.train, *settings.select}
         return Space({name: one for name, one in made.parameters.items() if name not in fixed})
     if isinstance(given, str):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_v
 
 from recollect.core.settings import Settings, read_section
 from recollect.experiments.search.secrets import SecretUrl
-from recollect.models import POCKET
+from recollect.shipped import POCKET
 
 TRIALS = 16
 """Settings that a search tries where neither a number nor a budget is given."""

@@ -14,16 +14,17 @@ from typing import Any, Literal
 
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter
 from recollect.experiments.search.space import Space
+from recollect.shipped import Shipped
 from recollect.train import PRESETS
 
 
-def default_space(method: Literal["full", "lora"], pocket: bool, most: int, levels: bool) -> Space:
+def default_space(method: Literal["full", "lora"], shipped: Shipped | None, most: int, levels: bool) -> Space:
     """Sane ranges for a search.
 
-    `pocket`: for the small base model that comes with Recollect, whose rates are higher. `most`: how many training
+    `shipped`: the small base model that comes with Recollect, whose rates are higher. `most`: how many training
     examples there are. `levels`: whether their memory levels are known.
     """
-    parameters: dict[str, Parameter] = {"learning_rate": _rates(method, pocket)}
+    parameters: dict[str, Parameter] = {"learning_rate": _rates(method, shipped)}
     if method == "lora":
         parameters |= {
             "lora_r": Int(4, 64, log=True),
@@ -33,7 +34,7 @@ def default_space(method: Literal["full", "lora"], pocket: bool, most: int, leve
         }
     parameters |= {
         "batch_size": Choice([4, 8, 16, 32]),
-        "epochs": Choice([1, 2, 3, 4, 6] if pocket or method == "full" else [1, 2, 4, 8, 12]),
+        "epochs": Choice([1, 2, 3, 4, 6] if shipped or method == "full" else [1, 2, 4, 8, 12]),
         "warmup_ratio": Float(0, 0.2),
         "schedule": Choice(["cosine", "linear"]),
     }
@@ -44,26 +45,29 @@ def default_space(method: Literal["full", "lora"], pocket: bool, most: int, leve
     return Space(parameters)
 
 
-def _rates(method: str, pocket: bool) -> Float:
-    if pocket:
-        return Float(5e-4, 1e-2, log=True) if method == "lora" else Float(5e-5, 2e-3, log=True)
+def _rates(method: str, shipped: Shipped | None) -> Float:
+    if shipped:
+        return Float(*(shipped.lora_rates if method == "lora" else shipped.rates), log=True)
     return Float(2e-5, 1e-3, log=True) if method == "lora" else Float(2e-6, 1e-4, log=True)
 
 
 def starts(
-    space: Space, method: Literal["full", "lora"] = "full", pocket: bool = False, fixed: Mapping[str, Any] | None = None
+    space: Space,
+    method: Literal["full", "lora"] = "full",
+    shipped: Shipped | None = None,
+    fixed: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Points to try first: the baseline, then two or three known good settings, clipped into the space; no point
     twice.
 
     `fixed` are settings outside the space, which take part in choosing what the baseline is.
     """
-    preset = "B-LoRA" if method == "lora" else "pocket" if pocket else "C"
+    preset = "B-LoRA" if method == "lora" else shipped.preset if shipped else "C"
     base: dict[str, Any] = {"size": 240, "level": "mixed", "weight_decay": 0.0, "warmup_ratio": 0.0}
     base |= {"method": method} | PRESETS[preset] | dict(fixed or {})
     if method == "lora":
-        if pocket:
-            base["learning_rate"] = 10 * PRESETS["pocket"]["learning_rate"]
+        if shipped:
+            base["learning_rate"] = shipped.lora_start
         others: list[dict[str, Any]] = [
             {"learning_rate": 2 * base["learning_rate"], "lora_targets": "all-linear", "lora_alpha": 16.0, "epochs": 3},
             {"learning_rate": base["learning_rate"] / 2, "lora_r": 8, "lora_alpha": 16.0, "epochs": 6},

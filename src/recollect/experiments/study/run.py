@@ -27,11 +27,12 @@ from recollect.experiments.study.collect import collect
 from recollect.experiments.study.damage import climbed, measured_drift
 from recollect.experiments.study.settings import Choice, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import POCKET, LoadedModel, held_for, load, machine_of
+from recollect.models import LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.report import RESULTS_FILE, Results, read_results, write_report
 from recollect.restore import LadderSettings
 from recollect.select import SelectSettings, run_select
+from recollect.shipped import preset_of
 from recollect.train import TrainSettings, run_train, training_machine
 
 Section = TypeVar("Section", bound=Settings)
@@ -82,7 +83,7 @@ class StudyResult:
 
 def step_settings(settings: StudySettings) -> StudyParts:
     """The settings of each step, with the study's model; a bad value raises InputError before any work."""
-    preset = {} if "preset" in settings.train else {"preset": "pocket" if settings.model == POCKET else "C"}
+    preset = {} if "preset" in settings.train else {"preset": preset_of(settings.model)}
     probe = _section("probe", ProbeSettings, {**settings.probe, "model": settings.model})
     # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
     shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from recollect.core.settings import Settings, read_section
-from recollect.models import POCKET
+from recollect.shipped import POCKET
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
