@@ -49,6 +49,8 @@ def page() -> str:
         "",
         "Made by `python scripts/settings_docs.py` from the settings classes; a test keeps it current. A setting",
         "`batch_size` is `--batch-size` on the command line and `batch_size:` in a YAML file given with `--config`.",
+        "A section such as a study's `train` holds settings of that step: `train: {batch_size: 4}` in the file, and on the",
+        'command line `--train.batch-size 4` or `--train "{batch_size: 4}"`.',
         "",
     ]
     for step, settings in STEPS.items():
@@ -56,6 +58,7 @@ def page() -> str:
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for name, info in settings.model_fields.items():
             value = str(info.default) if isinstance(info.default, Path) else info.default
+            value = value.given() if isinstance(value, Settings) else value  # a section
             default = "required" if value is PydanticUndefined else repr(value)
             meaning = " ".join((info.description or "").split()).replace("|", "\\|")
             shown = default.replace("|", "\\|")

@@ -30,6 +30,10 @@ class StepBusy(StepError):
     """A step directory in which another process is at work, or was a moment ago: wait and try again."""
 
 
+class MissingExtra(RecollectError):
+    """A feature whose optional packages are not installed; see `core.extras.need`."""
+
+
 class SelfTestError(RecollectError):
     """The sampler does not draw from the distribution it should; nothing measured with it could be trusted."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from recollect.core.settings import Settings, read_yaml
+from recollect.core.settings import Fixed, Settings, read_yaml
 from recollect.core.workspace import fingerprint
 from recollect.errors import InputError
 
@@ -240,3 +240,62 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_yaml(tmp_path / name)
+
+
+# -- sections --------------------------------------------------------------------------------------------
+
+
+class Outer(Settings):
+    """A step with another step's settings inside."""
+
+    small: Annotated[Small, Fixed("folder")] = Small()
+    """How to measure."""
+    size: int = 3
+    """How large."""
+
+
+class OuterSettings(Outer):
+    """As steps name theirs."""
+
+
+def test_a_flag_of_a_section_goes_over_what_text_and_file_say_and_every_given_value_has_its_origin() -> None:
+    made, origin = Outer.resolve(file={"small": {"samples": 4, "workers": 2}}, flags={"small.samples": 8, "size": None})
+    assert made.small == Small(samples=8, workers=2)
+    assert origin == {"small.samples": "flag", "small.workers": "file", "size": "default"}
+    made, origin = Outer.resolve(flags={"small": "{samples: 4, temperature: 0.5}", "small.samples": 8})
+    assert made.small.given() == {"samples": 8, "temperature": 0.5}
+    assert set(origin.items()) >= {("small.samples", "flag"), ("small.temperature", "flag")}
+    assert Outer.resolve()[1] == {"small": "default", "size": "default"}
+
+
+def test_what_was_given_goes_over_what_the_step_says() -> None:
+    made = Outer.make(small={"samples": 4})
+    assert made.small.over(samples=2, folder=Path("here")) == Small(samples=4, folder=Path("here"))
+    assert made.fingerprint_values() == {"small": {"samples": 4}, "size": 3}
+
+
+@pytest.mark.parametrize("given", ["{folder: here}", {"folder": "here"}, Small(folder=Path("here"))])
+def test_a_section_must_not_set_what_the_step_around_it_sets(given: object) -> None:
+    with pytest.raises(InputError, match="small must not set folder: the outer's own is used"):
+        OuterSettings.make(small=given)
+    with pytest.raises(InputError, match="small must not set folder"):
+        OuterSettings.resolve(flags={"small.folder": "here"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"small.samples": "many"}, "small.samples: input should be a valid integer"),
+        (
+            {"small": "{sampels: 3}"},
+            "unknown setting 'small.sampels'. Known settings: samples, temperature, method, workers.",
+        ),
+        ({"small": "[1, 2", "small.samples": 3}, "small must be a mapping such as"),
+        ({"small": "[1, 2]", "small.samples": 3}, "small must hold one mapping"),
+        ({"small": "[1, 2]"}, "small: input should be a valid dictionary"),
+    ],
+)
+def test_a_bad_section_is_refused_with_its_dotted_name(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        Outer.resolve(flags=flags)
+    assert said in str(error.value)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import inspect
 import json
+import operator
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -26,6 +27,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.text import Text
+from typer.core import TyperCommand
 
 from recollect.core.machine import Machine
 from recollect.core.redact import hide_secrets
@@ -58,50 +60,68 @@ def command(
 ) -> None:
     """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra)."""
     extra = extra or {}
-    parameters = [
-        inspect.Parameter(
-            field,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=_annotation(field, info),
-        )
-        for field, info in settings.model_fields.items()
-    ]
-    fixed: dict[str, tuple[Any, Any]] = {
-        "config": (ConfigOption, None),
-        "out": (OutOption, None),
-        "as_json": (JsonOption, False),
-    }
-    for key, (annotation, default) in {**fixed, **extra}.items():
-        parameters.append(
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        )
+    options: dict[str, tuple[Any, Any]] = {field.replace(".", "__"): (kind, None) for field, kind in _options(settings)}
+    options |= {"config": (ConfigOption, None), "out": (OutOption, None), "as_json": (JsonOption, False), **extra}
 
     def body(**values: Any) -> None:
         config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
         others = {key: values.pop(key) for key in extra}
-        made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=values)
+        given = {field.replace("__", "."): value for field, value in values.items()}
+        made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=given)
         show_settings(made, origin)
         with reading(_inputs_of(made, origin)):
             run(made, out=out, as_json=as_json, **others)
 
-    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, (kind, default) in options.items()
+        ]
+    )
+    body.__annotations__ = {key: kind for key, (kind, _) in options.items()}
     body.__doc__ = inspect.cleandoc(settings.__doc__ or "")
     body.__name__ = name.replace("-", "_")
-    app.command(name)(body)
+    app.command(name, cls=_BySection)(body)
 
 
-def _annotation(name: str, info: FieldInfo) -> Any:
+class _BySection(TyperCommand):
+    """Lists the options of each section (`--train.learning-rate`) below the command's own."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[Any]] = {"": []}
+        for option in self.get_params(ctx):
+            section, dot, _ = option.opts[0].removeprefix("--").partition(".")
+            if record := option.get_help_record(ctx):
+                groups.setdefault(section if dot else "", []).append(record)
+        for section, records in groups.items():
+            with formatter.section(f"Settings of the section {section}" if section else "Options"):
+                formatter.write_dl(records)
+
+
+def _options(settings: type[Settings]) -> Iterator[tuple[str, Any]]:
+    """The fields of the settings, and after them those of its sections, named with a dot, that are not fixed."""
+    for name, info in settings.model_fields.items():
+        yield name, _annotation(name, info, info.get_default(call_default_factory=True))
+    for name, info in settings.model_fields.items():
+        if section := settings.section(name):
+            default = info.get_default(call_default_factory=True)
+            for field, inner in section.model_fields.items():
+                if field not in settings.fixed(name):
+                    own = inner.get_default(call_default_factory=True)
+                    yield f"{name}.{field}", _annotation(field, inner, getattr(default, field, own), f"{name}.")
+
+
+def _annotation(name: str, info: FieldInfo, default: Any, section: str = "") -> Any:
     kind = _plain(info.annotation)
-    default = info.default_factory() if info.default_factory else info.default  # type: ignore[call-arg]
     shown = "required" if default is PydanticUndefined else _text(default)
     # the class docstring's line breaks are for the source; a terminal wraps by itself
     help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     flag = str(extra.get("flag", "--" + name.replace("_", "-")))  # "from" cannot be the name of a field
+    flag = f"--{section.replace('_', '-')}{flag.removeprefix('--')}"
     if kind is bool:
-        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False)]
+        off = f"--{section.replace('_', '-')}no-{flag[2 + len(section) :]}"
+        return Annotated[bool | None, typer.Option(f"{flag}/{off}", help=help_text, show_default=False)]
     return Annotated[kind | None, typer.Option(flag, help=help_text, show_default=False)]
 
 
@@ -127,13 +147,15 @@ def _text(value: Any) -> str:
         return ",".join(map(str, value))
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, Settings):
+        return str(value.given())
     return str(value)
 
 
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
     """Print the settings that were given, and count the defaults."""
     given = [
-        f"{name}={_cut(_text(getattr(settings, name)))} ({where})"
+        f"{name}={_cut(_text(operator.attrgetter(name)(settings)))} ({where})"
         for name, where in origin.items()
         if where != "default"
     ]
@@ -147,7 +169,7 @@ def _cut(text: str) -> str:
 
 def _inputs_of(settings: Settings, origin: dict[str, str]) -> str:
     """The files and folders among the given settings, for the line that tells of an input that cannot be read."""
-    given = {name: getattr(settings, name) for name, where in origin.items() if where != "default"}
+    given = {name: operator.attrgetter(name)(settings) for name, where in origin.items() if where != "default"}
     paths = [f"{name} {value}" for name, value in given.items() if isinstance(value, str | Path) and _exists(value)]
     return f"in {' or '.join(paths)}" if paths else "in the input"
 

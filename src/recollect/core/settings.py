@@ -6,6 +6,17 @@ Notable choices
 - YAML is read by one strict loader, whether it comes from a file or as text on the command line: without aliases,
   which can blow a small text up, without repeated keys, which hide a value, and no deeper and longer than settings are.
 - `resolve` merges defaults, a YAML section and command-line flags, and remembers where each value came from.
+
+A section is a field whose type is another step's settings; what the step decides itself is fixed there:
+
+    class StudySettings(Settings):
+        train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
+
+    settings.train.over(model=settings.model, preset="C")   # what the study says, and over it what was given
+
+On the command line it is `--train.learning-rate 3e-4` for each field that is not fixed, beside the section as YAML text
+`--train "{learning_rate: 0.001}"`; where both are given the single flag wins. A fixed field is refused from anywhere:
+"train must not set model: the study's own is used".
 """
 
 from __future__ import annotations
@@ -13,6 +24,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +34,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from recollect.errors import InputError
 
 _DEEPEST, _MOST_VALUES, _LONGEST_TEXT = 32, 100_000, 100_000
+
+
+@dataclass(frozen=True, init=False)
+class Fixed:
+    """Marks a section, `Annotated[TrainSettings, Fixed("model", "seed")]`: the step around it sets these fields."""
+
+    names: frozenset[str]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", frozenset(names))
 
 
 class Settings(BaseModel):
@@ -40,10 +62,18 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_sections(cls, values: Any) -> Any:
-        """A section may come as the YAML text that a command line gives."""
+        """A section may come as the YAML text that a command line gives, and sets nothing that is fixed."""
         if not isinstance(values, Mapping):
             return values
-        return {name: read_section(value) if cls.section(name) else value for name, value in values.items()}
+        read = {name: read_section(value) if cls.section(name) else value for name, value in values.items()}
+        for name, value in read.items():
+            given = (
+                value.model_fields_set if isinstance(value, Settings) else value if isinstance(value, Mapping) else ()
+            )
+            if twice := sorted(cls.fixed(name).intersection(given)):
+                whose = cls.__name__.removesuffix("Settings").lower()
+                raise ValueError(f"{name} must not set {twice[0]}: the {whose}'s own is used")
+        return read
 
     @classmethod
     def section(cls, name: str) -> type[Settings] | None:
@@ -52,25 +82,43 @@ class Settings(BaseModel):
         return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
 
     @classmethod
+    def fixed(cls, name: str) -> frozenset[str]:
+        """The fields of the section `name` that it must not set, since this step does; see `Fixed`."""
+        marks = cls.model_fields[name].metadata if cls.section(name) else ()
+        return frozenset().union(*(mark.names for mark in marks if isinstance(mark, Fixed)))
+
+    @classmethod
     def resolve(
         cls, *, file: Mapping[str, Any] | None = None, flags: Mapping[str, Any] | None = None
     ) -> tuple[Self, dict[str, str]]:
         """Merge defaults, a file's values and flags (later wins); returns the settings and the origins.
 
-        A flag of a section is named with a dot, `train.learning_rate`, and goes into what the file says of it.
+        A flag of a section is named with a dot, `train.learning_rate`, and goes into what the file says of it. The
+        origins name, in the order of the fields, each plain field, and of a section what was given, with a dot.
         """
         file, flags = dict(file or {}), {k: v for k, v in (flags or {}).items() if v is not None}
         merged = {**file, **{name: value for name, value in flags.items() if "." not in name}}
         for name, value in flags.items():
-            if "." in name:
-                section, _, field = name.partition(".")
-                merged[section] = {**mapping_of(read_section(merged.get(section)), section), field: value}
+            section, _, field = name.partition(".")
+            if field:
+                merged[section] = {**cls._mapping(section, merged.get(section)), field: value}
         settings = cls.make(**merged)
-        flagged = {name.partition(".")[0] for name in flags}
-        origin = {
-            name: "flag" if name in flagged else "file" if name in file else "default" for name in cls.model_fields
-        }
+        origin: dict[str, str] = {}
+        for name in cls.model_fields:
+            where = "flag" if name in flags else "file" if name in file else "default"
+            if cls.section(name) and name in merged:
+                given = (f"{name}.{field}" for field in getattr(settings, name).given())
+                origin |= {dotted: "flag" if dotted in flags else where for dotted in given}
+            else:
+                origin[name] = where
         return settings, origin
+
+    @classmethod
+    def _mapping(cls, section: str, value: Any) -> dict[str, Any]:
+        try:
+            return mapping_of(read_section(value), section)
+        except ValueError as error:
+            raise error if isinstance(error, InputError) else InputError(f"{section} {error}.") from None
 
     def given(self) -> dict[str, Any]:
         """The values that were given, as plain JSON; defaults, and what a preset filled in, are left out."""
@@ -115,7 +163,7 @@ def explain(error: ValidationError, cls: type[BaseModel]) -> str:
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"]) or cls.__name__
         if item["type"] == "extra_forbidden":
-            known = ", ".join(cls.model_fields)
+            known = ", ".join(_known(cls, item["loc"]))
             lines.append(f"unknown setting {name!r}. Known settings: {known}.")
         elif item["type"] == "missing":
             lines.append(f"{name} must be given.")
@@ -123,6 +171,14 @@ def explain(error: ValidationError, cls: type[BaseModel]) -> str:
             message = item["msg"][0].lower() + item["msg"][1:]
             lines.append(f"{name}: {message}, but got {_short(item['input'])}.")
     return "\n".join(lines)
+
+
+def _known(cls: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The settings there are beside the one at `place`."""
+    first = str(place[0])
+    if len(place) == 2 and issubclass(cls, Settings) and (section := cls.section(first)):
+        return [name for name in section.model_fields if name not in cls.fixed(first)]
+    return list(cls.model_fields)
 
 
 class _Loader(yaml.SafeLoader):
