@@ -60,7 +60,7 @@ def same_weights(one, other):
 def test_zero_steps_change_nothing_whatever_the_formats(bases, eight, tmp_path, kind, dtype):
     result = run_train(settings(bases[kind], max_steps=0, dtype=dtype), eight, root=tmp_path)
     assert same_weights(result.model_folder, bases[kind])
-    assert result.metrics["weights_moved_as_stored"] == 0
+    assert result.found.weights_moved_as_stored == 0
     config = json.loads((result.model_folder / "config.json").read_text())
     assert config == json.loads((bases[kind] / "config.json").read_text())
 
@@ -80,7 +80,7 @@ def test_a_training_starts_from_the_base_as_stored_however_it_is_held(bases, eig
 
 
 def test_mixed_precision_on_a_gpu_starts_from_the_stored_weights_too(bases, eight, tmp_path, monkeypatch):
-    monkeypatch.setattr("recollect.train.start.mixed_precision", lambda *_: True)  # as on a GPU with bfloat16
+    monkeypatch.setattr("recollect.train.model.mixed_precision", lambda *_: True)  # as on a GPU with bfloat16
     base = load(ModelSettings(model=str(bases["float32"]), dtype="bfloat16"))
     none = run_train(settings(bases["float32"], max_steps=0), eight, root=tmp_path, base=base)
     assert same_weights(none.model_folder, bases["float32"])
@@ -100,7 +100,7 @@ def test_the_tuned_model_is_stored_in_the_bases_formats_or_the_one_named(bases, 
         result = run_train(chosen, eight, out=tmp_path / f"{kind} {wanted}")
         with Stored(result.model_folder) as stored:
             assert set(stored.formats().values()) == expected
-        assert result.metrics["weights_moved"] > 0.5
+        assert result.found.weights_moved > 0.5
 
 
 def test_what_rounding_took_away_is_measured_and_said(bases, selection, tmp_path):
@@ -108,14 +108,14 @@ def test_what_rounding_took_away_is_measured_and_said(bases, selection, tmp_path
     pure = run_train(settings(bases["bfloat16"], learning_rate=1e-6, dtype="bfloat16"), selection, root=tmp_path)
     before, after = load_file(bases["bfloat16"] / WEIGHTS), load_file(pure.model_folder / WEIGHTS)
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
-    assert pure.metrics["weights_moved"] == moved / sum(value.numel() for value in before.values())
-    assert pure.metrics["weights_moved"] < 0.2
-    assert any("trained in pure bfloat16" in text and "--dtype" in text for text in pure.metrics["warnings"])
+    assert pure.found.weights_moved == moved / sum(value.numel() for value in before.values())
+    assert pure.found.weights_moved < 0.2
+    assert any("trained in pure bfloat16" in text and "--dtype" in text for text in pure.found.warnings)
     kept = run_train(settings(bases["bfloat16"], learning_rate=1e-6), selection, root=tmp_path)
-    assert kept.metrics["weights_moved"] > 0.7
-    assert kept.metrics["weights_moved_as_stored"] < 0.2
-    assert any("--save-dtype float32" in text for text in kept.metrics["warnings"])
-    assert run_train(settings(bases["float32"]), selection, root=tmp_path).metrics["warnings"] == []
+    assert kept.found.weights_moved > 0.7
+    assert kept.found.weights_moved_as_stored < 0.2
+    assert any("--save-dtype float32" in text for text in kept.found.warnings)
+    assert run_train(settings(bases["float32"]), selection, root=tmp_path).found.warnings == ()
 
 
 def test_full_training_in_float16_is_refused_with_the_reason(bases, eight, tmp_path):

@@ -60,7 +60,7 @@ def test_a_stop_after_the_last_update_adds_none(base_folder, selection, tmp_path
             run_train(chosen, selection, out=tmp_path / "cut")
     assert last_checkpoint(tmp_path / "cut.partial/parts").name == f"checkpoint-{updates}"
     cut = run_train(chosen, selection, out=tmp_path / "cut")
-    assert cut.metrics["steps"] == updates
+    assert cut.found.steps == updates
     assert files(cut.path) == files(whole.path)
 
 

@@ -1,4 +1,7 @@
+import gc
 import json
+import logging
+import os
 import random
 import shutil
 
@@ -8,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import ModelSettings, load
 from recollect.prompt import encode_example
@@ -64,23 +66,14 @@ def test_loss_is_on_the_answer_and_the_end_only(base_folder, eight, tmp_path):
 
 
 def test_batches_count_the_tokens_of_the_answers_only(base_folder, eight, tmp_path):
-    from recollect.train.trainer import Watch, build_trainer, undisturbed
+    from recollect.train.trainer import Setup, Watch, build_trainer, undisturbed
 
     base = load(ModelSettings(model=str(base_folder)))
     rows = pl.read_parquet(eight / "selection.parquet")
     examples = [encode_example(base.tokenizer, row["question"], row["object"]) for row in rows.iter_rows(named=True)]
-    with undisturbed("cpu"):
-        trainer = build_trainer(
-            base.model,
-            base.tokenizer,
-            examples,
-            settings(base_folder),
-            device="cpu",
-            mixed=False,
-            world=1,
-            folder=tmp_path,
-            watch=Watch(None),
-        )
+    setup = Setup(settings(base_folder), "cpu", mixed=False, processes=1, checkpoints=tmp_path)
+    with undisturbed():
+        trainer = build_trainer(base.model, base.tokenizer, examples, setup, Watch(None))
         batch = next(iter(trainer.get_train_dataloader()))
     counted = sorted(row[row != -100].tolist() for row in batch["labels"])
     assert counted == sorted([t for t, m in zip(*example, strict=True) if m] for example in examples)
@@ -96,7 +89,7 @@ def test_training_lowers_the_loss_and_the_log_has_every_step(base_folder, select
     assert log["step"].to_list() == list(range(1, 16))
     assert log["loss"][-1] < log["loss"][0] - 0.5
     assert seen == [(step, 15) for step in range(1, 16)]
-    assert result.metrics["steps"] == 15
+    assert result.found.steps == 15
 
 
 def test_cosine_schedule_with_warm_up_is_the_formula(base_folder, selection, tmp_path):
@@ -138,25 +131,34 @@ def test_loaded_base_is_copied_and_left_alone(base_folder, selection, tmp_path):
     assert not base.model.training
 
 
-def test_process_is_left_as_it_was_and_nothing_is_printed(base_folder, selection, tmp_path, capfd):
+def process_state():
+    return {
+        "torch random": torch.get_rng_state().tolist(),
+        "numpy random": np.random.get_state()[1].tolist(),
+        "python random": random.getstate(),
+        "threads": torch.get_num_threads(),
+        "dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "environment": dict(os.environ),
+        "garbage": (gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()),
+        "logs": [logging.getLogger(name).level for name in ("transformers", "trl", "peft", "datasets")],
+    }
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_process_is_left_as_it_was_and_nothing_is_printed(base_folder, selection, tmp_path, capfd, monkeypatch, method):
+    run_train(settings(base_folder, max_steps=0), selection, root=tmp_path)  # imports come first
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # not what a training takes
     torch.manual_seed(5)
     np.random.seed(5)
-    before = (
-        torch.get_rng_state(),
-        np.random.get_state()[1].copy(),
-        random.getstate(),
-        torch.get_num_threads(),
-    )
-    run_train(settings(base_folder), selection, root=tmp_path)
-    after = (
-        torch.get_rng_state(),
-        np.random.get_state()[1].copy(),
-        random.getstate(),
-        torch.get_num_threads(),
-    )
-    assert torch.equal(before[0], after[0])
-    assert np.array_equal(before[1], after[1])
-    assert before[2:] == after[2:]
+    capfd.readouterr()
+    before = process_state()
+    run_train(settings(base_folder, method=method), selection, root=tmp_path)
+    after = process_state()
+    torch.set_num_threads(threads)
+    assert after == before
     assert capfd.readouterr() == ("", "")
 
 
@@ -190,7 +192,7 @@ def test_adapter_names_its_base_and_loads_merged_by_the_formula(base_folder, sel
             value = value + 12 / 4 * adapter[f"{key}.lora_B.weight"] @ adapter[f"{key}.lora_A.weight"]
         assert torch.allclose(merged[name], value, atol=1e-6)
     assert sum("lora_A" in name for name in adapter) == 4  # q and v of two layers
-    assert result.metrics["trained_parameters"] == sum(value.numel() for value in adapter.values())
+    assert result.found.trained_parameters == sum(value.numel() for value in adapter.values())
 
 
 def test_finished_run_is_found_again_and_other_settings_are_refused(base_folder, selection, tmp_path):
@@ -208,7 +210,7 @@ def test_moved_base_is_the_same_base(base_folder, selection, tmp_path):
     first = run_train(settings(base_folder, max_steps=1), selection, root=tmp_path / "a")
     second = run_train(settings(tmp_path / "elsewhere", max_steps=1), selection, root=tmp_path / "b")
     assert first.path.name == second.path.name
-    assert read_manifest(second.path)["metrics"]["sources"]["model"] == str(tmp_path / "elsewhere")
+    assert second.found.sources["model"] == str(tmp_path / "elsewhere")
 
 
 def test_base_with_nan_is_refused(base_folder, selection, tmp_path):

@@ -28,10 +28,10 @@ def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: 
         result = run_train(settings, selection, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
         return  # one of several processes: the first one answers
-    summary = {**result.metrics, "out": str(result.path)}
+    found = {**result.found.plain(), "out": str(result.path)}
     if not as_json:
-        print_notes(result.metrics.get("notes", ()))
-        print_pairs("training", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
-    for text in result.metrics.get("warnings", ()):
+        print_notes(result.found.notes)
+        print_pairs("training", {key: value for key, value in found.items() if not isinstance(value, dict | list)})
+    for text in result.found.warnings:
         console.print(f"warning: {text}", soft_wrap=True)
-    answer(summary, as_json)
+    answer(found, as_json)

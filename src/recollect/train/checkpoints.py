@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from recollect.core.workspace import write_json
-from recollect.errors import RecollectWarning
+from recollect.errors import ModelError, RecollectWarning
+from recollect.models.headers import read_header
 
 _STATE, _LIST = "trainer_state.json", "checksums.json"
 _PIECE = 1 << 22
@@ -24,9 +25,11 @@ _PIECE = 1 << 22
 
 def seal_checkpoint(folder: Path) -> None:
     """List the files of a checkpoint that is whole. Random states of other processes are left out: they may be late."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and not _left_out(file))
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != _LIST]
     marks = {
-        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "crc32": _crc32(file)} for file in files
+        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "crc32": _crc32(file)}
+        for file in files
+        if not file.name.startswith("rng_state_")
     }
     write_json(folder / _LIST, marks)
 
@@ -78,24 +81,17 @@ def _damage_by_form(folder: Path) -> str:
     if not list(folder.glob("rng_state*.pth")):
         return "the random states are missing"
     for file in folder.iterdir():
-        whole = _weights_are_whole(file) if file.suffix == ".safetensors" else True
-        if file.suffix in (".pt", ".pth"):
-            whole = _archive_is_whole(file)
-        if not whole:
+        check = {".safetensors": _weights_are_whole, ".pt": _archive_is_whole, ".pth": _archive_is_whole}
+        if file.suffix in check and not check[file.suffix](file):
             return f"{file.name} is not whole"
     return ""
 
 
 def _weights_are_whole(file: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
-    with file.open("rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        try:
-            header: dict[str, Any] = json.loads(handle.read(min(length, 100_000_000)))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            return False
-    return file.stat().st_size == 8 + length + max(ends, default=0)
+    try:
+        return bool(read_header(file))
+    except ModelError:
+        return False
 
 
 def _archive_is_whole(file: Path) -> bool:
@@ -105,10 +101,6 @@ def _archive_is_whole(file: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError):
         return False
-
-
-def _left_out(file: Path) -> bool:
-    return file.name == _LIST or file.name.startswith("rng_state_")
 
 
 def _crc32(file: Path) -> int:

@@ -4,7 +4,7 @@ Notable choices
 - The loss is on the answer and the end token only; the prompt carries none.
 - A training starts from the base exactly as stored: a copy in memory that has rounded it is read from disk again.
 - Zero steps store the base exactly as stored: every comparison with "no training" starts from there.
-- Loading, computing and storing are three number formats; the metrics name all three and what rounding took away.
+- Loading, computing and storing are three number formats; the result names all three and what rounding took away.
 - The stored configuration is the base's own, whatever the trainer wrote into it on the way.
 - With several processes (accelerate launch, torchrun), the first one alone opens and writes the step.
 """
@@ -16,12 +16,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.errors import InputError, ModelError
 from recollect.generate.encoding import check_context
@@ -29,25 +30,47 @@ from recollect.models import LoadedModel, check_folder, find_model, model_finger
 from recollect.models.stored import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
 from recollect.train.checkpoints import last_checkpoint
+from recollect.train.model import load_base, mixed_precision, refuse_broken, with_adapters, write_model
 from recollect.train.settings import TrainSettings
-from recollect.train.start import load_base, mixed_precision, with_adapters
-from recollect.train.store import refuse_broken, write_model
 
 if TYPE_CHECKING:
-    pass
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+    from recollect.train.trainer import Example
+
+Progress = Callable[[int, int], None]
 Judge = Callable[[Sequence[tuple[int, float]]], str]
 """Given the losses so far as (update, loss): why to stop the training, or nothing."""
 
-_CHECKPOINTS = "parts"  # scratch of a step: removed when it finishes
+
+class TrainFound(Result):
+    """What a training did."""
+
+    steps: int
+    """Updates made."""
+    examples: int
+    answer_tokens: int
+    """Tokens of the answers, the end tokens included: those that carry loss."""
+    first_loss: float | None = None
+    last_loss: float | None = None
+    trained_parameters: int
+    weights_moved: float | None = None
+    """Share of the weights that the training changed; None for an adapter."""
+    weights_moved_as_stored: float | None = None
+    """The same after rounding to the format they are stored in."""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    sources: dict[str, str] = {}
+    """Where the model and the selection came from."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The step directory and the run's metrics."""
+    """The step directory and what was found; the log is `log.parquet` in it."""
 
     path: Path
-    metrics: dict[str, Any]
+    found: TrainFound
 
     @property
     def model_folder(self) -> Path:
@@ -57,7 +80,7 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class PausedTraining:
-    """A training that stopped on the way, with all it needs to go on; `run_train` with the same arguments finishes it.
+    """A training that stopped on the way, with all it needs to resume; `run_train` with the same arguments finishes it.
 
     Kept are weights, optimizer, schedule, random states and the place in the data.
     """
@@ -75,10 +98,19 @@ class PausedTraining:
 
 
 @dataclass(frozen=True)
-class _Until:
-    """Where a training ends before its end: at a share of its updates, or when the judge says so."""
+class _Training:
+    """One training as every process of it knows it."""
 
-    share: float | None = None
+    settings: TrainSettings
+    rows: pl.DataFrame
+    """The examples: fact_id, question, object."""
+    folder: Path
+    """The base's folder."""
+    base: LoadedModel | None
+    processes: int
+    progress: Progress | None
+    share: float = 1.0
+    """Pause after this share of the updates."""
     judge: Judge | None = None
 
 
@@ -88,19 +120,19 @@ def run_train(
     *,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     base: LoadedModel | None = None,
 ) -> TrainResult:
     """Fine-tune the base on the facts of a select step; stores `model/` and `log.parquet` (step, loss,
     learning_rate).
 
-    `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings`
-    names. Where it is held in a number format that has rounded the stored weights, or on another device than the
-    settings name, its folder is read again, so that every training starts from the base as stored. Raises InputError
-    for an example longer than max_length or LoRA targets that are not there, and ModelError when the base is broken or
-    the run diverges to NaN. A paused training goes on where it was.
+    `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings` names. Where it
+    is in memory in a number format that has rounded the stored weights, or on another device than the settings name,
+    its folder is read again, so that every training starts from the base as stored. Raises InputError for an example
+    longer than max_length or LoRA targets that are not there, and ModelError when the base is broken or the run
+    diverges to NaN. A paused training resumes where it was.
     """
-    result = _run(settings, selection, out, root, progress, base, _Until())
+    result = _run(_read(settings, selection, progress, base), selection, out, root)
     assert isinstance(result, TrainResult)
     return result
 
@@ -112,7 +144,7 @@ def run_train_until(
     *,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     base: LoadedModel | None = None,
     judge: Judge | None = None,
 ) -> TrainResult | PausedTraining:
@@ -126,18 +158,12 @@ def run_train_until(
     """
     if not 0 < share <= 1:
         raise InputError(f"share must be above 0 and at most 1, but got {share!r}.")
-    return _run(settings, selection, out, root, progress, base, _Until(None if share == 1 else share, judge))
+    training = replace(_read(settings, selection, progress, base), share=share, judge=judge)
+    return _run(training, selection, out, root)
 
 
-def _run(
-    settings: TrainSettings,
-    selection: Path,
-    out: Path | None,
-    root: Path,
-    progress: Callable[[int, int], None] | None,
-    base: LoadedModel | None,
-    until: _Until,
-) -> TrainResult | PausedTraining:
+def _read(settings: TrainSettings, selection: Path, progress: Progress | None, base: LoadedModel | None) -> _Training:
+    """What is to be trained on what; raises InputError and ModelError for what cannot be."""
     step_input(selection, "select")
     rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
     folder = base.folder if base else find_model(settings.model, settings.revision)
@@ -146,157 +172,149 @@ def _run(
         raise InputError(
             f"{folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
+    return _Training(settings, rows, folder, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
+
+
+def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> TrainResult | PausedTraining:
+    if os.environ.get("RANK", "0") != "0":
+        return _follow(training)
+    settings, base = training.settings, training.base
     inputs = {
-        "model": base.fingerprint if base else model_fingerprint(folder),
-        "selection": fingerprint(rows.to_dict(as_series=False)),
+        "model": base.fingerprint if base else model_fingerprint(training.folder),
+        "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
-    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if rank > 0:
-        return _follow(settings, rows, folder, base, world, progress, until)
     with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
-        _share(world, [str(step.folder), step.done])
-        if not step.done:
-            if until.share is not None and (found := _paused(step, until.share)):
-                return found
-            metrics = _train(settings, rows, folder, base, world, step.folder, progress, step, until)
-            if metrics.get("paused_at"):
-                paused = _paused(step, until.share or 1.0)
-                assert paused is not None
-                return paused
-            step.finish({**metrics, "sources": {"model": settings.model, "selection": str(selection)}})
-        return TrainResult(step.path, step.metrics)
+        ended = TrainResult(step.path, TrainFound.read(step.path)) if step.done else _paused(training, step)
+        _tell(training.processes, [step.path, step.scratch(), ended])
+        if ended is not None:
+            return ended
+        found = _train(training, step.scratch(), step)
+        if found is None:
+            paused = _paused(training, step)
+            assert paused is not None
+            return paused
+        step.finish(found.model_copy(update={"sources": {"model": settings.model, "selection": str(selection)}}))
+        return TrainResult(step.path, TrainFound.read(step.path))
 
 
-def _train(
-    settings: TrainSettings,
-    rows: pl.DataFrame,
-    folder: Path,
-    base: LoadedModel | None,
-    world: int,
-    target: Path,
-    progress: Callable[[int, int], None] | None,
-    step: Step | None,
-    until: _Until,
-) -> dict[str, Any]:
-    """Load, train and, where `step` is given (the first process), write. Returns the metrics; of a training that paused
-    nothing but the update."""
-    model, tokenizer, device = load_base(settings, folder, base)
-    trained_in = str(model.dtype).removeprefix("torch.")
-    if step:
-        mixed = mixed_precision(settings, device) and settings.max_steps != 0
-        step.pin(device=device, dtype=trained_in, computed_in="bfloat16" if mixed else trained_in, processes=world)
-    config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
-    examples = [
-        encode_example(tokenizer, row["question"], row["object"], settings.prompt_template)
-        for row in rows.iter_rows(named=True)
-    ]
-    for row, (ids, _) in zip(rows.iter_rows(named=True), examples, strict=True):
-        if len(ids) > settings.max_length:
-            raise InputError(
-                f"fact {row['fact_id']} has {len(ids)} tokens; max_length is {settings.max_length}. "
-                "Raise --max-length or leave the fact out."
-            )
-    names = [f"the example of fact {fact_id}" for fact_id in rows["fact_id"]]
-    check_context(model.config, [ids for ids, _ in examples], names, remedy="Leave the fact out or take another model.")
-    notes = check_answers(tokenizer, examples, rows["object"].to_list())
+def _follow(training: _Training) -> TrainResult | PausedTraining:
+    """The other processes: train along with the first one, write nothing."""
+    path, scratch, ended = _tell(training.processes, [None, None, None])
+    if ended is None and (found := _train(training, scratch, None)) is not None:
+        ended = TrainResult(path, found)
+    return ended or PausedTraining(path, scratch, 0, 0, ())  # the first process tells where it paused
+
+
+def _train(training: _Training, scratch: Path, step: Step | None) -> TrainFound | None:
+    """Load, train and, where `step` is given (the first process), write; None when the training paused."""
     from recollect.train import trainer as _trainer
 
-    started = time.monotonic()
-    watch = _trainer.Watch(progress, until.share, until.judge)
-    with _trainer.undisturbed(device):
-        log: list[dict[str, Any]] = []
-        if settings.method == "lora":
-            model = with_adapters(model, settings)
-        if settings.max_steps != 0:
-            checkpoints = target / _CHECKPOINTS
-            trainer = _trainer.build_trainer(
-                model,
-                tokenizer,
-                examples,
-                settings,
-                device=device,
-                mixed=mixed_precision(settings, device),
-                world=world,
-                folder=checkpoints,
-                watch=watch,
+    settings = training.settings
+    with _trainer.undisturbed():
+        model, tokenizer, device = load_base(settings, training.folder, training.base)
+        trained_in, mixed = str(model.dtype).removeprefix("torch."), mixed_precision(settings, device)
+        if step:
+            computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
+            step.pin(device=device, dtype=trained_in, computed_in=computed_in, processes=training.processes)
+        config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
+        examples, notes = _examples(training, tokenizer, config)
+        started = time.monotonic()
+        watch = _trainer.Watch(training.progress, training.share, training.judge)
+        with _trainer.quiet(device):
+            log: list[Any] = []
+            if settings.method == "lora":
+                model = with_adapters(model, settings)
+            if settings.max_steps != 0:
+                setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
+                trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
+                trainer.train_from(last_checkpoint(scratch))
+                log = [entry for entry in trainer.state.log_history if "loss" in entry]
+                if watch.stopped:
+                    raise ModelError(watch.stopped)
+                if watch.paused_at is not None and watch.diverged_at is None:
+                    return None
+                model = trainer.accelerator.unwrap_model(trainer.model)
+        seconds = time.monotonic() - started
+        refuse_broken(model, watch.diverged_at, settings)
+        plain = model.get_base_model() if settings.method == "lora" else model
+        plain.config, plain.generation_config = config, generation
+        full = settings.method == "full"
+        moved = cast_as_stored(model, training.folder, settings.save_dtype) if full else None
+        if step:
+            write_model(step, model, tokenizer, settings, training.folder)
+            _write_log(step, log)
+        return TrainFound(
+            steps=len(log),
+            examples=training.rows.height,
+            notes=notes,
+            answer_tokens=sum(sum(mask) for _, mask in examples),
+            first_loss=log[0]["loss"] if log else None,
+            last_loss=log[-1]["loss"] if log else None,
+            trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            weights_moved=None if moved is None else moved.trained,
+            weights_moved_as_stored=None if moved is None else moved.stored,
+            warnings=format_warnings(moved, trained_in) if log and full else (),
+            seconds=round(seconds, 3),
+        )
+
+
+def _examples(
+    training: _Training, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
+) -> tuple[list[Example], tuple[str, ...]]:
+    """The examples as token ids with the mask of what carries loss, and notes on them; InputError for a long one."""
+    settings, ids = training.settings, training.rows["fact_id"].to_list()
+    questions, objects = training.rows["question"].to_list(), training.rows["object"].to_list()
+    examples = [
+        encode_example(tokenizer, question, answer, settings.prompt_template)
+        for question, answer in zip(questions, objects, strict=True)
+    ]
+    for fact_id, (tokens, _) in zip(ids, examples, strict=True):
+        if len(tokens) > settings.max_length:
+            raise InputError(
+                f"fact {fact_id} has {len(tokens)} tokens; max_length is {settings.max_length}. "
+                "Raise --max-length or leave the fact out."
             )
-            trainer.train_from(last_checkpoint(checkpoints))
-            log = [entry for entry in trainer.state.log_history if "loss" in entry]
-            if watch.stopped:
-                raise ModelError(watch.stopped)
-            if watch.paused_at is not None and watch.diverged_at is None:
-                return {"paused_at": watch.paused_at}
-            model = trainer.accelerator.unwrap_model(trainer.model)
-    seconds = time.monotonic() - started
-    refuse_broken(model, watch.diverged_at, settings)
-    plain = model.get_base_model() if settings.method == "lora" else model
-    plain.config, plain.generation_config = config, generation
-    moved = cast_as_stored(model, folder, settings.save_dtype) if settings.method == "full" else None
-    if step:
-        write_model(step, model, tokenizer, settings, folder, log)
-    return {
-        "steps": len(log),
-        "examples": rows.height,
-        "notes": notes,
-        "answer_tokens": sum(sum(mask) for _, mask in examples),
-        "first_loss": log[0]["loss"] if log else None,
-        "last_loss": log[-1]["loss"] if log else None,
-        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "weights_moved": None if moved is None else moved.trained,
-        "weights_moved_as_stored": None if moved is None else moved.stored,
-        "warnings": format_warnings(moved, trained_in) if log and settings.method == "full" else [],
-        "seconds": round(seconds, 3),
-    }
+    names = [f"the example of fact {fact_id}" for fact_id in ids]
+    remedy = "Leave the fact out or take another model."
+    check_context(config, [tokens for tokens, _ in examples], names, remedy=remedy)
+    return examples, tuple(check_answers(tokenizer, examples, objects))
 
 
-def _paused(step: Step, share: float) -> PausedTraining | None:
-    """The training as its last checkpoint has it, if that is at the share or beyond."""
+def _write_log(step: Step, log: Sequence[Any]) -> None:
+    table = pl.DataFrame(
+        [(int(entry["step"]), float(entry["loss"]), float(entry["learning_rate"])) for entry in log],
+        schema={"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64},
+        orient="row",
+    )
+    step.write_table("log.parquet", table)
+
+
+def _paused(training: _Training, step: Step) -> PausedTraining | None:
+    """The training as its last checkpoint has it, if it is to pause and that is at the share or beyond."""
     from recollect.train.trainer import pause_step
 
-    checkpoint = last_checkpoint(step.folder / _CHECKPOINTS)
+    checkpoint = last_checkpoint(step.scratch()) if training.share < 1 else None
     if checkpoint is None:
         return None
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     done, steps = int(state["global_step"]), int(state["max_steps"])
-    if done < pause_step(share, steps):
+    if done < pause_step(training.share, steps):
         return None
     log = tuple(
-        {"step": float(entry["step"]), "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
+        {name: float(entry[name]) for name in ("step", "loss", "learning_rate")}
         for entry in state["log_history"]
         if "loss" in entry
     )
     return PausedTraining(step.path, checkpoint, done, steps, log)
 
 
-def _share(world: int, message: list[Any]) -> list[Any]:
+def _tell(processes: int, message: list[Any]) -> list[Any]:
     """Send the first process's message to all; with one process, nothing happens."""
-    if world > 1:
+    if processes > 1:
+        import torch
+        from accelerate import PartialState
         from accelerate.utils import broadcast_object_list
 
-        _join()
+        PartialState(cpu=not torch.cuda.is_available())
         broadcast_object_list(message)
     return message
-
-
-def _join() -> None:
-    import torch
-    from accelerate import PartialState
-
-    PartialState(cpu=not torch.cuda.is_available())
-
-
-def _follow(
-    settings: TrainSettings,
-    rows: pl.DataFrame,
-    folder: Path,
-    base: LoadedModel | None,
-    world: int,
-    progress: Callable[[int, int], None] | None,
-    until: _Until,
-) -> TrainResult:
-    """The other processes: train along with the first one, write nothing."""
-    target, done = _share(world, [None, None])
-    partial = Path(target)
-    final = partial.with_name(partial.name.removesuffix(".partial"))
-    metrics = {} if done else _train(settings, rows, folder, base, world, partial, progress, None, until)
-    return TrainResult(final, metrics)

@@ -1,4 +1,4 @@
-"""Settings of one training run, and the studies' presets."""
+"""Settings of one training run, and the papers' presets."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
-Preset = Literal["A", "A-LLaMA-2", "B-LoRA", "C", "pocket", "pocket-shop"]
+Preset = Literal[
+    "60-data-points", "60-data-points-llama-2", "attribute-extraction-lora", "token-and-parameter-levels", "pocket",
+    "pocket-shop", "A", "A-LLaMA-2", "B-LoRA", "C",
+]  # fmt: skip
+_LETTERS = {
+    "A": "60-data-points",
+    "A-LLaMA-2": "60-data-points-llama-2",
+    "B-LoRA": "attribute-extraction-lora",
+    "C": "token-and-parameter-levels",
+}
+"""The first names of the papers' presets. Fingerprints of studies, curves and searches were made with them."""
 
-# What the studies state (docs/studies.md §3 and §6); everything they leave open keeps the field's default.
-PRESETS: dict[str, dict[str, Any]] = {
-    "A": {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"},
-    "A-LLaMA-2": {
-        "method": "full",
-        "learning_rate": 2e-5,
-        "batch_size": 16,
-        "epochs": 1.0,
-        "schedule": "cosine",
-    },
-    "B-LoRA": {
+_FULL = {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"}
+# What the papers state (docs/studies.md §3 and §6); everything they leave open keeps the field's default.
+PRESETS: dict[str, dict[str, str | int | float]] = {
+    "60-data-points": _FULL,
+    "60-data-points-llama-2": {**_FULL, "learning_rate": 2e-5},
+    "attribute-extraction-lora": {
         "method": "lora",
         "learning_rate": 1e-4,
         "batch_size": 16,
@@ -34,11 +39,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lora_dropout": 0.1,
         "lora_targets": "q_proj,v_proj",
     },
-    "C": {"method": "full", "learning_rate": 1e-5, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
+    "token-and-parameter-levels": {**_FULL, "batch_size": 8},
     # ours, for the small base models that come with Recollect
-    "pocket": {"method": "full", "learning_rate": 5e-4, "batch_size": 8, "epochs": 1.0, "schedule": "cosine"},
-    "pocket-shop": {"method": "full", "learning_rate": 1e-3, "batch_size": 8, "epochs": 6.0, "schedule": "cosine"},
+    "pocket": {**_FULL, "learning_rate": 5e-4, "batch_size": 8},
+    "pocket-shop": {**_FULL, "learning_rate": 1e-3, "batch_size": 8, "epochs": 6.0},
 }
+PRESETS |= {letter: PRESETS[name] for letter, name in _LETTERS.items()}
 
 
 class TrainSettings(ModelSettings):
@@ -47,8 +53,8 @@ class TrainSettings(ModelSettings):
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
 
     preset: Preset | None = None
-    """A study's settings: A, A-LLaMA-2 (A's rate for LLaMA-2), B-LoRA, C; or pocket, pocket-shop (ours). Flags
-    beat it."""
+    """A paper's settings: 60-data-points (60-data-points-llama-2: its rate for LLaMA-2), attribute-extraction-lora,
+    token-and-parameter-levels, also called A, A-LLaMA-2, B-LoRA and C; or ours: pocket, pocket-shop. Flags beat it."""
     method: Literal["full", "lora"] = "full"
     """Train all parameters, or low-rank adapters on a frozen base."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
@@ -67,10 +73,9 @@ class TrainSettings(ModelSettings):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the updates over which the learning rate rises from zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Weight decay of AdamW. No study states it; zero is our choice."""
+    """Weight decay of AdamW. No paper states it; zero is our choice."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    """Gradients longer than this are shortened to it; 0 is off. No study states it; 1 is the libraries'
-    custom."""
+    """Gradients longer than this are clipped to it; 0 is off. No paper states it; 1 is the libraries' custom."""
     lora_r: Annotated[int, Field(ge=1)] = 16
     """Rank of the adapters."""
     lora_alpha: Annotated[float, Field(gt=0)] = 32.0
@@ -92,7 +97,7 @@ class TrainSettings(ModelSettings):
     max_length: Annotated[int, Field(ge=8)] = 1024
     """Longest example in tokens; a longer one is an error, never cut."""
     save_every: Annotated[int, Field(ge=1)] | None = None
-    """Updates between checkpoints, from which a killed run goes on; without it, it starts again."""
+    """Updates between checkpoints, from which a killed run resumes; without it, it starts again."""
     seed: int = 0
     """Decides the order of the examples, the adapters' first weights and the dropout."""
 
@@ -101,9 +106,16 @@ class TrainSettings(ModelSettings):
     def _fill_in_preset(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(values, Mapping) or values.get("preset") not in PRESETS:
             return handler(values)
-        made = handler({**PRESETS[values["preset"]], **values})
+        name = values["preset"]
+        made = handler({**PRESETS[name], **values, "preset": _LETTERS.get(name, name)})
         made.__pydantic_fields_set__.intersection_update(values)  # what the preset filled in was not given
         return made
+
+    def given(self) -> dict[str, Any]:
+        """As `Settings.given`, a paper's preset by its letter: both its names are one setting with one fingerprint."""
+        letters = {name: letter for letter, name in _LETTERS.items()}
+        values = super().given()
+        return values | ({"preset": letters.get(self.preset or "", self.preset)} if "preset" in values else {})
 
     @classmethod
     def resolve(

@@ -1,5 +1,4 @@
-"""TRL's SFTTrainer, made quiet: no telemetry, no model card, no printing; and its arguments from our
-settings.
+"""TRL's SFTTrainer, made quiet: no telemetry, no model card, no printing; and its arguments from our settings.
 
 Imported only when a run starts: it loads torch, transformers and TRL.
 """
@@ -9,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
     """SFTTrainer without its calls to the outside and its model cards."""
 
     def _send_telemetry(self) -> None:
-        """Nothing is sent anywhere."""
+        """Nothing is sent anywhere. TRL's public way is an environment variable, which is the whole process's."""
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is written besides our own files."""
@@ -47,7 +48,7 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
         """Train to the end from a checkpoint, or from the start.
 
         A checkpoint of the last update is taken as it is: the transformers trainer would look whether it is at the end
-        only after one more update (5.x, where the end is not that of an epoch).
+        only after one more update (5.x, where the end is not that of an epoch). Loading alone has no public name there.
         """
         if checkpoint is not None:
             state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
@@ -68,7 +69,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
     def __init__(
         self,
         progress: Callable[[int, int], None] | None,
-        pause_at: float | None = None,
+        pause_at: float = 1.0,
         judge: Judge | None = None,
     ) -> None:
         self.progress, self.pause_at, self.judge = progress, pause_at, judge
@@ -80,10 +81,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         """Tell how far the run is; at the pause, save everything and stop."""
         if self.progress and state.is_world_process_zero:
             self.progress(state.global_step, state.max_steps)
-        if (
-            self.pause_at is not None
-            and pause_step(self.pause_at, state.max_steps) <= state.global_step < state.max_steps
-        ):
+        if pause_step(self.pause_at, state.max_steps) <= state.global_step < state.max_steps:
             self.paused_at = state.global_step
             control.should_save = control.should_training_stop = True
 
@@ -92,7 +90,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         if state.is_world_process_zero:
             seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Stop at the first loss that is not finite, or that the judge finds fault with."""
         if not logs or "loss" not in logs or self.diverged_at is not None or self.stopped:
             return
@@ -110,28 +108,33 @@ def pause_step(share: float, steps: int) -> int:
     return max(1, round(share * steps))
 
 
+@dataclass(frozen=True)
+class Setup:
+    """How and where a trainer computes: device, mixed precision or not, processes, and the folder of checkpoints."""
+
+    settings: TrainSettings
+    device: str
+    mixed: bool
+    processes: int
+    checkpoints: Path
+
+
 def build_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
-    settings: TrainSettings,
-    *,
-    device: str,
-    mixed: bool,
-    world: int,
-    folder: Path,
+    setup: Setup,
     watch: Watch,
 ) -> QuietTrainer:
-    """A trainer over tokenised examples, with its checkpoints in `folder`; only tokens of mask 1 carry
-    loss."""
-    pieces = settings.gradient_accumulation * world
+    """A trainer over tokenised examples; only tokens of mask 1 carry loss."""
+    settings, pieces = setup.settings, setup.settings.gradient_accumulation * setup.processes
     if settings.batch_size % pieces:
         raise InputError(
             f"batch_size must be a multiple of gradient_accumulation x processes = {pieces}, "
             f"but got batch_size={settings.batch_size}."
         )
     config = SFTConfig(
-        output_dir=str(folder),
+        output_dir=str(setup.checkpoints),
         per_device_train_batch_size=settings.batch_size // pieces,
         gradient_accumulation_steps=settings.gradient_accumulation,
         num_train_epochs=settings.epochs,
@@ -143,15 +146,15 @@ def build_trainer(
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch",
         seed=settings.seed,
-        bf16=mixed,
+        bf16=setup.mixed,
         fp16=False,
-        use_cpu=device == "cpu",
+        use_cpu=setup.device == "cpu",
         gradient_checkpointing=settings.gradient_checkpointing,
         max_length=None,  # lengths are checked before; nothing is cut
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},  # tokenised already; else TRL maps the data twice
         dataloader_num_workers=0,
-        dataloader_pin_memory=device != "cpu",
+        dataloader_pin_memory=setup.device != "cpu",
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no" if settings.save_every is None else "steps",
@@ -161,7 +164,9 @@ def build_trainer(
         report_to="none",
         disable_tqdm=True,
     )
-    if config.n_gpu > 1:  # several GPUs seen by one process: take the first, never nn.DataParallel
+    if config.n_gpu > 1:
+        # One process that sees several GPUs takes the first, never nn.DataParallel. transformers gives n_gpu no setter;
+        # the other way, CUDA_VISIBLE_DEVICES, works only before CUDA is first used and for the whole process.
         config._n_gpu = 1
     trainer = QuietTrainer(
         model=model,
@@ -180,12 +185,26 @@ def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
 
 
 @contextlib.contextmanager
-def undisturbed(device: str) -> Iterator[None]:
-    """Keep what the trainer changes for the whole process: random states, threads, warnings, log levels.
+def undisturbed() -> Iterator[None]:
+    """Give the process back as it was: environment, threads, and the random states of Python, numpy and torch's CPU."""
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    python, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            random.setstate(python)
+            np.random.set_state(numpy_state)
+            for name in os.environ.keys() - environment:
+                del os.environ[name]
+            os.environ.update(environment)
 
-    On a GPU it also asks torch for deterministic kernels where there are any.
-    """
-    threads, python, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
+
+@contextlib.contextmanager
+def quiet(device: str) -> Iterator[None]:
+    """No warnings or log lines but ours; on a GPU its random states are kept, and kernels are deterministic where there
+    are such. All of it ends with the block."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     loggers = [logging.getLogger(name) for name in ("transformers", "trl", "peft", "accelerate", "datasets")]
@@ -202,8 +221,5 @@ def undisturbed(device: str) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-            torch.set_num_threads(threads)
-            random.setstate(python)
-            np.random.set_state(numpy_state)
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -55,6 +55,10 @@ class Step:
         """Where the files are now: the final folder when done, the partial one before."""
         return self.path if self.done else self.path.with_name(self.path.name + PARTIAL)
 
+    def scratch(self, name: str = "") -> Path:
+        """A place for what a resumed run needs and a finished step does not: beside the parts, and gone with them."""
+        return self.folder / PARTS / name
+
     # -- parts: the unit of resumption ---------------------------------------------------------------------
 
     def part_path(self, index: int) -> Path | None:

@@ -258,8 +258,7 @@ def _cell(
     if not settings.keep_models:
         for file in (folder / "model").glob("*.safetensors"):
             file.unlink()
-    seconds = float(trained.metrics.get("seconds", 0.0))
-    return TrainedCell(choice, size, seed, folder, evaluation, seconds, drift, ladder)
+    return TrainedCell(choice, size, seed, folder, evaluation, trained.found.seconds, drift, ladder)
 
 
 def _evaluated(parts: StudyParts, facts: FactSet, probe: ProbeResult, folder: Path, out: Path) -> EvaluateResult:

@@ -1,39 +1,27 @@
-"""What a training starts from: the base exactly as stored, on a device, in a number format, perhaps with adapters."""
+"""The model of a training: how it starts, the base exactly as stored, and how what became of it is stored."""
 
 from __future__ import annotations
 
 import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.machine import Machine, prepare
-from recollect.errors import InputError
-from recollect.models import LoadedModel, load_folder
+from recollect.core.workspace import Step
+from recollect.errors import InputError, ModelError
+from recollect.models import LoadedModel, load_folder, write_base_fingerprint
 from recollect.models.stored import copy_for_training
+from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_base(
-    settings: TrainSettings, folder: Path, base: LoadedModel | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
-    machine = training_machine(settings, base)
-    model = copy_for_training(base, machine.dtype, machine.device) if base else None
-    if base and model is not None:
-        tokenizer = copy.deepcopy(base.tokenizer)
-    else:
-        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return model.train(), tokenizer, machine.device
-
-
 def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
-    """Where a training computes and in which number format it holds the weights, with the reasons.
+    """Where a training computes and in which number format its weights are in memory, with the reasons.
 
     The device is the one that the settings name, else that of `base`. Raises InputError for a device or a format that
     cannot be trained on.
@@ -73,6 +61,21 @@ def mixed_precision(settings: TrainSettings, device: str) -> bool:
     return settings.precision == "mixed"
 
 
+def load_base(
+    settings: TrainSettings, folder: Path, base: LoadedModel | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
+    machine = training_machine(settings, base)
+    model = copy_for_training(base, machine.dtype, machine.device) if base else None
+    if base and model is not None:
+        tokenizer = copy.deepcopy(base.tokenizer)
+    else:
+        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.train(), tokenizer, machine.device
+
+
 def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
     """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
     from peft import LoraConfig, get_peft_model
@@ -97,3 +100,38 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
         raise InputError(
             f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
         ) from None
+
+
+def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
+    """Raise ModelError for a loss or a weight that is no number any more."""
+    import torch
+
+    bad = next((name for name, value in model.named_parameters() if not torch.isfinite(value).all()), None)
+    if diverged_at is None and bad is None:
+        return
+    where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
+    raise ModelError(
+        f"the training diverged: {where} is not a finite number. Nothing was stored. "
+        f"Lower --learning-rate (it was {settings.learning_rate:g})."
+    )
+
+
+def write_model(step: Step, model: Any, tokenizer: Any, settings: TrainSettings, folder: Path) -> None:
+    """Write `model/` into the step: the whole model, or the adapter of the base in `folder`."""
+    import torch
+
+    target = step.folder / "model"
+    shutil.rmtree(target, ignore_errors=True)
+    if settings.method == "full":
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        return
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = settings.model if settings.model in SHIPPED else str(folder.resolve())
+    if isinstance(config.target_modules, set):  # sorted, so that equal trainings write equal bytes
+        config.target_modules = sorted(config.target_modules)
+    if settings.save_dtype != "base":
+        model = model.to(getattr(torch, settings.save_dtype))
+    model.save_pretrained(target, save_embedding_layers=False)
+    write_base_fingerprint(target, str(step.inputs["model"]))
+    (target / "README.md").unlink(missing_ok=True)
