@@ -22,9 +22,10 @@ _LETTERS = {
 }
 """The first names of the papers' presets. Fingerprints of studies, curves and searches were made with them."""
 
-_FULL = {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"}
+_Values = dict[str, str | int | float]
+_FULL: _Values = {"method": "full", "learning_rate": 1e-5, "batch_size": 16, "epochs": 1.0, "schedule": "cosine"}
 # What the papers state (docs/studies.md §3 and §6); everything they leave open keeps the field's default.
-PRESETS: dict[str, dict[str, str | int | float]] = {
+PRESETS: dict[str, _Values] = {
     "60-data-points": _FULL,
     "60-data-points-llama-2": {**_FULL, "learning_rate": 2e-5},
     "attribute-extraction-lora": {
