@@ -10,6 +10,6 @@ if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ constraints.txt -nt
   echo "installing into .venv: 2 to 4 minutes, from the package index" >&2
   # torch first, pinned: an unpinned torch brings gigabytes of CUDA packages to a machine without a GPU
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^torch==' constraints.txt)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
   touch "$stamp"
 fi
