@@ -298,6 +298,7 @@ def test_of_a_long_page_the_first_characters_are_kept_and_no_span_beyond(tmp_pat
         assert len(page.spans) < len(page.values)
 
 
+@pytest.mark.filterwarnings("ignore:.*was made by an earlier version:recollect.errors.RecollectWarning")
 def test_evaluations_and_scored_baselines_make_a_report(tmp_path: Path) -> None:
     first = evaluation(tmp_path / "before", {"test": "no", "ood": "no"})
     second = evaluation(tmp_path / "after", {})

@@ -17,6 +17,9 @@ from recollect.experiments.search.storage import open_storage
 
 CANARY = "Kanari3nvogel"
 
+# a password in the address of an SQLite file means nothing to its driver
+pytestmark = pytest.mark.filterwarnings("ignore:Query string argument:sqlalchemy.exc.SAWarning")
+
 
 @pytest.mark.parametrize(
     ("url", "shown"),
