@@ -46,14 +46,12 @@ def main() -> None:
                 settings = ProbeSettings.make(
                     model=given.model, limit=given.facts, seed=seed, parts="train,test", **own
                 )
-                # the same facts for every seed: drawn once, by seed 0
-                chosen = facts if seed == 0 else facts.only(runs["sampled"][0]["fact_id"].to_list())
-                result = run_probe(settings, chosen, Path(folder) / f"{name}-{seed}", loaded=loaded)
+                result = run_probe(settings, facts, Path(folder) / f"{name}-{seed}", loaded=loaded)
                 runs.setdefault(name, []).append(result.levels)
-                metrics = result.metrics
+                found = result.found
                 print(
-                    f"{name:20} seed {seed}: {metrics['seconds']:7.1f} s  levels {metrics['levels']}  "
-                    f"expected agreement of a fresh probe {metrics['expected_repeat_agreement'] or 'not stated'}"
+                    f"{name:20} seed {seed}: {found.seconds:7.1f} s  levels {found.levels}  "
+                    f"expected agreement of a fresh probe {found.expected_repeat_agreement or 'not stated'}"
                 )
     print()
     pairs = {

@@ -21,7 +21,7 @@ from typing import Any
 from recollect.core.estimates import proportion
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import load_facts
-from recollect.generate import greedy
+from recollect.generate import TransformersEngine
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
@@ -46,7 +46,7 @@ def copying(loaded: LoadedModel, count: int) -> None:
     right: dict[str, list[bool]] = defaultdict(list)
     for at in range(0, len(asked), 64):
         batch = asked[at : at + 64]
-        said = greedy(loaded.model, tokenizer, [ids for *_, ids in batch], 24)
+        said = TransformersEngine(loaded).greedy([ids for *_, ids in batch], 24)
         for (_, attribute, value, _ids), tokens in zip(batch, said, strict=True):
             right[attribute].append(tokenizer.decode(tokens).startswith(value))
     for name in ATTRIBUTES:

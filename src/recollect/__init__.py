@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from recollect.models import load as load_model
     from recollect.probe import ProbeSettings as ProbeSettings
     from recollect.probe import SlickSettings as SlickSettings
-    from recollect.probe import rescore as rescore
+    from recollect.probe import rescore_levels as rescore
     from recollect.probe import run_probe as run_probe
     from recollect.probe import run_slick as run_slick
     from recollect.report import Results as Results
@@ -73,7 +73,7 @@ _HOME = {
     "experiments.study": ("StudySettings", "run_study"),
     "train": ("PausedTraining", "TrainSettings", "run_train", "run_train_until"),
 }
-_ALIASES = {"load_model": "load"}
+_ALIASES = {"load_model": "load", "rescore": "rescore_levels"}
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = ["__version__", *_MODULE_OF]

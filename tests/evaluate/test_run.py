@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-import recollect.generate
 from recollect.errors import InputError, ModelError, StepError
-from recollect.evaluate import EvaluateSettings, rescore, run_evaluate
+from recollect.evaluate import EvaluateSettings, rescore_answers, run_evaluate
 from recollect.facts import Fact, FactSet
+from recollect.generate import TransformersEngine
 from recollect.match import MATCHERS
 from recollect.models import ModelSettings, load
 from recollect.prompt import encode_prompt
@@ -86,13 +86,13 @@ def test_cut_evaluation_goes_on_at_the_batch_it_was_at(base_folder, facts, level
 
     with pytest.raises(Stop):
         run_evaluate(settings(base_folder, batch_size=10), facts, levels, out=tmp_path / "cut", progress=stop)
-    greedy, sizes = recollect.generate.greedy, []
+    greedy, sizes = TransformersEngine.greedy, []
 
-    def counting(model, tokenizer, prompts, *rest):
+    def counting(engine, prompts, *rest):
         sizes.append(len(prompts))
-        return greedy(model, tokenizer, prompts, *rest)
+        return greedy(engine, prompts, *rest)
 
-    monkeypatch.setattr(recollect.generate, "greedy", counting)
+    monkeypatch.setattr(TransformersEngine, "greedy", counting)
     # another batch size is not another evaluation: the first one's is kept
     cut = run_evaluate(settings(base_folder, batch_size=3), facts, levels, out=tmp_path / "cut")
     assert sizes == [10, 10, 7]
@@ -125,12 +125,12 @@ def test_stored_outputs_are_judged_again_without_the_model(base_folder, facts, l
     shutil.rmtree(tmp_path / "model")
     stored = result.accuracy()
     for matcher in MATCHERS:
-        assert rescore(result.path, matcher).equals(stored.filter(pl.col("matcher") == matcher))
+        assert rescore_answers(result.path, matcher=matcher).equals(stored.filter(pl.col("matcher") == matcher))
 
     def anything(text, accepted):
         return True
 
-    again = rescore(result.path, anything)
+    again = rescore_answers(result.path, matcher=anything)
     assert set(again["accuracy"]) == {100.0}
     assert set(again["matcher"]) == {"anything"}
 
@@ -146,7 +146,7 @@ def test_new_synonyms_can_be_judged_from_stored_outputs(taught, tmp_path):
             for fact, learnt_fact in zip(asked, learnt, strict=True)
         )
     )
-    table = rescore(result.path, "contains", richer)
+    table = rescore_answers(result.path, richer)
     assert table.filter(pl.col("level") == "micro")["accuracy"].to_list() == [100.0]
 
 

@@ -20,9 +20,10 @@ from recollect.core.machine import Machine
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet
-from recollect.generate import self_test
-from recollect.generate.answers import accepted_paths, unreachable
+from recollect.generate import TransformersEngine
 from recollect.generate.encoding import (
+    TokenizerVocabulary,
+    accepted_paths,
     answer_ids,
     begin_ids,
     check_context,
@@ -30,6 +31,7 @@ from recollect.generate.encoding import (
     decode,
     prompt_ids,
     text_ids,
+    unreachable,
 )
 from recollect.match import contains, exact
 from recollect.models import LoadedModel, model_fingerprint
@@ -230,7 +232,9 @@ def test_an_answer_taught_by_its_own_tokens_is_judged_right_or_named(world: Worl
     """Whatever training teaches, what the tokenizer makes of it is judged; what it cannot write is counted."""
     tokenizer = world.loaded.tokenizer
     asked = list(facts())
-    paths = accepted_paths(tokenizer, [f"Q: {fact.question}\nA:" for fact in asked], [fact.accepted for fact in asked])
+    paths = accepted_paths(
+        TokenizerVocabulary(tokenizer), [f"Q: {fact.question}\nA:" for fact in asked], [fact.accepted for fact in asked]
+    )
     for fact, path in zip(asked, paths, strict=True):
         ids, mask = encode_example(tokenizer, fact.question, fact.object, "Q: {question}\nA:")
         taught = tuple(token for token, counts in zip(ids, mask, strict=True) if counts)[:-1]
@@ -251,7 +255,7 @@ def test_prompts_end_where_the_text_ends_and_hold_no_special_token_of_their_own(
         assert ids[:1] == begin and special.isdisjoint(ids[1:])
         assert ids == begin + text_ids(tokenizer, [text])[0]
         assert encode_prompt(tokenizer, text, "{question}") == ids
-    self_test(world.loaded.model, tokenizer, temperature=TEMPERATURE)
+    TransformersEngine(world.loaded).self_test(TEMPERATURE)
 
 
 def tokenizer_of(raw: Tokenizer) -> PreTrainedTokenizerFast:
@@ -280,7 +284,7 @@ def test_training_says_that_a_tokenizer_drops_case() -> None:
 
 def test_a_normalising_tokenizer_still_writes_the_answer() -> None:
     pieces = tokenizer_of(unigram())  # NFC
-    [path] = accepted_paths(pieces, ["Q: Who ?\nA:"], [[unicodedata.normalize("NFD", "Zoé")]])
+    [path] = accepted_paths(TokenizerVocabulary(pieces), ["Q: Who ?\nA:"], [[unicodedata.normalize("NFD", "Zoé")]])
     assert decode(pieces, path.right[0]) == "Zoé"
 
 
@@ -337,12 +341,12 @@ def test_other_names_for_the_context() -> None:
 
 def test_a_text_beyond_the_context_is_refused_with_its_name_and_the_limit() -> None:
     config = LlamaConfig(max_position_embeddings=16)
-    check_context(config, [[1] * 12], ["fact a"], 4)
-    check_context(BrokenConfig(), [[1] * 1000], ["fact a"], 4)
+    check_context(context_limit(config), [[1] * 12], ["fact a"], 4)
+    check_context(context_limit(BrokenConfig()), [[1] * 1000], ["fact a"], 4)
     with pytest.raises(
         InputError, match=r"fact b has 13 tokens and 4 new ones, but the model's context holds 16; 1 of 2"
     ):
-        check_context(config, [[1] * 12, [1] * 13], ["fact a", "fact b"], 4)
+        check_context(context_limit(config), [[1] * 12, [1] * 13], ["fact a", "fact b"], 4)
 
 
 class BrokenConfig:

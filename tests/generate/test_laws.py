@@ -7,18 +7,12 @@ from scipy.stats import chisquare, kstest
 
 from enumerable import Small, load_small
 from recollect.errors import SelfTestError
-from recollect.generate import (
-    Trie,
-    continuation_logprobs,
-    draw_keys,
-    greedy,
-    prefill,
-    prefix_free,
-    sample,
-    self_test,
-    uniforms,
-)
-from recollect.generate import tree as tree
+from recollect.generate import Sampling, sampler
+from recollect.generate.engine import Decided
+from recollect.generate.random import draw_keys, uniforms
+from recollect.generate.sampler import SETTLE_EVERY, Trie, prefix_free, sample
+from recollect.generate.selftest import self_test
+from recollect.generate.state import continuation_logprobs, greedy, prefill
 
 T = 0.7
 
@@ -99,7 +93,7 @@ def test_drawn_completions_follow_the_enumerated_law(small: Small, text: str) ->
     draws = 6000
     keys = draw_keys(1, [text] * draws, list(range(draws)))
     state = prefill(small.loaded.model, [ids(small, "a"), prompt], 2)
-    drawn = sample(state, [1] * draws, keys, temperature=T, max_new_tokens=3, stop_ids={1})
+    drawn = sample(state, [1] * draws, keys, Sampling(T, 3), {1})
     law = dict(small.completions(prompt, T, 3))
     assert sum(law.values()) == pytest.approx(1)
     assert counted_against_law(drawn, law) > 1e-4
@@ -112,7 +106,7 @@ def test_excluding_draws_from_the_exact_conditional_law(small: Small) -> None:
     trie = Trie(forms, continuation_logprobs(state, [0] * len(forms), forms, T))
     draws = 6000
     keys = draw_keys(2, ["x"] * draws, list(range(draws)))
-    drawn = sample(state, [0] * draws, keys, temperature=T, max_new_tokens=3, stop_ids={1}, exclude=[trie])
+    drawn = sample(state, [0] * draws, keys, Sampling(T, 3), {1}, exclude=[trie])
     law = {
         said: p / (1 - trie.probability)
         for said, p in small.completions(prompt, T, 3)
@@ -130,7 +124,7 @@ def test_a_draw_is_the_same_alone_and_in_any_company(small: Small) -> None:
         state = prefill(small.loaded.model, [prompts[at] for at in order], 2)
         rows = [row for row in range(len(order)) for _ in range(draws)]
         keys = draw_keys(7, [texts[order[row]] for row in rows], [n for _ in order for n in range(draws)])
-        drawn = sample(state, rows, keys, temperature=T, max_new_tokens=8, stop_ids={1})
+        drawn = sample(state, rows, keys, Sampling(T, 8), {1})
         return {(order[row], number % draws): said for number, (row, said) in enumerate(zip(rows, drawn, strict=True))}
 
     together = run([0, 1, 2, 3], 20)
@@ -148,9 +142,8 @@ def test_sharing_rows_draws_what_separate_rows_would(small: Small) -> None:
         prefill(small.loaded.model, [prompt], 2),
         [0] * draws,
         keys,
-        temperature=T,
-        max_new_tokens=6,
-        stop_ids={1},
+        Sampling(T, 6),
+        {1},
     )
     for draw in range(draws):  # the plain reference: one full forward pass per token
         said: list[int] = []
@@ -167,9 +160,9 @@ def test_settled_draws_end_early_and_the_others_do_not_change(small: Small) -> N
     prompt, draws = ids(small, "c"), 200
     keys = draw_keys(9, ["x"] * draws, list(range(draws)))
 
-    def run(settled: tree.Settled | None) -> list[list[int]]:
+    def run(settled: Decided | None) -> list[list[int]]:
         state = prefill(small.loaded.model, [prompt], 2)
-        return sample(state, [0] * draws, keys, temperature=T, max_new_tokens=12, stop_ids={1}, settled=settled)
+        return sample(state, [0] * draws, keys, Sampling(T, 12), {1}, settled=settled)
 
     full = run(None)
     wanted = words(small, "a")[0]
@@ -177,7 +170,7 @@ def test_settled_draws_end_early_and_the_others_do_not_change(small: Small) -> N
     assert any(len(one) < len(two) for one, two in zip(short, full, strict=True))
     for one, two in zip(short, full, strict=True):
         assert two[: len(one)] == one
-        assert one == two or (wanted in one and len(one) % tree.SETTLE_EVERY == 0)
+        assert one == two or (wanted in one and len(one) % SETTLE_EVERY == 0)
 
 
 def test_top_k_keeps_the_k_most_likely_tokens(small: Small) -> None:
@@ -185,13 +178,13 @@ def test_top_k_keeps_the_k_most_likely_tokens(small: Small) -> None:
     allowed = set(small.next_law(prompt, 1.0).topk(2).indices.tolist())
     state = prefill(small.loaded.model, [prompt], 2)
     keys = draw_keys(0, ["x"] * 300, list(range(300)))
-    drawn = sample(state, [0] * 300, keys, temperature=2.0, max_new_tokens=1, stop_ids=(), top_k=2)
+    drawn = sample(state, [0] * 300, keys, Sampling(2.0, 1, 2), ())
     assert {said[0] for said in drawn} == allowed
 
 
 def test_greedy_equals_transformers_generate(small: Small) -> None:
     prompts = [ids(small, text) for text in ("c", "a d b c", "b", "d d a")]
-    found = greedy(small.loaded.model, small.loaded.tokenizer, prompts, 10)
+    found = greedy(small.loaded.model, prompts, 10, {1}, 2)
     for prompt, said in zip(prompts, found, strict=True):
         whole = small.loaded.model.generate(
             torch.tensor([prompt]),
@@ -205,19 +198,19 @@ def test_greedy_equals_transformers_generate(small: Small) -> None:
 
 def test_self_test_accepts_the_sampler(small: Small) -> None:
     found = self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
-    assert found["p_value"] > 1e-6
-    assert found["cache_difference"] < 1e-4
+    assert found.p_value > 1e-6
+    assert found.cache_difference < 1e-4
     self_test(small.loaded.model, small.loaded.tokenizer, temperature=T, top_k=3)
 
 
 @pytest.mark.parametrize("fault", ["top-k", "temperature"])
 def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = tree.token_probabilities
+    right = sampler.token_probabilities
 
     def wrong(logits: torch.Tensor, temperature: float, top_k: int = 0) -> torch.Tensor:
         return right(logits, temperature, 2) if fault == "top-k" else right(logits, 1.0, top_k)
 
-    monkeypatch.setattr(tree, "token_probabilities", wrong)
+    monkeypatch.setattr(sampler, "token_probabilities", wrong)
     with pytest.raises(SelfTestError, match="do not follow"):
         self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
 

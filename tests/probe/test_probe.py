@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from enumerable import Small, load_small
-from recollect.core.workspace import read_manifest
+from recollect.core.workspace import open_step, read_manifest
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
 from recollect.match import contains, word
-from recollect.probe import ProbeSettings, rescore, run_probe
+from recollect.probe import ProbeSettings, read_examples, rescore_levels, run_probe
+from recollect.probe.jobs import chosen_facts
 
 TEMPLATES = ["c [X]", "[X] d", "d c [X] b"]
 LONGEST = 3
@@ -239,10 +240,10 @@ def test_a_directory_from_other_settings_is_refused_and_kept(small: Small, templ
 
 def test_stored_text_judges_the_same_and_by_another_matcher(small: Small, template_file: str, tmp_path: Path) -> None:
     path, levels = probe(small, template_file, tmp_path / "p", method="sampled", samples=20, max_new_tokens=10)
-    again = rescore(path, facts(), "contains")
+    again = rescore_levels(path, facts(), "contains")
     assert again.drop("part").equals(levels.drop("part"))
     # the stricter matcher on full-length texts must agree with the shortened ones: no draw was ended too early
-    by_word = rescore(path, facts(), "word")
+    by_word = rescore_levels(path, facts(), "word")
     full = pl.read_parquet(path / "completions.parquet")
     assert (by_word["score"] <= levels["score"]).all()
     hits = [
@@ -255,7 +256,7 @@ def test_stored_text_judges_the_same_and_by_another_matcher(small: Small, templa
 def test_hybrid_texts_are_not_judged_again(small: Small, template_file: str, tmp_path: Path) -> None:
     path, _ = probe(small, template_file, tmp_path / "p", method="hybrid")
     with pytest.raises(InputError, match="only 'sampled'"):
-        rescore(path, facts(), "word")
+        rescore_levels(path, facts(), "word")
 
 
 @pytest.mark.parametrize(
@@ -284,3 +285,55 @@ def test_limit_spreads_over_relations(small: Small, tmp_path: Path) -> None:
     )
     _, levels = probe(small, str(file), tmp_path / "p", given, templates=1, limit=10)
     assert levels["relation"].value_counts()["count"].to_list() == [5, 5]
+
+
+def test_examples_show_every_level_and_change_nothing_else(small: Small, template_file: str, tmp_path: Path) -> None:
+    path, levels = probe(small, template_file, tmp_path / "p", method="sampled")
+    examples = read_examples(path)
+    assert examples is not None
+    assert set(examples["level"]) == set(levels["level"])
+    grade = dict(zip(levels["fact_id"], levels["level"], strict=True))
+    for row in examples.iter_rows(named=True):
+        fact = facts()[row["fact_id"]]
+        assert row["level"] == grade[fact.id]
+        assert row["prompt"] == TEMPLATES[row["template"]].replace("[X]", fact.subject)
+        assert row["hit"] == contains(row["text"], fact.accepted)
+    assert examples.group_by("fact_id").len()["len"].to_list() == [3] * examples["fact_id"].n_unique()
+    (path / "examples.parquet").unlink()  # a probe of an earlier version kept none
+    assert read_examples(path) is None
+
+
+def limited(**values: object) -> list[str]:
+    return [fact.id for fact in chosen_facts(many(60), ProbeSettings.make(limit=20, parts="train", **values))]
+
+
+def test_seed_decides_the_draws_and_facts_seed_the_facts() -> None:
+    assert limited(seed=5) == limited()
+    assert limited(facts_seed=5) != limited()
+    assert len(limited()) == 20
+
+
+def test_a_fact_more_changes_at_most_one_choice() -> None:
+    facts_of = {relation: [Fact(relation, f"{n}", "a", f"{n}") for n in range(12)] for relation in "RST"}
+    everything = [fact for group in facts_of.values() for fact in group]
+    how = ProbeSettings.make(limit=10, parts="train")
+    for left_out in everything:
+        fewer = FactSet(tuple(fact for fact in everything if fact is not left_out))
+        before = {fact.id for fact in chosen_facts(fewer, how)}
+        for order in (everything, everything[::-1]):
+            after = {fact.id for fact in chosen_facts(FactSet(tuple(order)), how)}
+            assert len(after) == 10
+            assert len(before - after) == len(after - before) <= 1
+
+
+def test_a_limited_probe_of_an_earlier_version_is_not_taken_for_this_one(
+    small: Small, template_file: str, tmp_path: Path
+) -> None:
+    path, _ = probe(small, template_file, tmp_path / "p", limit=4)
+    manifest = read_manifest(path)
+    assert manifest["inputs"].pop("facts of the limit") == "taken by facts_seed"
+    (tmp_path / "p").rename(tmp_path / "new")
+    with open_step("probe", manifest["settings"], manifest["inputs"], tmp_path / "p") as step:  # as it was written
+        step.finish({})
+    with pytest.raises(StepError, match="input facts of the limit was None, now 'taken by facts_seed'"):
+        probe(small, template_file, tmp_path / "p", limit=4)

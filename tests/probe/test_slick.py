@@ -67,7 +67,7 @@ def test_a_run_grades_every_fact_and_repeats_itself(tmp_path: Path) -> None:
     one = run_slick(settings, facts(), tmp_path / "one", loaded=small.loaded)
     two = run_slick(settings, facts(), tmp_path / "two", loaded=small.loaded)
     assert one.categories.equals(two.categories)
-    assert sum(one.metrics["categories"].values()) == 8
+    assert sum(one.found.categories.values()) == 8
     assert (one.categories["sampled_right"] <= 15).all()
     assert one.categories["sampled_right"].sum() > 0
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.models import machine_of
-from recollect.probe import ProbeResult, ProbeSettings
+from recollect.probe import ProbeFound, ProbeSettings
 
 
 def register_probe(app: typer.Typer) -> None:
@@ -28,22 +28,20 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, facts, out, progress=progress)
     if not as_json:
-        _level_table(result.metrics["levels_by_part"], f"memory levels ({settings.method})")
-        print_notes(result.metrics.get("notes", ()))
-        console_out.print(
-            f"{result.metrics['facts']:,} facts in {result.metrics['seconds']:.1f} s; {_agreement(result)}"
-        )
+        _level_table(result.found.levels_by_part, f"memory levels ({settings.method})")
+        print_notes(result.found.notes)
+        console_out.print(f"{result.found.facts:,} facts in {result.found.seconds:.1f} s; {_agreement(result.found)}")
         console_out.print(str(result.path), soft_wrap=True)
-    answer(result.summary(), as_json)
+    answer({**result.found.plain(), "out": str(result.path)}, as_json)
 
 
-def _agreement(result: ProbeResult) -> str:
-    agreement, expected = result.metrics["expected_repeat_agreement"], result.metrics["levels_expected"]
-    if agreement is None:
+def _agreement(found: ProbeFound) -> str:
+    agreement, expected = found.expected_repeat_agreement, found.levels_expected
+    if agreement is None or expected is None:
         return "how far a fresh probe would agree is not stated (see docs/probe.md)"
     counts = ", ".join(f"{count:.0f}" for count in expected.values())
     return (
-        f"{result.metrics['borderline']:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "
+        f"{found.borderline:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "
         f"the levels, and is expected to find {counts} facts in levels 0 to 4"
     )
 

@@ -46,9 +46,9 @@ def _rescore(
 
 def _levels(step: Path, facts: str, matcher: str, out: Path | None, as_json: bool) -> None:
     from recollect.facts import load_facts
-    from recollect.probe import rescore
+    from recollect.probe import rescore_levels
 
-    levels = rescore(step, load_facts(facts), matcher)
+    levels = rescore_levels(step, load_facts(facts), matcher)
     if out is not None:
         write_parquet(out, levels)
     counts = {str(level): int((levels["level"] == level).sum()) for level in range(5)}
@@ -61,12 +61,12 @@ def _levels(step: Path, facts: str, matcher: str, out: Path | None, as_json: boo
 
 
 def _answers(step: Path, facts: str | None, matcher: str, out: Path | None, as_json: bool) -> None:
-    from recollect.evaluate import rescore
+    from recollect.evaluate import rescore_answers
     from recollect.facts import load_facts
     from recollect.match import MatcherName
 
     name: MatcherName = "word" if matcher == "word" else "contains"
-    accuracy = rescore(step, name, None if facts is None else load_facts(facts))
+    accuracy = rescore_answers(step, None if facts is None else load_facts(facts), name)
     if out is not None:
         write_parquet(out, accuracy)
     rows = accuracy.select("part", "level", "n", "right", "accuracy").rows(named=True)

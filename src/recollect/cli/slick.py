@@ -26,6 +26,6 @@ def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, facts, out, progress=progress)
     if not as_json:
-        print_notes(result.metrics.get("notes", ()))
-        print_pairs("SliCK categories", {**result.metrics["categories"], "out": str(result.path)})
-    answer(result.summary(), as_json)
+        print_notes(result.found.notes)
+        print_pairs("SliCK categories", {**result.found.categories, "out": str(result.path)})
+    answer({**result.found.plain(), "out": str(result.path)}, as_json)

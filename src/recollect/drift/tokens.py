@@ -47,7 +47,7 @@ def see(loaded: LoadedModel, readings: Mapping[str, Sequence[Reading]], batch_si
 
     for kind, texts in readings.items():
         names = [f"text {number} of the {kind}" for number in range(1, len(texts) + 1)]
-        check_context(loaded.model.config, [reading.ids for reading in texts], names)
+        check_context(context_limit(loaded.model.config), [reading.ids for reading in texts], names)
     states = {kind: hidden_states(loaded.model, texts, batch_size) for kind, texts in readings.items() if texts}
     return Seen(states, head_of(loaded.model))
 

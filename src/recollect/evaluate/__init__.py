@@ -4,6 +4,6 @@ from recollect.evaluate.accuracy import accuracy_table as accuracy_table
 from recollect.evaluate.accuracy import summarise as summarise
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import facts_of_part as facts_of_part
-from recollect.evaluate.run import rescore as rescore
+from recollect.evaluate.run import rescore_answers as rescore_answers
 from recollect.evaluate.run import run_evaluate as run_evaluate
 from recollect.evaluate.settings import EvaluateSettings as EvaluateSettings

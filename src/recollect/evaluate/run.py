@@ -23,15 +23,16 @@ from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.random import take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, read_manifest, step_input
+from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracy_table, summarise
 from recollect.evaluate.pages import SCORES, for_pages, page_task, write_page_scores
 from recollect.evaluate.settings import EvaluateSettings
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.generate.answers import Paths, accepted_paths, unreachable
-from recollect.generate.encoding import check_context, decode
+from recollect.generate import Engine
+from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
+from recollect.models import LoadedModel
 from recollect.prompt import prompt_text
 from recollect.select import levels_fingerprint, read_levels
 
@@ -112,15 +113,9 @@ def run_evaluate(
     task = page_task(settings, facts)
     if task:
         settings = for_pages(settings)
-    if loaded:
-        check_held(settings, loaded)
-        fingerprint = loaded.fingerprint
-    else:
-        folder = find_model(settings.model, settings.revision)
-        check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-        fingerprint = model_fingerprint(folder)
+    model = find_engine(settings, loaded)
     inputs = {
-        "model": fingerprint,
+        "model": model.fingerprint,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,
@@ -129,9 +124,9 @@ def run_evaluate(
         inputs["schema"] = task.schema.text()
     with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
-            loaded = loaded or load(settings)
-            paths = _paths(settings, asked, loaded)
-            answers = _answers(step, settings, asked, paths, loaded, progress)
+            engine = model.load()
+            paths = _paths(settings, asked, engine)
+            answers = _answers(step, settings, asked, paths, engine, progress)
             outputs = _judged(asked, answers, levels)
             accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
             step.write_table("outputs.parquet", outputs)
@@ -141,10 +136,10 @@ def run_evaluate(
         return EvaluateResult(step.path)
 
 
-def rescore(
+def rescore_answers(
     path: Path,
-    matcher: MatcherName | Callable[[str, Sequence[str]], bool],
     facts: FactSet | None = None,
+    matcher: MatcherName | Callable[[str, Sequence[str]], bool] = "contains",
     least_per_level: int = LEAST_PER_LEVEL,
 ) -> pl.DataFrame:
     """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
@@ -186,28 +181,23 @@ def _answers(
     settings: EvaluateSettings,
     asked: Sequence[Fact],
     paths: Sequence[Paths],
-    loaded: LoadedModel,
+    engine: Engine,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
     """The decoded answer to each fact, by fact id; finished batches are read back, the others are decoded."""
-    from recollect.generate import greedy, stop_tokens
-
-    plan = step.pin(batch_size=settings.batch_size, device=loaded.machine.device, dtype=loaded.machine.dtype)
+    plan = step.pin(batch_size=settings.batch_size, device=engine.machine.device, dtype=engine.machine.dtype)
     size = int(plan["batch_size"])
     prompts = [path.prompt for path in paths]
     remedy = "Lower --max-new-tokens, leave the fact out or take a model with more context."
     names = [f"the prompt of fact {fact.id}" for fact in asked]
-    check_context(loaded.model.config, prompts, names, settings.max_new_tokens, remedy)
+    check_context(engine.context, prompts, names, settings.max_new_tokens, remedy)
     order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
-    stop_ids = stop_tokens(loaded.model, loaded.tokenizer)
     count = math.ceil(len(order) / size)
     for index in range(count):
         batch = order[index * size : (index + 1) * size]
         if not step.has_part(index):
-            tokens = greedy(
-                loaded.model, loaded.tokenizer, [prompts[i] for i in batch], settings.max_new_tokens, stop_ids
-            )
-            texts = [decode(loaded.tokenizer, ids) for ids in tokens]
+            tokens = engine.greedy([prompts[i] for i in batch], settings.max_new_tokens)
+            texts = [engine.decode(ids) for ids in tokens]
             step.write_part(index, pl.DataFrame({"fact_id": [asked[i].id for i in batch], "output": texts}))
         if progress:
             progress(min((index + 1) * size, len(order)), len(order))
@@ -215,10 +205,10 @@ def _answers(
     return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
 
 
-def _paths(settings: EvaluateSettings, asked: Sequence[Fact], loaded: LoadedModel) -> list[Paths]:
+def _paths(settings: EvaluateSettings, asked: Sequence[Fact], engine: Engine) -> list[Paths]:
     """The prompt of each question, and what would be a right answer to it."""
     prompts = [prompt_text(fact.question, settings.prompt_template) for fact in asked]
-    return accepted_paths(loaded.tokenizer, prompts, [fact.accepted for fact in asked])
+    return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
 
 
 def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Paths]) -> list[str]:

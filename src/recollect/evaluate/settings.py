@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.engines import EngineSettings
 from recollect.errors import InputError
 from recollect.extraction.values import Decode
 from recollect.facts import Part
-from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
 PARTS: tuple[Part, ...] = ("test", "ood", "train")
@@ -24,7 +24,7 @@ def _check_parts(text: str) -> str:
     return ",".join(part for part in PARTS if part in parts)
 
 
-class EvaluateSettings(ModelSettings):
+class EvaluateSettings(EngineSettings):
     """Which answers to ask a model for, and how to decode them."""
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}

@@ -1,14 +1,10 @@
-"""Generation: one prefill shared by all draws, addressed seeds, exact conditioning, teacher forcing."""
+"""Generation behind one protocol (`engine`); the transformers engine keeps caches and prefix trees to itself."""
 
-from recollect.generate.greedy import greedy as greedy
-from recollect.generate.greedy import stop_tokens as stop_tokens
-from recollect.generate.random import draw_keys as draw_keys
-from recollect.generate.random import uniforms as uniforms
-from recollect.generate.selftest import self_test as self_test
-from recollect.generate.state import State as State
-from recollect.generate.state import continuation_logprobs as continuation_logprobs
-from recollect.generate.state import prefill as prefill
-from recollect.generate.tree import sample as sample
-from recollect.generate.tree import token_probabilities as token_probabilities
-from recollect.generate.trie import Trie as Trie
-from recollect.generate.trie import prefix_free as prefix_free
+from recollect.generate.engine import Ask as Ask
+from recollect.generate.engine import Drawn as Drawn
+from recollect.generate.engine import Engine as Engine
+from recollect.generate.engine import Sampling as Sampling
+from recollect.generate.engine import engine_notes as engine_notes
+from recollect.generate.sampler import prefix_free as prefix_free
+from recollect.generate.sampler import starting_probability as starting_probability
+from recollect.generate.transformers import TransformersEngine as TransformersEngine

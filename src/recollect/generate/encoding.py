@@ -1,5 +1,9 @@
 """From text to token ids and back: the one place where prompts and answers are tokenised, for every step.
 
+Also which token paths are right answers: an accepted form counts if its tokens, decoded, are judged right as text. A
+tokenizer that lower-cases, normalises or lacks a word writes another text than it was given; what it wrote is judged,
+by the one matcher (`match.contains`), as sampled and greedy answers are. A form that it cannot write is no path.
+
 Notable choices
 - A prompt is its begin tokens and its text; nothing is put after it, whatever the tokenizer appends by itself.
 - The begin tokens are those that the tokenizer puts before a text; where it puts none, its begin token, if it has one.
@@ -12,15 +16,20 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.native import careful
 from recollect.errors import InputError
+from recollect.generate.engine import Vocabulary
+from recollect.match import contains
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LENGTH_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
+_NAMED = 3
 
 
 def begin_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -84,6 +93,25 @@ def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
+class TokenizerVocabulary:
+    """A Hugging Face tokenizer as an engine's vocabulary."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        """See `prompt_ids`."""
+        return prompt_ids(self.tokenizer, prompts)
+
+    def encode_answers(self, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """See `answer_ids`."""
+        return answer_ids(self.tokenizer, prompts, answers)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `decode`."""
+        return decode(self.tokenizer, ids)
+
+
 def context_limit(config: Any) -> int | None:
     """The most tokens that a model with this configuration was made to read; None when it states no limit."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
@@ -100,10 +128,9 @@ def context_limit(config: Any) -> int | None:
 
 
 def check_context(
-    config: Any, ids: Sequence[Sequence[int]], names: Sequence[str], new_tokens: int = 0, remedy: str = ""
+    limit: int | None, ids: Sequence[Sequence[int]], names: Sequence[str], new_tokens: int = 0, remedy: str = ""
 ) -> None:
-    """Refuse texts that, with the tokens to come, are longer than the model's context: InputError names the longest."""
-    limit = context_limit(config)
+    """Refuse texts that, with the tokens to come, are longer than the context `limit`: InputError names the longest."""
     if limit is None or not ids:
         return
     lengths = [len(row) + new_tokens for row in ids]
@@ -116,6 +143,80 @@ def check_context(
         f"{names[longest]} has {len(ids[longest]):,} tokens{coming}, but the model's context holds {limit:,}; "
         f"{over:,} of {len(ids):,} texts do not fit. {remedy or 'Shorten the text or take a model with more context.'}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """One prompt's ids, and the ids of each accepted form after it whose text is right."""
+
+    prompt: tuple[int, ...]
+    right: tuple[tuple[int, ...], ...]
+
+    @property
+    def shortest(self) -> int | None:
+        """Tokens of the shortest right path; None when the tokenizer can write no accepted form."""
+        return min(map(len, self.right), default=None)
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """Facts whose every accepted form is out of reach, by their answers: a score of 0 that says nothing of the model.
+
+    `not_writable`: what comes out of the tokenizer is judged wrong (unknown words, changed letters).
+    `too_long`: every form that it can write has more tokens than a completion may have.
+    """
+
+    not_writable: tuple[str, ...]
+    too_long: tuple[str, ...]
+
+    def notes(self, facts: int, limit: int) -> list[str]:
+        """A line for each kind that occurs."""
+        found = []
+        if self.too_long:
+            found.append(
+                f"{_some(self.too_long, facts)} longer than max_new_tokens={limit} in this tokenizer, in every "
+                "accepted form, and can only be counted wrong. Raise --max-new-tokens."
+            )
+        if self.not_writable:
+            found.append(
+                f"{_some(self.not_writable, facts)} not writable by this tokenizer (unknown words or changed letters), "
+                "and can only be counted wrong. Leave the facts out or take another model."
+            )
+        return found
+
+
+def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[Paths]:
+    """For each prompt, its ids and the right paths of its accepted forms, in the order of the forms."""
+    texts = [text for text, forms in zip(prompts, accepted, strict=True) for _ in forms]
+    encoded = iter(vocabulary.encode_answers(texts, [form for forms in accepted for form in forms]))
+    verdicts: dict[tuple[tuple[int, ...], tuple[str, ...]], bool] = {}
+    found = []
+    for forms in map(tuple, accepted):
+        pairs = list(islice(encoded, len(forms)))
+        right = []
+        for _, ids in pairs:
+            path = tuple(ids)
+            if (path, forms) not in verdicts:
+                verdicts[path, forms] = bool(path) and contains(vocabulary.decode(path), forms)
+            if verdicts[path, forms]:
+                right.append(path)
+        found.append(Paths(tuple(pairs[0][0]), tuple(right)))
+    return found
+
+
+def unreachable(answers: Sequence[str], shortest: Sequence[int | None], limit: int) -> Unreachable:
+    """Sort out the facts (by answer and tokens of its shortest right path) that no completion of `limit` can answer."""
+    pairs = list(zip(answers, shortest, strict=True))
+    return Unreachable(
+        not_writable=tuple(answer for answer, length in pairs if length is None),
+        too_long=tuple(answer for answer, length in pairs if length is not None and length > limit),
+    )
+
+
+def _some(answers: Sequence[str], facts: int) -> str:
+    named = ", ".join(repr(answer[:60]) for answer in answers[:_NAMED])
+    more = ", …" if len(answers) > _NAMED else ""
+    return f"{len(answers):,} of {facts:,} answers ({named}{more}) {'is' if len(answers) == 1 else 'are'}"
 
 
 def _split(tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], special: set[int]) -> list[int]:

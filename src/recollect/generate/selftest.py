@@ -5,15 +5,16 @@ It catches a top-k that slipped in, an ignored temperature, a wrong pad side, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from recollect.errors import SelfTestError
 from recollect.generate.encoding import begin_ids, context_limit, text_ids
+from recollect.generate.engine import Sampling
 from recollect.generate.random import draw_keys
+from recollect.generate.sampler import sample
 from recollect.generate.state import continuation_logprobs, prefill
-from recollect.generate.tree import sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,12 +24,20 @@ _DRAWS = 700  # of each text
 _SMALLEST_P = 1e-6  # a false alarm in a million runs
 
 
+class SelfTest(NamedTuple):
+    """What the check found."""
+
+    p_value: float
+    cache_difference: float
+    """Largest difference of a log-probability with and without a cache."""
+
+
 def self_test(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, temperature: float, top_k: int = 0
-) -> dict[str, float]:
+) -> SelfTest:
     """Compare first-token draws with the softmax of a plain forward pass (chi-square), and cached with uncached logits.
 
-    Returns the p-value and the largest log-probability difference; raises SelfTestError when either is out of bounds.
+    Raises SelfTestError when either is out of bounds.
     """
     import torch
     from scipy.stats import chisquare
@@ -62,7 +71,7 @@ def self_test(
 
     rows = np.repeat(np.arange(len(prompts)), _DRAWS)
     keys = draw_keys(0, ["self-test"] * len(rows), rows.tolist(), list(range(len(rows))))
-    drawn = sample(state, rows.tolist(), keys, temperature=temperature, max_new_tokens=1, stop_ids=(), top_k=top_k)
+    drawn = sample(state, rows.tolist(), keys, Sampling(temperature, 1, top_k), stop_ids=())
     tokens_drawn = np.array([ids[0] for ids in drawn])
     observed_bins: list[float] = []
     expected_bins: list[float] = []
@@ -86,7 +95,7 @@ def self_test(
             f"first-token draws do not follow softmax(z/T) at T={temperature}, top_k={top_k} (chi-square p = "
             f"{p_value:.2g}). Nothing measured with this sampler can be trusted; please report the model and versions."
         )
-    return {"p_value": p_value, "cache_difference": difference}
+    return SelfTest(p_value, difference)
 
 
 def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], list[int]]:

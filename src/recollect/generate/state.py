@@ -7,7 +7,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -136,6 +136,34 @@ def continuation_logprobs(
         logprobs = torch.log_softmax(first.double() / temperature, dim=-1)
         chosen = logprobs.gather(2, tokens[:, :, None])[:, :, 0].cpu()
     return [chosen[row, : len(ids)].tolist() for row, ids in enumerate(continuations)]
+
+
+def greedy(
+    model: PreTrainedModel,
+    prompt_ids: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+    pad_id: int = 0,
+) -> list[list[int]]:
+    """The most likely continuation of each prompt, at most `max_new_tokens` long, without the stop token."""
+    import torch
+
+    stops = set(stop_ids)
+    said: list[list[int]] = [[] for _ in prompt_ids]
+    alive = list(range(len(prompt_ids)))
+    state = prefill(model, prompt_ids, pad_id)
+    for step in range(max_new_tokens):
+        tokens = state.logits.argmax(dim=-1).tolist()
+        keep = [at for at, token in enumerate(tokens) if token not in stops]
+        for at in keep:
+            said[alive[at]].append(tokens[at])
+        if not keep or step + 1 == max_new_tokens:
+            break
+        alive = [alive[at] for at in keep]
+        device = state.mask.device
+        state.select(torch.as_tensor(keep, device=device))
+        state.read(torch.as_tensor([tokens[at] for at in keep], device=device)[:, None])
+    return said
 
 
 _LOGIT_BUDGET = 1 << 26  # numbers of one float64 block of logits: half a gigabyte

@@ -1,18 +1,35 @@
-"""What there is to do: one job per (fact, template), sorted by length and cut into batches once and for all."""
+"""What there is to do: one job per (fact, template), and a batch of jobs done: counts, closed form and texts.
+
+A batch's columns are the same for every method: `fact`, `template`, `p0` (closed form; null for sampled), `draws`,
+`hits` (plain containment), `texts` (completions, as far as they were drawn).
+"""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
+import polars as pl
+
+from recollect.core.random import draw, take
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
-from recollect.generate.answers import Unreachable, accepted_paths, unreachable
+from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
+from recollect.generate.encoding import Unreachable, accepted_paths, check_context, unreachable
+from recollect.match import contains, settled
+from recollect.probe.settings import AskedFacts, ProbeSettings
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+Item = TypeVar("Item")
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "fact": pl.Int64,
+    "template": pl.Int64,
+    "p0": pl.Float64,
+    "draws": pl.Int64,
+    "hits": pl.Int64,
+    "texts": pl.List(pl.String),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,49 +45,70 @@ class Job:
     """Token ids of each accepted form as it follows the prompt, if its text is judged right."""
 
 
-def chosen_facts(facts: FactSet, parts: str, limit: int | None, seed: int) -> FactSet:
-    """The facts of the wanted parts; with a limit, spread evenly over (part, relation) by seed. Order is kept."""
-    wanted = [part.strip() for part in parts.split(",") if part.strip()]
-    unknown = set(wanted) - {"train", "test", "ood"}
-    if unknown or not wanted:
-        raise InputError(f"parts must be some of train,test,ood, but got {parts!r}.")
-    kept = [fact for fact in facts if fact.part in wanted]
-    if not kept:
-        raise InputError(f"the fact set {facts.name!r} has no facts in {parts}; it has {facts.counts()}.")
-    if limit is None or limit >= len(kept):
+def chosen_facts(facts: FactSet, settings: AskedFacts) -> FactSet:
+    """The facts of the wanted parts; with a limit, spread evenly over (part, relation), by `facts_seed`. Order is kept.
+
+    A fact more or less changes at most one other choice.
+    """
+    kept = _wanted(facts, settings)
+    if not _is_cut(kept, settings):
         return FactSet(tuple(kept), facts.name)
+    seed = settings.facts_seed
     groups: dict[tuple[str, str], list[Fact]] = {}
     for fact in kept:
         groups.setdefault((fact.part, fact.relation), []).append(fact)
-    rng = random.Random(f"limit-{seed}")
-    for group in groups.values():
-        rng.shuffle(group)
-    turns = sorted(
-        ((turn, index, fact) for index, group in enumerate(groups.values()) for turn, fact in enumerate(group)),
-        key=lambda item: item[:2],
-    )
-    ids = {fact.id for _, _, fact in turns[:limit]}
+    # every group gives one fact in turn; the turns' order is drawn, so that it does not hang on the facts' order
+    order = sorted(groups, key=lambda group: draw(seed, "limit", *group))
+    turns = sorted((turn, place) for place, group in enumerate(order) for turn in range(len(groups[group])))
+    ids: set[str] = set()
+    for place, group in enumerate(order):
+        share = sum(at == place for _, at in turns[: settings.limit])
+        ids.update(fact.id for fact in take(groups[group], share, seed, "limit", lambda fact: fact.id))
     return FactSet(tuple(fact for fact in kept if fact.id in ids), facts.name)
 
 
-def make_jobs(
-    facts: FactSet, relations: Mapping[str, Relation], templates: int, tokenizer: PreTrainedTokenizerBase
-) -> list[Job]:
-    """All jobs, shortest prompt first (equal lengths in fact order), so that a batch carries little padding."""
+def choice_inputs(facts: FactSet, settings: AskedFacts) -> dict[str, str]:
+    """What a step's inputs say of a limit: its facts were once taken by `seed`, so an older step is another one."""
+    return {"facts of the limit": "taken by facts_seed"} if _is_cut(_wanted(facts, settings), settings) else {}
+
+
+def _wanted(facts: FactSet, settings: AskedFacts) -> list[Fact]:
+    wanted = [part.strip() for part in settings.parts.split(",") if part.strip()]
+    unknown = set(wanted) - {"train", "test", "ood"}
+    if unknown or not wanted:
+        raise InputError(f"parts must be some of train,test,ood, but got {settings.parts!r}.")
+    kept = [fact for fact in facts if fact.part in wanted]
+    if not kept:
+        raise InputError(f"the fact set {facts.name!r} has no facts in {settings.parts}; it has {facts.counts()}.")
+    return kept
+
+
+def _is_cut(wanted: Sequence[Fact], settings: AskedFacts) -> bool:
+    return settings.limit is not None and settings.limit < len(wanted)
+
+
+def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine, settings: ProbeSettings) -> list[Job]:
+    """All jobs, shortest prompt first (equal lengths in fact order), so that a batch carries little padding.
+
+    Raises InputError for a prompt that the model's context cannot hold with its answer.
+    """
     prompts: list[str] = []
     places: list[tuple[int, int]] = []
     for index, fact in enumerate(facts):
-        relation = relation_of(relations, fact.relation, templates)
-        for template, text in enumerate(relation.prompts(fact.subject, templates)):
+        relation = relation_of(relations, fact.relation, settings.templates)
+        for template, text in enumerate(relation.prompts(fact.subject, settings.templates)):
             prompts.append(text)
             places.append((index, template))
     everything = facts.facts
-    encoded = accepted_paths(tokenizer, prompts, [everything[index].accepted for index, _ in places])
+    encoded = accepted_paths(engine, prompts, [everything[index].accepted for index, _ in places])
     jobs = [
         Job(index, template, paths.prompt, paths.right)
         for paths, (index, template) in zip(encoded, places, strict=True)
     ]
     jobs.sort(key=lambda job: (len(job.prompt), job.fact, job.template))
+    names = [f"template {job.template + 1} with the subject of fact {everything[job.fact].id}" for job in jobs]
+    remedy = "Lower --max-new-tokens, shorten the text or take a model with more context."
+    check_context(engine.context, [job.prompt for job in jobs], names, settings.max_new_tokens, remedy)
     return jobs
 
 
@@ -85,6 +123,49 @@ def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> Un
     return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens)
 
 
-def cut(jobs: Sequence[Job], size: int) -> list[Sequence[Job]]:
-    """Batches of `size` jobs."""
-    return [jobs[at : at + size] for at in range(0, len(jobs), size)]
+def draws_per_job(settings: ProbeSettings) -> int:
+    """How many draws a job takes at most."""
+    return {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 0}[settings.method]
+
+
+def measure(engine: Engine, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings) -> pl.DataFrame:
+    """Run one batch; the result depends on the jobs and the settings alone."""
+    asked = [facts.facts[job.fact] for job in jobs]
+    # only a path that a completion can hold whole can come at once
+    at_once = [[path for path in job.answers if len(path) <= settings.max_new_tokens] for job in jobs]
+    if settings.method == "closed-form":
+        forms = [prefix_free(paths) for paths in at_once]
+        scores = engine.score([job.prompt for job in jobs], forms, settings.temperature)
+        drawn = [Drawn((), starting_probability(*pair)) for pair in zip(forms, scores, strict=True)]
+    else:
+        asks = [
+            Ask(
+                job.prompt,
+                fact.id,
+                job.template,
+                draws_per_job(settings),
+                paths if settings.method == "hybrid" else None,
+            )
+            for job, fact, paths in zip(jobs, asked, at_once, strict=True)
+        ]
+        how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
+        drawn = engine.sample(asks, how, lambda at, ids: settled(engine.decode(ids), asked[at].accepted))
+    texts = [[engine.decode(ids) for ids in one.draws] for one in drawn]
+    return pl.DataFrame(
+        {
+            "fact": [job.fact for job in jobs],
+            "template": [job.template for job in jobs],
+            "p0": [one.excluded for one in drawn],
+            "draws": [len(said) for said in texts],
+            "hits": [
+                sum(contains(text, fact.accepted) for text in said) for fact, said in zip(asked, texts, strict=True)
+            ],
+            "texts": texts,
+        },
+        schema=SCHEMA,
+    )
+
+
+def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Batches of `size` items."""
+    return [items[at : at + size] for at in range(0, len(items), size)]

@@ -1,23 +1,44 @@
-"""Settings of the probe."""
+"""Settings of the probe, and what it found."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recollect.models import ModelSettings
+from recollect.core.results import Result
+from recollect.engines import EngineSettings
 
 Method = Literal["sampled", "closed-form", "hybrid"]
 
 
-class ProbeSettings(ModelSettings):
-    """How well a base model knows each fact: memory score R and level (studies A and C, docs/studies.md)."""
-
-    runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
+class AskedFacts(EngineSettings):
+    """Which facts a step grades, and which model it grades by them."""
 
     facts: str = "pocket"
     """A facts step directory, a data file, or "pocket"."""
+    parts: str = "train,test,ood"
+    """Which parts of the fact set to take."""
+    limit: Annotated[int | None, Field(ge=1)] = None
+    """At most so many facts, spread evenly over parts and relations; facts_seed decides which."""
+    facts_seed: int = 0
+    """Decides which facts a limit takes, and nothing else."""
+    seed: int = 0
+    """Decides the draws, and not which facts are asked."""
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As ever, and `facts_seed` where it is not the default."""
+        values = super().fingerprint_values()
+        if self.facts_seed == 0:
+            values.pop("facts_seed", None)
+        return values
+
+
+class ProbeSettings(AskedFacts):
+    """How well a base model knows each fact: memory score R and level (*60 Data Points*, docs/studies.md)."""
+
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
+
     method: Method = "hybrid"
     """sampled: the studies' 21 x 10 draws. closed-form: probability that the object follows at once. hybrid: the closed
     form plus sampling of the rest; unbiased for the sampled score, cheaper, and
@@ -37,14 +58,8 @@ class ProbeSettings(ModelSettings):
     """0: the whole vocabulary. The studies state none; ours is none. Only for sampled."""
     template_file: str = ""
     """YAML with your own mapping templates by relation; "" uses the shipped ones."""
-    parts: str = "train,test,ood"
-    """Which parts of the fact set to probe."""
-    limit: Annotated[int | None, Field(ge=1)] = None
-    """Probe at most so many facts (spread evenly over parts and relations, by seed)."""
     keep_text: bool = True
     """Store every completion, so that levels can be judged again without sampling."""
-    seed: int = 0
-    """Draws are a function of (seed, fact, template, draw, step)."""
     batch_size: Annotated[int | None, Field(ge=1)] = None
     """Prompts read at once; by default from the vocabulary and the machine."""
 
@@ -56,3 +71,26 @@ class ProbeSettings(ModelSettings):
                 f"but method is {self.method}"
             )
         return self
+
+
+class ProbeFound(Result):
+    """What a probe found; the facts themselves are in its levels.parquet."""
+
+    facts: int
+    method: Method
+    levels: dict[str, int]
+    """Facts by level "0" to "4"."""
+    levels_by_part: dict[str, list[int]]
+    """The same for each of train, test and ood, in the order of the levels."""
+    mean_score: float
+    borderline: int | None = None
+    """Facts whose level a fresh probe may well change; like the next two None where the method does not say."""
+    expected_repeat_agreement: float | None = None
+    """Share of the facts to which a fresh probe would give the same level."""
+    levels_expected: dict[str, float] | None = None
+    """Facts by level that a fresh probe would find."""
+    share_at_once: float | None = None
+    """hybrid: share of the mean score that comes at once; sampling or the closed form alone cannot tell."""
+    notes: list[str] = []
+    self_test_p: float | None = None
+    seconds: float

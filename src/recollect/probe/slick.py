@@ -10,35 +10,35 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
+from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
-from recollect.generate import draw_keys, greedy, prefill, sample, self_test, stop_tokens
-from recollect.generate.answers import accepted_paths, unreachable
-from recollect.generate.encoding import check_context, decode, prompt_ids
+from recollect.generate import Ask, Engine, Sampling, engine_notes
+from recollect.generate.encoding import accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, exact
-from recollect.models import LoadedModel, ModelSettings, check_folder, check_held, find_model, load, model_fingerprint
-from recollect.probe.jobs import chosen_facts
+from recollect.models import LoadedModel
+from recollect.probe.jobs import choice_inputs, chosen_facts, cut
+from recollect.probe.settings import AskedFacts
 
 CATEGORIES = ("Unknown", "WeaklyKnown", "MaybeKnown", "HighlyKnown")
 _FACTS_PER_PART = 8
 
 
-class SlickSettings(ModelSettings):
+class SlickSettings(AskedFacts):
     """Sort facts into SliCK's four categories (Unknown, WeaklyKnown, MaybeKnown, HighlyKnown)."""
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "revision", "trust_remote_code"}
 
-    facts: str = "pocket"
-    """A facts step directory, a data file, or "pocket"."""
     prompts: Annotated[int, Field(ge=1)] = 10
     """Few-shot prompts per fact, each with its own random examples."""
     shots: Annotated[int, Field(ge=0)] = 4
@@ -51,12 +51,18 @@ class SlickSettings(ModelSettings):
     """Sample from the k most likely tokens; 0 is all."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens."""
-    parts: str = "train,test,ood"
-    """Which parts of the fact set to grade."""
-    limit: Annotated[int | None, Field(ge=1)] = None
-    """Grade at most so many facts, spread evenly over parts and relations."""
     seed: int = 0
     """Decides the examples and the draws."""
+
+
+class SlickFound(Result):
+    """What a grading found; the facts themselves are in its slick.parquet."""
+
+    facts: int
+    categories: dict[str, int]
+    """Facts in each of Unknown, WeaklyKnown, MaybeKnown, HighlyKnown."""
+    notes: list[str] = []
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,7 @@ class SlickResult:
 
     path: Path
     categories: pl.DataFrame
-    metrics: dict[str, Any]
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "out": str(self.path)}
+    found: SlickFound
 
 
 def category(greedy_right: int, greedy: int, sampled_right: int) -> str:
@@ -90,37 +92,39 @@ def run_slick(
     loaded: LoadedModel | None = None,
 ) -> SlickResult:
     """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples."""
-    folder = find_model(settings.model, settings.revision)
-    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    if loaded:
-        check_held(settings, loaded)
-    chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)
+    model = find_engine(settings, loaded)
+    chosen = chosen_facts(facts, settings)
     examples = _examples(chosen, facts, settings)
     inputs = {
-        "model": loaded.fingerprint if loaded else model_fingerprint(folder),
+        "model": model.fingerprint,
         "facts": facts.fingerprint(),
         "matcher": MATCHER_VERSION,
+        **choice_inputs(facts, settings),
     }
     with open_step("slick", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
             started = time.monotonic()
-            model = loaded or load(settings)
-            self_test(model.model, model.tokenizer, temperature=settings.temperature, top_k=settings.top_k)
-            step.pin(facts_per_part=_FACTS_PER_PART, threads=model.machine.threads)
-            size = int(step.plan["facts_per_part"])
-            parts = [chosen.facts[at : at + size] for at in range(0, len(chosen), size)]
+            engine = model.load()
+            engine.self_test(settings.temperature, settings.top_k)
+            step.pin(facts_per_part=_FACTS_PER_PART, threads=engine.machine.threads)
+            parts = cut(chosen.facts, int(step.plan["facts_per_part"]))
+            done = 0
             for index, part in enumerate(parts):
                 if not step.has_part(index):
-                    step.write_part(index, _grade(model, part, examples, settings))
+                    step.write_part(index, _grade(engine, part, examples, settings))
+                done += len(part)
                 if progress is not None:
-                    progress(min(len(chosen), (index + 1) * size), len(chosen))
+                    progress(done, len(chosen))
             table = step.read_parts(len(parts))
             step.write_table("slick.parquet", table)
-            counts = {name: int((table["category"] == name).sum()) for name in CATEGORIES}
-            seconds = round(time.monotonic() - started, 3)
-            notes = _notes(model, chosen, settings)
-            step.finish({"facts": len(chosen), "categories": counts, "notes": notes, "seconds": seconds})
-        return SlickResult(step.path, step.read_table("slick.parquet"), step.metrics)
+            found = SlickFound(
+                facts=len(chosen),
+                categories={name: int((table["category"] == name).sum()) for name in CATEGORIES},
+                notes=[*_unreachable(engine, chosen, settings), *engine_notes(engine, True)],
+                seconds=round(time.monotonic() - started, 3),
+            )
+            step.finish(found)
+        return SlickResult(step.path, step.read_table("slick.parquet"), SlickFound.read(step.path))
 
 
 def _examples(chosen: FactSet, facts: FactSet, settings: SlickSettings) -> dict[str, list[Fact]]:
@@ -147,53 +151,33 @@ def few_shot_prompt(fact: Fact, pool: Sequence[Fact], shots: int, seed: int, num
     return "".join(shown) + f"Q: {fact.question}\nA:"
 
 
-def _notes(loaded: LoadedModel, facts: FactSet, settings: SlickSettings) -> list[str]:
+def _unreachable(engine: Engine, facts: FactSet, settings: SlickSettings) -> list[str]:
     """What cannot be answered within the limit, whatever the model knows."""
     asked = [f"Q: {fact.question}\nA:" for fact in facts]
-    paths = accepted_paths(loaded.tokenizer, asked, [fact.accepted for fact in facts])
+    paths = accepted_paths(engine, asked, [fact.accepted for fact in facts])
     found = unreachable([fact.object for fact in facts], [path.shortest for path in paths], settings.max_new_tokens)
     return found.notes(len(facts), settings.max_new_tokens)
 
 
 def _grade(
-    loaded: LoadedModel, part: Sequence[Fact], pools: dict[str, list[Fact]], settings: SlickSettings
+    engine: Engine, part: Sequence[Fact], pools: Mapping[str, list[Fact]], settings: SlickSettings
 ) -> pl.DataFrame:
-    tokenizer = loaded.tokenizer
-    prompts = [
-        few_shot_prompt(fact, pools[fact.relation], settings.shots, settings.seed, number)
-        for fact in part
-        for number in range(settings.prompts)
-    ]
-    owners = [fact for fact in part for _ in range(settings.prompts)]
-    ids = prompt_ids(tokenizer, prompts)
-    names = [f"a prompt of fact {fact.id}" for fact in owners]
+    owners = [(fact, number) for fact in part for number in range(settings.prompts)]
+    ids = engine.encode(
+        [few_shot_prompt(fact, pools[fact.relation], settings.shots, settings.seed, number) for fact, number in owners]
+    )
+    names = [f"a prompt of fact {fact.id}" for fact, _ in owners]
     remedy = "Lower --shots or --max-new-tokens, or leave the fact out."
-    check_context(loaded.model.config, ids, names, settings.max_new_tokens, remedy)
-    best = [decode(tokenizer, said) for said in greedy(loaded.model, tokenizer, ids, settings.max_new_tokens)]
-    rows = [row for row in range(len(prompts)) for _ in range(settings.samples)]
-    keys = draw_keys(
-        settings.seed,
-        [owners[row].id for row in rows],
-        [row % settings.prompts for row in rows],
-        [draw for _ in prompts for draw in range(settings.samples)],
-    )
-    drawn = sample(
-        prefill(loaded.model, ids, tokenizer.pad_token_id or 0),
-        rows,
-        keys,
-        temperature=settings.temperature,
-        max_new_tokens=settings.max_new_tokens,
-        stop_ids=stop_tokens(loaded.model, tokenizer),
-        top_k=settings.top_k,
-        settled=lambda row, said: "\n" in decode(tokenizer, said).lstrip(),
-    )
-    texts = [decode(tokenizer, said) for said in drawn]
+    check_context(engine.context, ids, names, settings.max_new_tokens, remedy)
+    best = engine.greedy(ids, settings.max_new_tokens)
+    asks = [Ask(row, fact.id, number, settings.samples) for row, (fact, number) in zip(ids, owners, strict=True)]
+    how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
+    drawn = engine.sample(asks, how, lambda at, said: "\n" in engine.decode(said).lstrip())
     greedy_right = {fact.id: 0 for fact in part}
     sampled_right = {fact.id: 0 for fact in part}
-    for owner, text in zip(owners, best, strict=True):
-        greedy_right[owner.id] += exact(text, owner.accepted)
-    for row, text in zip(rows, texts, strict=True):
-        sampled_right[owners[row].id] += exact(text, owners[row].accepted)
+    for (fact, _), said, one in zip(owners, best, drawn, strict=True):
+        greedy_right[fact.id] += exact(engine.decode(said), fact.accepted)
+        sampled_right[fact.id] += sum(exact(engine.decode(text), fact.accepted) for text in one.draws)
     return pl.DataFrame(
         {
             "fact_id": [fact.id for fact in part],

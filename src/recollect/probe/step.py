@@ -6,37 +6,42 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
+from recollect.engines import find_engine
 from recollect.errors import InputError
-from recollect.facts import FactSet, read_relations
-from recollect.generate import self_test
-from recollect.generate.encoding import check_context
+from recollect.facts import FactSet, Relation, read_relations
+from recollect.generate import Engine, engine_notes
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
-from recollect.models import LoadedModel, check_folder, check_held, find_model, load, model_fingerprint
-from recollect.probe.jobs import chosen_facts, cut, make_jobs, out_of_reach
-from recollect.probe.measure import SCHEMA, measure
+from recollect.models import LoadedModel
+from recollect.probe.examples import EXAMPLES, draw_examples
+from recollect.probe.jobs import (
+    SCHEMA,
+    choice_inputs,
+    chosen_facts,
+    cut,
+    draws_per_job,
+    make_jobs,
+    measure,
+    out_of_reach,
+)
 from recollect.probe.score import score_facts
-from recollect.probe.settings import ProbeSettings
+from recollect.probe.settings import ProbeFound, ProbeSettings
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """A finished probe: `path` holds levels.parquet (one row per fact), templates.parquet and completions.parquet."""
+    """A finished probe: `path` holds levels.parquet (one row per fact), templates.parquet, completions.parquet and
+    examples.parquet."""
 
     path: Path
     levels: pl.DataFrame
-    metrics: dict[str, Any]
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "out": str(self.path)}
+    found: ProbeFound
 
 
 def run_probe(
@@ -52,114 +57,101 @@ def run_probe(
     `loaded` saves reading the model again when the caller holds it. Raises InputError, ModelError, StepError, and
     SelfTestError when the sampler does not follow the model.
     """
-    folder = find_model(settings.model, settings.revision)
-    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    if loaded:
-        check_held(settings, loaded)
-    template_file = Path(settings.template_file) if settings.template_file else None
-    relations = read_relations(template_file)
-    chosen = chosen_facts(facts, settings.parts, settings.limit, settings.seed)
+    model = find_engine(settings, loaded)
+    relations = read_relations(Path(settings.template_file) if settings.template_file else None)
+    chosen = chosen_facts(facts, settings)
     used = {name: list(relations[name].templates) for name in chosen.relations if name in relations}
     inputs = {
-        "model": loaded.fingerprint if loaded else model_fingerprint(folder),
+        "model": model.fingerprint,
         "facts": chosen.fingerprint(),
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
+        **choice_inputs(facts, settings),
     }
     with open_step("probe", settings.fingerprint_values(), inputs, out, root) as step:
         if not step.done:
-            _work(step, settings, chosen, relations, loaded or load(settings), progress)
-        levels = step.read_table("levels.parquet")
-        return ProbeResult(step.path, levels, step.metrics)
+            _work(step, settings, chosen, relations, model.load(), progress)
+        return ProbeResult(step.path, step.read_table("levels.parquet"), ProbeFound.read(step.path))
 
 
 def _work(
     step: Step,
     settings: ProbeSettings,
     facts: FactSet,
-    relations: Mapping[str, Any],
-    loaded: LoadedModel,
+    relations: Mapping[str, Relation],
+    engine: Engine,
     progress: Progress | None,
 ) -> None:
     started = time.monotonic()
-    jobs = make_jobs(facts, relations, settings.templates, loaded.tokenizer)
-    names = [f"template {job.template + 1} with the subject of fact {facts.facts[job.fact].id}" for job in jobs]
-    remedy = "Lower --max-new-tokens, shorten the text or take a model with more context."
-    check_context(loaded.model.config, [job.prompt for job in jobs], names, settings.max_new_tokens, remedy)
-    check = self_test(loaded.model, loaded.tokenizer, temperature=settings.temperature, top_k=settings.top_k)
+    if settings.method == "hybrid" and not engine.draws_excluding:
+        raise InputError(
+            f"method hybrid draws from what the closed form leaves over, which the engine {engine.name!r} cannot. Take "
+            "--method sampled, or closed-form."
+        )
+    jobs = make_jobs(facts, relations, engine, settings)
     plan = step.pin(
-        batch_size=settings.batch_size or _batch_size(loaded, settings),
-        threads=loaded.machine.threads,
-        self_test_p=check["p_value"],
+        batch_size=settings.batch_size or engine.batch_size(draws_per_job(settings)),
+        threads=engine.machine.threads,
+        self_test_p=engine.self_test(settings.temperature, settings.top_k),
     )
     batches = cut(jobs, plan["batch_size"])
     done = 0
     for index, batch in enumerate(batches):
         if not step.has_part(index):
-            step.write_part(index, measure(loaded, facts, batch, settings))
+            step.write_part(index, measure(engine, facts, batch, settings))
         done += len(batch)
         if progress is not None:
             progress(done, len(jobs))
     rows = step.read_parts(len(batches)).sort("fact", "template")
     levels = score_facts(rows, facts, settings.method, settings.samples)
     step.write_table("levels.parquet", levels)
-    step.write_table("templates.parquet", _template_table(rows, facts, levels))
+    step.write_table("templates.parquet", _template_table(levels))
     if settings.keep_text and settings.method != "closed-form":
-        ids = [fact.id for fact in facts]
-        texts = rows.select(
-            fact_id=pl.col("fact").map_elements(lambda at: ids[at], return_dtype=pl.String),
-            template="template",
-            texts="texts",
-        )
-        step.write_table("completions.parquet", texts)
-    counts = {str(level): int((levels["level"] == level).sum()) for level in range(5)}
-    by_part = {
-        part: [int(((levels["part"] == part) & (levels["level"] == level)).sum()) for level in range(5)]
-        for part in ("train", "test", "ood")
-    }
+        ids = pl.Series("fact_id", [fact.id for fact in facts])
+        step.write_table("completions.parquet", rows.select(ids.gather(rows["fact"]), "template", "texts"))
+    step.write_table(EXAMPLES, draw_examples(engine, facts, levels, relations, settings))
+    unreachable = out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens)
     step.finish(
-        {
-            "facts": len(facts),
-            "levels": counts,
-            "levels_by_part": by_part,
-            "mean_score": round(float(levels["score"].mean()), 6),  # type: ignore[arg-type]
-            **_agreement(levels),
-            "share_at_once": _share_at_once(levels) if settings.method == "hybrid" else None,
-            "notes": out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens),
-            "method": settings.method,
-            "self_test_p": round(plan["self_test_p"], 6),
-            "seconds": round(time.monotonic() - started, 3),
+        _found(levels, settings).model_copy(
+            update={
+                "notes": [*unreachable, *engine_notes(engine, draws_per_job(settings) > 0)],
+                "self_test_p": None if plan["self_test_p"] is None else round(plan["self_test_p"], 6),
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+    )
+
+
+def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
+    """The numbers of the levels; what a fresh probe would find stays None where the method does not say."""
+    by_part = {
+        part: [levels.filter(part=part, level=level).height for level in range(5)] for part in ("train", "test", "ood")
+    }
+    score = float(levels["score"].mean())  # type: ignore[arg-type]
+    found = ProbeFound(
+        facts=len(levels),
+        method=settings.method,
+        levels={str(level): levels.filter(level=level).height for level in range(5)},
+        levels_by_part=by_part,
+        mean_score=round(score, 6),
+        seconds=0,
+    )
+    if settings.method == "hybrid" and score:
+        at_once = float(levels["p0"].mean())  # type: ignore[arg-type]
+        found = found.model_copy(update={"share_at_once": round(at_once / score, 4)})
+    if levels["level_probability"].null_count():
+        return found
+    by_level = np.array(levels["level_probabilities"].to_list()).sum(axis=0)
+    return found.model_copy(
+        update={
+            "borderline": int(levels["borderline"].sum()),
+            "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
+            "levels_expected": {str(level): round(float(count), 1) for level, count in enumerate(by_level)},
         }
     )
 
 
-def _agreement(levels: pl.DataFrame) -> dict[str, Any]:
-    """What a fresh probe would find, null where the method does not say: agreement, facts in doubt, facts by level."""
-    if levels["level_probability"].null_count():
-        return {"borderline": None, "expected_repeat_agreement": None, "levels_expected": None}
-    by_level = np.array(levels["level_probabilities"].to_list()).sum(axis=0)
-    return {
-        "borderline": int(levels["borderline"].sum()),
-        "expected_repeat_agreement": round(float(levels["level_probability"].mean()), 6),  # type: ignore[arg-type]
-        "levels_expected": {str(level): round(float(count), 1) for level, count in enumerate(by_level)},
-    }
-
-
-def _share_at_once(levels: pl.DataFrame) -> float | None:
-    """Share of a hybrid probe's mean score that comes at once; sampling or the closed form alone cannot tell."""
-    score = float(levels["score"].mean())  # type: ignore[arg-type]
-    return round(float(levels["p0"].mean()) / score, 4) if score else None  # type: ignore[arg-type]
-
-
-def _batch_size(loaded: LoadedModel, settings: ProbeSettings) -> int:
-    """Prompts read at once, so that a float64 table of next-token probabilities of all draws stays within bounds."""
-    vocabulary = int(loaded.model.config.get_text_config().vocab_size)
-    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}[settings.method]
-    budget = (1 << 26) if loaded.device == "cpu" else (1 << 29)  # numbers: half a gigabyte, four gigabytes
-    return max(1, min(256 if loaded.device == "cpu" else 1024, budget // (vocabulary * draws)))
-
-
-def _template_table(rows: pl.DataFrame, facts: FactSet, levels: pl.DataFrame) -> pl.DataFrame:
+def _template_table(levels: pl.DataFrame) -> pl.DataFrame:
     """Mean hit rate of each template of each relation: which wordings reach the knowledge."""
     exploded = levels.select("relation", "template_scores").with_columns(
         template=pl.int_ranges(0, pl.col("template_scores").list.len())
@@ -172,23 +164,23 @@ def _template_table(rows: pl.DataFrame, facts: FactSet, levels: pl.DataFrame) ->
     )
 
 
-def rescore(probe: Path, facts: FactSet, matcher: MatcherName | str = "contains") -> pl.DataFrame:
+def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "contains") -> pl.DataFrame:
     """Grade a finished `sampled` probe again from its stored texts, with another matcher; nothing is sampled.
 
     Exact for both shipped matchers: a draw was only ended early when both had accepted it for good.
     """
-    manifest = step_input(probe, "probe")
+    manifest = step_input(path, "probe")
     settings = manifest["settings"]
     if matcher not in MATCHERS:
         raise InputError(f"matcher must be one of {', '.join(MATCHERS)}, but got {matcher!r}.")
     if settings["method"] != "sampled":
         raise InputError(
-            f"{probe} was probed by {settings['method']!r}, whose closed form is tied to its matcher; only 'sampled' "
+            f"{path} was probed by {settings['method']!r}, whose closed form is tied to its matcher; only 'sampled' "
             "probes can be judged again. Probe with --method sampled."
         )
-    if not (probe / "completions.parquet").is_file():
-        raise InputError(f"{probe} kept no texts (keep_text was off). Probe again with --keep-text.")
-    texts = pl.read_parquet(probe / "completions.parquet", glob=False)
+    if not (path / "completions.parquet").is_file():
+        raise InputError(f"{path} kept no texts (keep_text was off). Probe again with --keep-text.")
+    texts = pl.read_parquet(path / "completions.parquet", glob=False)
     ids = list(dict.fromkeys(texts["fact_id"].to_list()))
     chosen = facts.only(ids)
     place = {fact_id: at for at, fact_id in enumerate(ids)}

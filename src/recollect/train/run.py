@@ -25,7 +25,7 @@ import polars as pl
 from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.errors import InputError, ModelError
-from recollect.generate.encoding import check_context
+from recollect.generate.encoding import check_context, context_limit
 from recollect.models import LoadedModel, check_folder, find_model, model_fingerprint
 from recollect.models.stored import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
@@ -276,7 +276,7 @@ def _examples(
             )
     names = [f"the example of fact {fact_id}" for fact_id in ids]
     remedy = "Leave the fact out or take another model."
-    check_context(config, [tokens for tokens, _ in examples], names, remedy=remedy)
+    check_context(context_limit(config), [tokens for tokens, _ in examples], names, remedy=remedy)
     return examples, tuple(check_answers(tokenizer, examples, objects))
 
 

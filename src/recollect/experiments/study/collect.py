@@ -16,16 +16,13 @@ from recollect.experiments.study.collect_drift import collect_drift
 from recollect.experiments.study.judge import judge
 from recollect.experiments.study.settings import StudySettings
 from recollect.facts import FactSet, read_relations
-from recollect.generate import draw_keys, prefill, sample, stop_tokens
-from recollect.generate.encoding import decode, prompt_ids
-from recollect.match import MATCHER_VERSION, contains
+from recollect.match import MATCHER_VERSION
 from recollect.models import LoadedModel
-from recollect.probe import ProbeResult
+from recollect.probe import ProbeResult, read_examples
 from recollect.report import Best, Results
 from recollect.train import PRESETS
 
 _EXAMPLES_PER_KIND = 4
-_DRAWS_SHOWN = 6
 _PARTS = ("train", "test", "ood")
 
 
@@ -80,12 +77,12 @@ def collect(
             "samples": parts.probe.samples,
             "temperature": parts.probe.temperature,
             "max_new_tokens": parts.probe.max_new_tokens,
-            "seconds": probe.metrics["seconds"],
+            "seconds": probe.found.seconds,
             "matcher_version": MATCHER_VERSION,
             "agreement_note": _agreement(probe, parts),
         },
         levels=[
-            {"part": part, "level": level, "n": probe.metrics["levels_by_part"][part][level]}
+            {"part": part, "level": level, "n": probe.found.levels_by_part[part][level]}
             for part in _PARTS
             for level in range(5)
         ],
@@ -97,7 +94,7 @@ def collect(
         best=best,
         drift=collect_drift(cells, parts),
         examples=_examples(base, cells, best),
-        mapping_examples=_mapping_examples(probe, facts, parts, loaded),
+        mapping_examples=_mapping_examples(probe),
         settings=_settings(settings, parts),
         steps=[
             {
@@ -109,7 +106,7 @@ def collect(
             for folder, manifest in manifests
         ],
         machine=loaded.machine.line(),
-        notes=list(dict.fromkeys([*notes, *_missing(base_summary), *probe.metrics.get("notes", []), *base.notes()])),
+        notes=list(dict.fromkeys([*notes, *_missing(base_summary), *probe.found.notes, *base.notes()])),
     )
 
 
@@ -129,13 +126,13 @@ def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _borderline(probe: ProbeResult) -> dict[str, int]:
-    if probe.metrics["borderline"] is None:
+    if probe.found.borderline is None:
         return {}
     return {part: int(probe.levels.filter(part=part)["borderline"].sum()) for part in _PARTS}
 
 
 def _agreement(probe: ProbeResult, parts: StudyParts) -> str:
-    agreement = probe.metrics["expected_repeat_agreement"]
+    agreement = probe.found.expected_repeat_agreement
     if agreement is None:
         return (
             "How far a fresh probe would agree on the levels is not stated: late answers are not measured well enough."
@@ -143,8 +140,8 @@ def _agreement(probe: ProbeResult, parts: StudyParts) -> str:
     percent = 100 * float(agreement)
     draws = parts.probe.templates * parts.probe.samples
     return (
-        f"A fresh probe of {probe.metrics['facts']:,} facts by {draws} draws each is expected to give "
-        f"{percent:.0f} % of them the same level; {probe.metrics['borderline']:,} facts are borderline."
+        f"A fresh probe of {probe.found.facts:,} facts by {draws} draws each is expected to give "
+        f"{percent:.0f} % of them the same level; {probe.found.borderline:,} facts are borderline."
     )
 
 
@@ -227,55 +224,29 @@ def _spread(table: pl.DataFrame, count: int) -> pl.DataFrame:
     return table[[round(at * (table.height - 1) / (count - 1)) for at in range(count)]]
 
 
-def _mapping_examples(
-    probe: ProbeResult, facts: FactSet, parts: StudyParts, loaded: LoadedModel
-) -> list[dict[str, Any]]:
-    """One fact per level with one fresh draw after some of its mapping templates: what the probe sees."""
-    relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
-    test = probe.levels.filter(pl.col("part") != "train")
-    shown = _one_per_level(test)
+def _mapping_examples(probe: ProbeResult) -> list[dict[str, Any]]:
+    """One test fact per level with one draw after some of its mapping templates: what the probe sees."""
+    table = read_examples(probe.path)
+    if table is None:
+        return []
     found = []
-    for row in shown.iter_rows(named=True):
-        fact = facts[row["fact_id"]]
-        prompts = relations[fact.relation].prompts(fact.subject, parts.probe.templates)[:_DRAWS_SHOWN]
-        state = prefill(loaded.model, prompt_ids(loaded.tokenizer, prompts), loaded.tokenizer.pad_token_id or 0)
-        drawn = sample(
-            state,
-            range(len(prompts)),
-            draw_keys(parts.probe.seed, [fact.id] * len(prompts), range(len(prompts)), [0] * len(prompts)),
-            temperature=parts.probe.temperature,
-            max_new_tokens=parts.probe.max_new_tokens,
-            stop_ids=stop_tokens(loaded.model, loaded.tokenizer),
-            top_k=parts.probe.top_k,
-        )
-        texts = [decode(loaded.tokenizer, said) for said in drawn]
+    for draws in table.filter(pl.col("part") != "train").partition_by("level", maintain_order=True):
+        first = draws.row(0, named=True)
+        shown = draws.filter(fact_id=first["fact_id"])
         found.append(
             {
-                "question": fact.question,
-                "object": fact.object,
-                "level": row["level"],
-                "part": row["part"],
-                "score": min(1.0, max(0.0, row["score"])),
+                "question": first["question"],
+                "object": first["object"],
+                "level": first["level"],
+                "part": first["part"],
+                "score": min(1.0, max(0.0, first["score"])),
                 "completions": [
-                    {"template": prompt, "text": text, "hit": contains(text, fact.accepted)}
-                    for prompt, text in zip(prompts, texts, strict=True)
+                    {"template": row["prompt"], "text": row["text"], "hit": row["hit"]}
+                    for row in shown.iter_rows(named=True)
                 ],
             }
         )
     return found
-
-
-def _one_per_level(levels: pl.DataFrame) -> pl.DataFrame:
-    """One fact of each level, of different relations where there are enough."""
-    chosen: list[int] = []
-    used: set[str] = set()
-    rows = levels.select("level", "relation").with_row_index().rows()
-    for level in sorted({level for _, level, _ in rows}):
-        having = [(relation in used, index, relation) for index, at, relation in rows if at == level]
-        _, index, relation = min(having)
-        chosen.append(index)
-        used.add(relation)
-    return levels[chosen]
 
 
 def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]]:

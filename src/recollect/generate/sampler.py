@@ -7,25 +7,23 @@ Notable choices
 - No top-k, no top-p unless asked for: `top_k=0` means the whole vocabulary, always.
 - A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the matter.
 - `exclude` samples from the distribution *given that the text starts with none of a prompt's excluded continuations*,
-  exactly, by reweighting the tokens on the excluded paths (`trie`); this is the residual stratum of the hybrid probe.
+  exactly, by reweighting the tokens on the excluded paths (`Trie`); this is the residual stratum of the hybrid probe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect.generate.engine import Decided, Ids, Sampling
 from recollect.generate.random import Keys, uniforms
 from recollect.generate.state import State
-from recollect.generate.trie import Trie
 
 if TYPE_CHECKING:
     import torch
-
-Settled = Callable[[int, list[int]], bool]
-"""(index of the prompt's row, tokens drawn so far) -> whether the draw may end here."""
 
 SETTLE_EVERY = 4  # tokens between two looks at the texts
 
@@ -34,13 +32,10 @@ def sample(
     state: State,
     prompt_of_draw: Sequence[int],
     keys: Keys,
-    *,
-    temperature: float,
-    max_new_tokens: int,
+    how: Sampling,
     stop_ids: Collection[int],
-    top_k: int = 0,
     exclude: Sequence[Trie] | None = None,
-    settled: Settled | None = None,
+    settled: Decided | None = None,
 ) -> list[list[int]]:
     """Draw one continuation per entry of `prompt_of_draw` (row of `state`), each with its own key; uses `state` up.
 
@@ -48,7 +43,7 @@ def sample(
     """
     import torch
 
-    draws = len(prompt_of_draw)
+    draws, max_new_tokens = len(prompt_of_draw), how.max_new_tokens
     prompts = np.asarray(prompt_of_draw, dtype=np.int64)
     drawn = np.full((draws, max_new_tokens), -1, dtype=np.int64)
     length = np.zeros(draws, dtype=np.int64)
@@ -62,7 +57,7 @@ def sample(
     for step in range(max_new_tokens):
         if not len(alive):
             break
-        probabilities = token_probabilities(state.logits, temperature, top_k)
+        probabilities = token_probabilities(state.logits, how.temperature, how.top_k)
         if exclude is not None:
             for at, node in enumerate(on_path):
                 if node >= 0:
@@ -132,3 +127,64 @@ def _pick(
     tokens = np.empty(len(row), dtype=np.int64)
     tokens[order] = found.cpu().numpy()[sorted_rows, place]
     return tokens
+
+
+def prefix_free(sequences: Sequence[Ids]) -> list[tuple[int, ...]]:
+    """The sequences without repeats and without those that another one is a prefix of: disjoint events, same union."""
+    distinct = sorted({tuple(sequence) for sequence in sequences if len(sequence)}, key=lambda ids: (len(ids), ids))
+    kept: list[tuple[int, ...]] = []
+    for sequence in distinct:
+        if not any(sequence[: len(short)] == short for short in kept):
+            kept.append(sequence)
+    return kept
+
+
+def starting_probability(sequences: Sequence[Ids], logprobs: Sequence[Sequence[float]]) -> float:
+    """The closed form: the probability that a text starts with one of the prefix-free sequences, from their scores."""
+    return Trie(sequences, logprobs).probability
+
+
+class Trie:
+    """Prefix tree of prefix-free token sequences with their teacher-forced log-probabilities, one per token.
+
+    With children c of node v, p(c | v) from the model and q(leaf) = 1:  q(v) = sum_c p(c | v) q(c); q(root) is the
+    closed form. Given that the text starts with *none* of the sequences, the next token at a node has the probability
+    p(t | v) (1 - q(child t)) / (1 - q(v)), and p(t) off the tree (where q = 0): Bayes' rule, so sampling token by token
+    is sampling from the conditional distribution exactly.
+    """
+
+    def __init__(self, sequences: Sequence[Ids], logprobs: Sequence[Sequence[float]]) -> None:
+        self._children: list[dict[int, int]] = [{}]
+        self._probability: list[float] = [1.0]  # of the node's token, given its parent
+        for ids, values in zip(sequences, logprobs, strict=True):
+            node = 0
+            for token, value in zip(ids, values, strict=True):
+                if token not in self._children[node]:
+                    self._children[node][token] = len(self._children)
+                    self._children.append({})
+                    self._probability.append(math.exp(value))
+                node = self._children[node][token]
+        self._completed = [0.0] * len(self._children)
+        for node in range(len(self._children) - 1, -1, -1):  # children come after their parent
+            below = self._children[node]
+            if below:
+                self._completed[node] = min(
+                    1.0,
+                    math.fsum(self._probability[child] * self._completed[child] for child in below.values()),
+                )
+            else:
+                self._completed[node] = 0.0 if node == 0 else 1.0
+
+    @property
+    def probability(self) -> float:
+        """The probability that the text starts with one of the sequences."""
+        return self._completed[0]
+
+    def discount(self, probabilities: torch.Tensor, node: int) -> None:
+        """Reweight the next-token probabilities [vocabulary] at a node, in place; the sum becomes 1 - q(node)."""
+        for token, child in self._children[node].items():
+            probabilities[token] *= 1.0 - self._completed[child]
+
+    def child(self, node: int, token: int) -> int:
+        """The node after `token`, or -1 when the text has left the tree (or had left it before)."""
+        return -1 if node < 0 else self._children[node].get(token, -1)

@@ -1,0 +1,64 @@
+"""Which engines there are: a name, and how each finds a model. Adding one: a file with its class, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from recollect.generate import Engine, TransformersEngine
+from recollect.models import LoadedModel, ModelSettings, check_folder, check_held, find_model, load, model_fingerprint
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model that was found and checked, and is loaded only when there is something to ask it."""
+
+    fingerprint: str
+    """Of its weights: part of the fingerprint of every step that asks it."""
+    load: Callable[[], Engine]
+
+
+def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundModel:
+    if loaded is not None:
+        check_held(settings, loaded)
+        return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded))
+    folder = find_model(settings.model, settings.revision)
+    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
+    return FoundModel(model_fingerprint(folder), lambda: TransformersEngine(load(settings)))
+
+
+Finder = Callable[[ModelSettings, LoadedModel | None], FoundModel]
+"""From the settings to a model; one that the caller has in memory already comes along, for those that can take it."""
+
+ENGINES: dict[str, Finder] = {"transformers": _transformers}
+
+
+def _check_engine(name: str) -> str:
+    if name not in ENGINES:
+        raise ValueError(f"must be one of {', '.join(ENGINES)}")
+    return name
+
+
+class EngineSettings(ModelSettings):
+    """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
+
+    engine: Annotated[str, AfterValidator(_check_engine)] = "transformers"
+    """What runs the model; see `recollect.generate.engine` for how to add one."""
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As ever, and the engine where it is not the first one that there was."""
+        values = super().fingerprint_values()
+        if self.engine == "transformers":
+            values.pop("engine", None)
+        return values
+
+
+def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> FoundModel:
+    """Find and check the model of the settings with their engine; `loaded` is that model where it is in memory.
+
+    Raises ModelError for a broken or unsafe model, InputError for a model in memory that is not as the settings say.
+    """
+    return ENGINES[settings.engine](settings, loaded)

@@ -1,0 +1,110 @@
+"""The engine that comes with Recollect: a transformers model in this process; a prompt's draws share one prefill.
+
+Caches, prefix trees and tensors stay inside: `state` reads, `sampler` draws, `selftest` checks both against the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from recollect.generate.encoding import TokenizerVocabulary, context_limit
+from recollect.generate.engine import NEGLIGIBLE, Ask, Decided, Drawn, Ids, Sampling
+from recollect.generate.random import draw_keys
+from recollect.generate.sampler import Trie, prefix_free, sample
+from recollect.generate.selftest import self_test
+from recollect.generate.state import State, continuation_logprobs, greedy, prefill
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from recollect.core.machine import Machine
+    from recollect.models import LoadedModel
+
+
+class TransformersEngine(TokenizerVocabulary):
+    """A loaded transformers model as an `Engine`."""
+
+    name = "transformers"
+    draws_are_addressed = True
+    draws_excluding = True
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        super().__init__(loaded.tokenizer)
+        self.machine: Machine = loaded.machine
+        self._model = loaded.model
+        self._stops = stop_tokens(loaded.model, loaded.tokenizer)
+        self._pad = loaded.tokenizer.pad_token_id or 0
+
+    @property
+    def context(self) -> int | None:
+        """As the model's configuration states it."""
+        return context_limit(self._model.config)
+
+    def batch_size(self, draws: int) -> int:
+        """So many that a float64 table of next-token probabilities of all draws stays within bounds."""
+        vocabulary = int(self._model.config.get_text_config().vocab_size)
+        cpu = self.machine.device == "cpu"
+        budget = (1 << 26) if cpu else (1 << 29)  # numbers: half a gigabyte, four gigabytes
+        return max(1, min(256 if cpu else 1024, budget // (vocabulary * max(1, draws))))
+
+    def greedy(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
+        """The most likely token each time; finished rows are dropped."""
+        return greedy(self._model, prompts, max_new_tokens, self._stops, self._pad) if prompts else []
+
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        """One prefill for all draws, with and without the excluded continuations."""
+        if not asks:
+            return []
+        state = prefill(self._model, [ask.prompt for ask in asks], self._pad)
+        tries = None
+        if any(ask.excluded is not None for ask in asks):
+            tries = _tries(state, [ask.excluded or () for ask in asks], how.temperature)
+        counts = [ask.draws for ask in asks]
+        if tries is not None:
+            counts = [ask.draws if 1 - t.probability > NEGLIGIBLE else 0 for ask, t in zip(asks, tries, strict=True)]
+        rows = [row for row, count in enumerate(counts) for _ in range(count)]
+        draws: list[list[list[int]]] = [[] for _ in asks]
+        if rows:
+            names, numbers = [asks[row].name for row in rows], [asks[row].number for row in rows]
+            keys = draw_keys(how.seed, names, numbers, [draw for count in counts for draw in range(count)])
+            for row, ids in zip(rows, sample(state, rows, keys, how, self._stops, tries, decided), strict=True):
+                draws[row].append(ids)
+        started = [
+            None if ask.excluded is None or tries is None else tries[row].probability for row, ask in enumerate(asks)
+        ]
+        return [Drawn(tuple(said), share) for said, share in zip(draws, started, strict=True)]
+
+    def score(
+        self, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], temperature: float = 1.0
+    ) -> list[list[list[float]]]:
+        """By teacher forcing, all continuations of a prompt after one prefill."""
+        if not prompts:
+            return []
+        return _scores(prefill(self._model, prompts, self._pad), continuations, temperature)
+
+    def self_test(self, temperature: float, top_k: int = 0) -> float | None:
+        """Draws against the softmax of a plain forward pass, cache against no cache."""
+        return self_test(self._model, self.tokenizer, temperature=temperature, top_k=top_k).p_value
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The ids that end a text: the tokenizer's end token and those of the model's generation settings."""
+    ids: set[int] = set()
+    for value in (tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)):
+        if isinstance(value, int):
+            ids.add(value)
+        elif value is not None:
+            ids.update(int(item) for item in value)
+    return ids
+
+
+def _scores(state: State, continuations: Sequence[Sequence[Ids]], temperature: float) -> list[list[list[float]]]:
+    rows = [row for row, texts in enumerate(continuations) for _ in texts]
+    flat = iter(continuation_logprobs(state, rows, [ids for texts in continuations for ids in texts], temperature))
+    return [[next(flat) for _ in texts] for texts in continuations]
+
+
+def _tries(state: State, excluded: Sequence[Sequence[Ids]], temperature: float) -> list[Trie]:
+    sequences = [prefix_free(paths) for paths in excluded]
+    return [Trie(*pair) for pair in zip(sequences, _scores(state, sequences, temperature), strict=True)]
