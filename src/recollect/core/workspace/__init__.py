@@ -15,6 +15,7 @@ Links and devices planted in a step's folder are refused; see `open` for what th
 
 from recollect.core.workspace.checksums import HASH_ALWAYS, MANIFEST
 from recollect.core.workspace.files import fingerprint, sync_folder, write_atomic, write_json, write_parquet
+from recollect.core.workspace.lock import locked
 from recollect.core.workspace.manifest import (
     check_model_step,
     check_stored,
@@ -36,6 +37,7 @@ __all__ = [
     "check_stored",
     "fingerprint",
     "is_finished",
+    "locked",
     "open_step",
     "read_manifest",
     "step_input",

@@ -41,7 +41,7 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     through; a link at `path` itself is replaced, not followed.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(temporary, flags, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -80,7 +80,9 @@ def parquet_bytes(table: pl.DataFrame) -> memoryview:
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames inside a folder (or the bytes of a file) durable."""
+    """Make renames inside a folder (or the bytes of a file) durable; Windows opens no folder, and has no such call."""
+    if os.name == "nt":
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,8 +9,6 @@ write to.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -23,9 +21,10 @@ from recollect.core.redact import hide_secrets_in
 from recollect.core.workspace import step as _step
 from recollect.core.workspace.checksums import LOCK, MANIFEST, PARTIAL, STATE, check_files
 from recollect.core.workspace.files import fingerprint, is_temporary, sync_folder
+from recollect.core.workspace.lock import locked, planted
 from recollect.core.workspace.manifest import read_state
 from recollect.core.workspace.step import Step
-from recollect.errors import RecollectError, StepBusy, StepError
+from recollect.errors import RecollectError, StepError
 
 DEFAULT_ROOT = Path("recollect-runs")
 
@@ -52,7 +51,7 @@ def open_step(
         _adopt(step)
         yield step
         return
-    with _lock(step):
+    with locked(step.folder / LOCK, lambda: _busy(step)):
         if path.exists():  # another process finished it before we had the lock
             with suppress(OSError):
                 (step.folder / LOCK).unlink()
@@ -70,7 +69,7 @@ def open_step(
 
 def _take(step: Step) -> None:
     """Begin in a new folder, or resume what lies in it; the lock is ours."""
-    _refuse_planted(step.folder)
+    _refuse_planted_in(step.folder)
     if (step.folder / MANIFEST).is_file():  # killed between the manifest and the rename
         step.plan = _check_same(step.folder, step.folder / MANIFEST, step)["plan"]
         step.rename()
@@ -103,7 +102,7 @@ def _make_folder(step: Step) -> bool:
             return False
         step.folder.mkdir(parents=True, exist_ok=True)
         if step.folder.is_symlink():
-            raise StepError(_planted(step.folder))
+            raise StepError(planted(step.folder))
         sync_folder(step.path.parent)
     except (FileExistsError, NotADirectoryError):
         raise StepError(f"{step.path} cannot be made: a part of the path is a file. Give --out a folder.") from None
@@ -116,7 +115,7 @@ def _make_folder(step: Step) -> bool:
     return True
 
 
-def _refuse_planted(folder: Path) -> None:
+def _refuse_planted_in(folder: Path) -> None:
     """Raises StepError for anything in the folder that is neither a file nor a folder; steps inside see to themselves.
 
     Recollect makes no links, so one that lies there was put there, and would be written through.
@@ -129,14 +128,9 @@ def _refuse_planted(folder: Path) -> None:
             continue
         if stat.S_ISDIR(kind):
             if not any((path / name).exists() for name in (MANIFEST, STATE)):
-                _refuse_planted(path)
+                _refuse_planted_in(path)
         elif not stat.S_ISREG(kind):
-            raise StepError(_planted(path))
-
-
-def _planted(path: Path) -> str:
-    what = "a link" if path.is_symlink() else "no regular file"
-    return f"{path} is {what}, which Recollect never makes; it was not followed. Remove it, or give --out another name."
+            raise StepError(planted(path))
 
 
 def _drop_temporary(folder: Path) -> None:
@@ -186,30 +180,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str) -> l
     ]
 
 
-@contextmanager
-def _lock(step: Step) -> Iterator[None]:
-    path = step.folder / LOCK
-    try:
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except PermissionError:
-        raise StepError(f"no permission to write in {step.folder}. Give --out another folder.") from None
-    except FileNotFoundError:  # renamed by its owner between our look and our open
-        raise StepBusy(f"another process has just finished {step.path}. Run the command again.") from None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise StepError(_planted(path)) from None
-        raise
-    with os.fdopen(number, "r+b", buffering=0) as handle:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise StepError(_planted(path))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StepBusy(
-                f"another process is working in {step.folder}. Wait for it, or give --out another name."
-            ) from None
-        except OSError as error:
-            raise StepError(f"{path} cannot be locked: {error.strerror}. Give --out a local folder.") from None
-        if not path.exists() or not os.path.samestat(os.fstat(number), path.stat()):
-            raise StepBusy(f"another process has just finished {step.path}. Run the command again.")
-        yield
+def _busy(step: Step) -> str:
+    if step.path.exists():
+        return f"another process has just finished {step.path}. Run the command again."
+    return f"another process is working in {step.folder}. Wait for it, or give --out another name."
