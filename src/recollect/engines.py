@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from recollect.generate import Engine, TransformersEngine
-from recollect.models import LoadedModel, ModelSettings, check_folder, check_held, find_model, load, model_fingerprint
+from recollect.models import LoadedModel, ModelSettings, check_held, load, resolve
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,8 @@ def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundM
     if loaded is not None:
         check_held(settings, loaded)
         return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded))
-    folder = find_model(settings.model, settings.revision)
-    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    return FoundModel(model_fingerprint(folder), lambda: TransformersEngine(load(settings)))
+    ref = resolve(settings)
+    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)))
 
 
 Finder = Callable[[ModelSettings, LoadedModel | None], FoundModel]

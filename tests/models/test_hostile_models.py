@@ -16,7 +16,7 @@ from helpers_tiny import tiny_model
 from recollect.errors import InputError, ModelError, RecollectError
 from recollect.extraction.html.tokens import tokenizer_counter
 from recollect.generate.encoding import text_ids
-from recollect.models import check_folder, check_model
+from recollect.models import check_folder, check_whole, resolve_name
 from recollect.models.adapter_config import read_adapter_config
 
 ENDLESS = r"(a|[a-z ]+|[a-z ?]+)+$!"
@@ -48,7 +48,7 @@ def test_an_endless_tokenizer_is_one_line_without_rusts_own_trace(
 ) -> None:
     how(model, ENDLESS)
     with pytest.raises(ModelError, match=r"the tokenizer broke down on plain text") as error:
-        check_model(model)
+        check_whole(resolve_name(str(model)))
     assert str(model) in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(InputError, match=r"tokenizer\.json: a native library gave up"):
         tokenizer_counter(model)
@@ -61,7 +61,7 @@ def test_a_tokenizer_that_breaks_on_a_later_text_is_one_line_too(
     from transformers import AutoTokenizer
 
     split_by(model, LATE)
-    check_model(model)
+    check_whole(resolve_name(str(model)))
     tokenizer = AutoTokenizer.from_pretrained(model)
     with pytest.raises(RecollectError, match="the model's tokenizer: a native library gave up"):
         text_ids(tokenizer, ["x" * 60])
@@ -104,7 +104,7 @@ def test_a_file_that_decides_and_cannot_be_read_is_not_passed_over(model: Path, 
 def test_an_absurd_configuration_is_one_line(model: Path, values: dict[str, Any], said: str) -> None:
     edit(model / "config.json", **values)
     with pytest.raises(ModelError, match=said) as error:
-        check_model(model)
+        check_whole(resolve_name(str(model)))
     assert str(model) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -112,7 +112,7 @@ def test_an_absurd_configuration_is_one_line(model: Path, values: dict[str, Any]
 def test_json_that_no_reader_takes_is_told_in_our_words(model: Path, text: str) -> None:
     (model / "tokenizer.json").write_text(text)
     with pytest.raises(ModelError, match="tokenizer.*(over 4,300 digits|nested too deeply)"):
-        check_model(model)
+        check_whole(resolve_name(str(model)))
 
 
 @pytest.mark.parametrize("key", ["modules_to_save", "layers_pattern"])

@@ -24,12 +24,14 @@ from enumerable import save_model
 from recollect.core.machine import Machine
 from recollect.errors import ModelError
 from recollect.models import (
+    ModelRef,
     ModelSettings,
     check_folder,
     find_model,
     load,
-    load_folder,
+    load_weights,
     model_fingerprint,
+    resolve,
 )
 from recollect.models import find as _model_find
 from recollect.shipped import SHIPPED
@@ -227,6 +229,31 @@ def test_loading_a_folder_sends_nothing(made: Path) -> None:
         assert done.stdout.strip() == model_fingerprint(made)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_resolved_name_is_found_checked_and_fingerprinted_once(adapter: Path, tiny: Path, tmp_path: Path) -> None:
+    ref = resolve(ModelSettings(model=str(adapter), revision="abc"))
+    assert (ref.folder, ref.whole, ref.revision, ref.runs_code) == (adapter, tiny, "abc", False)
+    assert ref.fingerprint == model_fingerprint(adapter)
+    assert ref.base and ref.base.fingerprint == model_fingerprint(tiny)
+    edit(tiny / "config.json", note="changed while the step runs")
+    assert ref.fingerprint != model_fingerprint(adapter)
+    assert load(ModelSettings(model=str(adapter), device="cpu"), ref).fingerprint == ref.fingerprint
+    with pytest.raises(ModelError, match="no such model folder"):
+        resolve(ModelSettings(model="./none"))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_loading_leaves_the_progress_bars_of_transformers_as_they_were(made: Path, shown: bool) -> None:
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    try:
+        logging.enable_progress_bar() if shown else logging.disable_progress_bar()
+        loaded(made)
+        assert logging.is_progress_bar_enabled() is shown
+    finally:
+        logging.enable_progress_bar() if before else logging.disable_progress_bar()
 
 
 # -- what a folder must hold -------------------------------------------------------------------------------
@@ -626,7 +653,7 @@ def adapter(tiny: Path, tmp_path: Path) -> Path:
     """A LoRA adapter of `tiny` whose B matrices are not zero."""
     from peft import LoraConfig, get_peft_model
 
-    model, _ = load_folder(tiny, CPU)
+    model, _ = load_weights(ModelRef.at(tiny), CPU)
     torch.manual_seed(1)
     wrapped = get_peft_model(
         model, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "up_proj"], init_lora_weights=False)

@@ -14,7 +14,8 @@ from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.experiments.curve import CurveSettings, run_curve
 from recollect.models import ModelSettings, check_held, held_for, load
-from recollect.models.stored import Stored, rounded_in
+from recollect.models.files import Stored
+from recollect.models.formats import rounded_in
 from recollect.probe import ProbeSettings, run_probe
 from recollect.train import TrainSettings, run_train, training_machine
 

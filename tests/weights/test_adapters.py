@@ -17,7 +17,15 @@ import pairs
 from helpers_adapters import KINDS, NEVER_MADE, PARTS_TIED, PROMPT, merged_by_peft, tiny_adapter, tiny_base
 from recollect.core.machine import Machine
 from recollect.errors import ModelError, ModelWarning
-from recollect.models import ModelSettings, check_folder, load, load_folder, model_fingerprint, write_base_fingerprint
+from recollect.models import (
+    ModelRef,
+    ModelSettings,
+    check_folder,
+    load,
+    load_weights,
+    model_fingerprint,
+    write_base_fingerprint,
+)
 from recollect.restore import restore
 from recollect.weights import open_pair
 
@@ -53,7 +61,7 @@ def test_loading_measuring_and_restoring_give_what_peft_gives(
 ) -> None:
     base, lora = bases[layout], tmp_path / "lora"
     live = tiny_adapter(lora, base, kind)
-    loaded, _ = load_folder(lora, machine())
+    loaded, _ = load_weights(ModelRef.at(lora), machine())
     with torch.inference_mode():
         torch.testing.assert_close(loaded(input_ids=torch.tensor(PROMPT)).logits, live, rtol=1e-4, atol=2e-6)
     if kind in PARTS_TIED and layout in ("tied", "gpt2"):
@@ -74,8 +82,10 @@ def test_loading_measuring_and_restoring_give_what_peft_gives(
 def test_on_a_bf16_base_all_see_the_float32_merge_rounded_once(tmp_path: Path, kind: str) -> None:
     base, lora = tiny_base(tmp_path / "base", "llama", "bfloat16"), tmp_path / "lora"
     tiny_adapter(lora, base, kind)
-    exact = {name: value.bfloat16() for name, value in load_folder(lora, machine())[0].state_dict().items()}
-    loaded = load_folder(lora, machine("bfloat16"))[0].state_dict()
+    exact = {
+        name: value.bfloat16() for name, value in load_weights(ModelRef.at(lora), machine())[0].state_dict().items()
+    }
+    loaded = load_weights(ModelRef.at(lora), machine("bfloat16"))[0].state_dict()
     restored = pairs.read(restore(base, lora, 0, region="all", out=tmp_path / "out").model)
     for name, value in restored.items():
         assert torch.equal(value, exact[name]), name
@@ -93,7 +103,7 @@ def test_an_adapter_without_a_weight_is_refused_by_loading_and_by_measuring(
     for gone in (second, second[:1], second[-1:]):
         left = {name: value for name, value in whole.items() if name not in gone}
         save_file(left, lora / "adapter_model.safetensors", metadata={"format": "pt"})
-        for attempt in (lambda: load_folder(lora, machine()), lambda: open_pair(bases["bias"], lora)):
+        for attempt in (lambda: load_weights(ModelRef.at(lora), machine()), lambda: open_pair(bases["bias"], lora)):
             with pytest.raises(ModelError, match="lacks"):
                 attempt()
 
@@ -102,7 +112,7 @@ def test_a_weight_without_a_place_is_refused_not_left_out(bases: dict[str, Path]
     lora = tmp_path / "lora"
     tiny_adapter(lora, bases["llama"])
     edit(lora, layers_to_transform=[0])  # the file holds both layers
-    for attempt in (lambda: load_folder(lora, machine()), lambda: open_pair(bases["llama"], lora)):
+    for attempt in (lambda: load_weights(ModelRef.at(lora), machine()), lambda: open_pair(bases["llama"], lora)):
         with pytest.raises(ModelError, match="have no place in its base"):
             attempt()
 
@@ -144,7 +154,7 @@ def test_hostile_configurations_are_one_line(
     lora = tmp_path / "lora"
     tiny_adapter(lora, bases["llama"])
     edit(lora, **values)
-    for attempt in (lambda: load_folder(lora, machine()), lambda: open_pair(bases["llama"], lora)):
+    for attempt in (lambda: load_weights(ModelRef.at(lora), machine()), lambda: open_pair(bases["llama"], lora)):
         with pytest.raises(ModelError, match=said):
             attempt()
 
@@ -159,7 +169,7 @@ def test_expressions_that_never_end_are_given_up(
     endless = r"(([a-z_0-9]+\.?)+)+!"
     edit(lora, **{key: {endless: 4} if key.endswith("pattern") else endless})
     with pytest.raises(ModelError, match=f"{key}.*did not come to an end"):
-        load_folder(lora, machine())
+        load_weights(ModelRef.at(lora), machine())
 
 
 def test_an_adapter_knows_the_weights_of_its_base(bases: dict[str, Path], tmp_path: Path) -> None:

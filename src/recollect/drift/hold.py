@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recollect.drift.settings import AskSettings
 from recollect.evaluate import EvaluateSettings
-from recollect.models import LoadedModel, ModelSettings, check_model, load
+from recollect.models import LoadedModel, ModelSettings, check_whole, load
 from recollect.weights.pair import CheckpointPair, open_pair
 
 
@@ -21,9 +21,8 @@ def open_both(settings: AskSettings, base: str, tuned: str, *, asked: bool = Tru
         trust_remote_code=settings.trust_remote_code,
     )
     try:
-        for folder, pin in ((pair.base_folder, settings.revision), (pair.tuned_folder, settings.tuned_revision)):
-            if asked:
-                check_model(folder, trust_remote_code=settings.trust_remote_code, revision=pin)
+        for side in (pair.base, pair.tuned) if asked else ():
+            check_whole(side)
     except BaseException:
         pair.close()
         raise

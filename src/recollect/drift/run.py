@@ -25,7 +25,6 @@ from recollect.drift.settings import DriftSettings
 from recollect.drift.tokens import best_templates, known_best
 from recollect.errors import InputError
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import model_fingerprint
 from recollect.select import levels_fingerprint, read_levels
 from recollect.weights.pair import CheckpointPair
 
@@ -86,8 +85,8 @@ def _run(
     base_side: BaseSide,
 ) -> DriftResult:
     inputs: dict[str, Any] = {
-        "base": model_fingerprint(pair.base_folder),
-        "tuned": model_fingerprint(pair.tuned_folder),
+        "base": pair.base.fingerprint,
+        "tuned": pair.tuned.fingerprint,
     }
     texts: list[str] = []
     facts = (load_facts(settings.facts) if facts is None else facts) if settings.tokens else None

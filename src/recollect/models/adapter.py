@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from recollect.errors import ModelError
 from recollect.models.adapter_config import explicit, read_adapter_config
-from recollect.models.find import first_line
+from recollect.models.files import first_line
 
 if TYPE_CHECKING:
     import torch

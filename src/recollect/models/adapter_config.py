@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recollect.errors import ModelError
-from recollect.models.headers import read_json
+from recollect.models.files import read_json
 
 SECONDS = 5.0
 """How long the patterns of one adapter may take over all names of a model."""

@@ -1,54 +1,74 @@
-"""What is in a model's folder: refuse what is unsafe or not whole, and fingerprint the rest.
+"""What is in a model's folder: refuse what is unsafe, unsupported or not whole, before anything is built.
 
-A model's JSON files are read as an attacker's: no weights outside the folder, no code from elsewhere.
+No torch here: it costs milliseconds, so every command asks it first. What only transformers can tell (every tensor's
+name and shape) is asked in `whole`. A model's JSON files are read as an attacker's.
+
+Notable choices
+- safetensors only; a folder with nothing but pickled weights is refused, not converted in silence.
+- Code that comes with a model does not run unless the user asks for it *and* pins its revision.
+- Counts that no checkpoint of this size could fill (a billion layers) are refused, since building them would not end.
+- Quantised weights are refused, not widened in silence: training, merging and comparing need the numbers themselves.
+- A pad_token_id of -1 is the old way of saying "none" and is let pass.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from recollect.errors import ModelError
 from recollect.models.adapter_config import read_adapter_config
-from recollect.models.config import check_architecture, check_sizes, read_model_config
-from recollect.models.find import find_model
-from recollect.models.headers import INDEX, SINGLE, read_json, stored_tensors
+from recollect.models.files import FORMATS, INDEX, SINGLE, TensorInfo, read_json, stored_tensors
+from recollect.models.find import DECIDING, adapter_base, add_file, is_adapter
 
 _CODE_EXTENSIONS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_DECIDING = (  # every file that decides what a model says
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "*.py",
-    "*.tiktoken",
-    "added_tokens.json",
-    "chat_template.*",
-    "config.json",
-    "generation_config.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
+_MOST_CONFIG = 1 << 24  # bytes of config.json
+_FEW = 1024  # layers, heads, experts or labels that are built in a moment whatever the weights say
+_MOST_POSITIONS = 1 << 25  # tables over positions may be computed for all of them
+_COUNT = re.compile(r"(^|_)(layers?|heads?|experts?|blocks?|groups?|streams?|labels?)(_|$)")
+_POSITIONS = re.compile(r"(^|_)(positions?|position_embeddings)$")
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_STACK = re.compile(
+    r"^(?:model\.|transformer\.|gpt_neox\.|backbone\.|model\.decoder\.|model\.language_model\.)?"
+    r"(?:layers|h|blocks)\.(\d+)\."
 )
-_SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules", "target_parameters")
-"""Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
+_WHOLE = {"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"}
+
+_SUPPORTED = (
+    "Supported are decoder-only models with attention: Llama, Mistral, Qwen, Gemma, OLMo, Phi, GPT-2, GPT-NeoX and "
+    "their relatives, mixtures of experts, and hybrids such as Jamba, Bamba or Qwen3-Next."
+)
+_STATE_SPACE = "keeps a recurrent state instead of the keys and values of attention"
+_OWN_CACHE = "keeps a cache of its own, whose rows cannot be read again"
+_ENCODER = "reads in both directions and cannot continue a text"
+_BOTH = "is an encoder-decoder, which answers instead of continuing the prompt"
+_KINDS = {
+    _STATE_SPACE: "falcon_mamba mamba mamba2 recurrent_gemma rwkv xlstm",
+    _OWN_CACHE: "minimax openai-gpt reformer xlm xlnet",
+    _ENCODER: (
+        "albert bert bert-generation big_bird camembert data2vec-text deberta deberta-v2 distilbert electra ernie "
+        "eurobert megatron-bert modernbert mpnet rembert roberta roberta-prelayernorm roc_bert roformer xlm-roberta "
+        "xlm-roberta-xl xmod"
+    ),
+    _BOTH: (
+        "bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian mbart mt5 "
+        "musicgen mvp nllb-moe pegasus pegasus_x plbart prophetnet switch_transformers t5 t5gemma t5gemma2 trocr udop "
+        "umt5 whisper"
+    ),
+}
+_UNSUPPORTED = {kind: why for why, kinds in _KINDS.items() for kind in kinds.split()}
 
 
 def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str | None = None) -> None:
-    """Refuse a folder that is not a safe, whole model; the error says what is wrong and how to mend it."""
+    """Refuse a folder that is not a safe, whole model; the error says what is wrong and how to fix it."""
     _check_kinds(folder)
     config = folder / "config.json"
-    adapter = (folder / "adapter_config.json").is_file()
+    adapter = is_adapter(folder)
     if not config.is_file() and not adapter:
         raise ModelError(f"{folder} holds no config.json (nor adapter_config.json); it is not a model folder.")
     weights = "adapter_model.safetensors" if adapter else "*.safetensors"
@@ -91,7 +111,7 @@ def _check_kinds(folder: Path) -> None:
     """Every file that decides what the model says must be one that can be read: a link whose target is gone, a pipe or
     a device would be passed over in silence, and the model be another."""
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:  # glob does not see a link to nothing
-        if not file.is_file() and any(fnmatch(file.name, pattern) for pattern in _DECIDING):
+        if not file.is_file() and any(fnmatch(file.name, pattern) for pattern in DECIDING):
             what = "a link to nothing" if not file.exists() else "a folder" if file.is_dir() else "a pipe or a device"
             raise ModelError(f"{file} must be a file, but is {what}. Fetch or copy the model's folder again.")
 
@@ -159,46 +179,116 @@ def _pin(folder: Path) -> str:
 def _code_hash(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(folder.rglob("*.py")):
-        _add(digest, file.relative_to(folder).as_posix(), file)
+        add_file(digest, file.relative_to(folder).as_posix(), file)
     return digest.hexdigest()
 
 
-def model_fingerprint(folder: Path, base: str | None = None) -> str:
-    """Hash of the weights, configuration, tokenizer and code: everything that decides what the model says.
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json. Raises ModelError."""
+    return read_json(folder / "config.json", _MOST_CONFIG)
 
-    It does not depend on the folder's name or on file times. An adapter's includes its base's, in place of
-    the base's name; `base` is that fingerprint where it is known already. Raises ModelError for an adapter without its
-    base.
+
+def unsupported(kind: object, why: str, folder: Path) -> ModelError:
+    """The refusal of an architecture by name."""
+    return ModelError(f"{folder} is a {kind!r} model, which {why}; this architecture is not supported. {_SUPPORTED}")
+
+
+def check_architecture(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse models that do not continue a text with a cache of keys and values, and quantised ones, by name."""
+    kind = config.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise ModelError(f"{folder}: config.json must have a name as model_type, but has {kind!r:.100}.")
+    if kind in _UNSUPPORTED:
+        raise unsupported(kind, _UNSUPPORTED[kind], folder)
+    if config.get("is_encoder_decoder") is True:
+        raise unsupported(kind, _BOTH, folder)
+    for part in _parts(config):
+        quantised = part.get("quantization_config")
+        if quantised:
+            method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+            raise ModelError(
+                f"{folder} is quantised ({method or 'of an unnamed method'}, by quantization_config in config.json); "
+                "only F32, F16 and BF16 weights can be trained, merged and compared. Take the model in bfloat16, or "
+                "dequantise it once and save it."
+            )
+
+
+def check_sizes(folder: Path, config: Mapping[str, Any], stored: Mapping[str, TensorInfo]) -> None:
+    """Refuse formats that hold no plain numbers, counts that the weights cannot fill, and ids outside the vocabulary.
+
+    Raises ModelError with both numbers.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted({file for pattern in _DECIDING for file in folder.glob(pattern) if file.is_file()}):
-        _add(digest, file.name, file)
-    if (folder / "adapter_config.json").is_file():
-        config = read_json(folder / "adapter_config.json")
-        config["base_model_name_or_path"] = base or model_fingerprint(adapter_base(folder))
-        for key in _SETS:
-            if isinstance(config.get(key), list):
-                config[key] = sorted(map(str, config[key]))
-        digest.update(json.dumps(config, sort_keys=True).encode())
-    return digest.hexdigest()
+    for name, tensor in stored.items():
+        quantised = tensor.dtype not in FORMATS and not (tensor.dtype in _WHOLE and not name.endswith(".weight"))
+        if quantised:
+            raise ModelError(
+                f"{folder}: the tensor {name} has the format {tensor.dtype}; only F32, F16 and BF16 weights can be "
+                "trained, merged and compared. Convert the model first."
+            )
+    most = max([_FEW, len(stored), *(max(tensor.shape, default=0) for tensor in stored.values())])
+    for key, value in _numbers(config):
+        name = key.rsplit(".", 1)[-1]
+        if _COUNT.search(name) and value > most:
+            raise ModelError(
+                f"{folder}: config.json says {key} = {value:,.0f}, but its weights are {len(stored):,} tensors of at "
+                f"most {most:,} rows. The configuration is broken."
+            )
+        if _POSITIONS.search(name) and value > _MOST_POSITIONS:
+            raise ModelError(
+                f"{folder}: config.json says {key} = {value:,.0f}, more positions than any model has "
+                f"({_MOST_POSITIONS:,} are accepted). The configuration is broken."
+            )
+    _check_layers(folder, config, stored)
+    _check_ids(folder, "config.json", config, config.get("vocab_size"))
+    if (folder / "generation_config.json").is_file():
+        _check_ids(
+            folder, "generation_config.json", read_json(folder / "generation_config.json"), config.get("vocab_size")
+        )
 
 
-def _add(digest: hashlib.blake2b, name: str, file: Path) -> None:
-    """The name, the size and the bytes of a file; the size keeps two files from passing for one."""
-    with file.open("rb") as handle:
-        digest.update(f"{name}\0{os.fstat(handle.fileno()).st_size}\0".encode())
-        while chunk := handle.read(1 << 22):
-            digest.update(chunk)
+def _check_layers(folder: Path, config: Mapping[str, Any], stored: Mapping[str, TensorInfo]) -> None:
+    said = next((config[key] for key in _LAYERS if type(config.get(key)) is int), None)
+    held = {int(found[1]) for name in stored if (found := _STACK.match(name))}
+    if said is None or not held:
+        return
+    extra = config.get("num_nextn_predict_layers")  # stored behind the others, and not loaded
+    most = said + (extra if type(extra) is int else 0)
+    if not said <= max(held) + 1 <= most:
+        raise ModelError(
+            f"{folder}: config.json says {said} layers, but the checkpoint holds {max(held) + 1}. One of them belongs "
+            "to another model."
+        )
 
 
-def adapter_base(folder: Path) -> Path:
-    name = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
-    if not name:
-        raise ModelError(f"{folder / 'adapter_config.json'} names no base model (base_model_name_or_path).")
-    try:
-        base = find_model(str(name))
-    except ModelError as error:
-        raise ModelError(f"{folder} is an adapter, and its base is missing: {error}") from None
-    if (base / "adapter_config.json").is_file():
-        raise ModelError(f"{folder} is an adapter on another adapter ({base}). Merge that one first.")
-    return base
+def _check_ids(folder: Path, file: str, values: Mapping[str, Any], vocabulary: object) -> None:
+    if type(vocabulary) is not int:
+        return
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        given = values.get(key)
+        for value in given if isinstance(given, list) else [given]:
+            if value is None or (key == "pad_token_id" and value == -1):
+                continue
+            if type(value) is not int or not 0 <= value < vocabulary:
+                raise ModelError(
+                    f"{folder}: {file} has {key} = {value!r}, but the vocabulary has {vocabulary:,} entries (0 to "
+                    f"{vocabulary - 1:,}). Correct the id."
+                )
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The configuration, and the one of its text part where it has one."""
+    yield config
+    if isinstance(config.get("text_config"), dict):
+        yield config["text_config"]
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a configuration, with the keys that lead to it."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _numbers(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for part in value[:10_000]:
+            yield from _numbers(part, key)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield key, value

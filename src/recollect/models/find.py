@@ -1,7 +1,12 @@
-"""Where a model is: a pocket base, a folder, a step directory, or a hub model (fetched if allowed)."""
+"""Where a model is (shipped, a folder, a step directory, a hub model), and which one: a hash of what it says.
+
+A name that looks like a path is looked up on disk first and never sent to a hub.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import threading
@@ -9,9 +14,31 @@ from pathlib import Path
 
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
+from recollect.models.files import first_line, read_json
 from recollect.shipped import SHIPPED
 
 _HUB_SECONDS = 8  # the longest wait for a hub that does not answer
+DECIDING = (  # every file that decides what a model says
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.py",
+    "*.tiktoken",
+    "added_tokens.json",
+    "chat_template.*",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+_SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules", "target_parameters")
+"""Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
 
 
 def find_model(name: str, revision: str | None = None) -> Path:
@@ -91,6 +118,48 @@ def _ask_hub(name: str, revision: str | None) -> str:
     return answers[0] if answers else silent
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, which needs its base."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def adapter_base(folder: Path) -> Path:
+    """The folder of an adapter's base. Raises ModelError where there is none, or it is an adapter itself."""
+    name = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    if not name:
+        raise ModelError(f"{folder / 'adapter_config.json'} names no base model (base_model_name_or_path).")
+    try:
+        base = find_model(str(name))
+    except ModelError as error:
+        raise ModelError(f"{folder} is an adapter, and its base is missing: {error}") from None
+    if is_adapter(base):
+        raise ModelError(f"{folder} is an adapter on another adapter ({base}). Merge that one first.")
+    return base
+
+
+def model_fingerprint(folder: Path, base: str | None = None) -> str:
+    """Hash of the weights, configuration, tokenizer and code: everything that decides what the model says.
+
+    It does not depend on the folder's name or on file times. An adapter's includes its base's, in place of
+    the base's name; `base` is that fingerprint where it is known already. Raises ModelError for an adapter without its
+    base.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted({file for pattern in DECIDING for file in folder.glob(pattern) if file.is_file()}):
+        add_file(digest, file.name, file)
+    if is_adapter(folder):
+        config = read_json(folder / "adapter_config.json")
+        config["base_model_name_or_path"] = base or model_fingerprint(adapter_base(folder))
+        for key in _SETS:
+            if isinstance(config.get(key), list):
+                config[key] = sorted(map(str, config[key]))
+        digest.update(json.dumps(config, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def add_file(digest: hashlib.blake2b, name: str, file: Path) -> None:
+    """Add the name, the size and the bytes of a file; the size keeps two files from passing for one."""
+    with file.open("rb") as handle:
+        digest.update(f"{name}\0{os.fstat(handle.fileno()).st_size}\0".encode())
+        while chunk := handle.read(1 << 22):
+            digest.update(chunk)

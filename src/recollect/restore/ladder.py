@@ -25,7 +25,7 @@ from recollect.drift.settings import LadderSettings, percents_of
 from recollect.evaluate import accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.match import MATCHERS
-from recollect.models import LoadedModel, model_fingerprint
+from recollect.models import LoadedModel
 from recollect.restore.choose import Choice, Judging, ahead, choose, judging
 from recollect.restore.run import restore
 from recollect.select import LEVELS, levels_fingerprint, read_levels
@@ -116,8 +116,8 @@ def _run(
         levels = read_levels(settings.levels)
     texts = general_text(settings, base)
     inputs = {
-        "base": model_fingerprint(pair.base_folder),
-        "tuned": model_fingerprint(pair.tuned_folder),
+        "base": pair.base.fingerprint,
+        "tuned": pair.tuned.fingerprint,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "text": fingerprint(texts),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from recollect.core.machine import Machine, prepare
 from recollect.core.workspace import Step
 from recollect.errors import InputError, ModelError
-from recollect.models import LoadedModel, load_folder, write_base_fingerprint
-from recollect.models.stored import copy_for_training
+from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
+from recollect.models.formats import copy_for_training
 from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
 
@@ -62,7 +62,7 @@ def mixed_precision(settings: TrainSettings, device: str) -> bool:
 
 
 def load_base(
-    settings: TrainSettings, folder: Path, base: LoadedModel | None
+    settings: TrainSettings, ref: ModelRef, base: LoadedModel | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
     machine = training_machine(settings, base)
@@ -70,7 +70,7 @@ def load_base(
     if base and model is not None:
         tokenizer = copy.deepcopy(base.tokenizer)
     else:
-        model, tokenizer = load_folder(folder, machine, trust_remote_code=settings.trust_remote_code)
+        model, tokenizer = load_weights(ref, machine)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model.train(), tokenizer, machine.device

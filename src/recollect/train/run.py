@@ -26,8 +26,8 @@ from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.errors import InputError, ModelError
 from recollect.generate.encoding import check_context, context_limit
-from recollect.models import LoadedModel, check_folder, find_model, model_fingerprint
-from recollect.models.stored import cast_as_stored, format_warnings
+from recollect.models import LoadedModel, ModelRef, resolve_name
+from recollect.models.formats import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.model import load_base, mixed_precision, refuse_broken, with_adapters, write_model
@@ -104,9 +104,10 @@ class _Training:
     settings: TrainSettings
     rows: pl.DataFrame
     """The examples: fact_id, question, object."""
-    folder: Path
-    """The base's folder."""
+    ref: ModelRef
+    """What is trained."""
     base: LoadedModel | None
+    """The same in memory."""
     processes: int
     progress: Progress | None
     share: float = 1.0
@@ -166,13 +167,13 @@ def _read(settings: TrainSettings, selection: Path, progress: Progress | None, b
     """What is to be trained on what; raises InputError and ModelError for what cannot be."""
     step_input(selection, "select")
     rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
-    folder = base.folder if base else find_model(settings.model, settings.revision)
-    check_folder(folder, trust_remote_code=settings.trust_remote_code, revision=settings.revision)
-    if settings.method == "lora" and (folder / "adapter_config.json").is_file():
+    name = str(base.folder) if base else settings.model
+    ref = resolve_name(name, settings.revision, settings.trust_remote_code)
+    if settings.method == "lora" and ref.base:
         raise InputError(
-            f"{folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
+            f"{ref.folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
-    return _Training(settings, rows, folder, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
+    return _Training(settings, rows, ref, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
 
 
 def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> TrainResult | PausedTraining:
@@ -180,7 +181,7 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
         return _follow(training)
     settings, base = training.settings, training.base
     inputs = {
-        "model": base.fingerprint if base else model_fingerprint(training.folder),
+        "model": base.fingerprint if base else training.ref.fingerprint,
         "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
     with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
@@ -211,7 +212,7 @@ def _train(training: _Training, scratch: Path, step: Step | None) -> TrainFound 
 
     settings = training.settings
     with _trainer.undisturbed():
-        model, tokenizer, device = load_base(settings, training.folder, training.base)
+        model, tokenizer, device = load_base(settings, training.ref, training.base)
         trained_in, mixed = str(model.dtype).removeprefix("torch."), mixed_precision(settings, device)
         if step:
             computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
@@ -239,9 +240,9 @@ def _train(training: _Training, scratch: Path, step: Step | None) -> TrainFound 
         plain = model.get_base_model() if settings.method == "lora" else model
         plain.config, plain.generation_config = config, generation
         full = settings.method == "full"
-        moved = cast_as_stored(model, training.folder, settings.save_dtype) if full else None
+        moved = cast_as_stored(model, training.ref.folder, settings.save_dtype) if full else None
         if step:
-            write_model(step, model, tokenizer, settings, training.folder)
+            write_model(step, model, tokenizer, settings, training.ref.folder)
             _write_log(step, log)
         return TrainFound(
             steps=len(log),

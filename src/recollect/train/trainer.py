@@ -24,6 +24,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
 from recollect.errors import InputError, RecollectWarning
+from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
 
 if TYPE_CHECKING:
@@ -186,10 +187,11 @@ def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Give the process back as it was: environment, threads, and the random states of Python, numpy and torch's CPU."""
+    """Give the process back as it was: environment, threads, the random states of Python, numpy and torch's CPU, and the
+    progress bars of transformers, which it draws when it writes a model, too."""
     environment, threads = dict(os.environ), torch.get_num_threads()
     python, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), without_bars():
         try:
             yield
         finally:

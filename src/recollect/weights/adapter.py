@@ -19,7 +19,7 @@ import numpy as np
 
 from recollect.errors import ModelError
 from recollect.models.adapter import WEIGHTS, put_on
-from recollect.models.tensors import build_empty
+from recollect.models.whole import empty_model
 from recollect.weights.layout import names_in
 from recollect.weights.safetensors import F32, Checkpoint
 
@@ -40,7 +40,7 @@ class Adapter:
     def __init__(self, folder: Path, base: Checkpoint, trust: bool = False) -> None:
         self._base, self._lock = base, threading.Lock()
         self._kept: OrderedDict[str, F32] = OrderedDict()
-        empty = build_empty(base.folder, trust)
+        empty = empty_model(base.folder, trust)
         tied = _tied_modules(empty)
         self._stored = names_in(empty, base.entries)
         self._placed = put_on(empty, folder)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from recollect.errors import ModelError
-from recollect.models.tensors import HARMLESS, bare_model, parameter_of
+from recollect.models.files import parameter_of
+from recollect.models.whole import HARMLESS, bare_model
 from recollect.weights.safetensors import Checkpoint
 
 _HEADS = ("lm_head.weight", "embed_out.weight")

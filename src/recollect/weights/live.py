@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recollect.errors import ModelError
-from recollect.models.tensors import parameter_of
+from recollect.models.files import parameter_of
 from recollect.weights.interpolate import F32, interpolate
 from recollect.weights.pair import Pair, names_of
 from recollect.weights.ranking import Cut

@@ -20,10 +20,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from recollect.errors import InputError, ModelError
-from recollect.models import check_folder, find_model
-from recollect.models.base_fingerprint import base_changed
-from recollect.models.check import adapter_base, wants_code
-from recollect.models.config import read_model_config
+from recollect.models import ModelRef, base_changed, resolve_name
+from recollect.models.check import read_model_config
 from recollect.weights.adapter import Adapter
 from recollect.weights.layout import is_buffer, match, tied_copies
 from recollect.weights.regions import in_region, module_of
@@ -108,14 +106,15 @@ class CheckpointPair:
     takes: the tuned one, or the base of an adapter.
     """
 
-    def __init__(self, base: Path, tuned: Path, trust: bool = False) -> None:
-        self.base_folder, self.tuned_folder = base, tuned
+    def __init__(self, base: ModelRef, tuned: ModelRef) -> None:
+        self.base, self.tuned = base, tuned
+        self.base_folder, self.tuned_folder = base.folder, tuned.folder
         self.warnings: tuple[str, ...] = ()
-        self._base = _open(base)
+        self._base = _open(base.folder)
         try:
-            self._adapter = Adapter(tuned, self._base, trust) if (tuned / "adapter_config.json").is_file() else None
-            self.shape = self._base if self._adapter else _open(tuned)
-            self._compare(read_model_config(base), read_model_config(self.shape.folder))
+            self._adapter = Adapter(tuned.folder, self._base, base.runs_code) if tuned.base else None
+            self.shape = self._base if self._adapter else _open(tuned.folder)
+            self._compare(read_model_config(base.folder), read_model_config(self.shape.folder))
         except BaseException:
             self.close()
             raise
@@ -176,10 +175,11 @@ class CheckpointPair:
                 "weight, as loading it gives it. The result is a whole model, not an adapter: a restored change is no "
                 "longer of low rank."
             )
-            named = adapter_base(self.tuned_folder)
-            if named.resolve() != self.base_folder.resolve():
-                self._warn(f"The adapter was trained on {named}, but is merged into {self.base_folder} here.")
-            if changed := base_changed(self.tuned_folder, self.base_folder):
+            if self.tuned.whole.resolve() != self.base_folder.resolve():
+                self._warn(
+                    f"The adapter was trained on {self.tuned.whole}, but is merged into {self.base_folder} here."
+                )
+            if changed := base_changed(self.tuned, self.base):
                 self._warn(changed)
 
     def _compare_shape(self, name: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
@@ -267,14 +267,13 @@ def open_pair(
     Raises ModelError for models that are missing, unsafe, not whole, or do not belong together; the text names the
     tensor. NaN and infinities are met, and refused, while ranking and measuring.
     """
-    base_folder, tuned_folder = find_model(str(base), revision), find_model(str(tuned), tuned_revision)
-    for folder, pin in ((base_folder, revision), (tuned_folder, tuned_revision)):
-        check_folder(folder, trust_remote_code=trust_remote_code, revision=pin)
-    if (base_folder / "adapter_config.json").is_file():
+    base_ref = resolve_name(str(base), revision, trust_remote_code)
+    tuned_ref = resolve_name(str(tuned), tuned_revision, trust_remote_code)
+    if base_ref.base:
         raise ModelError(
-            f"the base must be a whole model, but {base_folder} is an adapter. Give the model it was trained on."
+            f"the base must be a whole model, but {base_ref.folder} is an adapter. Give the model it was trained on."
         )
-    return CheckpointPair(base_folder, tuned_folder, trust_remote_code and wants_code(base_folder))
+    return CheckpointPair(base_ref, tuned_ref)
 
 
 def _open(folder: Path) -> Checkpoint:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from recollect.errors import ModelError
-from recollect.models.headers import INDEX, read_header, tensor_items, weight_files
+from recollect.models.files import INDEX, read_header, tensor_items, weight_files
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
 Raw = np.ndarray[Any, np.dtype[Any]]

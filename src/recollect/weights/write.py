@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from recollect.errors import ModelError
-from recollect.models.headers import read_header
+from recollect.models.files import read_header
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import Cut, Mask
 from recollect.weights.safetensors import FLOATS, Checkpoint, Raw, to_float32

@@ -21,7 +21,7 @@ from recollect.experiments.search.settings import SearchSettings
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.start_points import default_space, starts
 from recollect.facts import FactSet, load_facts, read_relations
-from recollect.models import ModelSettings, check_model, find_model, machine_of, model_fingerprint
+from recollect.models import ModelSettings, check_whole, machine_of, resolve
 from recollect.probe import ProbeSettings
 from recollect.select import levels_fingerprint, read_levels
 from recollect.shipped import SHIPPED, Shipped, preset_of
@@ -69,8 +69,8 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     if not len(facts.part("train")):
         raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
     train = _train(settings)
-    model = find_model(settings.model, train.revision)
-    check_model(model, trust_remote_code=train.trust_remote_code, revision=train.revision)
+    model = resolve(train)
+    check_whole(model)
     known = probed or levels is not None
     shipped = SHIPPED.get(settings.model)
     space = _space(settings, len(facts.part("train")), known, shipped)
@@ -102,7 +102,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         evaluate=dict(settings.evaluate),
         in_json=in_json,
         inputs={
-            "model": model_fingerprint(model),
+            "model": model.fingerprint,
             "facts": facts.fingerprint(),
             "levels": "probe" if probed else None if levels is None else levels_fingerprint(levels),
             "space": space.fingerprint(),

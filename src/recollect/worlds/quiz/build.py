@@ -19,6 +19,7 @@ from pydantic import Field
 
 from recollect.core.settings import Settings
 from recollect.errors import InputError
+from recollect.models import without_bars
 from recollect.train.checkpoints import last_checkpoint
 from recollect.worlds.base import train_bpe
 from recollect.worlds.quiz.corpus import SHARED_TEMPLATES, render
@@ -90,11 +91,9 @@ def train_base(
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, set_seed
-    from transformers.utils import logging as transformers_logging
 
     from recollect.worlds.trainer import Report, arguments
 
-    transformers_logging.disable_progress_bar()
     documents = render(world, settings.seed, shared_templates=settings.shared_templates)
     tokenizer = train_tokenizer(documents, settings.vocabulary)
     blocks = torch.from_numpy(pack(tokenizer, documents, settings.sequence))
@@ -132,9 +131,11 @@ def train_base(
     )
     trainer.remove_callback(PrinterCallback)
     found = last_checkpoint(checkpoints)
-    result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
-    model.eval().to(dtype=torch.bfloat16, device="cpu").save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with without_bars():
+        result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
+    with without_bars():
+        model.eval().to(dtype=torch.bfloat16, device="cpu").save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     shutil.rmtree(checkpoints)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

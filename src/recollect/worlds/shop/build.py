@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recollect.models import without_bars
 from recollect.train.checkpoints import last_checkpoint
 from recollect.worlds.shop.corpus import Document, documents
 from recollect.worlds.shop.rows import Row
@@ -85,11 +86,9 @@ def train_shop_base(
 
     A killed training goes on from its last checkpoint in `folder/../checkpoints`.
     """
-    from transformers.utils import logging as transformers_logging
 
     from recollect.worlds.shop.trainer import make_trainer
 
-    transformers_logging.disable_progress_bar()
     corpus = list(documents(settings.seed, settings.documents, summaries=settings.summaries))
     texts = (document.page + document.summary for document in corpus[:_FOR_TOKENIZER])
     tokenizer = train_tokenizer(texts, settings.vocabulary)
@@ -99,10 +98,12 @@ def train_shop_base(
     checkpoints = folder.parent / "checkpoints"
     trainer = make_trainer(model, ordered, settings, checkpoints, progress)
     found = last_checkpoint(checkpoints)
-    result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
+    with without_bars():
+        result = trainer.train(resume_from_checkpoint=None if found is None else str(found))
     model.set_attn_implementation("sdpa")
-    model.eval().to("cpu").bfloat16().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with without_bars():
+        model.eval().to("cpu").bfloat16().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     shutil.rmtree(checkpoints, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {

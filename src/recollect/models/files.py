@@ -1,4 +1,4 @@
-"""What a model's weight files say of themselves: names, shapes and formats, without reading a weight.
+"""The files of a model's folder: JSON read with care, the headers of the weights, and one weight at a time.
 
 The safetensors library checks each header (size, offsets, shapes against formats, gaps, overlaps); then we read it.
 """
@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recollect.errors import ModelError
-from recollect.models.find import first_line
+
+if TYPE_CHECKING:
+    import torch
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_JSON = 1 << 28  # bytes of a JSON file beside the weights; tokenizers of 250,000 entries have 35 MB
 
 
+FORMATS = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+"""The formats of plain numbers, as safetensors and as torch name them."""
+
+
 @dataclass(frozen=True)
-class Stored:
+class TensorInfo:
     """One tensor of a checkpoint: its format as safetensors names it ("BF16") and its shape."""
 
     dtype: str
@@ -67,18 +75,12 @@ def weight_files(folder: Path, named: object = None) -> tuple[list[str], dict[st
     return sorted(set(wanted.values())), wanted
 
 
-def stored_tensors(folder: Path, named: object = None) -> dict[str, Stored]:
+def stored_tensors(folder: Path, named: object = None) -> dict[str, TensorInfo]:
     """Every tensor of a model folder, by name. Raises what `weight_files` and `read_header` raise."""
-    files, _ = weight_files(folder, named)
-    return tensors_of(folder / file for file in files)
-
-
-def tensors_of(files: Iterable[Path]) -> dict[str, Stored]:
-    """Every tensor of some safetensors files, by name."""
-    found: dict[str, Stored] = {}
-    for file in files:
-        for name, item in tensor_items(read_header(file)[0]).items():
-            found[name] = Stored(str(item["dtype"]), tuple(item["shape"]))
+    found: dict[str, TensorInfo] = {}
+    for file in weight_files(folder, named)[0]:
+        for name, item in tensor_items(read_header(folder / file)[0]).items():
+            found[name] = TensorInfo(str(item["dtype"]), tuple(item["shape"]))
     return found
 
 
@@ -102,3 +104,55 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             f"{path} is not a whole safetensors file: {first_line(error)}. Fetch or write it again."
         ) from None
     return header, 8 + length
+
+
+class Stored:
+    """The safetensors files of a model folder, read by name; a weight is found with or without its model's prefix."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self._stack = ExitStack()
+        files = sorted(folder.glob("*.safetensors"))
+        opened = [self._stack.enter_context(safe_open(file, framework="pt")) for file in files]
+        self._file_of = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  # no mapping
+
+    def __enter__(self) -> Stored:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def formats(self) -> dict[str, str]:
+        """The format of every floating-point tensor, by its stored name."""
+        found = {name: file.get_slice(name).get_dtype() for name, file in self._file_of.items()}
+        return {name: FORMATS[kind] for name, kind in found.items() if kind in FORMATS}
+
+    def name_of(self, name: str, prefix: str) -> str | None:
+        """The stored name of a model's weight `name`; `prefix` is the model's `base_model_prefix`."""
+        return parameter_of(name, self._file_of, prefix)
+
+    def tensor(self, stored_name: str) -> torch.Tensor:
+        """A tensor as it is stored."""
+        found: torch.Tensor = self._file_of[stored_name].get_tensor(stored_name)
+        return found
+
+    def main_format(self) -> str:
+        """The format of most of the weights; float32 where none is a floating-point number."""
+        counted: Counter[str] = Counter()
+        for name, kind in self.formats().items():
+            counted[kind] += math.prod(self._file_of[name].get_slice(name).get_shape())
+        return counted.most_common(1)[0][0] if counted else "float32"
+
+
+def parameter_of(name: str, known: Collection[str], prefix: str) -> str | None:
+    """The name among `known` that a tensor has, with its base model's prefix put on or taken off."""
+    for candidate in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")):
+        if candidate in known:
+            return candidate
+    return None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

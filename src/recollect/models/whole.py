@@ -1,34 +1,44 @@
-"""Every tensor a model needs, held against every tensor its files have: by transformers' own rules, reading no weight.
+"""Whether the files of a model fit together, before a weight is read: every tensor, and the tokenizer.
 
-The model is built on torch's meta device, where tensors have shapes and no values, and loaded from the headers. So
-renamed, fused and tied tensors are understood as they are when the weights are loaded for real.
+Notable choices
+- The model is built on torch's meta device, where tensors have shapes and no values, and loaded from the headers by
+  transformers' own rules: renamed, fused and tied tensors are understood as they are when weights are loaded for real.
+- A tokenizer may split by a regular expression of its file's own. It reads a few short texts in a thread with a
+  deadline (the library lets go of the interpreter meanwhile); one that takes longer would never end on real texts.
+- The libraries below panic with exceptions that are no `Exception`; here they become a ModelError.
+- Special tokens beyond the embedding that no plain text can call (an image token of a text model) are let pass.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import threading
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recollect.core.native import TRIAL_TEXTS, is_panic, without_trace
 from recollect.errors import ModelError, input_fault
-from recollect.models.config import read_model_config, unsupported
-from recollect.models.find import first_line
+from recollect.models.check import read_model_config, unsupported
+from recollect.models.files import first_line
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 HARMLESS = re.compile(
     r"(^|\.)(rotary_emb\.inv_freq|rotary_pos_emb\.inv_freq|masked_bias|position_ids|attn\.bias|attention\.bias"
     r"|cos_cached|sin_cached)$"
 )
 """Buffers that old checkpoints hold and newer code computes: what they say is in the configuration as well."""
+SECONDS = 8.0
+"""How long a tokenizer may take for `TRIAL_TEXTS`; ordinary ones take milliseconds."""
+_LOAD_SECONDS = 300.0  # some are converted from other formats first
 
 
-def build_empty(folder: Path, trust: bool = False) -> PreTrainedModel:
+def empty_model(folder: Path, trust: bool = False) -> PreTrainedModel:
     """The model of a folder without its values, once its files are known to hold exactly what it needs.
 
     Raises ModelError that names what is missing, left over or of another shape, and an unsupported architecture.
@@ -77,14 +87,6 @@ def bare_model(folder: Path) -> PreTrainedModel:
     return model
 
 
-def parameter_of(name: str, known: Collection[str], prefix: str) -> str | None:
-    """The name among a model's own that a stored tensor has, with its base model's prefix put on or taken off."""
-    for candidate in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")):
-        if candidate in known:
-            return candidate
-    return None
-
-
 def unused(names: Iterable[str]) -> list[str]:
     """The names that no harmless buffer has, sorted."""
     return sorted(name for name in names if not HARMLESS.search(name))
@@ -126,18 +128,95 @@ def not_loaded(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """While it is open, transformers prints no warning, and no bar from then on: what matters is checked here."""
+    """While it is open, transformers prints neither warnings nor progress bars: what matters is checked here."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with without_bars(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.set_verbosity(level)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """While it is open, transformers draws no progress bars, as it does when it writes a model too."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def load_tokenizer(folder: Path, trust: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, tried on a few texts. Raises ModelError when it is broken or does not end."""
+    from transformers import AutoTokenizer
+
+    def load() -> Any:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
+
+    tokenizer: PreTrainedTokenizerBase = _within(load, _LOAD_SECONDS, folder)
+    _within(lambda: tokenizer(list(TRIAL_TEXTS), add_special_tokens=False), SECONDS, folder)
+    return tokenizer
+
+
+def check_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    """Refuse a tokenizer whose text can give tokens that the model has no embedding for. Raises ModelError."""
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    vocabulary = tokenizer.get_vocab()
+    beyond = sorted((index, token) for token, index in vocabulary.items() if index >= rows)
+    if not beyond:
+        return
+    used = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special} - used
+    callable_ = [(index, token) for index, token in beyond if index not in special]
+    if callable_:
+        index, token = callable_[0]
+        raise ModelError(
+            f"{folder}: the tokenizer has {max(vocabulary.values()) + 1:,} tokens, but the model's embedding has "
+            f"{rows:,} rows: {len(callable_)} tokens ({token!r}, id {index}, …) have no embedding. Resize the model "
+            "(resize_token_embeddings of transformers) and save it, or take the tokenizer it was trained with."
+        )
+
+
+def _within(work: Any, seconds: float, folder: Path) -> Any:
+    """What `work` gives, in a thread of its own; ModelError when it fails or is not done in time."""
+    found: list[Any] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:  # a panic of a native library is no Exception
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    with without_trace(lambda: bool(failed) and is_panic(failed[0])):
+        thread.start()
+        thread.join(seconds)
+    if failed:
+        error = failed[0]
+        if isinstance(error, Exception):
+            raise not_loaded(folder, error, "has a tokenizer that could not be loaded") from error
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        raise ModelError(
+            f"{folder}: the tokenizer broke down on plain text: {str(error).rstrip('.')}. Its tokenizer.json is broken."
+        )
+    if not found:
+        raise ModelError(
+            f"{folder}: the tokenizer did not read {len(TRIAL_TEXTS)} short texts within {seconds:.0f} seconds. Its "
+            "tokenizer.json is broken."
+        )
+    return found[0]
 
 
 def _few(names: list[str]) -> str:

@@ -8,20 +8,20 @@ the base as stored.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.errors import ModelError
+from recollect.models.files import Stored
+from recollect.models.find import is_adapter
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from recollect.models import LoadedModel
+    from recollect.models.load import LoadedModel
 
-_FORMATS = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # as safetensors names them
 _HOLDS = {
     "float64": {"float64", "float32", "bfloat16", "float16"},
     "float32": {"float32", "bfloat16", "float16"},
@@ -39,56 +39,10 @@ class Moved:
     stored: float
 
 
-class Stored:
-    """The safetensors files of a model folder, read by name; a weight is found with or without its model's prefix."""
-
-    def __init__(self, folder: Path) -> None:
-        from safetensors import safe_open
-
-        self._stack = ExitStack()
-        self._files = [
-            self._stack.enter_context(safe_open(file, framework="pt")) for file in sorted(folder.glob("*.safetensors"))
-        ]
-        self._file_of = {name: file for file in self._files for name in file.keys()}  # noqa: SIM118  # no mapping
-
-    def __enter__(self) -> Stored:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def formats(self) -> dict[str, str]:
-        """The format of every floating-point tensor, by its stored name."""
-        found = {name: file.get_slice(name).get_dtype() for name, file in self._file_of.items()}
-        return {name: _FORMATS[kind] for name, kind in found.items() if kind in _FORMATS}
-
-    def name_of(self, name: str, prefix: str) -> str | None:
-        """The stored name of a model's weight `name`; `prefix` is the model's `base_model_prefix`."""
-        for candidate in (name, name.removeprefix(f"{prefix}."), f"{prefix}.{name}"):
-            if candidate in self._file_of:
-                return candidate
-        return None
-
-    def tensor(self, stored_name: str) -> torch.Tensor:
-        """A tensor as it is stored."""
-        found: torch.Tensor = self._file_of[stored_name].get_tensor(stored_name)
-        return found
-
-    def main_format(self) -> str:
-        """The format of most of the weights; float32 where none is a floating-point number."""
-        import math
-        from collections import Counter
-
-        counted: Counter[str] = Counter()
-        for name, kind in self.formats().items():
-            counted[kind] += math.prod(self._file_of[name].get_slice(name).get_shape())
-        return counted.most_common(1)[0][0] if counted else "float32"
-
-
 def rounded_in(folder: Path, dtype: str) -> bool:
     """Whether loading the folder's weights in `dtype` rounds any of them. An adapter's merge is always computed in the
     format it is loaded in, so it counts as rounded in all but float32."""
-    if (folder / "adapter_config.json").is_file():
+    if is_adapter(folder):
         return dtype != "float32"
     with Stored(folder) as stored:
         return not set(stored.formats().values()) <= _HOLDS[dtype]
@@ -118,7 +72,7 @@ def cast_as_stored(model: PreTrainedModel, folder: Path, save_dtype: str) -> Mov
     """
     import torch
 
-    merged = (folder / "adapter_config.json").is_file()
+    merged = is_adapter(folder)
     prefix = str(getattr(model, "base_model_prefix", ""))
     counts, compared = _Counts(), not merged
     with Stored(folder) as stored:

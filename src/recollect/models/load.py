@@ -1,0 +1,141 @@
+"""From a resolved name to a loaded model. A LoRA adapter loads as its base with the adapter merged into it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recollect.core.machine import Machine, prepare
+from recollect.core.settings import Settings
+from recollect.errors import InputError, ModelError, ModelWarning
+from recollect.models.adapter import merge_into
+from recollect.models.ref import ModelRef, base_changed, resolve
+from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer, not_loaded, quiet
+from recollect.shipped import POCKET
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class ModelSettings(Settings):
+    """Which model, and how to hold it. Part of every step that runs a model."""
+
+    model: str = POCKET
+    """A folder, a Hugging Face name, or "pocket" for the small base model shipped with Recollect."""
+    revision: str | None = None
+    """Hub revision; with trust_remote_code, the pin of the code (a folder's: the hash the refusal prints)."""
+    trust_remote_code: bool = False
+    """Let code inside the model's folder run. Needs --revision. Off, and better left off."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a CUDA device when there is one."""
+    dtype: str = "auto"
+    """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, else float32."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run, with its tokenizer and what is known of it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    folder: Path
+    fingerprint: str
+    machine: Machine
+
+    @property
+    def device(self) -> str:
+        """The device the weights are on."""
+        return self.machine.device
+
+
+def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
+    """Load the model of `settings` in evaluation mode; `ref` is that model where it is resolved already.
+
+    A LoRA adapter folder is loaded on its base and merged into it, with a ModelWarning when that base is not the one
+    it was trained on any more. Raises ModelError.
+    """
+    ref = ref or resolve(settings)
+    machine = machine_of(settings)
+    model, tokenizer = load_weights(ref, machine)
+    if ref.base and (changed := base_changed(ref, ref.base)):
+        warnings.warn(changed, ModelWarning, stacklevel=2)
+    return LoadedModel(model, tokenizer, ref.folder, ref.fingerprint, machine)
+
+
+def machine_of(settings: ModelSettings) -> Machine:
+    """The device and number format that a step with these settings holds its model in."""
+    return prepare(settings.device, settings.dtype)
+
+
+def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
+    """`held` where it is on the device and in the number format that `settings` ask for, else the same model loaded so.
+
+    For several steps that share one model in memory while each has a format of its own.
+    """
+    machine = machine_of(settings)
+    if (machine.device, machine.dtype) == (held.machine.device, held.machine.dtype):
+        return held
+    ref = ModelRef.at(held.folder, settings.revision, settings.trust_remote_code)
+    model, tokenizer = load_weights(ref, machine)
+    return LoadedModel(model, tokenizer, held.folder, held.fingerprint, machine)
+
+
+def check_held(settings: ModelSettings, held: LoadedModel) -> None:
+    """Refuse a model in memory that is not what the settings name; `auto` takes it as it is. Raises InputError."""
+    for name, value in (("dtype", held.machine.dtype), ("device", held.machine.device)):
+        wanted = getattr(settings, name)
+        if wanted not in ("auto", value):
+            raise InputError(
+                f"{name} is {wanted!r} in the settings, but the model in memory has {value!r}. Leave it at auto, or "
+                "give a model loaded with these settings."
+            )
+
+
+def load_weights(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model, in evaluation mode, and its tokenizer; an adapter is merged into its base.
+
+    Raises ModelError when a weight is missing, NaN or infinite, or the files do not fit together.
+    """
+    import torch
+
+    tokenizer = check_whole(ref)
+    model = _read_weights(ref, machine)
+    if ref.base:
+        model = merge_into(model, ref.folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ModelError(f"{ref.folder}: the weight {name} holds NaN or infinite values. The checkpoint is broken.")
+    return model.to(machine.device).eval(), tokenizer
+
+
+def check_whole(ref: ModelRef) -> PreTrainedTokenizerBase:
+    """Refuse all that loading refuses before it reads weights, for commands that load a model only later on.
+
+    Weights that are missing, unused or misshapen, a tokenizer that is broken or goes beyond the embedding: ModelError.
+    Returns the tokenizer.
+    """
+    model = empty_model(ref.whole, ref.runs_code)
+    tokenizer = load_tokenizer(ref.whole, ref.runs_code)
+    check_vocabulary(ref.whole, tokenizer, model)
+    return tokenizer
+
+
+def _read_weights(ref: ModelRef, machine: Machine) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet():
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                ref.whole,
+                dtype=machine.torch_dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=ref.runs_code,
+            )
+    except Exception as error:  # transformers raises many kinds for a broken folder: all the input's fault
+        raise not_loaded(ref.whole, error) from error
+    return model

@@ -1,0 +1,114 @@
+"""A name, resolved once: the folder it stands for, checked, what it is, and its fingerprint.
+
+An adapter knows the weights of the base it was trained on, and tells when they are others now. Our training leaves the
+base's fingerprint beside the adapter; the manifest of its step holds it too. Adapters made elsewhere have neither, and
+nothing is said of them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from recollect.errors import ModelError
+from recollect.models.check import check_folder, wants_code
+from recollect.models.files import read_json
+from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint
+
+_FILE = "base_fingerprint.json"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model that was found and is safe to load; make it with `resolve` or `resolve_name`."""
+
+    folder: Path
+    base: ModelRef | None = None
+    """What this is an adapter of; None for a whole model."""
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @classmethod
+    def at(cls, folder: Path, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
+        """Of a folder that `check_folder` has passed. Raises ModelError for an adapter without its base."""
+        base = cls(adapter_base(folder), None, revision, trust_remote_code) if is_adapter(folder) else None
+        return cls(folder, base, revision, trust_remote_code)
+
+    @property
+    def whole(self) -> Path:
+        """The folder of a whole model: the base's, or this one."""
+        return (self.base or self).folder
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the folder runs: it is trusted, and there is some. Else nothing was pinned."""
+        return self.trust_remote_code and wants_code(self.whole)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """`model_fingerprint` of the folder; reads every weight, once."""
+        return model_fingerprint(self.folder, self.base.fingerprint if self.base else None)
+
+
+def base_changed(adapter: ModelRef, base: ModelRef) -> str:
+    """A warning when `base` is not what the adapter was trained on; nothing when it is, or when nobody knows."""
+    known = _noted(adapter.folder) or _of_step(adapter.folder)
+    if known is None or known == base.fingerprint:
+        return ""
+    return (
+        f"The adapter {adapter.folder} was trained on other weights than {base.folder} holds now (fingerprint "
+        f"{known[:12]}): the base has changed since, and what it answers now is another model's."
+    )
+
+
+class Named(Protocol):
+    """Settings that name a model, such as `ModelSettings`."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def trust_remote_code(self) -> bool: ...
+
+
+def resolve(settings: Named) -> ModelRef:
+    """Find and check the model that settings name. Raises ModelError, and StepError for a damaged step."""
+    return resolve_name(settings.model, settings.revision, settings.trust_remote_code)
+
+
+def resolve_name(name: str, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
+    """Find and check the model of a name: shipped, a folder, a step directory, or of the hub. As `resolve`."""
+    folder = find_model(name, revision)
+    check_folder(folder, trust_remote_code=trust_remote_code, revision=revision)
+    return ModelRef.at(folder, revision, trust_remote_code)
+
+
+def write_base_fingerprint(adapter: Path, fingerprint: str) -> None:
+    """Leave the fingerprint of an adapter's base (`model_fingerprint`) beside the adapter's weights."""
+    text = json.dumps({"base_fingerprint": fingerprint}, indent=2)
+    (adapter / _FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _noted(adapter: Path) -> str | None:
+    """What our training left beside the adapter."""
+    value = _read(adapter / _FILE).get("base_fingerprint")
+    return value if isinstance(value, str) else None
+
+
+def _of_step(adapter: Path) -> str | None:
+    """What the manifest of the adapter's train step says."""
+    manifest = _read(adapter.parent / "manifest.json") if adapter.name == "model" else {}
+    inputs = manifest.get("inputs") if manifest.get("step") == "train" else None
+    value = inputs.get("model") if isinstance(inputs, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return read_json(file) if file.is_file() else {}
+    except ModelError:
+        return {}
