@@ -17,7 +17,7 @@ from typing import Any
 
 from recollect.core.workspace import write_json
 from recollect.errors import ModelError, RecollectWarning
-from recollect.models.headers import read_header
+from recollect.models.files import read_header
 
 _STATE, _LIST = "trainer_state.json", "checksums.json"
 _PIECE = 1 << 22

@@ -187,7 +187,7 @@ def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Give the process back as it was: environment, threads, the random states of Python, numpy and torch's CPU, and the
+    """Give the process back as it was: environment, threads, random states (Python, numpy, torch on the CPU), and the
     progress bars of transformers, which it draws when it writes a model, too."""
     environment, threads = dict(os.environ), torch.get_num_threads()
     python, numpy_state = random.getstate(), np.random.get_state()
