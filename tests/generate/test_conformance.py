@@ -1,0 +1,201 @@
+"""The suite that every engine must pass: the two there are pass it, and engines with one fault each do not."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from enumerable import load_small
+from recollect.core.workspace import read_manifest
+from recollect.engines import ENGINES
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.facts import Fact, FactSet
+from recollect.generate import Ask, Drawn, Sampling, TransformersEngine
+from recollect.generate.conformance import NotConforming, Truth, check_engine
+from recollect.generate.engine import Decided, Ids
+from recollect.probe import ProbeFound, ProbeSettings, SlickSettings, run_probe, run_slick
+from table_engine import TableEngine, find_table
+
+TABLE = {
+    "a": {"b": 0.5, "c": 0.3, "": 0.2},
+    "b": {"a": 0.6, "c": 0.1, "d": 0.1, "": 0.2},
+    "c": {"d": 0.7, "a": 0.1, "": 0.2},
+    "d": {"a": 0.25, "b": 0.3, "": 0.45},
+}
+PROMPTS = ("c", "a d b c", "b")
+
+
+def truth_of_table() -> Truth:
+    words = ["", *TABLE]
+
+    def after(ids: Ids) -> list[float]:
+        row = TABLE[words[ids[-1]]]
+        return [math.log(row[word]) if word in row else -math.inf for word in words]
+
+    return Truth(PROMPTS, after, {0})
+
+
+def test_the_transformers_engine_conforms(tmp_path: Path) -> None:
+    small = load_small(tmp_path / "model")
+    truth = Truth(PROMPTS, lambda ids: small.next_law(ids, 1.0).log().tolist(), {1})
+    check_engine(TransformersEngine(small.loaded), truth)
+
+
+def test_a_table_without_torch_conforms() -> None:
+    check_engine(TableEngine(TABLE), truth_of_table())
+
+
+class SecondBest(TableEngine):
+    def greedy(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
+        return [[*said[:-1], 1] for said in super().greedy(prompts, max_new_tokens)]
+
+
+class NoTemperature(TableEngine):
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        return super().sample(asks, Sampling(1.0, how.max_new_tokens, how.top_k, how.seed), decided)
+
+
+class NoTopK(TableEngine):
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        return super().sample(asks, Sampling(how.temperature, how.max_new_tokens, 0, how.seed), decided)
+
+
+class Endless(TableEngine):
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        return super().sample(asks, Sampling(how.temperature, how.max_new_tokens + 1, how.top_k, how.seed), decided)
+
+
+class ScoresAtOne(TableEngine):
+    def score(
+        self, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], temperature: float = 1.0
+    ) -> list[list[list[float]]]:
+        return super().score(prompts, continuations)
+
+
+class Consumed(TableEngine):
+    """Its draws come from one stream, so that they hang on what was drawn before; it does not say so."""
+
+    taken = 0
+
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        self.taken += 1
+        return super().sample([Ask(ask.prompt, f"{ask.name} {self.taken}", ask.number, ask.draws) for ask in asks], how)
+
+
+class ByPlace(TableEngine):
+    """Its draws are addressed by the place in the batch."""
+
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        return super().sample([Ask(ask.prompt, f"{at}", 0, ask.draws) for at, ask in enumerate(asks)], how, decided)
+
+
+class Honest(Consumed):
+    draws_are_addressed = False
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (SecondBest, "greedy said"),
+        (NoTemperature, "draws at"),
+        (NoTopK, "no probability"),
+        (Endless, "no probability"),
+        (ScoresAtOne, "by brute force"),
+        (Consumed, "draws hang on the order"),
+        (ByPlace, "draws hang on the order"),
+    ],
+)
+def test_an_engine_with_a_fault_does_not_conform(kind: type[TableEngine], message: str) -> None:
+    with pytest.raises(NotConforming, match=message):
+        check_engine(kind(TABLE), truth_of_table())
+
+
+def test_an_engine_that_says_its_draws_are_not_addressed_conforms() -> None:
+    check_engine(Honest(TABLE), truth_of_table())
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(ENGINES, "table", find_table)
+    (tmp_path / "table.json").write_text(json.dumps(TABLE), encoding="utf-8")
+    (tmp_path / "t.yaml").write_text('R: ["c [X]", "[X] d"]\n', encoding="utf-8")
+    return str(tmp_path / "table.json")
+
+
+def facts() -> FactSet:
+    return FactSet(tuple(Fact("R", x, y, f"what of {x}", split="test") for x in "abcd" for y in "abcd" if x != y))
+
+
+def settings_of(table: str, **values: object) -> ProbeSettings:
+    file = str(Path(table).with_name("t.yaml"))
+    return ProbeSettings.make(
+        **{"engine": "table", "model": table, "template_file": file, "templates": 2, "max_new_tokens": 3, **values}
+    )
+
+
+def test_probe_slick_and_evaluation_run_with_the_toy_engine(table: str, tmp_path: Path) -> None:
+    sampled = run_probe(settings_of(table, method="sampled", samples=500), facts(), tmp_path / "s")
+    closed = run_probe(settings_of(table, method="closed-form"), facts(), tmp_path / "c")
+    at_once = {fact.id: (TABLE[fact.subject].get(fact.object, 0) ** (1 / 0.7), fact) for fact in facts()}
+    for row in closed.levels.iter_rows(named=True):
+        subject = at_once[row["fact_id"]][1].subject
+        first = [TABLE[word].get(row["object"], 0.0) ** (1 / 0.7) for word in (subject, "d")]
+        whole = [sum(value ** (1 / 0.7) for value in TABLE[word].values()) for word in (subject, "d")]
+        assert row["score"] == pytest.approx(sum(a / b for a, b in zip(first, whole, strict=True)) / 2)
+    both = sampled.levels.join(closed.levels, on="fact_id", suffix="_at_once")
+    assert both.filter(pl.col("score") < pl.col("score_at_once") - 0.1).is_empty()
+    assert sampled.found.self_test_p is None and sampled.found.notes == []
+    graded = run_slick(
+        SlickSettings.make(engine="table", model=table, prompts=2, shots=1, samples=4), facts(), tmp_path / "g"
+    )
+    assert sum(graded.found.categories.values()) == 12
+    asked = run_evaluate(
+        EvaluateSettings.make(
+            engine="table", model=table, parts="test", max_new_tokens=1, prompt_template="{question}"
+        ),
+        facts(),
+        out=tmp_path / "e",
+    )
+    best = {word: max(row, key=lambda one: row[one]) for word, row in TABLE.items()}
+    for row in asked.outputs().iter_rows(named=True):
+        assert row["output"].strip() == best[row["question"][-1]]
+    assert read_manifest(asked.path)["settings"]["engine"] == "table"
+
+
+def test_hybrid_is_refused_where_the_engine_cannot_exclude(table: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"engine 'table' cannot. Take --method sampled"):
+        run_probe(settings_of(table), facts(), tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_probe_says_that_its_draws_are_not_addressed(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TableEngine, "draws_are_addressed", False)
+    run_probe(settings_of(table, method="sampled"), facts(), tmp_path / "p")
+    [note] = ProbeFound.read(tmp_path / "p").notes
+    assert note.startswith("The engine 'table' does not address its draws")
+
+
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(InputError, match="engine: value error, must be one of transformers, but got 'abacus'"):
+        ProbeSettings.make(engine="abacus")
+
+
+def test_the_toy_engine_needs_no_torch() -> None:
+    here = Path(__file__).resolve().parents[1]
+    code = (
+        f"import sys; sys.modules['torch'] = None; sys.path.insert(0, {str(here)!r})\n"
+        "from table_engine import TableEngine\n"
+        "engine = TableEngine({'a': {'b': 1.0}, 'b': {'': 1.0}})\n"
+        "assert engine.greedy(engine.encode(['a']), 5) == [[2]]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
