@@ -8,38 +8,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from recollect.core.settings import Settings
-from recollect.drift import DriftSettings
-from recollect.evaluate import EvaluateSettings
-from recollect.experiments.curve import CurveSettings
-from recollect.experiments.search import SearchSettings
-from recollect.experiments.study import StudySettings
-from recollect.extraction.html import PagesSettings
-from recollect.extraction.labels import LabelSettings
-from recollect.extraction.values import ScoreSettings
-from recollect.facts import FactsSettings
-from recollect.probe import ProbeSettings, SlickSettings
-from recollect.restore import RestoreSettings
-from recollect.select import SelectSettings
-from recollect.train import TrainSettings
-from recollect.worlds.quiz import PocketSettings
-
-STEPS: dict[str, type[Settings]] = {
-    "facts": FactsSettings,
-    "probe": ProbeSettings,
-    "slick": SlickSettings,
-    "select": SelectSettings,
-    "train": TrainSettings,
-    "evaluate": EvaluateSettings,
-    "pages": PagesSettings,
-    "label": LabelSettings,
-    "score": ScoreSettings,
-    "curve": CurveSettings,
-    "study": StudySettings,
-    "search": SearchSettings,
-    "drift": DriftSettings,
-    "restore": RestoreSettings,
-    "pocket build": PocketSettings,
-}
+from recollect.steps import STEPS
 
 
 def page() -> str:
@@ -53,8 +22,11 @@ def page() -> str:
         'command line `--train.batch-size 4` or `--train "{batch_size: 4}"`.',
         "",
     ]
-    for step, settings in STEPS.items():
-        lines += [f"## recollect {step}", "", " ".join((settings.__doc__ or "").split()), ""]
+    for step in STEPS:
+        settings = step.settings_class()
+        if settings is None:
+            continue
+        lines += [f"## recollect {step.command}", "", " ".join((settings.__doc__ or "").split()), ""]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for name, info in settings.model_fields.items():
             value = str(info.default) if isinstance(info.default, Path) else info.default

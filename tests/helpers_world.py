@@ -98,3 +98,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def tables(folder: Path) -> dict[str, bytes]:
     """The Parquet tables directly in a folder."""
     return {file.name: file.read_bytes() for file in folder.glob("*.parquet")}
+
+
+def probe_flags(world: World) -> list[str]:
+    """The flags of a small probe of the world."""
+    return ["--model", str(world.model), "--facts", str(world.facts), *flags({**PROBE, "batch_size": 8})]

@@ -2,20 +2,23 @@
 
 Measure what a base model knows, pick the few examples that elicit it, see how well each choice works. Every step is one
 function that takes settings and inputs and returns a result that also lives on disk. Names load when they are used, so
-that `import recollect` (and `recollect --version`) stays quick.
+that `import recollect` (and `recollect --version`) stays quick; `recollect.steps` lists them, and the lines below are
+for type checkers.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recollect._version import __version__ as __version__
+from recollect.core.lazy import lazy_names
+from recollect.steps import public_names
 
 if TYPE_CHECKING:
     from recollect.drift import DriftSettings as DriftSettings
     from recollect.drift import run_drift as run_drift
     from recollect.errors import InputError as InputError
+    from recollect.errors import MissingExtra as MissingExtra
     from recollect.errors import ModelError as ModelError
     from recollect.errors import RecollectError as RecollectError
     from recollect.errors import StepError as StepError
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
     from recollect.experiments.search import run_search as run_search
     from recollect.experiments.study import StudySettings as StudySettings
     from recollect.experiments.study import run_study as run_study
+    from recollect.extraction.html import PagesSettings as PagesSettings
+    from recollect.extraction.html import run_pages as run_pages
+    from recollect.extraction.labels import LabelSettings as LabelSettings
+    from recollect.extraction.labels import run_label as run_label
+    from recollect.extraction.values import ScoreSettings as ScoreSettings
+    from recollect.extraction.values import run_score as run_score
     from recollect.facts import Fact as Fact
     from recollect.facts import FactSet as FactSet
     from recollect.facts import FactsSettings as FactsSettings
@@ -46,7 +55,8 @@ if TYPE_CHECKING:
     from recollect.report import verdict as verdict
     from recollect.report import write_report as write_report
     from recollect.restore import LadderSettings as LadderSettings
-    from recollect.restore import restore as restore
+    from recollect.restore import RestoreSettings as RestoreSettings
+    from recollect.restore import restore as run_restore
     from recollect.restore import run_ladder as run_ladder
     from recollect.select import SelectSettings as SelectSettings
     from recollect.select import run_select as run_select
@@ -56,34 +66,11 @@ if TYPE_CHECKING:
     from recollect.train import run_train_until as run_train_until
     from recollect.worlds.quiz import PocketSettings as PocketSettings
     from recollect.worlds.quiz import run_pocket as run_pocket
+    from recollect.worlds.shop import ShopSettings as ShopSettings
+    from recollect.worlds.shop import run_shop as run_shop
 
-_HOME = {
-    "drift": ("DriftSettings", "run_drift"),
-    "experiments.curve": ("CurveSettings", "judge_curve", "run_curve"),
-    "errors": ("InputError", "ModelError", "RecollectError", "StepError"),
-    "evaluate": ("EvaluateSettings", "run_evaluate"),
-    "facts": ("Fact", "FactSet", "FactsSettings", "load_facts", "run_facts"),
-    "models": ("ModelSettings", "load_model"),
-    "worlds.quiz": ("PocketSettings", "run_pocket"),
-    "probe": ("ProbeSettings", "SlickSettings", "rescore", "run_probe", "run_slick"),
-    "restore": ("LadderSettings", "restore", "run_ladder"),
-    "report": ("Results", "read_results", "verdict", "write_report"),
-    "experiments.search": ("SearchSettings", "Space", "run_search"),
-    "select": ("SelectSettings", "run_select"),
-    "experiments.study": ("StudySettings", "run_study"),
-    "train": ("PausedTraining", "TrainSettings", "run_train", "run_train_until"),
-}
-_ALIASES = {"load_model": "load", "rescore": "rescore_levels"}
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_PLACES = public_names()
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["__version__", *_PLACES]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'recollect' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"recollect.{_MODULE_OF[name]}"), _ALIASES.get(name, name))
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -17,7 +17,7 @@ from recollect.experiments.curve import CurveResult, CurveSettings
 PARTS = {"test": "in-domain", "ood": "out-of-domain"}
 
 
-def register_curve(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add `curve`."""
     command(app, "curve", CurveSettings, run_and_print)
 

@@ -48,7 +48,7 @@ class DemoSettings(StudySettings):
         return self
 
 
-def register_demo(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "demo", DemoSettings, demo)
 

@@ -20,7 +20,7 @@ TunedArgument = Annotated[str, typer.Argument(metavar="TUNED", help="The model a
 PERCENT = 20.0  # the study's best for most levels
 
 
-def register_drift(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add `drift` and `restore`."""
     pair: dict[str, Any] = {"base": (BaseArgument, ...), "tuned": (TunedArgument, ...)}
     command(app, "drift", DriftSettings, _drift, pair)

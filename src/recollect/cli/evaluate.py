@@ -16,7 +16,7 @@ from recollect.evaluate import EvaluateSettings
 from recollect.models import machine_of
 
 
-def register_evaluate(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "evaluate", EvaluateSettings, _evaluate)
 

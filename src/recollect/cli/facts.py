@@ -11,7 +11,7 @@ from recollect.cli.printing import print_pairs
 from recollect.facts import FactsSettings
 
 
-def register_facts(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "facts", FactsSettings, _facts)
 

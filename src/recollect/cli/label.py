@@ -15,7 +15,7 @@ from recollect.extraction.labels import LabelSettings
 from recollect.extraction.values import ScoreSettings
 
 
-def register_label(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add `label` and `score`."""
     command(app, "label", LabelSettings, _label)
     command(app, "score", ScoreSettings, _score)

@@ -14,7 +14,7 @@ from recollect.cli.options import ProgressLine, answer, command, console, consol
 from recollect.extraction.html.settings import PagesSettings
 
 
-def register_pages(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add `pages`."""
     command(app, "pages", PagesSettings, _pages)
 

@@ -12,7 +12,7 @@ from recollect.core.machine import prepare
 from recollect.worlds.quiz import PocketSettings
 
 
-def register_pocket(pocket: typer.Typer) -> None:
+def register(pocket: typer.Typer) -> None:
     """Add the command."""
     command(pocket, "build", PocketSettings, _pocket_build)
 

@@ -14,7 +14,7 @@ from recollect.models import machine_of
 from recollect.probe import ProbeFound, ProbeSettings
 
 
-def register_probe(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "probe", ProbeSettings, _probe)
 

@@ -11,7 +11,7 @@ from recollect.cli.options import answer, console_out
 from recollect.core.workspace import update_checksums
 
 
-def register_report(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("report", help="Write the report page again, or one from evaluations of pages.")(_report)
 

@@ -14,7 +14,7 @@ from recollect.errors import InputError
 from recollect.match import MATCHER_VERSION, MATCHERS
 
 
-def register_rescore(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("rescore", help="Judge the stored texts of a sampled probe or an evaluation again, with no model.")(
         _rescore

@@ -18,7 +18,7 @@ from recollect.experiments.search.settings import SearchSettings
 _STATES = {"scored": "", "degenerate": "broken", "failed": "failed", "memory": "out of memory"}
 
 
-def register_search(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add `search`."""
     command(app, "search", SearchSettings, _search)
 

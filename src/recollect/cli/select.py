@@ -12,7 +12,7 @@ from recollect.core.workspace import read_manifest
 from recollect.select import SelectSettings
 
 
-def register_select(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "select", SelectSettings, _select)
 

@@ -11,7 +11,7 @@ from recollect.core.machine import prepare
 from recollect.worlds.shop import ShopSettings
 
 
-def register_shop(pocket: typer.Typer) -> None:
+def register(pocket: typer.Typer) -> None:
     """Add `pocket shop`."""
     command(pocket, "shop", ShopSettings, _pocket_shop)
 

@@ -12,7 +12,7 @@ from recollect.models import machine_of
 from recollect.probe import SlickSettings
 
 
-def register_slick(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "slick", SlickSettings, _slick)
 

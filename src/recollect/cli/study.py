@@ -14,7 +14,7 @@ from recollect.cli.printing import stage
 from recollect.experiments.study import StudySettings
 
 
-def register_study(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "study", StudySettings, study)
 

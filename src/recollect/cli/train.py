@@ -15,7 +15,7 @@ from recollect.train import TrainSettings
 SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
 
 
-def register_train(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
 
