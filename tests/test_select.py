@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_tiny import tiny_facts, tiny_levels
-from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
 from recollect.facts import Fact, FactSet
-from recollect.select import LEVELS, SelectSettings, read_levels, run_select, selection_order
+from recollect.select import LEVELS, SelectSettings, available, read_levels, run_select, selection_order
 
 
 def _world(counts: dict[tuple[str, int], int]) -> tuple[list[Fact], dict[str, int]]:
@@ -67,10 +66,10 @@ def test_mixed_levels_share_evenly_as_far_as_they_reach(counts, seed, data):
 def test_mixed_is_exact_in_levels_and_in_relations_where_there_are_enough(size, tmp_path):
     facts = tiny_facts(40, test=0)
     result = run_select(SelectSettings(size=size, seed=size), facts, tiny_levels(facts), root=tmp_path)
-    metrics = read_manifest(result.path)["metrics"]
-    assert set(metrics["by_level"].values()) == {size // 5}
-    assert set(metrics["by_relation"].values()) == {size // 10}
-    assert metrics["shortfall"] == {"relations": {}, "levels": {}}
+    found = result.found
+    assert set(found.by_level.values()) == {size // 5}
+    assert set(found.by_relation.values()) == {size // 10}
+    assert found.shortfall.plain() == {"relations": {}, "levels": {}}
 
 
 @settings(max_examples=15, deadline=None)
@@ -115,18 +114,18 @@ def test_relation_that_is_too_small_is_filled_evenly_and_named(tmp_path):
     facts = tiny_facts(10, test=0, ood=0)
     few = FactSet(tuple(f for f in facts if f.relation != "P36" or f.subject in ("thing 0", "thing 1")), "few")
     result = run_select(SelectSettings(size=50, level="random"), few, root=tmp_path)
-    metrics = read_manifest(result.path)["metrics"]
-    assert metrics["by_relation"]["P36"] == 2
-    assert sorted(metrics["by_relation"].values()) == [2, 5, 5, 5, 5, 5, 5, 6, 6, 6]
-    assert metrics["shortfall"]["relations"] == {"P36": 3}
+    found = result.found
+    assert found.by_relation["P36"] == 2
+    assert sorted(found.by_relation.values()) == [2, 5, 5, 5, 5, 5, 5, 6, 6, 6]
+    assert found.shortfall.relations == {"P36": 3}
 
 
 def test_mixed_with_a_level_missing_takes_the_others_and_says_so(tmp_path):
     facts = tiny_facts(10, test=0, ood=0)
     levels = tiny_levels(facts).with_columns(pl.col("level").replace(4, 3))
-    metrics = read_manifest(run_select(SelectSettings(size=40), facts, levels, root=tmp_path).path)["metrics"]
-    assert metrics["by_level"] == {"0": 10, "1": 10, "2": 10, "3": 10}
-    assert metrics["shortfall"]["levels"] == {"4": 8}
+    found = run_select(SelectSettings(size=40), facts, levels, root=tmp_path).found
+    assert found.by_level == {"0": 10, "1": 10, "2": 10, "3": 10}
+    assert found.shortfall.levels == {"4": 8}
 
 
 def test_random_needs_no_levels_and_is_balanced(tmp_path):
@@ -203,3 +202,16 @@ def test_missing_or_foreign_tables_are_named(tmp_path):
     (tmp_path / "levels.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="not a readable Parquet file"):
         read_levels(tmp_path)
+
+
+@pytest.mark.parametrize("level", ["mixed", "random", "2", "2,3"])
+@pytest.mark.parametrize("confidence", [0.0, 0.6])
+def test_what_is_available_is_what_a_selection_of_all_takes(level, confidence, tmp_path):
+    facts = tiny_facts(8, test=2)
+    levels = tiny_levels(facts)
+    odds = [0.5 if at % 3 else 0.9 for at in range(levels.height)]
+    levels = levels.with_columns(level_probability=pl.Series(odds))
+    settings = SelectSettings(size="all", level=level, min_level_confidence=confidence)
+    taken = run_select(settings, facts, levels, root=tmp_path).found.size
+    assert available(facts, levels, level, confidence) == taken
+    assert available(facts, None, level, confidence) == len(facts.part("train"))

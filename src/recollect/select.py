@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import polars as pl
 from pydantic import AfterValidator, Field
 
 from recollect.core.native import careful
 from recollect.core.random import draw
+from recollect.core.results import Result
 from recollect.core.settings import Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.errors import InputError
@@ -33,6 +35,7 @@ _PURPOSE = ""  # of draws: selections of earlier versions hang on it
 
 
 def _check_level(text: str) -> str:
+    """ "mixed", "random", or levels in order, as "2,3"."""
     if text in ("mixed", "random"):
         return text
     parts = [part.strip() for part in text.split(",")]
@@ -41,6 +44,10 @@ def _check_level(text: str) -> str:
             f'level must be "mixed", "random", or levels out of 0,1,2,3,4 such as "2" or "2,3", not {text!r}'
         )
     return ",".join(sorted(parts))
+
+
+LevelChoice = Annotated[str, AfterValidator(_check_level)]
+"""The type of a setting that says which memory levels to take from."""
 
 
 class SelectSettings(Settings):
@@ -54,7 +61,7 @@ class SelectSettings(Settings):
     """The probe step directory that gives each fact its memory level; not needed for level "random"."""
     size: Annotated[int, Field(ge=1)] | Literal["all"] = 60
     """How many facts to take, or "all"."""
-    level: Annotated[str, AfterValidator(_check_level)] = "mixed"
+    level: LevelChoice = "mixed"
     """Memory levels to take from: "mixed" (equal shares of 0 to 4), one level, several as "2,3", or "random" (facts of
     any level). All of them, "random" too, take equally many facts of each relation as far as these reach, and draw
     within a relation: a fact of a small relation is more likely to be taken than one of a large one."""
@@ -65,11 +72,31 @@ class SelectSettings(Settings):
     "random"."""
 
 
+class Shortfall(Result):
+    """How many facts an equal share would have had more, by what has too few."""
+
+    relations: dict[str, int] = {}
+    levels: dict[str, int] = {}
+
+
+class SelectFound(Result):
+    """What was selected."""
+
+    size: int
+    by_relation: dict[str, int]
+    by_level: dict[str, int]
+    """Facts by memory level; "None": of no known level."""
+    shortfall: Shortfall = Shortfall()
+    sources: dict[str, str] = {}
+    """Where the facts and the levels came from."""
+
+
 @dataclass(frozen=True)
 class SelectResult:
-    """The step directory and the chosen facts, in order."""
+    """The step directory, what was found, and the chosen facts, in order."""
 
     path: Path
+    found: SelectFound
     facts: FactSet
 
 
@@ -172,23 +199,40 @@ def run_select(
             level_of = {} if levels is None else _levels_of(levels)
             chosen = _choose(settings, train, level_of, levels)
             step.write_table("selection.parquet", _table(chosen, level_of))
-            step.finish({**_metrics(settings, chosen, train, level_of), "sources": sources})
+            step.finish(_found(settings, chosen, train, level_of).model_copy(update={"sources": sources}))
             if progress:
                 progress(len(chosen), len(chosen))
         selection = pl.read_parquet(step.path / "selection.parquet", glob=False)
-        return SelectResult(step.path, facts.only(selection["fact_id"].to_list()))
+        return SelectResult(step.path, SelectFound.read(step.path), facts.only(selection["fact_id"].to_list()))
+
+
+def available(facts: FactSet, levels: pl.DataFrame | None, level: str, confidence: float = 0.0) -> int:
+    """How many facts of the train part a selection of `level` can take, each with so probable a level.
+
+    A confidence is not asked for where the table states none.
+    """
+    stated = levels is not None and "level_probability" in levels.columns
+    return len(_pool(facts.part("train"), levels, level, confidence if stated else 0.0))
+
+
+def _pool(train: FactSet, levels: pl.DataFrame | None, level: str, confidence: float) -> list[Fact]:
+    """The facts that a selection draws from."""
+    if level == "random" or levels is None:
+        return list(train)
+    wanted = LEVELS if level == "mixed" else [int(one) for one in level.split(",")]
+    sure = levels.filter(pl.col("level").is_in(wanted))
+    if confidence:
+        sure = sure.filter(pl.col("level_probability") >= confidence)
+    ids = set(sure["fact_id"])
+    return [fact for fact in train if fact.id in ids]
 
 
 def _choose(
     settings: SelectSettings, train: FactSet, level_of: Mapping[str, int], levels: pl.DataFrame | None
 ) -> list[Fact]:
-    wanted = LEVELS if settings.level == "mixed" else tuple(int(n) for n in settings.level.split(",") if n.isdigit())
-    if settings.level == "random" or levels is None:
-        pool = list(train)
-    else:
-        sure = _sure(levels, settings.min_level_confidence)
-        pool = [fact for fact in train if fact.id in sure and level_of.get(fact.id) in wanted]
-    turns = LEVELS if settings.level == "mixed" else None
+    if settings.level != "random" and levels is not None and settings.min_level_confidence:
+        _check_probabilities(levels)
+    pool = _pool(train, levels, settings.level, settings.min_level_confidence)
     if not pool:
         found = dict(sorted(Counter(level_of[fact.id] for fact in train if fact.id in level_of).items()))
         raise InputError(
@@ -200,9 +244,8 @@ def _choose(
             f"size must be at most {len(pool):,}, the number of training facts at level {settings.level}, "
             f"but got size={settings.size:,}. Lower --size to {len(pool)} or less, or take more levels."
         )
-    order = selection_order(pool, settings.seed, level_of, turns)
-    size = len(pool) if settings.size == "all" else settings.size
-    return [fact for fact, _ in zip(order, range(size), strict=False)]
+    order = selection_order(pool, settings.seed, level_of, LEVELS if settings.level == "mixed" else None)
+    return list(islice(order, len(pool) if settings.size == "all" else settings.size))
 
 
 def _levels_of(levels: pl.DataFrame) -> dict[str, int]:
@@ -210,9 +253,7 @@ def _levels_of(levels: pl.DataFrame) -> dict[str, int]:
     return dict(zip(known["fact_id"].to_list(), known["level"].to_list(), strict=True))
 
 
-def _sure(levels: pl.DataFrame, confidence: float) -> set[str]:
-    if confidence == 0:
-        return set(levels["fact_id"])
+def _check_probabilities(levels: pl.DataFrame) -> None:
     if "level_probability" not in levels.columns:
         raise InputError("min_level_confidence needs the column level_probability, which the levels table lacks.")
     if levels["level_probability"].null_count() == len(levels):
@@ -220,7 +261,6 @@ def _sure(levels: pl.DataFrame, confidence: float) -> set[str]:
             "min_level_confidence needs level probabilities, but this probe states none (closed-form, or too few draws "
             "for late answers). Probe with --method sampled, or hybrid with --residual-samples 2 or more."
         )
-    return set(levels.filter(pl.col("level_probability") >= confidence)["fact_id"])
 
 
 def _table(chosen: Sequence[Fact], level_of: Mapping[str, int]) -> pl.DataFrame:
@@ -235,22 +275,19 @@ def _table(chosen: Sequence[Fact], level_of: Mapping[str, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _metrics(
+def _found(
     settings: SelectSettings, chosen: Sequence[Fact], train: FactSet, level_of: Mapping[str, int]
-) -> dict[str, Any]:
+) -> SelectFound:
     by_relation = Counter(fact.relation for fact in chosen)
     by_level = Counter(level_of.get(fact.id) for fact in chosen)
     share = len(chosen) // len(train.relations)
-    short: dict[str, Any] = {
-        "relations": {r: share - by_relation[r] for r in train.relations if by_relation[r] < share},
-        "levels": {},
-    }
-    if settings.level == "mixed":
-        share = len(chosen) // len(LEVELS)
-        short["levels"] = {str(level): share - by_level[level] for level in LEVELS if by_level[level] < share}
-    return {
-        "size": len(chosen),
-        "by_relation": {relation: by_relation[relation] for relation in sorted(train.relations)},
-        "by_level": {str(level): by_level[level] for level in (*LEVELS, None) if by_level[level]},
-        "shortfall": short,
-    }
+    each = len(chosen) // len(LEVELS) if settings.level == "mixed" else 0
+    return SelectFound(
+        size=len(chosen),
+        by_relation={relation: by_relation[relation] for relation in sorted(train.relations)},
+        by_level={str(level): by_level[level] for level in (*LEVELS, None) if by_level[level]},
+        shortfall=Shortfall(
+            relations={r: share - by_relation[r] for r in train.relations if by_relation[r] < share},
+            levels={str(level): each - by_level[level] for level in LEVELS if by_level[level] < each},
+        ),
+    )

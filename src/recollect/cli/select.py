@@ -8,7 +8,6 @@ import typer
 
 from recollect.cli.options import answer, command
 from recollect.cli.printing import print_pairs
-from recollect.core.workspace import read_manifest
 from recollect.select import SelectSettings
 
 
@@ -21,9 +20,8 @@ def _select(settings: SelectSettings, out: Path | None, as_json: bool) -> None:
     from recollect.select import run_select
 
     result = run_select(settings, out=out)
-    summary = {**read_manifest(result.path)["metrics"], "out": str(result.path)}
     if not as_json:
-        print_pairs("selection", {key: value for key, value in summary.items() if not isinstance(value, dict)})
-        print_pairs("by relation", summary["by_relation"])
-        print_pairs("by level", summary["by_level"])
-    answer(summary, as_json)
+        print_pairs("selection", {"size": result.found.size, "out": str(result.path)})
+        print_pairs("by relation", result.found.by_relation)
+        print_pairs("by level", result.found.by_level)
+    answer({**result.found.plain(), "out": str(result.path)}, as_json)

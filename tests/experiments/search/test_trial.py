@@ -17,10 +17,10 @@ from helpers_world import World
 from recollect.errors import InputError
 from recollect.experiments.search import Choice, Int, Space
 from recollect.experiments.search.score import score_of
-from recollect.experiments.search.trial import Task, Trials, available
+from recollect.experiments.search.trial import Task, Trials
 from recollect.experiments.search.types import Job
 from recollect.facts import load_facts
-from recollect.select import SelectSettings, run_select
+from recollect.select import SelectSettings, available, run_select
 from recollect.train import run_train
 
 

@@ -35,7 +35,7 @@ from recollect.experiments.curve.verdict import Verdict, judge_curve
 from recollect.experiments.curve.words import verdict_json
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, ModelSettings, load, machine_of
-from recollect.select import LEVELS, SelectSettings, levels_fingerprint, read_levels, run_select
+from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels, run_select
 from recollect.shipped import preset_of
 from recollect.train import TrainSettings, run_train, training_machine
 
@@ -95,7 +95,7 @@ def run_curve(
     facts = facts if facts is not None else load_facts(settings.facts)
     levels = read_levels(settings.levels) if settings.levels is not None else None
     _check_score(settings, evaluate, facts, levels)
-    most = _available(facts, levels, settings.level)
+    most = available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
     with stage("loading the model", ""):
         loaded = load(evaluate)
@@ -322,15 +322,6 @@ def _check_score(
     if settings.group is not None and settings.group not in groups:
         known = f"one of {', '.join(groups)}" if groups else "left out where no memory levels are given (--levels)"
         raise InputError(f"group must be {known}, but got {settings.group!r}.")
-
-
-def _available(facts: FactSet, levels: pl.DataFrame | None, level: str) -> int:
-    """How many training examples the choice has."""
-    train = [fact.id for fact in facts if fact.part == "train"]
-    if level == "random" or levels is None:
-        return len(train)
-    wanted = LEVELS if level == "mixed" else [int(one) for one in level.split(",")]
-    return levels.filter(pl.col("fact_id").is_in(train) & pl.col("level").is_in(wanted)).height
 
 
 def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:

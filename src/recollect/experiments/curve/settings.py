@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recollect.core.settings import Settings, read_section
 from recollect.core.tables import BadRowsMode
 from recollect.experiments.curve.items import Metric
 from recollect.experiments.curve.observations import Unit
-from recollect.select import _check_level
+from recollect.select import LevelChoice
 from recollect.shipped import POCKET
 
 Size = Annotated[int, Field(ge=0)]
@@ -44,7 +44,7 @@ class CurveSettings(Settings):
     is no verdict: how far two trainings lie apart is not known."""
     seed: int = 0
     """First seed of the training sets and trainings."""
-    level: Annotated[str, AfterValidator(_check_level)] = "random"
+    level: LevelChoice = "random"
     """What to train on: "random", "mixed", or memory levels such as "2" or "2,3"."""
     metric: Metric = "accuracy"
     """accuracy: the right answer is contained, or a page's true value is given. word: contained as whole words (facts

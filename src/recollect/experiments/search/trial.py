@@ -36,7 +36,7 @@ from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.types import Job, Outcome
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, load
-from recollect.select import LEVELS, SelectSettings, read_levels, run_select
+from recollect.select import SelectSettings, available, read_levels, run_select
 from recollect.train import PausedTraining, TrainSettings, run_train_until
 
 TRIALS = "trials"
@@ -278,17 +278,6 @@ class Trials:
             settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
             loaded = self.base if model is None else load(settings)
         return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
-
-
-def available(facts: FactSet, levels: pl.DataFrame | None, level: str, confidence: float = 0.0) -> int:
-    """How many training examples a choice of levels has, whose levels are at least so probable."""
-    train = [fact.id for fact in facts if fact.part == "train"]
-    if level == "random" or levels is None:
-        return len(train)
-    if confidence and "level_probability" in levels.columns:
-        levels = levels.filter(pl.col("level_probability") >= confidence)
-    wanted = LEVELS if level == "mixed" else [int(one) for one in level.split(",")]
-    return levels.filter(pl.col("fact_id").is_in(train) & pl.col("level").is_in(wanted)).height
 
 
 def _updates(settings: TrainSettings, examples: int) -> int:
