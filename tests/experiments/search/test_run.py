@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 import torch
 
+import recollect.experiments.executors.ray as ray_module
 import recollect.experiments.search.once as once_module
-import recollect.experiments.search.ray as ray_module
 import recollect.experiments.search.trial as trial_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
@@ -210,7 +210,7 @@ def test_a_search_that_was_trained_to_its_end_needs_no_cluster(
         stopped.setattr(once_module, "judge_ending", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
-    monkeypatch.setattr(once_module, "check_ray", lambda *_: pytest.fail("the cluster was asked for"))
+    monkeypatch.setattr(ray_module.RayExecutor, "check", lambda *_: pytest.fail("the cluster was asked for"))
     on_ray = SearchSettings.make(**values(world, levels, trials=2, executor="ray", address="10.0.0.1:6379"))
     assert run_search(on_ray, tmp_path / "search").metrics["trials"] == 2
 
@@ -414,7 +414,7 @@ def test_bad_input_is_refused_before_anything_is_made(
         ({"storage": "postgresql+psycopg://nobody@nowhere/nothing"}, "needs psycopg"),
         ({"storage": "/dev/null"}, "a pipe or a device"),
         ({"storage": "/"}, "a folder"),
-        ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|needs the package ray"),
+        ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|executor ray needs ray"),
     ],
 )
 def test_a_door_that_is_shut_is_found_before_the_base_is_asked(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_world import EVALUATE, Command, World
+from recollect.core.secret_url import SecretUrl, masked, without_secrets
 from recollect.errors import InputError
 from recollect.experiments.search import SearchSettings
-from recollect.experiments.search.secrets import SecretUrl, masked, without_secrets
 from recollect.experiments.search.storage import open_storage
 
 CANARY = "Kanari3nvogel"

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from recollect.experiments.search.summary import Summary as Summary
     from recollect.experiments.search.trials import Forecast as Forecast
     from recollect.experiments.search.trials import Trial as Trial
-    from recollect.experiments.search.types import Executor as Executor
     from recollect.experiments.search.types import Job as Job
     from recollect.experiments.search.types import Outcome as Outcome
 
@@ -43,7 +42,7 @@ _HOME = {
     "start_points": ("default_space", "starts"),
     "summary": ("Summary",),
     "trials": ("Forecast", "Trial"),
-    "types": ("Executor", "Job", "Outcome"),
+    "types": ("Job", "Outcome"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 from recollect.core.workspace import write_json
 from recollect.errors import RecollectError
-from recollect.experiments.search.types import Executor, Job, Outcome
+from recollect.experiments.executors import Ended, Executor
+from recollect.experiments.search.types import Job, Outcome
 
 _HOPELESS = 3
 """So many trials that raise, and none with a score, end the search: the fault is not in the settings tried."""
@@ -45,7 +46,7 @@ class Told:
 
 def run_loop(
     scheduler: Decides,
-    executor: Executor,
+    executor: Executor[Job, Outcome],
     *,
     order: Literal["arrival", "submission"] = "arrival",
     watch: Callable[[Told], None] | None = None,
@@ -75,7 +76,7 @@ def run_loop(
             return
         place = next(iter(arrived if order == "arrival" else flying), None)
         if place is None or place not in arrived:
-            arrived |= {(outcome.trial, outcome.rung): outcome for outcome in executor.wait()}
+            arrived |= {(ended.job.trial, ended.job.rung): _outcome(ended) for ended in executor.wait()}
             continue
         job, outcome = flying.pop(place), arrived.pop(place)  # one at a time: a freed worker gets its job first
         scheduler.tell(outcome)
@@ -88,6 +89,11 @@ def run_loop(
                 f"{failed} trials failed and none worked. The last one: {outcome.reason}. Fix that, and start the "
                 "search in a new folder; error.txt in the trials' folders has the details."
             )
+
+
+def _outcome(ended: Ended[Job, Outcome]) -> Outcome:
+    """What came of the job; a failure where all its workers died."""
+    return ended.found or Outcome(ended.job.trial, ended.job.rung, "failed", None, ended.failure)
 
 
 def _in_order(flying: dict[tuple[int, int], Job], queue: Path) -> dict[tuple[int, int], Job]:

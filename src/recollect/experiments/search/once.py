@@ -22,14 +22,13 @@ import polars as pl
 
 from recollect.core.workspace import DEFAULT_ROOT, Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
+from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.search.degenerate import broken_share
 from recollect.experiments.search.ending import BASE, Ending, choose_finalists, judge_ending
-from recollect.experiments.search.execute import HereExecutor, ProcessExecutor
 from recollect.experiments.search.journal import check_place
 from recollect.experiments.search.lock import FileLock
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.prepare import Prepared, prepare
-from recollect.experiments.search.ray import RayExecutor, check_ray
 from recollect.experiments.search.rung_file import ASIDE, damaged, disagreement
 from recollect.experiments.search.schedule import Scheduler
 from recollect.experiments.search.settings import SearchSettings
@@ -38,7 +37,7 @@ from recollect.experiments.search.storage import open_storage, told_in_one_line
 from recollect.experiments.search.tables import losses_table, rungs_table, size_used, test_table, trials_table
 from recollect.experiments.search.trial import SPLIT, TRIALS, Task, Trials, trial_name
 from recollect.experiments.search.trials import Trial
-from recollect.experiments.search.types import Executor
+from recollect.experiments.search.types import Job, Outcome
 from recollect.experiments.search.words import best_yaml, metrics_of
 from recollect.facts import FactSet
 from recollect.models import held_for
@@ -174,8 +173,7 @@ class _Search:
         else:
             with told_in_one_line(storage, opening=True):
                 open_storage(storage).remove_session()
-        if self.settings.executor == "ray":
-            check_ray(None if self.settings.address is None else self.settings.address.get_secret_value())
+        executor_class(self.settings.executor, self._place()).check(self._place())
 
     def _storage(self) -> str | Path:
         if self.settings.storage is None:
@@ -268,23 +266,22 @@ class _Search:
                     "the folder that the search began in with --out, or another --study."
                 )
 
-    def _executor(self, trials: Trials) -> Executor:
-        settings, task = self.settings, trials.task
-        if settings.executor == "ray":
-            executor: Executor = RayExecutor(
-                task,
-                address=None if settings.address is None else settings.address.get_secret_value(),
-                workers=settings.workers,
-                gpus_per_trial=settings.gpus_per_trial,
-                retries=settings.retries,
-                folder=self.folder.resolve(),
-            )
-        elif (settings.workers or 1) > 1:
-            executor = ProcessExecutor(task, settings.workers or 1, settings.retries)
-        else:
-            return HereExecutor(trials)
+    def _place(self) -> Place:
+        address = self.settings.address
+        return Place(
+            workers=self.settings.workers,
+            retries=self.settings.retries,
+            gpus=self.settings.gpus_per_trial,
+            address=None if address is None else address.get_secret_value(),
+            folder=self.folder.resolve(),
+        )
+
+    def _executor(self, trials: Trials) -> Executor[Job, Outcome]:
+        name, place = self.settings.executor, self._place()
+        if executor_class(name, place).in_process:
+            return make_executor(name, trials, place)  # its own model and facts are used again
         trials.release()
-        return executor
+        return make_executor(name, trials.task, place)
 
     def _loop(self, scheduler: Scheduler, trials: Trials) -> None:
         if scheduler.done:

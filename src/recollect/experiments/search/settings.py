@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from recollect.core.secret_url import SecretUrl
 from recollect.core.settings import Settings, read_section
-from recollect.experiments.search.secrets import SecretUrl
 from recollect.shipped import POCKET
 
 TRIALS = 16

@@ -10,8 +10,8 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
 
+from recollect.core.secret_url import masked, without_secrets
 from recollect.errors import InputError, RecollectError, StepError
-from recollect.experiments.search.secrets import masked, without_secrets
 
 Storage = Path | str | BaseStorage | None
 

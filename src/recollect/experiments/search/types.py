@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 Kind = Literal["scored", "degenerate", "failed", "memory"]
 """scored: has a score. degenerate: diverged, or its answers are empty, repeated or unparsable. failed: raised, also
@@ -49,25 +49,3 @@ class Outcome:
     """Training loss (update, loss) up to here."""
     items: str = ""
     """Where the outcomes by validation item are (a folder), for paired comparison; empty when there are none."""
-
-
-class Executor(Protocol):
-    """Runs jobs, here or elsewhere. An executor is used by one thread."""
-
-    @property
-    def slots(self) -> int:
-        """How many jobs may run at once."""
-        ...
-
-    def submit(self, job: Job) -> None:
-        """Start a job; at most `slots` may be under way."""
-        ...
-
-    def wait(self, seconds: float | None = None) -> list[Outcome]:
-        """Outcomes of jobs that ended, oldest first; waits for at least one, or `seconds`. A worker that dies is
-        retried, then reported as failed."""
-        ...
-
-    def close(self) -> None:
-        """Stop what runs, leaving checkpoints as they are."""
-        ...

@@ -1,11 +1,8 @@
-"""Jobs on a Ray cluster: one actor per slot, on any machine that sees the search's folder.
+"""Jobs on a Ray cluster: one actor per slot, on any machine that sees the folder.
 
 Notable choices
-- Ray places and isolates; what to run and when stays with the one central loop. So a search on a cluster is the same
-  search as on one machine.
-- An actor keeps its model between jobs. A fraction of a GPU (`gpus_per_trial` 0.25) puts several on one.
-- An actor that dies, or whose machine does, is replaced and its job runs again from its last checkpoint, up to
-  `retries` times.
+- An actor keeps its model between jobs. A fraction of a GPU (0.25) puts several on one.
+- An actor that dies, or whose machine does, is replaced like any other worker.
 - Ray is an extra: `pip install "recollect[ray]"`.
 """
 
@@ -18,13 +15,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from recollect.core.extras import need
+from recollect.core.secret_url import masked, without_secrets
 from recollect.errors import InputError
-from recollect.experiments.search.execute import Work
-from recollect.experiments.search.secrets import masked, without_secrets
-from recollect.experiments.search.types import Job, Outcome
+from recollect.experiments.executors.base import Ended, Executor, Found, Job, Place, Submitted, Work, died
 
 JOIN_SECONDS = 30.0
 """How long a cluster's head may take to answer."""
@@ -36,47 +34,43 @@ _TRY = (
 _CARRIED = ("HF_HOME", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY")
 
 
-class RayExecutor:
+class RayExecutor(Executor[Job, Found]):
     """Runs jobs in actors of a Ray cluster."""
 
-    def __init__(
-        self,
-        work: Work,
-        *,
-        address: str | None = None,
-        workers: int | None = None,
-        gpus_per_trial: float | None = None,
-        cpus_per_trial: float = 1.0,
-        retries: int = 2,
-        folder: Path | None = None,
-    ) -> None:
-        """Join the cluster at `address` ("auto" for the one this machine is in), or start one here without it.
+    def __init__(self, work: Work[Job, Found], place: Place) -> None:
+        """Join the cluster at `place.address` ("auto" for the one this machine is in), or start one here without it.
 
-        `workers` defaults to as many as the cluster has room for. `folder` must be seen by all machines. Raises
-        InputError when Ray is not installed, the cluster is not there, or it has no room for one trial.
+        The workers default to as many as the cluster has room for. Raises InputError when Ray is not installed, the
+        cluster is not there, or it has no room for one job.
         """
         self._ray = ray = _import_ray()
-        self._work, self._retries, self._folder = work, retries, folder
+        self._work, self._place, self._cpus = work, place, float(place.threads or 1)
         self._ours = not ray.is_initialized()
         self._token: Path | None = None
         self._actors: dict[int, Any] = {}
-        self._jobs: dict[Any, tuple[int, Job]] = {}
-        self._deaths: dict[tuple[int, int], int] = {}
+        self._jobs: dict[Any, tuple[int, Submitted[Job]]] = {}
+        self._numbers = count()
         if self._ours:
-            _join(ray, address)
+            _join(ray, place.address)
         total = ray.cluster_resources()
         gpus = float(total.get("GPU", 0.0))
-        self._gpus = gpus_per_trial if gpus_per_trial is not None else 1.0 if gpus else 0.0
-        self._cpus = cpus_per_trial
+        self._gpus = place.gpus if place.gpus is not None else 1.0 if gpus else 0.0
         room = _room(float(total.get("CPU", 0.0)), gpus, self._cpus, self._gpus)
         if room < 1:
             self.close()
             raise InputError(
-                f"the Ray cluster has {total.get('CPU', 0):g} CPUs and {gpus:g} GPUs, but one trial wants "
-                f"{self._cpus:g} and {self._gpus:g}. Lower --gpus-per-trial, or add machines."
+                f"the Ray cluster has {total.get('CPU', 0):g} CPUs and {gpus:g} GPUs, but one training wants "
+                f"{self._cpus:g} and {self._gpus:g}. Ask for fewer GPUs each, or add machines."
             )
-        self._slots = room if workers is None else min(workers, room)
-        self._token = _leave_token(folder)
+        self._slots = min(place.workers or room, room)
+        self._token = _leave_token(place.folder)
+
+    @classmethod
+    def check(cls, place: Place) -> None:
+        """Raise InputError when Ray is not installed or the head of the cluster does not answer."""
+        _import_ray()
+        if place.address is not None:
+            _reach(place.address)
 
     @property
     def slots(self) -> int:
@@ -85,49 +79,42 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Give the job to a free actor; starts one where needed. Raises RuntimeError when all are busy."""
+        self._give(Submitted(job, next(self._numbers)))
+
+    def _give(self, one: Submitted[Job]) -> None:
         busy = {at for at, _ in self._jobs.values()}
         at = next((at for at in range(self._slots) if at not in busy), None)
         if at is None:
             raise RuntimeError(f"all {self._slots} workers are busy")
         if at not in self._actors:
             self._actors[at] = self._start()
-        self._jobs[self._actors[at].run.remote(job)] = (at, job)
+        self._jobs[self._actors[at].run.remote(one.job)] = (at, one)
 
-    def wait(self, seconds: float | None = None) -> list[Outcome]:
-        """Outcomes of ended jobs, oldest first. Raises what a worker raised to stop the search."""
+    def wait(self, seconds: float | None = None) -> list[Ended[Job, Found]]:
+        """See `Executor.wait`."""
         while self._jobs:
             ready, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
             if not ready:
                 break
             others, _ = self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
-            found = [self._collect(ref) for ref in dict.fromkeys([*ready, *others])]
-            outcomes = [outcome for outcome in found if outcome is not None]
-            if outcomes:
-                return sorted(outcomes, key=lambda outcome: (outcome.trial, outcome.rung))
+            found = [one for ref in dict.fromkeys([*ready, *others]) if (one := self._collect(ref))]
+            if found:
+                return [ended for _, ended in sorted(found, key=lambda one: one[0])]
         return []
 
-    def _collect(self, ref: Any) -> Outcome | None:
-        at, job = self._jobs.pop(ref)
+    def _collect(self, ref: Any) -> tuple[int, Ended[Job, Found]] | None:
+        at, one = self._jobs.pop(ref)
         errors = self._ray.exceptions
         try:
-            outcome = self._ray.get(ref)
-        except errors.RayTaskError as error:  # raised by the work itself: it stops the search
+            return one.number, Ended(one.job, self._ray.get(ref))
+        except errors.RayTaskError as error:  # raised by the work itself
             raise (error.cause or error) from None
         except errors.RayError as error:  # the actor, its machine or the memory watch
-            return self._died(at, job, error)
-        assert isinstance(outcome, Outcome)
-        return outcome
-
-    def _died(self, at: int, job: Job, error: Exception) -> Outcome | None:
-        self._ray.kill(self._actors.pop(at))
-        place = (job.trial, job.rung)
-        self._deaths[place] = deaths = self._deaths.get(place, 0) + 1
-        if deaths > self._retries:
-            words = " ".join(str(error).split())[:200]
-            reason = f"the worker died {deaths} times, the last time: {words}"
-            return Outcome(job.trial, job.rung, "failed", None, reason)
-        self.submit(job)
-        return None
+            self._ray.kill(self._actors.pop(at))
+            if failure := died(one, f": {' '.join(str(error).split())[:200]}", self._place.retries):
+                return one.number, Ended(one.job, None, failure)
+            self._give(one)
+            return None
 
     def _start(self) -> Any:
         environment = {name: os.environ[name] for name in _CARRIED if name in os.environ}
@@ -142,7 +129,7 @@ class RayExecutor:
         return actor.remote(self._work, None if self._token is None else (str(self._token), self._token.read_text()))
 
     def close(self) -> None:
-        """Stop the actors, and leave the cluster; what they were at can be gone on with from its last checkpoint."""
+        """Stop the actors, and leave the cluster; what they were at can be resumed from its last checkpoint."""
         for actor in self._actors.values():
             self._ray.kill(actor)
         self._actors.clear()
@@ -157,18 +144,16 @@ class RayExecutor:
 class _Desk:
     """An actor: one worker somewhere in the cluster."""
 
-    def __init__(self, work: Work, token: tuple[str, str] | None) -> None:
+    def __init__(self, work: Work[Any, Any], token: tuple[str, str] | None) -> None:
         self._work, self._token = work, token
         self._run: Any = None
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Any) -> Any:
         """Run one job."""
         if self._run is None:
             self._check_folder()
             self._run = self._work.start()
-        outcome = self._run(job)
-        assert isinstance(outcome, Outcome)
-        return outcome
+        return self._run(job)
 
     def _check_folder(self) -> None:
         if self._token is None:
@@ -176,27 +161,14 @@ class _Desk:
         path, text = Path(self._token[0]), self._token[1]
         if not path.is_file() or path.read_text() != text:
             raise InputError(
-                f"a machine of the cluster does not see the search's folder {path.parent}. Give --out a folder on a "
+                f"a machine of the cluster does not see the folder {path.parent}. Give --out a folder on a "
                 "path that all machines share."
             )
 
 
 def _import_ray() -> Any:
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError:
-        raise InputError(
-            'executor ray needs the package ray, which is not installed. Run: pip install "recollect[ray]"'
-        ) from None
-    return ray
-
-
-def check_ray(address: str | None) -> None:
-    """Raise InputError when Ray is not installed or the head of the cluster at `address` does not answer."""
-    _import_ray()
-    if address is not None:
-        _reach(address)
+    need("ray.exceptions", "ray", "executor ray")
+    return need("ray", "ray", "executor ray")
 
 
 def _join(ray: Any, address: str | None) -> None:
@@ -255,7 +227,7 @@ def _unreachable(address: str | None, why: str) -> InputError:
 
 
 def _room(cpus: float, gpus: float, cpus_each: float, gpus_each: float) -> int:
-    """How many trials fit at once."""
+    """How many workers fit at once."""
     room = cpus / cpus_each if cpus_each else float("inf")
     if gpus_each:
         room = min(room, gpus / gpus_each)

@@ -1,0 +1,44 @@
+"""Where jobs run: here, in several processes of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from recollect.experiments.executors.base import Ended as Ended
+from recollect.experiments.executors.base import Executor as Executor
+from recollect.experiments.executors.base import Found, Job
+from recollect.experiments.executors.base import Place as Place
+from recollect.experiments.executors.base import Work as Work
+from recollect.experiments.executors.base import run_all as run_all
+from recollect.experiments.executors.here import HereExecutor
+from recollect.experiments.executors.processes import ProcessExecutor
+from recollect.experiments.executors.ray import RayExecutor
+
+EXECUTORS: dict[str, type[Executor[Any, Any]]] = {
+    "here": HereExecutor,
+    "processes": ProcessExecutor,
+    "ray": RayExecutor,
+}
+"""By the name that settings use."""
+
+
+def _known(name: str) -> str:
+    if name not in EXECUTORS:
+        raise ValueError(f"must be one of {', '.join(EXECUTORS)}")
+    return name
+
+
+ExecutorName = Annotated[str, AfterValidator(_known)]
+"""Type of a setting `executor`."""
+
+
+def executor_class(name: str, place: Place) -> type[Executor[Any, Any]]:
+    """The executor of that name; "here" with several workers is "processes"."""
+    return EXECUTORS["processes" if name == "here" and (place.workers or 1) > 1 else name]
+
+
+def make_executor(name: str, work: Work[Job, Found], place: Place) -> Executor[Job, Found]:
+    """The executor `name` at work; close it, or use it in a `with`. Raises InputError where it cannot run."""
+    return executor_class(name, place)(work, place)
