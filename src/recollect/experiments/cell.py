@@ -1,0 +1,176 @@
+"""A cell: one choice of data that becomes a scored model. Study, curve and search are ways to choose cells.
+
+    select -> train (maybe only to a share) -> evaluate -> drift and ladder, where asked for -> drop the weights
+
+Notable choices
+- Each part is a step directory, so a killed cell resumes at the batch, or the checkpoint, it was at.
+- The weights of a finished cell are usually gone. Its steps then stand for it: what is finished is read and not run
+  again, and no training is. The fingerprint of the experiment around the cells covers their settings.
+- A context and its cells can be sent to another process, which loads the base itself: `Context` is an executor's work.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from recollect.core.workspace import is_finished, read_manifest
+from recollect.drift import BaseSide, DriftResult, DriftSettings, run_drift
+from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.facts import FactSet
+from recollect.models import LoadedModel, ModelSettings, load
+from recollect.restore import LadderResult, LadderSettings, run_ladder
+from recollect.select import SelectSettings, run_select
+from recollect.train import PausedTraining, TrainFound, TrainResult, TrainSettings, run_train_until
+
+
+class Base:
+    """The untouched base: loaded when it is first needed, once in each process, and never sent to another."""
+
+    def __init__(self, settings: ModelSettings, loaded: LoadedModel | None = None) -> None:
+        self.settings, self._loaded = settings, loaded
+        self.side = BaseSide()
+        """What it made of the texts of a drift, for the next one."""
+
+    @property
+    def name(self) -> str:
+        """The model as it was named."""
+        return self.settings.model
+
+    def load(self) -> LoadedModel:
+        """The model; every training starts from a copy of it."""
+        self._loaded = self._loaded or load(self.settings)
+        return self._loaded
+
+    def release(self) -> None:
+        """Give its memory back; it is loaded again when it is needed."""
+        self._loaded, self.side = None, BaseSide()
+
+    def __reduce__(self) -> tuple[type[Base], tuple[ModelSettings]]:
+        return Base, (self.settings,)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One choice of data, one training on it, and what the model is then asked."""
+
+    name: str
+    """Where its steps are, in the context's folder, with {step} in it: "{step}-random-60-seed0"."""
+    select: SelectSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    """How the model is asked; which model follows from the training."""
+    evaluate_as: str = "evaluate"
+    """What the evaluation is called among the steps."""
+    share: float = 1.0
+    """Until which share of the training; below 1 it pauses, and a larger share resumes it."""
+    drift: DriftSettings | None = None
+    """Compare the model with the base."""
+    ladder: LadderSettings | None = None
+    """Climb the restoration ladder with it."""
+
+    def path(self, folder: Path, step: str) -> Path:
+        """The directory of one of its steps."""
+        return folder / self.name.format(step=step)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the cells of an experiment have in common. It is their work for an executor, see `start`."""
+
+    folder: Path
+    """Where the cells' steps are, on a path that all workers see."""
+    base: Base
+    facts: FactSet
+    levels: pl.DataFrame | None = None
+    """Memory levels of the facts."""
+    asked: FactSet | None = None
+    """The facts to ask, where those are not all."""
+    keep_models: bool = False
+    """Keep the weights of a cell that is scored."""
+
+    def start(self) -> Callable[[Cell], ScoredCell]:
+        """The function that runs cells."""
+        return partial(run_cell, self)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches a training."""
+
+    progress: Callable[[int, int], None] | None = None
+    judge: Callable[[Sequence[tuple[int, float]]], str] | None = None
+    """Given the losses so far as (update, loss): why to stop, or nothing; see `run_train_until`."""
+
+
+@dataclass(frozen=True)
+class ScoredCell:
+    """A cell's model and its results; the weights may be gone."""
+
+    cell: Cell
+    train: Path
+    trained: TrainFound | None
+    """None while the training is paused."""
+    evaluation: EvaluateResult
+    drift: DriftResult | None
+    ladder: LadderResult | None
+
+
+def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> ScoredCell:
+    """Select, train, evaluate and drop the weights; what is finished is found again.
+
+    Raises what the steps raise: InputError for more examples than there are, ModelError for a training that diverges.
+    """
+    wanted = {cell.evaluate_as: True, "drift": cell.drift is not None, "ladder": cell.ladder is not None}
+    if not all(is_finished(cell.path(context.folder, step)) for step, asked in wanted.items() if asked):
+        measure_cell(context, cell, train_cell(context, cell, watch))
+    train = cell.path(context.folder, "train")
+    if cell.share == 1 and not context.keep_models:
+        for file in (train / "model").glob("*.safetensors"):
+            file.unlink()
+    return read_cell(context, cell)
+
+
+def train_cell(context: Context, cell: Cell, watch: Watch | None = None) -> TrainResult | PausedTraining:
+    """Select, and train to the cell's share."""
+    watch = watch or Watch()
+    select = run_select(cell.select, context.facts, context.levels, out=cell.path(context.folder, "select"))
+    out = cell.path(context.folder, "train")
+    base = context.base.load()
+    return run_train_until(
+        cell.train, select.path, cell.share, out=out, base=base, progress=watch.progress, judge=watch.judge
+    )
+
+
+def measure_cell(context: Context, cell: Cell, trained: TrainResult | PausedTraining) -> None:
+    """Evaluate the model, and where the cell asks for it compare it with the base and climb the ladder."""
+    folder, base = context.folder, context.base
+    model = str(trained.path if isinstance(trained, TrainResult) else trained.model_folder)
+    if not is_finished(out := cell.path(folder, cell.evaluate_as)):
+        settings = cell.evaluate.model_copy(update={"model": model})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
+            loaded = load(settings)
+        run_evaluate(settings, context.asked or context.facts, context.levels, out=out, loaded=loaded)
+    if cell.drift and not is_finished(out := cell.path(folder, "drift")):
+        run_drift(cell.drift, base.name, model, context.facts, out=out, base_side=base.side)
+    if cell.ladder and not is_finished(out := cell.path(folder, "ladder")):
+        run_ladder(cell.ladder, base.name, model, context.facts, out=out)
+
+
+def read_cell(context: Context, cell: Cell) -> ScoredCell:
+    """A cell that was run, from its folders."""
+    train, drift, ladder = (cell.path(context.folder, step) for step in ("train", "drift", "ladder"))
+    return ScoredCell(
+        cell,
+        train,
+        TrainFound.read(train) if is_finished(train) else None,
+        EvaluateResult(cell.path(context.folder, cell.evaluate_as)),
+        DriftResult(drift, read_manifest(drift)["metrics"]) if cell.drift else None,
+        LadderResult(ladder, read_manifest(ladder)["metrics"], None) if cell.ladder else None,
+    )
