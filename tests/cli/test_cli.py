@@ -120,7 +120,7 @@ def test_the_steps_chain_and_answer_one_json_line_each(recollect: Command, world
     ]
     pl.DataFrame(rows).write_csv("facts.csv")
     facts = recollect("facts", "--path", "facts.csv", "--out", "facts", *common).json
-    assert (facts["train"], facts["test"], facts["ood"]) == (40, 20, 8)
+    assert list(facts.items())[:3] == [("train", 40), ("test", 20), ("ood", 8)]
 
     probe = recollect("probe", *model, "--facts", "facts", *flags(PROBE), "--out", "probe", *common).json
     assert set(probe["levels"]) == {"0", "1", "2", "3", "4"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, FactsSettings, load_facts, read_facts, read_relations, run_facts
-from recollect.facts.near import near_key
+from recollect.facts.reading import near_key
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -35,7 +35,7 @@ def forms(facts: FactSet) -> list[tuple[str, ...]]:
 def test_a_list_written_into_a_csv_is_an_object_and_its_synonyms(tmp_path: Path, column: str, cell: str) -> None:
     facts, report = read(tmp_path, f"question,{column}\nq?,{cell}\n", "t.csv")
     assert forms(facts) == [("red", "ruby")]
-    assert any("Lists written as text" in note for note in report["notes"])
+    assert any("Lists written as text" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_answer_that_is_no_choice_is_a_bad_row(tmp_path: Path) -> None:
         read(tmp_path, rows)
     facts, report = read(tmp_path, rows, bad_rows="skip")
     assert forms(facts) == [("cod",)]
-    assert report["bad_rows"]["reasons"] == {"answer is none of the choices": 1}
+    assert report.bad_rows.reasons == {"answer is none of the choices": 1}
 
 
 # -- neighbouring data sets ----------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ BEAR = {"sub_id": "Q1", "sub_label": "Avalia", "sub_aliases": ["A."], "obj_label
 def test_bear_rows_take_their_relation_from_the_name_of_the_file(tmp_path: Path) -> None:
     facts, report = read(tmp_path, [BEAR], "P36.jsonl")
     assert [(fact.relation, fact.subject, fact.accepted) for fact in facts] == [("P36", "Avalia", ("Torm",))]
-    assert "The relation of P36.jsonl is taken from its name: P36." in report["notes"]
+    assert "The relation of P36.jsonl is taken from its name: P36." in report.notes
     with pytest.raises(InputError, match=r"neither a question nor a relation.*--relation-name P36"):
         read(tmp_path, [BEAR], "capitals.jsonl")
     assert read(tmp_path, [BEAR], "capitals.jsonl", relation_name="P36")[0].relations == ("P36",)
@@ -222,8 +222,8 @@ def test_questions_that_differ_in_writing_alone_overlap_and_are_dropped_on_deman
     rows = [{"question": one, "answer": "Ann", "split": "train"}, {"question": other, "answer": "Ann", "split": "test"}]
     rows.append({"question": "Another?", "answer": "Ann", "split": "train"})
     report = read(tmp_path, rows)[1]
-    assert report["overlap"] == {"train_questions_in_test": 1, "nearly_the_same": 1, "dropped": False}
-    assert any("1 of them nearly the same" in trap for trap in report["traps"])
+    assert report.overlap.plain() == {"train_questions_in_test": 1, "nearly_the_same": 1, "dropped": False}
+    assert any("1 of them nearly the same" in trap for trap in report.traps)
     assert read(tmp_path, rows, drop_overlap=True)[0].counts()["train"] == 1
 
 
@@ -252,7 +252,7 @@ def test_questions_that_differ_in_meaning_do_not_overlap(one: str, other: str) -
     ],
 )
 def test_traps_are_named(tmp_path: Path, rows: list[tuple[str, Any]], trap: str) -> None:
-    found = read(tmp_path, [{"question": question, "answer": answer} for question, answer in rows])[1]["traps"]
+    found = read(tmp_path, [{"question": question, "answer": answer} for question, answer in rows])[1].traps
     if "Oman" in str(rows):  # case counts: Oman does not occur in Woman
         assert not any(trap in line for line in found)
     else:
@@ -261,7 +261,7 @@ def test_traps_are_named(tmp_path: Path, rows: list[tuple[str, Any]], trap: str)
 
 def test_plain_data_has_no_trap(tmp_path: Path) -> None:
     rows = [("Who was it?", "Torm"), ("Where?", "Graz & Linz"), ("Country?", "UK"), ("Is 3 < 4 > 2?", "yes")]
-    assert read(tmp_path, [{"question": q, "answer": a} for q, a in rows])[1]["traps"] == []
+    assert read(tmp_path, [{"question": q, "answer": a} for q, a in rows])[1].traps == []
 
 
 # -- bad rows, unions, ids -----------------------------------------------------------------------------------
@@ -272,11 +272,11 @@ def test_bad_rows_are_skipped_and_counted_with_their_place_and_reason(tmp_path: 
     with pytest.raises(InputError, match="line 5 has more cells"):
         read(tmp_path, text, "t.csv")
     facts, report = read(tmp_path, text, "t.csv", bad_rows="skip")
-    assert len(facts) == 2 == report["rows_total"]
-    account = report["bad_rows"]
-    assert account["skipped"] == 3
-    assert account["reasons"] == {"empty answer": 1, "empty question": 1, "more cells than the header": 1}
-    assert {row["where"] for row in account["first"]} == {"line 3", "line 4", "line 5"}
+    assert len(facts) == 2 == report.rows_total
+    account = report.bad_rows
+    assert account.skipped == 3
+    assert account.reasons == {"empty answer": 1, "empty question": 1, "more cells than the header": 1}
+    assert {row.where for row in account.first} == {"line 3", "line 4", "line 5"}
     with pytest.raises(InputError, match="no fact is left of 1 rows; dropped: 1 by 'empty answer'"):
         read(tmp_path, "question,answer\nq2?,\n", "t.csv", bad_rows="skip")
 

@@ -74,31 +74,31 @@ def test_the_real_data_gives_the_study_s_totals_in_a_few_seconds() -> None:
     facts, report = read_facts(FactsSettings.make(path=path))
     assert time.monotonic() - start < 20
     assert facts.counts() == {"train": 75_944, "test": 9_555, "ood": 11_613}
-    assert report["rows_read"] == {"train": 78_611, "test": 9_828, "ood": 12_247}
-    assert report["overlap"] == {"train_questions_in_test": 135, "nearly_the_same": 2, "dropped": False}
-    inside = report["answer_in_question"]["rows_read"]
+    assert report.rows_read == {"train": 78_611, "test": 9_828, "ood": 12_247}
+    assert report.overlap.plain() == {"train_questions_in_test": 135, "nearly_the_same": 2, "dropped": False}
+    inside = report.answer_in_question.rows_read
     assert inside["test"] + inside["ood"] == 1_493
-    assert report["relations"]["train"]["P495"]["majority_share"] == pytest.approx(0.70, abs=0.005)
-    assert report["relations"]["ood"]["P413"]["majority_share"] == pytest.approx(0.49, abs=0.005)
-    assert report["synonyms"]["test"]["share"] >= 0.136
+    assert report.relations["train"]["P495"].majority_share == pytest.approx(0.70, abs=0.005)
+    assert report.relations["ood"]["P413"].majority_share == pytest.approx(0.49, abs=0.005)
+    assert report.synonyms["test"].share >= 0.136
     assert set(facts.part("test").relations) == IN_DOMAIN == set(facts.part("train").relations)
     assert set(facts.part("ood").relations) == OUT_OF_DOMAIN
     for part in ("train", "test", "ood"):
-        lost = sum(counts.get(part, 0) for counts in report["dropped"].values())
-        assert report["rows_read"][part] - lost == facts.counts()[part]
+        lost = sum(counts.get(part, 0) for counts in report.dropped.values())
+        assert report.rows_read[part] - lost == facts.counts()[part]
 
 
 def test_every_real_subject_put_into_its_template_gives_the_question() -> None:
     facts, report = read_facts(FactsSettings.make(path=real()))
     templates = json.loads((REAL / "relation_query_templates.json").read_text(encoding="utf-8"))
-    assert "question fits no template" not in report["dropped"]
+    assert "question fits no template" not in report.dropped
     assert all(templates[fact.relation].replace("[X]", fact.subject) == fact.question for fact in facts)
 
 
 def test_dropping_the_real_overlap_takes_133_train_facts_and_2_nearly_the_same() -> None:
     facts, report = read_facts(FactsSettings.make(path=real(), drop_overlap=True))
     assert facts.counts() == {"train": 75_944 - 135, "test": 9_555, "ood": 11_613}
-    assert report["dropped"]["question also in test"] == {"train": 135}  # 133 alike, 2 nearly
+    assert report.dropped["question also in test"] == {"train": 135}  # 133 alike, 2 nearly
     tested = {fact.question for fact in facts.part("test")}
     assert not any(fact.question in tested for fact in facts.part("train"))
 
@@ -129,14 +129,14 @@ def test_the_rules_on_a_source_small_enough_to_count_by_hand(tmp_path: Path) -> 
         ("test", "P36", "Cor City", "Cor"),
         ("ood", "P106", "Di", "poet"),
     ]
-    assert report["dropped"] == {
+    assert report.dropped == {
         "question fits no template": {"train": 1},
         "not exactly one answer": {"train": 1},
         "repeated question": {"train": 2},
     }
-    assert report["overlap"]["train_questions_in_test"] == 1
-    assert report["answer_in_question"]["facts"] == {"train": 1, "test": 1}
-    assert "train/P17.train.json" in report["missing_files"]
+    assert report.overlap.train_questions_in_test == 1
+    assert report.answer_in_question.facts == {"train": 1, "test": 1}
+    assert "train/P17.train.json" in report.missing_files
 
 
 @pytest.mark.parametrize("prefix", ["", "dataset/", "EntityQuestions-master/dataset/"])
@@ -226,7 +226,7 @@ def test_a_member_that_unpacks_too_large_is_refused(tmp_path: Path, monkeypatch:
     source = small(tmp_path / "source")
     (source / "train" / "P36.train.json").write_bytes(b" " * 5_000)
     packed = pack(source, tmp_path / "packed.zip")
-    monkeypatch.setattr("recollect.facts.files.MAX_MEMBER", 2_000)
+    monkeypatch.setattr("recollect.facts.readers.entityquestions.MAX_MEMBER", 2_000)
     with pytest.raises(InputError, match="unpacks to more than 2,000 bytes"):
         read_facts(FactsSettings.make(path=str(packed)))
 

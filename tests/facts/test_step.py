@@ -24,19 +24,22 @@ def test_the_step_holds_the_facts_their_relations_and_the_report(tmp_path: Path)
     result = run_facts(FactsSettings.make(path=source(tmp_path)), tmp_path / "facts")
     assert result.path == tmp_path / "facts"
     assert FactSet.read(result.path / "facts.parquet").facts == result.facts.facts
-    assert json.loads((result.path / "report.json").read_text(encoding="utf-8")) == result.report
+    assert json.loads((result.path / "report.json").read_text(encoding="utf-8")) == result.report.plain()
     table = pl.read_parquet(result.path / "relations.parquet")
     assert table["part"].to_list() == ["train", "test"]
     assert table["facts"].to_list() == [20, 20]
     assert table["majority_object"].to_list() == ["Torm", "Torm"]
     assert table["majority_share"].to_list() == [7 / 20, 8 / 20]
-    assert "test, P36: always answering 'Torm' scores 40.0%." in result.report["traps"]
+    assert "test, P36: always answering 'Torm' scores 40.0%." in result.report.traps
 
 
-def test_the_summary_starts_with_the_parts_and_is_plain_json(tmp_path: Path) -> None:
-    summary = run_facts(FactsSettings.make(path=source(tmp_path)), tmp_path / "facts").summary()
-    assert list(summary.items())[:3] == [("train", 20), ("test", 20), ("ood", 0)]
-    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+def test_what_was_found_is_the_parts_and_the_report_is_plain_json(tmp_path: Path) -> None:
+    settings = FactsSettings.make(path=source(tmp_path))
+    result = run_facts(settings, tmp_path / "facts")
+    assert result.found.plain() == {"train": 20, "test": 20, "ood": 0, "rows_read": 40}
+    assert json.loads(json.dumps(result.report.plain(), allow_nan=False)) == result.report.plain()
+    again = run_facts(settings, tmp_path / "facts")
+    assert (again.found, again.report, again.facts.facts) == (result.found, result.report, result.facts.facts)
 
 
 def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:

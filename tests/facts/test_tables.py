@@ -106,7 +106,7 @@ def test_the_split_column_is_followed_and_validation_rows_are_counted_out(tmp_pa
     path = write(tmp_path, "t.csv", "q,a,split\nq1,a,train\nq2,a,test\nq3,a,ood\nq4,a,validation\n")
     facts, report = read_facts(FactsSettings.make(path=path, columns="question=q,object=a"))
     assert facts.counts() == {"train": 1, "test": 1, "ood": 1}
-    assert report["dropped"] == {"split not used (validation)": {"validation": 1}}
+    assert report.dropped == {"split not used (validation)": {"validation": 1}}
 
 
 def test_without_a_split_the_share_is_exact_seeded_and_free_of_the_row_order(tmp_path: Path) -> None:
@@ -125,16 +125,16 @@ def test_repeated_questions_are_dropped_before_the_split_so_none_is_on_both_side
     rows = [{"question": f"q{n % 10}?", "answer": f"a{n}"} for n in range(40)]
     facts, report = read_facts(FactsSettings.make(path=write(tmp_path, "t.jsonl", rows), test_share=0.5))
     assert [fact.object for fact in facts] == [f"a{n}" for n in range(10)]
-    assert report["repeated_questions"] == 30
-    assert report["overlap"]["train_questions_in_test"] == 0
+    assert report.repeated_questions == 30
+    assert report.overlap.train_questions_in_test == 0
 
 
 def test_overlap_between_given_splits_is_reported_and_dropped_on_demand(tmp_path: Path) -> None:
     path = write(tmp_path, "t.csv", "question,answer,split\nq1?,a,train\nq2?,a,train\nq1?,a,test\n")
     facts, report = read_facts(FactsSettings.make(path=path))
-    assert (facts.counts()["train"], report["overlap"]["train_questions_in_test"]) == (2, 1)
+    assert (facts.counts()["train"], report.overlap.train_questions_in_test) == (2, 1)
     facts, report = read_facts(FactsSettings.make(path=path, drop_overlap=True))
-    assert (facts.counts()["train"], report["overlap"]) == (
+    assert (facts.counts()["train"], report.overlap.plain()) == (
         1,
         {"train_questions_in_test": 1, "nearly_the_same": 0, "dropped": True},
     )
@@ -173,7 +173,7 @@ def test_every_chat_shape_is_read_and_recognised(tmp_path: Path, shape: str, how
         path = write(tmp_path, f"t.{ending}", [CHATS[shape]])
     facts, report = read_facts(FactsSettings.make(path=path, source=shape if how == "named" else how))
     assert [(fact.question, fact.object) for fact in facts] == [("q?", "a")]
-    assert report["source"] == shape
+    assert report.source == shape
 
 
 def test_prompt_and_completion_may_be_messages_and_alpaca_input_joins_the_question(tmp_path: Path) -> None:

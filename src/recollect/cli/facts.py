@@ -20,7 +20,7 @@ def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
     from recollect.facts import run_facts
 
     result = run_facts(settings, out)
-    summary = {**result.summary(), "out": str(result.path)}
+    summary = {**result.facts.counts(), **result.report.plain(), "out": str(result.path)}
     if not as_json:
         print_pairs("facts", {key: value for key, value in summary.items() if not isinstance(value, dict | list)})
         nested = {key: value for key, value in summary.items() if isinstance(value, dict)}
@@ -28,6 +28,6 @@ def _facts(settings: FactsSettings, out: Path | None, as_json: bool) -> None:
             flat = {name: item for name, item in value.items() if not isinstance(item, dict | list)}
             if flat:
                 print_pairs(key.replace("_", " "), flat)
-    for line in (*result.report["notes"], *result.report["traps"]):
+    for line in (*result.report.notes, *result.report.traps):
         note(line)
     answer(summary, as_json)

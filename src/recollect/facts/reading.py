@@ -10,6 +10,8 @@ Notable choices
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,13 +19,16 @@ from dataclasses import dataclass, field, replace
 from recollect.core.tables import BadRows
 from recollect.errors import InputError
 from recollect.facts.fact import Fact
-from recollect.facts.near import near_key
 
 UNSPLIT = "unsplit"
 REPEATED = "repeated question"
 OVERLAP = "question also in test"
 NOT_CHOSEN = "relation not chosen"
 OVER_LIMIT = "over the limit per relation"
+
+_MINUS = re.compile(r"(?<![^\s(=+*/])[-\u2010-\u2015\u2212](?=\d)")  # of a number: "-4" is not "4"
+_KEPT = set("#+%&*/=<>@$")  # C and C#, 5 and 5 %
+_POINT = re.compile(r"(?<=\d)[.,](?=\d)")  # 3.14 is not 314
 
 
 @dataclass
@@ -46,7 +51,7 @@ class Reading:
     own_ids: bool = False
     """Whether the facts brought their own ids, which nothing may change."""
     overlap: int = 0
-    """Train facts whose question also stands in test or ood, whether dropped or kept."""
+    """Train facts whose question is in test or ood, too, whether dropped or kept."""
     overlap_near: int = 0
     """Those among them whose question is only nearly the same."""
     conflicts: int = 0
@@ -96,7 +101,7 @@ class Reading:
 
 
 def inside(question: str, answers: Iterable[str]) -> bool:
-    """Whether an answer stands in the question, case ignored."""
+    """Whether an answer occurs in the question, case ignored."""
     question = question.lower()
     return any(answer.lower() in question for answer in answers)
 
@@ -153,7 +158,7 @@ def _tested(fact: Fact, own_id: bool) -> Fact:
 
 
 def find_overlap(reading: Reading, drop: bool) -> None:
-    """Count the train facts whose question also stands in test or ood, nearly the same included; drop them if asked."""
+    """Count the train facts whose question is in test or ood, too, nearly the same included; drop them if asked."""
     exact = {fact.question for fact in reading.facts if fact.split == "test"}
     near = {near_key(question) for question in exact}
     kept = [fact.split == "test" or near_key(fact.question) not in near for fact in reading.facts]
@@ -183,3 +188,36 @@ def draw(seed: int, purpose: str, fact: Fact) -> bytes:
     """A uniform random key of a fact, the same whatever else is in the set."""
     text = "\x1f".join((str(seed), purpose, fact.relation, fact.question))
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def near_key(text: str) -> str:
+    """The text without case, Unicode form, invisible characters, punctuation and runs of blanks.
+
+    Signs that change a meaning stay: a minus or a decimal point in a number, and # + % & and the like.
+    """
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    text = _POINT.sub("\x01", _MINUS.sub("\x02", text))
+    return " ".join(text.translate(_TABLE).split())
+
+
+def _plain(char: str) -> str:
+    """The character, a blank in place of punctuation, or nothing in place of what is not seen."""
+    if char.isalnum() or char in _KEPT or char in "\x01\x02":
+        return char
+    kind = unicodedata.category(char)
+    if kind == "Cf":
+        return ""
+    if char in "'\u2019\u2018\u02bc`´.":  # O'Dell, J.R.: no blank where it stood
+        return ""
+    return " " if kind[0] in "PZ" or char.isspace() else char
+
+
+class _Table(dict[int, str]):
+    """What each character becomes, filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _plain(chr(code))
+        return self[code]
+
+
+_TABLE = _Table()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
+from recollect.core.results import Result
 from recollect.core.settings import Settings
 from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
@@ -21,10 +21,11 @@ from recollect.facts.readers.columns import parse_columns
 from recollect.facts.readers.entityquestions import is_entityquestions
 from recollect.facts.readers.sources import Source, SourceOptions, read_source
 from recollect.facts.reading import Reading
-from recollect.facts.report import data_report, relation_table
+from recollect.facts.report import FactsReport, data_report, relation_table
 from recollect.facts.synonyms import Synonyms, read_synonyms, synonyms_for
 from recollect.shipped import SHIPPED
 
+_REPORT = "report.json"
 READER_VERSION = 2
 """Raised when the same bytes give other facts. 2: cells that are no text, choices, nearly equal questions."""
 
@@ -32,10 +33,7 @@ READER_VERSION = 2
 class FactsSettings(Settings):
     """Where the facts come from, and which are kept."""
 
-    runtime_only: ClassVar[set[str]] = {
-        "path",
-        "synonyms_file",
-    }  # their content is in the inputs' fingerprint
+    runtime_only: ClassVar[set[str]] = {"path", "synonyms_file"}  # their content is in the inputs' fingerprint
 
     path: str
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
@@ -56,7 +54,7 @@ class FactsSettings(Settings):
     relations: tuple[str, ...] | None = None
     """Keep only these relations, e.g. P17,P36. Default: all."""
     drop_overlap: bool = False
-    """Leave out train facts whose question also stands in test, nearly the same included. The studies keep them."""
+    """Leave out train facts whose question also stands in test, nearly the same included. The papers keep them."""
     limit_per_relation: Annotated[int, Field(ge=1)] | None = None
     """Keep at most this many facts of each relation and part, drawn by the seed. Default: all."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
@@ -85,17 +83,23 @@ class FactsSettings(Settings):
         return value or None
 
 
+class FactsFound(Result):
+    """How many facts there are in each part, and of how many rows."""
+
+    train: int
+    test: int
+    ood: int
+    rows_read: int
+
+
 @dataclass(frozen=True)
 class FactsResult:
-    """A finished facts step."""
+    """A finished facts step; `report` is its report.json."""
 
     path: Path
+    found: FactsFound
     facts: FactSet
-    report: dict[str, Any]
-
-    def summary(self) -> dict[str, Any]:
-        """The numbers of facts in train, test and ood, and the data report; plain JSON."""
-        return {**self.facts.counts(), **self.report}
+    report: FactsReport
 
 
 def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEFAULT_ROOT) -> FactsResult:
@@ -108,18 +112,21 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
         "reader": READER_VERSION,
     }
     with open_step("facts", settings.fingerprint_values(), inputs, out, root) as step:
-        if step.done:
-            facts = FactSet.from_table(step.read_table("facts.parquet"), settings.name)
-            return FactsResult(step.path, facts, json.loads((step.path / "report.json").read_text(encoding="utf-8")))
-        facts, report, relations = _clean(reading, settings)
-        step.write_table("facts.parquet", facts.table())
-        step.write_table("relations.parquet", relations)
-        write_json(step.folder / "report.json", report)
-        step.finish({**facts.counts(), "rows_read": report["rows_total"]})
-    return FactsResult(step.path, facts, report)
+        if not step.done:
+            facts, report, relations = _clean(reading, settings)
+            step.write_table("facts.parquet", facts.table())
+            step.write_table("relations.parquet", relations)
+            write_json(step.folder / _REPORT, report.plain())
+            step.finish(FactsFound(**facts.counts(), rows_read=report.rows_total))
+        return FactsResult(
+            step.path,
+            FactsFound.read(step.path),
+            FactSet.from_table(step.read_table("facts.parquet"), settings.name),
+            FactsReport.model_validate_json((step.path / _REPORT).read_text(encoding="utf-8")),
+        )
 
 
-def read_facts(settings: FactsSettings) -> tuple[FactSet, dict[str, Any]]:
+def read_facts(settings: FactsSettings) -> tuple[FactSet, FactsReport]:
     """The fact set and its report, without writing a step."""
     facts, report, _ = _clean(_read(settings, _user_synonyms(settings)), settings)
     return facts, report
@@ -164,7 +171,7 @@ def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
     return read_source(path, options, synonyms)
 
 
-def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, dict[str, Any], Any]:
+def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, FactsReport, pl.DataFrame]:
     _reading.drop_repeated(reading)
     _reading.choose_relations(reading, settings.relations)
     _reading.split(reading, settings.test_share, settings.seed)

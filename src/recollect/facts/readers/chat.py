@@ -12,7 +12,6 @@ System turns, and the turns before the last question, are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 from recollect.core.tables import BadRows, Row, RowError
@@ -29,16 +28,15 @@ _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model", "chatgpt", "bot")
 
 
-def shape_of(values: Mapping[str, Any]) -> Shape | None:
+def shape_of(row: Row) -> Shape | None:
     """The shape whose keys a row has and fills, or None: a row of a union of shapes has the keys of all."""
-    return next((shape for shape, keys in _KEYS.items() if all(values.get(key) is not None for key in keys)), None)
+    return next((shape for shape, keys in _KEYS.items() if all(row.values.get(key) is not None for key in keys)), None)
 
 
 def chat_rows(rows: list[Row], shape: Shape, path: str, bad: BadRows) -> list[Row]:
     """The rows with the columns `question` and `object`; other columns (split, relation, ...) are passed on.
 
-    A row that lacks the shape's keys, a user turn or an assistant
-    turn after it goes to `bad`.
+    A row that lacks the shape's keys, a user turn or an assistant turn after it goes to `bad`.
     """
     out = []
     for row in rows:
@@ -58,13 +56,22 @@ def _chat_row(row: Row, shape: Shape, path: str) -> Row:
         raise RowError(
             f"no {missing[0]}", f"{place} lacks {missing[0]!r}, which {shape} data must have. It has: {filled}."
         )
-    question, answer = _PAIR[shape](values, place)
+    question, answer = _pair(row, shape, place)
     used = {key for keys in _KEYS.values() for key in keys} | {"input"}
     rest = {key: value for key, value in values.items() if key not in used}
     return Row(where, {**rest, "question": question, "object": answer})
 
 
-def _prompt_completion(values: Mapping[str, Any], where: str) -> tuple[str, str]:
+def _pair(row: Row, shape: Shape, where: str) -> tuple[str, str]:
+    """The question and the answer of a row that has the keys of `shape`."""
+    values = row.values
+    if shape == "messages":
+        return _last_pair(values["messages"], "role", "content", where)
+    if shape == "sharegpt":
+        return _last_pair(values["conversations"], "from", "value", where)
+    if shape == "alpaca":
+        texts = [_text(values[key], where) for key in ("instruction", "input") if values.get(key)]
+        return "\n".join(text for text in texts if text.strip()), _text(values["output"], where)
     prompt, completion = values["prompt"], values["completion"]
     if isinstance(prompt, str) and isinstance(completion, str):
         return prompt, completion
@@ -74,27 +81,6 @@ def _prompt_completion(values: Mapping[str, Any], where: str) -> tuple[str, str]
             f"{where}: prompt and completion must both be texts, or both lists of messages.",
         )
     return _last_pair([*prompt, *completion], "role", "content", where)
-
-
-def _alpaca(values: Mapping[str, Any], where: str) -> tuple[str, str]:
-    texts = [_text(values[key], where) for key in ("instruction", "input") if values.get(key)]
-    return "\n".join(text for text in texts if text.strip()), _text(values["output"], where)
-
-
-def _messages(values: Mapping[str, Any], where: str) -> tuple[str, str]:
-    return _last_pair(values["messages"], "role", "content", where)
-
-
-def _sharegpt(values: Mapping[str, Any], where: str) -> tuple[str, str]:
-    return _last_pair(values["conversations"], "from", "value", where)
-
-
-_PAIR: dict[Shape, Callable[[Mapping[str, Any], str], tuple[str, str]]] = {
-    "prompt-completion": _prompt_completion,
-    "messages": _messages,
-    "alpaca": _alpaca,
-    "sharegpt": _sharegpt,
-}
 
 
 def _last_pair(turns: Any, role: str, content: str, where: str) -> tuple[str, str]:

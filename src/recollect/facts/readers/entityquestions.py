@@ -12,17 +12,22 @@ Notable choices
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recollect.core.tables import BadRows, RowError, check_value, decode, digest, load_json
+from recollect.core.tables import BadRows, RowError, check_value, decode, digest, load_json, read_bytes
 from recollect.errors import InputError
 from recollect.facts.fact import Domain, Fact, Split
-from recollect.facts.files import Archive, open_archive
 from recollect.facts.reading import Reading
 from recollect.facts.relations import QA, SLOT, shipped_relations
 
+MAX_MEMBER = 64 << 20  # bytes of one file of a folder or archive, unpacked
+MAX_MEMBERS = 10_000
 TEMPLATES_FILE = "relation_query_templates.json"
 NOT_ONE = "not exactly one answer"
 NO_FIT = "question fits no template"
@@ -36,45 +41,37 @@ def read_entityquestions(path: Path, synonyms: Callable[[str], tuple[str, ...]],
     dropped.
     Raises InputError for a source that is absent, unreadable or not laid out as published.
     """
-    with open_archive(path) as archive:
-        names = archive.names()
-        root = _root(names, path)
-        used: list[tuple[str, bytes]] = []
-
-        def load(name: str) -> Any:
-            data = archive.read(root + name)
-            used.append((name, data))
-            return _json(data, f"{path}: {root + name}")
-
-        templates = _templates(load, archive, names, root, path, used)
+    with _open(path) as archive:
+        root = _root(archive.names, path)
+        templates = _templates(archive, root)
         reading = Reading(source="entityquestions", bad=bad or BadRows())
         for split, relation, domain in _files():
             name = f"{split}/{relation}.{split}.json"
-            if root + name not in names:
+            if root + name not in archive.names:
                 reading.missing.append(name)
                 continue
-            where = f"{path}: {root + name}"
             forms = [parts for key, parts in templates.items() if key == relation or key.startswith(relation + "_")]
-            for question, answers in _rows(load(name), where, reading.bad):
+            rows = archive.load(root + name, name)
+            for question, answers in _rows(rows, f"{path}: {root + name}", reading.bad):
                 part = "train" if split == "train" else "test" if domain == "in-domain" else "ood"
                 reading.row(part, question, answers)
+                subject = _subject(question, forms)
                 if len(answers) != 1:
                     reading.drop(NOT_ONE, part)
-                    continue
-                subject = _subject(question, forms)
-                if subject is None:
+                elif subject is None:
                     reading.drop(NO_FIT, part)
-                    continue
-                reading.facts.append(Fact(relation, subject, answers[0], question, synonyms(answers[0]), domain, split))
-        reading.fingerprint = digest(iter(used))
+                else:
+                    forms_of = synonyms(answers[0])
+                    reading.facts.append(Fact(relation, subject, answers[0], question, forms_of, domain, split))
+        reading.fingerprint = digest(iter(archive.used))
     return reading
 
 
 def is_entityquestions(path: Path) -> bool:
     """Whether a folder has the published layout."""
     try:
-        with open_archive(path) as archive:
-            return bool(_roots(archive.names()))
+        with _open(path) as archive:
+            return bool(_roots(archive.names))
     except InputError:
         return False
 
@@ -105,24 +102,14 @@ def _root(names: list[str], path: Path) -> str:
     return roots[0]
 
 
-def _templates(
-    load: Callable[[str], Any],
-    archive: Archive,
-    names: list[str],
-    root: str,
-    path: Path,
-    used: list[tuple[str, bytes]],
-) -> dict[str, tuple[str, str]]:
+def _templates(archive: _Archive, root: str) -> dict[str, tuple[str, str]]:
     """The text before and after [X], by template name. The file lies beside the splits or one folder up."""
-    if root + TEMPLATES_FILE in names:
-        found = load(TEMPLATES_FILE)
-    else:
-        above = "/".join([*root.split("/")[:-2], TEMPLATES_FILE])
-        if above not in names:
-            raise InputError(f"{path} lacks {root}{TEMPLATES_FILE}, which tells the subject of each question. Add it.")
-        data = archive.read(above)
-        used.append((TEMPLATES_FILE, data))
-        found = _json(data, f"{path}: {above}")
+    path, place = archive.path, root + TEMPLATES_FILE
+    if place not in archive.names:
+        place = "/".join([*root.split("/")[:-2], TEMPLATES_FILE])
+    if place not in archive.names:
+        raise InputError(f"{path} lacks {root}{TEMPLATES_FILE}, which tells the subject of each question. Add it.")
+    found = archive.load(place, TEMPLATES_FILE)
     if not isinstance(found, dict):
         raise InputError(f"{path}: {TEMPLATES_FILE} must map relations to templates, but holds {type(found).__name__}.")
     templates = {}
@@ -164,11 +151,64 @@ def _row(item: Any, where: str) -> tuple[str, list[str]]:
     return question, answers
 
 
-def _json(data: bytes, where: str) -> Any:
+@dataclass
+class _Archive:
+    """The files of a folder, three levels deep at most, or of a .zip that is read in place: nothing is extracted."""
+
+    path: Path
+    zipped: zipfile.ZipFile | None = None
+    names: list[str] = field(default_factory=list)
+    """Relative to the root, with "/" between the parts."""
+    used: list[tuple[str, bytes]] = field(default_factory=list)
+    """What was loaded, for the fingerprint."""
+
+    def __post_init__(self) -> None:
+        if self.zipped is None:
+            found = (file for pattern in ("*", "*/*", "*/*/*") for file in self.path.glob(pattern) if file.is_file())
+            self.names = sorted(file.relative_to(self.path).as_posix() for file in found)
+            return
+        members = self.zipped.infolist()
+        if len(members) > MAX_MEMBERS:
+            raise InputError(f"{self.path} holds {len(members):,} files; at most {MAX_MEMBERS:,} are read.")
+        self.names = sorted(member.filename for member in members if not member.is_dir())
+
+    def load(self, name: str, known_as: str) -> Any:
+        """The value of a JSON file; it goes into the fingerprint as `known_as`."""
+        data, where = self._read(name), f"{self.path}: {name}"
+        self.used.append((known_as, data))
+        try:
+            value = load_json(decode(data, where), where)
+        except InputError as error:
+            raise InputError(f"{error} Download it again.") from None
+        if fault := check_value(value)[1]:
+            raise InputError(f"{where} holds {fault[1]}. Download it again.")
+        return value
+
+    def _read(self, name: str) -> bytes:
+        """The bytes of a file; a zipped one's size is checked while it is unpacked."""
+        if self.zipped is None:
+            return read_bytes(self.path / name, MAX_MEMBER)
+        try:
+            with self.zipped.open(name) as member:
+                data = member.read(MAX_MEMBER + 1)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
+            raise InputError(f"{self.path}: {name} cannot be unpacked: {error}. Download it again.") from None
+        if len(data) > MAX_MEMBER:
+            raise InputError(f"{self.path}: {name} unpacks to more than {MAX_MEMBER:,} bytes, so it is refused.")
+        return data
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[_Archive]:
+    """A folder or a .zip; InputError when it is neither."""
+    if path.is_dir():
+        yield _Archive(path)
+        return
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}. Check the path.")
     try:
-        value = load_json(decode(data, where), where)
-    except InputError as error:
-        raise InputError(f"{error} Download it again.") from None
-    if fault := check_value(value)[1]:
-        raise InputError(f"{where} holds {fault[1]}. Download it again.")
-    return value
+        file = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path} is not a readable .zip file ({error}). Download it again.") from None
+    with file:
+        yield _Archive(path, file)

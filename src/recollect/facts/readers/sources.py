@@ -180,7 +180,7 @@ def _by_shape(rows: list[Row], options: SourceOptions, path: Path) -> dict[Shape
     chat = options.source == "chat"
     if options.source == "table" or (options.columns and not chat):
         return {None: rows}
-    first = shape_of(rows[0].values)
+    first = shape_of(rows[0])
     if chat and first is None:
         raise InputError(
             f"{path} has none of the chat shapes {', '.join(SHAPES)}: its first row has "
@@ -188,7 +188,7 @@ def _by_shape(rows: list[Row], options: SourceOptions, path: Path) -> dict[Shape
         )
     groups: dict[Shape | None, list[Row]] = {}
     for row in rows:
-        shape = shape_of(row.values)
+        shape = shape_of(row)
         if shape is None and (chat or not _is_table_row(row)):
             shape = first  # its error then speaks of the file's shape
         groups.setdefault(shape, []).append(row)

@@ -17,9 +17,8 @@ from typing import Any, get_args
 from recollect.core.tables import BadRows, CellError, Row, RowError, cell_list, cell_text, float_column
 from recollect.errors import InputError
 from recollect.facts.fact import Domain, Fact, Split
-from recollect.facts.readers.choices import ChoiceColumns, find_choices
-from recollect.facts.readers.columns import find_columns
-from recollect.facts.reading import UNSPLIT, Reading
+from recollect.facts.readers.columns import ChoiceColumns, find_choices, find_columns
+from recollect.facts.reading import Reading
 from recollect.facts.relations import QA, SLOT, shipped_relations
 
 Synonyms = Callable[[str], tuple[str, ...]]
@@ -85,6 +84,87 @@ def _found(rows: Sequence[Row], mapping: Mapping[str, str], path: str, relation_
         return find_columns(present, mapping, path, relation_said=relation_said)
 
 
+class _Cells:
+    """The cells of one row by their role; every text goes through the one rule of what a cell is."""
+
+    def __init__(self, row: Row, columns: Mapping[str, str], path: str) -> None:
+        self.row, self.where = row, f"{path}: {row.where}"
+        self._values = {role: row.values.get(name) for role, name in columns.items()}
+
+    def __contains__(self, role: str) -> bool:
+        return role in self._values
+
+    def value(self, role: str) -> Any:
+        """The cell as it is; None for an empty or absent one."""
+        return self._values.get(role)
+
+    def plain(self, role: str) -> str:
+        """The cell as a text."""
+        try:
+            return cell_text(self._values[role])
+        except CellError as error:
+            raise self.refused(error, role) from None
+
+    def text(self, role: str) -> str:
+        """The cell as a text that is not empty, and no list where one text is needed."""
+        text = self.plain(role)
+        if not text:
+            raise self.empty(role)
+        if text[0] in "[{(" and role in ("question", "subject"):
+            try:
+                listed = cell_list(text)
+            except CellError:
+                listed = None
+            if listed is not None:
+                what = f"{self.where}: {role} must be a text, but is a list: {text[:60]!r}."
+                raise RowError(f"{role} is a list", what)
+        return text
+
+    def question(self) -> str:
+        """The question, without an open slot."""
+        question = self.text("question")
+        if slot := _SLOTS.search(question):
+            raise RowError(
+                "question with an open slot",
+                f"{self.where}: the question holds the slot {slot[0]}: {question[:80]!r}. Fill in the subject and "
+                "leave the answer out, or give templates with --template-file when you probe.",
+            )
+        return question
+
+    def split_and_domain(self) -> tuple[Split | None, Domain | None]:
+        """Split (None: absent, or validation) and domain (None: by the relation)."""
+        domain: Domain | None = None
+        if "domain" in self:
+            text = self.text("domain")
+            if text not in get_args(Domain):
+                raise RowError(
+                    "unknown domain", f"{self.where}: domain must be in-domain or out-of-domain, but got {text!r}."
+                )
+            domain = "in-domain" if text == "in-domain" else "out-of-domain"
+        if "split" not in self:
+            return None, domain
+        text = self.text("split").lower()
+        if text in _UNUSED_SPLITS:
+            return None, domain
+        if text not in _SPLITS:
+            raise RowError(
+                "unknown split", f"{self.where}: split must be train, test, ood or validation, but got {text!r}."
+            )
+        return _SPLITS[text], "out-of-domain" if text == "ood" else domain
+
+    def empty(self, what: str) -> RowError:
+        """The refusal of a row that lacks something."""
+        return RowError(f"empty {what}", f"{self.where} has an empty {what}. Fill it in or remove the row.")
+
+    def refused(self, error: CellError, role: str) -> RowError:
+        """The refusal of a row for one of its cells."""
+        if error.kind == "an object without text or value":
+            return RowError(
+                "empty answer", f"{self.where} has an empty answer: {role} {error}. Fill it in or remove the row."
+            )
+        return RowError(f"{role} is {error.kind}", f"{self.where}: {role} {error}.")
+
+
 @dataclass
 class _RowReader:
     """One row to one fact."""
@@ -99,81 +179,80 @@ class _RowReader:
     from_choices: int = 0
 
     def read(self, row: Row, reading: Reading) -> None:
-        where = f"{self.path}: {row.where}"
-        cells = {role: row.values.get(name) for role, name in self.columns.items()}
-        split, domain = _split_and_domain(cells, where)
-        forms = self._answers(cells, row, where)
-        relation, subject, question = self._asked(cells, where)
+        cells = _Cells(row, self.columns, self.path)
+        split, domain = cells.split_and_domain()
+        forms = self._answers(cells)
+        relation, subject, question = self._asked(cells)
         if domain is None:
             known = shipped_relations().get(relation)
             domain = known.domain if known else "in-domain"
-        fact_id = _text(cells, "fact_id", where) if "fact_id" in cells else ""
+        fact_id = cells.text("fact_id") if "fact_id" in cells else ""
         if split is None and reading.split_given:
             reading.row("validation", question, forms)
             reading.drop(UNUSED_SPLIT, "validation")
             return
         accepted = tuple(form for form in dict.fromkeys((*forms[1:], *self.synonyms(forms[0]))) if form != forms[0])
         fact = Fact(relation, subject, forms[0], question, accepted, domain, split or "train", fact_id)
-        reading.row(reading.part(fact) if reading.split_given else UNSPLIT, question, forms)
+        reading.row(reading.part(fact), question, forms)
         reading.facts.append(fact)
 
-    def _asked(self, cells: Mapping[str, Any], where: str) -> tuple[str, str, str]:
+    def _asked(self, cells: _Cells) -> tuple[str, str, str]:
         """Relation, subject and question of a row."""
         if "relation" not in cells and not self.options.relation:
-            question = _question(cells, where)
+            question = cells.question()
             return QA, question, question
-        relation = _text(cells, "relation", where) if "relation" in cells else self.options.relation
-        subject = _text(cells, "subject", where)
+        relation = cells.text("relation") if "relation" in cells else self.options.relation
+        subject = cells.text("subject")
         if "question" in cells:
-            return relation, subject, _question(cells, where)
+            return relation, subject, cells.question()
         if relation not in shipped_relations():
             raise RowError(
                 "no question, and a relation that is not one of ours",
-                f"{where}: there is no question column, and relation {relation!r} is not one of ours, which "
+                f"{cells.where}: there is no question column, and relation {relation!r} is not one of ours, which "
                 'would give the question. Add a question column (--columns "question=...").',
             )
         return relation, subject, shipped_relations()[relation].question.replace(SLOT, subject)
 
-    def _answers(self, cells: Mapping[str, Any], row: Row, where: str) -> list[str]:
+    def _answers(self, cells: _Cells) -> list[str]:
         """Object first, then the other forms of the row."""
         forms: list[str] = []
         if "object" in cells:
-            forms += self._object(cells["object"], row, where)
+            forms += self._object(cells)
         if "answers" in cells:
-            forms += self._forms(cells["answers"], where, "answers")
+            forms += self._forms(cells, "answers")
         if not forms:
-            raise _empty(where, "answer")
-        if cells.get("synonyms") is not None:
-            forms += self._forms(cells["synonyms"], where, "synonyms")
+            raise cells.empty("answer")
+        if cells.value("synonyms") is not None:
+            forms += self._forms(cells, "synonyms")
         return list(dict.fromkeys(forms))
 
-    def _object(self, value: Any, row: Row, where: str) -> list[str]:
+    def _object(self, cells: _Cells) -> list[str]:
         if self.choices is not None:
-            text = self.choices.answer(row.values, value, where)
+            text = self.choices.answer(cells.row, cells.value("object"), cells.where)
             if text is not None:
                 self.from_choices += 1
                 return [text]
-        forms = None if self.options.plain else self._list(value, where, "object", numbers=False)
+        forms = None if self.options.plain else self._list(cells, "object", numbers=False)
         if forms is None:
-            text = _plain(value, where, "object")
+            text = cells.plain("object")
             forms = [text.removesuffix(".0") if self.whole_floats else text]
         if not any(forms) and "answers" not in self.columns:
-            raise _empty(where, "answer")
+            raise cells.empty("answer")
         return [form for form in forms if form]
 
-    def _forms(self, value: Any, where: str, role: str) -> list[str]:
+    def _forms(self, cells: _Cells, role: str) -> list[str]:
         """A list, a text that is written as one, or a text with "|" between the forms."""
-        forms = self._list(value, where, role, numbers=True)
+        forms = self._list(cells, role, numbers=True)
         if forms is None:
-            forms = [part.strip() for part in _plain(value, where, role).split("|")]
+            forms = [part.strip() for part in cells.plain(role).split("|")]
         return [form for form in forms if form]
 
-    def _list(self, value: Any, where: str, role: str, *, numbers: bool) -> list[str] | None:
+    def _list(self, cells: _Cells, role: str, *, numbers: bool) -> list[str] | None:
         try:
-            forms = cell_list(value, numbers=numbers)
+            forms = cell_list(cells.value(role), numbers=numbers)
         except CellError as error:
-            raise _refused(error, where, role) from None
-        self.written_lists += forms is not None and isinstance(value, str)
+            raise cells.refused(error, role) from None
+        self.written_lists += forms is not None and isinstance(cells.value(role), str)
         return forms
 
     def notes(self) -> list[str]:
@@ -188,63 +267,3 @@ class _RowReader:
         if self.whole_floats:
             found.append("The answers are floats; whole ones are read without .0 (1969.0 as 1969).")
         return found
-
-
-def _split_and_domain(cells: Mapping[str, Any], where: str) -> tuple[Split | None, Domain | None]:
-    """Split (None: absent, or validation) and domain (None: by the relation) of a row."""
-    domain: Domain | None = None
-    if "domain" in cells:
-        text = _text(cells, "domain", where)
-        if text not in get_args(Domain):
-            raise RowError("unknown domain", f"{where}: domain must be in-domain or out-of-domain, but got {text!r}.")
-        domain = "in-domain" if text == "in-domain" else "out-of-domain"
-    if "split" not in cells:
-        return None, domain
-    text = _text(cells, "split", where).lower()
-    if text in _UNUSED_SPLITS:
-        return None, domain
-    if text not in _SPLITS:
-        raise RowError("unknown split", f"{where}: split must be train, test, ood or validation, but got {text!r}.")
-    return _SPLITS[text], "out-of-domain" if text == "ood" else domain
-
-
-def _question(cells: Mapping[str, Any], where: str) -> str:
-    question = _text(cells, "question", where)
-    if slot := _SLOTS.search(question):
-        raise RowError(
-            "question with an open slot",
-            f"{where}: the question holds the slot {slot[0]}: {question[:80]!r}. Fill in the subject and leave the "
-            "answer out, or give templates with --template-file when you probe.",
-        )
-    return question
-
-
-def _text(cells: Mapping[str, Any], role: str, where: str) -> str:
-    text = _plain(cells[role], where, role)
-    if not text:
-        raise _empty(where, role)
-    if text[0] in "[{(" and role in ("question", "subject"):
-        try:
-            listed = cell_list(text)
-        except CellError:
-            listed = None
-        if listed is not None:
-            raise RowError(f"{role} is a list", f"{where}: {role} must be a text, but is a list: {text[:60]!r}.")
-    return text
-
-
-def _plain(value: Any, where: str, role: str) -> str:
-    try:
-        return cell_text(value)
-    except CellError as error:
-        raise _refused(error, where, role) from None
-
-
-def _refused(error: CellError, where: str, role: str) -> RowError:
-    if error.kind == "an object without text or value":
-        return RowError("empty answer", f"{where} has an empty answer: {role} {error}. Fill it in or remove the row.")
-    return RowError(f"{role} is {error.kind}", f"{where}: {role} {error}.")
-
-
-def _empty(where: str, what: str) -> RowError:
-    return RowError(f"empty {what}", f"{where} has an empty {what}. Fill it in or remove the row.")
