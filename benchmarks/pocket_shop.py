@@ -73,7 +73,7 @@ def tuning(loaded: LoadedModel, model: str, sizes: list[int], seeds: int, train:
                     seconds.append(time.monotonic() - started)
                     tuned = load(ModelSettings.make(model=str(trained.path)))
                 evaluate = EvaluateSettings.make(model=str(tuned.folder), facts="pocket-shop")
-                found.append(run_evaluate(evaluate, facts, out=here / "evaluate", loaded=tuned).summary())
+                found.append(run_evaluate(evaluate, facts, out=here / "evaluate", loaded=tuned).found.pages or {})
         for part in ("test", "ood"):
             scores = [one if part == "test" else one["ood"] for one in found]
             columns = [_mean(one["by_attribute"][name]["accuracy"] for one in scores) for name in ATTRIBUTES]

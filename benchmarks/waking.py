@@ -58,9 +58,9 @@ def main() -> None:
                     )
                     tuned = load(ModelSettings.make(model=str(trained.path)))
                     found = run_evaluate(EvaluateSettings(), facts, probe.levels, out=here / "evaluate", loaded=tuned)
-                    summary = found.summary()
-                    level_4 = summary["by_level"]["4"]["accuracy"]
-                    scores.append((summary["macro"], summary["ood"]["macro"], level_4))
+                    accuracy = found.found.accuracy
+                    means = (accuracy["test"].macro, accuracy["ood"].macro, accuracy["test"].by_level["4"])
+                    scores.append(tuple(100 * one.value for one in means if one))
                 cells = [
                     f"{sum(column) / len(column):5.1f} ({min(column):.1f}–{max(column):.1f})"
                     for column in zip(*scores, strict=True)

@@ -20,7 +20,7 @@ for level in ("3", "random"):
         r.TrainSettings.make(preset="pocket"), selection.path, out=folder / f"train-{level}", base=base
     )
     asked = r.EvaluateSettings.make(model=str(trained.path))
-    scores = r.run_evaluate(asked, facts, probe.levels, out=folder / f"evaluate-{level}").summary()
-    print(
-        f"60 facts, {level:>6}: macro {scores['macro']:.1f} % ({scores['macro_low']:.1f} to {scores['macro_high']:.1f})"
-    )
+    scores = r.run_evaluate(asked, facts, probe.levels, out=folder / f"evaluate-{level}")
+    if macro := scores.found.accuracy["test"].macro:
+        value, low, high = macro.percent
+        print(f"60 facts, {level:>6}: macro {value:.1f} % ({low:.1f} to {high:.1f})")

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from recollect.core.estimates import macro_mean, proportion
-from recollect.evaluate import accuracy_table, summarise
+from recollect.evaluate import EvaluateFound, accuracies, accuracy_table
 
 # test: level 0 has 1 of 4 right, level 1 has 1 of 2, level 3 has 1 of 1, one fact without a level is wrong
 LEVEL = [0, 0, 0, 0, 1, 1, 3, None]
@@ -50,70 +50,89 @@ def test_a_level_with_too_few_facts_is_shown_and_does_not_enter_the_macro():
         "micro": None,
     }
     assert (rows["macro"]["accuracy"], rows["macro"]["n"], rows["macro"]["right"]) == (75, 22, 17)
-    summary = summarise(table)
-    assert (summary["macro"], summary["macro_n"], summary["n"]) == (75, 22, 37)
-    assert summary["macro_levels"] == ["0", "1"]
-    assert summary["levels_left_out"] == ["3", "4"]
-    assert summary["missing_levels"] == ["2"]
-    assert summary["without_level"] == 5
-    assert summary["by_level"]["4"]["n"] == 1
+    test = accuracies(outputs(level=level, right=right))["test"]
+    assert test.macro is not None
+    assert (test.macro.value, test.macro.n, test.n) == (0.75, 22, 37)
+    assert test.macro_levels == ("0", "1")
+    assert test.left_out == ("3", "4")
+    assert test.missing == ("2",)
+    assert test.without_level == 5
+    assert test.by_level["4"].n == 1
 
 
 @pytest.mark.parametrize("least", [1, 4, 5, 13])
 def test_the_minimum_decides_alone_who_enters(least):
     level = [0] * 4 + [1] * 5 + [2] * 12
-    summary = summarise(accuracy_table(outputs(level=level, right=[True] * 21), ["contains", "word"], least))
-    entered = [str(name) for name, n in enumerate((4, 5, 12)) if n >= least]
-    assert summary["macro_levels"] == entered
-    assert summary["macro"] == (100 if entered else None)
-    assert summary["micro"] == 100
+    test = accuracies(outputs(level=level, right=[True] * 21), least)["test"]
+    entered = tuple(str(name) for name, n in enumerate((4, 5, 12)) if n >= least)
+    assert test.macro_levels == entered
+    assert (test.macro.value if test.macro else None) == (1 if entered else None)
+    assert test.micro.value == 1
 
 
 def test_without_a_level_of_enough_facts_there_is_micro_and_a_note():
-    summary = summarise(accuracy_table(outputs(), ["contains", "word"]))
-    assert (summary["macro"], summary["macro_low"], summary["macro_n"]) == (None, None, 0)
-    assert summary["micro"] == 37.5
-    assert summary["levels_left_out"] == ["0", "1", "3"]
-    assert "no memory level has enough facts" in summary["note"]
+    test = accuracies(outputs())["test"]
+    assert test.macro is None
+    assert test.micro.value == 0.375
+    assert test.left_out == ("0", "1", "3")
+    assert "no memory level has enough facts" in (test.note or "")
 
 
 @pytest.mark.parametrize("part", ["train", "ood", "test"])
-def test_the_part_at_the_top_is_one_that_was_asked(part):
-    summary = summarise(accuracy_table(outputs(part, [1] * 4, [True, False, True, False]), ["contains", "word"]))
-    assert (summary["part"], summary["n"], summary["micro"]) == (part, 4, 50)
-    assert summary["word"]["micro"] == 25
-    if part != "test":
-        assert summary[part]["micro"] == 50
+def test_the_part_told_first_is_one_that_was_asked(part):
+    found = EvaluateFound(accuracy=accuracies(outputs(part, [1] * 4, [True, False, True, False])))
+    assert (found.part, list(found.accuracy)) == (part, [part])
+    assert (found.accuracy[part].n, found.accuracy[part].micro.value, found.accuracy[part].word_micro) == (4, 0.5, 0.25)
 
 
-def test_a_table_of_an_earlier_version_is_still_summarised():
-    table = accuracy_table(outputs(), ["contains", "word"], least=1)
-    assert summarise(table.drop("in_macro")) == summarise(table)
-
-
-def test_summary_names_missing_levels_and_keeps_the_parts_apart():
+def test_missing_levels_are_named_and_the_parts_kept_apart():
     both = pl.concat([outputs(), outputs("ood", [4, 4], [True, True])])
-    summary = summarise(accuracy_table(both, ["contains", "word"], least=1))
-    assert summary["macro"] == pytest.approx(175 / 3)
-    assert summary["missing_levels"] == ["2", "4"]
-    assert summary["without_level"] == 1
-    assert summary["by_level"]["0"].keys() == {"accuracy", "low", "high", "n"}
-    assert summary["by_level"]["0"]["n"] == 4
-    assert (summary["ood"]["macro"], summary["ood"]["micro"], summary["ood"]["n"]) == (100, 100, 2)
-    assert summary["word"]["macro"] == pytest.approx((0 + 50 + 100) / 3)
-    assert summary["word"]["ood_macro"] == 50
-    assert "train" not in summary
+    found = EvaluateFound(accuracy=accuracies(both, least=1))
+    test, ood = found.accuracy["test"], found.accuracy["ood"]
+    assert found.part == "test" and set(found.accuracy) == {"test", "ood"}
+    assert test.macro is not None and test.macro.value == pytest.approx(1.75 / 3)
+    assert test.missing == ("2", "4")
+    assert test.without_level == 1
+    assert test.by_level["0"] == proportion(1, 4)
+    assert ood.macro is not None and (ood.macro.value, ood.micro.value, ood.n) == (1, 1, 2)
+    assert test.word_macro == pytest.approx((0 + 0.5 + 1) / 3)
+    assert ood.word_macro == 0.5
 
 
 def test_without_levels_there_is_micro_but_no_macro_and_a_note():
-    summary = summarise(accuracy_table(outputs(level=[None] * 8), ["contains", "word"]))
-    assert summary["macro"] is None
-    assert summary["macro_low"] is None
-    assert summary["micro"] == 37.5
-    assert "no memory level" in summary["note"]
-    assert summary["word"] == {"macro": None, "micro": 25.0}
+    test = accuracies(outputs(level=[None] * 8))["test"]
+    assert test.macro is None
+    assert test.micro.value == 0.375
+    assert "no memory level" in (test.note or "")
+    assert (test.word_macro, test.word_micro) == (None, 0.25)
 
 
 def test_facts_of_one_level_give_its_accuracy_as_macro():
-    summary = summarise(accuracy_table(outputs(level=[2] * 8), ["contains", "word"], least=8))
-    assert summary["macro"] == summary["micro"] == summary["by_level"]["2"]["accuracy"] == 37.5
+    test = accuracies(outputs(level=[2] * 8), least=8)["test"]
+    assert test.macro is not None
+    assert test.macro.value == test.micro.value == test.by_level["2"].value == 0.375
+
+
+def test_what_was_found_reads_back():
+    found = EvaluateFound(accuracy=accuracies(pl.concat([outputs(), outputs("train")]), least=2), notes=["a note"])
+    assert EvaluateFound.model_validate(found.plain()) == found
+
+
+def test_a_step_of_an_earlier_version_is_read():
+    """Percentages, the first part's at the top and the others by name; before, every level entered the macro."""
+    level = {"accuracy": 25.0, "low": 1.0, "high": 81.0, "n": 4}
+    part = {"macro": 25.0, "macro_low": 1.0, "macro_high": 81.0, "micro": 20.0, "micro_low": 0.5, "micro_high": 72.0}
+    part |= {"n": 5, "by_level": {"0": level}, "without_level": 1, "missing_levels": ["1", "2", "3", "4"]}
+    word = {"macro": 20.0, "micro": 10.0, "ood_macro": None, "ood_micro": 50.0}
+    ood = {**part, "macro": None, "macro_low": None, "macro_high": None, "macro_levels": [], "macro_n": 0}
+    older = {"part": "test", **part, "ood": ood, "word": word, "notes": ["x"], "sources": {"model": "m"}}
+    found = EvaluateFound.model_validate(older)
+    test = found.accuracy["test"]
+    assert test.macro is not None and test.macro.percent == (25, 1, 81)
+    assert (test.macro.n, test.n, test.without_level, test.macro_levels) == (4, 5, 1, ("0",))
+    assert (test.by_level["0"].low, test.missing, test.word_macro) == (0.01, ("1", "2", "3", "4"), 0.2)
+    assert found.accuracy["ood"].macro is None and found.accuracy["ood"].left_out == ("0",)
+    assert (found.accuracy["ood"].word_macro, found.accuracy["ood"].word_micro) == (None, 0.5)
+    assert (found.notes, found.sources) == (["x"], {"model": "m"})
+    pages = EvaluateFound.model_validate({"macro": 1.0, "by_attribute": {}, "micro_low": 2.0, "notes": ["x"]})
+    assert pages.pages == {"macro": 1.0, "by_attribute": {}, "micro_low": 2.0} and pages.notes == ["x"]

@@ -76,17 +76,18 @@ def test_a_model_is_asked_and_its_tables_lie_in_the_step(base_folder: Path, labe
         model=str(base_folder), facts=str(labelled), max_new_tokens=12, parts="test,ood", decode="repaired"
     )
     result = run_evaluate(settings, out=tmp_path / "evaluation")
-    summary = result.summary()
+    summary = result.found.pages
+    assert summary is not None
     assert summary["macro"] == 0.0 and summary["invalid"] == 100.0  # random weights write no JSON
     assert summary["ood"]["n"] == 3 and "repaired" in summary
     items = result.items()
     assert items is not None and items.columns == ["item", "unit", "group", "right", "part"]
     assert sorted(items["group"].unique()) == ["brand", "price", "sku"] and items.height == 6
     assert result.outputs().height == 2
-    assert run_evaluate(settings, out=tmp_path / "evaluation").summary() == summary
+    assert run_evaluate(settings, out=tmp_path / "evaluation").found.pages == summary
 
 
 def test_facts_as_ever_have_no_items(base_folder: Path, facts: FactSet, tmp_path: Path) -> None:
     settings = EvaluateSettings.make(model=str(base_folder), limit=2, max_new_tokens=2)
     result = run_evaluate(settings, facts, out=tmp_path / "evaluation")
-    assert result.items() is None and "by_level" in result.summary()
+    assert result.items() is None and result.found.pages is None and set(result.found.accuracy) == {"test", "ood"}

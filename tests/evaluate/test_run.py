@@ -39,9 +39,9 @@ def test_facts_learnt_by_heart_are_answered_and_scored_right(taught, tmp_path):
     assert outputs["output"].to_list() == [f" {fact.object}" for fact in learnt]
     assert outputs["contains"].all()
     assert outputs["word"].all()
-    assert result.summary()["train"]["micro"] == 100
+    assert result.found.accuracy["train"].micro.value == 1
     # the test part was not asked, so the part that was is at the top and says so
-    assert (result.summary()["part"], result.summary()["micro"], result.summary()["n"]) == ("train", 100, len(learnt))
+    assert (result.found.part, result.found.accuracy["train"].n) == ("train", len(learnt))
 
 
 def test_outputs_agree_with_transformers_own_greedy_generation(taught, facts, tmp_path):
@@ -139,7 +139,7 @@ def test_new_synonyms_can_be_judged_from_stored_outputs(taught, tmp_path):
     model, learnt = taught
     asked = FactSet(tuple(_with(fact, object="something else") for fact in learnt), "other")
     result = run_evaluate(settings(model, parts="train"), asked, root=tmp_path)
-    assert result.summary()["train"]["micro"] == 0
+    assert result.found.accuracy["train"].micro.value == 0
     richer = FactSet(
         tuple(
             _with(fact, synonyms=(learnt_fact.object,), id=fact.id)
@@ -157,9 +157,9 @@ def _with(fact: Fact, **changes) -> Fact:
 
 def test_levels_that_cover_only_some_facts_leave_the_others_to_micro(base_folder, facts, levels, tmp_path):
     some = levels.filter(pl.col("level") < 2)
-    summary = run_evaluate(settings(base_folder), facts, some, root=tmp_path).summary()
-    assert (summary["n"], summary["without_level"]) == (50, 30)
-    assert summary["missing_levels"] == ["2", "3", "4"]
+    test = run_evaluate(settings(base_folder), facts, some, root=tmp_path).found.accuracy["test"]
+    assert (test.n, test.without_level) == (50, 30)
+    assert test.missing == ("2", "3", "4")
 
 
 def test_adapter_is_evaluated_merged(base_folder, taught, tmp_path):
@@ -178,7 +178,7 @@ def test_adapter_is_evaluated_merged(base_folder, taught, tmp_path):
     adapter = run_train(how, chosen.path, root=root).path
     trained = run_evaluate(settings(adapter, parts="train"), learnt, root=root)
     base = run_evaluate(settings(base_folder, parts="train"), learnt, root=root)
-    assert trained.summary()["train"]["micro"] > base.summary()["train"]["micro"] == 0
+    assert trained.found.accuracy["train"].micro.value > base.found.accuracy["train"].micro.value == 0
 
 
 def test_broken_model_is_refused(base_folder, facts, tmp_path):

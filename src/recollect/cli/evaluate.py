@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from recollect.cli.label import page_score_tables
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
-from recollect.cli.printing import print_notes, with_interval
+from recollect.cli.printing import print_notes
+from recollect.core.numbers import estimate
 from recollect.evaluate import EvaluateSettings
 from recollect.models import machine_of
+
+if TYPE_CHECKING:
+    from recollect.core.estimates import Estimate
+    from recollect.evaluate import Accuracy, EvaluateFound
+    from recollect.facts import Part
 
 
 def register(app: typer.Typer) -> None:
@@ -27,50 +33,79 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
     machine_line(("asking", machine_of(settings)))
     with ProgressLine("asking", "questions") as progress:
         result = run_evaluate(settings, out=out, progress=progress)
-    summary = {"ood": None, **result.summary(), "notes": result.notes(), "out": str(result.path)}
+    found = result.found
     if not as_json:
-        print_notes(summary["notes"])
-        (page_score_tables if "by_attribute" in summary else _score_table)(summary)
+        print_notes(found.notes)
+        if found.pages:
+            page_score_tables(found.pages)
+        else:
+            _score_table(found.accuracy)
         console_out.print(str(result.path), soft_wrap=True)
-    answer(summary, as_json)
+    answer({"ood": None, **_flat(found), "notes": found.notes, "out": str(result.path)}, as_json)
 
 
-def _score_table(summary: Mapping[str, Any]) -> None:
-    names = {"test": "in-domain test", "ood": "out-of-domain", "train": "train"}
-    first = summary.get("part", "test")
-    parts = {names[part]: summary if part == first else summary.get(part) for part in names}
-    shown = {name: part for name, part in parts.items() if part and part.get("micro") is not None}
+def _flat(found: EvaluateFound) -> dict[str, object]:
+    """The numbers of the JSON answer, in percent: the first part's at the top, the others by name."""
+    if found.pages:
+        return found.pages
+    words: dict[str, float | None] = {}
+    for part, one in found.accuracy.items():
+        for mean, value in (("macro", one.word_macro), ("micro", one.word_micro)):
+            words[mean if part == found.part else f"{part}_{mean}"] = None if value is None else 100 * value
+    parts: dict[str, dict[str, object]] = {part: _flat_part(one) for part, one in found.accuracy.items()}
+    others = {part: numbers for part, numbers in parts.items() if part != "test"}
+    return {"part": found.part, **parts.get(found.part, {}), **others, "word": words}
+
+
+def _flat_part(one: Accuracy) -> dict[str, object]:
+    def named(found: Estimate | None, *names: str) -> dict[str, float | None]:
+        return dict(zip(names, found.percent if found else (None, None, None), strict=True))
+
+    return {
+        **named(one.macro, "macro", "macro_low", "macro_high"),
+        **named(one.micro, "micro", "micro_low", "micro_high"),
+        "n": one.n,
+        "macro_n": one.macro.n if one.macro else 0,
+        "without_level": one.without_level,
+        "by_level": {level: {**named(e, "accuracy", "low", "high"), "n": e.n} for level, e in one.by_level.items()},
+        "macro_levels": one.macro_levels,
+        "levels_left_out": one.left_out,
+        "missing_levels": one.missing,
+        **({"note": one.note} if one.note else {}),
+    }
+
+
+def _score_table(accuracy: Mapping[Part, Accuracy]) -> None:
+    names: dict[Part, str] = {"test": "in-domain test", "ood": "out-of-domain", "train": "train"}
+    shown = {name: accuracy[part] for part, name in names.items() if part in accuracy}
     table = Table(title="accuracy in % (95 % interval)", title_justify="left", title_style="bold")
     table.add_column("memory level")
     for name in shown:
         table.add_column("facts", justify="right")
         table.add_column(name, justify="right")
-    for level in range(5):
+    for level in map(str, range(5)):
         row = []
         for part in shown.values():
-            cell = (part.get("by_level") or {}).get(str(level), {})
-            left_out = " *" if str(level) in part.get("levels_left_out", ()) else ""
-            row += [f"{cell.get('n', 0):,}", with_interval(cell, "accuracy", "") + left_out]
-        table.add_row(str(level), *row)
-    if any(part.get("without_level") for part in shown.values()):
-        table.add_row("unknown", *(text for part in shown.values() for text in (f"{part['without_level']:,}", "")))
+            found = part.by_level.get(level)
+            row += [f"{found.n if found else 0:,}", estimate(found) + (" *" if level in part.left_out else "")]
+        table.add_row(level, *row)
+    if any(part.without_level for part in shown.values()):
+        table.add_row("unknown", *(text for part in shown.values() for text in (f"{part.without_level:,}", "")))
     table.add_section()
-    for name, n in (("macro", "macro_n"), ("micro", "n")):
-        values = [
-            text for part in shown.values() for text in (f"{part.get(n, 0):,}", with_interval(part, name, f"{name}_"))
-        ]
-        table.add_row(name, *values)
+    macros, micros = [part.macro for part in shown.values()], [part.micro for part in shown.values()]
+    for name, means in (("macro", macros), ("micro", micros)):
+        table.add_row(name, *(text for one in means for text in (f"{one.n if one else 0:,}", estimate(one))))
     console_out.print(table)
     for line in _score_notes(shown):
         console_out.print(line, soft_wrap=True)
 
 
-def _score_notes(shown: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _score_notes(shown: Mapping[str, Accuracy]) -> Iterator[str]:
     """What the macro holds, where that is not all five levels."""
-    if any(part.get("levels_left_out") for part in shown.values()):
+    if any(part.left_out for part in shown.values()):
         yield "* too few facts to enter the macro (--least-per-level)"
     for name, part in shown.items():
-        if note := part.get("note"):
-            yield f"{name}: {note}"
-        elif len(entered := part.get("macro_levels", ())) < 5:
-            yield f"{name}: macro over level {', '.join(entered)}; micro over all {part['n']:,} facts"
+        if part.note:
+            yield f"{name}: {part.note}"
+        elif len(part.macro_levels) < 5:
+            yield f"{name}: macro over level {', '.join(part.macro_levels)}; micro over all {part.n:,} facts"

@@ -1,7 +1,9 @@
 """Accuracy of a model on facts: by memory level and domain, with intervals."""
 
+from recollect.evaluate.accuracy import Accuracy as Accuracy
+from recollect.evaluate.accuracy import accuracies as accuracies
 from recollect.evaluate.accuracy import accuracy_table as accuracy_table
-from recollect.evaluate.accuracy import summarise as summarise
+from recollect.evaluate.run import EvaluateFound as EvaluateFound
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import facts_of_part as facts_of_part
 from recollect.evaluate.run import rescore_answers as rescore_answers

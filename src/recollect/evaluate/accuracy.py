@@ -9,14 +9,16 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
+from pydantic import model_validator
 
-from recollect.core.estimates import LEAST_PER_LEVEL, macro_over, proportion
+from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, macro_over, proportion
+from recollect.core.results import Result
 from recollect.evaluate.settings import PARTS
-from recollect.match import MatcherName
+from recollect.facts import Part
 from recollect.select import LEVELS
 
 SCHEMA = {
@@ -30,7 +32,86 @@ SCHEMA = {
     "high": pl.Float64,
     "in_macro": pl.Boolean,
 }
-Row = tuple[str, str, str, int, int, float, float, float, bool | None]
+
+
+class Accuracy(Result):
+    """The accuracy on one part."""
+
+    micro: Estimate
+    """Over all facts."""
+    macro: Estimate | None = None
+    """The mean over `macro_levels`; None where no level has enough facts."""
+    by_level: dict[str, Estimate] = {}
+    """Of each level "0" to "4" that has facts."""
+    macro_levels: tuple[str, ...] = ()
+    """The levels with enough facts to enter the macro."""
+    word_macro: float | None = None
+    """The same means by the stricter matcher `word`."""
+    word_micro: float | None = None
+
+    @property
+    def n(self) -> int:
+        """Facts asked."""
+        return self.micro.n
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Levels with some facts, but too few to enter the macro."""
+        return tuple(level for level in self.by_level if level not in self.macro_levels)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Levels without facts."""
+        return tuple(str(level) for level in LEVELS if str(level) not in self.by_level)
+
+    @property
+    def without_level(self) -> int:
+        """Facts whose level is unknown: they count in micro only."""
+        return self.n - sum(one.n for one in self.by_level.values())
+
+    @property
+    def note(self) -> str | None:
+        """Why there is no macro."""
+        if self.macro:
+            return None
+        if not self.by_level:
+            return "no memory level is known for these facts, so there is no macro accuracy; give --levels"
+        return (
+            "no memory level has enough facts, so there is no macro accuracy; micro holds. Ask more facts, or lower "
+            "--least-per-level"
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, values: Any) -> Any:
+        """Steps of earlier versions hold percentages, as micro, micro_low and micro_high."""
+        if not isinstance(values, dict) or "micro_low" not in values:
+            return values
+        levels = values["by_level"].items()
+        macro_levels = values.get("macro_levels", [level for level, _ in levels])  # once every level entered
+        macro_n = values.get("macro_n", sum(row["n"] for _, row in levels))
+        return {
+            "micro": _of_percent(values, "micro", "micro_", values["n"], "Clopper-Pearson"),
+            "macro": _of_percent(values, "macro", "macro_", macro_n, "levels melded"),
+            "by_level": {level: _of_percent(row, "accuracy", "", row["n"], "Clopper-Pearson") for level, row in levels},
+            "macro_levels": macro_levels,
+            **{name: None if mean is None else mean / 100 for name, mean in values.get("word", {}).items()},
+        }
+
+
+def accuracies(outputs: pl.DataFrame, least: int = LEAST_PER_LEVEL) -> dict[Part, Accuracy]:
+    """The accuracy on each part that was asked, judged by `contains`, with the means by `word` beside it.
+
+    `outputs` needs the columns part, level (null where unknown), contains and word.
+    """
+    found: dict[Part, Accuracy] = {}
+    for part in PARTS:
+        table = outputs.filter(pl.col("part") == part)
+        if table.height:
+            word = _accuracy(table, "word", least)
+            means = {"word_macro": word.macro.value if word.macro else None, "word_micro": word.micro.value}
+            found[part] = _accuracy(table, "contains", least).model_copy(update=means)
+    return found
 
 
 def accuracy_table(outputs: pl.DataFrame, matchers: Sequence[str], least: int = LEAST_PER_LEVEL) -> pl.DataFrame:
@@ -40,96 +121,36 @@ def accuracy_table(outputs: pl.DataFrame, matchers: Sequence[str], least: int = 
     are 95 % bounds (docs/statistics.md). `in_macro` says of a level whether it has the `least` facts to enter the
     macro; n and right of "macro" are those of the levels that entered.
     """
-    rows: list[Row] = []
+    rows: list[tuple[str | float | bool | None, ...]] = []
     for part in PARTS:
         table = outputs.filter(pl.col("part") == part)
         for matcher in matchers if table.height else ():
-            rows += _rows(table, part, matcher, least)
+            found = _accuracy(table, matcher, least)
+            right = {level: round(one.value * one.n) for level, one in found.by_level.items()}
+            for level, one in found.by_level.items():
+                rows.append((part, level, matcher, one.n, right[level], *one.percent, level in found.macro_levels))
+            if found.macro:
+                entered = sum(right[level] for level in found.macro_levels)
+                rows.append((part, "macro", matcher, found.macro.n, entered, *found.macro.percent, None))
+            all_right = int(table[matcher].sum())
+            rows.append((part, "micro", matcher, found.n, all_right, *found.micro.percent, None))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def summarise(accuracy: pl.DataFrame, main: MatcherName = "contains") -> dict[str, Any]:
-    """The numbers of `accuracy_table` as one JSON object: the first part that was asked at the top, others by name.
-
-    `part` names the part at the top: test, unless only others were asked. Each part has macro, micro and by_level with
-    bounds; `macro_n` and `macro_levels` say what entered the macro, `levels_left_out` which levels have too few facts,
-    `missing_levels` which have none, `without_level` how many facts have no level. `word` repeats the means by that
-    matcher.
-    """
-    if "in_macro" not in accuracy.columns:  # a table of an earlier version, when every level entered
-        accuracy = accuracy.with_columns(in_macro=pl.col("level").is_in([str(level) for level in LEVELS]))
-    parts = {part: _part(accuracy, part, main) for part in PARTS}
-    asked = [part for part in PARTS if parts[part]["n"]] or ["test"]
-    word = accuracy.filter(pl.col("matcher") == "word")
-    return {
-        "part": asked[0],
-        **parts[asked[0]],
-        **{part: parts[part] for part in asked if part != "test"},
-        "word": {
-            f"{'' if part == asked[0] else part + '_'}{mean}": _value(word, part, mean)
-            for part in asked
-            if parts[part]["n"]
-            for mean in ("macro", "micro")
-        },
-    }
-
-
-def _rows(table: pl.DataFrame, part: str, matcher: str, least: int) -> list[Row]:
-    """The rows of one part by one matcher: the levels that have facts, macro if there is one, micro."""
-    counts = {str(level): _count(table.filter(pl.col("level") == level), matcher) for level in LEVELS}
-    known = {level: (right, n) for level, (right, n) in counts.items() if n}
-    macro = macro_over(known, least)
-    rows: list[Row] = [
-        (part, level, matcher, n, right, *proportion(right, n).percent, level in macro.entered)
-        for level, (right, n) in known.items()
-    ]
-    if macro.estimate:
-        right = sum(known[level][0] for level in macro.entered)
-        rows.append((part, "macro", matcher, macro.estimate.n, right, *macro.estimate.percent, None))
-    right, n = _count(table, matcher)
-    rows.append((part, "micro", matcher, n, right, *proportion(right, n).percent, None))
-    return rows
-
-
-def _part(accuracy: pl.DataFrame, part: str, matcher: str) -> dict[str, Any]:
-    table = accuracy.filter((pl.col("part") == part) & (pl.col("matcher") == matcher))
-    levels = table.filter(pl.col("level").is_in([str(level) for level in LEVELS]))
-    by_level = {
-        row["level"]: {name: row[name] for name in ("accuracy", "low", "high", "n")}
-        for row in levels.iter_rows(named=True)
-    }
-    found: dict[str, Any] = {}
-    for mean in ("macro", "micro"):
-        rows = table.filter(pl.col("level") == mean).to_dicts()
-        row = rows[0] if rows else {"accuracy": None, "low": None, "high": None}
-        found |= {mean: row["accuracy"], f"{mean}_low": row["low"], f"{mean}_high": row["high"]}
-    n = int(table.filter(pl.col("level") == "micro")["n"].sum())
-    entered = levels.filter(pl.col("in_macro"))
-    found |= {
-        "n": n,
-        "macro_n": int(entered["n"].sum()),
-        "without_level": n - int(levels["n"].sum()),
-        "by_level": by_level,
-        "macro_levels": entered["level"].to_list(),
-        "levels_left_out": levels.filter(~pl.col("in_macro"))["level"].to_list(),
-        "missing_levels": [str(level) for level in LEVELS if str(level) not in by_level],
-    }
-    return found | ({"note": _no_macro(by_level)} if n and found["macro"] is None else {})
-
-
-def _no_macro(by_level: dict[str, Any]) -> str:
-    if not by_level:
-        return "no memory level is known for these facts, so there is no macro accuracy; give --levels"
-    return (
-        "no memory level has enough facts, so there is no macro accuracy; micro holds. Ask more facts, or lower "
-        "--least-per-level"
+def _accuracy(table: pl.DataFrame, matcher: str, least: int) -> Accuracy:
+    """Of one part by one matcher."""
+    tables = {str(level): table.filter(pl.col("level") == level) for level in LEVELS}
+    counts = {level: (int(one[matcher].sum()), one.height) for level, one in tables.items() if one.height}
+    macro = macro_over(counts, least)
+    return Accuracy(
+        micro=proportion(int(table[matcher].sum()), table.height),
+        macro=macro.estimate,
+        by_level={level: proportion(*count) for level, count in counts.items()},
+        macro_levels=macro.entered,
     )
 
 
-def _value(table: pl.DataFrame, part: str, level: str) -> float | None:
-    found = table.filter((pl.col("part") == part) & (pl.col("level") == level))["accuracy"].to_list()
-    return found[0] if found else None
-
-
-def _count(table: pl.DataFrame, matcher: str) -> tuple[int, int]:
-    return int(table[matcher].sum()), table.height
+def _of_percent(row: Mapping[str, Any], name: str, end: str, n: int, method: str) -> Estimate | None:
+    if row[name] is None:
+        return None
+    return Estimate(row[name] / 100, row[f"{end}low"] / 100, row[f"{end}high"] / 100, n, method)

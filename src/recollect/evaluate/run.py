@@ -10,25 +10,27 @@ Notable choices
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.random import take
+from recollect.core.results import Result
 from recollect.core.settings import source_of
-from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, read_manifest, step_input
+from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.engines import find_engine
 from recollect.errors import InputError
-from recollect.evaluate.accuracy import accuracy_table, summarise
-from recollect.evaluate.pages import SCORES, for_pages, page_task, write_page_scores
-from recollect.evaluate.settings import EvaluateSettings
-from recollect.facts import Fact, FactSet, load_facts
+from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table
+from recollect.evaluate.pages import for_pages, page_task, write_page_scores
+from recollect.evaluate.settings import PARTS, EvaluateSettings
+from recollect.facts import Fact, FactSet, Part, load_facts
 from recollect.generate import Engine
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
@@ -52,11 +54,60 @@ _OUTPUTS = pl.Schema(
 )
 
 
+class EvaluateFound(Result):
+    """What an evaluation found: for facts by memory level, for pages by attribute."""
+
+    accuracy: dict[Part, Accuracy] = {}
+    """By part that was asked; empty for pages."""
+    pages: dict[str, Any] | None = None
+    """The scores of pages as in scores.json; None for facts."""
+    notes: list[str] = []
+    """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
+    sources: dict[str, str] = {}
+    """Where model, facts and levels came from."""
+
+    @property
+    def part(self) -> Part:
+        """The part that is told first: test, unless only others were asked."""
+        return next((part for part in PARTS if part in self.accuracy), "test")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, values: Any) -> Any:
+        """Steps of earlier versions hold the first part's numbers at the top, the others by name."""
+        if not isinstance(values, dict) or not {"micro_low", "by_attribute"} & set(values):
+            return values
+        rest = {name: values[name] for name in ("notes", "sources") if name in values}
+        if "by_attribute" in values:
+            return {"pages": {name: value for name, value in values.items() if name not in rest}, **rest}
+        first, means = values.get("part", "test"), values.get("word", {})
+        parts = {first: values, **{part: values[part] for part in PARTS if values.get(part)}}
+        return {
+            "accuracy": {
+                part: {
+                    **numbers,
+                    "word": {
+                        f"word_{mean}": means.get(mean if part == first else f"{part}_{mean}")
+                        for mean in ("macro", "micro")
+                    },
+                }
+                for part, numbers in parts.items()
+                if numbers["n"]
+            },
+            **rest,
+        }
+
+
 @dataclass(frozen=True)
 class EvaluateResult:
-    """The step directory; its tables are read on demand."""
+    """The step directory; what was found and its tables are read on demand."""
 
     path: Path
+
+    @cached_property
+    def found(self) -> EvaluateFound:
+        """The numbers, and notes on them."""
+        return EvaluateFound.read(self.path)
 
     def outputs(self) -> pl.DataFrame:
         """One row per question: the answer given, and each matcher's verdict."""
@@ -70,18 +121,6 @@ class EvaluateResult:
         """For pages: one row per true value (item, unit = page, group = attribute, right, part)."""
         path = self.path / "items.parquet"
         return pl.read_parquet(path, glob=False) if path.is_file() else None
-
-    def notes(self) -> list[str]:
-        """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
-        return list(read_manifest(self.path)["metrics"].get("notes", []))
-
-    def summary(self) -> dict[str, Any]:
-        """The main numbers as one JSON object: by memory level for facts, by attribute for pages."""
-        scores = self.path / SCORES
-        if scores.is_file():
-            found: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
-            return found
-        return summarise(self.accuracy())
 
 
 def run_evaluate(
@@ -97,7 +136,7 @@ def run_evaluate(
     """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
 
     Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is
-    the model that `settings` names. A killed run goes on at the batch it was at. Raises InputError when there
+    the model that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there
     is no question to ask, and ModelError for a broken model.
     """
     sources = {
@@ -128,11 +167,16 @@ def run_evaluate(
             paths = _paths(settings, asked, engine)
             answers = _answers(step, settings, asked, paths, engine, progress)
             outputs = _judged(asked, answers, levels)
-            accuracy = accuracy_table(outputs, list(MATCHERS), settings.least_per_level)
             step.write_table("outputs.parquet", outputs)
-            step.write_table("accuracy.parquet", accuracy)
-            scores = write_page_scores(step, task, asked, answers, settings.decode) if task else summarise(accuracy)
-            step.finish({**scores, "notes": _notes(settings, asked, paths), "sources": sources})
+            least = settings.least_per_level
+            step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), least))
+            found = EvaluateFound(
+                accuracy={} if task else accuracies(outputs, least),
+                pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
+                notes=_notes(settings, asked, paths),
+                sources=sources,
+            )
+            step.finish(found)
         return EvaluateResult(step.path)
 
 

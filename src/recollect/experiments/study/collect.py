@@ -10,7 +10,7 @@ import polars as pl
 from recollect._version import __version__
 from recollect.core.settings import Settings
 from recollect.core.workspace import Step, read_manifest
-from recollect.evaluate import EvaluateResult
+from recollect.evaluate import Accuracy, EvaluateFound, EvaluateResult
 from recollect.experiments.study.cells import StudyParts, TrainedCell
 from recollect.experiments.study.collect_drift import collect_drift
 from recollect.experiments.study.judge import judge
@@ -38,17 +38,16 @@ def collect(
     step: Step,
 ) -> Results:
     """Read every step's tables and put the report's numbers together."""
-    base_summary = base.summary()
     rows = []
     for cell in cells:
-        summary = cell.evaluation.summary()
+        accuracy = cell.evaluation.found.accuracy
         rows.append(
             {
                 "levels": cell.levels,
                 "size": cell.size,
                 "seed": cell.seed,
-                "test": _scores(summary),
-                "ood": _scores(summary.get("ood")),
+                "test": _scores(accuracy.get("test")),
+                "ood": _scores(accuracy.get("ood")),
                 "train_seconds": cell.train_seconds,
             }
         )
@@ -89,7 +88,7 @@ def collect(
         levels_by_relation=_by_relation(probe.levels, facts, parts),
         template_rates=_template_rates(probe),
         borderline=_borderline(probe),
-        base={"test": _scores(base_summary), "ood": _scores(base_summary.get("ood"))},
+        base={part: _scores(base.found.accuracy.get(part)) for part in ("test", "ood")},
         cells=rows,
         best=best,
         drift=collect_drift(cells, parts),
@@ -106,22 +105,26 @@ def collect(
             for folder, manifest in manifests
         ],
         machine=loaded.machine.line(),
-        notes=list(dict.fromkeys([*notes, *_missing(base_summary), *probe.found.notes, *base.notes()])),
+        notes=list(dict.fromkeys([*notes, *_missing(base.found), *probe.found.notes, *base.found.notes])),
     )
 
 
-def _scores(summary: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not summary or summary.get("micro") is None:
+def _scores(one: Accuracy | None) -> dict[str, Any] | None:
+    if one is None:
         return None
-    names = ("macro", "macro_low", "macro_high", "micro", "micro_low", "micro_high", "by_level")
-    word = summary.get("word") or {}
-    counts = {"n": summary.get("n"), "without_level": summary.get("without_level", 0)}
-    left_out = summary.get("levels_left_out") or []
+    macro, micro = one.macro.percent if one.macro else (None,) * 3, one.micro.percent
+    levels = {
+        level: {**dict(zip(("accuracy", "low", "high"), found.percent, strict=True)), "n": found.n}
+        for level, found in one.by_level.items()
+    }
     return {
-        **{name: summary.get(name) for name in names},
-        **counts,
-        "left_out": left_out,
-        "word_macro": word.get("macro"),
+        **dict(zip(("macro", "macro_low", "macro_high"), macro, strict=True)),
+        **dict(zip(("micro", "micro_low", "micro_high"), micro, strict=True)),
+        "by_level": levels,
+        "n": one.n,
+        "without_level": one.without_level,
+        "left_out": one.left_out,
+        "word_macro": None if one.word_macro is None else 100 * one.word_macro,
     }
 
 
@@ -270,18 +273,21 @@ def _settings(settings: StudySettings, parts: StudyParts) -> list[dict[str, Any]
     return found
 
 
-def _missing(base: dict[str, Any]) -> list[str]:
+def _missing(base: EvaluateFound) -> list[str]:
     notes = []
-    for where, summary in (("in-domain", base), ("out-of-domain", base.get("ood") or {})):
-        levels = summary.get("missing_levels") or []
-        if levels:
-            named = ", ".join(str(level) for level in levels)
+    for where, part in (("in-domain", base.accuracy.get("test")), ("out-of-domain", base.accuracy.get("ood"))):
+        if part is None:
+            continue
+        if part.missing:
+            named = ", ".join(part.missing)
             notes.append(f"No {where} test fact has level {named}; the macro score is the mean of the others.")
-        if left_out := summary.get("levels_left_out"):
+        if part.left_out:
             notes.append(
-                f"Level {', '.join(left_out)} has too few {where} test facts to enter the macro score (evaluate's "
+                f"Level {', '.join(part.left_out)} has too few {where} test facts to enter the macro score (evaluate's "
                 "least_per_level)."
             )
-        if without := summary.get("without_level"):
-            notes.append(f"{without:,} of {summary['n']:,} {where} test facts have no level: they count in micro only.")
+        if part.without_level:
+            notes.append(
+                f"{part.without_level:,} of {part.n:,} {where} test facts have no level: they count in micro only."
+            )
     return notes
