@@ -1,4 +1,4 @@
-"""A world small enough to enumerate: a random Llama over eleven words, and the exact law of its completions."""
+"""A world small enough to enumerate: a random Llama over eleven words, every completion with its probability."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = ["a", "b", "c", "d"]
 
 
 def save_model(folder: Path, seed: int = 0, sharpness: float = 12.0) -> None:
-    """A random model over `WORDS` whose next-token law is neither flat nor sure."""
+    """A random model over `WORDS` whose next-token distribution is neither flat nor sure."""
     vocabulary = {token: index for index, token in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -52,11 +52,11 @@ def save_model(folder: Path, seed: int = 0, sharpness: float = 12.0) -> None:
 
 @dataclass
 class Small:
-    """The loaded model and its exact laws."""
+    """The loaded model and its exact distributions."""
 
     loaded: LoadedModel
 
-    def next_law(self, ids: Sequence[int], temperature: float) -> torch.Tensor:
+    def next_distribution(self, ids: Sequence[int], temperature: float) -> torch.Tensor:
         """softmax(z / T) after the ids, by a plain forward pass."""
         with torch.inference_mode():
             logits = self.loaded.model(input_ids=torch.tensor([list(ids)])).logits[0, -1].double()
@@ -73,8 +73,8 @@ class Small:
             if len(said) == longest:
                 yield said, probability
                 continue
-            law = self.next_law([*prompt, *said], temperature)
-            for token, value in enumerate(law.tolist()):
+            shares = self.next_distribution([*prompt, *said], temperature)
+            for token, value in enumerate(shares.tolist()):
                 if token == stop:
                     yield said, probability * value
                 else:

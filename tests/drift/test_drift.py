@@ -8,6 +8,7 @@ import torch
 from recollect.drift import BaseSide, DriftSettings, run_drift
 from recollect.drift.run import DriftResult
 from recollect.errors import InputError, StepError
+from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
@@ -175,3 +176,12 @@ def test_no_more_than_limit_known_facts_of_a_part_are_asked(facts, probe, tuned,
     found = run_drift(DriftSettings(levels=probe, limit=2, text_tokens=100), "pocket", tuned, facts, out=tmp_path / "d")
     known = pl.read_parquet(found.path / "known.parquet")
     assert 0 < known.filter(model="base").height <= 4
+
+
+def test_drift_compares_on_the_facts_that_an_evaluation_asks(facts, tuned, tmp_path):
+    limited = {"limit": 5, "seed": 3}
+    found = run_drift(DriftSettings(text_tokens=60, **limited), "pocket", tuned, facts, out=tmp_path / "drift")
+    compared = found.tokens().filter(pl.col("text") == "answers")["fact_id"].unique(maintain_order=True)
+    settings = EvaluateSettings(model=tuned, max_new_tokens=1, **limited)
+    asked = run_evaluate(settings, facts, out=tmp_path / "evaluate").outputs()["fact_id"]
+    assert asked.to_list() == compared.to_list() and len(asked) == 10

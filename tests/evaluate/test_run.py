@@ -16,7 +16,7 @@ from recollect.train import TrainSettings, run_train
 
 
 class Stop(Exception):
-    """What stands in for a kill inside the process."""
+    """What takes the place of a kill inside the process."""
 
 
 def settings(base_folder, **values):

@@ -45,7 +45,7 @@ def truth_of_table() -> Truth:
 
 def test_the_transformers_engine_conforms(tmp_path: Path) -> None:
     small = load_small(tmp_path / "model")
-    truth = Truth(PROMPTS, lambda ids: small.next_law(ids, 1.0).log().tolist(), {1})
+    truth = Truth(PROMPTS, lambda ids: small.next_distribution(ids, 1.0).log().tolist(), {1})
     check_engine(TransformersEngine(small.loaded), truth)
 
 

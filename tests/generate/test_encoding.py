@@ -180,14 +180,14 @@ def settings(world: World, frame: Path, method: str, **values: object) -> ProbeS
 def exact_scores(world: World) -> tuple[list[float], list[float]]:
     """(probability of a right text, of a right text that starts with an accepted form's own tokens) of each fact."""
     tokenizer = world.loaded.tokenizer
-    laws = {fact.question: world.completions(fact.question) for fact in facts()}
+    distributions = {fact.question: world.completions(fact.question) for fact in facts()}
     texts: dict[tuple[int, ...], str] = {}
     right, at_once = [], []
     for fact in facts():
         paths = [tuple(answer_ids(tokenizer, [f"Q: {fact.question}\nA:"], [form])[0][1]) for form in fact.accepted]
         paths = [path for path in paths if contains(decode(tokenizer, path), fact.accepted)]
         sums = [0.0, 0.0]
-        for said, probability in laws[fact.question]:
+        for said, probability in distributions[fact.question]:
             text = texts.setdefault(said, decode(tokenizer, said))
             if contains(text, fact.accepted):
                 sums[0] += probability

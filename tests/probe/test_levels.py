@@ -23,7 +23,7 @@ def test_estimates_near_zero_are_level_zero_below_half_a_hit() -> None:
     assert level_of(np.array([0.0, 0.49 / 210, 0.51 / 210]), 210).tolist() == [0, 0, 1]
 
 
-def test_prior_recovers_the_law_the_facts_were_drawn_from() -> None:
+def test_prior_recovers_the_distribution_the_facts_were_drawn_from() -> None:
     rng = np.random.default_rng(0)
     rates = rng.beta(0.3, 0.9, size=5000)
     hits = rng.binomial(210, rates).astype(float)

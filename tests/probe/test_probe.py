@@ -242,7 +242,7 @@ def test_stored_text_judges_the_same_and_by_another_matcher(small: Small, templa
     path, levels = probe(small, template_file, tmp_path / "p", method="sampled", samples=20, max_new_tokens=10)
     again = rescore_levels(path, facts(), "contains")
     assert again.drop("part").equals(levels.drop("part"))
-    # the stricter matcher on full-length texts must agree with the shortened ones: no draw was ended too early
+    # the stricter matcher on full-length texts must agree with those cut short: no draw was ended too early
     by_word = rescore_levels(path, facts(), "word")
     full = pl.read_parquet(path / "completions.parquet")
     assert (by_word["score"] <= levels["score"]).all()

@@ -48,7 +48,7 @@ class EvaluateSettings(EngineSettings):
     """For pages: plain counts an answer that is no JSON as empty; repaired also reports, apart, what a JSON repair
     makes of it."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Questions decoded side by side; the unit in which a killed evaluation goes on."""
+    """Questions decoded side by side; the unit in which a killed evaluation resumes."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The prompt the model was fine-tuned with, with {question} in it."""
 

@@ -1,4 +1,4 @@
-"""Whether a form stands in a text as whole words and whole numbers; both are given folded (see `text`).
+"""Whether a form occurs in a text as whole words and whole numbers; both are given folded (see `text`).
 
 Notable choices
 - Words are what blanks and punctuation leave apart. A form never ends inside a letter: not before a combining mark or
@@ -6,7 +6,7 @@ Notable choices
 - Scripts that write without blanks (Chinese, Japanese, Thai, Lao, Khmer, Myanmar and their kin) have no word edges
   that can be seen, so there every letter boundary is one; only a run of Katakana stays whole. Where they or Korean meet
   another script, there is an edge ("1984年", "3개").
-- Korean nouns carry particles: 서울 stands in 서울입니다, not in 서울대학교.
+- Korean nouns carry particles: 서울 occurs in 서울입니다, not in 서울대학교.
 - A number is one word: digits joined by . , : ' , groups of three joined by a blank, and the minus sign before them. So
   3 is not in 3.14, nor 4 in -4, nor 12 in 12,000 or 12 000. Dates and ranges (3/4/1984, 1914-18) are several numbers.
 """

@@ -61,7 +61,7 @@ def test_teacher_forcing_equals_a_plain_forward_pass(small: Small) -> None:
     for row, answer, values in zip(rows, answers, found, strict=True):
         text = list(prompts[row])
         for token, value in zip(answer, values, strict=True):
-            assert value == pytest.approx(float(small.next_law(text, T)[token].log()), abs=1e-5)
+            assert value == pytest.approx(float(small.next_distribution(text, T)[token].log()), abs=1e-5)
             text.append(token)
 
 
@@ -75,11 +75,11 @@ def test_closed_form_is_the_exact_probability_of_starting_with_an_accepted_form(
     assert trie.probability == pytest.approx(exact_start(small, prompt, forms), abs=1e-6)
 
 
-def counted_against_law(drawn: list[list[int]], law: dict[tuple[int, ...], float]) -> float:
-    counts = dict.fromkeys(law, 0)
+def p_value_of_counts(drawn: list[list[int]], wanted: dict[tuple[int, ...], float]) -> float:
+    counts = dict.fromkeys(wanted, 0)
     for said in drawn:
         counts[tuple(said)] += 1
-    expected = np.array(list(law.values())) * len(drawn)
+    expected = np.array(list(wanted.values())) * len(drawn)
     observed = np.array(list(counts.values()), dtype=float)
     large = expected >= 5
     observed = np.append(observed[large], observed[~large].sum())
@@ -88,18 +88,18 @@ def counted_against_law(drawn: list[list[int]], law: dict[tuple[int, ...], float
 
 
 @pytest.mark.parametrize("text", ["c", "b a d"])
-def test_drawn_completions_follow_the_enumerated_law(small: Small, text: str) -> None:
+def test_drawn_completions_follow_the_enumerated_distribution(small: Small, text: str) -> None:
     prompt = ids(small, text)
     draws = 6000
     keys = draw_keys(1, [text] * draws, list(range(draws)))
     state = prefill(small.loaded.model, [ids(small, "a"), prompt], 2)
     drawn = sample(state, [1] * draws, keys, Sampling(T, 3), {1})
-    law = dict(small.completions(prompt, T, 3))
-    assert sum(law.values()) == pytest.approx(1)
-    assert counted_against_law(drawn, law) > 1e-4
+    wanted = dict(small.completions(prompt, T, 3))
+    assert sum(wanted.values()) == pytest.approx(1)
+    assert p_value_of_counts(drawn, wanted) > 1e-4
 
 
-def test_excluding_draws_from_the_exact_conditional_law(small: Small) -> None:
+def test_excluding_draws_from_the_exact_conditional_distribution(small: Small) -> None:
     prompt = ids(small, "c")
     forms = prefix_free([words(small, text) for text in ("a b", "a c d", "d")])
     state = prefill(small.loaded.model, [prompt], 2)
@@ -107,13 +107,13 @@ def test_excluding_draws_from_the_exact_conditional_law(small: Small) -> None:
     draws = 6000
     keys = draw_keys(2, ["x"] * draws, list(range(draws)))
     drawn = sample(state, [0] * draws, keys, Sampling(T, 3), {1}, exclude=[trie])
-    law = {
+    wanted = {
         said: p / (1 - trie.probability)
         for said, p in small.completions(prompt, T, 3)
         if not any(said[: len(form)] == form for form in forms)
     }
-    assert sum(law.values()) == pytest.approx(1, abs=1e-5)
-    assert counted_against_law(drawn, law) > 1e-4  # an excluded completion would be a KeyError
+    assert sum(wanted.values()) == pytest.approx(1, abs=1e-5)
+    assert p_value_of_counts(drawn, wanted) > 1e-4  # an excluded completion would be a KeyError
 
 
 def test_a_draw_is_the_same_alone_and_in_any_company(small: Small) -> None:
@@ -148,8 +148,8 @@ def test_sharing_rows_draws_what_separate_rows_would(small: Small) -> None:
     for draw in range(draws):  # the plain reference: one full forward pass per token
         said: list[int] = []
         for step in range(6):
-            law = small.next_law([*prompt, *said], T).cumsum(0)
-            token = int(torch.searchsorted(law, uniforms(keys[draw : draw + 1], step)[0] * law[-1], right=True))
+            wanted = small.next_distribution([*prompt, *said], T).cumsum(0)
+            token = int(torch.searchsorted(wanted, uniforms(keys[draw : draw + 1], step)[0] * wanted[-1], right=True))
             if token == 1:
                 break
             said.append(token)
@@ -175,7 +175,7 @@ def test_settled_draws_end_early_and_the_others_do_not_change(small: Small) -> N
 
 def test_top_k_keeps_the_k_most_likely_tokens(small: Small) -> None:
     prompt = ids(small, "c")
-    allowed = set(small.next_law(prompt, 1.0).topk(2).indices.tolist())
+    allowed = set(small.next_distribution(prompt, 1.0).topk(2).indices.tolist())
     state = prefill(small.loaded.model, [prompt], 2)
     keys = draw_keys(0, ["x"] * 300, list(range(300)))
     drawn = sample(state, [0] * 300, keys, Sampling(2.0, 1, 2), ())
@@ -215,7 +215,7 @@ def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monke
         self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
 
 
-def test_self_test_bins_are_filled_for_flat_and_peaked_laws() -> None:
+def test_self_test_bins_are_filled_for_flat_and_peaked_distributions() -> None:
     """With 2,048 nearly equal tokens every one is rare; bins must not swallow the difference."""
     from recollect.generate.selftest import _bins
 
