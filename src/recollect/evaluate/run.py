@@ -257,8 +257,8 @@ def _paths(settings: EvaluateSettings, asked: Sequence[Fact], engine: Engine) ->
 
 def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Paths]) -> list[str]:
     """What cannot be answered within the limit, whatever the model knows."""
-    found = unreachable([fact.object for fact in asked], [path.shortest for path in paths], settings.max_new_tokens)
-    return found.notes(len(asked), settings.max_new_tokens)
+    shortest = [path.shortest for path in paths]
+    return unreachable([fact.object for fact in asked], shortest, settings.max_new_tokens).notes
 
 
 def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:

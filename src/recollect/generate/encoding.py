@@ -160,29 +160,14 @@ class Paths:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """Facts whose every accepted form is out of reach, by their answers: a score of 0 that says nothing of the model.
+    """Facts whose accepted forms are all out of reach, by their answers: their score of 0 says nothing of the model."""
 
-    `not_writable`: what comes out of the tokenizer is judged wrong (unknown words, changed letters).
-    `too_long`: every form that it can write has more tokens than a completion may have.
-    """
-
-    not_writable: tuple[str, ...]
-    too_long: tuple[str, ...]
-
-    def notes(self, facts: int, limit: int) -> list[str]:
-        """A line for each kind that occurs."""
-        found = []
-        if self.too_long:
-            found.append(
-                f"{_some(self.too_long, facts)} longer than max_new_tokens={limit} in this tokenizer, in every "
-                "accepted form, and can only be counted wrong. Raise --max-new-tokens."
-            )
-        if self.not_writable:
-            found.append(
-                f"{_some(self.not_writable, facts)} not writable by this tokenizer (unknown words or changed letters), "
-                "and can only be counted wrong. Leave the facts out or take another model."
-            )
-        return found
+    not_writable: list[str]
+    """What comes out of the tokenizer is judged wrong (unknown words, changed letters)."""
+    too_long: list[str]
+    """Every form that it can write has more tokens than a completion may have."""
+    notes: list[str]
+    """A line for each kind that occurs."""
 
 
 def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[Paths]:
@@ -207,16 +192,26 @@ def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Seq
 def unreachable(answers: Sequence[str], shortest: Sequence[int | None], limit: int) -> Unreachable:
     """Sort out the facts (by answer and tokens of its shortest right path) that no completion of `limit` can answer."""
     pairs = list(zip(answers, shortest, strict=True))
-    return Unreachable(
-        not_writable=tuple(answer for answer, length in pairs if length is None),
-        too_long=tuple(answer for answer, length in pairs if length is not None and length > limit),
+    not_writable = [answer for answer, length in pairs if length is None]
+    too_long = [answer for answer, length in pairs if length is not None and length > limit]
+    reasons = (
+        (
+            too_long,
+            f"longer than max_new_tokens={limit} in this tokenizer, in every accepted form, and can only be counted "
+            "wrong. Raise --max-new-tokens.",
+        ),
+        (
+            not_writable,
+            "not writable by this tokenizer (unknown words or changed letters), and can only be counted wrong. Leave "
+            "the facts out or take another model.",
+        ),
     )
-
-
-def _some(answers: Sequence[str], facts: int) -> str:
-    named = ", ".join(repr(answer[:60]) for answer in answers[:_NAMED])
-    more = ", …" if len(answers) > _NAMED else ""
-    return f"{len(answers):,} of {facts:,} answers ({named}{more}) {'is' if len(answers) == 1 else 'are'}"
+    notes = []
+    for some, reason in reasons:
+        named = ", ".join(repr(answer[:60]) for answer in some[:_NAMED]) + (", …" if len(some) > _NAMED else "")
+        are = "is" if len(some) == 1 else "are"
+        notes += [f"{len(some):,} of {len(pairs):,} answers ({named}) {are} {reason}"] if some else []
+    return Unreachable(not_writable, too_long, notes)
 
 
 def _split(tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], special: set[int]) -> list[int]:

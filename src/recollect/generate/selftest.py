@@ -5,6 +5,7 @@ It catches a top-k that slipped in, an ignored temperature, a wrong pad side, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,13 @@ from recollect.generate.encoding import begin_ids, context_limit, text_ids
 from recollect.generate.engine import Sampling
 from recollect.generate.random import draw_keys
 from recollect.generate.sampler import sample
-from recollect.generate.state import continuation_logprobs, prefill
+from recollect.generate.state import State, continuation_logprobs, prefill
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 _TEXTS = ("The capital of the country is", "She was born in", "Question: Who wrote it? Answer:")
 _DRAWS = 700  # of each text
@@ -40,62 +44,66 @@ def self_test(
     Raises SelfTestError when either is out of bounds.
     """
     import torch
-    from scipy.stats import chisquare
+    from scipy.special import log_softmax
 
     prompts, answer = _prompts(model, tokenizer)
+    plain: list[Floats] = []  # for each prompt, the logits before each token of the answer
+    with torch.inference_mode():
+        for ids in prompts:
+            logits = model(input_ids=torch.as_tensor([[*ids, *answer]], device=model.device)).logits[0]
+            plain.append(logits[len(ids) - 1 : -1].double().cpu().numpy())
     state = prefill(model, prompts, tokenizer.pad_token_id or 0)
-    expected = []
-    with torch.inference_mode():
-        for ids in prompts:
-            tokens = torch.as_tensor([ids], device=model.device)
-            logits = model(input_ids=tokens).logits[0, -1].double().cpu().numpy() / temperature
-            if top_k:
-                logits[logits < np.sort(logits)[-min(top_k, len(logits))]] = -np.inf
-            weights = np.exp(logits - logits.max())
-            expected.append(weights / weights.sum())
-
-    cached = np.array(continuation_logprobs(state, range(len(prompts)), [answer] * len(prompts), 1.0))
-    plain = []
-    with torch.inference_mode():
-        for ids in prompts:
-            tokens = torch.as_tensor([list(ids) + list(answer)], device=model.device)
-            logprobs = model(input_ids=tokens).logits[0].double().log_softmax(-1).cpu().numpy()
-            plain.append([logprobs[len(ids) - 1 + at, token] for at, token in enumerate(answer)])
-    difference = float(np.abs(cached - np.array(plain)).max())
+    cached = continuation_logprobs(state, range(len(prompts)), [answer] * len(prompts), 1.0)
+    found = [log_softmax(rows, axis=-1)[range(len(answer)), answer] for rows in plain]
+    difference = float(np.abs(np.array(cached) - np.array(found)).max())
     allowed = 1e-3 if next(model.parameters()).dtype == torch.float32 else 0.25
     if not difference <= allowed:
         raise SelfTestError(
             f"the model says something else with a cache and padding than without: log-probabilities differ by "
             f"{difference:.3g}, at most {allowed} expected. This model cannot be probed with the built-in sampler."
         )
-
-    rows = np.repeat(np.arange(len(prompts)), _DRAWS)
-    keys = draw_keys(0, ["self-test"] * len(rows), rows.tolist(), list(range(len(rows))))
-    drawn = sample(state, rows.tolist(), keys, Sampling(temperature, 1, top_k), stop_ids=())
-    tokens_drawn = np.array([ids[0] for ids in drawn])
-    observed_bins: list[float] = []
-    expected_bins: list[float] = []
-    for row, distribution in enumerate(expected):
-        counts = np.bincount(tokens_drawn[rows == row], minlength=len(distribution)).astype(float)
-        want = distribution * _DRAWS
-        if counts[distribution == 0].any():
-            raise SelfTestError(
-                "the sampler drew a token of probability zero. Nothing measured with it can be trusted."
-            )
-        group = _bins(want)
-        observed_bins += np.bincount(group, weights=counts).tolist()
-        expected_bins += np.bincount(group, weights=want).tolist()
-    usable = np.array(expected_bins) > 1e-9
-    observed, wanted = np.array(observed_bins)[usable], np.array(expected_bins)[usable]
-    p_value = 1.0
-    if len(wanted) > len(prompts):
-        p_value = float(chisquare(observed, wanted * observed.sum() / wanted.sum(), ddof=len(prompts) - 1).pvalue)
+    p_value = _p_value(
+        _first_tokens(state, Sampling(temperature, 1, top_k)), [rows[0] for rows in plain], temperature, top_k
+    )
     if p_value < _SMALLEST_P:
         raise SelfTestError(
             f"first-token draws do not follow softmax(z/T) at T={temperature}, top_k={top_k} (chi-square p = "
             f"{p_value:.2g}). Nothing measured with this sampler can be trusted; please report the model and versions."
         )
     return SelfTest(p_value, difference)
+
+
+def _first_tokens(state: State, how: Sampling) -> list[Ints]:
+    """The first tokens drawn after each prompt."""
+    rows = np.repeat(np.arange(state.rows), _DRAWS)
+    keys = draw_keys(0, ["self-test"] * len(rows), rows.tolist(), list(range(len(rows))))
+    drawn = sample(state, rows.tolist(), keys, how, stop_ids=())
+    return np.split(np.array([ids[0] for ids in drawn]), np.arange(_DRAWS, len(rows), _DRAWS))
+
+
+def _p_value(drawn: Sequence[Ints], logits: Sequence[Floats], temperature: float, top_k: int) -> float:
+    """Chi-square of the draws against the softmax of the logits, over all prompts; SelfTestError for an impossible."""
+    from scipy.special import softmax
+    from scipy.stats import chisquare
+
+    observed: list[float] = []
+    wanted: list[float] = []
+    for tokens, row in zip(drawn, logits, strict=True):
+        least = np.sort(row)[-min(top_k, len(row))] if top_k else -np.inf
+        want = softmax(np.where(row < least, -np.inf, row / temperature)) * _DRAWS
+        counts = np.bincount(tokens, minlength=len(want)).astype(float)
+        if counts[want == 0].any():
+            raise SelfTestError(
+                "the sampler drew a token of probability zero. Nothing measured with it can be trusted."
+            )
+        group = _bins(want)
+        observed += np.bincount(group, weights=counts).tolist()
+        wanted += np.bincount(group, weights=want).tolist()
+    usable = np.array(wanted) > 1e-9
+    seen, expected = np.array(observed)[usable], np.array(wanted)[usable]
+    if len(expected) <= len(logits):
+        return 1.0
+    return float(chisquare(seen, expected * seen.sum() / expected.sum(), ddof=len(logits) - 1).pvalue)
 
 
 def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], list[int]]:
@@ -107,7 +115,7 @@ def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     return [ids[: max(1, longest - len(answer))] for ids in texts], answer
 
 
-def _bins(want: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _bins(want: Floats) -> Ints:
     """A bin number for each token, most expected first: as many tokens a bin as it takes for five draws."""
     order = np.argsort(-want, kind="stable")
     group = np.empty(len(want), dtype=np.int64)

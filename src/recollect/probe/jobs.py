@@ -16,7 +16,7 @@ from recollect.core.random import draw, take
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
-from recollect.generate.encoding import Unreachable, accepted_paths, check_context, unreachable
+from recollect.generate.encoding import accepted_paths, check_context, unreachable
 from recollect.match import contains, settled
 from recollect.probe.settings import AskedFacts, ProbeSettings
 
@@ -112,15 +112,15 @@ def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine,
     return jobs
 
 
-def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> Unreachable:
-    """The facts that no completion of so many tokens can answer, after any of their prompts."""
+def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> list[str]:
+    """Notes on the facts that no completion of so many tokens can answer, after any of their prompts."""
     shortest: dict[int, int] = {}
     for job in jobs:
         lengths = [len(path) for path in job.answers]
         if lengths:
             shortest[job.fact] = min(*lengths, shortest.get(job.fact, max(lengths)))
     answers = [fact.object for fact in facts]
-    return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens)
+    return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens).notes
 
 
 def draws_per_job(settings: ProbeSettings) -> int:

@@ -155,8 +155,8 @@ def _unreachable(engine: Engine, facts: FactSet, settings: SlickSettings) -> lis
     """What cannot be answered within the limit, whatever the model knows."""
     asked = [f"Q: {fact.question}\nA:" for fact in facts]
     paths = accepted_paths(engine, asked, [fact.accepted for fact in facts])
-    found = unreachable([fact.object for fact in facts], [path.shortest for path in paths], settings.max_new_tokens)
-    return found.notes(len(facts), settings.max_new_tokens)
+    shortest = [path.shortest for path in paths]
+    return unreachable([fact.object for fact in facts], shortest, settings.max_new_tokens).notes
 
 
 def _grade(

@@ -110,7 +110,7 @@ def _work(
         ids = pl.Series("fact_id", [fact.id for fact in facts])
         step.write_table("completions.parquet", rows.select(ids.gather(rows["fact"]), "template", "texts"))
     step.write_table(EXAMPLES, draw_examples(engine, facts, levels, relations, settings))
-    unreachable = out_of_reach(facts, jobs, settings.max_new_tokens).notes(len(facts), settings.max_new_tokens)
+    unreachable = out_of_reach(facts, jobs, settings.max_new_tokens)
     step.finish(
         _found(levels, settings).model_copy(
             update={
