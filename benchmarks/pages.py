@@ -26,7 +26,7 @@ from unittest.mock import patch
 from recollect.core.estimates import proportion
 from recollect.errors import InputError
 from recollect.extraction.html import estimate_tokens, read_page, tokenizer_counter
-from recollect.extraction.html import rank as rank
+from recollect.extraction.html import prompt as rank
 from recollect.extraction.html.lines import Line
 from recollect.extraction.html.parse import decode
 from recollect.extraction.html.recall import read_truth

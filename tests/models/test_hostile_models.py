@@ -14,7 +14,7 @@ import pytest
 
 from helpers_tiny import tiny_model
 from recollect.errors import InputError, ModelError, RecollectError
-from recollect.extraction.html.tokens import tokenizer_counter
+from recollect.extraction.html import tokenizer_counter
 from recollect.generate.encoding import text_ids
 from recollect.models import check_folder, check_whole, resolve_name
 from recollect.models.adapter_config import read_adapter_config

@@ -16,10 +16,10 @@ DATA = Path(__file__).parents[3].parent / "shared/data/product_pages"
 def test_the_prompt_keeps_95_percent_of_what_the_raw_html_holds(tmp_path):
     settings = PagesSettings.make(path=DATA / "html", truth=DATA / "ground-truth.json")
     result = run_pages(settings, tmp_path / "out")
-    assert result.metrics["pages"] == 108 and result.metrics["errors"] == 0
-    summary = result.summary()
+    assert result.found.pages == 108 and result.found.errors == 0
+    recall = result.found.recall
     for attribute in ("price", "brand", "sku", "availability"):
-        assert summary["recall"][attribute]["4096"] >= 0.95 * summary["ceiling"][attribute], attribute
+        assert recall[attribute]["4096"].value >= 0.95 * recall[attribute]["raw"].value, attribute
     assert result.table()["tokens"].max() <= 4096
     truth = json.loads((DATA / "ground-truth.json").read_text())
     hosts = defaultdict(set)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from recollect.cli import main as cli
 from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
-from recollect.extraction.html import PagesSettings, raw_pages, run_pages
+from recollect.extraction.html import PagesFound, PagesSettings, raw_pages, run_pages
 from recollect.extraction.html import step as _step
 
 
@@ -122,6 +122,7 @@ def test_a_list_of_addresses_with_files(tmp_path, ending):
     assert "secret" not in str(table.to_dicts()) and table["page_id"].n_unique() == 5
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # warcio's writer leaves files open
 def test_a_warc_archive(tmp_path):
     from io import BytesIO
 
@@ -163,11 +164,12 @@ def test_recall_counts_the_true_values_that_stand_in_the_prompt(tmp_path):
     source = folder_of(tmp_path / "in", shops=1, pages=2)
     (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
     result = run(source, tmp_path / "out", truth=tmp_path / "truth.json", budget="16,400")
-    assert result.summary()["recall"]["price"] == {"16": 0.0, "400": 1.0}
-    assert result.summary()["recall"]["brand"]["400"] == result.summary()["ceiling"]["brand"] == 0.5
-    cell = result.metrics["recall"]["brand"]["400"]
-    assert (cell["found"], cell["n"]) == (1, 2) and cell["low"] < 0.5 < cell["high"]
-    assert set(result.metrics["recall"]) == {"price", "brand"}
+    recall = result.found.recall
+    assert {place: cell.value for place, cell in recall["price"].items()} == {"raw": 1, "all": 1, "16": 0, "400": 1}
+    assert recall["brand"]["400"].value == recall["brand"]["raw"].value == 0.5
+    cell = recall["brand"]["400"]
+    assert cell.n == 2 and cell.low < 0.5 < cell.high
+    assert set(recall) == {"price", "brand"} and PagesFound.read(result.path) == result.found
     assert result.table()["host"].to_list() == ["shop9.example", "shop0.example"]
     found = pl.read_parquet(result.path / "recall.parquet")
     assert set(found["place"]) == {"raw", "all", "16", "400"} and found.height == 16
@@ -182,7 +184,7 @@ def test_a_truth_may_name_pages_without_their_folders_where_that_is_clear(tmp_pa
     result = run(source, tmp_path / "out", truth=tmp_path / "truth.json")
     found = pl.read_parquet(result.path / "recall.parquet").filter(pl.col("place") == "raw")
     assert found["page_id"].to_list() == ["shop0/0", "shop0/1", "shop1/9"]  # "0" may be either shop's
-    assert set(found["attribute"]) == {"price"} and result.metrics["without_truth"] == 1
+    assert set(found["attribute"]) == {"price"} and result.found.without_truth == 1
     (tmp_path / "truth.json").write_text(json.dumps({"0": {"price": "10.50"}}))
     with pytest.raises(InputError, match="but of none in"):
         run(source, tmp_path / "other", truth=tmp_path / "truth.json")
@@ -194,7 +196,7 @@ def test_a_refused_page_with_a_truth_counts_as_missed(tmp_path):
     truth = {"bad": {"price": "5"}, "shop0/0": {"price": "10.50"}}
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     result = run(source, tmp_path / "out", truth=tmp_path / "truth.json")
-    assert result.summary()["recall"]["price"]["4096"] == 0.5
+    assert result.found.recall["price"]["4096"].value == 0.5
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"a": 5}', "", '{"a":' * 100_000])

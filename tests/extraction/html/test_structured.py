@@ -10,7 +10,7 @@ import pytest
 
 from recollect.errors import InputError, StepError
 from recollect.extraction.html import PagesSettings, page_prompt, run_pages
-from recollect.extraction.html.json_text import load_json, whole
+from recollect.extraction.html.json_ld import load_json, whole
 from recollect.extraction.labels import LabelSettings, read_schema_org, run_label, schema_org_values
 from recollect.extraction.values import equal, occurs, read_schema
 

@@ -16,10 +16,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from recollect.errors import InputError
-from recollect.extraction.html.json_ld import PRODUCTS, clean, local, read_scripts
-from recollect.extraction.html.limits import DEFAULT_LIMITS, Limits
+from recollect.extraction.html.json_ld import PRODUCTS, clean, kinds_of, local, read_scripts
 from recollect.extraction.html.lines import squeeze
-from recollect.extraction.html.parse import Tree, check_time, parse
+from recollect.extraction.html.parse import DEFAULT_LIMITS, Limits, check_time, parse
 from recollect.extraction.html.walk import page_lines
 
 if TYPE_CHECKING:
@@ -86,9 +85,14 @@ def read_page_data(html: bytes | str, limits: Limits = DEFAULT_LIMITS) -> PageDa
     if tree.root is None:
         return PageData()
     lines = page_lines(tree, limits)[0]
-    items, lost = _json_ld_items(tree)
+    items: list[Item] = []
+    lost: list[str] = []
+    for script in read_scripts(tree.root):
+        check_time(tree.deadline)
+        lost += [script.reason] if script.reason else []
+        items += _outermost(script.value, 0)
     try:
-        items += _microdata_items(tree)
+        items += _microdata_items(tree.root, tree.deadline)
     except RecursionError:
         lost.append("microdata that is nested too deeply")
     titles = [line.text[len("title: ") :] for line in lines if line.kind == "title"]
@@ -105,18 +109,6 @@ def read_page_data(html: bytes | str, limits: Limits = DEFAULT_LIMITS) -> PageDa
 def _meta(root: _Element, *names: str) -> list[str]:
     found = {str(meta.get("property") or meta.get("name")): meta.get("content") or "" for meta in root.iter("meta")}
     return [squeeze(found[name]) for name in names if found.get(name, "").strip()]
-
-
-def _json_ld_items(tree: Tree) -> tuple[list[Item], list[str]]:
-    assert tree.root is not None
-    items: list[Item] = []
-    lost = []
-    for script in read_scripts(tree.root):
-        check_time(tree.deadline)
-        if script.reason:
-            lost.append(script.reason)
-        items += _outermost(script.value, 0)
-    return items, lost
 
 
 def _outermost(value: Any, depth: int) -> Iterator[Item]:
@@ -139,7 +131,7 @@ def _item(value: Mapping[str, Any], depth: int) -> Item:
         for name, inner in value.items()
         if not str(name).startswith("@") and (found := tuple(_values(inner, depth + 1)))
     }
-    types = _types(value.get("@type", value.get("type")))
+    types = kinds_of(value.get("@type", value.get("type")))
     return Item(types, properties, "json-ld", identity if isinstance(identity, str) else "")
 
 
@@ -158,20 +150,12 @@ def _values(value: Any, depth: int) -> Iterator[Value]:
         yield str(value).strip()
 
 
-def _types(value: Any) -> frozenset[str]:
-    kinds = value if isinstance(value, list) else [value]
-    return frozenset(
-        local(kind).rstrip("/").rsplit("/")[-1].rsplit("#")[-1].casefold() for kind in kinds if isinstance(kind, str)
-    )
-
-
-def _microdata_items(tree: Tree) -> list[Item]:
-    assert tree.root is not None
-    _mark_rdfa(tree.root)
-    if sum(1 for _ in tree.root.iterfind(".//*[@itemprop]")) > _MOST_PROPERTIES:
+def _microdata_items(root: _Element, deadline: float) -> list[Item]:
+    _mark_rdfa(root)
+    if sum(1 for _ in root.iterfind(".//*[@itemprop]")) > _MOST_PROPERTIES:
         return []
     logging.getLogger("extruct").setLevel(logging.CRITICAL)
-    found = _microdata()(tree.deadline).extract_items(tree.root, base_url=None)
+    found = _microdata()(deadline).extract_items(root, base_url=None)
     return [_from_microdata(item, 0) for item in found if isinstance(item, dict)]
 
 
@@ -181,7 +165,7 @@ def _from_microdata(item: Mapping[str, Any], depth: int) -> Item:
         for name, inner in item.get("properties", {}).items()
         if (values := tuple(_microdata_values(inner, depth + 1)))
     }
-    return Item(_types(item.get("type")), properties, "microdata", str(item.get("id") or ""))
+    return Item(kinds_of(item.get("type")), properties, "microdata", str(item.get("id") or ""))
 
 
 def _microdata_values(value: Any, depth: int) -> Iterator[Value]:

@@ -1,4 +1,4 @@
-"""From the bytes of a page to a tree, whatever the bytes are.
+"""From the bytes of a page to a tree, whatever the bytes are, within the limits of a page.
 
 Notable choices
 - lxml (libxml2), not an HTML5 tree builder: it reads a product page in about 13 ms, and its worst case is bounded.
@@ -6,7 +6,7 @@ Notable choices
   open formatting tags, which in HTML5 makes 100 million nodes of 150 kB.
 - The page is fed in pieces, with a look at the clock between them.
 - One element with 200,000 attributes would take minutes inside one piece. Such an element loses its attributes first.
-- Character sets are told in `_charset`; broken bytes become U+FFFD.
+- Character sets are told in `charset`; broken bytes become U+FFFD.
 - Nothing outside is ever read: no network, no document types, no entities but HTML's own.
 """
 
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from recollect.errors import InputError
 from recollect.extraction.html.charset import to_text
-from recollect.extraction.html.json_text import whole
-from recollect.extraction.html.limits import DEFAULT_LIMITS, Limits
+from recollect.extraction.html.json_ld import whole
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+PARSER_DEPTH = 255  # libxml2 itself stops reading a document here
 _PIECE = 65_536
 _LONG_TAG = 4_096  # bytes; a shorter tag cannot hold enough attributes to matter
 _TAG = re.compile(rb"<([a-zA-Z][a-zA-Z0-9:-]{0,50})(?:=\s*+(?:\"[^\"]*+\"|'[^']*+')|[^>])*+")
@@ -33,6 +33,28 @@ _BLANKS = re.compile(rb"[\s/]+")
 _RAW_END = {name: re.compile(rb"</" + name, re.IGNORECASE) for name in (b"script", b"style", b"textarea", b"title")}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BINARY_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a page may cost. Bytes and seconds refuse a page; depth, nodes, lines and attributes cut it, with a note.
+
+    A product page stays far below every one of them; a hostile one ends at the first it meets.
+    """
+
+    bytes: int = 10_000_000
+    """Of the page itself, after unpacking."""
+    nodes: int = 50_000
+    """Elements read; what follows is left out."""
+    lines: int = 30_000
+    """Lines made; what follows is left out."""
+    seconds: float = 2.0
+    """Of processor time for parsing and reading, so that a busy machine refuses no page."""
+    attributes: int = 1_000
+    """Of one element; an element with more loses them all, since parsers need quadratic time for them."""
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)

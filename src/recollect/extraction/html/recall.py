@@ -15,13 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from recollect.core.estimates import proportion
+from recollect.core.estimates import Estimate, proportion
 from recollect.core.tables import CellError, cell_text, check_value, decode, load_json, read_bytes
 from recollect.errors import InputError
 from recollect.extraction.values import Schema, occurs
 
 RAW, ALL = "raw", "all"  # places besides the budgets: the HTML as it came, and every line of the page
-SCHEMA = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}
+FOUND = {"page_id": pl.String, "attribute": pl.String, "place": pl.String, "found": pl.Boolean}
 Truth = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -58,23 +58,14 @@ def survival(
     ]
 
 
-def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By attribute and place: found, n, share (0..1) and its 95 % interval (Clopper-Pearson). A page is one trial."""
-    table: dict[str, dict[str, dict[str, Any]]] = {}
+def recall_table(found: pl.DataFrame, budgets: Sequence[int]) -> dict[str, dict[str, Estimate]]:
+    """By attribute and place: the share of pages with its 95 % interval (Clopper-Pearson). A page is one trial."""
+    table: dict[str, dict[str, Estimate]] = {}
     for attribute in found["attribute"].unique(maintain_order=True):
-        rows = found.filter(pl.col("attribute") == attribute)
         table[attribute] = {}
         for place in (RAW, ALL, *map(str, budgets)):
-            here = rows.filter(pl.col("place") == place)["found"]
-            right, n = int(here.sum()), len(here)
-            share = proportion(right, n)
-            table[attribute][place] = {
-                "found": right,
-                "n": n,
-                "share": share.value,
-                "low": share.low,
-                "high": share.high,
-            }
+            here = found.filter(attribute=attribute, place=place)["found"]
+            table[attribute][place] = proportion(int(here.sum()), len(here))
     return table
 
 

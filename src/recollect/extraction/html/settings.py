@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, field_validator
 
 from recollect.core.settings import Settings
-from recollect.extraction.html.limits import DEFAULT_BUDGET, DEFAULT_LIMITS, Limits
+from recollect.extraction.html.parse import DEFAULT_LIMITS, Limits
+from recollect.extraction.html.prompt import DEFAULT_BUDGET
 
 
 class PagesSettings(Settings):

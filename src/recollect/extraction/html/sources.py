@@ -3,6 +3,7 @@
 Notable choices
 - A page is named by its file, below the folder and without its ending; by a hash of its address in an archive or list.
 - A link or a `..` that leads out of the folder is refused, page by page: the folder given is all that is read.
+- Of an archive, the HTML responses of status 2xx are read, in its order.
 """
 
 from __future__ import annotations
@@ -10,32 +11,46 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recollect.core.tables import ENDINGS, digest, read_bytes, read_rows
 from recollect.errors import InputError
-from recollect.extraction.html.json_text import whole
-from recollect.extraction.html.source import Source, unique, url_id
-from recollect.extraction.html.warc import warc_sources
+from recollect.extraction.html.json_ld import whole
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 WARC_ENDINGS = (".warc", ".warc.gz")
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One page that can be read."""
+
+    page_id: str
+    url: str
+    """Empty when not known."""
+    read: Callable[[int], tuple[bytes, str | None]]
+    """Gives at most that many bytes and one more, and the HTTP content type if known; raises InputError."""
 
 
 def find_pages(path: Path) -> tuple[list[Source], str]:
     """The pages at a path in a fixed order, and a hash of their content. Raises InputError when there are none."""
     name = path.name.lower()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _ends(file.name, HTML_ENDINGS))
-        sources = [_file_source(file, path, page_id) for file, page_id in zip(files, _names(files, path), strict=True)]
+        files = sorted(file for file in path.rglob("*") if file.name.lower().endswith(HTML_ENDINGS))
+        names = _unique(_stem(file.relative_to(path).as_posix()) for file in files)
+        sources = [_file_source(file, path, page_id) for file, page_id in zip(files, names, strict=True)]
         mark = _hash_files(files, path)
     elif not path.is_file():
         raise InputError(f"no such file or folder: {path}. Give pages that are on this machine; nothing is fetched.")
-    elif _ends(name, WARC_ENDINGS):
-        sources, mark = warc_sources(path), _hash_files([path], path.parent)
-    elif _ends(name, HTML_ENDINGS):
-        sources, mark = [_file_source(path, path.parent, _stem(whole(path.name)))], _hash_files([path], path.parent)
+    elif name.endswith(WARC_ENDINGS):
+        sources, mark = _archived(path), _hash_files([path], path.parent)
+    elif name.endswith(HTML_ENDINGS):
+        sources, mark = [_file_source(path, path.parent, _stem(path.name))], _hash_files([path], path.parent)
     elif path.suffix.lower() in ENDINGS:
         sources, mark = _listed(path)
     else:
@@ -48,43 +63,41 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
     return sources, mark
 
 
-def read_html(file: Path, limit: int) -> bytes:
+# -- files and lists of files --------------------------------------------------------------------------------------
+
+
+def _file_source(file: Path, folder: Path, page_id: str, url: str = "") -> Source:
+    def read(limit: int) -> tuple[bytes, str | None]:
+        _check_inside(file, folder)
+        return _read_html(file, limit), None
+
+    return Source(page_id, whole(url), read)
+
+
+def _read_html(file: Path, limit: int) -> bytes:
     """At most `limit` bytes of a page and one more, unpacked when its name ends in .gz. Raises InputError."""
     try:
-        if file.name.lower().endswith(".gz"):
-            with gzip.open(file) as packed:
-                return packed.read(limit + 1)
-        with file.open("rb") as plain:
-            return plain.read(limit + 1)
+        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
+            return opened.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"the page cannot be unpacked: {error}.") from None
     except OSError as error:
         raise InputError(f"the page cannot be read: {error.strerror}.") from None
 
 
-def _file_source(file: Path, folder: Path, page_id: str, url: str = "") -> Source:
-    def read(limit: int) -> tuple[bytes, str | None]:
-        _check_inside(file, folder)
-        return read_html(file, limit), None
-
-    return Source(page_id, whole(url), read)
-
-
 def _listed(path: Path) -> tuple[list[Source], str]:
     data = read_bytes(path)
-    rows = read_rows(data, path)
-    folder = path.parent
-    urls, files = [], []
-    for row in rows:
+    urls, files, given = [], [], []
+    for row in read_rows(data, path):
         url, file = row.values.get("url"), row.values.get("path")
         if not isinstance(url, str) or not isinstance(file, str) or not file:
             raise InputError(f"{path}: {row.where} must have the columns url and path (a file already downloaded).")
         urls.append(url)
-        files.append(folder / file)
-    given = [row.values.get("page_id") for row in rows]
-    names = unique(whole(str(name)) if name else url_id(url) for name, url in zip(given, urls, strict=True))
-    sources = [_file_source(file, folder, name, url) for file, name, url in zip(files, names, urls, strict=True)]
-    return sources, digest(iter([("list", data), ("files", _hash_files(files, folder).encode())]))
+        files.append(path.parent / file)
+        given.append(row.values.get("page_id"))
+    names = _unique(whole(str(name)) if name else _url_id(url) for name, url in zip(given, urls, strict=True))
+    sources = [_file_source(file, path.parent, name, url) for file, name, url in zip(files, names, urls, strict=True)]
+    return sources, digest(iter([("list", data), ("files", _hash_files(files, path.parent).encode())]))
 
 
 def _check_inside(file: Path, folder: Path) -> None:
@@ -114,16 +127,86 @@ def _hash_files(files: Iterable[Path], folder: Path) -> str:
     return made.hexdigest()
 
 
-def _names(files: list[Path], folder: Path) -> list[str]:
-    return unique(_stem(whole(file.relative_to(folder).as_posix())) for file in files)
-
-
 def _stem(name: str) -> str:
-    for ending in sorted(HTML_ENDINGS, key=len, reverse=True):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
+    name = whole(name)
+    ending = max((ending for ending in HTML_ENDINGS if name.lower().endswith(ending)), key=len, default="")
+    return name[: len(name) - len(ending)]
 
 
-def _ends(name: str, endings: tuple[str, ...]) -> bool:
-    return name.lower().endswith(endings)
+def _url_id(url: str) -> str:
+    """The name of a page that is known by its address."""
+    return hashlib.blake2b(url.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """The names with a number after each repeat."""
+    count: dict[str, int] = {}
+    made = []
+    for name in names:
+        count[name] = count.get(name, 0) + 1
+        made.append(name if count[name] == 1 else f"{name}-{count[name]}")
+    return made
+
+
+# -- archives ------------------------------------------------------------------------------------------------------
+
+
+def _archived(path: Path) -> list[Source]:
+    """The HTML pages of an archive. Raises InputError for a file that is no WARC."""
+    found: list[tuple[str, int]] = []
+    try:
+        with _records(path) as records:
+            for record in records:
+                url = record.rec_headers.get_header("WARC-Target-URI") or ""
+                if record.rec_type == "response" and _is_page(record):
+                    found.append((url, records.get_record_offset()))
+    except InputError as error:
+        if not found:
+            raise InputError(f"{path} is not a readable WARC archive: {error}") from None
+    names = _unique(_url_id(url) for url, _ in found)
+    return [_record_source(path, name, url, offset) for name, (url, offset) in zip(names, found, strict=True)]
+
+
+def _record_source(path: Path, page_id: str, url: str, offset: int) -> Source:
+    def read(limit: int) -> tuple[bytes, str | None]:
+        try:
+            with _records(path, offset) as records:
+                record = next(iter(records))
+                return _read_capped(record.content_stream(), limit), _header(record, "Content-Type") or None
+        except InputError as error:
+            raise InputError(f"the page cannot be read from the archive: {error}.") from None
+
+    return Source(page_id, whole(url), read)
+
+
+@contextmanager
+def _records(path: Path, offset: int = 0) -> Iterator[Any]:
+    """warcio's records from a place on; whatever is wrong with the archive is an InputError in a few words."""
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.exceptions import ArchiveLoadFailed
+
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            yield ArchiveIterator(stream)
+    except (ArchiveLoadFailed, EOFError, OSError, ValueError, StopIteration) as error:
+        raise InputError(f"{error!s:.200}") from None
+
+
+def _is_page(record: Any) -> bool:
+    """Whether a response is HTML and no redirection or error."""
+    status = (record.http_headers.get_statuscode() or "") if record.http_headers is not None else ""
+    return status.startswith("2") and _header(record, "Content-Type").split(";")[0].strip().lower() in _HTML
+
+
+def _header(record: Any, name: str) -> str:
+    headers = record.http_headers
+    return (headers.get_header(name) or "") if headers is not None else ""
+
+
+def _read_capped(stream: Any, limit: int) -> bytes:
+    """At most `limit` bytes and one more; a decoded stream gives what it likes at a time."""
+    data = bytearray()
+    while len(data) <= limit and (piece := stream.read(min(65_536, limit + 1 - len(data)))):
+        data += piece
+    return bytes(data)

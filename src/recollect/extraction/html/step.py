@@ -19,18 +19,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
+from pydantic import field_validator
 
+from recollect.core.estimates import Estimate
+from recollect.core.results import Result
 from recollect.core.tables import read_bytes
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
 from recollect.errors import InputError
-from recollect.extraction.html import recall as _recall
-from recollect.extraction.html.limits import Limits
-from recollect.extraction.html.parse import decode
-from recollect.extraction.html.prompt import Page, read_page
+from recollect.extraction import need_pages
+from recollect.extraction.html.parse import Limits, decode
+from recollect.extraction.html.prompt import Count, Page, estimate_tokens, read_page, tokenizer_counter
+from recollect.extraction.html.recall import ALL, FOUND, RAW, Truth, read_truth, recall_table, survival
 from recollect.extraction.html.settings import PagesSettings
-from recollect.extraction.html.source import Source
-from recollect.extraction.html.sources import find_pages
-from recollect.extraction.html.tokens import Count, estimate_tokens, tokenizer_counter
+from recollect.extraction.html.sources import Source, find_pages
 from recollect.extraction.values import NORMALISER, Schema, read_schema, same_pages
 
 READER = 2
@@ -54,35 +55,59 @@ SCHEMA = {
 _SCRATCH = {"seconds": pl.Float64, "found": pl.String}
 
 
+class PagesFound(Result):
+    """What was read, and how often the true values survived."""
+
+    pages: int
+    errors: int
+    """Pages that could not be used; the column error says why."""
+    parts: dict[str, int]
+    """Pages read of each part."""
+    hosts: int
+    truncated: int
+    """Pages of which a line was left out or clipped for the budget."""
+    tokens_median: float | None = None
+    seconds_max: float | None = None
+    seconds_median: float | None = None
+    budgets: tuple[int, ...]
+    without_truth: int = 0
+    """Pages that the truth does not know; 0 without a truth."""
+    recall: dict[str, dict[str, Estimate]] = {}
+    """By attribute and place ("raw" HTML, "all" lines, each budget): the share of pages whose text there holds a true
+    value. Nothing without a truth."""
+    sources: dict[str, str] = {}
+    """Where the pages (path) and the truth came from."""
+
+    @field_validator("recall", mode="before")
+    @classmethod
+    def _read_shares(cls, recall: Any) -> Any:
+        return {name: {place: _estimate(cell) for place, cell in row.items()} for name, row in recall.items()}
+
+
+def _estimate(cell: Any) -> Any:
+    """Steps of earlier versions call the value of an estimate its share."""
+    if not isinstance(cell, dict) or "share" not in cell:
+        return cell
+    return Estimate(cell["share"], cell["low"], cell["high"], cell["n"], "Clopper-Pearson")
+
+
 @dataclass(frozen=True)
 class PagesResult:
     """A finished pages step: `pages.parquet`, and `recall.parquet` when there was a truth."""
 
     path: Path
-    metrics: dict[str, Any]
+    found: PagesFound
 
     def table(self) -> pl.DataFrame:
         """The rows of all pages, in the order of the source."""
         return pl.read_parquet(self.path / "pages.parquet", glob=False)
-
-    def summary(self) -> dict[str, Any]:
-        """Plain JSON: pages, errors, parts, and recall and ceiling by attribute as shares in 0..1."""
-        recall: dict[str, Any] = self.metrics["recall"]
-        budgets = [str(budget) for budget in self.metrics["budgets"]]
-        return {
-            "pages": self.metrics["pages"],
-            "errors": self.metrics["errors"],
-            "parts": self.metrics["parts"],
-            "recall": {name: {place: row[place]["share"] for place in budgets} for name, row in recall.items()},
-            "ceiling": {name: row[_recall.RAW]["share"] for name, row in recall.items()},
-        }
 
 
 @dataclass(frozen=True)
 class _Job:
     settings: PagesSettings
     count: Count
-    truth: _recall.Truth
+    truth: Truth
     urls: Mapping[str, str]
     schema: Schema
 
@@ -94,8 +119,9 @@ def run_pages(
     progress: Callable[[int, int], None] | None = None,
 ) -> PagesResult:
     """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable."""
+    need_pages("recollect pages")
     sources, mark = find_pages(settings.path)
-    truth, urls = _recall.read_truth(settings.truth) if settings.truth else ({}, {})
+    truth, urls = read_truth(settings.truth) if settings.truth else ({}, {})
     schema = read_schema(settings.attributes)
     count = tokenizer_counter(settings.tokenizer) if settings.tokenizer else estimate_tokens
     named = same_pages([source.page_id for source in sources], truth)
@@ -104,25 +130,20 @@ def run_pages(
             f"{settings.truth} has values of {len(truth):,} pages, but of none in {settings.path}. Its page ids must "
             f"be the pages' names, such as {sources[0].page_id!r}."
         )
-    job = _Job(
-        settings,
-        count,
-        {page: truth[name] for page, name in named.items()},
-        {page: urls[name] for page, name in named.items()},
-        schema,
-    )
+    of_page = {page: truth[name] for page, name in named.items()}
+    job = _Job(settings, count, of_page, {page: urls[name] for page, name in named.items()}, schema)
     inputs = {
         "pages": mark,
         "reader": READER,
         "normaliser": NORMALISER if truth else None,
-        "truth": _truth_mark(truth) if truth else None,
+        "truth": fingerprint(_lists(truth)) if truth else None,
         "urls": fingerprint(dict(urls)) if truth else None,
         "schema": fingerprint(schema.text()) if truth else None,
         "tokenizer": _tokenizer_mark(settings.tokenizer),
     }
     with open_step("pages", settings.fingerprint_values(), inputs, out, root) as step:
         if step.done:
-            return PagesResult(step.path, step.metrics)
+            return PagesResult(step.path, PagesFound.read(step.path))
         size = step.pin(part_size=PART_SIZE)["part_size"]
         parts = -(-len(sources) // size)
         for index in range(parts):
@@ -132,12 +153,13 @@ def run_pages(
             if progress is not None:
                 progress(min(len(sources), (index + 1) * size), len(sources))
         table = step.read_parts(parts)
-        found = _found(table)
+        survived = _survived(table)
         step.write_table("pages.parquet", table.drop(*_SCRATCH))
         if truth:
-            step.write_table("recall.parquet", found)
-        step.finish(_metrics(settings, table, found, job.truth if truth else None))
-    return PagesResult(step.path, step.metrics)
+            step.write_table("recall.parquet", survived)
+        found = _found(settings, table, survived, len(of_page) if truth else table.height)
+        step.finish(found)
+    return PagesResult(step.path, found)
 
 
 def raw_pages(pages: Path, html: Path | None = None) -> Iterator[tuple[str, str]]:
@@ -221,35 +243,34 @@ def host_of(url: str) -> str:
         return ""
 
 
-def _row(source: Source, job: _Job) -> dict[str, Any]:
+def _row(source: Source, job: _Job) -> tuple[Any, ...]:
     started = time.perf_counter()
+    settings, values = job.settings, job.truth.get(source.page_id)
     url = source.url or job.urls.get(source.page_id, "")
-    row: dict[str, Any] = {"page_id": source.page_id, "bytes": None, "found": "[]"}
+    row: dict[str, Any] = {"page_id": source.page_id}
+    texts = dict.fromkeys((RAW, ALL, *map(str, settings.budget)), "")
     try:
-        data, content_type = source.read(job.settings.limits.bytes)
+        data, content_type = source.read(settings.limits.bytes)
         row |= {"bytes": len(data), "digest": _digest(data)}
-        page = read_page(data, json_ld=job.settings.json_ld, limits=job.settings.limits, content_type=content_type)
+        page = read_page(data, json_ld=settings.json_ld, limits=settings.limits, content_type=content_type)
     except InputError as error:
         row["error"] = str(error)
     else:
         url = url or _own_address(page)
-        prompts = {str(budget): page.prompt(budget, job.count) for budget in job.settings.budget}
-        kept = prompts[str(job.settings.budget[-1])]
+        prompts = {str(budget): page.prompt(budget, job.count) for budget in settings.budget}
+        kept = prompts[str(settings.budget[-1])]
         row |= {"prompt": kept.text, "tokens": kept.tokens, "truncated": kept.truncated}
         row |= {"nodes": page.nodes, "lines": len(page.lines), "notes": ", ".join(page.notes)}
+        if values:
+            texts |= {place: prompt.text for place, prompt in prompts.items()}
+            texts[ALL] = "\n".join(line.text for line in page.lines)
+            # tags may stand inside a value, so what the lines hold is in the page too
+            texts[RAW] = f"{decode(data, settings.limits, content_type)}\n{texts[ALL]}"
     row["seconds"] = time.perf_counter() - started
     host = host_of(url)
-    row |= {"url": url, "host": host, "part": part_of(source.page_id, host, job.settings)}
-    values = job.truth.get(source.page_id)
-    if values:
-        texts = dict.fromkeys((_recall.RAW, _recall.ALL, *map(str, job.settings.budget)), "")
-        if "error" not in row:
-            texts |= {place: prompt.text for place, prompt in prompts.items()}
-            texts[_recall.ALL] = "\n".join(line.text for line in page.lines)
-            # tags may stand inside a value, so what the lines hold is in the page too
-            texts[_recall.RAW] = f"{decode(data, job.settings.limits, content_type)}\n{texts[_recall.ALL]}"
-        row["found"] = json.dumps(_recall.survival(values, job.schema, texts))
-    return {name: row.get(name) for name in (*SCHEMA, *_SCRATCH)}
+    row |= {"url": url, "host": host, "part": part_of(source.page_id, host, settings)}
+    row["found"] = json.dumps(survival(values, job.schema, texts) if values else [])
+    return tuple(row.get(name) for name in (*SCHEMA, *_SCRATCH))
 
 
 def _own_address(page: Page) -> str:
@@ -257,45 +278,43 @@ def _own_address(page: Page) -> str:
     return next((line.text[5:] for line in page.lines if line.kind == "meta" and line.text.startswith("url: ")), "")
 
 
-def _found(table: pl.DataFrame) -> pl.DataFrame:
+def _survived(table: pl.DataFrame) -> pl.DataFrame:
     rows = [
         (page_id, *item)
-        for page_id, found in zip(table["page_id"].to_list(), table["found"].to_list(), strict=True)
+        for page_id, found in table.select("page_id", "found").iter_rows()
         for item in json.loads(found)
     ]
-    return pl.DataFrame(rows, schema=_recall.SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=FOUND, orient="row")
 
 
-def _metrics(
-    settings: PagesSettings, table: pl.DataFrame, found: pl.DataFrame, truth: _recall.Truth | None
-) -> dict[str, Any]:
+def _found(settings: PagesSettings, table: pl.DataFrame, survived: pl.DataFrame, with_truth: int) -> PagesFound:
     read = table.filter(pl.col("error").is_null())
-    parts = {part: int((read["part"] == part).sum()) for part in ("train", "test", "ood")}
-    return {
-        "pages": table.height,
-        "errors": table.height - read.height,
-        "parts": parts,
-        "hosts": table["host"].n_unique(),
-        "truncated": int(read["truncated"].sum()),
-        "tokens_median": read["tokens"].median(),
-        "seconds_max": table["seconds"].max(),
-        "seconds_median": table["seconds"].median(),
-        "budgets": list(settings.budget),
-        "without_truth": 0 if truth is None else table.height - len(truth),
-        "recall": _recall.recall_table(found, settings.budget),
-        "sources": {"path": str(settings.path.resolve()), "truth": str(settings.truth or "")},
-    }
+    return PagesFound.model_validate(
+        {
+            "pages": table.height,
+            "errors": table.height - read.height,
+            "parts": {part: int((read["part"] == part).sum()) for part in ("train", "test", "ood")},
+            "hosts": table["host"].n_unique(),
+            "truncated": int(read["truncated"].sum()),
+            "tokens_median": read["tokens"].median(),
+            "seconds_max": table["seconds"].max(),
+            "seconds_median": table["seconds"].median(),
+            "budgets": settings.budget,
+            "without_truth": table.height - with_truth,
+            "recall": recall_table(survived, settings.budget),
+            "sources": {"path": str(settings.path.resolve()), "truth": str(settings.truth or "")},
+        }
+    )
 
 
-def _truth_mark(truth: _recall.Truth) -> str:
-    return fingerprint({page: {name: list(found) for name, found in row.items()} for page, row in truth.items()})
+def _lists(truth: Truth) -> Mapping[str, Mapping[str, list[str]]]:
+    return {page: {name: list(found) for name, found in row.items()} for page, row in truth.items()}
 
 
 def _tokenizer_mark(path: Path | None) -> str | None:
     if path is None:
         return None
-    data = read_bytes(path / "tokenizer.json" if path.is_dir() else path)
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return _digest(read_bytes(path / "tokenizer.json" if path.is_dir() else path))
 
 
 def _draw(seed: int, what: str, name: str) -> float:

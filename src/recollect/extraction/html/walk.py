@@ -15,22 +15,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recollect.extraction.html.json import broken_lines, json_lines, product_lines
-from recollect.extraction.html.json_ld import Script, is_json_ld, read_scripts
-from recollect.extraction.html.limits import DEFAULT_LIMITS, PARSER_DEPTH, Limits
-from recollect.extraction.html.lines import Kind, Line, names, pair, short_value, squeeze
-from recollect.extraction.html.parse import Tree, check_time
-from recollect.extraction.html.words import BAD_REGION, BAD_TAGS, DATA_NAME, GOOD_REGION, META_NAME, META_NEVER
+from recollect.extraction.html.json_ld import Script, is_json_ld, names, read_scripts
+from recollect.extraction.html.lines import (
+    BAD_REGION,
+    BAD_TAGS,
+    DATA_NAME,
+    GOOD_REGION,
+    META_NAME,
+    META_NEVER,
+    Kind,
+    Line,
+    broken_lines,
+    json_lines,
+    pair,
+    product_lines,
+    short_value,
+    squeeze,
+)
+from recollect.extraction.html.parse import DEFAULT_LIMITS, PARSER_DEPTH, Limits, Tree, check_time
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _GONE = names("script style noscript template svg math iframe object canvas audio video map frameset applet")
-_INLINE = names(
-    "a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark meter output q s samp small span strike strong "
-    "sub sup time tt u var wbr img input link meta"
-)
 _INSIDE_WORDS = names("b big em font i mark s strong tt u wbr bdi bdo abbr")
+_INLINE = _INSIDE_WORDS | names(
+    "a cite code data del dfn ins kbd meter output q samp small span strike sub sup time var img input link meta"
+)
 _NO_DISPLAY = re.compile(r"display\s{0,3}:\s{0,3}none", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:og|product|twitter|og:product|business|schema|dc):", re.IGNORECASE)
 _EDGE = "\x1f"  # where an inline element begins or ends; decoded pages hold none
