@@ -21,7 +21,7 @@ import yaml
 
 from helpers_world import PROBE, Command, flags, make_world
 from opened import Opened
-from recollect.core.workspace import checksums as _checksums
+from recollect.core.workspace import manifest as _checksums
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 

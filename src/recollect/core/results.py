@@ -23,7 +23,7 @@ class Result(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """What the finished step at `path` found. StepError when it is none, is damaged or found other things."""
-        return result_from(cls, read_manifest(path)["metrics"], path)
+        return result_from(cls, read_manifest(path).metrics, path)
 
 
 Kind = TypeVar("Kind", bound=Result)

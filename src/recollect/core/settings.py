@@ -128,6 +128,11 @@ class Settings(BaseModel):
         """These settings, where something was given, over `values`: a section over what the step around it says."""
         return self.make(**{**values, **self.model_dump(exclude_unset=True)})
 
+    def at_default(self, name: str) -> bool:
+        """Whether a setting has the value it has when it is not given, whoever gave it."""
+        info = type(self).model_fields.get(name)
+        return info is not None and bool(getattr(self, name) == info.get_default(call_default_factory=True))
+
     def fingerprint_values(self) -> dict[str, Any]:
         """The values that decide the result, as plain JSON. Fields named in `runtime_only` are left out.
 

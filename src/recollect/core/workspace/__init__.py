@@ -13,10 +13,12 @@ Two processes on one step are kept apart by a lock that the system releases when
 Links and devices planted in a step's folder are refused; see `open` for what that does not cover.
 """
 
-from recollect.core.workspace.checksums import HASH_ALWAYS, MANIFEST
 from recollect.core.workspace.files import fingerprint, sync_folder, write_atomic, write_json, write_parquet
 from recollect.core.workspace.lock import locked
 from recollect.core.workspace.manifest import (
+    HASH_ALWAYS,
+    MANIFEST,
+    Manifest,
     check_model_step,
     check_stored,
     is_finished,
@@ -32,6 +34,7 @@ __all__ = [
     "FORMAT",
     "HASH_ALWAYS",
     "MANIFEST",
+    "Manifest",
     "Step",
     "check_model_step",
     "check_stored",

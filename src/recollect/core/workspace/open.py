@@ -9,7 +9,6 @@ write to.
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -18,11 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from recollect.core.redact import hide_secrets_in
+from recollect.core.settings import Settings
 from recollect.core.workspace import step as _step
-from recollect.core.workspace.checksums import LOCK, MANIFEST, PARTIAL, STATE, check_files
 from recollect.core.workspace.files import fingerprint, is_temporary, sync_folder
 from recollect.core.workspace.lock import locked, planted
-from recollect.core.workspace.manifest import read_state
+from recollect.core.workspace.manifest import (
+    LOCK,
+    MANIFEST,
+    PARTIAL,
+    STATE,
+    Kind,
+    Manifest,
+    State,
+    check_files,
+    read_state,
+)
 from recollect.core.workspace.step import Step
 from recollect.errors import RecollectError, StepError
 
@@ -32,27 +41,32 @@ DEFAULT_ROOT = Path("recollect-runs")
 @contextmanager
 def open_step(
     name: str,
-    settings: Mapping[str, Any],
+    settings: Settings | Mapping[str, Any],
     inputs: Mapping[str, Any],
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
 ) -> Iterator[Step]:
     """Open a step directory for work, resume it where it was left, or find it done (`step.done`).
 
-    Without `out` the directory is `root/name-fingerprint`. Raises StepError when the place is taken by a step with
-    other settings or inputs, by something that is not a step, by a planted link, or by a process at work, when a
-    finished step is damaged, and when the directory cannot be made. Nothing is changed then.
+    Without `out` the directory is `root/name-fingerprint`. Given as `Settings`, a setting that the version which made a
+    folder did not know may be at its default: the folder is the same step's, and is found under its old name too.
+    Raises StepError when the place is taken by a step with other settings or inputs, by something that is not a step,
+    by a planted link, or by a process at work, when a finished step is damaged, and when the directory cannot be made.
+    Nothing is changed then.
     """
-    settings, inputs = dict(settings), dict(inputs)
-    print_ = fingerprint({"format": _step.FORMAT, "step": name, "settings": settings, "inputs": inputs})
+    asked = settings if isinstance(settings, Settings) else None
+    values = settings.fingerprint_values() if isinstance(settings, Settings) else dict(settings)
+    print_ = _print_of(name, values, inputs)
     path = _final_path(out if out is not None else root / f"{name}-{print_[:12]}")
-    step = Step(name, path, print_, settings, inputs)
+    step = Step(name, path, print_, values, dict(inputs), asked)
+    if out is None:
+        step.path = _earlier(step)
     if not _make_folder(step):
         _adopt(step)
         yield step
         return
     with locked(step.folder / LOCK, lambda: _busy(step)):
-        if path.exists():  # another process finished it before we had the lock
+        if step.path.exists():  # another process finished it before we had the lock
             with suppress(OSError):
                 (step.folder / LOCK).unlink()
                 step.folder.rmdir()
@@ -71,11 +85,11 @@ def _take(step: Step) -> None:
     """Begin in a new folder, or resume what lies in it; the lock is ours."""
     _refuse_planted_in(step.folder)
     if (step.folder / MANIFEST).is_file():  # killed between the manifest and the rename
-        step.plan = _check_same(step.folder, step.folder / MANIFEST, step)["plan"]
+        _check_same(step.folder, step.folder / MANIFEST, step, Manifest)
         step.rename()
     elif (step.folder / STATE).is_file():
-        state = _check_same(step.folder, step.folder / STATE, step)
-        step.resumed, step.plan, step.started = True, state["plan"], state["started"]
+        _check_same(step.folder, step.folder / STATE, step, State)
+        step.resumed = True
         _drop_temporary(step.folder)
     else:
         if any(file.name != LOCK and not is_temporary(file.name) for file in step.folder.iterdir()):
@@ -120,10 +134,9 @@ def _refuse_planted_in(folder: Path) -> None:
 
     Recollect makes no links, so one that lies there was put there, and would be written through.
     """
-    for entry in os.scandir(folder):
-        path = folder / entry.name
+    for path in list(folder.iterdir()):
         try:
-            kind = entry.stat(follow_symlinks=False).st_mode
+            kind = path.lstat().st_mode
         except FileNotFoundError:  # of a worker that outlived its search
             continue
         if stat.S_ISDIR(kind):
@@ -145,31 +158,64 @@ def _drop_temporary(folder: Path) -> None:
 
 def _adopt(step: Step) -> None:
     """Take the finished step at `step.path` for the one asked for, or refuse it."""
-    found = _check_same(step.path, step.path / MANIFEST, step)
-    check_files(step.path, found)
-    step.plan = found["plan"]
+    check_files(step.path, _check_same(step.path, step.path / MANIFEST, step, Manifest))
     with suppress(OSError):  # left by a process killed between the rename and the end
         (step.path / LOCK).unlink()
     step.done = True
 
 
-def _check_same(folder: Path, file: Path, step: Step) -> dict[str, Any]:
+def _check_same(folder: Path, file: Path, step: Step, kind: type[Kind]) -> Kind:
+    """What was stored of the step asked for, whose fingerprint, plan and start the step takes; or StepError."""
     if not file.is_file():
         raise StepError(f"{folder} exists and is not a step directory. Give --out another name, or move it away.")
-    found = read_state(file)
-    if found["fingerprint"] == step.fingerprint:
-        return found
-    if found["step"] != step.name:
-        what = f"it is a {found['step']!r} step, not a {step.name!r} step"
-    else:
-        what = "; ".join(
-            _differences(found["settings"], hide_secrets_in(step.settings), "setting ")
-            + _differences(found["inputs"], step.inputs, "input ")
+    found = read_state(file, kind)
+    if why := _differs(found, step):
+        raise StepError(
+            f"{folder} holds a step made from other settings or inputs ({why}). "
+            f"Nothing was changed. Give --out another name, or delete {folder} to start over."
         )
-    raise StepError(
-        f"{folder} holds a step made from other settings or inputs ({what or 'another format version'}). "
-        f"Nothing was changed. Give --out another name, or delete {folder} to start over."
-    )
+    step.fingerprint, step.plan, step.started = found.fingerprint, found.plan, found.started
+    return found
+
+
+def _differs(found: State, step: Step) -> str:
+    """In what a stored step is not the one asked for; "" where it is the same.
+
+    It is when all is equal but settings that today's version has and the stored one has not, at their default. Every
+    value was stored, defaults too, so a default that has changed since is another value.
+    """
+    if found.fingerprint == step.fingerprint:
+        return ""
+    if found.step != step.name:
+        return f"it is a {found.step!r} step, not a {step.name!r} step"
+    asked, settings = step.asked, dict(step.settings)
+    if asked is not None:
+        settings = {key: value for key, value in settings.items() if key in found.settings or not asked.at_default(key)}
+    what = [
+        *_differences(found.settings, hide_secrets_in(settings), "setting "),
+        *_differences(found.inputs, step.inputs, "input "),
+    ]
+    if unknown := sorted(found.settings.keys() - type(asked).model_fields.keys()) if asked is not None else []:
+        what.append(f"this version has no setting {' and no '.join(unknown)}")
+    if not what and found.fingerprint != _print_of(step.name, settings, step.inputs):
+        return "another format version"
+    return "; ".join(what)
+
+
+def _print_of(name: str, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    return fingerprint({"format": _step.FORMAT, "step": name, "settings": dict(settings), "inputs": dict(inputs)})
+
+
+def _earlier(step: Step) -> Path:
+    """The place of the step asked for; where nothing is there, of one that an earlier version named otherwise."""
+    if step.path.exists() or step.folder.exists() or not step.path.parent.is_dir():
+        return step.path
+    for folder in sorted(step.path.parent.glob(f"{step.name}-*")):
+        file = folder / (STATE if folder.name.endswith(PARTIAL) else MANIFEST)
+        with suppress(StepError):
+            if file.is_file() and not _differs(read_state(file, State), step):
+                return folder.with_name(folder.name.removesuffix(PARTIAL))
+    return step.path
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str) -> list[str]:

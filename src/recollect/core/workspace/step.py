@@ -21,16 +21,26 @@ from pydantic import BaseModel
 
 from recollect._version import __version__
 from recollect.core.redact import hide_secrets_in
-from recollect.core.workspace.checksums import LOCK, MANIFEST, PARTIAL, PARTS, STATE, file_marks, sealed
+from recollect.core.settings import Settings
 from recollect.core.workspace.files import (
     is_temporary,
     parquet_bytes,
     sync_folder,
     write_atomic,
-    write_json,
     write_parquet,
 )
-from recollect.core.workspace.manifest import read_manifest
+from recollect.core.workspace.manifest import (
+    LOCK,
+    MANIFEST,
+    PARTIAL,
+    PARTS,
+    STATE,
+    Manifest,
+    State,
+    file_marks,
+    read_manifest,
+    write_sealed,
+)
 from recollect.errors import RecollectWarning, StepError
 
 FORMAT = 1  # raised when a step's files change their meaning; part of every fingerprint
@@ -43,8 +53,10 @@ class Step:
     name: str
     path: Path
     fingerprint: str
-    settings: dict[str, Any]
-    inputs: dict[str, Any]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    asked: Settings | None = None
+    """The settings as they were given; what they have at its default, an older folder need not name."""
     done: bool = False
     resumed: bool = False
     plan: dict[str, Any] = field(default_factory=dict)
@@ -129,13 +141,12 @@ class Step:
 
     def write_state(self) -> None:
         """Store what a resumed run must share with this one."""
-        write_json(self.folder / STATE, sealed(self._record()))
+        write_sealed(self.folder / STATE, self._state())
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The metrics of a finished step."""
-        loaded: dict[str, Any] = read_manifest(self.path)["metrics"]
-        return loaded
+        return read_manifest(self.path).metrics
 
     def finish(self, found: BaseModel | Mapping[str, Any] | None = None) -> None:
         """Write the manifest last, with a checksum of every file, drop the scratch and give the folder its name.
@@ -146,14 +157,14 @@ class Step:
         for file in self.folder.rglob("*"):
             if PARTS not in file.relative_to(self.folder).parts and file.exists():
                 sync_folder(file)  # also what others wrote, such as weights; a folder makes its names durable
-        manifest = {
-            **self._record(),
-            "metrics": hide_secrets_in(_finite(_by_final_names(metrics or {}))),
-            "finished": _now(),
-            "versions": _versions(),
-            "files": file_marks(self.folder),
-        }
-        write_json(self.folder / MANIFEST, sealed(manifest))
+        manifest = Manifest(
+            **dict(self._state()),
+            metrics=hide_secrets_in(_finite(_by_final_names(metrics or {}))),
+            finished=_now(),
+            versions=_versions(),
+            files=file_marks(self.folder),
+        )
+        write_sealed(self.folder / MANIFEST, manifest)
         self.rename()
 
     def rename(self) -> None:
@@ -169,15 +180,15 @@ class Step:
         (self.path / LOCK).unlink(missing_ok=True)
         self.done = True
 
-    def _record(self) -> dict[str, Any]:
-        return {
-            "step": self.name,
-            "fingerprint": self.fingerprint,
-            "settings": hide_secrets_in(self.settings),
-            "inputs": self.inputs,
-            "plan": self.plan,
-            "started": self.started,
-        }
+    def _state(self) -> State:
+        return State(
+            step=self.name,
+            fingerprint=self.fingerprint,
+            settings=hide_secrets_in(self.settings),
+            inputs=self.inputs,
+            plan=self.plan,
+            started=self.started,
+        )
 
 
 def _by_final_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
