@@ -191,7 +191,7 @@ def run_select(
             "Run `recollect probe`, or take --level random."
         )
     inputs = {"facts": facts.fingerprint(), "levels": None if levels is None else levels_fingerprint(levels)}
-    with open_step("select", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("select", settings, inputs, out, root) as step:
         if not step.done:
             train = facts.part("train")
             if not len(train):

@@ -99,7 +99,7 @@ def _run(
         inputs["templates"] = fingerprint(
             {name: [probe.relations[name].templates[at]] for name, at in probe.best.items()}
         )
-    with open_step("drift", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("drift", settings, inputs, out, root) as step:
         if not step.done:
             started = time.monotonic()
             changed = change(pair, settings.region, progress)

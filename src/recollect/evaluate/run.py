@@ -161,7 +161,7 @@ def run_evaluate(
     }
     if task:
         inputs["schema"] = task.schema.text()
-    with open_step("evaluate", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
             engine = model.load()
             paths = _paths(settings, asked, engine)

@@ -111,7 +111,7 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
         "synonyms": fingerprint(table) if table is not None else None,
         "reader": READER_VERSION,
     }
-    with open_step("facts", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("facts", settings, inputs, out, root) as step:
         if not step.done:
             facts, report, relations = _clean(reading, settings)
             step.write_table("facts.parquet", facts.table())

@@ -101,7 +101,7 @@ def run_slick(
         "matcher": MATCHER_VERSION,
         **choice_inputs(facts, settings),
     }
-    with open_step("slick", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("slick", settings, inputs, out, root) as step:
         if not step.done:
             started = time.monotonic()
             engine = model.load()

@@ -68,7 +68,7 @@ def run_probe(
         "matcher": MATCHER_VERSION,
         **choice_inputs(facts, settings),
     }
-    with open_step("probe", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("probe", settings, inputs, out, root) as step:
         if not step.done:
             _work(step, settings, chosen, relations, model.load(), progress)
         return ProbeResult(step.path, step.read_table("levels.parquet"), ProbeFound.read(step.path))

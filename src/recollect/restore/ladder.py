@@ -122,7 +122,7 @@ def _run(
         "levels": None if levels is None else levels_fingerprint(levels),
         "text": fingerprint(texts),
     }
-    with open_step("ladder", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("ladder", settings, inputs, out, root) as step:
         if not step.done:
             climb = _Climb(step, settings, pair, base, tuned, facts, levels, texts)
             _finish(step, settings, climb.all(progress), pair)

@@ -184,7 +184,7 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
         "model": base.fingerprint if base else training.ref.fingerprint,
         "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
-    with open_step("train", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("train", settings, inputs, out, root) as step:
         ended = TrainResult(step.path, TrainFound.read(step.path)) if step.done else _paused(training, step)
         _tell(training.processes, [step.path, step.scratch(), ended])
         if ended is not None:

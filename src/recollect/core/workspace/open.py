@@ -208,9 +208,9 @@ def _print_of(name: str, settings: Mapping[str, Any], inputs: Mapping[str, Any])
 
 def _earlier(step: Step) -> Path:
     """The place of the step asked for; where nothing is there, of one that an earlier version named otherwise."""
-    if step.path.exists() or step.folder.exists() or not step.path.parent.is_dir():
+    if step.asked is None or step.path.exists() or step.folder.exists():
         return step.path
-    for folder in sorted(step.path.parent.glob(f"{step.name}-*")):
+    for folder in sorted(step.path.parent.glob(f"{step.name}-{12 * '[0-9a-f]'}*")):
         file = folder / (STATE if folder.name.endswith(PARTIAL) else MANIFEST)
         with suppress(StepError):
             if file.is_file() and not _differs(read_state(file, State), step):

@@ -141,7 +141,7 @@ def run_pages(
         "schema": fingerprint(schema.text()) if truth else None,
         "tokenizer": _tokenizer_mark(settings.tokenizer),
     }
-    with open_step("pages", settings.fingerprint_values(), inputs, out, root) as step:
+    with open_step("pages", settings, inputs, out, root) as step:
         if step.done:
             return PagesResult(step.path, PagesFound.read(step.path))
         size = step.pin(part_size=PART_SIZE)["part_size"]
