@@ -20,7 +20,7 @@ import polars as pl
 from scipy import stats
 
 from recollect.experiments.curve import Observations
-from recollect.experiments.curve.noise import POOLED_WORTH, measure_noise
+from recollect.experiments.curve.means import POOLED_WORTH, measure_noise
 
 SETTINGS = (
     "global_batch_size",

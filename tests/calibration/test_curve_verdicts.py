@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recollect.experiments.curve.verdict as verdict_module
-from recollect.experiments.curve.fitted import Fitted
+from recollect.experiments.curve.fit import Fitted
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "curve_verdicts.py"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from rich.table import Table
 from recollect.cli.attribute_tables import print_attributes
 from recollect.cli.options import answer, command, console, console_out, machine_line
 from recollect.cli.printing import print_notes, stage
-from recollect.experiments.curve import CurveResult, CurveSettings
+from recollect.core.estimates import Estimate
+from recollect.experiments.curve import CurveFound, CurveResult, CurveSettings, Gain, Verdict
 
 PARTS = {"test": "in-domain", "ood": "out-of-domain"}
 
@@ -31,40 +32,95 @@ def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> N
     result = run_curve(settings, out, stage=stage)
     if not as_json:
         _print(result)
-    print_notes(result.metrics["notes"])
+    print_notes(result.found.notes)
     console.print(f"report: {result.report}", soft_wrap=True)
-    answer(result.summary(), as_json)
+    answer(_answer(result), as_json)
 
 
 def _print(result: CurveResult) -> None:
-    found = {result.metrics["part"]: result.metrics}
-    found |= {part: value for part, value in result.metrics.items() if part in result.metrics["lines"] and value}
-    console_out.print(_table(found))
+    console_out.print(_table(result.found))
     print_attributes(result.path)
-    for part, lines in result.metrics["lines"].items():
+    for part, found in result.found.parts.items():
         console_out.print(PARTS.get(part, part), style="bold")
-        for line in lines:
+        for line in found.lines:
             console_out.print(f"  {line}", soft_wrap=True)
 
 
-def _table(found: Mapping[str, Mapping[str, Any]]) -> Table:
+def _table(found: CurveFound) -> Table:
     """Sizes down, parts across: mean score with its interval."""
-    first = next(iter(found.values()))
-    percent = f"{100 * first['confidence']:.0f} % interval"
-    table = Table(
-        title=f"{first.get('scored') or 'score'} by training size ({percent})", title_justify="left", title_style="bold"
-    )
-    for name in ("examples", "runs", *(PARTS.get(part, part) for part in found)):
+    curves = {part: one.verdict for part, one in found.parts.items()}
+    percent = f"{100 * found.verdict.confidence:.0f} % interval"
+    title = f"{found.scored or 'score'} by training size ({percent})"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("examples", "runs", *(PARTS.get(part, part) for part in curves)):
         table.add_column(name, justify="right")
-    sizes = sorted({size for one in found.values() for size in one["sizes"]})
-    for size in sizes:
-        runs = [one["repeats"][one["sizes"].index(size)] for one in found.values() if size in one["sizes"]]
-        table.add_row(f"{size:,}", str(max(runs)), *(_cell(one, size) for one in found.values()))
+    for size in sorted({size for one in curves.values() for size in one.sizes}):
+        runs = max(one.repeats[one.sizes.index(size)] for one in curves.values() if size in one.sizes)
+        table.add_row(f"{size:,}", str(runs), *(_cell(one, size) for one in curves.values()))
     return table
 
 
-def _cell(curve: Mapping[str, Any], size: int) -> str:
-    if size not in curve["sizes"]:
+def _cell(curve: Verdict, size: int) -> str:
+    if size not in curve.sizes:
         return "–"
-    at = curve["sizes"].index(size)
-    return f"{curve['scores'][at]:.1f} ({curve['scores_low'][at]:.1f}–{curve['scores_high'][at]:.1f})"
+    score = curve.scores[curve.sizes.index(size)]
+    return f"{score.value:.1f} ({score.low:.1f}–{score.high:.1f})"
+
+
+def _answer(result: CurveResult) -> dict[str, Any]:
+    """The JSON answer: the main part's verdict at the top, the others by name (docs/curve.md)."""
+    found = result.found
+    others = {part: _flat(one.verdict) for part, one in found.parts.items() if part != found.main}
+    known = {"part": found.main, "scored": found.scored, "notes": list(found.notes), "trainings": found.trainings}
+    places = {"report": str(result.report), "out": str(result.path)}
+    return {**_flat(found.verdict), "ood": None, **others, **known, **places}
+
+
+def _flat(verdict: Verdict) -> dict[str, Any]:
+    """Sizes are whole numbers, rounded up."""
+    same = {"sizes", "repeats", "family", "run_spread", "margin", "confidence", "notes"}
+    values = verdict.model_dump(mode="json", include=same)
+    hurts, last = verdict.n_hurts, verdict.last_doubling
+    low, value, high = (math.ceil(n) for n in (verdict.n_sat.low, verdict.n_sat.value, verdict.n_sat.high))
+    return {
+        "verdict": verdict.name,
+        "n_sat": value,
+        "low": low,
+        "high": high,
+        **values,
+        "scores": [score.value for score in verdict.scores],
+        "scores_low": [score.low for score in verdict.scores],
+        "scores_high": [score.high for score in verdict.scores],
+        "next": [one.size for one in verdict.next],
+        "why_next": [one.why for one in verdict.next],
+        "doubts": [
+            {"kind": one.kind, "first": one.first, "last": one.last, "change": one.change and _three(one.change)}
+            for one in verdict.doubts
+        ],
+        "n_best": [math.ceil(n) for n in _three(verdict.n_best)],
+        "n_hurts": hurts and [math.ceil(n) for n in _three(hurts)],
+        "last_doubling": last and _gain(last),
+        "loss": _three(verdict.loss),
+        "gains": [_gain(gain) for gain in verdict.gains],
+        "families": [
+            {
+                "name": one.name,
+                "left_out_error": one.error,
+                "weight": one.weight,
+                "misses": one.misses,
+                "shape": list(one.shape.parameters),
+                "coefficients": list(one.coefficients),
+            }
+            for one in verdict.families
+        ],
+    }
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    points = gain.points
+    values = {"points": points.value, "low": points.low, "high": points.high}
+    return {"start": gain.start, "end": gain.end, **values, "per_label": gain.per_label, "measured": gain.measured}
+
+
+def _three(value: Estimate) -> list[float]:
+    return [value.value, value.low, value.high]

@@ -21,7 +21,9 @@ import polars as pl
 
 from recollect.core.workspace import is_finished, read_manifest
 from recollect.drift import BaseSide, DriftResult, DriftSettings, run_drift
+from recollect.errors import RecollectError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.experiments.executors import Executor, run_all
 from recollect.facts import FactSet
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.restore import LadderResult, LadderSettings, run_ladder
@@ -134,6 +136,27 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
         for file in (train / "model").glob("*.safetensors"):
             file.unlink()
     return read_cell(context, cell)
+
+
+def run_cells(
+    executor: Executor[Cell, ScoredCell], cells: Sequence[Cell], progress: Callable[[int, int], None] | None = None
+) -> list[ScoredCell]:
+    """Run the cells of a context at work in `executor`; gives them in their own order, whoever is faster.
+
+    Raises what `run_cell` raises, and RecollectError where all workers of a cell died; finished cells stay.
+    """
+    progress = progress or (lambda done, total: None)
+    found: dict[str, ScoredCell] = {}
+    progress(0, len(cells))
+    for done, ended in enumerate(run_all(executor, cells)):
+        if ended.found is None:
+            raise RecollectError(
+                f"the training {ended.job.name.format(step='train')} failed: {ended.failure}. What is finished is "
+                "kept: run the same command again, with fewer workers where memory ran out."
+            )
+        found[ended.job.name] = ended.found
+        progress(done + 1, len(cells))
+    return [found[cell.name] for cell in cells]
 
 
 def train_cell(context: Context, cell: Cell, watch: Watch | None = None) -> TrainResult | PausedTraining:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recollect.experiments.curve import Items, Observations
-from recollect.experiments.curve.noise import item_covariance, measure_noise
+from recollect.experiments.curve.means import item_covariance, measure_noise
 
 
 def test_the_item_error_is_that_of_a_stratified_mean() -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-import recollect.experiments.curve.run as curve_run
+import recollect.experiments.cell as cell_module
 from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
+from recollect.cli.curve import _answer
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveResult, CurveSettings, run_curve
 from recollect.experiments.curve.run import _Curve, _sizes
@@ -65,7 +66,7 @@ def test_the_folder_holds_report_table_and_steps_but_no_weights(whole: CurveResu
 
 
 def test_the_answer_has_what_the_contract_names(whole: CurveResult) -> None:
-    found = whole.summary()
+    found = _answer(whole)
     assert {"verdict", "n_sat", "low", "high", "sizes", "scores", "next", "ood", "gains", "families"} <= found.keys()
     assert found["sizes"] == [0, 4, 8] and len(found["scores"]) == 3
     assert found["low"] <= found["n_sat"] <= found["high"]
@@ -77,24 +78,32 @@ def test_the_answer_has_what_the_contract_names(whole: CurveResult) -> None:
 def test_the_same_command_again_returns_at_once(
     whole: CurveResult, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curve_run, "run_train", None)
-    assert run_curve(CurveSettings.make(**values(world)), whole.path).summary() == whole.summary()
+    monkeypatch.setattr(cell_module, "run_train_until", None)
+    assert run_curve(CurveSettings.make(**values(world)), whole.path) == whole
     with pytest.raises(StepError, match="margin"):
         run_curve(CurveSettings.make(**values(world, margin=5)), whole.path)
 
 
+def test_several_processes_give_the_same_curve(whole: CurveResult, world: World, tmp_path: Path) -> None:
+    other = run_curve(CurveSettings.make(**values(world, executor="processes", workers=2)), tmp_path / "curve")
+    assert tables(other.path) == tables(whole.path)
+    assert other.found.parts == whole.found.parts
+    names = [json.loads((one.path / "manifest.json").read_text())["fingerprint"] for one in (whole, other)]
+    assert names[0] == names[1], "where it runs is no part of what it is"
+
+
 _KILLED = """
 import json, os, signal, sys
-import recollect.experiments.curve.run as run
+import recollect.experiments.cell as cell, recollect.experiments.curve.run as run
 values, out, name, count = json.loads(sys.argv[1])
-real, calls = getattr(run, name), []
+real, calls = getattr(cell, name), []
 def dying(*args, **keywords):
     found = real(*args, **keywords)
     calls.append(name)
     if len(calls) == count:
         os.kill(os.getpid(), signal.SIGKILL)
     return found
-setattr(run, name, dying)
+setattr(cell, name, dying)
 run.run_curve(run.CurveSettings.make(**values), __import__("pathlib").Path(out))
 """
 
@@ -103,7 +112,7 @@ def test_a_curve_killed_between_training_and_asking_ends_in_the_same_tables(
     whole: CurveResult, world: World, tmp_path: Path
 ) -> None:
     out = tmp_path / "curve"
-    order = json.dumps([values(world), str(out), "run_train", 2])
+    order = json.dumps([values(world), str(out), "run_train_until", 2])
     child = subprocess.run([sys.executable, "-c", _KILLED, order], capture_output=True, timeout=300, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     assert not out.exists()
@@ -116,7 +125,7 @@ def test_a_curve_stopped_in_its_second_round_goes_on_to_the_cap(
 ) -> None:
     """At a margin below the noise nothing is decided, so rounds go on up to the cap."""
     chosen = CurveSettings.make(**values(world, until="decided", margin=0.01, most_trainings=8, confidence=0.999))
-    out, real, calls = tmp_path / "curve", curve_run.run_train, []
+    out, real, calls = tmp_path / "curve", cell_module.run_train_until, []
 
     def stopping(*arguments: Any, **keywords: Any) -> Any:
         calls.append(keywords["out"].name)
@@ -124,19 +133,19 @@ def test_a_curve_stopped_in_its_second_round_goes_on_to_the_cap(
             raise KeyboardInterrupt
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(curve_run, "run_train", stopping)
+    monkeypatch.setattr(cell_module, "run_train_until", stopping)
     with pytest.raises(KeyboardInterrupt):
         run_curve(chosen, out)
     assert not out.exists()
     found = run_curve(chosen, out)
     assert calls[5] == calls[6], "the stopped training is the next one made"
     assert len(calls) == len(set(calls)) + 1, "no other is made again"
-    assert found.metrics["verdict"] == "undecided" and found.metrics["trainings"] == 8
-    assert any("more than 8 trainings" in note for note in found.metrics["notes"])
+    assert found.found.verdict.name == "undecided" and found.found.trainings == 8
+    assert any("more than 8 trainings" in note for note in found.found.notes)
     assert found.runs().filter(part="test").select("size", "seed").is_unique().all()
 
 
-def level_off(curve: Any, place: tuple[int, int]) -> pl.DataFrame:
+def level_off(place: tuple[int, int]) -> pl.DataFrame:
     """What a model would answer on 400 items whose score levels off after some 100 examples, with noise by seed."""
     size, seed = place
     rng = np.random.default_rng([size, seed])
@@ -151,16 +160,19 @@ def level_off(curve: Any, place: tuple[int, int]) -> pl.DataFrame:
 def test_until_decided_runs_the_sizes_asked_for_and_ends_decided(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Curve, "_one", level_off)
+    monkeypatch.setattr(
+        _Curve, "_measured", lambda self, places, executor: {place: level_off(place) for place in places}
+    )
     facts = FactSet(tuple(Fact("P36", f"thing {n}", "e", f"Thing {n}?", split="train") for n in range(2000)), "many")
     chosen = values(world, sizes=[0, 15, 60, 240], train={}, evaluate={})
-    grid = run_curve(CurveSettings.make(**chosen), tmp_path / "grid", facts=facts)
-    assert grid.metrics["verdict"] == "undecided" and grid.metrics["next"]
-    decided = run_curve(CurveSettings.make(**chosen, until="decided"), tmp_path / "decided", facts=facts)
-    assert decided.metrics["verdict"] == "saturated"
-    assert set(grid.metrics["next"]) <= set(decided.metrics["sizes"])
-    assert grid.metrics["trainings"] < decided.metrics["trainings"] <= 60
-    assert decided.metrics["low"] <= 40 * np.log(15) <= decided.metrics["high"], "where 30 points · exp(−n / 40) is 2"
+    grid = run_curve(CurveSettings.make(**chosen), tmp_path / "grid", facts=facts).found
+    assert grid.verdict.name == "undecided" and grid.verdict.next
+    decided = run_curve(CurveSettings.make(**chosen, until="decided"), tmp_path / "decided", facts=facts).found
+    assert decided.verdict.name == "saturated"
+    assert {one.size for one in grid.verdict.next} <= set(decided.verdict.sizes)
+    assert grid.trainings < decided.trainings <= 60
+    n_sat = decided.verdict.n_sat
+    assert n_sat.low <= 40 * np.log(15) <= n_sat.high, "where 30 points · exp(−n / 40) is 2"
 
 
 def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
@@ -200,7 +212,7 @@ def test_any_metric_and_group_is_judged_and_named(world: World, tmp_path: Path) 
     FactSet(tuple(shops), "pages").table().write_parquet(tmp_path / "pages.parquet")
     chosen = values(world, facts=str(tmp_path / "pages.parquet"), sizes=[0, 2, 4], repeats=1)
     found = run_curve(CurveSettings.make(**chosen, metric="f1", group="price"), tmp_path / "curve")
-    assert found.metrics["scored"] == "F1 of group price alone"
+    assert found.found.scored == "F1 of group price alone"
     assert found.runs()["items"].unique().to_list() == [4]
     assert "Scored by F1 of group price alone." in found.report.read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"group must be one of title, .* but got 'colour'"):
@@ -215,7 +227,7 @@ def test_any_metric_and_group_is_judged_and_named(world: World, tmp_path: Path) 
         ({"sizes": [4, 4, 8]}, "none given twice"),
         ({"level": "2"}, "levels must be given"),
         ({"train": {"seed": 1}}, "must not set seed"),
-        ({"train": {"rate": 1}}, "unknown setting 'rate'"),
+        ({"train": {"rate": 1}}, "unknown setting 'train.rate'"),
         ({"evaluate": {"parts": "ood"}}, "parts must contain test"),
         ({"lower_is_better": True}, "goes with scores"),
         ({"metric": "f1"}, "metric must be accuracy or word for facts, but got f1"),

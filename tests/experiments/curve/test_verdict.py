@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
-from recollect.experiments.curve import Observations, judge_curve, verdict_json, verdict_lines
+from recollect.experiments.curve import Observations, judge_curve, verdict_lines
 
 SIZES = [0, 15, 60, 240, 960]
 HALVED = [0, 15, 60, 240, 480, 960]
@@ -164,7 +164,7 @@ def test_the_verdict_does_not_depend_on_the_unit(scale: float, shift: float) -> 
 def test_equal_runs_give_equal_verdicts_in_any_order() -> None:
     one = runs([8, 25, 32, 27, 18])
     turned = Observations.of(one.size[::-1].tolist(), one.seed[::-1].tolist(), one.score[::-1].tolist())
-    assert verdict_json(judge_curve(one)) == verdict_json(judge_curve(turned))
+    assert judge_curve(one).plain() == judge_curve(turned).plain()
 
 
 def test_all_scores_equal_and_no_repeats_still_end_in_an_answer() -> None:

@@ -1,15 +1,16 @@
 """The data curve: score over training size, and its verdict: saturated, rising, peaked or undecided."""
 
-from recollect.experiments.curve.items import Items as Items
-from recollect.experiments.curve.items import item_table as item_table
+from recollect.experiments.curve.found import CurveFound as CurveFound
+from recollect.experiments.curve.observations import Items as Items
 from recollect.experiments.curve.observations import Observations as Observations
 from recollect.experiments.curve.observations import from_items as from_items
-from recollect.experiments.curve.observations import read_scores as read_scores
+from recollect.experiments.curve.observations import item_table as item_table
 from recollect.experiments.curve.run import CurveResult as CurveResult
 from recollect.experiments.curve.run import machines as machines
 from recollect.experiments.curve.run import run_curve as run_curve
+from recollect.experiments.curve.scores_file import read_scores as read_scores
 from recollect.experiments.curve.settings import CurveSettings as CurveSettings
+from recollect.experiments.curve.verdict import Gain as Gain
 from recollect.experiments.curve.verdict import Verdict as Verdict
 from recollect.experiments.curve.verdict import judge_curve as judge_curve
-from recollect.experiments.curve.words import verdict_json as verdict_json
 from recollect.experiments.curve.words import verdict_lines as verdict_lines

@@ -6,15 +6,14 @@ import datetime
 import math
 from pathlib import Path
 
+import polars as pl
+
 from recollect._version import __version__
 from recollect.core.workspace import Step, read_manifest
-from recollect.experiments.curve.fitted import Band
-from recollect.experiments.curve.observations import Observations
+from recollect.experiments.curve.fit import Band
+from recollect.experiments.curve.found import CurveFound, PartFound
 from recollect.experiments.curve.settings import CurveSettings
-from recollect.experiments.curve.verdict import Verdict
-from recollect.experiments.curve.words import verdict_lines
 from recollect.facts import FactSet
-from recollect.models import LoadedModel
 from recollect.report import (
     AskedPages,
     Attributes,
@@ -30,34 +29,23 @@ from recollect.report import (
 PARTS = {"test": "In-domain", "ood": "Out-of-domain"}
 
 
-def collect(
-    step: Step,
-    settings: CurveSettings,
-    runs: dict[str, Observations],
-    verdicts: dict[str, Verdict],
-    notes: list[str],
-    loaded: LoadedModel | None,
-    facts: FactSet | None,
-) -> tuple[Results, dict[str, list[str]]]:
-    """The report's results, and the verdict of each part in words."""
-    unit = "score units" if settings.lower_is_better else "points"
-    lines = {part: verdict_lines(verdict, unit) for part, verdict in verdicts.items()}
-    curves = [curve_record(runs[part], verdict, lines[part], settings, unit) for part, verdict in verdicts.items()]
-    seen = list(dict.fromkeys([*notes, *(note for verdict in verdicts.values() for note in verdict.notes)]))
-    what = f"trained on {_choice(settings.level)}" if loaded else "scores of a file"
-    results = Results.make(
+def collect(step: Step, settings: CurveSettings, found: CurveFound, facts: FactSet | None) -> Results:
+    """The report's results."""
+    runs = pl.read_parquet(step.folder / "curve.parquet", glob=False)
+    what = f"trained on {_choice(settings.level)}" if facts else "scores of a file"
+    return Results.make(
         title=f"Data curve: how many examples are enough ({what})",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         version=__version__,
         model=None
-        if loaded is None
+        if facts is None
         else {
             "name": settings.model,
-            "fingerprint": loaded.fingerprint,
-            "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
+            "fingerprint": step.inputs["model"],
+            "parameters": found.parameters,
         },
-        facts=None if facts is None else {"name": facts.name, "fingerprint": facts.fingerprint(), **facts.counts()},
-        curves=curves,
+        facts=None if facts is None else {"name": facts.name, "fingerprint": step.inputs["facts"], **facts.counts()},
+        curves=[_curve(part, one, runs.filter(part=part), settings, found.scored) for part, one in found.parts.items()],
         attributes=_attributes(step.folder / "steps", runs, facts),
         settings=[
             {
@@ -69,26 +57,25 @@ def collect(
             for name, value in settings.model_dump(mode="json").items()
         ],
         steps=_steps(step),
-        machine=loaded.machine.line() if loaded else "",
-        notes=seen,
+        machine=found.machine,
+        notes=list(found.notes),
     )
-    return results, lines
 
 
-def curve_record(runs: Observations, verdict: Verdict, lines: list[str], settings: CurveSettings, unit: str) -> Curve:
+def _curve(part: str, found: PartFound, runs: pl.DataFrame, settings: CurveSettings, scored: str) -> Curve:
     """One part's curve as the report stores it."""
-    items, hurts = None if runs.items is None else len(runs.items.group), verdict.n_hurts
-    groups = None if runs.items is None else len(set(runs.items.group.tolist()))
+    verdict, sign = found.verdict, -1 if settings.lower_is_better else 1
+    hurts = verdict.n_hurts
     return Curve(
-        part=PARTS.get(runs.name, runs.name),
+        part=PARTS.get(part, part),
         trained_on=_choice(settings.level) if settings.scores is None else "",
-        scored=scored_by(settings),
-        unit=unit,
+        scored=scored,
+        unit="score units" if settings.lower_is_better else "points",
         negated=settings.lower_is_better,
-        items=items,
-        groups=groups,
+        items=found.items,
+        groups=found.groups,
         verdict=verdict.name,
-        lines=lines,
+        lines=list(found.lines),
         margin=verdict.margin,
         confidence=verdict.confidence,
         n_sat=_ceil(verdict.n_sat.value),
@@ -102,7 +89,7 @@ def curve_record(runs: Observations, verdict: Verdict, lines: list[str], setting
                 score=score.value,
                 low=score.low,
                 high=score.high,
-                runs=[float(value) for value in runs.score[runs.size == size]],
+                runs=[sign * score for score in runs.filter(size=size)["score"]],
             )
             for size, score in zip(verdict.sizes, verdict.scores, strict=True)
         ],
@@ -139,11 +126,11 @@ def _band(band: Band | None) -> CurveBand | None:
     return CurveBand(sizes=list(band.sizes), middle=list(band.middle), low=list(band.low), high=list(band.high))
 
 
-def _attributes(steps: Path, runs: dict[str, Observations], facts: FactSet | None) -> Attributes | None:
+def _attributes(steps: Path, runs: pl.DataFrame, facts: FactSet | None) -> Attributes | None:
     """The chapter on attributes, when the task is about pages."""
     if facts is None:
         return None
-    places = [(int(size), int(seed)) for size, seed in zip(runs["test"].size, runs["test"].seed, strict=True)]
+    places = runs.filter(part="test").select("size", "seed").rows()
     asked = [
         AskedPages(steps / f"evaluate-{size}-seed{seed}", f"{size:,} examples", "tuned", size, seed)
         if size
@@ -151,14 +138,6 @@ def _attributes(steps: Path, runs: dict[str, Observations], facts: FactSet | Non
         for size, seed in places
     ]
     return collect_attributes(asked, (fact.object for fact in facts if fact.part == "train"))
-
-
-def scored_by(settings: CurveSettings) -> str:
-    """The score in words; empty for a user's own."""
-    if settings.scores is not None:
-        return ""
-    metric = {"accuracy": "accuracy", "word": "accuracy by whole words", "f1": "F1"}[settings.metric]
-    return metric if settings.group is None else f"{metric} of group {settings.group} alone"
 
 
 def _ceil(n: float) -> int:

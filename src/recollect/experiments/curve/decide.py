@@ -1,7 +1,6 @@
-"""Saturated, rising, peaked or undecided, from the measured means alone.
+"""Saturated, rising, peaked or undecided, from the measured means alone; where that begins; what to run next.
 
 N is the largest size and m the margin; "at most" and "more than" mean that a one-sided bound at `confidence` says so.
-
 
 - **peaked**: some smaller measured size scores more than m above N.
 - **rising**: N scores more than m above the smallest measured size in the last doubling, N/2 to N, and above every
@@ -21,20 +20,25 @@ Notable choices
   not defeated by its single sizes; narrower peaks are not seen.
 - A fall is claimed at the best of many sizes, so that bound is Bonferroni's; "saturated" needs all its bounds at
   once, which costs no correction (Berger, Technometrics 1982, intersection-union test).
+- A size between two measured ones was never run, so an interval of sizes ends at measured ones and reaches over what
+  lies between them; its value is read off a straight line on the log axis and is no more than a reading help.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from recollect.experiments.curve.contrast import Means, Value
-from recollect.experiments.curve.items import Floats
+from recollect.core.estimates import Estimate
+from recollect.experiments.curve.means import Means
+from recollect.experiments.curve.observations import Floats
 
 VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
 RESOLUTION = 2**0.5
+NEXT_COUNT = 2
+"""Sizes named at a time: after them the curve is judged again."""
 _AGREE = 0.2  # p-value from which on sizes count as one plateau
 
 
@@ -47,7 +51,7 @@ class Doubt:
     size was trained twice."""
     first: int = 0
     last: int = 0
-    change: Value | None = None
+    change: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -165,3 +169,113 @@ def _fall_doubts(means: Means, falls: list[Floats], margin: float, confidence: f
 def _doubt(kind: Literal["rise", "fall", "gap"], means: Means, first: int, last: int, confidence: float) -> Doubt:
     change = means.interval(means.at(last) - means.at(first), confidence)
     return Doubt(kind, int(means.sizes[first]), int(means.sizes[last]), change)
+
+
+@dataclass(frozen=True)
+class Next:
+    """A size worth running."""
+
+    size: int
+    why: str
+
+
+def next_sizes(finding: Finding, means: Means, most: int | None) -> tuple[Next, ...]:
+    """Sizes worth running after a finding: none when it is saturated or peaked; `most` is how many examples there are.
+
+    A rising curve is to be carried on, to twice and four times its largest size. A size that was run already is named
+    for more repeats. At most `NEXT_COUNT`, except where every size lacks repeats.
+    """
+    largest = int(means.sizes[-1])
+    if finding.name == "rising":
+        within = [n for n in (2 * largest, 4 * largest) if most is None or n <= most]
+        if not within and most is not None and most > largest:
+            return (Next(most, "the curve still rises, and this is all there is"),)
+        return tuple(Next(n, "the curve still rises") for n in within)
+    found: dict[int, Next] = {}
+    for doubt in finding.doubts:
+        for one in _resolving(doubt, means):
+            found.setdefault(one.size, one)
+    single = any(doubt.kind == "single" for doubt in finding.doubts)
+    return tuple(found.values()) if single else tuple(found.values())[:NEXT_COUNT]
+
+
+def _resolving(doubt: Doubt, means: Means) -> list[Next]:
+    largest = int(means.sizes[-1])
+    if doubt.kind == "single":
+        return [Next(int(n), "another seed there") for n in means.sizes if n > 0]
+    if doubt.kind == "gap":
+        half = half_of(largest)
+        return [Next(half, f"half of {largest:,}, so that the last doubling is measured")]
+    return [Next(n, "more repeats there") for n in (doubt.last, doubt.first) if n > 0]
+
+
+def saturation(means: Means, finding: Finding, margin: float, confidence: float) -> Estimate:
+    """The smallest n such that no larger size scores more than the margin above it: above `low`, at most `high`."""
+    sizes, level, last = means.sizes, (1 + confidence) / 2, means.last
+    low = 0
+    while low < last and _rises_later(means, low, margin, level):
+        low += 1
+    enough = [j for j in range(last) if all(_rise(means, j, k, level) <= margin for k in range(j + 1, last + 1))]
+    high = enough[0] if enough else last
+    if finding.name == "saturated":
+        high = min(high, level_index(means))
+    low = min(max(low - 1, 0), high)
+    top = means.value(means.at(*plateau(means))) if finding.name == "saturated" else float(means.scores.max())
+    value = _crossing(means, top - margin, rising=True)
+    return _sized(means, value, sizes[low], sizes[high], confidence)
+
+
+def best(means: Means, confidence: float) -> Estimate:
+    """The best measured size, with the smallest and largest that may be as good."""
+    top, level = int(means.scores.argmax()), (1 + confidence) / 2
+    near = [i for i in range(len(means.sizes)) if i == top or _rise(means, i, top, level, lower=True) <= 0]
+    return _sized(means, float(means.sizes[top]), means.sizes[near[0]], means.sizes[near[-1]], confidence)
+
+
+def hurts(means: Means, margin: float, confidence: float) -> Estimate:
+    """The size of a peaked curve from which on every score lies more than the margin below the best."""
+    top, last, level = int(means.scores.argmax()), means.last, (1 + confidence) / 2
+    surely = [-_rise(means, top, k, level) > margin for k in range(last + 1)]
+    high = last
+    while high - 1 > top and surely[high - 1]:
+        high -= 1
+    near = [k for k in range(top, high) if -_rise(means, top, k, level, lower=True) <= margin]
+    value = _crossing(means, float(means.scores.max()) - margin, rising=False)
+    return _sized(means, value, means.sizes[max(near, default=top)], means.sizes[high], confidence)
+
+
+def loss(means: Means, confidence: float) -> Estimate:
+    """How far N lies below the best measured size; the interval allows for having picked that size."""
+    top = int(means.scores.argmax())
+    if top == means.last:
+        return means.interval(np.zeros(len(means.sizes)), confidence)
+    weights, level = means.at(top) - means.at(means.last), best_of(means.last, (1 + confidence) / 2)
+    low, high = max(0.0, means.low(weights, level)), means.high(weights, level)
+    return replace(means.interval(weights, confidence), low=low, high=high)
+
+
+def _rise(means: Means, first: int, second: int, level: float, lower: bool = False) -> float:
+    """Upper (or lower) bound of the change from one size to another."""
+    weights = means.at(second) - means.at(first)
+    return means.low(weights, level) if lower else means.high(weights, level)
+
+
+def _rises_later(means: Means, index: int, margin: float, level: float) -> bool:
+    later = range(index + 1, means.last + 1)
+    return any(_rise(means, index, k, best_of(len(later), level), lower=True) > margin for k in later)
+
+
+def _crossing(means: Means, score: float, *, rising: bool) -> float:
+    """The size where straight lines through the means first reach `score`, or last fall below it."""
+    unit = float(means.sizes[means.sizes > 0].min())
+    at = np.log1p(means.sizes / unit)
+    fine: Floats = np.linspace(at[0], at[-1], 2000)
+    reached = np.interp(fine, at, means.scores) >= score
+    found = fine[int(reached.argmax())] if rising else fine[len(fine) - 1 - int(reached[::-1].argmax())]
+    return float(unit * np.expm1(found))
+
+
+def _sized(means: Means, value: float, low: float, high: float, confidence: float) -> Estimate:
+    """A size between two measured ones; n counts those that were run."""
+    inside = float(np.clip(value, low, high))
+    return Estimate(inside, float(low), float(high), len(means.sizes), "measured sizes", confidence)

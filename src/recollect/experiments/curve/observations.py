@@ -2,26 +2,61 @@
 
 Notable choices
 - Runs are compared on the same items, so that what the items have in common cancels between sizes.
+- One shape for every metric: the unweighted mean over groups of a ratio of sums over items. For accuracy every item
+  counts 1 below the line; for F1 it counts 1 where a value is true and 1 where one is given, and 2 above the line where
+  it is right.
+- Groups are memory levels for facts and attributes for pages; without groups all items are one (micro).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recollect.core.estimates import LEAST_PER_LEVEL, enough
-from recollect.core.tables import BadRows
 from recollect.errors import InputError
-from recollect.experiments.curve.items import Floats, Ints, Items
-from recollect.experiments.curve.scores_file import read_runs
 
-Unit = Literal["auto", "shares", "points"]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Metric = Literal["accuracy", "word", "f1"]
+
+
+@dataclass(frozen=True)
+class Items:
+    """One row of outcomes per run, one column per item."""
+
+    right: Floats
+    """What each item adds above the line, runs × items; for accuracy its outcome, between 0 and 1."""
+    group: Ints
+    """Group of each item, numbered from 0."""
+    unit: Ints
+    """What each item was drawn with (a page has several items), numbered from 0; resampled as a whole."""
+    count: Floats | None = None
+    """What each item adds below the line, runs × items; None when that is always 1."""
+
+    def scores(self, weight: Floats | None = None) -> Floats:
+        """The score of every run: the mean over groups of right / count, both summed with the weights; fractions.
+
+        `weight` is draws × items; then the answer is draws × runs. Groups without count are left out.
+        """
+        weights = np.ones((1, len(self.group))) if weight is None else weight
+        total, seen = np.zeros((len(weights), len(self.right))), np.zeros((len(weights), len(self.right)))
+        for group in np.unique(self.group):
+            here = self.group == group
+            below = weights[:, here].sum(axis=1, keepdims=True)
+            if self.count is not None:
+                below = weights[:, here] @ self.count[:, here].T
+            total += weights[:, here] @ self.right[:, here].T / np.where(below > 0, below, 1.0)
+            seen += below > 0
+        found: Floats = total / np.maximum(seen, 1.0)
+        return found[0] if weight is None else found
 
 
 @dataclass(frozen=True)
@@ -130,60 +165,42 @@ def _numbered(column: pl.Series) -> Ints:
     return column.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def read_scores(
-    path: Path, *, lower_is_better: bool = False, unit: Unit = "auto", bad: BadRows | None = None
-) -> dict[str, Observations]:
-    """A user's own runs from a table with the columns size, seed, score (and part, if several), by part.
+def item_table(evaluation: Path, metric: Metric = "accuracy") -> pl.DataFrame:
+    """The items of an evaluate step: item, unit, group, right, count, part. Facts are grouped by memory level.
 
-    Shares become points, except where lower is better: then the numbers keep their unit and are negated. `unit` says
-    whether scores are "shares" (0..1) or stand as they are ("points"); "auto" takes them for shares when all lie in
-    0..1, and refuses a file that may hold both. `bad` takes the rows that cannot be used; by default the first one is
-    an error. Raises InputError with what is wrong in which file.
+    `word` is for facts and `f1` for pages only; raises InputError for the other way round.
     """
-    table = read_runs(path, bad)
-    shares = not lower_is_better and _are_shares(table["score"], unit, path)
-    factor = -1.0 if lower_is_better else 100.0 if shares else 1.0
-    table = table.with_columns(part=_parts(table, path))
-    found = {}
-    for name in table["part"].unique(maintain_order=True):
-        rows = table.filter(pl.col("part") == name)
-        scores = (rows["score"] * factor).to_list()
-        runs = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, name)
-        found[name] = replace(runs, shares=shares)
-    return found
+    if (evaluation / "items.parquet").is_file():
+        return _page_items(evaluation, metric)
+    if metric == "f1":
+        raise InputError("metric f1 is for pages, but these are facts. Use accuracy or word.")
+    outputs = pl.read_parquet(evaluation / "outputs.parquet", glob=False)
+    return outputs.select(
+        item=pl.col("fact_id"),
+        unit=pl.col("fact_id"),
+        group=pl.col("level"),
+        right=pl.col("word" if metric == "word" else "contains").cast(pl.Float64),
+        count=pl.lit(1.0),
+        part=pl.col("part"),
+    )
 
 
-def _are_shares(scores: pl.Series, unit: Unit, path: Path) -> bool:
-    """Whether scores are shares of 1; refuses those that may be shares and points in one file."""
-    if unit == "points":
-        return False
-    inside = bool(scores.is_between(0, 1).all())
-    if unit == "shares":
-        if not inside:
-            raise InputError(f"{path}: with unit shares every score must lie in 0 to 1, but got {_outside(scores):g}.")
-        return True
-    fractions = scores.filter((scores > 0) & (scores < 1))
-    if len(fractions) and not inside and bool(scores.is_between(0, 100).all()):
-        raise InputError(
-            f"{path} seems to mix shares and points: it has scores such as {fractions[0]:g} and {_outside(scores):g}. "
-            "Write all of them in one unit, or give --unit points if they are in one already."
-        )
-    return inside
-
-
-def _outside(scores: pl.Series) -> float:
-    return float(scores.filter(~scores.is_between(0, 1))[0])
-
-
-def _parts(table: pl.DataFrame, path: Path) -> pl.Series:
-    """The part of every row; "test" where the file names none at all."""
-    if "part" not in table.columns:
-        return pl.Series("part", ["test"] * table.height)
-    parts = table["part"].cast(pl.String).str.strip_chars()
-    empty = (parts.is_null() | (parts == "")).fill_null(value=True)
-    if empty.any():
-        raise InputError(
-            f"{path} must name a part in every row or have no column part, but {empty.sum()} of {table.height} rows "
-            f"have none (first: row {int(empty.arg_true()[0]) + 1})."
-        )
-    return parts
+def _page_items(evaluation: Path, metric: Metric) -> pl.DataFrame:
+    if metric == "word":
+        raise InputError("metric word is for facts, but these are pages. Use accuracy or f1.")
+    if metric == "accuracy":
+        table = pl.read_parquet(evaluation / "items.parquet", glob=False)
+        right = pl.col("right").cast(pl.Float64)
+        return table.select("item", "unit", "group", right, pl.lit(1.0).alias("count"), "part")
+    values = pl.read_parquet(evaluation / "values.parquet", glob=False)
+    true = pl.col("truth").list.len() > 0
+    # an attribute that no page of the part has is no part of the mean, as in the scorer
+    judged = values.filter(true.any().over("part", "group"))
+    return judged.select(
+        "item",
+        "unit",
+        "group",
+        right=2.0 * pl.col("right").cast(pl.Float64),
+        count=true.cast(pl.Float64) + pl.col("given").is_not_null().cast(pl.Float64),
+        part=pl.col("part"),
+    )

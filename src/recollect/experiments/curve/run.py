@@ -1,9 +1,8 @@
-"""Run a data curve: select, train and evaluate at every size and seed, then judge; or judge a file of scores.
+"""Run a data curve: a cell for every size and seed, then judge; or judge a file of scores.
 
 Notable choices
-- The curve is a step directory, and so is each selection, training and evaluation in it: a killed curve goes on at
-  the batch (or training) it was at when the same command is given again.
-- One model is loaded once; every training starts from a copy of it.
+- The curve is a step directory, and so is each step of its cells: a killed curve resumes at the batch (or training) it
+  was at when the same command is given again.
 - With one seed a smaller training set is part of every larger one, so sizes differ by what was added.
 - `until="decided"` adds the sizes the verdict asks for, round by round. Which ones follows from the scores alone, so a
   resumed run adds the same.
@@ -12,32 +11,35 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
-from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
+from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, write_json
 from recollect.errors import InputError
-from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
+from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells
 from recollect.experiments.curve.decide import half_of
-from recollect.experiments.curve.items import item_table
-from recollect.experiments.curve.observations import Observations, from_items, read_scores
+from recollect.experiments.curve.found import CurveFound, PartFound
+from recollect.experiments.curve.observations import Observations, from_items, item_table
+from recollect.experiments.curve.scores_file import read_scores
 from recollect.experiments.curve.settings import CurveSettings
 from recollect.experiments.curve.verdict import Verdict, judge_curve
-from recollect.experiments.curve.words import verdict_json
+from recollect.experiments.curve.words import verdict_lines
+from recollect.experiments.executors import Executor, executor_class, make_executor
+from recollect.experiments.found import ExperimentFound, known
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, ModelSettings, load, machine_of
-from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels, run_select
+from recollect.models import ModelSettings, machine_of
+from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels
 from recollect.shipped import preset_of
-from recollect.train import TrainSettings, run_train, training_machine
+from recollect.train import TrainSettings, training_machine
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
@@ -54,7 +56,7 @@ class CurveResult:
     """A finished curve: `path` holds report.html, results.json, curve.parquet; `path/steps` the trainings."""
 
     path: Path
-    metrics: dict[str, Any]
+    found: CurveFound
 
     @property
     def report(self) -> Path:
@@ -65,12 +67,6 @@ class CurveResult:
         """One row per run and part: part, size, seed, score, examples (items asked)."""
         return pl.read_parquet(self.path / "curve.parquet", glob=False)
 
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        hidden = ("seconds", "lines", "sources")
-        shown = {key: value for key, value in self.metrics.items() if key not in hidden}
-        return {**shown, "report": str(self.report), "out": str(self.path)}
-
 
 def run_curve(
     settings: CurveSettings,
@@ -79,7 +75,7 @@ def run_curve(
     stage: Stage | None = None,
     facts: FactSet | None = None,
 ) -> CurveResult:
-    """Run the curve, or go on with it, or find it done; `facts` saves reading them again.
+    """Run the curve, or resume it, or find it done; `facts` saves reading them again.
 
     Raises InputError for sizes that are not there, and what the steps raise; nothing finished is lost.
     """
@@ -87,29 +83,30 @@ def run_curve(
         return _judge_file(settings.scores, settings, out, root)
     stage = stage or (lambda what, unit: nullcontext(None))
     train, evaluate = _sections(settings)
-    sources = {
-        "model": settings.model,
-        "facts": source_of(settings, "facts", facts),
-        "levels": str(settings.levels or ""),
-    }
+    executor_class(settings.executor, place := settings.place(Path())).check(place)
+    sources = {name: source_of(settings, name, given) for name, given in (("model", None), ("facts", facts))}
+    sources["levels"] = str(settings.levels or "")
     facts = facts if facts is not None else load_facts(settings.facts)
     levels = read_levels(settings.levels) if settings.levels is not None else None
     _check_score(settings, evaluate, facts, levels)
     most = available(facts, levels, settings.level)
     sizes = _sizes(settings, most)
+    base = Base(evaluate)
     with stage("loading the model", ""):
-        loaded = load(evaluate)
-    inputs = {
-        "model": loaded.fingerprint,
-        "facts": facts.fingerprint(),
-        "levels": None if levels is None else levels_fingerprint(levels),
-    }
-    values = settings.model_dump(mode="json", exclude={"model", "facts", "levels", "scores", "lower_is_better", "unit"})
+        inputs = {
+            "model": base.load().fingerprint,
+            "facts": facts.fingerprint(),
+            "levels": None if levels is None else levels_fingerprint(levels),
+        }
+    values = settings.fingerprint_values()
     values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM, "least_per_level": evaluate.least_per_level}
     with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
-            _Curve(step, settings, train, evaluate, facts, levels, loaded, most, stage, sources).work(sizes)
-        return CurveResult(step.path, step.metrics)
+            asked = evaluate.model_copy(update={"facts": sources["facts"], "levels": settings.levels})
+            context = Context(step.folder / "steps", base, facts, levels, keep_models=settings.keep_models)
+            ground = known(settings, base, facts).model_copy(update={"sources": sources})
+            _Curve(settings, train, asked, context, most, stage).work(step, sizes, ground)
+        return CurveResult(step.path, CurveFound.read(step.path))
 
 
 def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
@@ -118,66 +115,65 @@ def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
     return ("training", training_machine(train)), ("asking", machine_of(evaluate))
 
 
+@dataclass
 class _Curve:
     """One curve at work: what every run needs, and the item tables of the runs so far."""
 
-    def __init__(
-        self,
-        step: Step,
-        settings: CurveSettings,
-        train: TrainSettings,
-        evaluate: EvaluateSettings,
-        facts: FactSet,
-        levels: pl.DataFrame | None,
-        loaded: LoadedModel,
-        most: int,
-        stage: Stage,
-        sources: dict[str, str],
-    ) -> None:
-        self.sources = sources
-        self.step, self.settings, self.train, self.evaluate = step, settings, train, evaluate
-        self.facts, self.levels, self.loaded, self.most, self.stage = facts, levels, loaded, most, stage
-        self.tables: dict[Place, pl.DataFrame] = {}
-        self.steps = step.folder / "steps"
+    settings: CurveSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    context: Context
+    most: int
+    """Training examples there are."""
+    stage: Stage
+    tables: dict[Place, pl.DataFrame] = field(default_factory=dict)
 
-    def work(self, sizes: Iterable[int]) -> None:
+    def work(self, step: Step, sizes: Iterable[int], ground: ExperimentFound) -> None:
         """Run the grid, then the rounds the verdict asks for; judge, write, finish."""
         started, notes = time.monotonic(), []
-        self.steps.mkdir(exist_ok=True)
+        self.context.folder.mkdir(exist_ok=True)
         repeats = range(self.settings.seed, self.settings.seed + self.settings.repeats)
         places = [(size, seed) for size in sorted(sizes) for seed in (repeats if size else repeats[:1])]
-        while True:
-            with self.stage("training and asking", "models") as progress:
-                for done, place in enumerate(places):
-                    self._note(progress, done, len(places))
-                    self.tables[place] = self._one(place)
-                self._note(progress, len(places), len(places))
-            runs = self._runs()
-            verdicts = {name: self._judged(one) for name, one in runs.items()}
-            places = self._wanted(verdicts["test"])
-            if not places:
-                break
-            if self._trainings() + len(places) > self.settings.most_trainings:
-                notes.append(
-                    f"Stopped undecided: the next round would make more than {self.settings.most_trainings} trainings."
-                )
-                break
-        finish(
-            self.step,
-            self.settings,
-            runs,
-            verdicts,
-            notes,
-            started,
-            self._trainings(),
-            self.loaded,
-            self.facts,
-            self.sources,
-        )
+        with make_executor(self.settings.executor, self.context, self.settings.place(step.folder)) as executor:
+            while True:
+                self.tables |= self._measured(places, executor)
+                runs = self._runs()
+                verdicts = {name: self._judged(one) for name, one in runs.items()}
+                places = self._wanted(verdicts["test"])
+                if not places:
+                    break
+                if self._trainings() + len(places) > (most := self.settings.most_trainings):
+                    notes.append(f"Stopped undecided: the next round would make more than {most} trainings.")
+                    break
+        judged = _Judged(self.settings, runs, verdicts, ground.model_copy(update={"notes": tuple(notes)}))
+        judged.finish(step, started, self._trainings(), self.context.facts)
 
-    def _note(self, progress: Progress | None, done: int, total: int) -> None:
-        if progress is not None:
-            progress(done, total)
+    def _measured(self, places: list[Place], executor: Executor[Cell, ScoredCell]) -> dict[Place, pl.DataFrame]:
+        """The items of the runs at `places`; size 0 is the base as it is."""
+        found = {}
+        for place in places:
+            if place[0] == 0:
+                out, context = self.context.folder / "base", self.context
+                settings = self.evaluate.model_copy(update={"model": self.settings.model})
+                run_evaluate(settings, context.facts, context.levels, out=out, loaded=context.base.load())
+                found[place] = item_table(out, self.settings.metric)
+        if not executor.in_process:
+            self.context.base.release()
+        cells = {place: self._cell(*place) for place in places if place[0]}
+        with self.stage("training and asking", "models") as progress:
+            scored = run_cells(executor, list(cells.values()), progress)
+        for place, one in zip(cells, scored, strict=True):
+            found[place] = item_table(one.evaluation.path, self.settings.metric)
+        return found
+
+    def _cell(self, size: int, seed: int) -> Cell:
+        known = {"facts": self.evaluate.facts, "levels": self.evaluate.levels}
+        return Cell(
+            name=f"{{step}}-{size}-seed{seed}",
+            select=SelectSettings.make(level=self.settings.level, size=size, seed=seed, **known),
+            train=self.train.model_copy(update={"seed": seed}),
+            evaluate=self.evaluate,
+        )
 
     def _trainings(self) -> int:
         return sum(size > 0 for size, _ in self.tables)
@@ -204,35 +200,6 @@ class _Curve:
             places += [(one.size, seed) for seed in range(first, first + self.settings.repeats)]
         return places
 
-    def _one(self, place: Place) -> pl.DataFrame:
-        """The items of one run; size 0 is the base as it is."""
-        size, seed = place
-        if size == 0:
-            return self._items(self._asked(self.loaded, "base", self.settings.model).path)
-        name = f"{size}-seed{seed}"
-        out = self.steps / f"evaluate-{name}"
-        folder = self.steps / f"train-{name}"
-        if not is_finished(out):  # its model's weights may be gone by now; the fingerprint covers it
-            known = {"facts": self.sources["facts"], "levels": self.settings.levels}
-            choice = SelectSettings.make(level=self.settings.level, size=size, seed=seed, **known)
-            selection = run_select(choice, self.facts, self.levels, out=self.steps / f"select-{name}")
-            seeded = self.train.model_copy(update={"seed": seed})
-            run_train(seeded, selection.path, out=folder, base=self.loaded)
-            tuned = load(self.evaluate.model_copy(update={"model": str(folder)}))
-            self._asked(tuned, f"evaluate-{name}", str(folder))
-        if not self.settings.keep_models:
-            for file in (folder / "model").glob("*.safetensors"):
-                file.unlink()
-        return self._items(out)
-
-    def _items(self, evaluation: Path) -> pl.DataFrame:
-        return item_table(evaluation, self.settings.metric)
-
-    def _asked(self, loaded: LoadedModel, name: str, model: str) -> EvaluateResult:
-        known = {"model": model, "facts": self.sources["facts"], "levels": self.settings.levels}
-        settings = self.evaluate.model_copy(update=known)
-        return run_evaluate(settings, self.facts, self.levels, out=self.steps / name, loaded=loaded)
-
 
 def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
     """Judge a user's own scores."""
@@ -245,39 +212,60 @@ def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Pat
     with open_step("curve", values, {"scores": fingerprint(content)}, out, root) as step:
         if not step.done:
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
-            finish(step, settings, runs, verdicts, bad.lines(file.name), started, 0, None, None, {"scores": str(file)})
-        return CurveResult(step.path, step.metrics)
+            given, notes = tuple(sorted(settings.model_fields_set)), tuple(bad.lines(file.name))
+            ground = ExperimentFound(notes=notes, sources={"scores": str(file)}, given=given)
+            _Judged(settings, runs, verdicts, ground).finish(step, started, 0, None)
+        return CurveResult(step.path, CurveFound.read(step.path))
 
 
-def finish(
-    step: Step,
-    settings: CurveSettings,
-    runs: dict[str, Observations],
-    verdicts: dict[str, Verdict],
-    notes: list[str],
-    started: float,
-    trainings: int,
-    loaded: LoadedModel | None,
-    facts: FactSet | None,
-    sources: dict[str, str],
-) -> None:
-    """Write the table and the results, draw the report, then write the manifest."""
-    from recollect.experiments.curve.collect import collect, scored_by
-    from recollect.report import RESULTS_FILE, write_report
+@dataclass(frozen=True)
+class _Judged:
+    """All runs of a curve, by part, and what they say."""
 
-    step.write_table("curve.parquet", _table(runs, settings.lower_is_better))
-    results, lines = collect(step, settings, runs, verdicts, notes, loaded, facts)
-    write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
-    write_report(results, step.folder)
-    first, *others = verdicts
-    metrics = {**verdict_json(verdicts[first]), "part": first}
-    metrics |= {"ood": None, **{part: verdict_json(verdicts[part]) for part in others}}
-    metrics |= {"scored": scored_by(settings), "notes": list(results.notes)}
-    metrics |= {"trainings": trainings, "lines": lines, "seconds": round(time.monotonic() - started, 3)}
-    step.finish({**metrics, "sources": sources})
+    settings: CurveSettings
+    runs: Mapping[str, Observations]
+    verdicts: Mapping[str, Verdict]
+    ground: ExperimentFound
+
+    def finish(self, step: Step, started: float, trainings: int, facts: FactSet | None) -> None:
+        """Write the table and the results, draw the report, then write the manifest."""
+        from recollect.experiments.curve.collect import collect
+        from recollect.report import RESULTS_FILE, write_report
+
+        step.write_table("curve.parquet", _table(self.runs, self.settings.lower_is_better))
+        notes = [*self.ground.notes, *(note for verdict in self.verdicts.values() for note in verdict.notes)]
+        found = CurveFound(
+            **self.ground.model_dump(exclude={"notes", "seconds"}),
+            notes=tuple(dict.fromkeys(notes)),
+            parts={part: self._part(part) for part in self.verdicts},
+            scored=scored_by(self.settings),
+            trainings=trainings,
+        )
+        results = collect(step, self.settings, found, facts)
+        write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
+        write_report(results, step.folder)
+        step.finish(found.model_copy(update={"seconds": round(time.monotonic() - started, 3)}))
+
+    def _part(self, part: str) -> PartFound:
+        items, verdict = self.runs[part].items, self.verdicts[part]
+        unit = "score units" if self.settings.lower_is_better else "points"
+        return PartFound(
+            verdict=verdict,
+            lines=tuple(verdict_lines(verdict, unit)),
+            items=None if items is None else len(items.group),
+            groups=None if items is None else len(set(items.group.tolist())),
+        )
 
 
-def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
+def scored_by(settings: CurveSettings) -> str:
+    """The score in words; empty for a user's own."""
+    if settings.scores is not None:
+        return ""
+    metric = {"accuracy": "accuracy", "word": "accuracy by whole words", "f1": "F1"}[settings.metric]
+    return metric if settings.group is None else f"{metric} of group {settings.group} alone"
+
+
+def _table(runs: Mapping[str, Observations], negated: bool) -> pl.DataFrame:
     rows = [
         (
             part,
@@ -294,13 +282,13 @@ def _table(runs: dict[str, Observations], negated: bool) -> pl.DataFrame:
 
 
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
-    preset = {} if "preset" in settings.train else {"preset": preset_of(settings.model)}
-    # asked where and in the form that was trained; the number format is each section's own
+    """The settings of the cells' steps. The model is asked where and in the form in which it was trained; the number
+    format is each section's own."""
     both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
-    shared = {name: value for name, value in settings.train.items() if name in both} | {"facts": settings.facts}
+    shared = settings.train.model_dump(include=both & settings.train.model_fields_set)
     try:
-        train = TrainSettings.make(**{**preset, **settings.train, "model": settings.model})
-        evaluate = EvaluateSettings.make(**{**shared, **settings.evaluate, "model": settings.model})
+        train = settings.train.over(preset=preset_of(settings.model), model=settings.model)
+        evaluate = settings.evaluate.over(**shared, facts=settings.facts, model=settings.model)
     except InputError as error:
         raise InputError(f"in the curve's sections train and evaluate: {error}") from None
     if "test" not in evaluate.parts.split(","):

@@ -1,22 +1,85 @@
-"""A user's own runs from a table: which columns and which cells are taken, and what is said about the others."""
+"""A user's own runs from a table: which columns and cells are taken, in which unit, and what is said of the others."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from recollect.core.tables import BadRows, CellError, Row, RowError, cell_text, read_table
 from recollect.errors import InputError
+from recollect.experiments.curve.observations import Observations
 
+Unit = Literal["auto", "shares", "points"]
 _KINDS: Mapping[str, pl.DataType] = {"size": pl.Int64(), "seed": pl.Int64(), "score": pl.Float64()}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:\.0)?")  # 15.0 is how pandas writes the 15 of a column with gaps
 
 
-def read_runs(path: Path, bad: BadRows | None = None) -> pl.DataFrame:
+def read_scores(
+    path: Path, *, lower_is_better: bool = False, unit: Unit = "auto", bad: BadRows | None = None
+) -> dict[str, Observations]:
+    """A user's own runs from a table with the columns size, seed, score (and part, if several), by part.
+
+    Shares become points, except where lower is better: then the numbers keep their unit and are negated. `unit` says
+    whether scores are "shares" (0..1) or stand as they are ("points"); "auto" takes them for shares when all lie in
+    0..1, and refuses a file that may hold both. `bad` takes the rows that cannot be used; by default the first one is
+    an error. Raises InputError with what is wrong in which file.
+    """
+    table = _read_runs(path, bad)
+    shares = not lower_is_better and _are_shares(table["score"], unit, path)
+    factor = -1.0 if lower_is_better else 100.0 if shares else 1.0
+    table = table.with_columns(part=_parts(table, path))
+    found = {}
+    for name in table["part"].unique(maintain_order=True):
+        rows = table.filter(pl.col("part") == name)
+        scores = (rows["score"] * factor).to_list()
+        runs = Observations.of(rows["size"].to_list(), rows["seed"].to_list(), scores, name)
+        found[name] = replace(runs, shares=shares)
+    return found
+
+
+def _are_shares(scores: pl.Series, unit: Unit, path: Path) -> bool:
+    """Whether scores are shares of 1; refuses those that may be shares and points in one file."""
+    if unit == "points":
+        return False
+    inside = bool(scores.is_between(0, 1).all())
+    if unit == "shares":
+        if not inside:
+            raise InputError(f"{path}: with unit shares every score must lie in 0 to 1, but got {_outside(scores):g}.")
+        return True
+    fractions = scores.filter((scores > 0) & (scores < 1))
+    if len(fractions) and not inside and bool(scores.is_between(0, 100).all()):
+        raise InputError(
+            f"{path} seems to mix shares and points: it has scores such as {fractions[0]:g} and {_outside(scores):g}. "
+            "Write all of them in one unit, or give --unit points if they are in one already."
+        )
+    return inside
+
+
+def _outside(scores: pl.Series) -> float:
+    return float(scores.filter(~scores.is_between(0, 1))[0])
+
+
+def _parts(table: pl.DataFrame, path: Path) -> pl.Series:
+    """The part of every row; "test" where the file names none at all."""
+    if "part" not in table.columns:
+        return pl.Series("part", ["test"] * table.height)
+    parts = table["part"].cast(pl.String).str.strip_chars()
+    empty = (parts.is_null() | (parts == "")).fill_null(value=True)
+    if empty.any():
+        raise InputError(
+            f"{path} must name a part in every row or have no column part, but {empty.sum()} of {table.height} rows "
+            f"have none (first: row {int(empty.arg_true()[0]) + 1})."
+        )
+    return parts
+
+
+def _read_runs(path: Path, bad: BadRows | None = None) -> pl.DataFrame:
     """The rows with the columns size, seed, score, and part (text, null where empty) when the file has it.
 
     Raises InputError naming file, row, what was expected and what it got; or counts such rows in `bad`.

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recollect.core.settings import Settings, read_section
+from recollect.core.settings import Fixed
 from recollect.core.tables import BadRowsMode
-from recollect.experiments.curve.items import Metric
-from recollect.experiments.curve.observations import Unit
+from recollect.evaluate import EvaluateSettings
+from recollect.experiments.curve.observations import Metric
+from recollect.experiments.curve.scores_file import Unit
+from recollect.experiments.executors.settings import PlaceSettings
 from recollect.select import LevelChoice
 from recollect.shipped import POCKET
+from recollect.train import TrainSettings
 
 Size = Annotated[int, Field(ge=0)]
 
 
-class CurveSettings(Settings):
+class CurveSettings(PlaceSettings):
     """How the score moves with the number of training examples, and whether there are enough of them."""
+
+    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {
+        *("model", "facts", "levels", "scores", "lower_is_better", "unit")
+    }
 
     model: str = POCKET
     """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
@@ -59,10 +66,10 @@ class CurveSettings(Settings):
     """grid: run the sizes and judge. decided: also run the sizes the verdict asks for, until it is decided."""
     most_trainings: Annotated[int, Field(ge=1)] = 60
     """Stop adding sizes before there are more trainings than this."""
-    train: dict[str, Any] = {}
+    train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train`, except model and seed; on the command line as "{learning_rate: 0.001}". Without a
     preset: a pocket model's own, C for any other."""
-    evaluate: dict[str, Any] = {}
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
@@ -74,17 +81,8 @@ class CurveSettings(Settings):
             return [item.strip() for item in value.split(",") if item.strip()]
         return [value] if isinstance(value, int) else value
 
-    @field_validator("train", "evaluate", mode="before")
-    @classmethod
-    def _section(cls, value: Any) -> Any:
-        return read_section(value)
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for section, fixed in (("train", {"model", "seed"}), ("evaluate", {"model", "facts", "levels"})):
-            twice = fixed & set(getattr(self, section))
-            if twice:
-                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the curve's own is used")
         if self.sizes is not None and len(set(self.sizes)) < max(3, len(self.sizes)):
             raise ValueError("sizes must be at least three different ones, none given twice")
         if self.scores is None and self.level != "random" and self.levels is None:

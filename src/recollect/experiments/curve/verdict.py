@@ -7,26 +7,34 @@ Definitions, for a curve f measured up to the largest size N and a margin m (a s
 - **rising**: not peaked, and n_sat > N / 2 (and above the smallest size): the last doubling still brought more than m.
 - **saturated**: neither; n_sat <= N / 2, or the curve is level over all sizes.
 
-How the measured means decide between them is in `_decide.py`; a verdict says nothing about sizes that were not run.
+How the measured means decide between them is in `decide.py`; a verdict says nothing about sizes that were not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
+from recollect.core.estimates import Estimate
+from recollect.core.results import Result
 from recollect.errors import InputError
-from recollect.experiments.curve.contrast import Means, Value
-from recollect.experiments.curve.decide import Doubt, VerdictName, decide, half_index
-from recollect.experiments.curve.fit import FamilyFit
-from recollect.experiments.curve.fitted import Band, fit_means
-from recollect.experiments.curve.next import Next, next_sizes
-from recollect.experiments.curve.noise import Noise, measure_noise
+from recollect.experiments.curve.decide import (
+    Doubt,
+    Next,
+    VerdictName,
+    best,
+    decide,
+    half_index,
+    hurts,
+    loss,
+    next_sizes,
+    saturation,
+)
+from recollect.experiments.curve.fit import Band, FamilyFit, fit_means
+from recollect.experiments.curve.means import Means, Noise, measure_noise
 from recollect.experiments.curve.observations import Observations
-from recollect.experiments.curve.thresholds import best, hurts, loss, saturation
 
 MARGIN = 2.0
 CONFIDENCE = 0.9
@@ -38,7 +46,7 @@ class Gain:
 
     start: int
     end: int
-    points: Value
+    points: Estimate
     measured: bool
     """True between two measured sizes, from their means alone. False beyond the largest: fitted, an extrapolation."""
 
@@ -48,33 +56,32 @@ class Gain:
         return self.points.value / (self.end - self.start)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one curve says."""
+class Verdict(Result):
+    """What one curve says. Scores are in points, or in the unit of a user's own numbers, higher is better."""
 
     name: VerdictName
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[Doubt, ...] = ()
     """Why it is undecided; empty otherwise."""
-    n_sat: Value
+    n_sat: Estimate
     """The saturation size: above `low`, at most `high`, both measured sizes; `value` is interpolated."""
-    n_best: Value
+    n_best: Estimate
     """The best measured size, with the smallest and largest that may be as good."""
-    n_hurts: Value | None
+    n_hurts: Estimate | None
     """Where a peaked curve begins to hurt, between measured sizes likewise; None when it is not peaked."""
     sizes: tuple[int, ...]
-    scores: tuple[Value, ...]
+    scores: tuple[Estimate, ...]
     repeats: tuple[int, ...]
     gains: tuple[Gain, ...]
     families: tuple[FamilyFit, ...]
     family: str | None
     """The family with the largest weight; None when all miss a measured mean."""
-    band: Band | None
+    band: Band | None = None
     """The fitted curve; None likewise."""
-    family_curves: Mapping[str, tuple[float, ...]]
+    family_curves: dict[str, tuple[float, ...]] = {}
     """The mean curve of each family that is used, at the band's sizes."""
     last_doubling: Gain | None
     """The measured change from the smallest size in the last doubling; None when no size lies there."""
-    loss: Value
+    loss: Estimate
     """How far the score at the largest size lies below the best measured one."""
     next: tuple[Next, ...]
     margin: float
@@ -130,9 +137,9 @@ def judge_curve(
     )
 
 
-def _score(means: Means, at: int, confidence: float, limits: tuple[float, float]) -> Value:
+def _score(means: Means, at: int, confidence: float, limits: tuple[float, float]) -> Estimate:
     found = means.interval(means.at(at), confidence)
-    return Value(found.value, max(limits[0], found.low), min(limits[1], found.high))
+    return replace(found, low=max(limits[0], found.low), high=min(limits[1], found.high))
 
 
 def _gain(means: Means, first: int, second: int, confidence: float) -> Gain:

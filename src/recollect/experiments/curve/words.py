@@ -1,11 +1,10 @@
-"""A verdict in words and as one JSON object."""
+"""A verdict in words."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from recollect.experiments.curve.contrast import Value
+from recollect.core.estimates import Estimate
 from recollect.experiments.curve.decide import Doubt
 from recollect.experiments.curve.verdict import Gain, Verdict
 
@@ -76,77 +75,13 @@ def _next_line(verdict: Verdict) -> list[str]:
     return ["Worth running next: " + "; ".join(f"{one.size:,} ({one.why})" for one in verdict.next) + "."]
 
 
-def _signed(value: Value) -> str:
+def _signed(value: Estimate) -> str:
     return _minus(f"{value.value:+z.1f}")
 
 
-def _ends(value: Value) -> str:
+def _ends(value: Estimate) -> str:
     return _minus(f"{value.low:+z.1f} to {value.high:+z.1f}")
 
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
-
-
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as the command's JSON answer; sizes are whole numbers, rounded up."""
-    hurts, last = verdict.n_hurts, verdict.last_doubling
-    return {
-        "verdict": verdict.name,
-        "n_sat": math.ceil(verdict.n_sat.value),
-        "low": math.ceil(verdict.n_sat.low),
-        "high": math.ceil(verdict.n_sat.high),
-        "sizes": list(verdict.sizes),
-        "scores": [score.value for score in verdict.scores],
-        "scores_low": [score.low for score in verdict.scores],
-        "scores_high": [score.high for score in verdict.scores],
-        "repeats": list(verdict.repeats),
-        "next": [one.size for one in verdict.next],
-        "why_next": [one.why for one in verdict.next],
-        "doubts": [
-            {
-                "kind": doubt.kind,
-                "first": doubt.first,
-                "last": doubt.last,
-                "change": None if doubt.change is None else _three(doubt.change),
-            }
-            for doubt in verdict.doubts
-        ],
-        "n_best": [math.ceil(n) for n in _three(verdict.n_best)],
-        "n_hurts": None if hurts is None else [math.ceil(n) for n in _three(hurts)],
-        "last_doubling": None if last is None else _gain(last),
-        "loss": _three(verdict.loss),
-        "gains": [_gain(gain) for gain in verdict.gains],
-        "family": verdict.family,
-        "families": [
-            {
-                "name": one.name,
-                "left_out_error": one.error,
-                "weight": one.weight,
-                "misses": one.misses,
-                "shape": list(one.shape.parameters),
-                "coefficients": list(one.coefficients),
-            }
-            for one in verdict.families
-        ],
-        "run_spread": verdict.run_spread,
-        "margin": verdict.margin,
-        "confidence": verdict.confidence,
-        "notes": list(verdict.notes),
-    }
-
-
-def _gain(gain: Gain) -> dict[str, Any]:
-    return {
-        "start": gain.start,
-        "end": gain.end,
-        "points": gain.points.value,
-        "low": gain.points.low,
-        "high": gain.points.high,
-        "per_label": gain.per_label,
-        "measured": gain.measured,
-    }
-
-
-def _three(value: Value) -> list[float]:
-    return [value.value, value.low, value.high]

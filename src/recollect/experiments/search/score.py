@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from recollect.core import estimates as statistics
 from recollect.core.estimates import LEAST_PER_LEVEL, Pairs
 from recollect.errors import InputError
-from recollect.experiments.curve import item_table
+from recollect.experiments.curve.observations import item_table
 
 Bools = NDArray[np.bool_]
 

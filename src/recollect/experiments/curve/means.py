@@ -1,6 +1,9 @@
-"""How far the mean score at each size may be off: two levels, test items and training runs.
+"""How far the mean score at each size may be off, and what the means say about differences between sizes.
 
 Notable choices
+- Two sources of error, which add in quadrature: test items (normal; what two sizes share cancels) and training runs
+  (Student's t with the degrees of freedom of the pooled run variance). No curve is fitted here, so nothing is said of
+  a size that was not run.
 - Items: a bootstrap of whole units, the same draw for every run, so that errors shared by all sizes stay shared. Where
   a size was run several times, what those runs share counts; what an item does in one run only is part of the spread
   between runs already.
@@ -19,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recollect.experiments.curve.items import Floats, Ints, Items
-from recollect.experiments.curve.observations import Observations
+from recollect.core.estimates import Estimate
+from recollect.experiments.curve.observations import Floats, Ints, Items, Observations
 
 POOLED_WORTH = 4.0  # runs; what the pooled variance counts against a size's own
 _BOOTSTRAP_DRAWS = 1000
@@ -46,6 +49,54 @@ class Noise:
         """Covariance of the size means when the run variance is `scale` times its estimate."""
         found: Floats = self.items + scale * np.diag(self.run_variance / self.repeats)
         return found
+
+
+@dataclass(frozen=True)
+class Means:
+    """The mean score at each size, ascending, and their noise."""
+
+    sizes: Ints
+    scores: Floats
+    noise: Noise
+
+    @property
+    def last(self) -> int:
+        """Index of the largest size."""
+        return len(self.sizes) - 1
+
+    def at(self, *indices: int) -> Floats:
+        """Weights of the mean of the means at `indices`."""
+        weights = np.zeros(len(self.sizes))
+        weights[list(indices)] = 1 / len(indices)
+        return weights
+
+    def value(self, weights: Floats) -> float:
+        """The weighted sum of the means."""
+        return float(weights @ self.scores)
+
+    def reach(self, weights: Floats, level: float) -> float:
+        """How far a one-sided bound at `level` lies from `value(weights)`."""
+        from scipy import stats
+
+        noise = self.noise
+        items = max(0.0, float(weights @ noise.items @ weights))
+        runs = float(weights**2 @ (noise.run_variance / noise.repeats))
+        normal, student = float(stats.norm.ppf(level)), float(stats.t.ppf(level, noise.freedom))
+        return float(np.hypot(normal * items**0.5, student * runs**0.5))
+
+    def low(self, weights: Floats, level: float) -> float:
+        """Lower bound of the weighted sum: the truth lies above it with probability `level`."""
+        return self.value(weights) - self.reach(weights, level)
+
+    def high(self, weights: Floats, level: float) -> float:
+        """Upper bound of the weighted sum."""
+        return self.value(weights) + self.reach(weights, level)
+
+    def interval(self, weights: Floats, confidence: float) -> Estimate:
+        """The weighted sum with its central interval; n counts the runs behind it."""
+        value, reach = self.value(weights), self.reach(weights, (1 + confidence) / 2)
+        runs = int(self.noise.repeats[weights != 0].sum())
+        return Estimate(value, value - reach, value + reach, runs, "items and trainings", confidence)
 
 
 def measure_noise(runs: Observations) -> Noise:
