@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
@@ -44,15 +44,10 @@ def _check_engine(name: str) -> str:
 class EngineSettings(ModelSettings):
     """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
 
+    later_fields: ClassVar[set[str]] = {"engine"}
+
     engine: Annotated[str, AfterValidator(_check_engine)] = "transformers"
     """What runs the model; see `recollect.generate.engine` for how to add one."""
-
-    def fingerprint_values(self) -> dict[str, Any]:
-        """As ever, and the engine where it is not the first one that there was."""
-        values = super().fingerprint_values()
-        if self.engine == "transformers":
-            values.pop("engine", None)
-        return values
 
 
 def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> FoundModel:

@@ -134,11 +134,14 @@ class Settings(BaseModel):
         return info is not None and bool(getattr(self, name) == info.get_default(call_default_factory=True))
 
     def fingerprint_values(self) -> dict[str, Any]:
-        """The values that decide the result, as plain JSON. Fields named in `runtime_only` are left out.
+        """The values that decide the result, as plain JSON. Fields named in `runtime_only` are left out, and those in
+        `later_fields` at their default, so that a field that came later gives no new name to what is the same.
 
         A section counts by what it was given, so that it may take the rest from the step around it.
         """
         runtime_only: set[str] = getattr(type(self), "runtime_only", set())
+        later: set[str] = getattr(type(self), "later_fields", set())
+        runtime_only = runtime_only | {name for name in later if self.at_default(name)}
         sections = {name: getattr(self, name).given() for name in type(self).model_fields if self.section(name)}
         return {**self.model_dump(mode="json", exclude=runtime_only), **sections}
 

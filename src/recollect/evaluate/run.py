@@ -135,32 +135,26 @@ def run_evaluate(
 ) -> EvaluateResult:
     """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
 
-    Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is
-    the model that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there
-    is no question to ask, and ModelError for a broken model.
+    Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is the model
+    that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there is no question to
+    ask, and ModelError for a broken model.
     """
-    sources = {
-        "model": settings.model,
-        "facts": source_of(settings, "facts", facts),
-        "levels": source_of(settings, "levels", levels),
-    }
-    if facts is None:
-        facts = load_facts(settings.facts)
+    given = {"facts": facts, "levels": levels}
+    sources = {"model": settings.model, **{name: source_of(settings, name, one) for name, one in given.items()}}
+    facts = load_facts(settings.facts) if facts is None else facts
     if levels is None and settings.levels is not None:
         levels = read_levels(settings.levels)
     asked = _asked(settings, facts)
     task = page_task(settings, facts)
-    if task:
-        settings = for_pages(settings)
+    settings = for_pages(settings) if task else settings
     model = find_engine(settings, loaded)
     inputs = {
         "model": model.fingerprint,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,
+        **({"schema": task.schema.text()} if task else {}),
     }
-    if task:
-        inputs["schema"] = task.schema.text()
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
             engine = model.load()
@@ -168,10 +162,9 @@ def run_evaluate(
             answers = _answers(step, settings, asked, paths, engine, progress)
             outputs = _judged(asked, answers, levels)
             step.write_table("outputs.parquet", outputs)
-            least = settings.least_per_level
-            step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), least))
+            step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), settings.least_per_level))
             found = EvaluateFound(
-                accuracy={} if task else accuracies(outputs, least),
+                accuracy={} if task else accuracies(outputs, settings.least_per_level),
                 pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
                 notes=_notes(settings, asked, paths),
                 sources=sources,
@@ -262,9 +255,7 @@ def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Pa
 
 
 def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
-    level_of: dict[str, int] = (
-        {} if levels is None else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
-    )
+    level_of: dict[str, int] = {} if levels is None else dict(levels.select("fact_id", "level").iter_rows())
     if level_of and not any(fact.id in level_of for fact in asked):
         raise InputError(
             f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -28,6 +28,7 @@ class EvaluateSettings(EngineSettings):
     """Which answers to ask a model for, and how to decode them."""
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
+    later_fields: ClassVar[set[str]] = {"engine", "decode"}
 
     facts: str = "pocket"
     """A facts step directory, a data file, or "pocket"."""
@@ -51,10 +52,3 @@ class EvaluateSettings(EngineSettings):
     """Questions decoded side by side; the unit in which a killed evaluation resumes."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The prompt the model was fine-tuned with, with {question} in it."""
-
-    def fingerprint_values(self) -> dict[str, Any]:
-        """As ever, and `decode` only where it changes what is stored."""
-        values = super().fingerprint_values()
-        if self.decode == "plain":
-            del values["decode"]
-        return values

@@ -77,13 +77,10 @@ def sample(
                 [settled(int(prompts[alive[at]]), drawn[alive[at], : step + 1].tolist()) for at in first],
                 dtype=bool,
             )
-            if done.any():
-                keep = ~done[row]
-                alive, row = alive[keep], row[keep]
-                renumber = np.cumsum(~done) - 1
-                pairs, row = pairs[~done], renumber[row]
-                if not len(alive):
-                    break
+            keep, renumber = ~done[row], np.cumsum(~done) - 1
+            alive, pairs, row = alive[keep], pairs[~done], renumber[row[keep]]
+            if not len(alive):
+                break
         parents, said = pairs // vocabulary, pairs % vocabulary
         if exclude is not None:
             on_path = [

@@ -34,14 +34,10 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     distribution = _distribution(method, level, p0, hits, draws, samples, score)
     chances = [None] * len(level) if distribution is None else distribution[np.arange(len(level)), level].tolist()
     low, high = _interval(method, p0, hits, draws, score)
-    everything = facts.facts
     return pl.DataFrame(
         {
-            "fact_id": [fact.id for fact in everything],
-            "relation": [fact.relation for fact in everything],
-            "subject": [fact.subject for fact in everything],
-            "object": [fact.object for fact in everything],
-            "part": [fact.part for fact in everything],
+            "fact_id": [fact.id for fact in facts],
+            **{name: [getattr(fact, name) for fact in facts] for name in ("relation", "subject", "object", "part")},
             "score": score,
             "low": low,
             "high": high,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,8 @@ Method = Literal["sampled", "closed-form", "hybrid"]
 class AskedFacts(EngineSettings):
     """Which facts a step grades, and which model it grades by them."""
 
+    later_fields: ClassVar[set[str]] = {"engine", "facts_seed"}
+
     facts: str = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     parts: str = "train,test,ood"
@@ -25,13 +27,6 @@ class AskedFacts(EngineSettings):
     """Decides which facts a limit takes, and nothing else."""
     seed: int = 0
     """Decides the draws, and not which facts are asked."""
-
-    def fingerprint_values(self) -> dict[str, Any]:
-        """As ever, and `facts_seed` where it is not the default."""
-        values = super().fingerprint_values()
-        if self.facts_seed == 0:
-            values.pop("facts_seed", None)
-        return values
 
 
 class ProbeSettings(AskedFacts):
