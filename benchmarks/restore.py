@@ -57,8 +57,9 @@ for file in sorted(source.iterdir()):
 """
 
 OURS = """
-from recollect.drift import restore
-restore(sys.argv[1], sys.argv[2], 20, sys.argv[4], per_tensor=sys.argv[5] == "1", out=Path(sys.argv[3]))
+from recollect.restore import RestoreSettings, run_restore
+settings = RestoreSettings.make(percent=20, order=sys.argv[4], per_tensor=sys.argv[5] == "1")
+run_restore(settings, sys.argv[1], sys.argv[2], out=Path(sys.argv[3]))
 """
 
 SCRIPT = """

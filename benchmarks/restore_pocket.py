@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from recollect.core.estimates import Estimate
 from recollect.drift.tokens import (
     Seen,
     best_templates,
@@ -32,7 +33,7 @@ from recollect.drift.tokens import (
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
-from recollect.restore import LadderResult, LadderSettings, run_ladder
+from recollect.restore import Choice, LadderFound, LadderResult, LadderSettings, Rung, run_ladder
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 
@@ -43,7 +44,7 @@ LADDER, LONG_LADDER = "5,20,40,60", "1,5,10,20,40,60,80"
 ORDERS = ("relative", "absolute", "bottom", "random", "interpolation")
 OVER = "over-trained"  # 150 random facts at three times the learning rate
 OVER_RATE = 1.5e-3
-Ladders = dict[tuple[str, int], list[Mapping[str, Any]]]
+Ladders = dict[tuple[str, int], list[LadderFound]]
 
 
 class Experiment:
@@ -111,7 +112,7 @@ def main() -> None:
             model = experiment.train(choice, size, seed)
             kls[choice, size].append(experiment.kl(load(ModelSettings(model=str(model)))))
             if (choice, size) in cells:
-                ladders[choice, size].append(experiment.ladder(choice, size, seed, model).metrics)
+                ladders[choice, size].append(experiment.ladder(choice, size, seed, model).found)
             print(f"seed {seed} {choice} {size}: {time.monotonic() - started:.0f} s", flush=True)
     print_kl(kls)
     print_rungs(ladders)
@@ -127,9 +128,15 @@ def print_kl(kls: Mapping[tuple[str, int], Sequence[float]]) -> None:
         print(f"  {choice:13} {size:5}  {np.mean(values):.3f} ({min(values):.3f}–{max(values):.3f})")
 
 
-def rung(metrics: Mapping[str, Any], order: str, percent: float) -> Mapping[str, Any] | None:
+def rung(found: LadderFound, order: str, percent: float) -> Rung | None:
     """One rung of a ladder."""
-    return next((one for one in metrics["rungs"] if (one["order"], one["percent"]) == (order, percent)), None)
+    return next((one for one in found.rungs if (one.order, one.percent) == (order, percent)), None)
+
+
+def percent_of(one: Rung | None, part: str) -> float:
+    """A rung's accuracy in percent; NaN where it was not measured."""
+    value: Estimate | None = getattr(one, part, None)
+    return value.percent[0] if value else float("nan")
 
 
 def print_rungs(ladders: Ladders) -> None:
@@ -141,21 +148,23 @@ def print_rungs(ladders: Ladders) -> None:
     for name, found in groups.items():
         tuned = [rung(metrics, "tuned", 0.0) for metrics in found]
         for part in ("macro", "ood"):
-            print(f"\n{name}, {part}: tuned {mean_of(one[part] for one in tuned if one)}; change by restoring (points)")
+            before = mean_of(percent_of(one, part) for one in tuned if one)
+            print(f"\n{name}, {part}: tuned {before}; change by restoring (points)")
             for percent in (1, 5, 10, 20, 40, 60, 80):
                 row = []
                 for order in ORDERS:
                     rungs = [rung(metrics, order, float(percent)) for metrics in found]
-                    changes = [one[part] - base[part] for one, base in zip(rungs, tuned, strict=True) if one and base]
+                    pairs = [(one, base) for one, base in zip(rungs, tuned, strict=True) if one and base]
+                    changes = [percent_of(one, part) - percent_of(base, part) for one, base in pairs]
                     row.append(f"{order} {interval(changes)}" if changes else "")
                 if any(row):
                     print(f"  {percent:3} %  " + "  ".join(row))
     print("\nmacro by choice: tuned, then relative at each rung (mean over seeds)")
     for (choice, size), found in ladders.items():
-        percents = sorted({one["percent"] for one in found[0]["rungs"] if one["order"] == "relative"})
-        tuned_mean = mean_of(rung(metrics, "tuned", 0.0)["macro"] for metrics in found)  # type: ignore[index]
+        percents = sorted({one.percent for one in found[0].rungs if one.order == "relative"})
+        tuned_mean = mean_of(percent_of(rung(metrics, "tuned", 0.0), "macro") for metrics in found)
         values = [
-            f"{percent:g} %: {mean_of(rung(metrics, 'relative', percent)['macro'] for metrics in found)}"  # type: ignore[index]
+            f"{percent:g} %: {mean_of(percent_of(rung(one, 'relative', percent), 'macro') for one in found)}"
             for percent in percents
         ]
         print(f"  {choice:13} {size:4}  {tuned_mean}  " + "  ".join(values))
@@ -167,23 +176,23 @@ def print_choices(ladders: Ladders) -> None:
     for (choice, size), found in ladders.items():
         for order in ORDERS:
             chosen = [pick(metrics, order) for metrics in found]
-            percents = ", ".join(f"{one['percent']:g}" for one in chosen)
-            clear = sum(one["beats_tuned"] for one in chosen)
+            percents = ", ".join(f"{one.percent:g}" for one in chosen)
+            clear = sum(one.beats_tuned for one in chosen)
             print(
-                f"  {choice:13} {size:4} {order:13} at {percents:10} %  {interval([one['gain'] for one in chosen])} / "
-                f"{interval([one['ood_gain'] for one in chosen])}  beyond noise in {clear} of {len(chosen)}"
+                f"  {choice:13} {size:4} {order:13} at {percents:10} %  {interval(points(chosen, 'gain'))} / "
+                f"{interval(points(chosen, 'ood_gain'))}  beyond noise in {clear} of {len(chosen)}"
             )
     for name, wanted in (*((f"size {size}", (size, False)) for size in SIZES), (OVER, (150, True))):
         print(f"\n{name}: all choices and seeds together")
         group = [m for (c, s), ms in ladders.items() if (s, c == OVER) == wanted for m in ms]
         for order in ORDERS:
             chosen = [pick(metrics, order) for metrics in group]
-            clear = sum(one["beats_tuned"] for one in chosen)
-            ahead = [one["ahead"] for one in chosen if "ahead" in one]
+            clear = sum(one.beats_tuned for one in chosen)
+            ahead = points(chosen, "ahead")
             behind = f"; relative ahead of it by {interval(ahead)}" if ahead else ""
             print(
-                f"  {order:13} {interval([one['gain'] for one in chosen])} / "
-                f"{interval([one['ood_gain'] for one in chosen])}  beyond noise in {clear} of {len(chosen)}{behind}"
+                f"  {order:13} {interval(points(chosen, 'gain'))} / "
+                f"{interval(points(chosen, 'ood_gain'))}  beyond noise in {clear} of {len(chosen)}{behind}"
             )
 
 
@@ -194,18 +203,23 @@ def print_forgetting(ladders: Ladders) -> None:
     )
     for (choice, size), found in ladders.items():
         keys = [("base", 100.0), ("tuned", 0.0)]
-        keys += [("relative", one["percent"]) for one in found[0]["rungs"] if one["order"] == "relative"]
+        keys += [("relative", one.percent) for one in found[0].rungs if one.order == "relative"]
         values = [
-            f"{np.mean([rung(m, *key)['loss'] for m in found]):.3f} | "  # type: ignore[index]
-            f"{np.mean([rung(m, *key)['answer_length'] for m in found]):.0f}"  # type: ignore[index]
+            f"{np.mean([one.loss for m in found if (one := rung(m, *key)) and one.loss]):.3f} | "
+            f"{np.mean([one.answer_length for m in found if (one := rung(m, *key)) and one.answer_length]):.0f}"
             for key in keys
         ]
         print(f"  {choice:13} {size:4}  " + "  ".join(values))
 
 
-def pick(metrics: Mapping[str, Any], order: str) -> Mapping[str, Any]:
+def pick(found: LadderFound, order: str) -> Choice:
     """The choice of one order."""
-    return next(one for one in (metrics["best"], *metrics["controls"]) if one["order"] == order)
+    return next(one for one in (found.best, *found.controls) if one and one.order == order)
+
+
+def points(chosen: Sequence[Choice], name: str) -> list[float]:
+    """One difference of some choices, in points."""
+    return [100 * value.value for one in chosen if (value := getattr(one, name))]
 
 
 def interval(values: Sequence[float]) -> str:

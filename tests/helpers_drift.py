@@ -77,6 +77,8 @@ def rung(order: str, percent: float, macro: float | None, half: float = 2.0, **c
         "kept": 1 - percent / 100,
         "loss": 2.4,
         "known": macro,
+        "known_low": None if macro is None else max(macro - 3, 0),
+        "known_high": None if macro is None else macro + 3,
         "answer_length": 9.4,
         **changes,
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from recollect.restore import RestoreResult, RestoreSettings, run_restore
+
 Weights = Mapping[str, Any]
 
 NAMES = tuple(
@@ -79,3 +81,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
     }
+
+
+def restore(
+    base: Path | str, tuned: Path | str, percent: float = 20, *, out: Path | None = None, **named: Any
+) -> RestoreResult:
+    """One restoration; `named` are settings, `root` and `progress`."""
+    places = {name: named.pop(name) for name in ("root", "progress") if name in named}
+    return run_restore(RestoreSettings.make(percent=percent, **named), base, tuned, out=out, **places)

@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from recollect.report import write_report as write_report
     from recollect.restore import LadderSettings as LadderSettings
     from recollect.restore import RestoreSettings as RestoreSettings
-    from recollect.restore import restore as run_restore
     from recollect.restore import run_ladder as run_ladder
+    from recollect.restore import run_restore as run_restore
     from recollect.select import SelectSettings as SelectSettings
     from recollect.select import run_select as run_select
     from recollect.train import PausedTraining as PausedTraining

@@ -131,8 +131,8 @@ _OTHERS = {
     "errors": ("InputError", "MissingExtra", "ModelError", "RecollectError", "StepError"),
     "models": ("ModelSettings", "load_model"),
 }
-_CALLED = {"load_model": "load", "rescore": "rescore_levels", "run_restore": "restore"}
-"""Public names that are others at home. `recollect.restore` would be the package once that is imported."""
+_CALLED = {"load_model": "load", "rescore": "rescore_levels"}
+"""Public names that are others at home."""
 
 
 def public_names() -> dict[str, str]:

@@ -42,7 +42,7 @@ def claims(draws: int, sizes: tuple[int, ...], least: int, random: np.random.Gen
         one, other = choose("relative", first, how), choose("random", second, how)
         assert isinstance(one, Choice) and isinstance(other, Choice)
         beats += one.beats_tuned
-        leads += ahead(first[one.percent], second[other.percent], how)["ahead_low"] > 0
+        leads += ahead(first[one.percent], second[other.percent], how).low > 0
     return beats / draws, leads / draws
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from recollect.drift import BaseSide, DriftSettings, run_drift
-from recollect.drift.run import DriftResult
+from recollect.drift.compare import TokensFound
+from recollect.drift.run import DriftFound, DriftResult
 from recollect.errors import InputError, StepError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
@@ -53,44 +54,43 @@ def result(facts, probe, tuned, tmp_path_factory) -> DriftResult:
 
 def test_the_base_has_not_drifted_from_itself(facts, probe, tmp_path):
     settings = DriftSettings(levels=probe, text_tokens=300)
-    found = run_drift(settings, "pocket", str(SHIPPED["pocket"].model), facts, out=tmp_path / "drift").metrics
-    for kind in ("answers", "general"):
-        for way in ("forward", "backward"):
-            assert found["tokens"][kind][way]["max"] == 0
-        assert found["tokens"][kind]["forward"]["same_top"] == 1
-        assert found["tokens"][kind]["tuned_loss"] == found["tokens"][kind]["base_loss"]
-    assert found["kl_full"] == 0
-    assert found["unchanged"] == 1 and found["one_ulp"] == 0
-    assert found["tokens"]["known"]["tuned"] == found["tokens"]["known"]["base"]
-    assert found["kl_paper"] > 0  # its two prompts differ, so even an untouched model is not at zero
+    found = run_drift(settings, "pocket", str(SHIPPED["pocket"].model), facts, out=tmp_path / "drift").found
+    for kind in (found.tokens.answers, found.tokens.general):
+        assert kind.forward.max == kind.backward.max == 0
+        assert kind.forward.same_top == 1
+        assert kind.tuned_loss == kind.base_loss
+    assert found.kl_full == 0
+    assert found.unchanged == 1 and found.one_ulp == 0
+    assert found.tokens.known.tuned == found.tokens.known.base
+    assert found.kl_paper > 0  # its two prompts differ, so even an untouched model is not at zero
 
 
 def test_a_nudged_model_has_drifted_and_the_floor_is_far_below(result):
-    found = result.metrics["tokens"]
-    for kind in ("answers", "general"):
-        assert found[kind]["forward"]["mean"] > 1000 * found[kind]["floor"]["max"]
-        assert 0 < found[kind]["forward"]["median"] <= found[kind]["forward"]["p90"] <= found[kind]["forward"]["max"]
-    assert result.metrics["kl_full"] == found["answers"]["forward"]["mean"]
-    assert found["general"]["tuned_loss"] != found["general"]["base_loss"]
+    found = result.found.tokens
+    for kind in (found.answers, found.general):
+        assert kind.forward.mean > 1000 * kind.floor.max
+        assert 0 < kind.forward.median <= kind.forward.p90 <= kind.forward.max
+    assert result.found.kl_full == found.answers.forward.mean
+    assert found.general.tuned_loss != found.general.base_loss
 
 
 def test_the_tables_hold_what_the_numbers_are_made_of(result, facts):
     tokens = result.tokens()
     answers = tokens.filter(pl.col("text") == "answers")
     assert set(answers["fact_id"]) == {fact.id for fact in facts}
-    assert answers["forward"].mean() == pytest.approx(result.metrics["kl_full"])
+    assert answers["forward"].mean() == pytest.approx(result.found.kl_full)
     assert tokens.filter(pl.col("text") == "general").height >= 600
     assert tokens["forward"].min() >= 0 and tokens["backward"].min() >= 0
     first = result.first_tokens()
-    assert first["kl"].mean() == pytest.approx(result.metrics["kl_paper"])
+    assert first["kl"].mean() == pytest.approx(result.found.kl_paper)
     assert first["tuned"].list.sum().to_list() == pytest.approx([1] * first.height)
     assert set(first["fact_id"]) <= {fact.id for fact in facts.part("test")}
-    by_level = result.metrics["tokens"]["answers"]["by_level"]
-    assert sum(level["n"] for level in by_level.values()) == answers.filter(pl.col("part") == "test").height
+    by_level = result.found.tokens.answers.by_level
+    assert sum(level.n for level in by_level.values()) == answers.filter(pl.col("part") == "test").height
 
 
 def test_the_answer_for_other_programs_has_the_promised_names(result):
-    summary = result.summary()
+    summary = result.found.plain()
     assert {"kl_paper", "kl_full", "share_top", "unchanged", "one_ulp"} <= set(summary)
     assert {"1", "20"} <= set(summary["share_top"])
     assert 0 < summary["share_top"]["1"] < summary["share_top"]["20"] <= 1
@@ -105,17 +105,17 @@ def test_the_chunk_does_not_change_the_result(result, facts, probe, tuned, tmp_p
 
 def test_without_a_probe_the_studys_kl_is_missing_and_a_note_says_why(facts, tuned, tmp_path):
     found = run_drift(DriftSettings(text_tokens=100), "pocket", tuned, facts, out=tmp_path / "drift")
-    assert found.metrics["kl_paper"] is None and found.metrics["kl_full"] > 0
-    assert any("--levels" in note for note in found.metrics["notes"])
-    assert "known" not in found.metrics["tokens"]
+    assert found.found.kl_paper is None and found.found.kl_full > 0
+    assert any("--levels" in note for note in found.found.notes)
+    assert found.found.tokens.known is None
 
 
 def test_without_tokens_no_model_is_run(tuned, tmp_path, monkeypatch):
     for side in ("load_base", "load_tuned"):
         monkeypatch.setattr(f"recollect.drift.compare.{side}", lambda *_: pytest.fail("a model was loaded"))
-    found = run_drift(DriftSettings(tokens=False), "pocket", tuned, out=tmp_path / "drift").metrics
-    assert found["kl_full"] is None and found["tokens"] == {}
-    assert 0 <= found["unchanged"] < 1
+    found = run_drift(DriftSettings(tokens=False), "pocket", tuned, out=tmp_path / "drift").found
+    assert found.kl_full is None and found.tokens == TokensFound()
+    assert 0 <= found.unchanged < 1
 
 
 def test_a_probe_of_another_model_is_refused(facts, probe, tuned, tmp_path):
@@ -150,7 +150,7 @@ def test_another_tokenizer_is_refused(facts, tuned, tmp_path):
 
 def test_the_same_command_finds_the_step_and_another_is_refused(result, facts, probe, tuned, tmp_path):
     again = run_drift(DriftSettings(levels=probe, text_tokens=600), "pocket", tuned, facts, out=result.path)
-    assert again.metrics == result.metrics
+    assert again.found == result.found
     with pytest.raises(StepError, match="text_tokens"):
         run_drift(DriftSettings(levels=probe, text_tokens=5), "pocket", tuned, facts, out=result.path)
 
@@ -160,7 +160,7 @@ def test_a_base_read_once_gives_what_a_base_read_anew_gives(result, facts, probe
     run_drift(settings, "pocket", str(SHIPPED["pocket"].model), facts, out=tmp_path / "first", base_side=side)
     monkeypatch.setattr("recollect.drift.compare.load_base", lambda *_: pytest.fail("the base was read again"))
     again = run_drift(settings, "pocket", tuned, facts, out=tmp_path / "second", base_side=side)
-    assert {**again.metrics, "seconds": 0} == {**result.metrics, "seconds": 0}
+    assert again.found.model_copy(update={"seconds": 0}) == result.found.model_copy(update={"seconds": 0})
 
 
 def test_a_kept_base_is_not_used_for_other_texts(facts, probe, tuned, tmp_path):
@@ -169,7 +169,7 @@ def test_a_kept_base_is_not_used_for_other_texts(facts, probe, tuned, tmp_path):
     run_drift(few, "pocket", tuned, facts, out=tmp_path / "few", base_side=side)
     longer = DriftSettings(levels=probe, text_tokens=600)
     more = run_drift(longer, "pocket", tuned, facts, out=tmp_path / "more", base_side=side)
-    assert more.metrics["tokens"]["general"]["forward"]["n"] >= 600
+    assert more.found.tokens.general.forward.n >= 600
 
 
 def test_no_more_than_limit_known_facts_of_a_part_are_asked(facts, probe, tuned, tmp_path):
@@ -185,3 +185,37 @@ def test_drift_compares_on_the_facts_that_an_evaluation_asks(facts, tuned, tmp_p
     settings = EvaluateSettings(model=tuned, max_new_tokens=1, **limited)
     asked = run_evaluate(settings, facts, out=tmp_path / "evaluate").outputs()["fact_id"]
     assert asked.to_list() == compared.to_list() and len(asked) == 10
+
+
+def test_what_an_earlier_version_found_is_read():
+    """It kept an accuracy in percent as {accuracy, low, high, n}, and left out what was not measured."""
+    spread = {"n": 3, "mean": 0.2, "se": 0.1, "median": 0.1, "p90": 0.3, "p99": 0.4, "p99_9": 0.4, "max": 0.5}
+    kind = {
+        "forward": {**spread, "same_top": 0.9},
+        "backward": spread,
+        "floor": spread,
+        "tuned_loss": 1,
+        "base_loss": 2,
+    }
+    shares = {"share_top": {"1": 0.5}, "unchanged": 0.1, "one_ulp": 0.2}
+    parameters = {
+        **shares,
+        "region": "mlp",
+        "of": 9,
+        "share_top_absolute": {"1": 0.1},
+        "norm_base": 1,
+        "norm_change": 2,
+    }
+    known = {"tuned": {"accuracy": 50.0, "low": 25.0, "high": 75.0, "n": 4}, "base": None}
+    tokens = {"answers": {**kind, "by_level": {"4": spread}}, "first_tokens": {**spread, "mean": 0.7}, "known": known}
+    rest = {"notes": ["a"], "warnings": [], "seconds": 1.0}
+    found = DriftFound.model_validate(
+        {"kl_paper": 0.7, "kl_full": 0.2, **shares, "parameters": parameters, "tokens": tokens, **rest}
+    )
+    assert (found.kl_paper, found.kl_full, found.share_top, found.unchanged) == (0.7, 0.2, {"1": 0.5}, 0.1)
+    assert found.tokens.known.tuned.percent == (50, 25, 75) and found.tokens.known.tuned.n == 4
+    assert found.tokens.known.base is None and found.tokens.general is None
+    assert found.tokens.answers.by_level["4"].mean == 0.2
+    bare = {"kl_paper": None, "kl_full": None, **shares, "parameters": parameters, "tokens": {}, **rest}
+    assert DriftFound.model_validate(bare).tokens == TokensFound()
+    assert DriftFound.model_validate(found.plain()) == found

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from recollect.drift import DriftSettings
-from recollect.drift.general import general_loss, general_text, known_accuracy, read_texts
+from recollect.drift.compare import known_accuracy
+from recollect.drift.tokens import general_loss, general_text, read_texts
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
 from recollect.shipped import SHIPPED
@@ -92,6 +93,6 @@ def test_known_facts_are_those_of_level_three_and_four_of_every_part():
         }
     )
     found = known_accuracy(outputs)
-    assert found["n"] == 3 and found["accuracy"] == pytest.approx(200 / 3)
-    assert 0 < found["low"] < found["accuracy"] < found["high"] < 100
+    assert found.n == 3 and found.value == pytest.approx(2 / 3)
+    assert 0 < found.low < found.value < found.high < 1
     assert known_accuracy(outputs.filter(pl.col("level") == 2)) is None

@@ -33,26 +33,26 @@ def test_every_figure_is_its_definition(monkeypatch: pytest.MonkeyPatch, block: 
     monkeypatch.setattr(stream, "BLOCK", block)
     monkeypatch.setattr(stream, "CHUNK", block * 4)
     base, tuned = pairs.weights()
-    found = change(TensorPair(*({n: torch.from_numpy(v) for n, v in side.items()} for side in (base, tuned))))
+    changed = change(TensorPair(*({n: torch.from_numpy(v) for n, v in side.items()} for side in (base, tuned))))
     names = decoder(base)
     p, s = flat(base, names), flat(tuned, names)
     relative, absolute = np.abs(s - p) / (np.abs(p) + 1e-8), np.abs(s - p)
     for score, shares, order in (
-        (relative, found.share_top, "relative"),
-        (absolute, found.share_top_absolute, "absolute"),
+        (relative, changed.found.share_top, "relative"),
+        (absolute, changed.found.share_top_absolute, "absolute"),
     ):
         running = np.sort(score)[::-1].cumsum()
         for percent in SHARES:
             exact = running[percent * len(p) // 100 - 1] / score.sum()
-            error = found.concentration.filter(order=order, percent=percent)["error"].item()
+            error = changed.concentration.filter(order=order, percent=percent)["error"].item()
             assert -1e-6 <= exact - shares[str(percent)] <= error + 1e-6
             assert error < 1e-3
-    assert found.of == len(p)
-    assert found.unchanged == np.mean(p == s)
-    assert 0.4 < found.unchanged < 0.6
-    assert math.isclose(found.norm_base, np.linalg.norm(p), rel_tol=1e-6)
-    assert math.isclose(found.norm_change, np.linalg.norm(s - p), rel_tol=1e-6)
-    assert found.warnings == ()
+    assert changed.found.of == len(p)
+    assert changed.found.unchanged == np.mean(p == s)
+    assert 0.4 < changed.found.unchanged < 0.6
+    assert math.isclose(changed.found.norm_base, np.linalg.norm(p), rel_tol=1e-6)
+    assert math.isclose(changed.found.norm_change, np.linalg.norm(s - p), rel_tol=1e-6)
+    assert changed.warnings == ()
 
 
 def test_the_map_adds_up_and_places_each_tensor() -> None:
@@ -89,29 +89,29 @@ def test_one_ulp_is_the_next_number_of_the_format(dtype: torch.dtype) -> None:
     tuned[5] = torch.nextafter(torch.tensor(0.0, dtype=dtype), up)
     tuned[6] = torch.nextafter(torch.nextafter(base[6], up), up)
     tuned[7] = -3.0
-    found = change(TensorPair({"a": base}, {"a": tuned}), "all")
-    assert found.one_ulp == 5 / 9
-    assert found.unchanged == 2 / 9
+    changed = change(TensorPair({"a": base}, {"a": tuned}), "all")
+    assert changed.found.one_ulp == 5 / 9
+    assert changed.found.unchanged == 2 / 9
 
 
 def test_zero_training_is_a_change_of_exactly_zero() -> None:
     base = {"a": torch.randn(50), "b": torch.zeros(0)}
-    found = change(TensorPair(base, base), "all")
-    assert set(found.share_top.values()) == set(found.share_top_absolute.values()) == {0.0}
-    assert (found.unchanged, found.one_ulp, found.norm_change) == (1.0, 0.0, 0.0)
-    assert found.modules["share"].sum() == 0
-    assert found.warnings == ()
+    changed = change(TensorPair(base, base), "all")
+    assert set(changed.found.share_top.values()) == set(changed.found.share_top_absolute.values()) == {0.0}
+    assert (changed.found.unchanged, changed.found.one_ulp, changed.found.norm_change) == (1.0, 0.0, 0.0)
+    assert changed.modules["share"].sum() == 0
+    assert changed.warnings == ()
 
 
 def test_a_bf16_checkpoint_of_small_steps_is_warned_of(tmp_path: Path) -> None:
     base, tuned = pairs.weights(change=3e-5)
     folders = [pairs.write(tmp_path / n, side, dtype="bfloat16") for n, side in (("b", base), ("t", tuned))]
     with open_pair(*folders) as pair:
-        found = change(pair)
-    assert found.unchanged > 0.5
-    assert len(found.warnings) == 1
-    assert "moved by one unit in the last place of BF16" in found.warnings[0]
-    assert found.one_ulp > (1 - found.unchanged) / 2
+        changed = change(pair)
+    assert changed.found.unchanged > 0.5
+    assert len(changed.warnings) == 1
+    assert "moved by one unit in the last place of BF16" in changed.warnings[0]
+    assert changed.found.one_ulp > (1 - changed.found.unchanged) / 2
 
 
 def test_the_summary_is_plain_and_the_tables_repeat_byte_for_byte(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_the_summary_is_plain_and_the_tables_repeat_byte_for_byte(tmp_path: Path
 
     base, tuned = ({n: torch.from_numpy(v) for n, v in side.items()} for side in pairs.weights())
     first, second = (change(TensorPair(base, tuned)) for _ in range(2))
-    assert json.loads(json.dumps(first.summary)) == first.summary
-    assert list(first.summary["share_top"]) == ["1", "3", "5", "10", "20", "40", "60"]
+    assert json.loads(json.dumps(first.found.plain())) == first.found.plain()
+    assert list(first.found.plain()["share_top"]) == ["1", "3", "5", "10", "20", "40", "60"]
     assert first.concentration.equals(second.concentration)
     assert first.modules.equals(second.modules)
 

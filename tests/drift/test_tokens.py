@@ -7,7 +7,7 @@ import torch
 
 from enumerable import load_small
 from helpers_tiny import tiny_facts, tiny_levels
-from recollect.drift.kl import Head, Reading, divergences, head_of, hidden_states, losses, summary
+from recollect.drift.kl import Head, Reading, Summary, divergences, head_of, hidden_states, losses, summary
 from recollect.drift.tokens import (
     answer_readings,
     best_templates,
@@ -35,7 +35,7 @@ def small(tmp_path_factory):
     return load_small(tmp_path_factory.mktemp("small"))
 
 
-def laws(vocabulary=1000, tokens=700, width=8, seed=0, scale=3.0):
+def distributions(vocabulary=1000, tokens=700, width=8, seed=0, scale=3.0):
     """Two random heads and hidden states: next-token laws that are neither flat nor sure."""
     generator = torch.Generator().manual_seed(seed)
     states = [torch.randn(tokens, width, generator=generator) for _ in range(2)]
@@ -52,7 +52,7 @@ def by_hand(a, a_head, b, b_head):
 
 
 def test_full_kl_equals_the_definition_in_both_directions():
-    a, a_head, b, b_head = laws()
+    a, a_head, b, b_head = distributions()
     found = divergences(a, a_head, b, b_head, chunk=64)
     assert found.forward == pytest.approx(by_hand(a, a_head, b, b_head), rel=1e-5, abs=1e-6)
     assert found.backward == pytest.approx(by_hand(b, b_head, a, a_head), rel=1e-5, abs=1e-6)
@@ -62,7 +62,7 @@ def test_full_kl_equals_the_definition_in_both_directions():
 
 @pytest.mark.parametrize("chunk", [1, 7, 999, 1000, 5000])
 def test_chunk_size_does_not_matter(chunk):
-    a, a_head, b, b_head = laws(tokens=40)
+    a, a_head, b, b_head = distributions(tokens=40)
     whole = divergences(a, a_head, b, b_head, chunk=1000)
     parts = divergences(a, a_head, b, b_head, chunk=chunk)
     assert np.abs(whole.forward - parts.forward).max() <= 1e-6 * max(1, whole.forward.max())
@@ -72,8 +72,8 @@ def test_chunk_size_does_not_matter(chunk):
     assert losses(a, a_head, targets, chunk=chunk) == pytest.approx(losses(a, a_head, targets), rel=1e-6)
 
 
-def test_chunk_size_does_not_matter_for_near_equal_laws_with_large_logits():
-    a, a_head, _, _ = laws(tokens=200, scale=10.0)
+def test_chunk_size_does_not_matter_for_near_equal_distributions_with_large_logits():
+    a, a_head, _, _ = distributions(tokens=200, scale=10.0)
     near = a + 1e-3
     found = [divergences(a, a_head, near, a_head, chunk=chunk).forward for chunk in (1000, 64, 3)]
     assert np.abs(found[0] - found[1]).max() <= 1e-6
@@ -81,28 +81,28 @@ def test_chunk_size_does_not_matter_for_near_equal_laws_with_large_logits():
     assert found[0] == pytest.approx(by_hand(a, a_head, near, a_head), abs=1e-5)
 
 
-def test_kl_of_a_law_from_itself_is_exactly_zero():
-    a, head, _, _ = laws()
+def test_kl_of_a_distribution_from_itself_is_exactly_zero():
+    a, head, _, _ = distributions()
     found = divergences(a, head, a, head, chunk=64)
     assert (found.forward == 0).all() and (found.backward == 0).all() and found.same_top.all()
 
 
 def test_kl_is_never_negative_even_where_rounding_would_make_it_so():
-    a, head, _, _ = laws(tokens=2000, scale=8.0)
+    a, head, _, _ = distributions(tokens=2000, scale=8.0)
     nudged = Head(head.weight * (1 + 1e-7))
     assert (divergences(a, head, a, nudged, chunk=100).forward >= 0).all()
     assert (divergences(a, head, a * (1 + 1e-7), head, chunk=100).backward >= 0).all()
 
 
 def test_losses_are_minus_the_log_probability_of_the_target():
-    a, head, _, _ = laws(tokens=600)
+    a, head, _, _ = distributions(tokens=600)
     targets = [(7 * at) % 1000 for at in range(600)]
     wanted = -torch.log_softmax(a.double() @ head.weight.double().T, dim=1)[range(600), targets].numpy()
     assert losses(a, head, targets, chunk=33) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_vocabularies_of_unlike_size_are_compared_on_what_both_have():
-    a, a_head, b, b_head = laws()
+    a, a_head, b, b_head = distributions()
     longer = Head(torch.cat([b_head.weight, torch.full((5, 8), 9.0)]))
     same = divergences(a, a_head, b, b_head).forward
     assert divergences(a, a_head, b, longer).forward == pytest.approx(same)
@@ -144,7 +144,7 @@ def test_ten_logit_kl_by_hand():
 
 
 def test_first_token_kl_takes_the_tuned_models_ten_largest_and_the_bases_logits_of_the_same():
-    a, a_head, b, b_head = laws(vocabulary=50, tokens=70)
+    a, a_head, b, b_head = distributions(vocabulary=50, tokens=70)
     found = first_token_kl(a, a_head, b, b_head)
     ours, theirs = a @ a_head.weight.T, b @ b_head.weight.T
     for row in (0, 69):
@@ -157,7 +157,7 @@ def test_first_token_kl_takes_the_tuned_models_ten_largest_and_the_bases_logits_
 
 
 def test_first_token_kl_of_a_model_from_itself_is_exactly_zero():
-    a, head, _, _ = laws()
+    a, head, _, _ = distributions()
     assert (first_token_kl(a, head, a, head).kl == 0).all()
 
 
@@ -220,8 +220,8 @@ def test_other_ids_for_the_same_text_are_an_error():
 def test_summary_has_mean_error_quantiles_and_share_of_equal_tops():
     values = np.arange(1, 1002, dtype=float)
     found = summary(values, values < 501.5)
-    assert (found["n"], found["mean"], found["median"], found["max"]) == (1001, 501, 501, 1001)
-    assert (found["p90"], found["p99"], found["p99_9"]) == (901, 991, 1000)
-    assert found["se"] == pytest.approx(values.std(ddof=1) / math.sqrt(1001))
-    assert found["same_top"] == pytest.approx(501 / 1001)
-    assert summary(values[:0]) == {"n": 0}
+    assert (found.n, found.mean, found.median, found.max) == (1001, 501, 501, 1001)
+    assert (found.p90, found.p99, found.p99_9) == (901, 991, 1000)
+    assert found.se == pytest.approx(values.std(ddof=1) / math.sqrt(1001))
+    assert found.same_top == pytest.approx(501 / 1001)
+    assert summary(values[:0]) == Summary(n=0)

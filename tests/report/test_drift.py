@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 import helpers_drift as made
 from recollect.errors import InputError
-from recollect.report import Drift, Ladder, LadderRung, Results, read_results, render, write_report
+from recollect.report import Drift, Ladder, Results, read_results, render, write_report
 from recollect.report.chapters.drift.chart_change import MOST_LAYERS, concentration, module_rows, shown_layers
 from recollect.report.chapters.drift.groups import drift_groups, floor
 from recollect.report.chapters.drift.ladder_words import ladder_lines, length_line
 from recollect.report.chapters.drift.papers import drift_claims
 from recollect.report.chapters.drift.view import CHAPTER, sentences
 from recollect.report.page.environment import fill
+from recollect.restore import LadderFound, Rung
 
 
 def results(**drift: Any) -> Results:
@@ -185,15 +186,16 @@ def test_the_chapter_is_read_back_as_written(tmp_path) -> None:
 
 
 def test_a_ladder_steps_metrics_are_taken_as_they_are() -> None:
-    row = {"order": "relative", "percent": 20.0, "restored": 5, "kept": 0.4, "alpha": None, "loss": 2.0, "known": 50.0}
-    row |= dict.fromkeys(("macro", "macro_low", "macro_high", "ood", "ood_low", "ood_high"), 40.0)
-    row |= {f"level_{level}": 10.0 * level for level in range(5)} | {"ood_level_0": 1.0, "answer_length": 9.0}
+    row = {"order": "relative", "percent": 20.0, "restored": 5, "kept": 0.4, "alpha": None, "loss": 2.0}
+    row |= {"known": 50.0, "known_low": 40.0}
+    row |= dict.fromkeys(("known_high", "macro", "macro_low", "macro_high", "ood", "ood_low", "ood_high"), 40.0)
+    row |= {f"level_{level}": 10.0 * level for level in range(5)} | {"answer_length": 9.0}
     metrics = {"rungs": [row], "best": made.best(), "controls": [made.control("random", 5, 1.0)], "beats_tuned": True}
     metrics |= {"mean": "macro", "note": "a note", "warnings": ["not taken"]}
-    ladder = Ladder.from_metrics(metrics, levels="2", size=60, seed=0)
+    ladder = Ladder.of(LadderFound.model_validate(metrics), levels="2", size=60, seed=0)
     assert ladder.rungs[0].by_level == (0.0, 10.0, 20.0, 30.0, 40.0)
-    assert ladder.rungs[0] == LadderRung.from_metrics(row)
-    assert ladder.controls[0].ahead == 1.0
+    assert ladder.rungs[0] == Rung.model_validate(row)
+    assert ladder.controls[0].ahead and ladder.controls[0].ahead.value == 0.01
 
 
 @pytest.mark.parametrize(

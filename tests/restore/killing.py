@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import crashing
-from recollect.restore import restore
+from pairs import restore
 from recollect.weights import stream as _stream
 
 _stream.CHUNK = 1000  # some fifty pieces

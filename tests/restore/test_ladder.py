@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import polars as pl
 import pytest
 import torch
@@ -9,8 +7,7 @@ from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import FactSet
 from recollect.models import ModelSettings, load
-from recollect.restore import LadderSettings, run_ladder
-from recollect.restore.choose import ahead, choose, halves, judging, score
+from recollect.restore import Choice, LadderFound, LadderSettings, run_ladder
 from recollect.restore.ladder import _export, orders_of, rungs_of
 from recollect.select import SelectSettings, run_select
 from recollect.shipped import SHIPPED
@@ -154,100 +151,6 @@ def test_tensors_that_the_loaded_model_does_not_hold_as_stored_are_named(base, t
             Live(loaded.model, pair, "decoder")
 
 
-# -- choosing --------------------------------------------------------------------------------------------------
-
-
-def answers(right, *, part="test", levels=(0, 1, 2, 3, 4)):
-    """An outputs table: for each level, so many facts, right as `right(level, number)` says."""
-    rows = [(f"{part}-{level}-{number}", part, level, right(level, number)) for level in levels for number in range(41)]
-    return pl.DataFrame(rows, schema=["fact_id", "part", "level", "contains"], orient="row")
-
-
-def test_the_halves_are_disjoint_cover_the_test_part_and_are_even_in_every_level():
-    table = pl.concat([answers(lambda *_: True), answers(lambda *_: True, part="ood")])
-    validation, test = halves(table, 0)
-    assert not validation & test
-    assert validation | test == set(table.filter(pl.col("part") == "test")["fact_id"])
-    for level in range(5):
-        assert sum(fact.startswith(f"test-{level}-") for fact in validation) == 20
-    assert halves(table.reverse(), 0) == (validation, test)
-    assert halves(table, 1)[0] != validation
-
-
-def test_the_choice_sees_the_validation_half_alone_and_is_judged_on_the_other():
-    tuned = answers(lambda level, number: number % 2 == 0)
-    validation, test = halves(tuned, 0)
-    lucky = tuned.with_columns(contains=pl.col("fact_id").is_in(list(validation)))
-    better_unseen = tuned.with_columns(contains=pl.col("fact_id").is_in(list(test)))
-    chosen = choose("relative", {0.0: tuned, 5.0: lucky, 20.0: better_unseen}, judging(tuned, 0))
-    assert (chosen.percent, chosen.validation, chosen.test) == (5.0, 100, 0)
-    assert chosen.gain.high < 0 and not chosen.beats_tuned
-
-
-def test_a_real_gain_is_chosen_and_beats_the_tuned_model():
-    tuned = pl.concat([answers(lambda level, number: number % 3 == 0), answers(lambda *_: False, part="ood")])
-    good = pl.concat([answers(lambda level, number: number % 3 < 2), answers(lambda *_: True, part="ood")])
-    chosen = choose("relative", {0.0: tuned, 20.0: good}, judging(tuned, 3))
-    assert chosen.percent == 20 and chosen.beats_tuned
-    json = chosen.json()
-    assert json["gain"] == pytest.approx(json["test"] - json["tuned_test"])
-    assert json["gain_low"] < json["gain"] < json["gain_high"]
-    assert json["ood_gain"] == 100
-    assert ahead(good, tuned, judging(tuned, 3))["ahead"] == pytest.approx(json["gain"])
-
-
-def test_without_a_better_rung_nothing_is_restored_and_of_equal_rungs_the_smallest_wins():
-    tuned = answers(lambda level, number: number % 2 == 0)
-    worse = answers(lambda level, number: number % 4 == 0)
-    none = choose("relative", {0.0: tuned, 5.0: tuned, 20.0: worse}, judging(tuned, 0))
-    assert none.percent == 0 and not none.beats_tuned and none.gain.value == 0
-    better = answers(lambda *_: True)
-    assert choose("relative", {0.0: tuned, 20.0: better, 10.0: better}, judging(tuned, 0)).percent == 10
-
-
-def test_too_few_test_facts_give_no_choice():
-    tuned = answers(lambda *_: True, part="ood")
-    assert choose("relative", {0.0: tuned}, judging(tuned, 0)) is None
-
-
-def test_score_is_the_mean_of_levels_or_of_facts():
-    table = answers(lambda level, number: level == 4, levels=(0, 4)).filter(
-        (pl.col("level") == 4) | (pl.col("fact_id").str.ends_with("-1"))
-    )
-    assert score(table, (0, 4)) == 50
-    assert score(table, (4,)) == 100
-    assert score(table) == pytest.approx(100 * 41 / 42)
-    assert score(table, (0, 4), part="ood") is None
-
-
-def test_both_halves_average_the_same_levels_those_with_enough_facts_to_choose_by():
-    sizes = {0: 41, 1: 20, 2: 19, 3: 1}
-    table = pl.concat([answers(lambda *_: True, levels=(level,)).head(size) for level, size in sizes.items()])
-    how = judging(table, 0)
-    assert (how.mean, how.levels) == ("macro", (0, 1))  # 19 facts leave 9 to choose by
-    assert judging(table, 0, least=9).levels == (0, 1, 2)
-    assert (judging(table, 0, least=30).mean, judging(table, 0, least=30).levels) == ("micro", ())
-
-
-def test_a_level_of_one_fact_decides_nothing():
-    tuned = pl.concat([answers(lambda level, number: number % 2 == 0), answers(lambda *_: False, levels=(4,)).head(0)])
-    tuned = tuned.filter((pl.col("level") < 4) | pl.col("fact_id").is_in(["test-4-0", "test-4-1"]))
-    lucky = tuned.with_columns(contains=pl.col("contains") | (pl.col("level") == 4))
-    how = judging(tuned, 0)
-    assert how.levels == (0, 1, 2, 3)
-    chosen = choose("relative", {0.0: tuned, 20.0: lucky}, how)
-    assert (chosen.percent, chosen.beats_tuned) == (0, False)
-    alone = choose("relative", {0.0: tuned, 20.0: lucky}, judging(tuned, 0, least=1))
-    assert alone.percent == 20 and not alone.beats_tuned
-
-
-def test_out_of_domain_facts_without_a_full_level_are_not_compared_by_macro():
-    inside, outside = answers(lambda *_: False), answers(lambda *_: False, part="ood", levels=(2,)).head(9)
-    table = pl.concat([inside, outside])
-    chosen = choose("relative", {0.0: table, 20.0: table}, judging(table, 0))
-    assert chosen.ood_gain is None and "ood_gain" not in chosen.json()
-
-
 # -- the step --------------------------------------------------------------------------------------------------
 
 
@@ -299,21 +202,47 @@ def test_the_interpolation_rung_keeps_as_much_as_the_main_orders(result):
     assert kept["relative", 10.0]["restored"] == kept["random", 10.0]["restored"] > 0
 
 
-def test_the_answer_has_a_line_for_every_rung_and_says_what_beats_what(result):
-    summary = result.summary()
-    assert len(summary["rungs"]) == 12
-    assert all({"order", "percent", "macro", "ood", "known", "loss"} <= set(rung) for rung in summary["rungs"])
-    assert summary["beats_tuned"] is False  # a random model answers nothing, restored or not
-    assert summary["best"]["percent"] == 0
-    assert [control["order"] for control in summary["controls"]] == ["absolute", "bottom", "random", "interpolation"]
-    assert "nothing to restore" in summary["note"]
-    assert summary["exported"] is None and result.exported is None
+def test_the_answer_has_a_line_for_every_rung_and_says_what_beats_what(result, facts):
+    found = result.found
+    assert len(found.rungs) == 12 and LadderFound.read(result.path) == found
+    table = {(row["order"], row["percent"]): row for row in result.rungs().iter_rows(named=True)}
+    for rung in found.rungs:
+        row = table[rung.order, rung.percent]
+        for name in ("macro", "micro", "ood", "ood_micro", "known"):
+            interval = getattr(rung, name)
+            stored = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
+            assert stored == ([None] * 3 if interval is None else pytest.approx(interval.percent))
+        assert rung.micro and rung.ood_micro and rung.known
+        assert list(rung.by_level) == [row[f"level_{level}"] for level in range(5)]
+        assert (rung.micro.n, rung.ood_micro.n) == tuple(facts.counts()[part] for part in ("test", "ood"))
+    assert found.beats_tuned is False  # a random model answers nothing, restored or not
+    assert found.best.percent == 0
+    assert [control.order for control in found.controls] == ["absolute", "bottom", "random", "interpolation"]
+    assert "nothing to restore" in found.note
+    assert result.exported is None
     assert sorted(path.name for path in result.path.iterdir()) == [
         "accuracy.parquet",
         "manifest.json",
         "outputs.parquet",
         "rungs.parquet",
     ]
+
+
+def test_what_an_earlier_version_found_is_read(result):
+    """It kept intervals flat and in percent, a rung as its row of the table."""
+    row = next(row for row in result.rungs().iter_rows(named=True) if (row["order"], row["percent"]) == ("random", 50))
+    gain = {"gain": 3.0, "gain_low": 1.0, "gain_high": 5.0, "gain_facts": 40}
+    tests = {"validation": 50.0, "test": 53.0, "tuned_test": 50.0, "beats_tuned": True}
+    ahead = {"ahead": 2.0, "ahead_low": -1.0, "ahead_high": 5.0, "ahead_facts": 40}
+    old = {"rungs": [row], "best": {"order": "relative", "percent": 20.0, **tests, **gain}, "beats_tuned": True}
+    old |= {"controls": [{"order": "random", "percent": 5.0, **tests, **gain, **ahead}], "mean": "micro", "levels": []}
+    found = LadderFound.model_validate({**old, "note": "so", "warnings": []})
+    assert found.rungs[0].micro.percent == pytest.approx((row["micro"], row["micro_low"], row["micro_high"]))
+    assert found.rungs[0].by_level == tuple(row[f"level_{level}"] for level in range(5))
+    assert found.best.gain.percent == pytest.approx((3, 1, 5)) and found.best.gain.n == 40
+    assert found.best.beats_tuned and found.best.ood_gain is None and found.best.ahead is None
+    assert found.controls[0].ahead.percent == pytest.approx((2, -1, 5)) and found.controls[0].rivals_best
+    assert LadderFound.model_validate(found.plain()) == found
 
 
 def test_a_killed_ladder_goes_on_where_it_was_and_ends_the_same(result, base, tuned, facts, levels, tmp_path):
@@ -362,16 +291,16 @@ def test_a_model_is_written_only_when_told_to(base, tuned, facts, levels, result
     ],
 )
 def test_the_chosen_percentage_is_written_if_it_beats_the_tuned_model(base, tuned, tmp_path, values, beats, percent):
-    step = SimpleNamespace(path=tmp_path, metrics={"best": {"percent": 10.0}, "beats_tuned": beats})
-    written = _export(step, settings(**{"export": "best", **values}), base, tuned)
+    found = LadderFound(best=Choice(order="relative", percent=10.0), beats_tuned=beats)
+    written = _export(tmp_path, found, settings(**{"export": "best", **values}), base, tuned)
     assert written == (percent and tmp_path / percent)
     assert [path.name for path in tmp_path.iterdir()] == ([percent] if percent else [])
 
 
 def test_without_levels_rungs_are_compared_by_all_facts_alike(base, tuned, facts, tmp_path):
     found = run_ladder(settings(ladder="50"), base, tuned, facts, out=tmp_path / "ladder")
-    assert found.metrics["mean"] == "micro"
-    assert found.metrics["rungs"][0]["macro"] is None and found.metrics["rungs"][0]["micro"] == 0
+    assert found.found.mean == "micro"
+    assert found.found.rungs[0].macro is None and found.found.rungs[0].micro.value == 0
 
 
 def test_a_lora_adapter_is_climbed_from_its_merged_weights(base, facts, tmp_path):

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import pairs
+from pairs import restore
 from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import find_model
-from recollect.restore import restore
 from recollect.weights import open_pair
 
 
@@ -45,7 +45,7 @@ def test_it_is_a_step_directory_found_again_and_usable_as_a_model(tmp_path: Path
     before = pairs.contents(first.path)
     assert restore(*sides, 20, root=tmp_path / "runs") == first
     assert pairs.contents(first.path) == before
-    json_ = first.json()
+    json_ = first.answer()
     assert set(json_) == {"restored", "of", "changed", "percent", "seconds", "peak_rss_mb", "out"}
     assert json_["peak_rss_mb"] > 10 and json_["out"] == str(first.path)
     with open_pair(sides[0], first.path) as pair:  # a restored model is a model
@@ -89,14 +89,14 @@ def refused(kind: type[Exception], said: str, tmp_path: Path, *arguments: Any, *
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"percent": 120}, "percent must be from 0 to 100, but got 120"),
-        ({"order": "best"}, "order must be"),
+        ({"percent": 120}, "percent: input should be less than or equal to 100, but got 120"),
+        ({"order": "best"}, "order: input should be 'relative'"),
         ({"region": "heads"}, "region must be"),
     ],
 )
 def test_bad_settings(tmp_path: Path, sides: tuple[Path, Path], settings: dict[str, Any], said: str) -> None:
     refused(InputError, said, tmp_path, *sides, **settings)
-    assert restore(*sides, out=tmp_path / "out").restored > 0  # the place was not taken
+    assert restore(*sides, out=tmp_path / "out").found.restored > 0  # the place was not taken
 
 
 def test_nan_outside_the_region_is_refused_too(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up_on_the_way_gives_its_room_back(
     monkeypatch.setattr("recollect.weights.write.os.fsync", full)
     refused(StepError, "could not be written: No space left on device", tmp_path, *sides)
     monkeypatch.setattr("recollect.weights.write.os.fsync", real)
-    assert restore(*sides, out=tmp_path / "out").restored > 0
+    assert restore(*sides, out=tmp_path / "out").found.restored > 0
 
 
 def test_written_bytes_that_are_not_what_was_meant_are_found(
@@ -245,8 +245,8 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
             pairs.write(tmp_path / f"{n}{millions}", side, dtype="bfloat16") for n, side in (("b", base), ("t", tuned))
         ]
         code = (
-            "import sys; from pathlib import Path; from recollect.drift import restore\n"
-            "print(restore(sys.argv[1], sys.argv[2], out=Path(sys.argv[3])).peak_rss_mb)"
+            "import sys; from pathlib import Path; from recollect.restore import RestoreSettings, run_restore\n"
+            "print(run_restore(RestoreSettings(), sys.argv[1], sys.argv[2], out=Path(sys.argv[3])).found.peak_rss_mb)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, folders), str(tmp_path / f"out{millions}")],

@@ -6,8 +6,8 @@ import re
 import pytest
 
 import pairs
+from pairs import restore
 from recollect.errors import ModelError
-from recollect.restore import restore
 from recollect.weights import open_pair
 
 

@@ -12,8 +12,8 @@ import torch
 
 import pairs
 from helpers_adapters import tiny_base
+from pairs import restore
 from recollect.errors import ModelError
-from recollect.restore import restore
 from recollect.weights import ORDERS, rank_tensors
 
 DTYPES = ["float32", "float16", "bfloat16"]
@@ -55,7 +55,7 @@ def test_0_percent_is_the_tuned_model_and_100_percent_of_all_the_base_byte_for_b
         found = pairs.contents(result.model)
         assert found | {"tokenizer.json": b""} == wanted | {"tokenizer.json": b""}
         assert found["tokenizer.json"] == before[1]["tokenizer.json"]
-        assert result.restored == result.of * percent // 100
+        assert result.found.restored == result.found.of * percent // 100
     assert [pairs.contents(folder) for folder in folders] == before
 
 
@@ -64,7 +64,7 @@ def test_0_percent_is_the_tuned_model_and_100_percent_of_all_the_base_byte_for_b
 def test_the_file_holds_what_the_ranking_says(
     tmp_path: Path, sides: tuple[Path, Path], order: str, per_tensor: bool
 ) -> None:
-    result = restore(*sides, 30, order, per_tensor=per_tensor, seed=4, out=tmp_path / "out")
+    result = restore(*sides, 30, order=order, per_tensor=per_tensor, seed=4, out=tmp_path / "out")
     base, tuned = (pairs.read(side) for side in sides)
     cut = rank_tensors(base, tuned, order, percents=[30], per_tensor=per_tensor, seed=4).cut(30)
     wanted, changed = {}, 0
@@ -73,7 +73,8 @@ def test_the_file_holds_what_the_ranking_says(
         wanted[name] = torch.where(mask, base[name], tuned[name])
         changed += int((mask & (base[name] != tuned[name])).sum())
     assert equal(pairs.read(result.model), wanted)
-    assert (result.restored, result.of, result.changed) == (cut.restored, cut.of, changed)
+    found = result.found
+    assert (found.restored, found.of, found.changed) == (cut.restored, cut.of, changed)
     norms = [name for name in base if "norm" in name or "embed" in name or "head" in name]
     assert all(torch.equal(wanted[name], tuned[name]) for name in norms)
 
@@ -87,7 +88,7 @@ def test_the_layout_of_the_shards_does_not_matter(tmp_path: Path) -> None:
             pairs.write(tmp_path / f"t{number}", tuned, dtype="bfloat16", shards=theirs, order=-order),
         )
         for order_ in ("relative", "random"):
-            result = restore(*folders, 20, order_, out=tmp_path / f"out{number}-{order_}")
+            result = restore(*folders, 20, order=order_, out=tmp_path / f"out{number}-{order_}")
             found.append(pairs.read(result.model))
     assert all(equal(model, found[number % 2]) for number, model in enumerate(found))
     assert not equal(found[0], found[1])
@@ -131,7 +132,7 @@ def test_base_values_are_rounded_to_the_tuned_models_format(tmp_path: Path) -> N
     folders = pairs.write(tmp_path / "b", base), pairs.write(tmp_path / "t", tuned, dtype="bfloat16")
     result = restore(*folders, 100, region="all", out=tmp_path / "out")
     assert equal(pairs.read(result.model), {n: torch.from_numpy(v).bfloat16() for n, v in sorted(base.items())})
-    assert "another number format" in result.warnings[0]
+    assert "another number format" in result.found.warnings[0]
 
 
 def test_base_values_too_large_for_the_format_are_refused(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_tied_embeddings_stored_twice_stay_equal(tmp_path: Path) -> None:
     result = restore(*folders, 40, region="embedding", out=tmp_path / "out")
     found = pairs.read(result.model)
     assert torch.equal(found["lm_head.weight"], found["model.embed_tokens.weight"])
-    assert result.of == 24 * 16
+    assert result.found.of == 24 * 16
     assert not torch.equal(found["lm_head.weight"], torch.from_numpy(tuned["lm_head.weight"]))
 
 
@@ -198,7 +199,7 @@ def test_an_adapter_is_restored_on_its_merged_change_as_peft_merges_it(tmp_path:
     assert found.keys() == base.keys()
     for name in found:
         torch.testing.assert_close(found[name], merged[name], rtol=1e-5, atol=1e-7)
-    assert any("LoRA adapter" in text for text in untouched.warnings)
+    assert any("LoRA adapter" in text for text in untouched.found.warnings)
 
     result = restore(tmp_path / "base", tmp_path / "lora", 20, out=tmp_path / "out20")
     mine = pairs.read(result.model)
@@ -206,7 +207,7 @@ def test_an_adapter_is_restored_on_its_merged_change_as_peft_merges_it(tmp_path:
     for name in base:
         mask = torch.from_numpy(cut.mask(name, base[name], found[name])).view_as(base[name])
         assert torch.equal(mine[name], torch.where(mask, base[name], found[name]))
-    assert result.restored == result.of // 5
+    assert result.found.restored == result.found.of // 5
     whole = pairs.read(restore(tmp_path / "base", tmp_path / "lora", 100, region="all", out=tmp_path / "out100").model)
     assert equal(whole, base)
     LlamaForCausalLM.from_pretrained(result.model)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import pairs
 from helpers_adapters import KINDS, NEVER_MADE, PARTS_TIED, PROMPT, merged_by_peft, tiny_adapter, tiny_base
+from pairs import restore
 from recollect.core.machine import Machine
 from recollect.errors import ModelError, ModelWarning
 from recollect.models import (
@@ -26,7 +27,6 @@ from recollect.models import (
     model_fingerprint,
     write_base_fingerprint,
 )
-from recollect.restore import restore
 from recollect.weights import open_pair
 
 BASES = ("llama", "tied", "bias", "gpt2")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from recollect.core.estimates import Estimate
 from recollect.core.workspace import read_manifest
 from recollect.errors import StepError
 
@@ -24,6 +26,23 @@ class Result(BaseModel):
     def read(cls, path: Path) -> Self:
         """What the finished step at `path` found. StepError when it is none, is damaged or found other things."""
         return result_from(cls, read_manifest(path).metrics, path)
+
+
+def fold_intervals(values: Any, names: Iterable[str]) -> Any:
+    """`values` with one Estimate for each name whose interval lies flat and in percent: x, x_low, x_high, x_facts.
+
+    So records of earlier versions and rows of tables are read. What is no mapping, or has Estimates, stays as it is.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    found = dict(values)
+    for name in names:
+        low, high, n = (found.pop(f"{name}_{end}", None) for end in ("low", "high", "facts"))
+        if isinstance(found.get(name), int | float):
+            if low is None or high is None:
+                raise ValueError(f"{name} must come with its interval: {name}_low and {name}_high must be given too")
+            found[name] = Estimate(found[name] / 100, low / 100, high / 100, int(n or 0), "95 % interval")
+    return found
 
 
 Kind = TypeVar("Kind", bound=Result)

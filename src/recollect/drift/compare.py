@@ -7,17 +7,18 @@ them. What the base leaves can be kept for the next tuned model of the same stud
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import polars as pl
+from pydantic import field_validator
 
+from recollect.core.estimates import Estimate, proportion
+from recollect.core.results import Result
 from recollect.core.workspace import Step
-from recollect.drift.general import KNOWN, known_accuracy
-from recollect.drift.hold import evaluate_settings, load_base, load_tuned
-from recollect.drift.kl import Floats, Reading, divergences, summary
+from recollect.drift.kl import Reading, Summary, divergences, summary
 from recollect.drift.settings import DriftSettings
+from recollect.drift.sides import evaluate_settings, load_base, load_tuned
 from recollect.drift.tokens import (
     Seen,
     answer_readings,
@@ -36,15 +37,68 @@ from recollect.evaluate import facts_of_part, run_evaluate
 from recollect.facts import Fact, FactSet, Relation
 from recollect.models import LoadedModel
 
+KNOWN = (3, 4)
+"""Memory levels of the facts that the base is said to know."""
+
+
+class KindFound(Result):
+    """One kind of text: divergences after each of its tokens, and the loss of each, in nats."""
+
+    forward: Summary
+    """KL(tuned || base)."""
+    backward: Summary
+    """KL(base || tuned)."""
+    floor: Summary
+    """The base from itself in batches of another size: rounding, not drift."""
+    tuned_loss: float
+    base_loss: float
+    by_level: dict[str, Summary] = {}
+    """For answers, with a probe: the forward divergence on in-domain test facts by memory level."""
+
+
+class KnownFound(Result):
+    """Accuracy on the facts that the base knows, in the fine-tuning prompt."""
+
+    tuned: Estimate | None = None
+    base: Estimate | None = None
+
+    @field_validator("tuned", "base", mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, value: Any) -> Any:
+        """They kept {accuracy, low, high, n} in percent."""
+        if not isinstance(value, Mapping) or "accuracy" not in value:
+            return value
+        right, low, high = (value[name] / 100 for name in ("accuracy", "low", "high"))
+        return Estimate(right, low, high, value["n"], "95 % interval")
+
+
+class TokensFound(Result):
+    """The token level; None for what was not measured."""
+
+    answers: KindFound | None = None
+    general: KindFound | None = None
+    first_tokens: Summary | None = None
+    """The KL of *Token and Parameter Levels*: of the first token of level-4 test facts."""
+    known: KnownFound | None = None
+
 
 @dataclass(frozen=True)
 class Probe:
-    """What the study's measure needs of a probe; empty without one."""
+    """What the paper's measure needs of a probe; empty without one."""
 
-    levels: pl.DataFrame | None
-    best: Mapping[str, int]
-    relations: Mapping[str, Relation]
-    note: str | None
+    levels: pl.DataFrame | None = None
+    best: Mapping[str, int] = field(default_factory=dict)
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What both models are asked and read."""
+
+    facts: FactSet
+    texts: Sequence[str]
+    probe: Probe
 
 
 @dataclass(frozen=True)
@@ -71,86 +125,114 @@ class BaseSide:
 
 
 def compare_tokens(
-    step: Step,
-    settings: DriftSettings,
-    base: str,
-    tuned: str,
-    facts: FactSet,
-    texts: Sequence[str],
-    probe: Probe,
-    base_side: BaseSide,
-    key: str,
-) -> dict[str, Any]:
-    """Read with one model, then with the other; compare; write the tables. Returns the numbers.
+    step: Step, settings: DriftSettings, names: tuple[str, str], asked: Asked, base_side: BaseSide, key: str
+) -> TokensFound:
+    """Read with the tuned model, then with the base (`names`: base, tuned); compare; write the tables.
 
     `key` names the base, the texts and the settings: all that the base's side depends on.
     """
-    asked = _drawn(facts, settings)
-    if not asked:
-        raise InputError(f"the fact set {facts.name!r} has no test or ood fact to compare on; it has {facts.counts()}.")
-    best = known_best(list(facts), probe.levels) if probe.levels is not None and probe.best else []
-    known = _known(facts, probe.levels, settings)
+    probe, levels = asked.probe, asked.probe.levels
+    drawn = _drawn(asked.facts, settings)
+    if not drawn:
+        raise InputError(
+            f"the fact set {asked.facts.name!r} has no test or ood fact to compare on; it has {asked.facts.counts()}."
+        )
+    best = known_best(list(asked.facts), levels) if levels is not None and probe.best else []
+    known = _known(asked.facts, levels, settings)
 
     def read(loaded: LoadedModel, first: list[Reading]) -> Side:
+        longest = text_length(loaded)
         readings = {
-            "answers": answer_readings(loaded.tokenizer, asked, settings.prompt_template),
-            "general": text_readings(loaded.tokenizer, texts, longest=text_length(loaded), tokens=settings.text_tokens),
+            "answers": answer_readings(loaded.tokenizer, drawn, settings.prompt_template),
+            "general": text_readings(loaded.tokenizer, asked.texts, longest=longest, tokens=settings.text_tokens),
         }
         seen = see(loaded, {**readings, "first": first}, settings.batch_size)
-        return Side(seen, readings, _ask(step, settings, loaded, known, probe.levels) if known else None)
+        return Side(seen, readings, _ask(step, settings, loaded, known, levels) if known else None)
 
     def read_base() -> tuple[Side, Seen]:
-        loaded = load_base(settings, base)
+        loaded = load_base(settings, names[0])
         side = read(loaded, mapping_readings(loaded.tokenizer, best, probe.relations, probe.best))
         # another batch size: other padding, other rounding
         return side, see(loaded, side.readings, max(1, settings.batch_size // 3))
 
-    loaded = load_tuned(settings, tuned)
-    tuned_side = read(loaded, question_readings(loaded.tokenizer, best, settings.prompt_template))
+    loaded = load_tuned(settings, names[1])
+    tuned = read(loaded, question_readings(loaded.tokenizer, best, settings.prompt_template))
     del loaded
-    side, again = base_side.get(key, read_base)
-    ours, theirs = tuned_side.seen, side.seen
-    found: dict[str, Any] = {}
-    rows = []
-    for kind, texts_read in side.readings.items():
-        if not texts_read:
-            continue
-        check_same_tokens(tuned_side.readings[kind], texts_read)
-        both = compare(kind, texts_read, ours, theirs, chunk=settings.chunk)
-        floor = divergences(theirs.hidden[kind], theirs.head, again.hidden[kind], again.head, chunk=settings.chunk)
-        names = [fact.id for fact in asked] if kind == "answers" else [""] * len(texts_read)
-        table = _table(kind, texts_read, names, both.divergence.forward, both.divergence.backward).with_columns(
-            same_top=pl.Series(both.divergence.same_top),
-            tuned_loss=pl.Series(both.tuned_loss),
-            base_loss=pl.Series(both.base_loss),
-        )
-        rows.append(table)
-        found[kind] = {
-            "forward": summary(both.divergence.forward, both.divergence.same_top),
-            "backward": summary(both.divergence.backward),
-            "floor": summary(floor.forward, floor.same_top),
-            "tuned_loss": float(both.tuned_loss.mean()),
-            "base_loss": float(both.base_loss.mean()),
-        }
-    tokens = _with_levels(pl.concat(rows), facts, probe.levels)
+    base, again = base_side.get(key, read_base)
+    tables, kinds = [], {}
+    for kind in (kind for kind, readings in base.readings.items() if readings):
+        check_same_tokens(tuned.readings[kind], base.readings[kind])
+        fact_ids = [fact.id for fact in drawn] if kind == "answers" else []
+        table, kinds[kind] = _compare_kind(kind, (tuned, base), again, fact_ids, settings.chunk)
+        tables.append(table)
+    tokens = _with_levels(pl.concat(tables), asked.facts, levels)
     step.write_table("tokens.parquet", tokens)
-    if probe.levels is not None:
-        found["answers"]["by_level"] = _by_level(tokens)
-    if best:
-        found["first_tokens"] = _first(step, best, probe, ours, theirs)
-    if tuned_side.outputs is not None and side.outputs is not None:
-        sides = {"tuned": tuned_side.outputs, "base": side.outputs}
-        found["known"] = {name: known_accuracy(outputs) for name, outputs in sides.items()}
-        both_sides = [outputs.select(pl.lit(name).alias("model"), pl.all()) for name, outputs in sides.items()]
-        step.write_table("known.parquet", pl.concat(both_sides))
-    return found
+    if levels is not None:
+        kinds["answers"] = kinds["answers"].model_copy(update={"by_level": _by_level(tokens)})
+    return TokensFound(
+        answers=kinds["answers"],
+        general=kinds.get("general"),
+        first_tokens=_first(step, best, probe, tuned.seen, base.seen) if best else None,
+        known=_compare_known(step, tuned.outputs, base.outputs),
+    )
+
+
+def _compare_kind(
+    kind: str, sides: tuple[Side, Side], again: Seen, fact_ids: Sequence[str], chunk: int
+) -> tuple[pl.DataFrame, KindFound]:
+    """One kind of text: a row per token, and what they come to. `again`: the base once more, for the floor."""
+    tuned, base = sides[0].seen, sides[1].seen
+    readings = sides[1].readings[kind]
+    both = compare(kind, readings, tuned, base, chunk=chunk)
+    floor = divergences(base.hidden[kind], base.head, again.hidden[kind], again.head, chunk=chunk)
+    places = [(number, at + 1, reading.ids[at + 1]) for number, reading in enumerate(readings) for at in reading.at]
+    table = pl.DataFrame(
+        {
+            "text": [kind] * len(places),
+            "number": [number for number, _, _ in places],
+            "fact_id": [fact_ids[number] if fact_ids else "" for number, _, _ in places],
+            "position": [position for _, position, _ in places],
+            "token": [token for _, _, token in places],
+            "forward": both.divergence.forward,
+            "backward": both.divergence.backward,
+            "same_top": both.divergence.same_top,
+            "tuned_loss": both.tuned_loss,
+            "base_loss": both.base_loss,
+        }
+    )
+    return table, KindFound(
+        forward=summary(both.divergence.forward, both.divergence.same_top),
+        backward=summary(both.divergence.backward),
+        floor=summary(floor.forward, floor.same_top),
+        tuned_loss=float(both.tuned_loss.mean()),
+        base_loss=float(both.base_loss.mean()),
+    )
+
+
+def known_accuracy(outputs: pl.DataFrame, matcher: str = "contains") -> Estimate | None:
+    """Accuracy (95 % interval) on the facts of level 3 and 4 of all parts of an outputs table; None without such.
+
+    Read the base's own number with care: it may know a fact and not answer, because it has never seen the prompt.
+    """
+    known = outputs.filter(pl.col("level").is_in(KNOWN))
+    return proportion(int(known[matcher].sum()), known.height) if known.height else None
+
+
+def _compare_known(step: Step, tuned: pl.DataFrame | None, base: pl.DataFrame | None) -> KnownFound | None:
+    if tuned is None or base is None:
+        return None
+    both = [
+        outputs.select(pl.lit(name).alias("model"), pl.all()) for name, outputs in (("tuned", tuned), ("base", base))
+    ]
+    step.write_table("known.parquet", pl.concat(both))
+    return KnownFound(tuned=known_accuracy(tuned), base=known_accuracy(base))
 
 
 def _ask(
     step: Step, settings: DriftSettings, loaded: LoadedModel, known: Sequence[Fact], levels: pl.DataFrame | None
 ) -> pl.DataFrame:
     """The model's answers to the facts that the base knows."""
-    out = step.folder / "parts" / f"known-{loaded.fingerprint[:12]}"
+    out = step.scratch(f"known-{loaded.fingerprint[:12]}")
     chosen = FactSet(tuple(known), "known")
     return run_evaluate(evaluate_settings(settings), chosen, levels, out=out, loaded=loaded).outputs()
 
@@ -169,23 +251,6 @@ def _known(facts: FactSet, levels: pl.DataFrame | None, settings: DriftSettings)
     return _drawn(known, settings)
 
 
-def _table(
-    kind: str, readings: Sequence[Reading], names: Sequence[str], forward: Floats, backward: Floats
-) -> pl.DataFrame:
-    places = [(number, at + 1, reading.ids[at + 1]) for number, reading in enumerate(readings) for at in reading.at]
-    return pl.DataFrame(
-        {
-            "text": [kind] * len(places),
-            "number": [number for number, _, _ in places],
-            "fact_id": [names[number] for number, _, _ in places],
-            "position": [position for _, position, _ in places],
-            "token": [token for _, _, token in places],
-            "forward": forward,
-            "backward": backward,
-        }
-    )
-
-
 def _with_levels(tokens: pl.DataFrame, facts: FactSet, levels: pl.DataFrame | None) -> pl.DataFrame:
     parts = {fact.id: fact.part for fact in facts}
     known = {} if levels is None else dict(zip(levels["fact_id"].to_list(), levels["level"].to_list(), strict=True))
@@ -197,7 +262,7 @@ def _with_levels(tokens: pl.DataFrame, facts: FactSet, levels: pl.DataFrame | No
     )
 
 
-def _by_level(tokens: pl.DataFrame) -> dict[str, Any]:
+def _by_level(tokens: pl.DataFrame) -> dict[str, Summary]:
     """Mean forward divergence on in-domain answer tokens, by memory level."""
     answers = tokens.filter((pl.col("part") == "test") & pl.col("level").is_not_null())
     return {
@@ -206,7 +271,7 @@ def _by_level(tokens: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _first(step: Step, best: Sequence[Fact], probe: Probe, ours: Seen, theirs: Seen) -> dict[str, Any]:
+def _first(step: Step, best: Sequence[Fact], probe: Probe, ours: Seen, theirs: Seen) -> Summary:
     found = first_token_kl(ours.hidden["first"], ours.head, theirs.hidden["first"], theirs.head)
     step.write_table(
         "first_tokens.parquet",
@@ -223,4 +288,4 @@ def _first(step: Step, best: Sequence[Fact], probe: Probe, ours: Seen, theirs: S
             }
         ),
     )
-    return {**summary(found.kl), "same_top": float(np.mean(found.base.argmax(axis=1) == 0))}
+    return summary(found.kl, found.base.argmax(axis=1) == 0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect.core.results import Result
 from recollect.errors import ModelError
 
 if TYPE_CHECKING:
@@ -95,6 +96,35 @@ def hidden_states(model: PreTrainedModel, readings: Sequence[Reading], batch_siz
             for row, index in enumerate(rows):
                 found[index] = states[row, list(readings[index].at)].cpu()
     return torch.cat([found[index] for index in range(len(readings))])
+
+
+class Summary(Result):
+    """How the divergences of some tokens are spread, in nats; without tokens, n is 0 and there is nothing else."""
+
+    n: int = 0
+    mean: float | None = None
+    se: float | None = None
+    """Standard error of the mean; None for one token."""
+    median: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p99_9: float | None = None
+    max: float | None = None
+    same_top: float | None = None
+    """Share of the tokens with the same likeliest entry on both sides; None where that was not asked."""
+
+
+def summary(values: Floats, same_top: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> Summary:
+    """Mean with its standard error, quantiles and maximum, and the share of tokens with the same likeliest entry."""
+    if not len(values):
+        return Summary()
+    median, p90, p99, p99_9 = (float(value) for value in np.quantile(values, [0.5, 0.9, 0.99, 0.999]))
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    same = None if same_top is None else float(same_top.mean())
+    mean, most = float(values.mean()), float(values.max())
+    return Summary(
+        n=len(values), mean=mean, se=error, median=median, p90=p90, p99=p99, p99_9=p99_9, max=most, same_top=same
+    )
 
 
 @dataclass(frozen=True)
@@ -188,20 +218,6 @@ class _Sums:
     def mean(self) -> torch.Tensor:
         """Mean of the value under the distribution."""
         return self.weighted / self.total
-
-
-def summary(values: Floats, same_top: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> dict[str, Any]:
-    """Mean with its standard error, quantiles and maximum, and the share of tokens with the same likeliest entry."""
-    if not len(values):
-        return {"n": 0}
-    quantiles = np.quantile(values, [0.5, 0.9, 0.99, 0.999])
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    found: dict[str, Any] = {"n": len(values), "mean": float(values.mean()), "se": error}
-    found |= {name: float(value) for name, value in zip(("median", "p90", "p99", "p99_9"), quantiles, strict=True)}
-    found["max"] = float(values.max())
-    if same_top is not None:
-        found["same_top"] = float(same_top.mean())
-    return found
 
 
 def _blocks(hidden: torch.Tensor, head: Head) -> Iterator[torch.Tensor]:

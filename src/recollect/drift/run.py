@@ -3,52 +3,87 @@
 Notable choices
 - One model at a time: the tuned one reads every text and leaves its final hidden states, then the base does.
 - The floor: the base against itself in batches of another size. What stands at the floor is rounding, not drift.
-- Without a probe there are no levels and no best templates, so the study's KL is null and a note says why.
+- Without a probe there are no levels and no best templates, so the paper's KL is null and a note says why.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
+from pydantic import computed_field
 
+from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
-from recollect.drift.compare import BaseSide, Probe, compare_tokens
-from recollect.drift.general import general_text
-from recollect.drift.hold import open_both
-from recollect.drift.parameters import Change, change
+from recollect.drift.change import ChangeFound, change
+from recollect.drift.compare import Asked, BaseSide, Probe, TokensFound, compare_tokens
 from recollect.drift.settings import DriftSettings
-from recollect.drift.tokens import best_templates, known_best
+from recollect.drift.sides import open_both
+from recollect.drift.tokens import best_templates, general_text, known_best
 from recollect.errors import InputError
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.select import levels_fingerprint, read_levels
-from recollect.weights.pair import CheckpointPair
 
 Progress = Callable[[int, int], None]
 
 
+class DriftFound(Result):
+    """What fine-tuning changed."""
+
+    parameters: ChangeFound
+    tokens: TokensFound = TokensFound()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def kl_paper(self) -> float | None:
+        """Mean KL of *Token and Parameter Levels* (docs/studies.md §4); None without a probe of the base."""
+        return self.tokens.first_tokens.mean if self.tokens.first_tokens else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def kl_full(self) -> float | None:
+        """Mean KL(tuned || base) over the whole vocabulary on answer tokens; None without tokens."""
+        return self.tokens.answers.forward.mean if self.tokens.answers else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def share_top(self) -> dict[str, float]:
+        """As in `parameters`."""
+        return self.parameters.share_top
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def unchanged(self) -> float:
+        """As in `parameters`."""
+        return self.parameters.unchanged
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def one_ulp(self) -> float:
+        """As in `parameters`."""
+        return self.parameters.one_ulp
+
+
 @dataclass(frozen=True)
 class DriftResult:
-    """The step directory and its metrics; the tables are read on demand."""
+    """The step directory and what was found; the tables are read on demand."""
 
     path: Path
-    metrics: dict[str, Any]
+    found: DriftFound
 
     def tokens(self) -> pl.DataFrame:
-        """One row per compared token: where it stands, both divergences, both losses (nats)."""
+        """One row per compared token: where it is, both divergences, both losses (nats)."""
         return pl.read_parquet(self.path / "tokens.parquet")
 
     def first_tokens(self) -> pl.DataFrame:
-        """One row per level-4 test fact: the study's KL, the ten entries and their shares."""
+        """One row per level-4 test fact: the paper's KL, the ten entries and their shares."""
         return pl.read_parquet(self.path / "first_tokens.parquet")
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "out": str(self.path)}
 
 
 def run_drift(
@@ -70,82 +105,57 @@ def run_drift(
     what does not fit together is named.
     """
     with open_both(settings, base, tuned, asked=settings.tokens) as pair:
-        return _run(settings, base, tuned, pair, facts, out, root, progress, base_side or BaseSide())
+        models = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint}
+        asked = _read_asked(settings, base, facts, models["base"]) if settings.tokens else None
+        inputs = {**models, **_fingerprints(asked)} if asked else models
+        with open_step("drift", settings, inputs, out, root) as step:
+            if not step.done:
+                started = time.monotonic()
+                changed = change(pair, settings.region, progress)
+                step.write_table("concentration.parquet", changed.concentration)
+                step.write_table("modules.parquet", changed.modules)
+                tokens, notes = TokensFound(), ["the tokens were not compared (--no-tokens)"]
+                if asked is not None:
+                    key = fingerprint({**settings.fingerprint_values(), **inputs, "tuned": None})
+                    tokens = compare_tokens(step, settings, (base, tuned), asked, base_side or BaseSide(), key)
+                    notes = [asked.probe.note] if asked.probe.note else []
+                    if not asked.texts:
+                        notes.append("no general text was given (--text), so forgetting is measured on facts alone")
+                found = DriftFound(
+                    parameters=changed.found,
+                    tokens=tokens,
+                    notes=tuple(notes),
+                    warnings=(*pair.warnings, *changed.warnings),
+                    seconds=round(time.monotonic() - started, 3),
+                )
+                step.finish(found)
+            return DriftResult(step.path, DriftFound.read(step.path))
 
 
-def _run(
-    settings: DriftSettings,
-    base: str,
-    tuned: str,
-    pair: CheckpointPair,
-    facts: FactSet | None,
-    out: Path | None,
-    root: Path,
-    progress: Progress | None,
-    base_side: BaseSide,
-) -> DriftResult:
-    inputs: dict[str, Any] = {
-        "base": pair.base.fingerprint,
-        "tuned": pair.tuned.fingerprint,
-    }
-    texts: list[str] = []
-    facts = (load_facts(settings.facts) if facts is None else facts) if settings.tokens else None
-    probe = Probe(None, {}, {}, "the tokens were not compared (--no-tokens)")
-    if facts is not None:
-        texts = general_text(settings, base)
-        probe = _read_probe(settings, facts, inputs["base"])
-        inputs["facts"], inputs["text"] = facts.fingerprint(), fingerprint(texts)
-        inputs["levels"] = None if probe.levels is None else levels_fingerprint(probe.levels)
-        inputs["templates"] = fingerprint(
-            {name: [probe.relations[name].templates[at]] for name, at in probe.best.items()}
-        )
-    with open_step("drift", settings, inputs, out, root) as step:
-        if not step.done:
-            started = time.monotonic()
-            changed = change(pair, settings.region, progress)
-            step.write_table("concentration.parquet", changed.concentration)
-            step.write_table("modules.parquet", changed.modules)
-            found: dict[str, Any] = {}
-            if facts is not None:
-                key = fingerprint({**settings.fingerprint_values(), **inputs, "tuned": None})
-                found = compare_tokens(step, settings, base, tuned, facts, texts, probe, base_side, key)
-            seconds = round(time.monotonic() - started, 3)
-            step.finish({**_metrics(changed, found, probe, pair, texts, settings), "seconds": seconds})
-        return DriftResult(step.path, step.metrics)
+def _read_asked(settings: DriftSettings, base: str, facts: FactSet | None, base_fingerprint: str) -> Asked:
+    facts = load_facts(settings.facts) if facts is None else facts
+    return Asked(facts, general_text(settings, base), _read_probe(settings, facts, base_fingerprint))
 
 
-def _metrics(
-    changed: Change,
-    found: dict[str, Any],
-    probe: Probe,
-    pair: CheckpointPair,
-    texts: Sequence[str],
-    settings: DriftSettings,
-) -> dict[str, Any]:
-    notes = [probe.note] if probe.note else []
-    if settings.tokens and not texts:
-        notes.append("no general text was given (--text), so forgetting is measured on facts alone")
-    first, answers = found.get("first_tokens"), found.get("answers")
+def _fingerprints(asked: Asked) -> dict[str, str | None]:
+    """What a step's fingerprint says of the texts and of the probe."""
+    probe = asked.probe
+    templates = {name: [probe.relations[name].templates[at]] for name, at in probe.best.items()}
     return {
-        "kl_paper": first["mean"] if first and first["n"] else None,
-        "kl_full": answers["forward"]["mean"] if answers else None,
-        "share_top": changed.summary["share_top"],
-        "unchanged": changed.summary["unchanged"],
-        "one_ulp": changed.summary["one_ulp"],
-        "parameters": {**changed.summary, "region": changed.region},
-        "tokens": found,
-        "notes": notes,
-        "warnings": [*pair.warnings, *changed.warnings],
+        "facts": asked.facts.fingerprint(),
+        "text": fingerprint(asked.texts),
+        "levels": None if probe.levels is None else levels_fingerprint(probe.levels),
+        "templates": fingerprint(templates),
     }
 
 
 def _read_probe(settings: DriftSettings, facts: FactSet, base: str) -> Probe:
     """Levels, best templates and their texts, checked against the base and the template file."""
     if settings.levels is None:
-        return Probe(None, {}, {}, "kl_paper needs the base's probe: give its step directory with --levels")
+        return Probe(note="kl_paper needs the base's probe: give its step directory with --levels")
     levels = read_levels(settings.levels)
     if not settings.levels.is_dir():
-        return Probe(levels, {}, {}, "kl_paper needs the probe step directory, not its levels.parquet alone")
+        return Probe(levels, note="kl_paper needs the probe step directory, not its levels.parquet alone")
     manifest = step_input(settings.levels, "probe")
     if manifest["inputs"]["model"] != base:
         raise InputError(

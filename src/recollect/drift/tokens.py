@@ -10,18 +10,23 @@ Two measures
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from recollect.drift.kl import CHUNK, Divergences, Floats, Head, Reading, divergences, hidden_states, losses
-from recollect.errors import InputError
+from recollect.drift.kl import CHUNK, Divergences, Floats, Head, Reading, divergences, head_of, hidden_states, losses
+from recollect.drift.settings import AskSettings
+from recollect.errors import InputError, input_fault
 from recollect.facts import Fact, Relation
 from recollect.generate.encoding import check_context, context_limit, prompt_ids
+from recollect.models import find_model
 from recollect.prompt import DEFAULT_TEMPLATE, encode_example, encode_prompt
+from recollect.shipped import SHIPPED, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +48,6 @@ class Seen:
 
 def see(loaded: LoadedModel, readings: Mapping[str, Sequence[Reading]], batch_size: int = 32) -> Seen:
     """Read the texts of each kind; the model can be dropped afterwards."""
-    from recollect.drift.kl import head_of
-
     for kind, texts in readings.items():
         names = [f"text {number} of the {kind}" for number in range(1, len(texts) + 1)]
         check_context(context_limit(loaded.model.config), [reading.ids for reading in texts], names)
@@ -86,6 +89,50 @@ def text_readings(
         if tokens is not None and count >= tokens:
             break
     return readings
+
+
+def read_texts(text: str) -> list[str]:
+    """General text: "" is none, "pocket" the pocket's held-out text; else a file.
+
+    .txt: one document a line. .jsonl: one object a line with the key "text". Empty lines are left out. Raises
+    InputError for a file that is not there, is not UTF-8, or holds no text.
+    """
+    if not text:
+        return []
+    path = (SHIPPED[text].text if text in SHIPPED else None) or Path(text)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"text must be a file, but {path} is a pipe or a device.")
+    if not path.is_file():
+        raise InputError(f'text must be a .txt or .jsonl file or "pocket", but there is no file {text}.')
+    if path.suffix not in (".txt", ".jsonl"):
+        raise InputError(f"text must end in .txt (a document a line) or .jsonl (key text), but got {path.name}.")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    if path.suffix == ".jsonl":
+        lines = [_text_of(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+    documents = [line for line in lines if line.strip()]
+    if not documents:
+        raise InputError(f"{path} holds no text.")
+    return documents
+
+
+def general_text(settings: AskSettings, base: str) -> list[str]:
+    """The general text of the settings; the pocket brings its own."""
+    return read_texts(settings.text or str(text_of(find_model(base, settings.revision)) or ""))
+
+
+def _text_of(line: str, path: Path, number: int) -> str:
+    try:
+        value = json.loads(line)
+        str(value).encode()
+    except (ValueError, RecursionError) as error:  # ValueError: also half a character, or a number of 5,000 digits
+        fault = input_fault(error) or "not valid JSON."
+        raise InputError(f"{path}, line {number}: {fault}") from None
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise InputError(f'{path}, line {number}: expected an object with the key "text", but got {line[:80]}.')
+    return str(value["text"])
 
 
 def question_readings(
@@ -194,3 +241,15 @@ def check_same_tokens(tuned: Sequence[Reading], base: Sequence[Reading]) -> None
             "the tokenizers of the base and the tuned model give different ids for the same text, so their next-token "
             "distributions cannot be compared. Use the base's tokenizer for both, or take --no-tokens."
         )
+
+
+def general_loss(
+    loaded: LoadedModel, texts: list[str], *, tokens: int | None = None, batch_size: int = 32
+) -> float | None:
+    """Mean -ln p of each token given those before it, in nats; None without texts."""
+    readings = text_readings(loaded.tokenizer, texts, longest=text_length(loaded), tokens=tokens)
+    if not readings:
+        return None
+    targets = [reading.ids[at + 1] for reading in readings for at in reading.at]
+    hidden = hidden_states(loaded.model, readings, batch_size)
+    return float(losses(hidden, head_of(loaded.model), targets).mean())

@@ -20,8 +20,6 @@ from recollect.report.chapters.drift.record import CellName as CellName
 from recollect.report.chapters.drift.record import Drift as Drift
 from recollect.report.chapters.drift.record import DriftCell as DriftCell
 from recollect.report.chapters.drift.record import Ladder as Ladder
-from recollect.report.chapters.drift.record import LadderChoice as LadderChoice
-from recollect.report.chapters.drift.record import LadderRung as LadderRung
 from recollect.report.chapters.drift.record import ModuleChange as ModuleChange
 from recollect.report.chapters.drift.record import RepairExample as RepairExample
 from recollect.report.chapters.search.record import Bounded as Bounded

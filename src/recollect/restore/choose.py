@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+from pydantic import Field, computed_field, model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, Mean, levels_entering, paired_difference, winner
 from recollect.core.estimates import halves as split
+from recollect.core.results import Result, fold_intervals
 
 
 @dataclass(frozen=True)
@@ -59,36 +61,39 @@ def score(outputs: pl.DataFrame, levels: Sequence[int] = (), *, part: str = "tes
     return 100 * float(by_level["contains"].mean()) if by_level.height else None  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Result):
     """The best percentage of one order by the validation half, and what the test half says of it."""
 
     order: str
-    percent: float
-    validation: float
-    test: float
-    tuned_test: float
-    gain: Estimate
-    """Against the tuned model on the test half; fractions."""
-    ood_gain: Estimate | None
+    percent: Annotated[float, Field(ge=0, le=100)]
+    validation: float | None = None
+    """Accuracy in percent on the half that chooses."""
+    test: float | None = None
+    """The same on the half that judges."""
+    tuned_test: float | None = None
+    """The tuned model's on the half that judges."""
+    gain: Estimate | None = None
+    """Against the tuned model on the half that judges; fractions."""
+    ood_gain: Estimate | None = None
+    """The same out-of-domain; None without such facts."""
+    ahead: Estimate | None = None
+    """Of a control: how far the main order's choice is ahead of it on the half that judges; fractions."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def beats_tuned(self) -> bool:
         """Whether the interval of the gain lies above zero."""
-        return self.percent > 0 and self.gain.low > 0
+        return self.percent > 0 and self.gain is not None and self.gain.low > 0
 
-    def json(self) -> dict[str, Any]:
-        """As plain values: accuracies in percent, gains in points."""
-        found = {
-            "order": self.order,
-            "percent": self.percent,
-            "validation": self.validation,
-            "test": self.test,
-            "tuned_test": self.tuned_test,
-            **points(self.gain, "gain"),
-            "beats_tuned": self.beats_tuned,
-        }
-        return found | (points(self.ood_gain, "ood_gain") if self.ood_gain else {})
+    @property
+    def rivals_best(self) -> bool:
+        """Of a control: whether the main order's choice is not clearly ahead of it."""
+        return self.ahead is None or self.ahead.low <= 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, values: Any) -> Any:
+        return fold_intervals(values, ("gain", "ood_gain", "ahead"))
 
 
 def choose(order: str, rungs: Mapping[float, pl.DataFrame], how: Judging) -> Choice | None:
@@ -102,29 +107,19 @@ def choose(order: str, rungs: Mapping[float, pl.DataFrame], how: Judging) -> Cho
     scores = {percent: score(_only(rungs[percent], how.choosing), how.levels) or 0.0 for percent in sorted(rungs)}
     best = winner(scores)
     return Choice(
-        order,
-        best,
-        scores[best],
-        score(_only(rungs[best], how.scoring), how.levels) or 0.0,
-        score(_only(tuned, how.scoring), how.levels) or 0.0,
-        _difference(tuned, rungs[best], how),
-        _ood_difference(tuned, rungs[best], how),
+        order=order,
+        percent=best,
+        validation=scores[best],
+        test=score(_only(rungs[best], how.scoring), how.levels) or 0.0,
+        tuned_test=score(_only(tuned, how.scoring), how.levels) or 0.0,
+        gain=ahead(rungs[best], tuned, how),
+        ood_gain=_ood_difference(tuned, rungs[best], how),
     )
 
 
-def ahead(best: pl.DataFrame, other: pl.DataFrame, how: Judging) -> dict[str, Any]:
-    """How far one chosen rung is ahead of another on the scoring half, in points (ahead, low, high)."""
-    return points(_difference(other, best, how), "ahead")
-
-
-def points(difference: Estimate, name: str) -> dict[str, Any]:
-    """A difference in percentage points: name, name_low, name_high and the number of facts."""
-    value, low, high = difference.percent
-    return {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_facts": difference.n}
-
-
-def _difference(first: pl.DataFrame, second: pl.DataFrame, how: Judging) -> Estimate:
-    return paired_difference(_only(first, how.scoring), _only(second, how.scoring), mean=how.mean, levels=how.levels)
+def ahead(best: pl.DataFrame, other: pl.DataFrame, how: Judging) -> Estimate:
+    """How far one rung is ahead of another on the scoring half; fractions."""
+    return paired_difference(_only(other, how.scoring), _only(best, how.scoring), mean=how.mean, levels=how.levels)
 
 
 def _ood_difference(tuned: pl.DataFrame, rung: pl.DataFrame, how: Judging) -> Estimate | None:

@@ -11,23 +11,27 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+from pydantic import Field, model_validator
 
+from recollect.core.estimates import Estimate, Mean
+from recollect.core.results import Result, fold_intervals
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
-from recollect.drift.general import general_loss, general_text, known_accuracy
-from recollect.drift.hold import evaluate_settings, load_base, load_tuned, open_both
-from recollect.drift.settings import LadderSettings, percents_of
+from recollect.drift.compare import known_accuracy
+from recollect.drift.sides import evaluate_settings, load_base, load_tuned, open_both
+from recollect.drift.tokens import general_loss, general_text
 from recollect.evaluate import accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.match import MATCHERS
 from recollect.models import LoadedModel
 from recollect.restore.choose import Choice, Judging, ahead, choose, judging
-from recollect.restore.run import restore
+from recollect.restore.run import run_restore
+from recollect.restore.settings import LadderSettings, RestoreSettings, percents_of
 from recollect.select import LEVELS, levels_fingerprint, read_levels
 from recollect.weights.interpolate import length_share
 from recollect.weights.live import Live
@@ -35,44 +39,93 @@ from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import ORDERS, Ranking, rank
 
 INTERPOLATION = "interpolation"
+_INTERVALS = ("macro", "micro", "ood", "ood_micro", "known")
+Levels = Annotated[tuple[float | None, ...], Field(min_length=5, max_length=5)]
 _MEASURED = {"restored": pl.Int64, "kept": pl.Float64, "alpha": pl.Float64, "loss": pl.Float64}
+
+
+class Rung(Result):
+    """One model of the ladder: an order ("tuned", "base", an order of ranking, "interpolation") and a percentage."""
+
+    order: str
+    percent: Annotated[float, Field(ge=0, le=100)]
+    restored: int | None = None
+    """Weights set back; None where that is not counted."""
+    kept: float | None = None
+    """Length of the change that is left, as a share of the whole change."""
+    alpha: float | None = None
+    """Weight of the tuned model in an interpolation."""
+    loss: float | None = None
+    """On general text, nats per token."""
+    macro: Estimate | None = None
+    """In-domain accuracy, mean over memory levels; fractions, as all estimates."""
+    micro: Estimate | None = None
+    ood: Estimate | None = None
+    """Out-of-domain, mean over memory levels."""
+    ood_micro: Estimate | None = None
+    by_level: Levels = (None,) * 5
+    """In-domain accuracy in percent by memory level; None where it has no facts."""
+    ood_by_level: Levels = (None,) * 5
+    known: Estimate | None = None
+    """Accuracy on the facts the base knows (level 3 and 4, in- and out-of-domain)."""
+    answer_length: float | None = None
+    """Mean length of the answers, in characters."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_rows(cls, values: Any) -> Any:
+        """A row of rungs.parquet, as earlier versions kept in the manifest too, has flat intervals and levels."""
+        if not isinstance(values, Mapping):
+            return values
+        levels = {
+            f"{prefix}by_level": [values[f"{prefix}level_{level}"] for level in LEVELS]
+            for prefix in ("", "ood_")
+            if f"{prefix}level_0" in values
+        }
+        return fold_intervals({**values, **levels}, _INTERVALS)
+
+
+class LadderFound(Result):
+    """Every rung, and what could be chosen among them."""
+
+    rungs: tuple[Rung, ...] = ()
+    best: Choice | None = None
+    """The main order's choice; None with too few facts to choose on one half and judge on the other."""
+    controls: tuple[Choice, ...] = ()
+    """Each control's own choice, and how far the best is ahead of it."""
+    beats_tuned: bool = False
+    mean: Mean = "macro"
+    """The accuracy that chose; micro when the facts have no levels, or none has enough."""
+    levels: tuple[int, ...] = ()
+    """The memory levels that a macro averages."""
+    note: str = ""
+    """The verdict in one sentence."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LadderResult:
-    """The step directory, its metrics, and the model that was written, if any."""
+    """The step directory, what was found, and the model that was written, if any."""
 
     path: Path
-    metrics: dict[str, Any]
-    exported: Path | None
+    found: LadderFound
+    exported: Path | None = None
 
     def outputs(self) -> pl.DataFrame:
         """Every answer of every rung: an evaluation's columns, and order and percent."""
         return pl.read_parquet(self.path / "outputs.parquet")
 
     def rungs(self) -> pl.DataFrame:
-        """One row per rung: what was set, accuracies, loss on general text."""
+        """One row per rung: what was set, accuracies in percent, loss on general text."""
         return pl.read_parquet(self.path / "rungs.parquet")
-
-    def summary(self) -> dict[str, Any]:
-        """The command's JSON answer."""
-        return {**self.metrics, "exported": str(self.exported or "") or None, "out": str(self.path)}
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One model of the ladder: an order ("tuned", "base", an order of ranking, "interpolation") and a percentage."""
-
-    order: str
-    percent: float
 
 
 def rungs_of(settings: LadderSettings) -> list[Rung]:
     """Every rung in the order of work: base, tuned, the main order, the controls."""
     percents = percents_of(settings.ladder)
-    return [Rung("base", 100.0), Rung("tuned", 0.0)] + [
-        Rung(order, percent) for order in orders_of(settings) for percent in percents
-    ]
+    ends = [("base", 100.0), ("tuned", 0.0)]
+    steps = [(order, percent) for order in orders_of(settings) for percent in percents]
+    return [Rung(order=order, percent=percent) for order, percent in ends + steps]
 
 
 def orders_of(settings: LadderSettings) -> list[str]:
@@ -97,54 +150,45 @@ def run_ladder(
     micro accuracy. A chosen model is written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
     """
     with open_both(settings, base, tuned) as pair:
-        return _run(settings, base, tuned, pair, facts, levels, out, root, progress)
+        facts = load_facts(settings.facts) if facts is None else facts
+        if levels is None and settings.levels is not None:
+            levels = read_levels(settings.levels)
+        asked = _Asked(base, tuned, pair, facts, levels, general_text(settings, base))
+        with open_step("ladder", settings, asked.fingerprints(), out, root) as step:
+            if not step.done:
+                rows = _Climb(step, settings, asked).all(progress)
+                step.finish(_write_tables(step, settings, rows, pair.warnings))
+            found = LadderFound.read(step.path)
+            return LadderResult(step.path, found, _export(step.path, found, settings, base, tuned))
 
 
-def _run(
-    settings: LadderSettings,
-    base: str,
-    tuned: str,
-    pair: CheckpointPair,
-    facts: FactSet | None,
-    levels: pl.DataFrame | None,
-    out: Path | None,
-    root: Path,
-    progress: Callable[[int, int], None] | None,
-) -> LadderResult:
-    facts = load_facts(settings.facts) if facts is None else facts
-    if levels is None and settings.levels is not None:
-        levels = read_levels(settings.levels)
-    texts = general_text(settings, base)
-    inputs = {
-        "base": pair.base.fingerprint,
-        "tuned": pair.tuned.fingerprint,
-        "facts": facts.fingerprint(),
-        "levels": None if levels is None else levels_fingerprint(levels),
-        "text": fingerprint(texts),
-    }
-    with open_step("ladder", settings, inputs, out, root) as step:
-        if not step.done:
-            climb = _Climb(step, settings, pair, base, tuned, facts, levels, texts)
-            _finish(step, settings, climb.all(progress), pair)
-        return LadderResult(step.path, step.metrics, _export(step, settings, base, tuned))
+@dataclass(frozen=True)
+class _Asked:
+    """The two models, and what every rung is asked."""
+
+    base: str
+    tuned: str
+    pair: CheckpointPair
+    facts: FactSet
+    levels: pl.DataFrame | None
+    texts: list[str]
+
+    def fingerprints(self) -> dict[str, str | None]:
+        """The inputs of the step."""
+        return {
+            "base": self.pair.base.fingerprint,
+            "tuned": self.pair.tuned.fingerprint,
+            "facts": self.facts.fingerprint(),
+            "levels": None if self.levels is None else levels_fingerprint(self.levels),
+            "text": fingerprint(self.texts),
+        }
 
 
 class _Climb:
     """The rungs, one after the other; those on disk are read back, and no model is loaded that is not needed."""
 
-    def __init__(
-        self,
-        step: Step,
-        settings: LadderSettings,
-        pair: CheckpointPair,
-        base: str,
-        tuned: str,
-        facts: FactSet,
-        levels: pl.DataFrame | None,
-        texts: Sequence[str],
-    ) -> None:
-        self.step, self.settings, self.pair = step, settings, pair
-        self.base, self.tuned, self.facts, self.levels, self.texts = base, tuned, facts, levels, list(texts)
+    def __init__(self, step: Step, settings: LadderSettings, asked: _Asked) -> None:
+        self.step, self.settings, self.asked = step, settings, asked
         self._model: LoadedModel | None = None
         self._live: Live | None = None
         self._full = 0.0
@@ -166,7 +210,7 @@ class _Climb:
     def _rung(self, index: int, rung: Rung) -> pl.DataFrame:
         restored, alpha = None, None
         if rung.order == "base":
-            loaded, share = load_base(self.settings, self.base), 0.0
+            loaded, share = load_base(self.settings, self.asked.base), 0.0
         else:
             loaded, live = self._loaded()
             if rung.order == "tuned":
@@ -179,7 +223,8 @@ class _Climb:
                 restored, kept = cut.restored, live.restore(cut)
             share = length_share(kept, self._full)
         outputs = self._ask(index, rung, loaded)
-        loss = general_loss(loaded, self.texts, tokens=self.settings.text_tokens, batch_size=self.settings.batch_size)
+        reading = {"tokens": self.settings.text_tokens, "batch_size": self.settings.batch_size}
+        loss = general_loss(loaded, self.asked.texts, **reading)
         measured = {"restored": restored, "kept": share, "alpha": alpha, "loss": loss}
         return outputs.select(
             pl.lit(rung.order).alias("order"),
@@ -190,34 +235,27 @@ class _Climb:
 
     def _ask(self, index: int, rung: Rung, loaded: LoadedModel) -> pl.DataFrame:
         name = f"{loaded.fingerprint}/{rung.order}/{rung.percent:g}"
-        asked = LoadedModel(loaded.model, loaded.tokenizer, loaded.folder, name, loaded.machine)
-        result = run_evaluate(
-            evaluate_settings(self.settings),
-            self.facts,
-            self.levels,
-            out=self.step.folder / "parts" / f"rung-{index:03d}",
-            loaded=asked,
-        )
-        return result.outputs()
+        out, asked = self.step.scratch(f"rung-{index:03d}"), self.asked
+        settings, loaded = evaluate_settings(self.settings), replace(loaded, fingerprint=name)
+        return run_evaluate(settings, asked.facts, asked.levels, out=out, loaded=loaded).outputs()
 
     def _loaded(self) -> tuple[LoadedModel, Live]:
         if self._model is None or self._live is None:
-            self._model = load_tuned(self.settings, self.tuned)
-            self._live = Live(self._model.model, self.pair, self.settings.region)
+            self._model = load_tuned(self.settings, self.asked.tuned)
+            self._live = Live(self._model.model, self.asked.pair, self.settings.region)
             self._full = self._live.to_tuned()
         return self._model, self._live
 
     def _ranking(self, order: str) -> Ranking:
         if order not in self._rankings:
-            settings = self.settings
-            self._rankings[order] = rank(
-                self.pair, order, settings.region, percents_of(settings.ladder), settings.per_tensor, settings.seed
-            )
+            settings, percents = self.settings, percents_of(self.settings.ladder)
+            ranking = rank(self.asked.pair, order, settings.region, percents, settings.per_tensor, settings.seed)
+            self._rankings[order] = ranking
         return self._rankings[order]
 
 
-def _finish(step: Step, settings: LadderSettings, rows: pl.DataFrame, pair: CheckpointPair) -> None:
-    """Tables, choice and manifest."""
+def _write_tables(step: Step, settings: LadderSettings, rows: pl.DataFrame, warnings: tuple[str, ...]) -> LadderFound:
+    """Write the tables; what they come to."""
     keys = ["order", "percent"]
     tables = {
         (str(order), float(percent)): table
@@ -229,16 +267,18 @@ def _finish(step: Step, settings: LadderSettings, rows: pl.DataFrame, pair: Chec
         )
         for (order, percent), table in tables.items()
     )
-    rungs = [_numbers(order, percent, table, accuracy) for (order, percent), table in tables.items()]
+    rungs = [_row(order, percent, table, accuracy) for (order, percent), table in tables.items()]
     step.write_table("outputs.parquet", rows.drop(list(_MEASURED)))
     step.write_table("accuracy.parquet", accuracy)
-    step.write_table("rungs.parquet", pl.DataFrame(rungs, infer_schema_length=None))
-    step.finish({"rungs": rungs, **_verdict(settings, tables), "warnings": list(pair.warnings)})
+    table = pl.DataFrame(rungs, infer_schema_length=None).drop([f"{name}_facts" for name in _INTERVALS])
+    step.write_table("rungs.parquet", table)
+    made = tuple(Rung.model_validate(row) for row in rungs)
+    return _verdict(settings, tables).model_copy(update={"rungs": made, "warnings": warnings})
 
 
-def _numbers(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataFrame) -> dict[str, Any]:
-    """One rung's numbers; accuracies in percent."""
-    found: dict[str, Any] = {"order": order, "percent": percent}
+def _row(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataFrame) -> dict[str, object]:
+    """One rung's row of rungs.parquet, and how many facts each interval is of; accuracies in percent."""
+    found: dict[str, object] = {"order": order, "percent": percent}
     found |= {name: table[name][0] for name in _MEASURED}
     mine = accuracy.filter(
         (pl.col("order") == order) & (pl.col("percent") == percent) & (pl.col("matcher") == "contains")
@@ -246,20 +286,21 @@ def _numbers(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataF
     for part, prefix in (("test", ""), ("ood", "ood_")):
         for mean in ("macro", "micro"):
             rows = mine.filter((pl.col("part") == part) & (pl.col("level") == mean)).to_dicts()
-            row = rows[0] if rows else {"accuracy": None, "low": None, "high": None}
+            row = rows[0] if rows else dict.fromkeys(("accuracy", "low", "high", "n"))
             name = "ood" if (part, mean) == ("ood", "macro") else f"{prefix}{mean}"
-            found |= {name: row["accuracy"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-        for level in range(5):
+            found |= {name: row["accuracy"], **{f"{name}_{end}": row[end] for end in ("low", "high")}}
+            found[f"{name}_facts"] = row["n"]
+        for level in LEVELS:
             value = mine.filter((pl.col("part") == part) & (pl.col("level") == str(level)))["accuracy"].to_list()
             found[f"{prefix}level_{level}"] = value[0] if value else None
     known = known_accuracy(table)
-    names = {"known": "accuracy", "known_low": "low", "known_high": "high"}
-    found |= {name: known[key] if known else None for name, key in names.items()}
+    interval = (*known.percent, known.n) if known else (None,) * 4
+    found |= dict(zip(("known", "known_low", "known_high", "known_facts"), interval, strict=True))
     found["answer_length"] = float(table["output"].str.strip_chars().str.len_chars().mean() or 0.0)  # type: ignore[arg-type]
     return found
 
 
-def _verdict(settings: LadderSettings, tables: dict[tuple[str, float], pl.DataFrame]) -> dict[str, Any]:
+def _verdict(settings: LadderSettings, tables: dict[tuple[str, float], pl.DataFrame]) -> LadderFound:
     """The chosen rung of the main order and of each control, and what can be said of them."""
     tuned = tables["tuned", 0.0]
     how = judging(tuned, settings.seed, settings.least_per_level)
@@ -267,34 +308,29 @@ def _verdict(settings: LadderSettings, tables: dict[tuple[str, float], pl.DataFr
     def ladder(order: str) -> dict[float, pl.DataFrame]:
         return {0.0: tuned} | {percent: table for (name, percent), table in tables.items() if name == order}
 
-    by = {"mean": how.mean, "levels": list(how.levels)}
-    choices: list[Choice] = []
-    for order in orders_of(settings):
-        found = choose(order, ladder(order), how)
-        if found is None:
-            note = "too few in-domain test facts to choose on one half and judge on the other"
-            return {"best": None, "controls": [], "beats_tuned": False, **by, "note": note}
-        choices.append(found)
+    by = LadderFound(mean=how.mean, levels=how.levels)
+    choices = [found for order in orders_of(settings) if (found := choose(order, ladder(order), how))]
+    if not choices:  # the halves are those of all orders
+        note = "too few in-domain test facts to choose on one half and judge on the other"
+        return by.model_copy(update={"note": note})
     best, controls = choices[0], choices[1:]
-    best_table = ladder(best.order)[best.percent]
-    compared = [{**other.json(), **ahead(best_table, ladder(other.order)[other.percent], how)} for other in controls]
+    chosen = ladder(best.order)[best.percent]
+    compared = tuple(
+        other.model_copy(update={"ahead": ahead(chosen, ladder(other.order)[other.percent], how)}) for other in controls
+    )
     levelled = tuned.filter((pl.col("part") == "test") & pl.col("level").is_not_null()).height > 0
-    return {
-        "best": best.json(),
-        "controls": compared,
-        "beats_tuned": best.beats_tuned,
-        **by,
-        "note": _note(best, compared) + _compared_by(how, settings.least_per_level, levelled),
-    }
+    note = _note(best, compared) + _compared_by(how, settings.least_per_level, levelled)
+    told = {"best": best, "controls": compared, "beats_tuned": best.beats_tuned, "note": note}
+    return by.model_copy(update=told)
 
 
-def _note(best: Choice, controls: Sequence[dict[str, Any]]) -> str:
-    if best.percent == 0:
+def _note(best: Choice, controls: Sequence[Choice]) -> str:
+    if best.percent == 0 or best.gain is None:
         return "on the validation half no rung is better than the tuned model; nothing to restore"
-    gain = f"{best.gain.percent[0]:+.1f} points ({best.gain.percent[1]:+.1f} to {best.gain.percent[2]:+.1f})"
+    gain = "{:+.1f} points ({:+.1f} to {:+.1f})".format(*best.gain.percent)
     if not best.beats_tuned:
         return f"no rung beats the tuned model beyond noise: {best.percent:g} % gives {gain} on the test half"
-    rivals = [control["order"] for control in controls if control["ahead_low"] <= 0]
+    rivals = [control.order for control in controls if control.rivals_best]
     text = f"restoring {best.percent:g} % ({best.order}) beats the tuned model: {gain} on the test half"
     if not rivals:
         return f"{text}, and it is ahead of every control"
@@ -314,29 +350,13 @@ def _compared_by(how: Judging, least: int, levelled: bool) -> str:
     return f" (by micro: no level has {least} facts in a half)" if levelled else ""
 
 
-def _export(step: Step, settings: LadderSettings, base: str, tuned: str) -> Path | None:
+def _export(step: Path, found: LadderFound, settings: LadderSettings, base: str, tuned: str) -> Path | None:
     """Write the chosen model into the finished step, or find it there."""
-    metrics = step.metrics
     if settings.export == "none":
         return None
-    if settings.export == "best":
-        best = metrics["best"]
-        if best is None or best["percent"] == 0 or not (metrics["beats_tuned"] or settings.force):
-            return None
-        percent = float(best["percent"])
-    else:
-        percent = float(settings.export)
-    written = restore(
-        base,
-        tuned,
-        percent,
-        settings.order,
-        settings.region,
-        settings.per_tensor,
-        settings.seed,
-        out=step.path / f"restored-{percent:g}",
-        revision=settings.revision,
-        tuned_revision=settings.tuned_revision,
-        trust_remote_code=settings.trust_remote_code,
-    )
-    return written.path
+    percent = float(settings.export) if settings.export != "best" else found.best.percent if found.best else 0.0
+    if settings.export == "best" and (percent == 0 or not (found.beats_tuned or settings.force)):
+        return None
+    values = settings.model_dump(exclude={"ladder"})
+    one = RestoreSettings.make(**values, percent=percent)
+    return run_restore(one, base, tuned, out=step / f"restored-{percent:g}").path

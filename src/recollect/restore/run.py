@@ -1,7 +1,7 @@
 """Set the weights that changed most back to their base values, as a new model on disk.
 
-Paper C, §5: rank every weight of the decoder layers by its relative change and set the top k % back, without
-any training. Memory stays flat whatever the model's size; the two models are only read.
+*Token and Parameter Levels*, §5: rank every weight of the decoder layers by its relative change and set the top k %
+back, without any training. Memory stays flat whatever the model's size; the two models are only read.
 """
 
 from __future__ import annotations
@@ -12,63 +12,73 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recollect.core.workspace import DEFAULT_ROOT, Step, open_step
+from recollect.core.results import Result
+from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.drift.sides import open_both
 from recollect.errors import InputError, StepError
-from recollect.weights.pair import CheckpointPair, open_pair
+from recollect.restore.settings import USUAL_PERCENT, RestoreSettings
+from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import check_request, rank
 from recollect.weights.safetensors import Checkpoint
 from recollect.weights.write import bytes_needed, companions, write_model
+
+Progress = Callable[[int, int], None]
 
 _WHOLE = 1 << 26  # files up to this size are hashed whole to tell models apart, larger ones in samples
 _EVERY, _SAMPLE = 1 << 20, 1 << 12
 _MARGIN = 1 << 24
 
 
-@dataclass(frozen=True)
-class RestoreResult:
-    """A finished restoration. The model is in `model`; `path` is the step directory and stands for it everywhere."""
+class RestoreFound(Result):
+    """What a restoration did."""
 
-    path: Path
     restored: int
     """Weights set to their base values."""
     of: int
     """Weights in the region."""
     changed: int
     """How many of the restored ones had really differed."""
-    percent: float
+    changed_of: int
+    """How many weights of the region differ between base and tuned."""
+    crc32: dict[str, int]
+    """Checksum of every weights file, by name."""
+    base: str
+    tuned: str
+    """The folders that were read."""
+    warnings: tuple[str, ...] = ()
     seconds: float
     peak_rss_mb: float
     """The process's largest memory, in MB of 10^6 bytes, from its start."""
-    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """A finished restoration. The model is in `model`; `path` is the step directory and is the model everywhere."""
+
+    path: Path
+    percent: float
+    found: RestoreFound
 
     @property
     def model(self) -> Path:
         """The folder with the restored model."""
         return self.path / "model"
 
-    def json(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, object]:
         """For `--json`."""
-        names = ("restored", "of", "changed", "percent", "seconds", "peak_rss_mb")
-        return {name: getattr(self, name) for name in names} | {"out": str(self.path)}
+        names = ("restored", "of", "changed", "seconds", "peak_rss_mb")
+        return {**{name: getattr(self.found, name) for name in names}, "percent": self.percent, "out": str(self.path)}
 
 
-def restore(
+def run_restore(
+    settings: RestoreSettings,
     base: str | Path,
     tuned: str | Path,
-    percent: float = 20.0,
-    order: str = "relative",
-    region: str = "decoder",
-    per_tensor: bool = False,
-    seed: int = 0,
+    *,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    revision: str | None = None,
-    tuned_revision: str | None = None,
-    trust_remote_code: bool = False,
+    progress: Progress | None = None,
 ) -> RestoreResult:
     """Write the tuned model with its top `percent` of `region`, ranked by `order` (see `rank`), set back to base.
 
@@ -80,32 +90,34 @@ def restore(
     StepError when `out` is taken, or the disk has no room; that is checked first.
     """
     began = time.monotonic()
-    settings = {"percent": float(percent), "order": order, "region": region, "per_tensor": per_tensor, "seed": seed}
-    pins = {"revision": revision, "tuned_revision": tuned_revision}
-    with open_pair(base, tuned, **pins, trust_remote_code=trust_remote_code) as pair:
+    percent = float(USUAL_PERCENT if settings.percent is None else settings.percent)
+    with open_both(settings, str(base), str(tuned), asked=False) as pair:
         for folder in (pair.base_folder, pair.tuned_folder):
             if out is not None and out.resolve().is_relative_to(folder.resolve()):
                 raise InputError(
                     f"--out must lie outside the models, but {out} is in {folder}, which is never touched."
                 )
-        check_request(pair, order, region, [percent])  # before a place is taken under these settings
+        check_request(pair, settings.order, settings.region, [percent])  # before a place is taken under these settings
+        names = ("order", "region", "per_tensor", "seed")
+        values = {"percent": percent, **{name: getattr(settings, name) for name in names}}
         inputs = {"base": _identity(pair.base_folder, pair), "tuned": _identity(pair.tuned_folder, pair)}
-        with open_step("restore", settings, inputs, out, root) as step:
+        with open_step("restore", values, inputs, out, root) as step:
             if not step.done:
-                _make(pair, step, settings, began, progress)
-            return _result(step)
+                step.finish(_restore(pair, step.folder, settings, percent, began, progress))
+            return RestoreResult(step.path, percent, RestoreFound.read(step.path))
 
 
-def _make(
+def _restore(
     pair: CheckpointPair,
-    step: Step,
-    settings: dict[str, Any],
+    folder: Path,
+    settings: RestoreSettings,
+    percent: float,
     began: float,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    target = step.folder / "model"
+    progress: Progress | None,
+) -> RestoreFound:
+    target = folder / "model"
     shutil.rmtree(target, ignore_errors=True)  # left by a run that was killed
-    _check_room(step.folder, bytes_needed(pair.shape))
+    _check_room(folder, bytes_needed(pair.shape))
     weights = sum(pair.sizes.values())
     reading = [0, 0]  # done, of
 
@@ -119,9 +131,7 @@ def _make(
         if progress:
             progress(min(reading[0], reading[1] + weights), reading[1] + weights)
 
-    percent = settings["percent"]
-    arguments = (settings["order"], settings["region"], [percent], settings["per_tensor"], settings["seed"])
-    ranking = rank(pair, *arguments, progress=read)
+    ranking = rank(pair, settings.order, settings.region, [percent], settings.per_tensor, settings.seed, progress=read)
     cut = ranking.cut(percent)
     try:
         written = write_model(pair, cut, target, wrote)
@@ -131,33 +141,17 @@ def _make(
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    step.finish(
-        {
-            "restored": cut.restored,
-            "of": cut.of,
-            "changed": written.changed,
-            "changed_of": ranking.changed,
-            "crc32": written.checksums,
-            "base": str(pair.base_folder),
-            "tuned": str(pair.tuned_folder),
-            "warnings": list(pair.warnings),
-            "seconds": round(time.monotonic() - began, 3),
-            "peak_rss_mb": round(peak_rss_mb(), 1),
-        }
-    )
-
-
-def _result(step: Step) -> RestoreResult:
-    found = step.metrics
-    return RestoreResult(
-        path=step.path,
-        restored=found["restored"],
-        of=found["of"],
-        changed=found["changed"],
-        percent=step.settings["percent"],
-        seconds=found["seconds"],
-        peak_rss_mb=found["peak_rss_mb"],
-        warnings=tuple(found["warnings"]),
+    return RestoreFound(
+        restored=cut.restored,
+        of=cut.of,
+        changed=written.changed,
+        changed_of=ranking.changed,
+        crc32=written.checksums,
+        base=str(pair.base_folder),
+        tuned=str(pair.tuned_folder),
+        warnings=pair.warnings,
+        seconds=round(time.monotonic() - began, 3),
+        peak_rss_mb=round(peak_rss_mb(), 1),
     )
 
 
@@ -190,7 +184,7 @@ def _identity(folder: Path, pair: CheckpointPair) -> str:
 
 
 def peak_rss_mb() -> float:
-    """The largest memory this process has held, in MB of 10^6 bytes."""
+    """The largest memory this process has had, in MB of 10^6 bytes."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -10,10 +10,9 @@ import polars as pl
 from recollect.drift import DriftResult
 from recollect.experiments.study.cells import StudyParts, TrainedCell
 from recollect.report import Accuracy, CellName, Drift, DriftCell, Ladder, ModuleChange, RepairExample
-from recollect.restore import LadderResult, LadderSettings
+from recollect.restore import USUAL_PERCENT, LadderResult, LadderSettings
 
 _PER_KIND = 3
-_USUAL = 20.0  # the study's best percentage for most levels: shown when the ladder chose nothing
 _KNOWN = (3, 4)
 
 
@@ -24,7 +23,7 @@ def collect_drift(cells: Sequence[TrainedCell], parts: StudyParts) -> Drift | No
     if not drifted and not climbed:
         return None
     of = next((pair for pair in drifted if pair[0].ladder is not None), drifted[-1] if drifted else None)
-    notes = dict.fromkeys(note for _, drift in drifted for note in drift.metrics["notes"])
+    notes = dict.fromkeys(note for _, drift in drifted for note in drift.found.notes)
     return Drift(
         region=parts.drift.region,
         general_text=parts.drift.text or "pocket held-out text",
@@ -41,23 +40,25 @@ def _name(cell: TrainedCell) -> dict[str, Any]:
 
 
 def _cell(cell: TrainedCell, drift: DriftResult) -> DriftCell:
-    found: Mapping[str, Any] = drift.metrics["tokens"]
+    found, tokens = drift.found, drift.found.tokens
+    answers, general, known = tokens.answers, tokens.general, tokens.known
     values: dict[str, Any] = {}
     for name, source in (
-        ("kl_paper", found.get("first_tokens")),
-        ("kl_full", (found.get("answers") or {}).get("forward")),
-        ("kl_general", (found.get("general") or {}).get("forward")),
+        ("kl_paper", tokens.first_tokens),
+        ("kl_full", answers.forward if answers else None),
+        ("kl_general", general.forward if general else None),
     ):
-        if source and source["n"]:
-            values |= {name: source["mean"], f"{name}_se": source["se"], f"{name}_n": source["n"]}
-    if "answers" in found:
-        values |= {"kl_backward": found["answers"]["backward"]["mean"], "kl_floor": found["answers"]["floor"]["mean"]}
-    if "general" in found:
-        general = found["general"]
-        values |= {"general_base_loss": general["base_loss"], "general_tuned_loss": general["tuned_loss"]}
-    known = found.get("known") or {}
-    values |= {f"known_{side}": Accuracy(**known[side]) for side in ("base", "tuned") if known.get(side)}
-    shares = {name: drift.metrics[name] for name in ("share_top", "unchanged", "one_ulp")}
+        if source and source.n:
+            values |= {name: source.mean, f"{name}_se": source.se, f"{name}_n": source.n}
+    if answers:
+        values |= {"kl_backward": answers.backward.mean, "kl_floor": answers.floor.mean}
+    if general:
+        values |= {"general_base_loss": general.base_loss, "general_tuned_loss": general.tuned_loss}
+    for name, accuracy in (("known_base", known and known.base), ("known_tuned", known and known.tuned)):
+        if accuracy:
+            value, low, high = accuracy.percent
+            values[name] = Accuracy(accuracy=value, low=low, high=high, n=accuracy.n)
+    shares = {"share_top": found.share_top, "unchanged": found.unchanged, "one_ulp": found.one_ulp}
     return DriftCell(**_name(cell), **values, **shares)
 
 
@@ -84,8 +85,8 @@ def _ladder(cell: TrainedCell, ladder: LadderResult, settings: LadderSettings) -
         "woken, lost again": ~pl.col("contains") & pl.col("contains_tuned") & ~pl.col("contains_repaired"),
     }
     tuned = sides[1]
-    return Ladder.from_metrics(
-        ladder.metrics,
+    return Ladder.of(
+        ladder.found,
         **_name(cell),
         region=settings.region,
         test_facts=tuned.filter(pl.col("part") == "test").height,
@@ -99,11 +100,11 @@ def _ladder(cell: TrainedCell, ladder: LadderResult, settings: LadderSettings) -
 
 def _shown_rung(ladder: LadderResult, settings: LadderSettings) -> tuple[str, float]:
     """The chosen rung; where the tuned model itself was chosen, the main order's rung nearest to 20 %."""
-    best = ladder.metrics["best"]
-    if best is not None and best["percent"] > 0:
-        return str(best["order"]), float(best["percent"])
-    percents = [rung["percent"] for rung in ladder.metrics["rungs"] if rung["order"] == settings.order]
-    return settings.order, float(min(percents, key=lambda percent: abs(percent - _USUAL)))
+    best = ladder.found.best
+    if best is not None and best.percent > 0:
+        return best.order, best.percent
+    percents = [rung.percent for rung in ladder.found.rungs if rung.order == settings.order]
+    return settings.order, min(percents, key=lambda percent: abs(percent - USUAL_PERCENT))
 
 
 def _rung(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataFrame:

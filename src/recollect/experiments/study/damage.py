@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from recollect.core.workspace import is_finished, read_manifest
-from recollect.drift import BaseSide, DriftResult, DriftSettings, run_drift
+from recollect.core.workspace import is_finished
+from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
 from recollect.facts import FactSet
-from recollect.restore import LadderResult, LadderSettings, run_ladder
+from recollect.restore import LadderFound, LadderResult, LadderSettings, run_ladder
 
 
 def measured_drift(
@@ -16,7 +16,7 @@ def measured_drift(
 ) -> DriftResult:
     """The drift step of one trained model; found again when it is done, since the weights may be gone by then."""
     if is_finished(out):
-        return DriftResult(out, read_manifest(out)["metrics"])
+        return DriftResult(out, DriftFound.read(out))
     return run_drift(settings, base, str(tuned), facts, out=out, base_side=base_side)
 
 
@@ -30,5 +30,5 @@ def climbed(
 ) -> LadderResult:
     """The ladder step of one trained model; found again when it is done."""
     if is_finished(out):
-        return LadderResult(out, read_manifest(out)["metrics"], None)
+        return LadderResult(out, LadderFound.read(out))
     return run_ladder(settings, base, str(tuned), facts, out=out, progress=progress)

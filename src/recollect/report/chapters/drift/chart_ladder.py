@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup
 
-from recollect.report.chapters.drift.record import Ladder, LadderRung
+from recollect.core.estimates import Estimate
+from recollect.report.chapters.drift.record import Ladder
 from recollect.report.chapters.sizes.charts import HEIGHT, name_ends
 from recollect.report.page.svg import COLOURS, draw, panel, short
+from recollect.restore import Rung
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,18 +34,11 @@ _FLAT: dict[str, dict[str, Any]] = {
 }
 
 
-def score(rung: LadderRung, mean: str, part: PartName) -> Score | None:
+def score(rung: Rung, mean: str, part: PartName) -> Score | None:
     """A rung's accuracy with its interval, in percent; None where it was not measured."""
-    if part == "test":
-        found = (rung.macro, rung.macro_low, rung.macro_high)
-        if mean == "micro":
-            found = (rung.micro, rung.micro_low, rung.micro_high)
-    else:
-        found = (rung.ood, rung.ood_low, rung.ood_high)
-        if mean == "micro":
-            found = (rung.ood_micro, rung.ood_micro_low, rung.ood_micro_high)
-    value, low, high = found
-    return None if value is None or low is None or high is None else (value, low, high)
+    names = {"test": ("macro", "micro"), "ood": ("ood", "ood_micro")}[part]
+    found: Estimate | None = getattr(rung, names[mean == "micro"])
+    return found.percent if found else None
 
 
 def ladder_orders(ladder: Ladder) -> list[str]:
@@ -51,7 +46,7 @@ def ladder_orders(ladder: Ladder) -> list[str]:
     return list(dict.fromkeys(rung.order for rung in ladder.rungs if rung.order not in ENDS))
 
 
-def end(ladder: Ladder, order: str) -> LadderRung | None:
+def end(ladder: Ladder, order: str) -> Rung | None:
     """The rung of the tuned or of the base model."""
     return next((rung for rung in ladder.rungs if rung.order == order), None)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from recollect.core.estimates import Estimate
 from recollect.report.chapters.drift.chart_ladder import end, score
 from recollect.report.chapters.drift.papers import main_rungs
-from recollect.report.chapters.drift.record import Ladder, LadderChoice
+from recollect.report.chapters.drift.record import Ladder
 from recollect.report.page.environment import signed
+from recollect.restore import Choice
 
 
 def ladder_lines(ladder: Ladder) -> list[str]:
@@ -16,23 +18,24 @@ def ladder_lines(ladder: Ladder) -> list[str]:
     if best.percent == 0:
         lines = ["On the half of the facts that chooses, no rung is better than the tuned model: nothing to set back."]
     else:
-        gain = signed_interval(best.gain, best.gain_low, best.gain_high)
+        gain = signed_interval(best.gain)
         judged = "a gain beyond noise" if best.beats_tuned else "no gain beyond noise: the interval holds zero"
-        if not best.beats_tuned and best.gain_high is not None and best.gain_high < 0:
+        if best.gain and best.gain.sign < 0:
             judged = "a loss"
         lines = [
             f"Chosen on one half of the in-domain facts: {best.percent:g} % set back ({best.order}). On the other half "
-            f"({best.gain_facts:,} facts) that is {gain} against the tuned model: {judged}."
+            f"({best.gain.n if best.gain else 0:,} facts) that is {gain} against the tuned model: {judged}."
         ]
     if best.ood_gain is not None:
-        gain = signed_interval(best.ood_gain, best.ood_gain_low, best.ood_gain_high)
-        lines.append(f"Out-of-domain ({best.ood_gain_facts:,} facts, none of which chose): {gain}.")
-    lines += [_control(best, control) for control in ladder.controls if control.ahead is not None]
+        gain = signed_interval(best.ood_gain)
+        lines.append(f"Out-of-domain ({best.ood_gain.n:,} facts, none of which chose): {gain}.")
+    lines += [_control(control, control.ahead) for control in ladder.controls if control.ahead is not None]
     return lines + _meaning(ladder, best)
 
 
-def signed_interval(value: float | None, low: float | None, high: float | None) -> str:
+def signed_interval(difference: Estimate | None) -> str:
     """For example "+3.1 points (+0.4 to +5.8)"."""
+    value, low, high = difference.percent if difference else (None, None, None)
     return f"{signed(value)} points ({signed(low)} to {signed(high)})"
 
 
@@ -59,25 +62,24 @@ def length_line(ladder: Ladder) -> str | None:
     )
 
 
-def _control(best: LadderChoice, control: LadderChoice) -> str:
-    text = signed_interval(control.ahead, control.ahead_low, control.ahead_high)
-    low, high = control.ahead_low or 0.0, control.ahead_high or 0.0
-    judged = "clearly ahead" if low > 0 else "clearly behind" if high < 0 else "no clear difference"
+def _control(control: Choice, ahead: Estimate) -> str:
+    text = signed_interval(ahead)
+    judged = {1: "clearly ahead", -1: "clearly behind", 0: "no clear difference"}[ahead.sign]
     what = f"{control.percent:g} %" if control.percent else "nothing set back"
     return f"Against the control “{control.order}” at its own best ({what}): {text}, {judged}."
 
 
-def _meaning(ladder: Ladder, best: LadderChoice) -> list[str]:
+def _meaning(ladder: Ladder, best: Choice) -> list[str]:
     if not best.beats_tuned:
         return [
             f"The control “{other.order}” at {other.percent:g} % does gain against the tuned model: "
-            f"{signed_interval(other.gain, other.gain_low, other.gain_high)}."
+            f"{signed_interval(other.gain)}."
             for other in ladder.controls
             if other.beats_tuned
         ]
     if not ladder.controls:
         return []
-    rivals = [c.order for c in ladder.controls if c.ahead_low is None or c.ahead_low <= 0]
+    rivals = [control.order for control in ladder.controls if control.rivals_best]
     if not rivals:
         return ["It is ahead of every control, so which weights are set back matters here."]
     return [

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recollect.report.chapters.drift.chart_ladder import score
 from recollect.report.chapters.drift.groups import DriftGroup, drift_groups
-from recollect.report.chapters.drift.record import Ladder, LadderRung
+from recollect.report.chapters.drift.record import Ladder
 from recollect.report.chapters.papers import Agreement, C, Claim
 from recollect.report.results.common import CHOICES
 from recollect.report.results.groups import Estimate
 from recollect.report.results.results import Results
+from recollect.restore import Rung
 
 SHARES = {1.0: 0.7059, 3.0: 0.7882, 5.0: 0.8235, 10.0: 0.8706, 20.0: 0.9176, 40.0: 0.9647, 60.0: 0.9912}
 """Share of the summed relative change by top percent: LLaMA-3-8B, 240 examples of level 0."""
@@ -186,15 +188,12 @@ def _collapse(ladders: Sequence[Ladder]) -> Claim:
     return claim("differs" if 2 * stand > len(pairs) else "cannot tell", here)
 
 
-def main_rungs(ladder: Ladder) -> list[LadderRung]:
+def main_rungs(ladder: Ladder) -> list[Rung]:
     """The rungs of the main order, by rising percent."""
     main = ladder.best.order if ladder.best else "relative"
     return sorted((rung for rung in ladder.rungs if rung.order == main), key=lambda rung: rung.percent)
 
 
-def _estimate(rung: LadderRung, ladder: Ladder) -> Estimate | None:
-    found = (rung.macro, rung.macro_low, rung.macro_high)
-    if ladder.mean == "micro":
-        found = (rung.micro, rung.micro_low, rung.micro_high)
-    value, low, high = found
-    return None if value is None or low is None or high is None else Estimate(value, low, high, value, value)
+def _estimate(rung: Rung, ladder: Ladder) -> Estimate | None:
+    found = score(rung, ladder.mean, "test")
+    return Estimate(*found, found[0], found[0]) if found else None

@@ -2,17 +2,17 @@
 
 Notable choices
 - Accuracies and gains are in percent and points (0 to 100), shares are 0 to 1, divergences and losses are in nats.
-- Names are those of the drift and ladder steps, so `Ladder.from_metrics` takes a ladder's metrics as they are.
+- A rung and a choice are the ladder step's own records, whose intervals are fractions.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from recollect import restore
 from recollect.facts import Part
 from recollect.report.results.common import (
     Accuracy,
@@ -20,10 +20,8 @@ from recollect.report.results.common import (
     Count,
     Level,
     Number,
-    Percent,
     Record,
     Share,
-    need_interval,
 )
 
 RepairKind = Literal["lost, regained", "lost, still lost", "woken, kept", "woken, lost again"]
@@ -93,85 +91,6 @@ class ModuleChange(Record):
     unchanged: Share = None
 
 
-class LadderRung(Record):
-    """One restored model: an order ("tuned", "base", "relative", ..., "interpolation") and a percentage set back."""
-
-    order: str
-    percent: Annotated[float, Field(ge=0, le=100)]
-    restored: Count | None = None
-    """Weights set back; null where that is not counted."""
-    kept: Number = None
-    """Length of the change that is left, as a share of the whole change."""
-    alpha: Number = None
-    """Weight of the tuned model in an interpolation."""
-    loss: Number = None
-    """On general text, nats per token."""
-    macro: Percent = None
-    macro_low: Percent = None
-    macro_high: Percent = None
-    micro: Percent = None
-    micro_low: Percent = None
-    micro_high: Percent = None
-    ood: Percent = None
-    """Macro accuracy out-of-domain."""
-    ood_low: Percent = None
-    ood_high: Percent = None
-    ood_micro: Percent = None
-    ood_micro_low: Percent = None
-    ood_micro_high: Percent = None
-    by_level: Annotated[tuple[Percent, ...], Field(min_length=5, max_length=5)] = (None,) * 5
-    """In-domain accuracy by memory level."""
-    known: Percent = None
-    """Accuracy on the facts the base knows (level 3 and 4, in- and out-of-domain)."""
-    known_low: Percent = None
-    known_high: Percent = None
-    answer_length: Number = None
-    """Mean length of the answers, in characters."""
-
-    @model_validator(mode="after")
-    def _has_intervals(self) -> Self:
-        for name in ("macro", "micro", "ood", "ood_micro"):
-            need_interval(name, *(getattr(self, name + end) for end in ("", "_low", "_high")))
-        return self
-
-    @classmethod
-    def from_metrics(cls, values: Mapping[str, Any]) -> LadderRung:
-        """From a row of the ladder step's rungs; level_0 to level_4 become `by_level`."""
-        kept = {name: value for name, value in values.items() if name in cls.model_fields}
-        return cls(**kept, by_level=tuple(values.get(f"level_{level}") for level in range(5)))
-
-
-class LadderChoice(Record):
-    """The best percentage of one order by the validation half, judged on the test half."""
-
-    order: str
-    percent: Annotated[float, Field(ge=0, le=100)]
-    validation: Percent = None
-    test: Percent = None
-    tuned_test: Percent = None
-    gain: Number = None
-    """Against the tuned model on the test half, in points, with its paired 95 % interval and number of facts."""
-    gain_low: Number = None
-    gain_high: Number = None
-    gain_facts: Count = 0
-    ood_gain: Number = None
-    ood_gain_low: Number = None
-    ood_gain_high: Number = None
-    ood_gain_facts: Count = 0
-    beats_tuned: bool = False
-    ahead: Number = None
-    """How far the main order's choice is ahead of this control on the test half, in points."""
-    ahead_low: Number = None
-    ahead_high: Number = None
-    ahead_facts: Count = 0
-
-    @model_validator(mode="after")
-    def _has_intervals(self) -> Self:
-        for name in ("gain", "ood_gain", "ahead"):
-            need_interval(name, *(getattr(self, name + end) for end in ("", "_low", "_high")))
-        return self
-
-
 class RepairExample(Record):
     """One test fact with the answers of base, tuned and repaired model."""
 
@@ -196,9 +115,9 @@ class Ladder(CellName):
     """Which weights were ranked and set back."""
     mean: Literal["macro", "micro"] = "macro"
     """The accuracy that chose; micro when the facts had no levels."""
-    rungs: list[LadderRung] = Field(default_factory=list)
-    best: LadderChoice | None = None
-    controls: list[LadderChoice] = Field(default_factory=list)
+    rungs: list[restore.Rung] = Field(default_factory=list)
+    best: restore.Choice | None = None
+    controls: list[restore.Choice] = Field(default_factory=list)
     beats_tuned: bool = False
     note: str = ""
     """The step's verdict in one sentence."""
@@ -213,11 +132,10 @@ class Ladder(CellName):
     """Names the rung of the examples and counts, e.g. "relative, 20 % set back"."""
 
     @classmethod
-    def from_metrics(cls, metrics: Mapping[str, Any], **others: Any) -> Ladder:
-        """From a ladder step's metrics (rungs, best, controls, beats_tuned, mean, note) and the other fields."""
-        names = ("best", "controls", "beats_tuned", "mean", "note")
-        rungs = [LadderRung.from_metrics(row) for row in metrics["rungs"]]
-        return cls(rungs=rungs, **{name: metrics[name] for name in names if name in metrics}, **others)
+    def of(cls, found: restore.LadderFound, **others: Any) -> Ladder:
+        """What a ladder step found, and the other fields."""
+        names = ("rungs", "best", "controls", "beats_tuned", "mean", "note")
+        return cls(**{name: getattr(found, name) for name in names}, **others)
 
 
 class Drift(Record):

@@ -21,10 +21,11 @@ from recollect.report.chapters.drift.chart_ladder import Score, end, ladder_char
 from recollect.report.chapters.drift.groups import drift_groups, floor
 from recollect.report.chapters.drift.ladder_words import ladder_lines, length_line, signed_interval
 from recollect.report.chapters.drift.papers import LADDER, drift_claims
-from recollect.report.chapters.drift.record import REPAIR_KINDS, CellName, Ladder, LadderRung, RepairExample
+from recollect.report.chapters.drift.record import REPAIR_KINDS, CellName, Ladder, RepairExample
 from recollect.report.page.chapter import Chapter
 from recollect.report.results.groups import Estimate, choice_name
 from recollect.report.results.results import Results
+from recollect.restore import Rung
 
 MOST_LADDERS = 6
 MOST_EXAMPLES = 6  # of a kind, in each ladder
@@ -34,7 +35,7 @@ MOST_EXAMPLES = 6  # of a kind, in each ladder
 class RungRow:
     """One rung of the table, with its accuracies as estimates."""
 
-    rung: LadderRung
+    rung: Rung
     test: Estimate | None
     ood: Estimate | None
     chosen: bool
@@ -99,9 +100,9 @@ def sentences(results: Results) -> list[str]:
                 f"{name}."
             )
             continue
-        rivals = [c.order for c in ladder.controls if c.ahead_low is None or c.ahead_low <= 0]
+        rivals = [control.order for control in ladder.controls if control.rivals_best]
         end_text = f"no clear lead over {', '.join(rivals)}" if rivals else "ahead of every control"
-        gain = signed_interval(best.gain, best.gain_low, best.gain_high)
+        gain = signed_interval(best.gain)
         found.append(
             f"Setting back {best.percent:g} % of the weights ({best.order}) repairs the model of {name}: {gain}, "
             f"{end_text}."
@@ -142,12 +143,12 @@ def _view(ladder: Ladder) -> LadderView:
     )
 
 
-def _in_order(ladder: Ladder) -> list[LadderRung]:
+def _in_order(ladder: Ladder) -> list[Rung]:
     orders = ["base", "tuned", *ladder_orders(ladder)]
     return sorted(ladder.rungs, key=lambda rung: (orders.index(rung.order), rung.percent))
 
 
-def _row(ladder: Ladder, rung: LadderRung) -> RungRow:
+def _row(ladder: Ladder, rung: Rung) -> RungRow:
     best = ladder.best
     chosen = best is not None and (rung.order, rung.percent) == (best.order, best.percent)
     return RungRow(

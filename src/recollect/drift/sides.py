@@ -1,4 +1,4 @@
-"""One side of a pair, loaded and asked the way the settings say."""
+"""The two sides, base and tuned: their weights opened, and each loaded and asked the way the settings say."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recollect.core.results import Result
 from recollect.weights.keys import F32, change_of, relative
 from recollect.weights.pair import Pair, names_of
 from recollect.weights.ranking import Cut, rank
@@ -27,23 +28,22 @@ from recollect.weights.safetensors import FLOATS, from_float32
 from recollect.weights.stream import Piece, in_order, pieces, threads_to_use
 
 SHARES = (1, 3, 5, 10, 20, 40, 60)
-"""The percents of paper C (docs/studies.md §5)."""
+"""The percents of *Token and Parameter Levels* (docs/studies.md §5)."""
 _BINS = 1 << 16
-_MAP_PERCENT = 20.0
+_MAP_PERCENT = 20.0  # whose share in each module is shown (restored_20), as in the paper's figure of its modules
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
-class Change:
+class ChangeFound(Result):
     """What changed between the two sides of a pair, in one region. Shares are fractions from 0 to 1."""
 
     region: str
     of: int
     """Number of weights in the region."""
     share_top: dict[str, float]
-    """Share of Σ r held by the top 1, 3, … 60 % of the weights, r = |s - p| / (|p| + 1e-8) (paper C). 0 when r is 0."""
+    """Share of Σ r held by the top 1, 3, … 60 % of the weights, r = |s - p| / (|p| + 1e-8). 0 when r is 0."""
     share_top_absolute: dict[str, float]
     """The same for |s - p|, ranked by itself."""
     unchanged: float
@@ -54,18 +54,19 @@ class Change:
     """L2 norm of p over the region."""
     norm_change: float
     """L2 norm of s - p over the region."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The figures of a change, and its tables."""
+
+    found: ChangeFound
     concentration: pl.DataFrame = field(repr=False)
     """Columns: order (relative, absolute), percent, share, error (the share is at most this much too low)."""
     modules: pl.DataFrame = field(repr=False)
     """One row per layer and module. Columns: layer (null outside the layers), module, weights, share (of Σ r),
     mean_absolute (mean |s - p|), restored_20 (of its weights, those in the global top 20 % of r), unchanged (share)."""
     warnings: tuple[str, ...]
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The figures as plain JSON: share_top, share_top_absolute, unchanged, one_ulp, of, norm_base, norm_change."""
-        names = ("share_top", "share_top_absolute", "unchanged", "one_ulp", "of", "norm_base", "norm_change")
-        return {name: getattr(self, name) for name in names}
 
 
 def change(pair: Pair, region: str = "decoder", progress: Callable[[int, int], None] | None = None) -> Change:
@@ -81,9 +82,9 @@ def change(pair: Pair, region: str = "decoder", progress: Callable[[int, int], N
     todo = pieces(names, pair.sizes)
     total, tensors, done = _Sums(), {name: _Sums(histograms=False) for name in names}, 2 * of
     walk = in_order(todo, lambda piece: _measure(pair, cut, piece), threads_to_use())
-    for piece, found in zip(todo, walk, strict=True):
-        total.add(found)
-        tensors[piece.name].add(found)
+    for piece, measured in zip(todo, walk, strict=True):
+        total.add(measured)
+        tensors[piece.name].add(measured)
         done += piece.stop - piece.start
         tell(done, 3 * of)
     curves = {order: _concentration(total.counts[order], total.sums[order]) for order in ("relative", "absolute")}
@@ -92,7 +93,7 @@ def change(pair: Pair, region: str = "decoder", progress: Callable[[int, int], N
         for order, (share, error) in curves.items()
     )
     keys = [str(share) for share in SHARES]
-    return Change(
+    found = ChangeFound(
         region=region,
         of=of,
         share_top=dict(zip(keys, curves["relative"][0], strict=True)),
@@ -101,10 +102,9 @@ def change(pair: Pair, region: str = "decoder", progress: Callable[[int, int], N
         one_ulp=total.one_ulp / max(of, 1),
         norm_base=math.sqrt(total.square_base),
         norm_change=math.sqrt(total.square_change),
-        concentration=concentration,
-        modules=_modules(tensors, total.relative),
-        warnings=_warnings(total, {pair.dtypes[name] for name in names}),
     )
+    warnings = _warnings(total, {pair.dtypes[name] for name in names})
+    return Change(found, concentration, _modules(tensors, total.relative), warnings)
 
 
 class _Sums:
