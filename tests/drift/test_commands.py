@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from helpers_tiny import tiny_facts, tiny_model
-from recollect.cli.drift import register_drift
+from recollect.cli.drift import register
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
 
@@ -42,7 +42,7 @@ def facts(tmp_path_factory):
 
 def run(*arguments):
     app = typer.Typer()
-    register_drift(app)
+    register(app)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
