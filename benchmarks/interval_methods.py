@@ -30,7 +30,7 @@ from test_intervals import changes
 
 from helpers_calibration import Case, Coverage, levels, rates
 from recollect.core.estimates import distributions as product
-from recollect.core.estimates.distributions import Scores, bounds
+from recollect.core.estimates.intervals import Scores, bounds
 
 Ends = tuple[Any, Any]
 MIXTURES, DRAWS, AGAIN, WORST = 250, 300, 3_000, 12

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates.distributions import Scores, bounds
+from recollect.core.estimates.intervals import Scores, bounds
 
 PROMISED = 0.93
 """An interval that says 95 % must cover at least this often, for every truth."""

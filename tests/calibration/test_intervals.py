@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binom
 
 from helpers_calibration import PROMISED, Case, holds, levels, rates, row, search
-from recollect.core.estimates.distributions import Scores, bounds
+from recollect.core.estimates.intervals import Scores, bounds
 
 Make = Callable[[np.random.Generator], Case]
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from helpers_calibration import PROMISED, Coverage, holds
 from recollect.core.estimates import Estimate, NoRepeats, spread_of, trained_difference, training_difference
-from recollect.core.estimates.single import proportion
+from recollect.core.estimates.intervals import proportion
 
 
 @dataclass(frozen=True)

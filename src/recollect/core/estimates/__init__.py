@@ -3,30 +3,28 @@
 from recollect.core.estimates.clusters import clustered as clustered
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio
+from recollect.core.estimates.differences import Matcher as Matcher
+from recollect.core.estimates.differences import Mean as Mean
 from recollect.core.estimates.differences import Pairs as Pairs
 from recollect.core.estimates.differences import by_level as by_level
 from recollect.core.estimates.differences import difference_of_paired as difference_of_paired
-from recollect.core.estimates.differences import mean_score as mean_score
-from recollect.core.estimates.differences import paired as paired
-from recollect.core.estimates.differences import unpaired as unpaired
-from recollect.core.estimates.estimate import CONFIDENCE as CONFIDENCE
-from recollect.core.estimates.estimate import Estimate as Estimate
-from recollect.core.estimates.halves import halves as halves
-from recollect.core.estimates.halves import winner as winner
-from recollect.core.estimates.outputs import Matcher as Matcher
-from recollect.core.estimates.outputs import Mean as Mean
-from recollect.core.estimates.outputs import (
+from recollect.core.estimates.differences import (
     independent_difference_of_differences as independent_difference_of_differences,
 )
-from recollect.core.estimates.outputs import levels_entering as levels_entering
-from recollect.core.estimates.outputs import paired_difference as paired_difference
-from recollect.core.estimates.outputs import paired_difference_of_differences as paired_difference_of_differences
-from recollect.core.estimates.single import LEAST_PER_LEVEL as LEAST_PER_LEVEL
-from recollect.core.estimates.single import Macro as Macro
-from recollect.core.estimates.single import enough as enough
-from recollect.core.estimates.single import macro_mean as macro_mean
-from recollect.core.estimates.single import macro_over as macro_over
-from recollect.core.estimates.single import proportion as proportion
+from recollect.core.estimates.differences import levels_entering as levels_entering
+from recollect.core.estimates.differences import mean_score as mean_score
+from recollect.core.estimates.differences import paired as paired
+from recollect.core.estimates.differences import paired_difference as paired_difference
+from recollect.core.estimates.differences import paired_difference_of_differences as paired_difference_of_differences
+from recollect.core.estimates.differences import unpaired as unpaired
+from recollect.core.estimates.intervals import CONFIDENCE as CONFIDENCE
+from recollect.core.estimates.intervals import LEAST_PER_LEVEL as LEAST_PER_LEVEL
+from recollect.core.estimates.intervals import Estimate as Estimate
+from recollect.core.estimates.intervals import Macro as Macro
+from recollect.core.estimates.intervals import enough as enough
+from recollect.core.estimates.intervals import macro_mean as macro_mean
+from recollect.core.estimates.intervals import macro_over as macro_over
+from recollect.core.estimates.intervals import proportion as proportion
 from recollect.core.estimates.trainings import NO_REPEATS as NO_REPEATS
 from recollect.core.estimates.trainings import NoRepeats as NoRepeats
 from recollect.core.estimates.trainings import Spread as Spread
@@ -34,3 +32,5 @@ from recollect.core.estimates.trainings import spread_of as spread_of
 from recollect.core.estimates.trainings import trained_difference as trained_difference
 from recollect.core.estimates.trainings import trained_score as trained_score
 from recollect.core.estimates.trainings import training_difference as training_difference
+from recollect.core.random import halves as halves
+from recollect.core.random import winner as winner

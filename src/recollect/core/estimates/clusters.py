@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates.distributions import Tail
-from recollect.core.estimates.estimate import CONFIDENCE, Estimate
+from recollect.core.estimates.intervals import CONFIDENCE, Estimate, Tail
 from recollect.errors import InputError
 
 _METHOD = "clustered by page"

@@ -20,8 +20,7 @@ from statistics import fmean
 import numpy as np
 
 from recollect.core.estimates.differences import by_level, mean_score
-from recollect.core.estimates.estimate import CONFIDENCE, Estimate, widened, within
-from recollect.core.estimates.single import LEAST_PER_LEVEL, enough
+from recollect.core.estimates.intervals import CONFIDENCE, LEAST_PER_LEVEL, Estimate, enough, widened, within
 from recollect.errors import InputError
 
 NO_REPEATS = "one training per cell: the spread between trainings is unknown, so no difference is stated"

@@ -1,14 +1,31 @@
-"""Bytes and text of a file."""
+"""Bytes and text of a file, how large a table may be, and what becomes of bad rows.
+
+What is over a limit is refused with one line before memory is spent on it. The first bad row is an error, or they are
+skipped and counted, as the user's `--bad-rows` says.
+"""
 
 from __future__ import annotations
 
 import codecs
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from recollect.core.tables.limits import MAX_FILE as MAX_FILE
 from recollect.errors import InputError
+
+MAX_FILE = 1 << 30  # bytes of one file, packed
+MAX_UNPACKED = 8 << 30  # bytes of a Parquet file's columns, unpacked, by its own account
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 10_000
+MAX_VALUES = 100_000_000  # values of a Parquet file, those inside lists included
+MAX_CELL = 20_000_000  # characters of one cell: a raw page of 20 MB
+MAX_TEXT = 2 << 30  # bytes of the text of all cells together
+MAX_DEPTH = 50  # objects and lists inside each other
+MAX_DIGITS = 1_000  # digits of one number in JSON
+
 
 _MARKS = (  # byte order marks; the longer ones first, since UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8", "UTF-8"),
@@ -58,3 +75,59 @@ def digest(parts: Iterator[tuple[str, bytes]]) -> str:
         total.update(f"{name}\x1f{len(data)}\x1f".encode())
         total.update(data)
     return total.hexdigest()
+
+
+BadRowsMode = Literal["error", "skip"]
+BAD_ROWS: tuple[BadRowsMode, ...] = get_args(BadRowsMode)
+_SHOWN = 20  # rows named one by one in a report; all are counted
+
+
+class RowError(InputError):
+    """One row that cannot be used. `reason` holds no value of the row, so that equal faults count together."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that was skipped."""
+
+    where: str
+    """Its place, e.g. "line 3"."""
+    reason: str
+    """What is wrong, without the row's values."""
+    text: str
+    """The error as it would have been shown."""
+
+
+@dataclass
+class BadRows:
+    """What becomes of bad rows, and an account of those skipped."""
+
+    mode: BadRowsMode = "error"
+    found: list[BadRow] = field(default_factory=list)
+
+    def add(self, where: str, error: RowError) -> None:
+        """Count a bad row; in mode "error" raise its error instead."""
+        if self.mode == "error":
+            raise error
+        self.found.append(BadRow(where, error.reason, str(error)))
+
+    def account(self) -> dict[str, Any]:
+        """Plain JSON: how many rows were skipped, how many for each reason, and the first of them with their place."""
+        return {
+            "skipped": len(self.found),
+            "reasons": dict(sorted(Counter(row.reason for row in self.found).items())),
+            "first": [{"where": row.where, "error": row.text} for row in self.found[:_SHOWN]],
+        }
+
+    def lines(self, name: str) -> list[str]:
+        """The account in words, for a page: one line, or none."""
+        if not self.found:
+            return []
+        reasons = Counter(row.reason for row in self.found)
+        first = self.found[0]
+        said = ", ".join(f"{count:,} with {reason}" for reason, count in sorted(reasons.items()))
+        return [f"{len(self.found):,} bad rows of {name} were skipped: {said}. The first is {first.where}."]

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recollect.core.tables.bad_rows import BadRows, RowError
-from recollect.core.tables.csv import split_csv
-from recollect.core.tables.files import decode, read_bytes
-from recollect.core.tables.json import JsonError, check_value, load_json
-from recollect.core.tables.limits import MAX_COLUMNS, MAX_ROWS, MAX_TEXT
-from recollect.core.tables.parquet import parquet_rows
+from recollect.core.tables.files import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, BadRows, RowError, decode, read_bytes
+from recollect.core.tables.formats import JsonError, check_value, load_json, parquet_rows, split_csv
 from recollect.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
