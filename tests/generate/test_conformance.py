@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +52,22 @@ def test_the_transformers_engine_conforms(tmp_path: Path) -> None:
 
 def test_a_table_without_torch_conforms() -> None:
     check_engine(TableEngine(TABLE), truth_of_table())
+
+
+class ExcludesNothing(TransformersEngine):
+    """It says correctly how likely the excluded are, and draws them all the same."""
+
+    def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
+        plain = super().sample([replace(ask, excluded=None) for ask in asks], how, decided)
+        shares = [one.excluded for one in super().sample(asks, how, decided)]
+        return [replace(one, excluded=share) for one, share in zip(plain, shares, strict=True)]
+
+
+def test_an_engine_that_draws_the_excluded_does_not_conform(tmp_path: Path) -> None:
+    small = load_small(tmp_path / "model")
+    truth = Truth(PROMPTS, lambda ids: small.next_distribution(ids, 1.0).log().tolist(), {1})
+    with pytest.raises(NotConforming, match="draws beside the excluded: drew .* no probability"):
+        check_engine(ExcludesNothing(small.loaded), truth)
 
 
 class SecondBest(TableEngine):

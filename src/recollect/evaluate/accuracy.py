@@ -9,7 +9,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -90,10 +90,14 @@ class Accuracy(Result):
         levels = values["by_level"].items()
         macro_levels = values.get("macro_levels", [level for level, _ in levels])  # once every level entered
         macro_n = values.get("macro_n", sum(row["n"] for _, row in levels))
+        micro, macro = ([values[f"{mean}{end}"] for end in ("", "_low", "_high")] for mean in ("micro", "macro"))
         return {
-            "micro": _of_percent(values, "micro", "micro_", values["n"], "Clopper-Pearson"),
-            "macro": _of_percent(values, "macro", "macro_", macro_n, "levels melded"),
-            "by_level": {level: _of_percent(row, "accuracy", "", row["n"], "Clopper-Pearson") for level, row in levels},
+            "micro": _of_percent(micro, values["n"], "Clopper-Pearson"),
+            "macro": _of_percent(macro, macro_n, "levels melded"),
+            "by_level": {
+                level: _of_percent([row[name] for name in ("accuracy", "low", "high")], row["n"], "Clopper-Pearson")
+                for level, row in levels
+            },
             "macro_levels": macro_levels,
             **{name: None if mean is None else mean / 100 for name, mean in values.get("word", {}).items()},
         }
@@ -150,7 +154,6 @@ def _accuracy(table: pl.DataFrame, matcher: str, least: int) -> Accuracy:
     )
 
 
-def _of_percent(row: Mapping[str, Any], name: str, end: str, n: int, method: str) -> Estimate | None:
-    if row[name] is None:
-        return None
-    return Estimate(row[name] / 100, row[f"{end}low"] / 100, row[f"{end}high"] / 100, n, method)
+def _of_percent(ends: Sequence[float | None], n: int, method: str) -> Estimate | None:
+    value, low, high = (None if end is None else end / 100 for end in ends)
+    return None if value is None or low is None or high is None else Estimate(value, low, high, n, method)
