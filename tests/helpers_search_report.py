@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from recollect.report import Results
+from recollect.report import Results, make_results
 
 
 def search_values(trials: int = 12) -> dict[str, Any]:
@@ -86,4 +86,4 @@ def search_values(trials: int = 12) -> dict[str, Any]:
 def search_results(**changes: Any) -> Results:
     """The invented search as results; `changes` replace its values."""
     values = {**search_values(), **changes}
-    return Results.make(title="Search", created="2026-01-01T00:00:00+00:00", version="0", search=values)
+    return make_results({"title": "Search", "created": "2026-01-01T00:00:00+00:00", "version": "0", "search": values})

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recollect.experiments.study.judge import judge
+from recollect.report.chapters.elicits.judge import judge
 
 CHOICES = ("0", "1", "2", "3", "4", "random")
 

@@ -11,7 +11,7 @@ import pytest
 
 import helpers_drift
 import helpers_verdict
-from recollect.report import Results, render
+from recollect.report import Results, make_results, render
 
 EDGES = {
     "train": [18456, 29571, 11558, 8923, 7436],
@@ -350,7 +350,7 @@ def nasty_drift() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def study() -> Results:
     """A whole study."""
-    return Results.make(**full())
+    return make_results(full())
 
 
 @pytest.fixture(scope="session")
@@ -362,7 +362,7 @@ def study_html(study: Results) -> str:
 @pytest.fixture(scope="session", params=["full", "minimal", "nasty", "full_drift", "nasty_drift"])
 def html(request: pytest.FixtureRequest) -> str:
     """The page of each of the invented studies."""
-    return render(Results.make(**globals()[request.param]()))
+    return render(make_results(globals()[request.param]()))
 
 
 @pytest.fixture(scope="session")

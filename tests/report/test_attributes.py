@@ -14,11 +14,19 @@ import pytest
 from recollect.errors import InputError
 from recollect.extraction.values import PageAnswer, items, judge, read_schema, score
 from recollect.facts import FactSet
-from recollect.report import AskedPages, PageSpan, Results, collect_attributes, read_results, render, write_report
+from recollect.report import (
+    AskedPages,
+    Results,
+    collect_attributes,
+    make_results,
+    read_results,
+    render,
+    report_results,
+    write_report,
+)
 from recollect.report.chapters.attributes.charts import MOST_BARS, part_rows, shown_systems
-from recollect.report.chapters.attributes.record import AttributeSystem
-from recollect.report.page.page_text import marked
-from recollect.report.results.from_evaluations import report_results
+from recollect.report.chapters.attributes.page_text import marked
+from recollect.report.chapters.attributes.record import Attributes, AttributeSystem, PageSpan
 from recollect.worlds.shop import shop_facts
 
 SCHEMA = read_schema("product")
@@ -80,7 +88,9 @@ def chapter(**changed: Any) -> dict[str, Any]:
 
 
 def results(**changed: Any) -> Results:
-    return Results.make(title="Pages", created="2026-01-01T00:00:00+00:00", version="0", attributes=chapter(**changed))
+    return make_results(
+        {"title": "Pages", "created": "2026-01-01T00:00:00+00:00", "version": "0", "attributes": chapter(**changed)}
+    )
 
 
 def test_the_chapter_shows_bars_tables_sentences_and_pages() -> None:
@@ -98,16 +108,16 @@ def test_the_chapter_shows_bars_tables_sentences_and_pages() -> None:
 
 
 def test_seeds_are_averaged_and_widen_the_interval() -> None:
-    found = results().attributes
+    found = results().of(Attributes)
     assert found is not None
     frequent, base, tuned = part_rows(found, "test")
     macro = tuned.scores["macro"]
-    assert macro is not None and macro.value == pytest.approx(72.0)
-    assert (macro.lowest, macro.highest) == (70.0, 74.0)
+    assert macro is not None and macro.value == pytest.approx(0.72)
+    assert (macro.lowest, macro.highest) == pytest.approx((0.7, 0.74))
     # t(1) = 12.706, pooled s = 2.83, two runs: 25.4; with the pages' own 5: sqrt(25.4² + 5²)
-    assert macro.value - macro.low == pytest.approx(25.9, abs=0.05)
+    assert macro.value - macro.low == pytest.approx(0.259, abs=0.0005)
     for untrained in (frequent.scores["macro"], base.scores["macro"]):
-        assert untrained is not None and untrained.high - untrained.value == pytest.approx(5.0)  # no seeds, no spread
+        assert untrained is not None and untrained.high - untrained.value == pytest.approx(0.05)  # no seeds, no spread
     assert [row.system.name for row in part_rows(found, "ood")] == ["60 examples"]
 
 
@@ -146,7 +156,7 @@ def test_hostile_text_stays_text_everywhere() -> None:
     page["spans"] = [{"attribute": NASTY, "kind": "found", "start": 4, "end": 30}]
     page["values"][0] |= {"attribute": NASTY, "truth": [NASTY], "given": [NASTY, NASTY], "right": [False, False]}
     del found["systems"][2]["ood"]
-    html = render(Results.make(title="x", created="2026-01-01", version="0", attributes=found))
+    html = render(make_results({"title": "x", "created": "2026-01-01", "version": "0", "attributes": found}))
     seen = Tags(html)
     assert not {"script", "img"} & seen.tags
     assert not any(name.startswith("on") for name in seen.attributes)
@@ -196,7 +206,7 @@ def test_a_page_that_does_not_fit_together_is_refused(key: str, value: Any, mess
     found = chapter()
     found["examples"][0][key] = value
     with pytest.raises(InputError, match=message):
-        Results.make(title="x", created="2026-01-01", version="0", attributes=found)
+        make_results({"title": "x", "created": "2026-01-01", "version": "0", "attributes": found})
 
 
 def test_of_many_models_the_first_and_the_last_are_drawn() -> None:
@@ -257,13 +267,17 @@ def test_runs_baseline_and_pages_are_collected(tmp_path: Path) -> None:
     assert found is not None
     assert [system.name for system in found.systems] == ["most frequent value", "untouched base", "60 examples"]
     frequent, untouched, tuned = found.systems
-    assert [one.macro for one in tuned.test] == [100.0, 100.0] and [one.seed for one in tuned.test] == [0, 1]
-    assert untouched.test[0].invalid.accuracy == 100.0 and untouched.test[0].macro == 0.0
+    assert [one.macro.value for one in tuned.test if one.macro] == [1.0, 1.0] and [one.seed for one in tuned.test] == [
+        0,
+        1,
+    ]
+    untold, none = untouched.test[0].invalid, untouched.test[0].macro
+    assert untold is not None and untold.value == 1.0 and none is not None and none.value == 0.0
     stock = [json.loads(fact.object)["availability"] for fact in list(FACTS.part("test"))[:12]]
-    assert frequent.test[0].by_attribute["availability"].accuracy == pytest.approx(
-        100 * stock.count("InStock") / len(stock)
-    )
-    assert frequent.test[0].by_attribute["title"].accuracy == 0.0
+    guessed = frequent.test[0].by_attribute
+    known, title = guessed["availability"].accuracy, guessed["title"].accuracy
+    assert known is not None and known.value == pytest.approx(stock.count("InStock") / len(stock))
+    assert title is not None and title.value == 0.0
     assert found.names == list(SCHEMA.names)
 
 
@@ -308,10 +322,11 @@ def test_evaluations_and_scored_baselines_make_a_report(tmp_path: Path) -> None:
     values.write_parquet(alone / "values.parquet")  # a score step knows no parts
     manifest(alone, "score", {"truth": "truth.json"})
     found = report_results([first, second, alone])
-    assert found.attributes is not None
-    names = [system.name for system in found.attributes.systems]
+    read = found.of(Attributes)
+    assert read is not None
+    names = [system.name for system in read.systems]
     assert sorted(names[:2]) == ["most frequent value", "schema-org"] and names[2:] == ["before", "after"]
-    alone_system = next(system for system in found.attributes.systems if system.name == "schema-org")
+    alone_system = next(system for system in read.systems if system.name == "schema-org")
     assert alone_system.test[0].pages == 12 and alone_system.ood[0].pages == 6
     html = render(found)
     assert "What is read from pages" in html and "macro, after" in html

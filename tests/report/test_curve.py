@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recollect.errors import InputError
-from recollect.report import Results, render
+from recollect.report import make_results, render
 
 NASTY = "<script>alert(1)</script> \u202e {{ 7*7 }}"
 
@@ -44,7 +44,9 @@ def curve(**changed: Any) -> dict[str, Any]:
 
 
 def page(*curves: dict[str, Any]) -> str:
-    return render(Results.make(title="Curve", created="2026-01-01T00:00:00+00:00", version="0", curves=list(curves)))
+    return render(
+        make_results({"title": "Curve", "created": "2026-01-01T00:00:00+00:00", "version": "0", "curves": list(curves)})
+    )
 
 
 def test_the_chapter_shows_verdict_points_gains_and_fits() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-from recollect.report import Results, render
-from recollect.report.chapters.wakes.view import cards
-from recollect.report.page.render import CHAPTERS
+from recollect.report import Results, make_results, render
+from recollect.report.chapters import CHAPTERS, chapters
+from recollect.report.chapters.elicits.view import cards
+from recollect.report.chapters.knows import view as knows
+from recollect.report.page.render import environment, render_page
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 ALLOWED = {
@@ -126,12 +129,12 @@ def test_links_inside_the_page_lead_somewhere_and_ids_are_unique(html: str) -> N
     assert len(ids) == len(set(ids))
     references = {a[k] for _, a in page.tags for k in ("href", "xlink:href") if k in a}
     references |= {f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", html)}
-    assert {f"#{name}" for name in ids if name in {chapter.id for chapter in CHAPTERS}} <= references
+    assert {f"#{name}" for name in ids if name in {chapter.id for chapter in chapters()}} <= references
     assert references <= {f"#{name}" for name in ids}
 
 
 def test_hostile_text_is_shown_and_never_becomes_markup(invented: SimpleNamespace) -> None:
-    html = render(Results.make(**invented.nasty()))
+    html = render(make_results(invented.nasty()))
     assert "<script" not in html.lower()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;/style&gt;" in html
     assert "{{ 7*7 }}" in html
@@ -173,7 +176,7 @@ def test_a_table_stands_beside_every_chart(study_html: str) -> None:
 
 
 def test_the_smallest_study_renders_without_the_parts_it_lacks(invented: SimpleNamespace) -> None:
-    html = render(Results.make(**invented.minimal()))
+    html = render(make_results(invented.minimal()))
     text = Page(html).text
     assert "60 training examples" in html
     assert "no best choice to name" in text
@@ -183,14 +186,14 @@ def test_the_smallest_study_renders_without_the_parts_it_lacks(invented: SimpleN
 
 
 def test_a_study_without_any_model_trained_says_so(invented: SimpleNamespace) -> None:
-    text = Page(render(Results.make(**invented.minimal(cells=[], levels=[])))).text
+    text = Page(render(make_results(invented.minimal(cells=[], levels=[])))).text
     assert "No model was trained in this study" in text
     assert "there is no curve to draw" in text
 
 
 def test_out_of_domain_stands_in_the_page_only_when_measured(invented: SimpleNamespace, study_html: str) -> None:
     assert study_html.count("Facts of relations that were never trained on") == 1
-    assert "Facts of relations that were never" not in render(Results.make(**invented.minimal()))
+    assert "Facts of relations that were never" not in render(make_results(invented.minimal()))
 
 
 def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> None:
@@ -199,7 +202,8 @@ def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> 
         cells=[invented.cell("2", 60, 30.0), invented.cell("random", 60, 24.0)],
         best=invented.best(),
     )
-    known, before, after, gain = cards(Results.make(**values))
+    results = make_results(values)
+    (known,), (before, after, gain) = knows.in_short(results).cards, cards(results)
     assert known.value == "60.0"
     assert known.interval == "49.7 to 69.7"  # Clopper and Pearson, 60 of 100: 0.497 to 0.697
     assert (before.value, before.interval) == ("10.0", "8.8 to 11.2")
@@ -210,14 +214,18 @@ def test_the_big_numbers_are_those_of_the_results(invented: SimpleNamespace) -> 
 
 def test_many_sizes_are_drawn_as_nine_maps_and_the_table_holds_all(invented: SimpleNamespace) -> None:
     cells = [invented.cell("2", 10 * (i + 1), 30.0) for i in range(14)]
-    html = render(Results.make(**invented.minimal(cells=cells)))
+    html = render(make_results(invented.minimal(cells=cells)))
     assert len(re.findall(r"training examples</text>", html)) == 9
     assert "Shown are 9 sizes" in html
     assert all(f'<td class="n">{10 * (i + 1)}</td><td class="name">level 2' in html for i in range(14))
 
 
 def test_a_report_without_any_chapter_of_measurements_renders() -> None:
-    html = render(Results.make(title="Nothing measured", created="2025-01-01", version="0", notes=["A note to read."]))
+    html = render(
+        make_results(
+            {"title": "Nothing measured", "created": "2025-01-01", "version": "0", "notes": ["A note to read."]}
+        )
+    )
     page = Page(html)
     assert [a["id"] for name, a in page.tags if name == "section"] == ["headline", "method"]
     assert "A note to read." in page.text
@@ -228,11 +236,11 @@ def test_chapters_without_data_are_left_out_and_the_numbers_close_up(invented: S
     values = invented.full()
     for name in ("probe", "levels", "levels_by_relation", "template_rates"):
         del values[name]
-    html = render(Results.make(**values))
+    html = render(make_results(values))
     headings = re.findall(r"<h2><span>(\d+)</span>(.*?)</h2>", html)
     assert headings == [
         ("1", "In short"),
-        ("2", "Which examples wake it"),
+        ("2", "Which examples elicit it"),
         ("3", "How many examples"),
         ("4", "Answers to read"),
         ("5", "Settings and method"),
@@ -241,35 +249,27 @@ def test_chapters_without_data_are_left_out_and_the_numbers_close_up(invented: S
 
 
 def test_every_chapter_has_its_own_id_and_template() -> None:
-    from recollect.report.page.environment import environment
+    found = chapters()
+    assert [chapter.id for chapter in found] == CHAPTERS
+    assert len(CHAPTERS) == len(set(CHAPTERS))
+    assert all(environment().get_template(chapter.template) for chapter in found)
 
-    ids = [chapter.id for chapter in CHAPTERS]
-    assert len(ids) == len(set(ids))
-    assert {f"{name}/body.html.j2" for name in ids} <= set(environment().list_templates())
 
-
-def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study, monkeypatch):
-    from dataclasses import replace
-
-    from recollect.report.page import render as _render
-
+def test_a_chapter_that_cannot_be_made_is_a_line_and_the_others_stand(study):
     def broken(results):
         raise ValueError("nothing to draw with")
 
-    first = replace(CHAPTERS[0], context=broken)
-    monkeypatch.setattr(_render, "CHAPTERS", (first, *CHAPTERS[1:]))
-    html = render(study)
+    first, *others = chapters()
+    html = render_page(study, [replace(first, context=broken), *others])
     assert "This chapter could not be made: <bdi>ValueError: nothing to draw with</bdi>" in html
-    assert 'id="wakes"' in html and 'id="sizes"' in html
+    assert 'id="elicits"' in html and 'id="sizes"' in html
 
 
-def test_a_template_that_fails_is_a_line_too(study, monkeypatch):
-    from dataclasses import replace
+def test_a_template_that_fails_is_a_line_too(study):
+    @dataclass
+    class Empty:
+        """None of what the template wants."""
 
-    from recollect.report.page import render as _render
-
-    empty = replace(next(one for one in CHAPTERS if one.id == "sizes"), context=lambda results: {})
-    monkeypatch.setattr(_render, "CHAPTERS", tuple(empty if one.id == "sizes" else one for one in CHAPTERS))
-    html = render(study)
+    html = render_page(study, [replace(c, context=lambda _: Empty()) if c.id == "sizes" else c for c in chapters()])
     assert html.count("This chapter could not be made") == 1
-    assert 'id="wakes"' in html
+    assert 'id="elicits"' in html

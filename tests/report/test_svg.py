@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from recollect.report.page.svg import COLOURS, dark, draw, short, spread
-from recollect.report.page.text import clean, cut
+from recollect.report.page.svg import COLOURS, dark, draw, spread
+from recollect.report.page.text import clean, cut, short
 
 
 def test_crowded_labels_move_apart_and_keep_order_and_mean() -> None:

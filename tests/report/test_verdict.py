@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 import helpers_verdict as made
-from recollect.report import Results, verdict
-from recollect.report.chapters.papers import claims
-from recollect.report.page.verdict import ONCE
+from recollect.report import make_results, verdict
+from recollect.report.chapters.elicits.verdict import ONCE
+from recollect.report.chapters.sizes.claims import claims
 
 
 @pytest.fixture
 def lines(invented: SimpleNamespace):
     def make(found: dict | None) -> list[str]:
-        return verdict(Results.make(**invented.minimal(best=found)))
+        return verdict(make_results(invented.minimal(best=found)))
 
     return make
 
@@ -67,7 +67,7 @@ def test_random_competes_and_may_win(lines) -> None:
 def test_the_untouched_base_competes_and_may_win(lines) -> None:
     found = lines(made.best(levels=None, size=0, base=None, random=None, rival=made.gap("random", 3.0, -1.0, 7.0)))
     assert found[0].startswith("No training was better than the untouched base on the 49 facts that choose.")
-    assert found[1].startswith("Against the best training by that half, 60 examples drawn at random")
+    assert found[1].startswith("Against the training that came next on that half, 60 examples drawn at random")
     assert len(found) == 2
 
 
@@ -111,7 +111,7 @@ def agreement(invented: SimpleNamespace):
         twice = [{**cell, "seed": 1} for cell in cells]
         return [
             claim.agreement
-            for claim in claims(Results.make(**invented.minimal(cells=[*cells, *([] if once else twice)])))
+            for claim in claims(make_results(invented.minimal(cells=[*cells, *([] if once else twice)])))
         ]
 
     return make
@@ -135,7 +135,7 @@ def test_trainings_without_repeats_tell_nothing_of_differences_between_them(agre
     assert "cannot tell" not in {agreement(*cells)[at] for at in (FLAT, FORGET)}
 
 
-def test_a_peak_at_240_agrees_with_study_c(agreement, invented) -> None:
+def test_a_peak_at_240_agrees_with_token_and_parameter_levels(agreement, invented) -> None:
     cell = invented.cell
 
     def curve(*values: float) -> str:

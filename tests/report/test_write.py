@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from recollect.core.estimates import Estimate
 from recollect.errors import InputError
-from recollect.report import Results, read_results, write_report
+from recollect.report import Results, Trained, make_results, read_results, write_report
+from recollect.report.chapters.knows.record import Known
 
 
 def test_results_read_back_are_the_results_written(tmp_path: Path, study: Results) -> None:
@@ -38,21 +40,21 @@ def test_writing_twice_gives_equal_bytes(tmp_path: Path, study: Results) -> None
 def test_the_tables_hold_every_cell_and_count(tmp_path: Path, study: Results) -> None:
     write_report(study, tmp_path)
     cells = pl.read_parquet(tmp_path / "cells.parquet")
-    assert cells.height == 2 + 2 * len(study.cells)
-    one = study.cells[5]
+    assert cells.height == 2 + 2 * len(study.of(Trained).cells)
+    one = study.of(Trained).cells[5]
     row = cells.filter(levels=one.levels, size=one.size, seed=one.seed, part="test").row(0, named=True)
-    assert row["macro"] == one.test.macro
-    assert row["accuracy_3"] == one.test.by_level["3"].accuracy
+    assert row["macro"] == one.test.macro.percent[0]
+    assert row["accuracy_3"] == one.test.by_level["3"].percent[0]
     assert row["n_3"] == one.test.by_level["3"].n
     levels = pl.read_parquet(tmp_path / "levels.parquet")
     assert levels.filter(part="train")["n"].sum() == 75_944
     relations = pl.read_parquet(tmp_path / "levels_by_relation.parquet")
-    assert relations["n"].sum() == sum(sum(row.counts) for row in study.levels_by_relation)
+    assert relations["n"].sum() == sum(sum(row.counts) for row in study.of(Known).levels_by_relation)
 
 
 def test_not_measured_becomes_null_and_never_nan(tmp_path: Path, invented: SimpleNamespace) -> None:
-    results = Results.make(**invented.nasty())
-    assert results.cells[0].test.macro is None
+    results = make_results(invented.nasty())
+    assert results.of(Trained).cells[0].test.macro is None
     write_report(results, tmp_path)
     assert "NaN" not in (tmp_path / "results.json").read_text()
     assert pl.read_parquet(tmp_path / "cells.parquet")["macro"].to_list() == [None, None, 20.0]
@@ -60,7 +62,7 @@ def test_not_measured_becomes_null_and_never_nan(tmp_path: Path, invented: Simpl
 
 
 def test_a_study_without_cells_or_levels_can_be_written(tmp_path: Path, invented: SimpleNamespace) -> None:
-    write_report(Results.make(**invented.minimal(cells=[], levels=[])), tmp_path)
+    write_report(make_results(invented.minimal(cells=[], levels=[])), tmp_path)
     assert pl.read_parquet(tmp_path / "levels.parquet").height == 0
 
 
@@ -76,8 +78,8 @@ def test_a_file_in_the_way_is_an_input_error(tmp_path: Path, study: Results) -> 
         ("{", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[]", "must hold one JSON object, but holds list"),
-        ("{}", "must have schema_version 2, but got None"),
-        ('{"schema_version": 1}', "must have schema_version 2, but got 1"),
+        ("{}", "must have schema_version 2 or 3, but got None"),
+        ('{"schema_version": 1}', "must have schema_version 2 or 3, but got 1"),
         ('{"schema_version": 2}', "title must be given"),
     ],
 )
@@ -110,8 +112,8 @@ def _set(values: dict, place: tuple, value: object) -> dict:
     [
         (("cells", 0, "levels"), "5", r"cells\.0\.levels: .*but got '5'"),
         (("cells", 0, "size"), 0, r"cells\.0\.size: .*greater than or equal to 1, but got 0"),
-        (("cells", 0, "test", "macro"), 130.0, r"cells\.0\.test\.macro: .*less than or equal to 100"),
-        (("cells", 0, "test", "macro_low"), None, r"cells\.0\.test: macro must come with its interval"),
+        (("cells", 0, "test", "macro"), 130.0, r"cells\.0\.test\.macro: .*must lie between 0 and 100 %"),
+        (("cells", 0, "test", "macro_low"), None, r"cells\.0\.test\.macro\.low: .*should be a valid number"),
         (("cells", 0, "test", "macro"), math.inf, r"cells\.0\.test\.macro"),
         (("levels", 0, "part"), "dev", r"levels\.0\.part"),
         (("colour",), "red", "colour is not a known key"),
@@ -122,15 +124,15 @@ def test_a_bad_value_is_refused_with_its_place(
     invented: SimpleNamespace, place: tuple, value: object, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Results.make(**_set(invented.minimal(), place, value))
+        make_results(_set(invented.minimal(), place, value))
 
 
 def test_repeated_cells_and_counts_are_refused(invented: SimpleNamespace) -> None:
     cell = invented.cell("2", 60, 30.0)
-    with pytest.raises(InputError, match=r"every cell .* may stand once, but \(2, 60, 0\) stands twice"):
-        Results.make(**invented.minimal(cells=[cell, cell]))
-    with pytest.raises(InputError, match=r"level count .* \(test, 0\) stands twice"):
-        Results.make(**invented.minimal(levels=[{"part": "test", "level": 0, "n": 1}] * 2))
+    with pytest.raises(InputError, match=r"every cell .* may occur once, but \(2, 60, 0\) occurs twice"):
+        make_results(invented.minimal(cells=[cell, cell]))
+    with pytest.raises(InputError, match=r"level count .* \(test, 0\) occurs twice"):
+        make_results(invented.minimal(levels=[{"part": "test", "level": 0, "n": 1}] * 2))
 
 
 def test_a_long_list_of_faults_is_cut_short(tmp_path: Path, invented: SimpleNamespace) -> None:
@@ -144,7 +146,7 @@ def test_results_are_stored_before_anything_is_drawn(study, tmp_path, monkeypatc
     def broken(results):
         raise RuntimeError("no page today")
 
-    monkeypatch.setattr("recollect.report.page.write.render", broken)
+    monkeypatch.setattr("recollect.report.results.write.render", broken)
     with pytest.raises(RuntimeError, match="no page today"):
         write_report(study, tmp_path / "r")
     assert read_results(tmp_path / "r") == study
@@ -154,11 +156,14 @@ def test_bounds_allow_what_rounding_does():
     """A share of 1.0000000000000013 ended a whole study of a real model."""
     from pydantic import TypeAdapter
 
-    from recollect.report.results.common import Percent, Share
+    from recollect.report.page.record import Fraction, Share
+
+    def share_of(value: float) -> Estimate:
+        return Estimate(value, value, value, 10, "")
 
     assert TypeAdapter(Share).validate_python(1.0000000000000013) == 1.0
-    assert TypeAdapter(Percent).validate_python(100.00000000000001) == 100.0
     assert TypeAdapter(Share).validate_python(-1e-12) == 0.0
-    for kind, value in ((Share, 1.001), (Percent, 100.01), (Share, -0.001)):
-        with pytest.raises(ValueError, match="less than or equal|greater than or equal"):
+    assert TypeAdapter(Fraction).validate_python(share_of(1.0000000000000013)).value == pytest.approx(1.0)
+    for kind, value in ((Share, 1.001), (Share, -0.001), (Fraction, share_of(1.001)), (Fraction, share_of(-0.001))):
+        with pytest.raises(ValueError, match="less than or equal|greater than or equal|between 0 and 100"):
             TypeAdapter(kind).validate_python(value)

@@ -10,14 +10,15 @@ from rich.table import Table
 from recollect.cli.options import console_out
 
 if TYPE_CHECKING:
-    from recollect.report import AttributeSystem, Estimate
+    from recollect.core.estimates import Estimate
+    from recollect.report import AttributeSystem
 
 
 def print_attributes(folder: Path) -> None:
     """The tables of a report folder; nothing where it is not about pages."""
-    from recollect.report import attribute_rows, read_results
+    from recollect.report import Attributes, attribute_rows, read_results
 
-    found = read_results(folder).attributes
+    found = read_results(folder).of(Attributes)
     for title, rows in attribute_rows(found) if found else ():
         names = list(rows[0].scores)  # macro first
         table = Table(
@@ -41,4 +42,4 @@ def _head(system: AttributeSystem) -> str:
 
 
 def _number(score: Estimate | None) -> str:
-    return "–" if score is None else f"{score.value:.1f}"
+    return "–" if score is None else f"{score.percent[0]:.1f}"

@@ -186,7 +186,7 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
     chosen = values(world, facts=str(tmp_path / "pages.parquet"), sizes=[0, 2, 4], repeats=1)
     found = run_curve(CurveSettings.make(**chosen), tmp_path / "curve")
     assert found.runs().filter(part="test")["items"].unique().to_list() == [6]
-    record = json.loads((found.path / "results.json").read_text())["curves"][0]
+    record = json.loads((found.path / "results.json").read_text())["chapters"]["curve"]["curves"][0]
     assert (record["items"], record["groups"]) == (6, 2)
     assert found.runs().filter(part="test", size=4)["score"].item() == pytest.approx(
         json.loads((found.path / "steps" / "evaluate-4-seed0" / "scores.json").read_text())["macro"]

@@ -57,9 +57,9 @@ def test_its_json_is_that_of_the_curve(command: Command, tmp_path: Path) -> None
     found = command(*order(tmp_path), "--out", tmp_path / "demo", "--json").json
     assert found["sizes"] == [0, 2, 4]
     assert {"verdict", "n_sat", "low", "high", "scores", "next", "ood"} <= found.keys()
-    results = json.loads((tmp_path / "demo" / "results.json").read_text())["attributes"]
+    results = json.loads((tmp_path / "demo" / "results.json").read_text())["chapters"]["attributes"]
     assert [system["kind"] for system in results["systems"]] == ["baseline", "base", "tuned", "tuned"]
-    scores = [system["test"][0]["macro"] for system in results["systems"][1:]]
+    scores = [100 * system["test"][0]["macro"]["value"] for system in results["systems"][1:]]
     assert scores == pytest.approx(found["scores"])
 
 

@@ -14,17 +14,8 @@ from recollect.experiments.curve.fit import Band
 from recollect.experiments.curve.found import CurveFound, PartFound
 from recollect.experiments.curve.settings import CurveSettings
 from recollect.facts import FactSet
-from recollect.report import (
-    AskedPages,
-    Attributes,
-    Curve,
-    CurveBand,
-    CurveFamily,
-    CurveGain,
-    CurvePoint,
-    Results,
-    collect_attributes,
-)
+from recollect.report import AskedPages, Attributes, Results, collect_attributes, make_results
+from recollect.report.chapters.curve.record import Curve, CurveBand, CurveFamily, CurveGain, CurvePoint
 
 PARTS = {"test": "In-domain", "ood": "Out-of-domain"}
 
@@ -33,32 +24,38 @@ def collect(step: Step, settings: CurveSettings, found: CurveFound, facts: FactS
     """The report's results."""
     runs = pl.read_parquet(step.folder / "curve.parquet", glob=False)
     what = f"trained on {_choice(settings.level)}" if facts else "scores of a file"
-    return Results.make(
-        title=f"Data curve: how many examples are enough ({what})",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        model=None
-        if facts is None
-        else {
-            "name": settings.model,
-            "fingerprint": step.inputs["model"],
-            "parameters": found.parameters,
-        },
-        facts=None if facts is None else {"name": facts.name, "fingerprint": step.inputs["facts"], **facts.counts()},
-        curves=[_curve(part, one, runs.filter(part=part), settings, found.scored) for part, one in found.parts.items()],
-        attributes=_attributes(step.folder / "steps", runs, facts),
-        settings=[
-            {
-                "step": "curve",
-                "name": name,
-                "value": value,
-                "origin": "given" if name in settings.model_fields_set else "default",
-            }
-            for name, value in settings.model_dump(mode="json").items()
-        ],
-        steps=_steps(step),
-        machine=found.machine,
-        notes=list(found.notes),
+    return make_results(
+        {
+            "title": f"Data curve: how many examples are enough ({what})",
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "version": __version__,
+            "model": None
+            if facts is None
+            else {
+                "name": settings.model,
+                "fingerprint": step.inputs["model"],
+                "parameters": found.parameters,
+            },
+            "facts": None
+            if facts is None
+            else {"name": facts.name, "fingerprint": step.inputs["facts"], **facts.counts()},
+            "curves": [
+                _curve(part, one, runs.filter(part=part), settings, found.scored) for part, one in found.parts.items()
+            ],
+            "attributes": _attributes(step.folder / "steps", runs, facts),
+            "settings": [
+                {
+                    "step": "curve",
+                    "name": name,
+                    "value": value,
+                    "origin": "given" if name in settings.model_fields_set else "default",
+                }
+                for name, value in settings.model_dump(mode="json").items()
+            ],
+            "steps": _steps(step),
+            "machine": found.machine,
+            "notes": list(found.notes),
+        }
     )
 
 

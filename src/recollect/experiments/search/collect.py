@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from recollect._version import __version__
+from recollect.core.estimates import Estimate
 from recollect.core.workspace import Step, read_manifest
 from recollect.experiments.search.ending import Ending, Finalist
-from recollect.experiments.search.measured import Line, line
+from recollect.experiments.search.measured import Correlation, Line, line
 from recollect.experiments.search.prepare import Prepared
 from recollect.experiments.search.rung_file import ASIDE, last_losses
 from recollect.experiments.search.schedule import Scheduler
-from recollect.experiments.search.score import Estimate
+from recollect.experiments.search.score import Estimate as Points
 from recollect.experiments.search.trial import TRIALS, Trials, trial_name
 from recollect.experiments.search.trials import Trial
-from recollect.report import Bounded, Importance, Results, RungPoint, Search, SearchTrial
-from recollect.report import Finalist as FinalistRecord
+from recollect.report import Results, make_results
+from recollect.report.chapters.search.record import Finalist as FinalistRecord
+from recollect.report.chapters.search.record import Importance, RungPoint, Search, SearchTrial
 
 _LEAST_FOR_IMPORTANCE = 4
 _MOST_LOSSES = 200
@@ -34,33 +36,35 @@ def collect(
 ) -> Results:
     """The report's results."""
     settings, loaded = prepared.settings, trials.base
-    return Results.make(
-        title=f"Search for settings: {metrics['trials']} tried, {metrics['finished']} trained to the end",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        model={
-            "name": settings.model,
-            "fingerprint": loaded.fingerprint,
-            "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
-        },
-        facts={
-            "name": prepared.facts.name,
-            "fingerprint": prepared.facts.fingerprint(),
-            **prepared.facts.counts(),
-        },
-        search=_search(step, prepared, scheduler, ending, metrics, best_yaml),
-        settings=[
-            {
-                "step": "search",
-                "name": name,
-                "value": value,
-                "origin": "given" if name in settings.model_fields_set else "default",
-            }
-            for name, value in settings.model_dump(mode="json").items()
-        ],
-        steps=_steps(step),
-        machine=loaded.machine.line(),
-        notes=metrics["warnings"],
+    return make_results(
+        {
+            "title": f"Search for settings: {metrics['trials']} tried, {metrics['finished']} trained to the end",
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "version": __version__,
+            "model": {
+                "name": settings.model,
+                "fingerprint": loaded.fingerprint,
+                "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
+            },
+            "facts": {
+                "name": prepared.facts.name,
+                "fingerprint": prepared.facts.fingerprint(),
+                **prepared.facts.counts(),
+            },
+            "search": _search(step, prepared, scheduler, ending, metrics, best_yaml),
+            "settings": [
+                {
+                    "step": "search",
+                    "name": name,
+                    "value": value,
+                    "origin": "given" if name in settings.model_fields_set else "default",
+                }
+                for name, value in settings.model_dump(mode="json").items()
+            ],
+            "steps": _steps(step),
+            "machine": loaded.machine.line(),
+            "notes": metrics["warnings"],
+        }
     )
 
 
@@ -79,9 +83,7 @@ def _search(
         finalists=[_finalist(one) for one in ending.finalists],
         promoted=metrics["promoted"],
         cost_fraction=metrics["cost_fraction"],
-        correlation=Bounded()
-        if correlation is None
-        else Bounded(value=correlation.pearson, low=correlation.low, high=correlation.high),
+        correlation=_correlation(correlation),
         rank_correlation=None if correlation is None else correlation.spearman,
         pairs=metrics["early_final_pairs"],
         early_trials=metrics["early_final_trials"],
@@ -98,6 +100,12 @@ def _search(
         base_validation=ending.base_validation.value,
         warnings=list(ending.warnings),
     )
+
+
+def _correlation(found: Correlation | None) -> Estimate | None:
+    if found is None or found.pearson is None or found.low is None or found.high is None:
+        return None
+    return Estimate(found.pearson, found.low, found.high, found.pairs, "Pearson, a straight line through the finished")
 
 
 def importance(scheduler: Scheduler) -> list[Importance]:
@@ -136,25 +144,27 @@ def _trial(trial: Trial, rungs: tuple[float, ...], folder: Path, lines: list[Lin
     )
 
 
-def _final(trial: Trial, lines: list[Line]) -> Bounded | None:
+def _final(trial: Trial, lines: list[Line]) -> Estimate | None:
     """Where the final score of a paused trial may fall, by what the finished trials measured."""
     if trial.state != "paused" or trial.rung not in trial.scores:
         return None
     found = lines[trial.rung].final(trial.scores[trial.rung])
-    return None if found is None else Bounded(low=found[0], value=found[1], high=found[2])
+    return None if found is None else Estimate(found[1], found[0], found[2], 0, "prediction by a straight line")
 
 
-def _bounded(estimate: Estimate | None) -> Bounded:
-    return Bounded() if estimate is None else Bounded(value=estimate.value, low=estimate.low, high=estimate.high)
+def _fraction(points: Points | None) -> Estimate | None:
+    if points is None:
+        return None
+    return Estimate(points.value / 100, points.low / 100, points.high / 100, points.n, "questions")
 
 
 def _finalist(one: Finalist) -> FinalistRecord:
     return FinalistRecord(
         trial=one.trial.number,
         validation=one.validation.value,
-        test=_bounded(one.test),
-        ood=_bounded(one.ood),
-        gain=_bounded(one.gain),
+        test=_fraction(one.test),
+        ood=_fraction(one.ood),
+        gain=_fraction(one.gain),
     )
 
 

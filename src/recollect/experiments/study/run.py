@@ -1,8 +1,10 @@
-"""Run a study: probe, base scores, then select, train and evaluate for every cell, then the report.
+"""Run a study: probe, base scores, then select, train and evaluate for every cell.
 
 Notable choices
 - The study is a step directory like any other; each step within it is one too, so a killed study goes on at the batch
   (or training) it was at when the same command is given again.
+- The report is written from the finished step, and again whenever it is missing: a study killed while it is drawn has
+  all its numbers.
 - The base is loaded once for each number format that the sections ask for; every training starts from it as stored.
 """
 
@@ -14,26 +16,28 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from recollect.core.estimates import Estimate
 from recollect.core.machine import Machine
 from recollect.core.settings import Settings, source_of
-from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step, write_json
+from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 from recollect.drift import BaseSide, DriftSettings, read_texts
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.study.cells import StudyParts, TrainedCell
-from recollect.experiments.study.collect import collect
 from recollect.experiments.study.damage import climbed, measured_drift
 from recollect.experiments.study.settings import Choice, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import LoadedModel, held_for, load, machine_of
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
-from recollect.report import RESULTS_FILE, Results, read_results, write_report
 from recollect.restore import LadderSettings
 from recollect.select import SelectSettings, run_select
 from recollect.shipped import preset_of
 from recollect.train import TrainSettings, run_train, training_machine
+
+if TYPE_CHECKING:
+    from recollect.report import Results
 
 Section = TypeVar("Section", bound=Settings)
 Progress = Callable[[int, int], None]
@@ -56,29 +60,36 @@ class StudyResult:
 
     def summary(self) -> dict[str, Any]:
         """The command's JSON answer."""
-        base = self.results.base
+        from recollect.report import Trained
+
+        trained = self.results.of(Trained) or Trained()
+        base = trained.base
         return {
             "report": str(self.report),
             "seconds": self.seconds,
             "base": {
-                "macro": base.test.macro if base else None,
-                "ood_macro": base.ood.macro if base and base.ood else None,
+                "macro": _percent(base.test.macro) if base else None,
+                "ood_macro": _percent(base.ood.macro) if base and base.ood else None,
             },
             "cells": [
                 {
                     "levels": cell.levels,
                     "size": cell.size,
                     "seed": cell.seed,
-                    "macro": cell.test.macro,
-                    "macro_low": cell.test.macro_low,
-                    "macro_high": cell.test.macro_high,
-                    "ood_macro": cell.ood.macro if cell.ood else None,
+                    "macro": _percent(cell.test.macro),
+                    "macro_low": cell.test.macro.percent[1] if cell.test.macro else None,
+                    "macro_high": cell.test.macro.percent[2] if cell.test.macro else None,
+                    "ood_macro": _percent(cell.ood.macro) if cell.ood else None,
                 }
-                for cell in self.results.cells
+                for cell in trained.cells
             ],
-            "best": self.results.best.model_dump(mode="json") if self.results.best else None,
+            "best": trained.best.model_dump(mode="json") if trained.best else None,
             "out": str(self.path),
         }
+
+
+def _percent(found: Estimate | None) -> float | None:
+    return None if found is None else found.percent[0]
 
 
 def step_settings(settings: StudySettings) -> StudyParts:
@@ -152,7 +163,20 @@ def run_study(
     with open_step("study", values, inputs, out, root) as step:
         if not step.done:
             _work(step, settings, parts, facts, loaded, stage, sources)
-        return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
+    return _with_report(step, stage)
+
+
+def _with_report(step: Step, stage: Stage) -> StudyResult:
+    """The finished study with its page, which is made where it is missing.
+
+    The report is above the experiments and reads their folders; this import, made late, is the only one back.
+    """
+    from recollect.report import read_results, write_report
+
+    if not (step.path / "report.html").is_file():
+        with stage("writing the report", ""):
+            write_report(step.path)
+    return StudyResult(step.path, read_results(step.path), float(step.metrics["seconds"]))
 
 
 def _texts(parts: StudyParts) -> dict[str, str]:
@@ -178,7 +202,7 @@ def _work(
     parts = _with_sources(parts, sources["facts"], probe)
     with stage("asking the base", "questions") as progress:
         asked = held_for(parts.evaluate, loaded)
-        base = run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
+        run_evaluate(parts.evaluate, facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
         del asked
     skipped: dict[Choice, set[int]] = {}
     cells: list[TrainedCell] = []
@@ -196,12 +220,19 @@ def _work(
         if progress is not None:
             progress(len(wanted), len(wanted))
     notes = [_left_out(choice, sizes, probe) for choice, sizes in skipped.items()]
-    with stage("writing the report", ""):
-        results = collect(settings, parts, facts, loaded, probe, base, cells, notes, step)
-        write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
-        write_report(results, step.folder)
-    seconds = round(time.monotonic() - started, 3)
-    step.finish({"seconds": seconds, "cells": len(cells), "notes": notes, "sources": sources})
+    step.finish(
+        {
+            "seconds": round(time.monotonic() - started, 3),
+            "cells": len(cells),
+            "notes": notes,
+            "sources": sources,
+            "given": sorted(settings.model_fields_set),
+            "preset": parts.train.preset,
+            "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
+            "facts": {"name": facts.name, **facts.counts()},
+            "machine": loaded.machine.line(),
+        }
+    )
 
 
 def _left_out(choice: Choice, sizes: set[int], probe: ProbeResult) -> str:

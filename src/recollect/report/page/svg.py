@@ -12,11 +12,9 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from markupsafe import Markup, escape
-
-from recollect.report.page.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +36,24 @@ COLOURS = {
     "grid": "#e4e7ee",
     "card": "#fdfefe",
 }
+RAMP = ("#f3f7fa", "#c5dcea", "#7fb2d2", "#3a7fb0", "#14507f", "#0b2f52")
+"""Heat maps, from little to much."""
 ON_DARK, ON_LIGHT = "#fffffd", "#1b1b1f"  # text on a filled area: the same in both themes
+
+
+class Style(TypedDict, total=False):
+    """How a line of a chart looks, by matplotlib's names."""
+
+    color: str
+    ls: str
+    lw: float
+    marker: str
+    ms: float
+    mew: float
+    mec: str
+    mfc: str
+    alpha: float
+    zorder: float
 
 
 def draw(width: int, height: int, label: str, paint: Callable[[Figure], None]) -> Markup:
@@ -116,12 +131,6 @@ def spread(values: list[float], gap: float) -> list[float]:
     return [moved[i] for i in range(len(values))]
 
 
-def short(text: str, most: int) -> str:
-    """A label of at most `most` characters, safe to draw."""
-    text = " ".join(clean(text).split())
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def _inline(svg: str, width: int, height: int, label: str) -> Markup:
     body = svg[svg.index("<defs>") if "<defs>" in svg else svg.index("<g ") : svg.rindex("</svg>")]
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # ids that no one refers to and that repeat between charts
@@ -138,7 +147,7 @@ def _inline(svg: str, width: int, height: int, label: str) -> Markup:
     return Markup(head + body + "</svg>")
 
 
-def dark(colour: Any) -> bool:
+def dark(colour: tuple[float, ...] | str) -> bool:
     """Whether white text reads better than black on this colour (relative luminance, WCAG 2)."""
     from matplotlib.colors import to_rgb
 

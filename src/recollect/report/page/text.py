@@ -1,8 +1,11 @@
-"""Foreign text made safe to show: nothing invisible that reorders or hides text."""
+"""Texts of the page: foreign text made safe to show, and values in words."""
 
 from __future__ import annotations
 
+import json
 import re
+
+from pydantic import JsonValue
 
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f"  # control characters
@@ -20,3 +23,60 @@ def cut(text: str, most: int = 280) -> str:
     """The text's first `most` characters, with a mark that says how many are left out."""
     left = len(text) - most
     return text if left <= 20 else f"{text[:most]}… [{left:,} more characters]"
+
+
+def short(text: str, most: int) -> str:
+    """A label of at most `most` characters, safe to draw."""
+    text = " ".join(clean(text).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def model_name(text: str) -> str:
+    """A model's name to show: the last folder of a path, a hub's name as it is."""
+    path = text.replace("\\", "/").rstrip("/")
+    is_path = path.startswith(("/", ".", "~")) or path.count("/") > 1 or re.match(r"[A-Za-z]:/", path)
+    return path.rsplit("/", 1)[-1] if is_path else text
+
+
+def choice(levels: str) -> str:
+    """A training choice as a label: "level 2", "mixed"."""
+    return f"level {levels}" if levels.isdigit() else levels
+
+
+def duration(seconds: float | None) -> str:
+    """A time in words."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """A difference with its sign: "+3.1", "−0.4"; a dash when not measured."""
+    return "–" if value is None else f"{value:+z.{digits}f}".replace("-", "−")
+
+
+def number(value: JsonValue) -> str:
+    """A setting's value: numbers with four figures at most, everything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)
+
+
+def count(value: int) -> str:
+    """A large number in words: "8.03 billion"."""
+    for size, unit in ((1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,}"
+
+
+def plain(value: JsonValue) -> str:
+    """A setting's value as JSON, a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return (str(error).strip().splitlines() or ["no message"])[0][:300]

@@ -1,1 +1,1 @@
-"""What a report is made of, as typed records."""
+"""The results of a study: composed of the chapters' records, read from files of this and earlier schemas, written."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from recollect.core.estimates import Estimate
 from recollect.report.chapters.attributes.record import AttributeRun, Attributes, AttributeSystem, PagePart
-from recollect.report.page.svg import COLOURS, bare, draw, panel, short
-from recollect.report.results.groups import Estimate, estimates
+from recollect.report.page.svg import COLOURS, bare, draw, panel
+from recollect.report.page.text import short
+from recollect.report.scores.groups import Averaged, averaged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +23,6 @@ PARTS: Mapping[PagePart, str] = {"test": "In-domain: known shops", "ood": "Out-o
 MOST_ROWS = 20
 MOST_BARS = 7
 _BAR, _GAP = 9, 13  # pixels
-Triple = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,26 @@ class SystemRow:
 
     system: AttributeSystem
     runs: tuple[AttributeRun, ...]
-    scores: Mapping[str, Estimate | None]
-    f1: Mapping[str, Estimate | None]
-    invalid: Estimate | None
+    scores: Mapping[str, Averaged | None]
+    f1: Mapping[str, Averaged | None]
+    invalid: Averaged | None
 
 
 def part_rows(found: Attributes, part: PagePart) -> list[SystemRow]:
-    """Every system that was asked on a part, averaged over its runs (intervals as in `_groups`)."""
+    """Every system that was asked on a part, averaged over its runs (intervals as in `scores.groups`)."""
     systems = [system for system in found.systems if _of(system, part)]
     runs = [_of(system, part) for system in systems]
     names = (MACRO, *found.names)
 
-    def over(pick: Callable[[AttributeRun], Triple]) -> list[Estimate | None]:
+    def over(pick: Callable[[AttributeRun], Estimate | None]) -> list[Averaged | None]:
         """Trained models share one seed spread; what was not trained has none."""
-        shared = estimates([[pick(run) for run in one] for one in runs])
-        alone = [estimates([[pick(run) for run in one]])[0] for one in runs]
+        shared = averaged([[pick(run) for run in one] for one in runs])
+        alone = [averaged([[pick(run) for run in one]])[0] for one in runs]
         return [shared[at] if system.kind == "tuned" else alone[at] for at, system in enumerate(systems)]
 
     scores = {name: over(lambda run, name=name: _score(run, name)) for name in names}  # type: ignore[misc]
     f1 = {name: over(lambda run, name=name: _f1(run, name)) for name in found.names}  # type: ignore[misc]
-    invalid = over(lambda run: (run.invalid.accuracy, run.invalid.low, run.invalid.high))
+    invalid = over(lambda run: run.invalid)
     return [
         SystemRow(
             system,
@@ -67,16 +68,16 @@ def attribute_rows(found: Attributes) -> list[tuple[str, list[SystemRow]]]:
     return [(title, rows) for part, title in PARTS.items() if (rows := part_rows(found, part))]
 
 
-def _score(run: AttributeRun, name: str) -> Triple:
+def _score(run: AttributeRun, name: str) -> Estimate | None:
     if name == MACRO:
-        return run.macro, run.macro_low, run.macro_high
+        return run.macro
     entry = run.by_attribute.get(name)
-    return (entry.accuracy, entry.low, entry.high) if entry else (None, None, None)
+    return entry.accuracy if entry else None
 
 
-def _f1(run: AttributeRun, name: str) -> Triple:
+def _f1(run: AttributeRun, name: str) -> Estimate | None:
     entry = run.by_attribute.get(name)
-    return (entry.f1, entry.f1_low, entry.f1_high) if entry else (None, None, None)
+    return entry.f1 if entry else None
 
 
 def _of(system: AttributeSystem, part: PagePart) -> list[AttributeRun]:
@@ -148,10 +149,10 @@ def _paint(
 ) -> None:
     row = _BAR * len(order) + _GAP
     bare(axes)
-    axes.set_xlim(0, 100)
+    axes.set_xlim(0, 1)
     axes.set_ylim(row * len(names), 0)
     axes.grid(axis="x")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     middles = [row * at + row / 2 for at in range(len(names))]
     axes.set_yticks(middles, [short(name, 15) if labels else "" for name in names])
     axes.tick_params(axis="y", colors=COLOURS["ink"], pad=8)
@@ -171,6 +172,6 @@ def _paint(
             axes.plot((score.low, score.high), (y, y), color=COLOURS["ink"], lw=1.1, alpha=0.75, clip_on=False)
             if one.system.name == last:
                 axes.annotate(
-                    f"{score.value:.0f}", (max(score.value, score.high), y), xytext=(6, 0), textcoords="offset points",
-                    va="center_baseline", size=11.5, annotation_clip=False,
+                    f"{100 * score.value:.0f}", (max(score.value, score.high), y), xytext=(6, 0),
+                    textcoords="offset points", va="center_baseline", size=11.5, annotation_clip=False,
                 )  # fmt: skip

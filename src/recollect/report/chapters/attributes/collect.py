@@ -10,31 +10,38 @@ Notable choices
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from recollect.core.workspace import read_manifest
+from recollect.errors import InputError
 from recollect.extraction.values import Schema, equal, find, parse_answer, read_schema, score
+from recollect.facts import load_facts
+from recollect.report.chapters.attributes.older import attribute_run
 from recollect.report.chapters.attributes.record import (
     AttributeRun,
     Attributes,
-    AttributeScore,
     AttributeSystem,
     PageExample,
     PagePart,
     PageSpan,
     PageValue,
+    SpanKind,
     SystemKind,
 )
-from recollect.report.results.common import Accuracy
+from recollect.report.page.chapter import Source
+from recollect.report.page.older import Values
 
 SCORES, VALUES, OUTPUTS, SCHEMA = "scores.json", "values.parquet", "outputs.parquet", "schema.yaml"
 MOST_PROMPT = 8_000  # characters of a page that are kept
 PAGE_PARTS: tuple[PagePart, ...] = ("test", "ood")
+ENDS = ("", "_low", "_high")
+_TRAINED = re.compile(r"evaluate-(\d+)-seed(-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,32 @@ class AskedPages:
     kind: SystemKind = "model"
     size: int | None = None
     seed: int | None = None
+
+
+def collect(source: Source) -> Attributes | None:
+    """Of a curve on pages; None of anything else."""
+    steps = source.path / "steps"
+    if source.step != "curve" or not steps.is_dir():
+        return None
+    asked = [AskedPages(steps / "base", "untouched base", "base")]
+    places = sorted(
+        (int(m[1]), int(m[2]), m[0]) for folder in steps.iterdir() if (m := _TRAINED.fullmatch(folder.name))
+    )
+    asked += [AskedPages(steps / name, f"{size:,} examples", "tuned", size, seed) for size, seed, name in places]
+    return collect_attributes(asked, taught(source.path))
+
+
+def taught(curve: Path) -> list[str]:
+    """The answers of the training pages: of the whole fact set where it is still there, else of those trained on."""
+    manifest = read_manifest(curve)
+    try:
+        facts = load_facts(manifest["metrics"]["sources"]["facts"])
+        if facts.fingerprint() == manifest["inputs"]["facts"]:
+            return [fact.object for fact in facts if fact.part == "train"]
+    except InputError:
+        pass
+    tables = [pl.read_parquet(file, glob=False) for file in sorted(curve.glob("steps/select-*/selection.parquet"))]
+    return pl.concat(tables).unique("fact_id", maintain_order=True)["object"].to_list() if tables else []
 
 
 def has_page_scores(folder: Path) -> bool:
@@ -96,7 +129,7 @@ def _places(folder: Path) -> dict[str, str]:
     return dict(zip(values["unit"].to_list(), values["part"].to_list(), strict=True))
 
 
-def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> dict[str, Mapping[str, Any] | None]:
+def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> dict[PagePart, Values | None]:
     """The scores by part; those of a score step on the pages that the models were asked about, where there are such."""
     if (one.folder / OUTPUTS).is_file() or not places:
         numbers = json.loads((one.folder / SCORES).read_text(encoding="utf-8"))
@@ -107,30 +140,23 @@ def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> dict[
     return {part: score(values.filter(part=part), schema) for part in PAGE_PARTS}
 
 
-def _run(numbers: Mapping[str, Any] | None, seed: int | None) -> list[AttributeRun]:
+def _run(numbers: Values | None, seed: int | None) -> list[AttributeRun]:
     """The scores of one part as the report stores them; nothing where the part has no true value."""
     if not numbers or not numbers["n"]:
         return []
-    keys = set(AttributeScore.model_fields)
-    return [
-        AttributeRun(
-            seed=seed,
-            macro=numbers["macro"],
-            macro_low=numbers["macro_low"],
-            macro_high=numbers["macro_high"],
-            by_attribute={
-                name: AttributeScore(**{key: value for key, value in entry.items() if key in keys})
-                for name, entry in numbers["by_attribute"].items()
-            },
-            invalid=Accuracy(
-                accuracy=numbers["invalid"],
-                low=numbers["invalid_low"],
-                high=numbers["invalid_high"],
-                n=numbers["answers"],
-            ),
-            pages=numbers["pages"],
-        )
-    ]
+    invalid = {"accuracy": numbers["invalid"], "low": numbers["invalid_low"], "high": numbers["invalid_high"]}
+    keys = {"accuracy", "low", "high", "n", "given", *(f"{name}{end}" for name in ("precision", "f1") for end in ENDS)}
+    run = {
+        "seed": seed,
+        **{f"macro{end}": numbers[f"macro{end}"] for end in ENDS},
+        "by_attribute": {
+            name: {key: value for key, value in entry.items() if key in keys}
+            for name, entry in numbers["by_attribute"].items()
+        },
+        "invalid": {**invalid, "n": numbers["answers"]},
+        "pages": numbers["pages"],
+    }
+    return [AttributeRun.model_validate(attribute_run(run))]
 
 
 def _most_frequent(taught: Iterable[str]) -> dict[str, str]:
@@ -200,7 +226,8 @@ def _example(
     rows = [
         {row["group"]: row for row in table.filter(_fact_id() == fact_id).iter_rows(named=True)} for table in tables
     ]
-    values, spans = [], []
+    values: list[PageValue] = []
+    spans: list[PageSpan] = []
     page = fact_id
     for attribute in schema:
         last = rows[-1].get(attribute.name)
@@ -231,5 +258,5 @@ def _example(
     )
 
 
-def _span(attribute: str, kind: Any, place: tuple[int, int] | None) -> list[PageSpan]:
+def _span(attribute: str, kind: SpanKind, place: tuple[int, int] | None) -> list[PageSpan]:
     return [] if place is None else [PageSpan(attribute=attribute, kind=kind, start=place[0], end=place[1])]

@@ -6,49 +6,35 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recollect.report.results.common import Accuracy, Count, Percent, Record, need_interval
+from recollect.report.page.record import Count, Fraction, Record
 
 SystemKind = Literal["base", "tuned", "baseline", "model"]
 """base: untouched; tuned: trained on `size` examples; baseline: no model at all; model: one that was just asked."""
 PagePart = Literal["test", "ood"]
+SpanKind = Literal["found", "missed", "taken"]
 
 
-class AttributeScore(Accuracy):
-    """Right values among the n true ones (which is recall too), with precision and F1 beside, in percent."""
+class AttributeScore(Record):
+    """Right values among the true ones (which is recall too), with precision and F1 beside."""
 
+    accuracy: Fraction | None = None
+    """Its n are the true values."""
     given: Count = 0
     """Values the model gave, right or wrong."""
-    precision: Percent = None
-    precision_low: Percent = None
-    precision_high: Percent = None
-    f1: Percent = None
-    f1_low: Percent = None
-    f1_high: Percent = None
-
-    @model_validator(mode="after")
-    def _have_intervals(self) -> Self:
-        need_interval("precision", self.precision, self.precision_low, self.precision_high)
-        need_interval("f1", self.f1, self.f1_low, self.f1_high)
-        return self
+    precision: Fraction | None = None
+    f1: Fraction | None = None
 
 
 class AttributeRun(Record):
     """One model's scores on one part of the pages."""
 
     seed: int | None = None
-    macro: Percent = None
+    macro: Fraction | None = None
     """Unweighted mean of the attributes' accuracies."""
-    macro_low: Percent = None
-    macro_high: Percent = None
     by_attribute: dict[str, AttributeScore] = Field(default_factory=dict)
-    invalid: Accuracy = Accuracy()
+    invalid: Fraction | None = None
     """Share of answers that are no JSON object, among all answers."""
     pages: Count = 0
-
-    @model_validator(mode="after")
-    def _has_interval(self) -> Self:
-        need_interval("macro", self.macro, self.macro_low, self.macro_high)
-        return self
 
 
 class AttributeSystem(Record):
@@ -77,7 +63,7 @@ class PageSpan(Record):
     """A stretch of the prompt: a true value that the last model found or missed, or a wrong one that it took."""
 
     attribute: str
-    kind: Literal["found", "missed", "taken"]
+    kind: SpanKind
     start: Count
     end: Count
 

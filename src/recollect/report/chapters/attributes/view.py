@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from recollect.core.estimates import Estimate
 from recollect.report.chapters.attributes.charts import (
     MACRO,
     MOST_ROWS,
@@ -15,11 +15,12 @@ from recollect.report.chapters.attributes.charts import (
     attribute_rows,
     attributes_chart,
 )
-from recollect.report.chapters.attributes.record import PageExample
-from recollect.report.page.chapter import Card, Chapter
-from recollect.report.page.page_text import marked
-from recollect.report.results.groups import Estimate
-from recollect.report.results.results import Results
+from recollect.report.chapters.attributes.collect import collect
+from recollect.report.chapters.attributes.older import older
+from recollect.report.chapters.attributes.page_text import marked
+from recollect.report.chapters.attributes.record import Attributes, PageExample
+from recollect.report.page.chapter import Card, Chapter, InShort
+from recollect.report.page.results import Results
 
 MOST_EXAMPLES = 6
 MOST_ATTRIBUTES = 40
@@ -37,27 +38,44 @@ class PageView:
     true: int
 
 
-def context(results: Results) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class AttributesView:
     """The chart, the tables and the pages."""
-    found = results.attributes
+
+    chart: Markup
+    tables: list[tuple[str, list[SystemRow], dict[str, int]]]
+    names: list[str]
+    left_out: int
+    macro: str
+    pages: list[PageView]
+    lines: list[str]
+    seeds: int
+
+
+def context(results: Results) -> AttributesView | None:
+    """Shown where values were read from pages."""
+    found = results.of(Attributes)
     if found is None:
         return None
-    return {
-        "chart": attributes_chart(found),
-        "tables": [(title, rows, _counts(rows)) for title, rows in attribute_rows(found)],
-        "names": found.names[:MOST_ATTRIBUTES],
-        "left_out": max(0, len(found.names) - MOST_ROWS),
-        "macro": MACRO,
-        "pages": [_view(example) for example in found.examples[:MOST_EXAMPLES]],
-        "lines": sentences(results),
-        "seeds": max((len(system.test) for system in found.systems), default=1),
-    }
+    return AttributesView(
+        chart=attributes_chart(found),
+        tables=[(title, rows, _counts(rows)) for title, rows in attribute_rows(found)],
+        names=found.names[:MOST_ATTRIBUTES],
+        left_out=max(0, len(found.names) - MOST_ROWS),
+        macro=MACRO,
+        pages=[_view(example) for example in found.examples[:MOST_EXAMPLES]],
+        lines=_sentences(found),
+        seeds=max((len(system.test) for system in found.systems), default=1),
+    )
 
 
 def _counts(rows: list[SystemRow]) -> dict[str, int]:
     """True values of each attribute on a part's pages."""
     entries = [item for row in rows for run in row.runs for item in run.by_attribute.items()]
-    return {name: max(entry.n for other, entry in entries if other == name) for name, _ in entries}
+    return {
+        name: max(entry.accuracy.n if entry.accuracy else 0 for other, entry in entries if other == name)
+        for name, _ in entries
+    }
 
 
 def _view(example: PageExample) -> PageView:
@@ -71,22 +89,23 @@ def _view(example: PageExample) -> PageView:
     )
 
 
-def cards(results: Results) -> list[Card]:
-    """The macro score on known and on new shops, unless the curve has its own big numbers."""
-    if results.attributes is None or results.curves:
-        return []
-    found = []
-    for title, rows in attribute_rows(results.attributes):
-        score = rows[-1].scores[MACRO]
-        if score:
-            found.append(Card(title, f"{score.value:.1f}", "%", _interval(score), f"macro, {rows[-1].system.name}"))
-    return found
+def in_short(results: Results) -> InShort:
+    """The macro score on known and on new shops, unless the results hold other chapters' big numbers too; and what the
+    last model reads best and worst, and where it beats the best baseline."""
+    found = results.of(Attributes)
+    if found is None:
+        return InShort()
+    shown = [(title, rows[-1].system.name, rows[-1].scores[MACRO]) for title, rows in attribute_rows(found)]
+    cards = [
+        Card(title, f"{100 * score.value:.1f}", "%", _interval(score), f"macro, {name}")
+        for title, name, score in shown
+        if score
+    ]
+    return InShort(cards=[] if len(results.chapters) > 1 else cards, sentences=_sentences(found))
 
 
-def sentences(results: Results) -> list[str]:
-    """What the last model reads best and worst, and where it beats the best baseline."""
-    found = results.attributes
-    return [f"{title}: {_sentence(rows)}" for title, rows in attribute_rows(found)] if found else []
+def _sentences(found: Attributes) -> list[str]:
+    return [f"{title}: {_sentence(rows)}" for title, rows in attribute_rows(found)]
 
 
 def _sentence(rows: list[SystemRow]) -> str:
@@ -95,10 +114,10 @@ def _sentence(rows: list[SystemRow]) -> str:
     macro = known.pop(MACRO, None)
     if macro is None:
         return f"{last.system.name} has no score."
-    text = f"with {last.system.name}, {macro.value:.1f} % of the values are right (macro, {_interval(macro)})"
+    text = f"with {last.system.name}, {100 * macro.value:.1f} % of the values are right (macro, {_interval(macro)})"
     best, worst = (choose(known, key=lambda name: known[name].value) for choose in (max, min))
     if best != worst:
-        text += f"; best {best} ({known[best].value:.0f} %), worst {worst} ({known[worst].value:.0f} %)"
+        text += f"; best {best} ({100 * known[best].value:.0f} %), worst {worst} ({100 * known[worst].value:.0f} %)"
     rivals = [
         (score, row.system.name)
         for row in rows[:-1]
@@ -106,12 +125,20 @@ def _sentence(rows: list[SystemRow]) -> str:
     ]
     if rivals:
         score, name = max(rivals, key=lambda pair: pair[0].value)
-        text += f". Without training, the best is the {name}: {score.value:.1f} % ({_interval(score)})"
+        text += f". Without training, the best is the {name}: {100 * score.value:.1f} % ({_interval(score)})"
     return text + "."
 
 
 def _interval(score: Estimate) -> str:
-    return f"{score.low:.1f} to {score.high:.1f}"
+    return f"{100 * score.low:.1f} to {100 * score.high:.1f}"
 
 
-CHAPTER = Chapter("attributes", "What is read from pages", context, cards=cards, sentences=sentences)
+CHAPTER = Chapter(
+    __name__,
+    "What is read from pages",
+    context,
+    in_short,
+    record=Attributes,
+    collect=collect,
+    older=older,
+)

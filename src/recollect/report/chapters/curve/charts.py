@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recollect.report.chapters.curve.record import Curve
-from recollect.report.page.svg import COLOURS, draw, panel, short
+from recollect.report.page.svg import COLOURS, draw, panel
+from recollect.report.page.text import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

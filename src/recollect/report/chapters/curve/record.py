@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from recollect.report.results.common import Count, Record, Share
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+from recollect.report.page.record import Count, Finite, Record, Share
 
 
 class CurvePoint(Record):
@@ -105,3 +103,9 @@ class Curve(Record):
         if any(len(one) != len(band.sizes) for one in (band.middle, band.low, band.high, *drawn)):
             raise ValueError("the band's and the families' scores must stand at the band's sizes, one for each")
         return self
+
+
+class Curves(Record):
+    """One curve per part of the test items."""
+
+    curves: list[Curve] = Field(min_length=1)

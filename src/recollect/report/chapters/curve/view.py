@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from recollect.report.chapters.curve.charts import MOST_PANELS, curve_chart
-from recollect.report.chapters.curve.record import Curve
-from recollect.report.page.chapter import Card, Chapter
-from recollect.report.results.results import Results
+from recollect.report.chapters.curve.record import Curve, Curves
+from recollect.report.page.chapter import Card, Chapter, InShort
+from recollect.report.page.results import Results
 
 NAMES = {
     "saturated": "enough data",
@@ -17,22 +19,40 @@ NAMES = {
 }
 
 
-def context(results: Results) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class CurveView:
     """The chart and the curves with their tables."""
-    if not results.curves:
+
+    curves: list[Curve]
+    names: dict[str, str]
+    curve_svg: Markup
+    left_out: int
+    negated: bool
+
+
+def context(results: Results) -> CurveView | None:
+    """Shown for a data curve."""
+    found = results.of(Curves)
+    if found is None:
         return None
-    return {
-        "curves": results.curves,
-        "names": NAMES,
-        "curve_svg": curve_chart(results.curves),
-        "left_out": max(0, len(results.curves) - MOST_PANELS),
-        "negated": any(curve.negated for curve in results.curves),
-    }
+    return CurveView(
+        curves=found.curves,
+        names=NAMES,
+        curve_svg=curve_chart(found.curves),
+        left_out=max(0, len(found.curves) - MOST_PANELS),
+        negated=any(curve.negated for curve in found.curves),
+    )
 
 
-def cards(results: Results) -> list[Card]:
-    """One big number per curve: the saturation size, the last doubling, or where more begins to hurt."""
-    return [_card(curve) for curve in results.curves[:MOST_PANELS]]
+def in_short(results: Results) -> InShort:
+    """One big number per curve: the saturation size, the last doubling, or where more begins to hurt; and the verdicts
+    in their own words."""
+    found = results.of(Curves)
+    shown = found.curves[:MOST_PANELS] if found else []
+    return InShort(
+        cards=[_card(curve) for curve in shown],
+        sentences=[f"{curve.part}: {curve.lines[0]}" for curve in shown if curve.lines],
+    )
 
 
 def _card(curve: Curve) -> Card:
@@ -53,9 +73,11 @@ def _card(curve: Curve) -> Card:
     return Card(f"{curve.part}: undecided; sizes run", str(len(curve.points)), "", "", note)
 
 
-def sentences(results: Results) -> list[str]:
-    """The verdict of each curve in its own words."""
-    return [f"{curve.part}: {curve.lines[0]}" for curve in results.curves[:MOST_PANELS] if curve.lines]
-
-
-CHAPTER = Chapter("curve", "How much data is enough", context, cards=cards, sentences=sentences)
+CHAPTER = Chapter(
+    __name__,
+    "How much data is enough",
+    context,
+    in_short,
+    record=Curves,
+    flat=("curves",),
+)

@@ -1,71 +1,47 @@
-"""What training changed and broke, and what restoring brought back: the drift chapter's schema.
+"""What training changed and broke, and what restoring brought back: the drift chapter's record.
 
-Notable choices
-- Accuracies and gains are in percent and points (0 to 100), shares are 0 to 1, divergences and losses are in nats.
-- A rung and a choice are the ladder step's own records, whose intervals are fractions.
+Accuracies and gains are fractions, shares are 0 to 1, divergences and losses are in nats.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from recollect import restore
+from recollect.core.estimates import Estimate
 from recollect.facts import Part
-from recollect.report.results.common import (
-    Accuracy,
-    Choice,
-    Count,
-    Level,
-    Number,
-    Record,
-    Share,
-)
+from recollect.report.page.record import Count, Difference, Fraction, Level, Measured, Number, Record, Share
+from recollect.report.scores.record import CellName
 
-RepairKind = Literal["lost, regained", "lost, still lost", "woken, kept", "woken, lost again"]
-REPAIR_KINDS: tuple[RepairKind, ...] = ("lost, regained", "lost, still lost", "woken, kept", "woken, lost again")
-"""Lost: the base knows it (level 3 or 4, or it answered right) and the tuned model answers wrong. Woken: the base
+RepairName = Literal["lost, regained", "lost, still lost", "elicited, kept", "elicited, lost again"]
+REPAIR_KINDS: tuple[RepairName, ...] = ("lost, regained", "lost, still lost", "elicited, kept", "elicited, lost again")
+"""Lost: the base knows it (level 3 or 4, or it answered right) and the tuned model answers wrong. Elicited: the base
 answered wrong and the tuned model right. Regained, kept, ...: by the repair."""
-
-
-class CellName(Record):
-    """Which tuned model: what it was trained on, how many facts, which seed."""
-
-    levels: Choice
-    size: Annotated[int, Field(ge=1)]
-    seed: int
+RepairKind = Annotated[RepairName, BeforeValidator(lambda kind: kind.replace("woken", "elicited"))]
+"""With "woken" in results of schema 2."""
 
 
 class DriftCell(CellName):
     """How far one tuned model moved from the base, in tokens, in weights and elsewhere. Null: not measured."""
 
-    kl_paper: Number = None
-    """Mean KL of study C (docs/studies.md §4), level-4 in-domain test facts, first token."""
-    kl_paper_se: Number = None
-    kl_paper_n: Count = 0
-    """Facts."""
-    kl_full: Number = None
-    """Mean KL(tuned || base) over the whole vocabulary on answer tokens."""
-    kl_full_se: Number = None
-    kl_full_n: Count = 0
-    """Tokens."""
+    kl_paper: Measured | None = None
+    """Mean KL of Token and Parameter Levels (docs/studies.md §4): level-4 in-domain test facts, first token."""
+    kl_full: Measured | None = None
+    """Mean KL(tuned || base) over the whole vocabulary on answer tokens; its n are tokens."""
     kl_backward: Number = None
     """Mean KL(base || tuned) on the same tokens."""
     kl_floor: Number = None
     """Mean KL of the base against itself in other batches: rounding, not drift."""
-    kl_general: Number = None
-    """Mean KL(tuned || base) on general text."""
-    kl_general_se: Number = None
-    kl_general_n: Count = 0
-    """Tokens."""
+    kl_general: Measured | None = None
+    """Mean KL(tuned || base) on general text; its n are tokens."""
     general_base_loss: Number = None
     """Mean loss of the base on general text, nats per token."""
     general_tuned_loss: Number = None
-    known_base: Accuracy | None = None
+    known_base: Fraction | None = None
     """The base on the test facts it knows (level 3 and 4), asked in the fine-tuning prompt."""
-    known_tuned: Accuracy | None = None
+    known_tuned: Fraction | None = None
     share_top: dict[str, Share] = Field(default_factory=dict)
     """By percent ("1", "3", ...): the share of the summed relative change that the most changed weights hold."""
     unchanged: Share = None
@@ -89,6 +65,54 @@ class ModuleChange(Record):
     restored_20: Count = 0
     """Weights among the region's most changed 20 %."""
     unchanged: Share = None
+
+
+class LadderRung(Record):
+    """One restored model: an order ("tuned", "base", "relative", ..., "interpolation") and a percentage set back."""
+
+    order: str
+    percent: Annotated[float, Field(ge=0, le=100)]
+    restored: Count | None = None
+    """Weights set back; null where that is not counted."""
+    kept: Number = None
+    """Length of the change that is left, as a share of the whole change."""
+    alpha: Number = None
+    """Weight of the tuned model in an interpolation."""
+    loss: Number = None
+    """On general text, nats per token."""
+    macro: Fraction | None = None
+    micro: Fraction | None = None
+    ood: Fraction | None = None
+    """Macro accuracy out-of-domain."""
+    ood_micro: Fraction | None = None
+    by_level: Annotated[tuple[Share, ...], Field(min_length=5, max_length=5)] = (None,) * 5
+    """In-domain accuracy by memory level."""
+    known: Fraction | None = None
+    """Accuracy on the facts the base knows (level 3 and 4, in- and out-of-domain)."""
+    answer_length: Number = None
+    """Mean length of the answers, in characters."""
+
+    def score(self, mean: str, part: str) -> Estimate | None:
+        """The accuracy by this mean ("macro" or "micro") on "test" or "ood"."""
+        if part == "test":
+            return self.micro if mean == "micro" else self.macro
+        return self.ood_micro if mean == "micro" else self.ood
+
+
+class LadderChoice(Record):
+    """The best percentage of one order by the validation half, judged on the test half."""
+
+    order: str
+    percent: Annotated[float, Field(ge=0, le=100)]
+    validation: Share = None
+    test: Share = None
+    tuned_test: Share = None
+    gain: Difference | None = None
+    """Against the tuned model on the test half, paired; its n are the facts."""
+    ood_gain: Difference | None = None
+    beats_tuned: bool = False
+    ahead: Difference | None = None
+    """How far the main order's choice is ahead of this control on the test half."""
 
 
 class RepairExample(Record):
@@ -115,9 +139,9 @@ class Ladder(CellName):
     """Which weights were ranked and set back."""
     mean: Literal["macro", "micro"] = "macro"
     """The accuracy that chose; micro when the facts had no levels."""
-    rungs: list[restore.Rung] = Field(default_factory=list)
-    best: restore.Choice | None = None
-    controls: list[restore.Choice] = Field(default_factory=list)
+    rungs: list[LadderRung] = Field(default_factory=list)
+    best: LadderChoice | None = None
+    controls: list[LadderChoice] = Field(default_factory=list)
     beats_tuned: bool = False
     note: str = ""
     """The step's verdict in one sentence."""
@@ -131,11 +155,15 @@ class Ladder(CellName):
     repaired_by: str = ""
     """Names the rung of the examples and counts, e.g. "relative, 20 % set back"."""
 
-    @classmethod
-    def of(cls, found: restore.LadderFound, **others: Any) -> Ladder:
-        """What a ladder step found, and the other fields."""
-        names = ("rungs", "best", "controls", "beats_tuned", "mean", "note")
-        return cls(**{name: getattr(found, name) for name in names}, **others)
+    @property
+    def main_rungs(self) -> list[LadderRung]:
+        """The rungs of the main order, by rising percent."""
+        main = self.best.order if self.best else "relative"
+        return sorted((rung for rung in self.rungs if rung.order == main), key=lambda rung: rung.percent)
+
+    def end(self, order: str) -> LadderRung | None:
+        """The rung of the tuned or of the base model."""
+        return next((rung for rung in self.rungs if rung.order == order), None)
 
 
 class Drift(Record):
@@ -158,6 +186,6 @@ class Drift(Record):
         for (levels, size, seed), n in keys.items():
             if n > 1:
                 raise ValueError(
-                    f"every cell (levels, size, seed) may stand once, but ({levels}, {size}, {seed}) stands {n} times"
+                    f"every cell (levels, size, seed) may occur once, but ({levels}, {size}, {seed}) occurs {n} times"
                 )
         return self

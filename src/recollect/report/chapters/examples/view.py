@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from recollect.report.chapters.wakes.view import trained
+from recollect.report.chapters.examples.record import KINDS, Answers, Example, MappingExample, collect
 from recollect.report.page.chapter import Chapter
-from recollect.report.results.memory import Example, Kind
-from recollect.report.results.results import Results
+from recollect.report.page.results import Results
+from recollect.report.scores.record import Trained
 
-KINDS: tuple[Kind, ...] = ("woken", "lost", "still wrong", "still right")
 MOST_EXAMPLES = 10
 
 
-def context(results: Results) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class ExamplesView:
     """At most `MOST_EXAMPLES` of each kind."""
-    if not (trained(results) or results.examples or results.mapping_examples):
+
+    examples: list[Example]
+    tuned_by: list[str]
+    mapping_examples: list[MappingExample]
+
+
+def context(results: Results) -> ExamplesView | None:
+    """Shown for every study that asked a model."""
+    answers = results.of(Answers)
+    if answers is None and results.of(Trained) is None:
         return None
-    examples = _examples(results)
-    return {"examples": examples, "tuned_by": list(dict.fromkeys(example.tuned_by for example in examples))}
+    answers = answers or Answers()
+    examples = [e for kind in KINDS for e in [e for e in answers.examples if e.kind == kind][:MOST_EXAMPLES]]
+    return ExamplesView(examples, list(dict.fromkeys(e.tuned_by for e in examples)), answers.mapping_examples)
 
 
-def _examples(results: Results) -> list[Example]:
-    return [e for kind in KINDS for e in [e for e in results.examples if e.kind == kind][:MOST_EXAMPLES]]
-
-
-CHAPTER = Chapter("examples", "Answers to read", context)
+CHAPTER = Chapter(
+    __name__,
+    "Answers to read",
+    context,
+    record=Answers,
+    collect=collect,
+    flat=("examples", "mapping_examples"),
+)

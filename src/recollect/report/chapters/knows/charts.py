@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recollect.facts import Domain, Part
-from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, bare, draw, panel, short
-from recollect.report.results.common import LEVELS
-from recollect.report.results.results import Results
+from recollect.report.chapters.knows.record import Known
+from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, bare, draw, panel
+from recollect.report.page.text import short
+from recollect.report.scores.record import LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,19 +45,19 @@ class RelationRow:
         return sum(self.counts)
 
 
-def part_counts(results: Results) -> dict[Part, list[int]]:
+def part_counts(known: Known) -> dict[Part, list[int]]:
     """Facts of level 0 to 4 of each part that has any."""
     table = {part: [0] * len(LEVELS) for part in PART_NAMES}
-    for row in results.levels:
+    for row in known.levels:
         table[row.part][row.level] += row.n
     return {part: counts for part, counts in table.items() if sum(counts)}
 
 
-def relation_rows(results: Results) -> list[RelationRow]:
+def relation_rows(known: Known) -> list[RelationRow]:
     """Relations with their parts summed, best known first (by mean score, then by name)."""
     found = []
-    for key in dict.fromkeys((row.relation, row.name, row.domain) for row in results.levels_by_relation):
-        rows = [row for row in results.levels_by_relation if (row.relation, row.name, row.domain) == key]
+    for key in dict.fromkeys((row.relation, row.name, row.domain) for row in known.levels_by_relation):
+        rows = [row for row in known.levels_by_relation if (row.relation, row.name, row.domain) == key]
         weighted = [(row.mean_score, sum(row.counts)) for row in rows if row.mean_score is not None]
         weight = sum(n for _, n in weighted)
         found.append(
@@ -64,7 +65,7 @@ def relation_rows(results: Results) -> list[RelationRow]:
                 *key,
                 counts=tuple(sum(column) for column in zip(*(row.counts for row in rows), strict=True)),
                 mean_score=sum(score * n for score, n in weighted) / weight if weight else None,
-                rates=tuple(r.rate for r in results.template_rates if r.relation == key[0]),
+                rates=tuple(r.rate for r in known.template_rates if r.relation == key[0]),
             )
         )
     return sorted(found, key=lambda row: (-(row.mean_score if row.mean_score is not None else -1), row.name))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from recollect.report.chapters.sizes.view import interval_text
-from recollect.report.chapters.wakes.view import trained
 from recollect.report.page.chapter import Chapter
-from recollect.report.results.groups import groups
-from recollect.report.results.results import Results
+from recollect.report.page.results import Results
 
 
-def context(results: Results) -> dict[str, Any] | None:
-    """The glossary fits what was measured."""
-    return {"trained": trained(results), "interval_text": interval_text(groups(results))}
+@dataclass(frozen=True)
+class MethodView:
+    """Nothing of its own: the frame of the results and the chapters' terms are all it shows."""
 
 
-CHAPTER = Chapter("method", "Settings and method", context)
+def context(results: Results) -> MethodView:
+    """Always shown."""
+    return MethodView()
+
+
+CHAPTER = Chapter(__name__, "Settings and method", context)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from recollect.report.chapters.search.record import Search, SearchTrial
-from recollect.report.page.svg import COLOURS, draw, panel, short
+from recollect.report.page.svg import COLOURS, Style, draw, panel
+from recollect.report.page.text import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 HEIGHT = 330
 MOST_BARS = 10
-STYLES: dict[str, dict[str, Any]] = {
+STYLES: dict[str, Style] = {
     "finished": {"color": COLOURS["accent"], "marker": "o"},
     "paused": {"color": COLOURS["base"], "marker": "s"},
     "degenerate": {"color": COLOURS["l2"], "marker": "X"},
     "failed": {"color": COLOURS["l3"], "marker": "P"},
     "running": {"color": COLOURS["l1"], "marker": "D"},
 }
-_BASELINE = {"color": COLOURS["ink"], "ls": "--"}
+_BASELINE: Style = {"color": COLOURS["ink"], "ls": "--"}
 
 
 def states(search: Search) -> list[str]:
@@ -65,15 +66,15 @@ def _scores(axes: Axes, search: Search) -> None:
         marker = STYLES[trial.state]["marker"]
         x = [100 * point.share for point in trial.rungs]
         axes.plot(x, [point.score for point in trial.rungs], **style, marker=marker, ms=6.5, mec=COLOURS["card"])
-        if trial.state == "paused" and trial.forecast and trial.forecast.value is not None:
+        if trial.state == "paused" and trial.forecast:
             ends = (trial.rungs[-1].score, trial.forecast.value)
             axes.plot((x[-1], 100), ends, color=style["color"], lw=0.9, ls=(0, (2, 3)), alpha=0.7)
     _shares(axes, search)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{' %' if search.unit == 'points' else ''}")
 
 
-def _line(trial: SearchTrial, search: Search) -> dict[str, Any]:
-    style: dict[str, Any] = {"color": STYLES[trial.state]["color"], "lw": 1.5, "alpha": 0.75}
+def _line(trial: SearchTrial, search: Search) -> Style:
+    style: Style = {"color": STYLES[trial.state]["color"], "lw": 1.5, "alpha": 0.75}
     if trial.number == search.baseline:
         style |= {**_BASELINE, "lw": 1.8, "alpha": 1}
     if trial.number == search.best:
@@ -108,13 +109,12 @@ def early_final_chart(search: Search) -> Markup | None:
         return None
     paused: list[tuple[float, float, float, float]] = []
     for trial in search.trials:
-        it = trial.forecast
-        if trial.state != "paused" or not trial.rungs or it is None:
+        found = trial.forecast
+        if trial.state != "paused" or not trial.rungs or found is None:
             continue
-        if it.value is not None and it.low is not None and it.high is not None:
-            ends = (it.value, it.low, it.high)
-            middle, low, high = (min(max(end, 0.0), 100.0) if search.unit == "points" else end for end in ends)
-            paused.append((trial.rungs[0].score, middle, low, high))
+        ends = (found.value, found.low, found.high)
+        middle, low, high = (min(max(end, 0.0), 100.0) if search.unit == "points" else end for end in ends)
+        paused.append((trial.rungs[0].score, middle, low, high))
 
     def paint(figure: Figure) -> None:
         axes = panel(figure, 66, 20, 470, 360)
@@ -139,13 +139,13 @@ def early_final_chart(search: Search) -> Markup | None:
     return draw(1100, 446, "Early against final validation scores", paint)
 
 
-def _key(figure: Figure, pairs: Sequence[Any], paused: bool, search: Search) -> None:
+def _key(figure: Figure, pairs: Sequence[tuple[SearchTrial, float, float]], paused: bool, search: Search) -> None:
     axes = panel(figure, 590, 20, 480, 200)
     axes.set_axis_off()
     axes.set_xlim(0, 480)
     axes.set_ylim(200, 0)
     blue, grey = STYLES["finished"]["color"], STYLES["paused"]["color"]
-    rows = [({"color": blue, "marker": "o"}, "finished, with its number")]
+    rows: list[tuple[Style, str]] = [({"color": blue, "marker": "o"}, "finished, with its number")]
     if any(trial.why == "random" for trial, *_ in pairs):
         rows += [({"color": blue, "marker": "o", "mfc": COLOURS["card"]}, "finished because drawn at random")]
     if any(trial.number == search.baseline for trial, *_ in pairs):
@@ -181,31 +181,28 @@ def map_chart(search: Search) -> Markup | None:
     names = map_axes(search)
     if names is None:
         return None
-    shown = [trial for trial in search.trials if all(_number(trial.settings.get(name)) for name in names)]
-    scored = [trial for trial in shown if trial.state in ("finished", "paused") and trial.rungs]
+    shown = [(trial, place) for trial in search.trials if (place := _place(trial, names))]
+    scored = [(trial, place) for trial, place in shown if trial.state in ("finished", "paused") and trial.rungs]
 
     def paint(figure: Figure) -> None:
         from matplotlib.colors import Normalize
 
         axes = panel(figure, 84, 20, 920, 360)
-        values = [trial.rungs[-1].score for trial in scored] or [0.0]
+        values = [trial.rungs[-1].score for trial, _ in scored] or [0.0]
         norm = Normalize(min(values), max(max(values), min(values) + 1e-9))
-        for trial in scored:
-            x, y = (float(trial.settings[name]) for name in names)
+        for trial, (x, y) in scored:
             score = trial.rungs[-1].score
             size = 190 if trial.state == "finished" else 90
             axes.scatter([x], [y], c=[score], norm=norm, cmap="viridis_r", s=size, lw=0, zorder=3)
             if trial.number == search.best:
                 axes.scatter([x], [y], s=430, facecolors="none", edgecolors=COLOURS["ink"], lw=1.8, zorder=2)
-        for trial in shown:
+        for trial, (x, y) in shown:
             if trial.state in ("degenerate", "failed"):
-                x, y = (float(trial.settings[name]) for name in names)
                 style = STYLES[trial.state]
                 axes.scatter([x], [y], color=style["color"], marker=style["marker"], s=120, lw=0, zorder=3)
-        for name, axis in zip(names, ("x", "y"), strict=True):
-            _scale(axes, axis, [float(trial.settings[name]) for trial in shown])
-        places = [tuple(float(trial.settings[name]) for name in names) for trial in scored]
-        _label(axes, [(x, y, trial.rungs[-1].score) for (x, y), trial in zip(places, scored, strict=True)])
+        for at, axis in enumerate(("x", "y")):
+            _scale(axes, axis, [place[at] for _, place in shown])
+        _label(axes, [(x, y, trial.rungs[-1].score) for trial, (x, y) in scored])
         axes.set_xlabel(names[0], labelpad=8)
         axes.set_ylabel(names[1], labelpad=8)
         axes.grid(axis="both")
@@ -228,8 +225,14 @@ def _label(axes: Axes, points: list[tuple[float, float, float]]) -> None:
         axes.annotate(f"{score:.0f}", (x, y), offset, textcoords="offset points", size=11, color=COLOURS["muted"])
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _place(trial: SearchTrial, names: tuple[str, str]) -> tuple[float, float] | None:
+    """Where a trial is on the map; None where it does not have both settings as numbers."""
+    first, second = (trial.settings.get(name) for name in names)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return None
+    if not isinstance(first, int | float) or not isinstance(second, int | float):
+        return None
+    return (float(first), float(second)) if math.isfinite(first) and math.isfinite(second) else None
 
 
 def _scale(axes: Axes, axis: str, values: list[float]) -> None:

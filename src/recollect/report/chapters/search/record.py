@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from recollect.report.results.common import Count, Number, Percent, Record, Share
+from recollect.report.page.record import Count, Difference, Finite, Fraction, Measured, Number, Record, Share
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1)]
-
-
-class Bounded(Record):
-    """A number with the ends of its 95 % interval; all null when it was not measured."""
-
-    value: Number = None
-    low: Number = None
-    high: Number = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.value is not None and (self.low is None or self.high is None):
-            raise ValueError("a value must come with its interval: low and high must be given too")
-        return self
 
 
 class RungPoint(Record):
@@ -37,14 +22,14 @@ class SearchTrial(Record):
     """One setting that was tried."""
 
     number: Count
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     state: Literal["finished", "paused", "degenerate", "failed", "running"]
     why: str = ""
     """Why it was trained on: "baseline", "forecast", "random" (drawn to measure the correlation), "asked"; or empty."""
     reason: str = ""
     """What went wrong in a degenerate or failed trial."""
     rungs: list[RungPoint] = Field(default_factory=list)
-    forecast: Bounded | None = None
+    forecast: Measured | None = None
     """The final score of a paused trial by the straight line through the finished ones, and its 95 % prediction
     interval, within the ends of the scale; null where fewer than four finished."""
     losses: list[tuple[Share, Finite]] = Field(default_factory=list)
@@ -54,13 +39,14 @@ class SearchTrial(Record):
 
 
 class Finalist(Record):
-    """A finished trial on the questions that the search never saw; in points."""
+    """A finished trial on the questions that the search never saw."""
 
     trial: Count
     validation: Finite
-    test: Bounded
-    ood: Bounded
-    gain: Bounded
+    """In points, as the rungs'."""
+    test: Fraction | None = None
+    ood: Fraction | None = None
+    gain: Difference | None = None
     """Test score minus the baseline's, on the same questions."""
 
 
@@ -88,7 +74,7 @@ class Search(Record):
     """Trials that were trained beyond the first rung."""
     cost_fraction: Number = None
     """Training steps made, over those of training every trial to its end."""
-    correlation: Bounded = Field(default_factory=Bounded)
+    correlation: Difference | None = None
     """Pearson's, of the score at the first rung with the final one over the finished trials, as measured; low and high
     are the 95 % interval of that over all trials with a score at the first rung."""
     rank_correlation: Number = None
@@ -106,12 +92,12 @@ class Search(Record):
     validation_items: Count = 0
     test_items: Count = 0
     ood_items: Count = 0
-    base_test: Percent = None
-    """Test score of the untouched base."""
+    base_test: Number = None
+    """Test score of the untouched base, in points as the rungs'."""
     scored_as: str = ""
     """What a test score is the mean of; the same of a validation score."""
     validated_as: str = ""
-    base_validation: Percent = None
+    base_validation: Number = None
     """Validation score of the untouched base."""
     warnings: list[str] = Field(default_factory=list)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
 
+from markupsafe import Markup
+
+from recollect.core.estimates import Estimate
 from recollect.report.chapters.search.charts import (
     STYLES,
     early_final_chart,
@@ -14,10 +17,13 @@ from recollect.report.chapters.search.charts import (
     map_chart,
     states,
 )
-from recollect.report.chapters.search.record import Bounded, Finalist, Search
-from recollect.report.page.chapter import Card, Chapter
+from recollect.report.chapters.search.older import older
+from recollect.report.chapters.search.record import Finalist, Search, SearchTrial
+from recollect.report.page.chapter import Card, Chapter, InShort
+from recollect.report.page.results import Results
 from recollect.report.page.svg import COLOURS
-from recollect.report.results.results import Results
+from recollect.report.page.text import signed
+from recollect.report.scores.papers import published
 
 MOST_TRIALS = 200
 STATE_TEXTS = {
@@ -35,74 +41,107 @@ WHY_TEXTS = {
 }
 
 
-def context(results: Results) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class SearchView:
     """Charts and tables; each of them may be missing."""
-    search = results.search
+
+    s: Search
+    settings_names: list[str]
+    trials: list[SearchTrial]
+    left_out: int
+    states: list[tuple[str, str, str]]
+    """Those that occur: name, colour, meaning."""
+    why: dict[str, str]
+    map_names: tuple[str, str] | None
+    broken: int
+    paper: str
+    learning_svg: Markup
+    early_svg: Markup | None
+    map_svg: Markup | None
+    importance_svg: Markup | None
+
+
+def context(results: Results) -> SearchView | None:
+    """Shown for a search."""
+    search = results.of(Search)
     if search is None:
         return None
-    names = [state for state in STYLES if state in states(search)]
     variables = {value: name for name, value in COLOURS.items()}
-    return {
-        "s": search,
-        "settings_names": list(dict.fromkeys(name for trial in search.trials for name in trial.settings)),
-        "trials": sorted(search.trials, key=lambda trial: trial.number)[:MOST_TRIALS],
-        "left_out": max(0, len(search.trials) - MOST_TRIALS),
-        "states": [(state, variables[STYLES[state]["color"]], STATE_TEXTS[state]) for state in names],
-        "why": WHY_TEXTS,
-        "map_names": map_axes(search),
-        "broken": Counter(trial.state for trial in search.trials)["degenerate"],
-        "learning_svg": learning_chart(search),
-        "early_svg": early_final_chart(search),
-        "map_svg": map_chart(search),
-        "importance_svg": importance_chart(search),
-    }
+    return SearchView(
+        s=search,
+        settings_names=list(dict.fromkeys(name for trial in search.trials for name in trial.settings)),
+        trials=sorted(search.trials, key=lambda trial: trial.number)[:MOST_TRIALS],
+        left_out=max(0, len(search.trials) - MOST_TRIALS),
+        states=[(state, variables[STYLES[state]["color"]], STATE_TEXTS[state]) for state in states(search)],
+        why=WHY_TEXTS,
+        map_names=map_axes(search),
+        broken=Counter(trial.state for trial in search.trials)["degenerate"],
+        paper=published().papers.attribute_extraction.name,
+        learning_svg=learning_chart(search),
+        early_svg=early_final_chart(search),
+        map_svg=map_chart(search),
+        importance_svg=importance_chart(search),
+    )
+
+
+def in_short(results: Results) -> InShort:
+    """What the search brought: numbers with their intervals, and what these leave out. One training per setting gives
+    no verdict."""
+    search = results.of(Search)
+    return InShort() if search is None else InShort(cards=cards(search), sentences=sentences(search))
 
 
 def _finalist(search: Search, number: int | None) -> Finalist | None:
     return next((one for one in search.finalists if one.trial == number), None)
 
 
-def cards(results: Results) -> list[Card]:
+def cards(search: Search) -> list[Card]:
     """The gain over the baseline, the cost, and how far the early judgement told."""
-    search = results.search
-    if search is None:
-        return []
     found = []
     best = _finalist(search, search.best)
-    if best is not None and best.test.value is not None:
+    if best is not None and best.test is not None:
         note = f"unseen questions, 95 % interval over these; trial {best.trial}, the best on validation"
-        found.append(Card("Best settings on the test", f"{best.test.value:.1f}", "%", _interval(best.test), note))
-        if best.gain.value is not None and best.trial != search.baseline:
+        what = "Settings that won on validation, on the test" if _below(search, best) else "Best settings on the test"
+        found.append(Card(what, f"{100 * best.test.value:.1f}", "%", _interval(best.test), note))
+        if best.gain is not None and best.trial != search.baseline:
             note = "on the same unseen questions, 95 % interval over these; one training each"
-            value = f"{best.gain.value:+.1f}".replace("-", "−")
+            value = signed(100 * best.gain.value)
             found.append(Card("Gain over the baseline's settings", value, "points", _interval(best.gain), note))
     if search.cost_fraction is not None:
         note = f"{search.promoted} of {len(search.trials)} trials were trained beyond the first judgement"
         found.append(Card("Training done, of all to the end", f"{100 * search.cost_fraction:.0f}", "%", "", note))
-    if search.correlation.value is not None and search.early_trials:
+    if search.correlation is not None and search.early_trials:
         early = f"{100 * search.rungs[0]:g} %"
         note = f"Pearson's, of {search.pairs} finished trials; the 95 % interval is for all {search.early_trials}"
         what = f"Correlation of the score at {early} with the final one"
-        found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2), note))
+        found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2, 1), note))
     return found
 
 
-def _interval(number: Bounded, digits: int = 1) -> str:
-    if number.low is None or number.high is None:
-        return ""
-    return f"{number.low:.{digits}f} to {number.high:.{digits}f}".replace("-", "−")
+def _below(search: Search, best: Finalist) -> str:
+    """What the chosen settings are below on the unseen questions, so that they cannot be called the best."""
+    test, base = best.test, search.base_test
+    below_base = test is not None and base is not None and 100 * test.value < base
+    below_baseline = best.gain is not None and best.gain.value < 0 and best.trial != search.baseline
+    names = [*(["the untouched base"] if below_base else []), *(["the baseline"] if below_baseline else [])]
+    return " and ".join(names)
 
 
-def sentences(results: Results) -> list[str]:
+def _interval(found: Estimate, digits: int = 1, scale: float = 100) -> str:
+    return f"{scale * found.low:.{digits}f} to {scale * found.high:.{digits}f}".replace("-", "−")
+
+
+def sentences(search: Search) -> list[str]:
     """What the search brought: numbers with their intervals, and what these leave out. One training per setting gives
     no verdict."""
-    search = results.search
-    if search is None:
-        return []
     best = _finalist(search, search.best)
     if best is None:
         return ["No trial was finished, so there are no best settings."]
     found = []
+    if (below := _below(search, best)) != "":
+        found.append(
+            f"The settings that won on validation, trial {best.trial}'s, are below {below} on the unseen test."
+        )
     if search.base_validation is not None and search.base_validation >= best.validation:
         found.append(
             f"No training did better than the untouched base on validation: it has {search.base_validation:.1f}, the "
@@ -111,8 +150,8 @@ def sentences(results: Results) -> list[str]:
     gain = best.gain
     if best.trial == search.baseline:
         found.append(f"No settings did better than the baseline's in {len(search.trials)} trials.")
-    elif gain.value is not None and gain.low is not None and gain.high is not None:
-        points = f"{gain.value:+.1f} points (95 % interval over the questions {_interval(gain)})".replace("-", "−")
+    elif gain is not None:
+        points = f"{signed(100 * gain.value)} points (95 % interval over the questions {_interval(gain)})"
         found.append(
             f"The settings that are best on validation, trial {best.trial}'s, have {points} against the baseline's on "
             "questions the search never saw. Both were trained once: how far another training seed differs is not in "
@@ -132,4 +171,11 @@ def _level_without_random(search: Search, best: int) -> str | None:
     return None if chosen is None or len(levels) < 2 or "random" in levels else str(chosen)
 
 
-CHAPTER = Chapter("search", "Which settings", context, cards=cards, sentences=sentences)
+CHAPTER = Chapter(
+    __name__,
+    "Which settings",
+    context,
+    in_short,
+    record=Search,
+    older=older,
+)

@@ -7,11 +7,10 @@ shown to be equal.
 
 from __future__ import annotations
 
-from recollect.report.page.environment import signed
-from recollect.report.results.best import Best, Compared
-from recollect.report.results.common import Choice
-from recollect.report.results.groups import Estimate, choice_name
-from recollect.report.results.results import Results
+from recollect.core.estimates import Estimate
+from recollect.report.page.results import Results
+from recollect.report.page.text import signed
+from recollect.report.scores.record import Best, Compared, Trained, examples_of
 
 UNCLEAR = "no clear difference (the interval holds zero)"
 ONCE = "one training each, so the spread between trainings is unknown and nothing is claimed: give --repeats 2 or more"
@@ -19,12 +18,13 @@ ONCE = "one training each, so the spread between trainings is unknown and nothin
 
 def verdict(results: Results) -> list[str]:
     """Sentences for a newcomer: the best choice; against random, base and next best; out-of-domain."""
-    best = results.best
+    trained = results.of(Trained)
+    best = trained.best if trained else None
     if best is None:
         return ["No choice was judged on questions kept apart from choosing it, so there is no best choice to name."]
     lines = [_best(best)]
     if best.levels is None:
-        return [*lines, *_against(best.rival, "the best training by that half, ")]
+        return [*lines, *_against(best.rival, "the training that came next on that half, ")]
     if best.random is not None:
         lines += _against(best.random)
     elif best.levels != "random":
@@ -36,29 +36,24 @@ def verdict(results: Results) -> list[str]:
     return lines
 
 
-def named(levels: Choice | None, size: int) -> str:
-    """For sentences: "60 examples of level 2", "the untouched base model"."""
-    if levels is None:
-        return "the untouched base model"
-    return f"{size:,} {'example' if size == 1 else 'examples'} {choice_name(levels)}"
-
-
 def difference(found: Compared) -> str:
     """For example "+3.1 points (+0.4 to +5.8), a clear gain"."""
-    points = f"{signed(found.value)} points"
-    if found.sign is None:
+    points = f"{signed(100 * found.value)} points"
+    if found.interval is None:
         return f"{points}; {ONCE}"
-    points = f"{points} ({signed(found.low)} to {signed(found.high)})"
-    return f"{points}, {UNCLEAR if not found.sign else 'a clear gain' if found.sign > 0 else 'a clear loss'}"
+    _, low, high = found.interval.percent
+    judged = {0: UNCLEAR, 1: "a clear gain", -1: "a clear loss"}[found.interval.sign]
+    return f"{points} ({signed(low)} to {signed(high)}), {judged}"
 
 
 def percent(estimate: Estimate) -> str:
     """For example "57.5 % (55.1 to 59.9)"."""
-    return f"{estimate.value:.1f} % ({estimate.low:.1f} to {estimate.high:.1f})"
+    value, low, high = estimate.percent
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
 def _best(best: Best) -> str:
-    score = f"{best.score:.1f} % ({best.low:.1f} to {best.high:.1f})"
+    score = "–" if best.score is None else percent(best.score)
     if best.mean == "micro":
         how = "every fact counted equally, since no memory level has enough of them"
     elif len(best.macro_levels) == 5:
@@ -71,18 +66,21 @@ def _best(best: Best) -> str:
             f"No training was better than the untouched base on the {best.chosen_on:,} facts that choose. The base is "
             f"right on {score} of {kept}."
         )
+    name, chosen = examples_of(best.levels, best.size), f"the {best.chosen_on:,} facts that choose"
+    if best.below:
+        return f"{name} came first on {chosen}, but is below {best.below} on the others: right on {score} of {kept}."
     alone = ", which beats every choice by level" if best.levels == "random" and best.candidates > 2 else ""
     return (
-        f"Best of {best.candidates - 1:,} choices and the untouched base: {named(best.levels, best.size)}{alone} on "
-        f"the {best.chosen_on:,} facts that choose; right on {score} of {kept}."
+        f"Best of {best.candidates - 1:,} choices and the untouched base: {name}{alone} on {chosen}; right on {score} "
+        f"of {kept}."
     )
 
 
 def _against(found: Compared | None, before: str = "") -> list[str]:
     if found is None:
         return []
-    name = named(found.levels, found.size)
-    return [f"Against {before}{name}, at {found.score:.1f} %: {difference(found)}."]
+    name = examples_of(found.levels, found.size)
+    return [f"Against {before}{name}, at {100 * (found.score or 0.0):.1f} %: {difference(found)}."]
 
 
 def _together(best: Best) -> list[str]:
@@ -99,6 +97,5 @@ def _together(best: Best) -> list[str]:
 def _out_of_domain(best: Best) -> list[str]:
     if best.ood_score is None:
         return ["Out-of-domain facts were not scored, so whether the gain carries over is open."]
-    score = f"{best.ood_score:.1f} % ({best.ood_low:.1f} to {best.ood_high:.1f})"
     against = "" if best.ood_base is None else f": {difference(best.ood_base)} against the base"
-    return [f"On relations it was never trained on (out-of-domain) it reaches {score}{against}."]
+    return [f"On relations it was never trained on (out-of-domain) it reaches {percent(best.ood_score)}{against}."]

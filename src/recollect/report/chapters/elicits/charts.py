@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, bare, dark, draw, panel
-from recollect.report.results.common import CHOICES, LEVELS
-from recollect.report.results.groups import Estimate, Group, Measured
+from recollect.core.estimates import Estimate
+from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, RAMP, bare, dark, draw, panel
+from recollect.report.page.text import choice
+from recollect.report.scores.groups import Group, Measured
+from recollect.report.scores.record import CHOICES, LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-RAMP = ("#f3f7fa", "#c5dcea", "#7fb2d2", "#3a7fb0", "#14507f", "#0b2f52")
 ACROSS = 3
 MOST_SIZES = 9
 
@@ -34,8 +36,8 @@ def heat_chart(groups: Sequence[Group], part: str, base: Measured | None, domain
     if not any(group.on(part) for group in groups):
         return None
     sizes = shown_sizes(groups)
-    names = [choice for choice in CHOICES if any(group.levels == choice for group in groups)]
-    labels = [f"level {name}" if name.isdigit() else name for name in names] + (["no training"] if base else [])
+    names = [one for one in CHOICES if any(group.levels == one for group in groups)]
+    labels = [choice(name) for name in names] + (["no training"] if base else [])
     across = min(ACROSS, len(sizes))
     down = math.ceil(len(sizes) / across)
     cell_width, cell_height, left = 46, 30, 100
@@ -88,7 +90,7 @@ def _cell(
     width: float,
     height: float,
     value: Estimate | None,
-    ramp: Any,
+    ramp: Colormap,
     bold: bool,
 ) -> None:
     from matplotlib.patches import Rectangle
@@ -98,11 +100,11 @@ def _cell(
         axes.add_patch(Rectangle(corner, width, height, facecolor="none", edgecolor=COLOURS["grid"], linewidth=1))
         axes.text(*middle, "–", ha="center", va="center_baseline", color=COLOURS["muted"])
         return
-    colour = ramp(value.value / 100)
+    colour = ramp(value.value)
     axes.add_patch(Rectangle(corner, width, height, facecolor=colour, edgecolor="none"))
     ink = ON_DARK if dark(colour[:3]) else ON_LIGHT
     weight = "bold" if bold else "normal"
-    axes.text(*middle, f"{value.value:.0f}", ha="center", va="center_baseline", color=ink, size=13, weight=weight)
+    axes.text(*middle, f"{100 * value.value:.0f}", ha="center", va="center_baseline", color=ink, size=13, weight=weight)
 
 
 def _outline(axes: Axes, corner: tuple[float, float], width: float, height: float) -> None:

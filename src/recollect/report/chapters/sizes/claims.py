@@ -1,4 +1,4 @@
-"""What the studies behind Recollect found (docs/studies.md §3), and whether this run agrees: claim by claim.
+"""What the papers behind Recollect found (docs/studies.md §3), and whether this run agrees: claim by claim.
 
 Each claim is judged on the in-domain test facts. It "agrees" only where intervals exclude the opposite, and "differs"
 only where they exclude the claim; without that, and wherever trainings are compared without repeats, nobody can tell.
@@ -9,29 +9,15 @@ happens by chance in at most 5 % of studies, however the comparisons hang togeth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from recollect.report.results.common import LEVELS, Choice
-from recollect.report.results.groups import Estimate, Group, groups
-from recollect.report.results.results import Results
+from recollect.report.page.results import Results
+from recollect.report.page.text import signed
+from recollect.report.scores.groups import Averaged, Group, groups
+from recollect.report.scores.papers import ONCE, Claim, by_majority, claim, published
+from recollect.report.scores.record import LEVELS, Choice
 
-Agreement = Literal["agrees", "differs", "cannot tell"]
-A, C = "study A (arXiv 2409.15825)", "study C (arXiv 2509.16596)"
-BOTH = "studies A and C"
-LITTLE = 2.0
-"""Points: a gain below this is "little", as in the data curve."""
-ONCE = "Each was trained once, so the spread between trainings is unknown."
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A published finding beside this run's own numbers."""
-
-    source: str
-    finding: str
-    agreement: Agreement
-    here: str
+LITTLE = 0.02
+"""A gain below 2 points is "little", as in the data curve."""
 
 
 def claims(results: Results) -> list[Claim]:
@@ -48,40 +34,36 @@ def claims(results: Results) -> list[Claim]:
 
 
 def _flat(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(A, "About 60 examples wake what the base knows; more bring little.", agreement, here)
-
+    tell = claim(_sixty(), "About 60 examples elicit what the base knows; more bring little.")
     sizes = sorted({group.size for group in found})
     start = min((size for size in sizes if 40 <= size <= 120), key=lambda size: abs(size - 60), default=None)
     if start is None or start == sizes[-1]:
-        return claim("cannot tell", "This needs a size near 60 (40 to 120) and a larger one.")
+        return tell("cannot tell", "This needs a size near 60 (40 to 120) and a larger one.")
     curves = [curve for curve in _curves(found) if start in curve and max(curve) > start]
     if not curves:
-        return claim("cannot tell", f"No training choice was scored at {start:,} examples and at more.")
+        return tell("cannot tell", f"No training choice was scored at {start:,} examples and at more.")
     gains = [curve[max(curve)].value - curve[start].value for curve in curves]
     bounds = [curve[max(curve)].minus(curve[start]) for curve in curves]
     if not any(bounds):
-        return claim("cannot tell", f"{_range(gains)} from {start:,} examples to the most. {ONCE}")
+        return tell("cannot tell", f"{_range(gains)} from {start:,} examples to the most. {ONCE}")
     little = sum(bound is not None and bound[1] < LITTLE for bound in bounds)
     much = sum(bound is not None and bound[0] > LITTLE for bound in bounds)
     here = (
         f"{_range(gains)} from {start:,} examples to the most. For {little} of {len(curves)} training choices the "
-        f"interval says less than {LITTLE:g} points, for {much} more."
+        f"interval says less than {100 * LITTLE:g} points, for {much} more."
     )
-    return claim(_by_majority(little, much, len(curves)), here)
+    return tell(by_majority(little, much, len(curves)), here)
 
 
 def _peak(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(C, "Scores peak at about 240 examples and fall with more.", agreement, here)
-
+    tell = claim(_levels(), "Scores peak at about 240 examples and fall with more.")
     sizes = sorted({group.size for group in found})
     middle = min((size for size in sizes if 160 <= size <= 360), key=lambda size: abs(size - 240), default=None)
     if middle is None or middle in (sizes[0], sizes[-1]):
-        return claim("cannot tell", "This needs a size near 240 (160 to 360), a smaller one and a larger one.")
+        return tell("cannot tell", "This needs a size near 240 (160 to 360), a smaller one and a larger one.")
     curves = [curve for curve in _curves(found) if middle in curve and len(curve) > 1]
     if not curves:
-        return claim("cannot tell", f"No training choice was scored at {middle:,} and another size.")
+        return tell("cannot tell", f"No training choice was scored at {middle:,} and another size.")
     peaked = bent = 0
     for curve in curves:
         first, last = curve[min(curve)], curve[max(curve)]
@@ -91,13 +73,11 @@ def _peak(found: Sequence[Group]) -> Claim:
         f"{peaked} of {len(curves)} training choices rise clearly up to {middle:,} and fall clearly after it; {bent} "
         f"clearly do the opposite on one side. {ONCE if _once(curves) else ''}".rstrip()
     )
-    return claim(_by_majority(peaked, bent, len(curves)), here)
+    return tell(by_majority(peaked, bent, len(curves)), here)
 
 
 def _middle(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(C, "Examples of the middle level (level 2) give the best score overall.", agreement, here)
-
+    tell = claim(_levels(), "Examples of the middle level (level 2) give the best score overall.")
     winners: list[tuple[int, str]] = []
     ahead = behind = 0
     for size in sorted({group.size for group in found}):
@@ -109,35 +89,30 @@ def _middle(found: Sequence[Group]) -> Claim:
         ahead += all(scores["2"].gains(other) for other in others)
         behind += 2 * sum(other.gains(scores["2"]) for other in others) > len(others)
     if not winners:
-        return claim("cannot tell", "This needs level 2 and at least two other levels at one size.")
+        return tell("cannot tell", "This needs level 2 and at least two other levels at one size.")
     here = "Highest: " + ", ".join(f"level {level} at {size:,} examples" for size, level in winners) + ". "
     here += (
         f"Level 2 is clearly ahead of all others at {ahead} of {len(winners)} sizes, clearly behind most at {behind}."
     )
-    return claim(_by_majority(ahead, behind, len(winners)), here)
+    return tell(by_majority(ahead, behind, len(winners)), here)
 
 
 def _known_better(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        finding = "Facts the base remembers better are answered better, whatever the training data."
-        return Claim(BOTH, finding, agreement, here)
-
+    tell = claim(_both(), "Facts the base remembers better are answered better, whatever the training data.")
     pairs = [(g.test.by_level[1], g.test.by_level[4]) for g in found]
     both = [(low, high) for low, high in pairs if low and high]
     if not both:
-        return claim("cannot tell", "No model was scored on test facts of both level 1 and level 4.")
+        return tell("cannot tell", "No model was scored on test facts of both level 1 and level 4.")
     clear = sum(high.above(low) for low, high in both)
     here = f"{clear} of {len(both)} training choices answer level-4 facts clearly better than level-1 facts."
     against = sum(low.above(high) for low, high in both)
     if clear == len(both):
-        return claim("agrees", here)
-    return claim("differs", here) if 2 * against > len(both) else claim("cannot tell", here)
+        return tell("agrees", here)
+    return tell("differs", here) if 2 * against > len(both) else tell("cannot tell", here)
 
 
 def _diagonal(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(BOTH, "Training on a test fact's own level tends to serve it best.", agreement, here)
-
+    tell = claim(_both(), "Training on a test fact's own level tends to serve it best.")
     tried = own = ahead = behind = 0
     for size in sorted({group.size for group in found}):
         rows = [group for group in found if group.size == size and group.levels.isdigit()]
@@ -151,18 +126,16 @@ def _diagonal(found: Sequence[Group]) -> Claim:
             ahead += all(scores[level].gains(e) for e in others)
             behind += 2 * sum(e.gains(scores[level]) for e in others) > len(others)
     if not tried:
-        return claim("cannot tell", "This needs at least three training levels at one size.")
+        return tell("cannot tell", "This needs at least three training levels at one size.")
     here = (
         f"Of {tried} columns of the heat maps the own level is highest in {own}, clearly ahead of all others in "
         f"{ahead} and clearly behind most of them in {behind}."
     )
-    return claim(_by_majority(ahead, behind, tried), here)
+    return tell(by_majority(ahead, behind, tried), here)
 
 
 def _forgetting(found: Sequence[Group]) -> Claim:
-    def claim(agreement: Agreement, here: str) -> Claim:
-        return Claim(BOTH, "Training on unknown facts (level 0) hurts the recall of well-known ones.", agreement, here)
-
+    tell = claim(_both(), "Training on unknown facts (level 0) hurts the recall of well-known ones.")
     both = [
         (size, scores["0"], scores["4"])
         for size in sorted({group.size for group in found})
@@ -170,26 +143,20 @@ def _forgetting(found: Sequence[Group]) -> Claim:
         <= set(scores := {g.levels: e for g in found if g.size == size and (e := g.test.by_level[4]) is not None})
     ]
     if not both:
-        return claim("cannot tell", "This needs models trained on level 0 and on level 4 at one size.")
+        return tell("cannot tell", "This needs models trained on level 0 and on level 4 at one size.")
     size, low, high = both[-1]
     here = (
-        f"At {size:,} examples level-4 facts are answered {low.value:.1f} % of the time after training on "
-        f"level 0 and {high.value:.1f} % after level 4; trainings are compared here, not one with the base."
+        f"At {size:,} examples level-4 facts are answered {100 * low.value:.1f} % of the time after training on "
+        f"level 0 and {100 * high.value:.1f} % after level 4; trainings are compared here, not one with the base."
     )
     if low.minus(high) is None:
-        return claim("cannot tell", f"{here} {ONCE}")
+        return tell("cannot tell", f"{here} {ONCE}")
     if high.gains(low):
-        return claim("agrees", here)
-    return claim("differs", here) if low.gains(high) else claim("cannot tell", here + " The interval holds zero.")
+        return tell("agrees", here)
+    return tell("differs", here) if low.gains(high) else tell("cannot tell", here + " The interval holds zero.")
 
 
-def _by_majority(clear: int, against: int, of: int) -> Agreement:
-    if 2 * clear > of:
-        return "agrees"
-    return "differs" if 2 * against > of else "cannot tell"
-
-
-def _once(curves: Sequence[dict[int, Estimate]]) -> bool:
+def _once(curves: Sequence[dict[int, Averaged]]) -> bool:
     return all(one.trainings < 2 for curve in curves for one in curve.values())
 
 
@@ -197,10 +164,23 @@ def _range(gains: Sequence[float]) -> str:
     return f"The score moves by {_points(min(gains))} to {_points(max(gains))} points"
 
 
-def _curves(found: Sequence[Group]) -> list[dict[int, Estimate]]:
+def _curves(found: Sequence[Group]) -> list[dict[int, Averaged]]:
     names: list[Choice] = list(dict.fromkeys(group.levels for group in found))
     return [{g.size: g.test.macro for g in found if g.levels == name and g.test.macro} for name in names]
 
 
 def _points(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
+    return signed(100 * value)
+
+
+def _sixty() -> str:
+    return published().papers.sixty_data_points.source
+
+
+def _levels() -> str:
+    return published().papers.token_and_parameter_levels.source
+
+
+def _both() -> str:
+    papers = published().papers
+    return f"{papers.sixty_data_points.name} and {papers.token_and_parameter_levels.name}"

@@ -1,18 +1,22 @@
-"""How concentrated the change of the weights is, and where it sits."""
+"""How far the next-token distributions moved, how concentrated the change of the weights is, and where it sits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from recollect.report.chapters.drift.papers import MODULES, SHARES
+from recollect.report.chapters.drift.groups import DriftGroup
 from recollect.report.chapters.drift.record import DriftCell, ModuleChange
-from recollect.report.chapters.wakes.charts import RAMP
-from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, bare, dark, draw, panel, short
+from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, RAMP, Style, bare, dark, draw, panel
+from recollect.report.page.text import short
+from recollect.report.scores.charts import HEIGHT, Curves, lines, points
+from recollect.report.scores.groups import Averaged
+from recollect.report.scores.papers import published
+from recollect.report.scores.record import CHOICES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +25,51 @@ if TYPE_CHECKING:
 MOST_LAYERS = 48  # a taller map is not read; layers are then shown evenly from the first to the last
 MOST_MODULES = 14
 _TEXT_LAYERS = 16
+
+
+def kl_chart(groups: Sequence[DriftGroup], floor: float | None) -> Markup | None:
+    """The paper's KL and the full-vocabulary KL, each in its own panel and on its own scale; None without either."""
+    panels = [
+        (
+            f"First word, ten likeliest ({published().papers.token_and_parameter_levels.name})",
+            _curves(groups, lambda group: group.kl_paper),
+            None,
+        ),
+        ("Every answer token, whole vocabulary", _curves(groups, lambda group: group.kl_full), floor),
+    ]
+    shown = [one for one in panels if one[1]]
+    if not shown:
+        return None
+    width = 385 if len(shown) > 1 else 860
+
+    def paint(figure: Figure) -> None:
+        for index, (title, found, dotted) in enumerate(shown):
+            axes = panel(figure, 54 + index * 556, 36, width, HEIGHT)
+            values = [estimate for curve in found.values() for estimate in curve.values()]
+            axes.set_title(title)
+            axes.set_ylim(0, max(1.06 * max(estimate.high for estimate in values), 1e-9))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.set_ylabel("KL divergence in nats", labelpad=6, size=12)
+            axes.grid(axis="y")
+            axes.spines["left"].set_visible(False)
+            reference = None if dotted is None else (dotted, "floor")
+            if len({size for curve in found.values() for size in curve}) == 1:
+                points(axes, found, reference, lambda value: f"{value:.2f}")
+            else:
+                lines(axes, found, reference)
+
+    return draw(1100, HEIGHT + 96, "Divergence of the tuned from the base model over training examples", paint)
+
+
+def _curves(groups: Sequence[DriftGroup], pick: Callable[[DriftGroup], Averaged | None]) -> Curves:
+    """What was measured, by training choice and size."""
+    found: Curves = {}
+    for choice in CHOICES:
+        for group in groups:
+            value = pick(group)
+            if group.levels == choice and value is not None:
+                found.setdefault(choice, {})[group.size] = value
+    return found
 
 
 @dataclass(frozen=True)
@@ -46,7 +95,7 @@ class ModuleRow:
     of_top: float | None
     """Its share of the most changed 20 % of the weights."""
     published: float | None
-    """Study C's share of the restored weights."""
+    """Its share of the restored weights in Token and Parameter Levels."""
 
 
 def concentration(cells: Sequence[DriftCell]) -> list[Concentration]:
@@ -55,8 +104,8 @@ def concentration(cells: Sequence[DriftCell]) -> list[Concentration]:
     found = []
     for text in sorted(percents, key=float):
         values = [share for cell in cells if (share := cell.share_top.get(text)) is not None]
-        published = SHARES.get(float(text))
-        found.append(Concentration(float(text), fmean(values), min(values), max(values), len(values), published))
+        there = published().change_by_top_percent.share.get(float(text))
+        found.append(Concentration(float(text), fmean(values), min(values), max(values), len(values), there))
     return found
 
 
@@ -73,16 +122,17 @@ def module_rows(modules: Sequence[ModuleChange]) -> list[ModuleRow]:
                 sum(one.weights for one in mine) / max(weights, 1),
                 sum(one.share or 0.0 for one in mine),
                 sum(one.restored_20 for one in mine) / top if top else None,
-                MODULES.get(name),
+                published().restored_by_module.share.get(name),
             )
         )
     return sorted(rows, key=lambda row: (-row.of_change, row.module))
 
 
 def concentration_chart(rows: Sequence[Concentration]) -> Markup | None:
-    """Share of the change over the share of the weights (log scale), study C's figures beside it."""
+    """Share of the change over the share of the weights (log scale), the published figures beside it."""
     if not rows:
         return None
+    figures, paper = published().change_by_top_percent, published().papers.token_and_parameter_levels
 
     def paint(figure: Figure) -> None:
         axes = panel(figure, 54, 16, 1000, 320)
@@ -91,8 +141,8 @@ def concentration_chart(rows: Sequence[Concentration]) -> Markup | None:
         axes.set_xticks([], minor=True)
         axes.set_xticks(x, [f"{value:g} %" for value in x])
         axes.set_xlim(x[0] / 1.15, x[-1] * 1.15)
-        published = [(row.percent, 100 * row.published) for row in rows if row.published is not None]
-        values = [100 * row.lowest for row in rows] + [value for _, value in published]
+        there = [(row.percent, 100 * row.published) for row in rows if row.published is not None]
+        values = [100 * row.lowest for row in rows] + [value for _, value in there]
         axes.set_ylim(max(0.0, min(values) - 6), 101.5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         axes.grid(axis="y")
@@ -103,11 +153,11 @@ def concentration_chart(rows: Sequence[Concentration]) -> Markup | None:
         cells = max(row.n for row in rows)
         name = "this run" if cells == 1 else f"this run, {cells} tuned models (mean; band: lowest to highest)"
         axes.plot(x, [100 * row.mean for row in rows], "o-", color=COLOURS["accent"], ms=8, mec=COLOURS["card"])
-        entries: list[tuple[str, dict[str, Any]]] = [(name, {"marker": "o", "ls": "-", "color": COLOURS["accent"]})]
-        if published:
-            style: dict[str, Any] = {"marker": "D", "ls": "--", "color": COLOURS["base"], "mfc": COLOURS["card"]}
-            axes.plot(*zip(*published, strict=True), **style, ms=7, lw=1.6)
-            entries.append(("published: LLaMA-3-8B, 240 examples of level 0 (arXiv 2509.16596)", style))
+        entries: list[tuple[str, Style]] = [(name, {"marker": "o", "ls": "-", "color": COLOURS["accent"]})]
+        if there:
+            style: Style = {"marker": "D", "ls": "--", "color": COLOURS["base"], "mfc": COLOURS["card"]}
+            axes.plot(*zip(*there, strict=True), **style, ms=7, lw=1.6)
+            entries.append((f"published: {figures.of} (arXiv {paper.arxiv})", style))
         for index, (text, style) in enumerate(entries):
             y = 0.17 - 0.075 * index
             axes.plot((0.5, 0.52, 0.54), [y] * 3, **style, ms=7, markevery=[1], transform=axes.transAxes)
@@ -168,7 +218,11 @@ def shown_layers(modules: Sequence[ModuleChange]) -> list[int | None]:
 
 
 def _number(
-    axes: Axes, corner: tuple[float, float], size: tuple[float, float], share: float | None, colour: Any
+    axes: Axes,
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    share: float | None,
+    colour: tuple[float, ...] | str,
 ) -> None:
     middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
     ink = COLOURS["muted"] if share is None else ON_DARK if dark(colour[:3]) else ON_LIGHT

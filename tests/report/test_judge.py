@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from recollect.core.estimates import halves
-from recollect.experiments.study.judge import judge
+from recollect.report.chapters.elicits.judge import judge
 
 IDS = [f"f{n:03d}" for n in range(200)]
 LEVELS = [n % 5 for n in range(200)]
@@ -38,7 +38,7 @@ def test_the_winner_of_the_choosing_half_is_judged_on_the_other() -> None:
     nothing = outputs(lambda *_: False)
     found = judge(nothing, [("3", 60, lucky), ("3", 60, lucky), ("2", 60, half), ("2", 60, half)], seed=0, least=10)
     assert found is not None
-    assert (found.levels, found.chosen_score, found.score) == ("3", 100, 0)
+    assert (found.levels, found.chosen_score, found.score.value) == ("3", 1, 0)
     assert (found.chosen_on, found.judged_on, found.candidates) == (len(CHOOSING), len(SCORING), 3)
     assert sorted(found.judged_facts) == sorted(SCORING)
     assert (
@@ -50,8 +50,8 @@ def test_a_clear_gain_needs_two_trainings_on_both_sides() -> None:
     base = some(0.1, 0)
     once = judge(base, [("2", 60, some(0.9, 1)), ("random", 60, some(0.2, 2))], seed=0, least=10)
     assert once is not None and once.random is not None and once.base is not None
-    assert once.random.value > 50
-    assert (once.random.low, once.random.high, once.random.sign, once.base.sign) == (None, None, None, None)
+    assert once.random.value > 0.5
+    assert (once.random.interval, once.random.sign, once.base.sign) == (None, None, None)
     cells = [
         ("2", 60, some(0.9, 1)),
         ("2", 60, some(0.9, 3)),
@@ -81,7 +81,7 @@ def test_random_competes_and_so_does_the_untouched_base() -> None:
     )
     assert base is not None and (base.levels, base.size, base.base) == (None, 0, None)
     assert base.rival is not None and (base.rival.levels, base.rival.sign) == ("random", 1)
-    assert base.rival.value == pytest.approx(base.score - base.rival.score)
+    assert base.rival.value == pytest.approx(base.score.value - base.rival.score)
 
 
 def test_trainings_that_differ_more_than_choices_are_no_clear_gain() -> None:
@@ -106,7 +106,7 @@ def test_out_of_domain_chooses_nothing_and_is_compared_with_the_base() -> None:
     cell = outputs(lambda n, _: n % 2 == 0, ood=lambda n: n % 4 != 0)
     found = judge(base, [("2", 60, cell), ("2", 60, cell)], seed=0, least=10)
     assert found is not None and found.ood_base is not None
-    assert (found.ood_score, found.ood_base.value, found.ood_base.sign) == (75, 50, 1)
+    assert (found.ood_score.value, found.ood_base.value, found.ood_base.sign) == (0.75, 0.5, 1)
 
 
 def test_of_equal_scores_the_cheapest_wins() -> None:

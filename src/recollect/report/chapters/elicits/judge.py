@@ -1,4 +1,4 @@
-"""The best choice of a study, honestly: picked on one half of the in-domain test facts, judged on the other.
+"""The best choice of a study: picked on one half of the in-domain test facts, judged on the other.
 
 The best of many noisy scores looks better than it is on the facts that picked it. And two trainings with other seeds
 differ by points, so a difference between choices holds that spread, pooled over all cells of the study. A lucky
@@ -8,7 +8,7 @@ training stays lucky on the other half, so the spread counts for all choices at 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -27,8 +27,7 @@ from recollect.core.estimates import (
     training_difference,
     winner,
 )
-from recollect.experiments.study.settings import CHOICES, Choice
-from recollect.report import Best, Compared
+from recollect.report.scores.record import CHOICES, Best, Choice, Compared
 
 Group = tuple[Choice, int]
 """A training choice and its size."""
@@ -98,21 +97,20 @@ class _Part:
             candidates=self.trained,
             confidence=confidence,
         )
-        value, low, high = found.value, None, None
-        if not isinstance(found, NoRepeats):
-            low, high = found.low, found.high
-        if swap:
-            value, low, high = -value, None if high is None else -high, None if low is None else -low
+        interval = None if isinstance(found, NoRepeats) else _turned(found) if swap else found
         levels, size = other or (None, 0)
         return Compared(
             levels=levels,
             size=size,
-            score=100 * self.score(other).value,
-            value=100 * value,
-            low=None if low is None else 100 * low,
-            high=None if high is None else 100 * high,
+            score=self.score(other).value,
+            value=-found.value if swap else found.value,
+            interval=interval,
             n=found.n,
         )
+
+
+def _turned(found: Estimate) -> Estimate:
+    return replace(found, value=-found.value, low=-found.high, high=-found.low)
 
 
 def judge(
@@ -138,9 +136,7 @@ def judge(
     rivals = _rivals(best, scores)
     ood = _ood(base, cells, chosen_by.macro, least)
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals) + (ood is not None and best is not BASE))
-    score = part.score(best).percent
     levels_of, size = best or (None, 0)
-    away = None if ood is None else ood.score(best).percent
     return Best(
         levels=levels_of,
         size=size,
@@ -149,16 +145,12 @@ def judge(
         macro_levels=sorted({level for level in judged_by.levels if level is not None}) if judged_by.macro else [],
         candidates=len(test),
         chosen_on=len(chosen_by.place),
-        chosen_score=100 * scores[best],
+        chosen_score=scores[best],
         judged_on=len(judged_by.place),
         judged_facts=[ids[at] for at in judged_by.place],
-        score=score[0],
-        low=score[1],
-        high=score[2],
+        score=part.score(best),
         **{name: part.compared(best, other, confidence) for name, other in rivals.items()},
-        ood_score=away[0] if away else None,
-        ood_low=away[1] if away else None,
-        ood_high=away[2] if away else None,
+        ood_score=None if ood is None else ood.score(best),
         ood_base=ood.compared(best, BASE, confidence) if ood is not None and best is not BASE else None,
     )
 

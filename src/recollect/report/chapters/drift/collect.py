@@ -1,0 +1,158 @@
+"""The drift chapter's record from the drift and ladder steps of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from recollect.core.workspace import read_manifest
+from recollect.report.chapters.drift.older import divergence, ladder
+from recollect.report.chapters.drift.record import (
+    Drift,
+    DriftCell,
+    Ladder,
+    ModuleChange,
+    RepairExample,
+    RepairName,
+)
+from recollect.report.page.chapter import Source
+from recollect.report.page.older import Values, accuracy
+from recollect.report.scores.record import CellName
+from recollect.report.scores.steps import CellSteps, study_cells
+
+_PER_KIND = 3
+_USUAL = 20.0  # the best percentage of Token and Parameter Levels for most levels: shown when the ladder chose nothing
+_KNOWN = (3, 4)
+
+
+def collect(source: Source) -> Drift | None:
+    """Of a study that measured drift or repaired a model; None of anything else."""
+    cells = study_cells(source)
+    drifted = [(cell, folder) for cell in cells if (folder := cell.step("drift"))]
+    climbed = [(cell, folder) for cell in cells if (folder := cell.step("ladder"))]
+    if not drifted and not climbed:
+        return None
+    of = next((pair for pair in drifted if pair[0].step("ladder")), drifted[-1] if drifted else None)
+    manifests = [read_manifest(folder) for _, folder in drifted]
+    text = read_manifest(source.path)["settings"]["drift"].get("text")
+    return Drift(
+        region=manifests[0]["settings"]["region"] if manifests else "decoder",
+        general_text=text or "pocket held-out text",
+        cells=[_cell(cell, manifest["metrics"]) for (cell, _), manifest in zip(drifted, manifests, strict=True)],
+        modules_of=None if of is None else _name(of[0]),
+        modules=[] if of is None else _modules(of[1]),
+        ladders=[_ladder(cell, folder) for cell, folder in climbed],
+        notes=list(dict.fromkeys(note for manifest in manifests for note in manifest["metrics"]["notes"])),
+    )
+
+
+def _name(cell: CellSteps) -> CellName:
+    return CellName(levels=cell.levels, size=cell.size, seed=cell.seed)
+
+
+def _cell(cell: CellSteps, metrics: Values) -> DriftCell:
+    tokens: Values = metrics["tokens"]
+    answers, general, known = (tokens.get(name) or {} for name in ("answers", "general", "known"))
+    return DriftCell.model_validate(
+        {
+            **_name(cell).model_dump(),
+            "kl_paper": _divergence(tokens.get("first_tokens")),
+            "kl_full": _divergence(answers.get("forward")),
+            "kl_general": _divergence(general.get("forward")),
+            "kl_backward": (answers.get("backward") or {}).get("mean"),
+            "kl_floor": (answers.get("floor") or {}).get("mean"),
+            "general_base_loss": general.get("base_loss"),
+            "general_tuned_loss": general.get("tuned_loss"),
+            "known_base": accuracy(known.get("base")),
+            "known_tuned": accuracy(known.get("tuned")),
+            **{name: metrics[name] for name in ("share_top", "unchanged", "one_ulp")},
+        }
+    )
+
+
+def _divergence(found: Values | None) -> Values | None:
+    if not found or not found["n"] or found["se"] is None:
+        return None
+    return divergence(found["mean"], found["se"], found["n"])
+
+
+def _modules(folder: Path) -> list[ModuleChange]:
+    table = pl.read_parquet(folder / "modules.parquet", glob=False)
+    names = [name for name in ModuleChange.model_fields if name in table.columns]
+    return [ModuleChange(**row) for row in table.select(names).iter_rows(named=True)]
+
+
+def _ladder(cell: CellSteps, folder: Path) -> Ladder:
+    manifest = read_manifest(folder)
+    settings, metrics = manifest["settings"], manifest["metrics"]
+    outputs = pl.read_parquet(folder / "outputs.parquet", glob=False)
+    names = ("rungs", "best", "controls", "beats_tuned", "mean", "note")
+    found = Ladder.model_validate(
+        ladder({**_name(cell).model_dump(), **{name: metrics[name] for name in names if name in metrics}})
+    )
+    order, percent = _shown_rung(found, settings["order"])
+    both = _side_by_side(outputs, order, percent)
+    known = pl.col("level").is_in(_KNOWN) | pl.col("contains")
+    was, now, then = pl.col("contains"), pl.col("contains_tuned"), pl.col("contains_repaired")
+    rules: dict[RepairName, pl.Expr] = {
+        "lost, regained": known & ~now & then,
+        "lost, still lost": known & ~now & ~then,
+        "elicited, kept": ~was & now & then,
+        "elicited, lost again": ~was & now & ~then,
+    }
+    tuned = _rung(outputs, "tuned", 0.0)
+    return found.model_copy(
+        update={
+            "region": settings["region"],
+            "test_facts": tuned.filter(part="test").height,
+            "ood_facts": tuned.filter(part="ood").height,
+            "known_facts": tuned.filter(pl.col("level").is_in(_KNOWN)).height,
+            "examples": [one for kind, rule in rules.items() for one in _examples(both.filter(rule), kind)],
+            "counts": {kind: both.filter(rule).height for kind, rule in rules.items()},
+            "repaired_by": f"{order}, {percent:g} % set back",
+        }
+    )
+
+
+def _shown_rung(found: Ladder, order: str) -> tuple[str, float]:
+    """The chosen rung; where the tuned model itself was chosen, the main order's rung nearest to 20 %."""
+    if found.best is not None and found.best.percent > 0:
+        return found.best.order, found.best.percent
+    percents = [rung.percent for rung in found.rungs if rung.order == order]
+    return order, min(percents, key=lambda percent: abs(percent - _USUAL))
+
+
+def _side_by_side(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataFrame:
+    """The base's answers with the tuned and the repaired model's beside them."""
+    found = _rung(outputs, "base", 100.0)
+    for name, rung in (("tuned", ("tuned", 0.0)), ("repaired", (order, percent))):
+        other = _rung(outputs, *rung).select("fact_id", "output", "contains")
+        found = found.join(other, on="fact_id", suffix=f"_{name}", maintain_order="left")
+    return found
+
+
+def _rung(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataFrame:
+    return outputs.filter(order=order, percent=percent)
+
+
+def _examples(rows: pl.DataFrame, kind: RepairName) -> list[RepairExample]:
+    rows = rows.sort("level", "fact_id", descending=[True, False])
+    places = sorted({round(at * (rows.height - 1) / max(1, _PER_KIND - 1)) for at in range(_PER_KIND)})
+    return [
+        RepairExample(
+            question=row["question"],
+            object=row["object"],
+            accepted=[row["object"], *row["synonyms"]],
+            level=row["level"],
+            part=row["part"],
+            base_answer=row["output"],
+            tuned_answer=row["output_tuned"],
+            repaired_answer=row["output_repaired"],
+            base_right=row["contains"],
+            tuned_right=row["contains_tuned"],
+            repaired_right=row["contains_repaired"],
+            kind=kind,
+        )
+        for row in (rows[places].iter_rows(named=True) if rows.height else ())
+    ]

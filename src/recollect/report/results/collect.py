@@ -1,0 +1,183 @@
+"""Results from step folders alone, with no model: of a study, or of evaluate and score steps about pages."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from recollect._version import __version__
+from recollect.core.workspace import MANIFEST, read_manifest, step_input
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateResult
+from recollect.facts import load_facts
+from recollect.probe import ProbeFound
+from recollect.report.chapters import chapters
+from recollect.report.chapters.attributes.collect import AskedPages, collect_attributes, has_page_scores
+from recollect.report.chapters.elicits.record import missing_levels
+from recollect.report.page.chapter import Source
+from recollect.report.page.older import Values
+from recollect.report.page.record import Record
+from recollect.report.page.results import Facts, Model, Results, SettingValue, StepRecord
+from recollect.report.results.read import RESULTS_FILE, is_older, read_results
+from recollect.train import PRESETS
+
+SECTIONS = {"probe": "probe", "train": "train-*", "evaluate": "evaluate-*", "drift": "drift-*", "ladder": "ladder-*"}
+"""A study's sections of settings, and the folders of their steps."""
+HELD = {"model", "facts", "levels"}
+
+
+def report_results(paths: Sequence[Path]) -> Results:
+    """The results to show: of a study, curve or search (its folder, or a results.json), or of evaluate and score steps
+    on pages.
+
+    A study is read from its step folders, wherever they are now. Raises InputError for anything else and a mixture.
+    """
+    if len(paths) == 1 and not has_page_scores(paths[0]):
+        return _of_one(paths[0])
+    strange = [path for path in paths if not has_page_scores(path)]
+    if strange:
+        raise InputError(
+            f"several folders must all be evaluate or score steps about pages, but {strange[0]} is none. "
+            "Give one study or curve, or such steps alone."
+        )
+    return _of_pages(paths)
+
+
+def _of_one(path: Path) -> Results:
+    if not (path / MANIFEST).is_file():
+        return read_results(path)
+    kind = read_manifest(path)["step"]
+    if kind == "study" and not is_older(path):
+        return collect_results(path)
+    if not (path / RESULTS_FILE).is_file():
+        raise InputError(
+            f"{path} is a {kind} step, which has no report of its own. Give a study, curve or search, or evaluate and "
+            "score steps about pages."
+        )
+    return read_results(path)
+
+
+def collect_results(path: Path) -> Results:
+    """The results of the finished study at `path`, from its steps."""
+    manifest = read_manifest(path)
+    source = Source(path, manifest["step"])
+    found: dict[str, Record] = {}
+    for chapter in chapters():
+        record = chapter.collect(source)
+        if record is not None:
+            found[chapter.id] = record
+            source.records.append(record)
+    metrics, inputs = manifest["metrics"], manifest["inputs"]
+    facts = metrics.get("facts", {"name": metrics["sources"]["facts"]})
+    steps = [(folder, read_manifest(folder)) for folder in _steps(path)]
+    return Results(
+        title=manifest["settings"]["title"],
+        created=manifest["finished"],
+        version=manifest["versions"]["recollect"],
+        model=Model(
+            name=metrics["sources"]["model"], fingerprint=inputs["model"], parameters=metrics.get("parameters")
+        ),
+        facts=Facts(**facts, fingerprint=inputs["facts"]),
+        chapters=found,
+        settings=_settings(path, manifest),
+        steps=[_record(folder, step, path) for folder, step in steps],
+        machine=metrics.get("machine", ""),
+        notes=_notes(path, metrics["notes"]),
+    )
+
+
+def _steps(path: Path) -> list[Path]:
+    """The probe, the base's answers, and what was trained, answered, measured and repaired; by their names."""
+    kinds = ("probe", "base", "train-*", "evaluate-*", "drift-*", "ladder-*")
+    return [file.parent for kind in kinds for file in sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))]
+
+
+def _record(folder: Path, manifest: Values, root: Path) -> StepRecord:
+    return StepRecord(
+        step=manifest["step"],
+        path=folder.relative_to(root).as_posix(),
+        fingerprint=manifest["fingerprint"],
+        seconds=manifest["metrics"].get("seconds"),
+    )
+
+
+def _settings(path: Path, manifest: Values) -> list[SettingValue]:
+    """The study's own and those of the first step of each section, as they were run."""
+    own, given = manifest["settings"], manifest["metrics"].get("given", [])
+    found = [
+        SettingValue(step="study", name=name, value=value, origin="study" if name in given else "default")
+        for name, value in {**manifest["metrics"]["sources"], **own}.items()
+        if name not in SECTIONS
+    ]
+    for section, kind in SECTIONS.items():
+        first = next(iter(sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))), None)
+        if first is None:
+            continue
+        preset = read_manifest(path)["metrics"].get("preset")
+        filled = PRESETS.get(preset or "", {}) if section == "train" else {}
+        for name, value in read_manifest(first.parent)["settings"].items():
+            if name not in HELD:
+                origin = "study" if name in own[section] else f"preset {preset}" if name in filled else "default"
+                found.append(SettingValue(step=section, name=name, value=value, origin=origin))
+    return found
+
+
+def _notes(path: Path, own: list[str]) -> list[str]:
+    steps = path / "steps"
+    return list(
+        dict.fromkeys(
+            [
+                *own,
+                *missing_levels(steps / "base"),
+                *ProbeFound.read(steps / "probe").notes,
+                *EvaluateResult(steps / "base").found.notes,
+            ]
+        )
+    )
+
+
+def _of_pages(paths: Sequence[Path]) -> Results:
+    manifests = [step_input(path, "evaluate", "score") for path in paths]
+    names = _names(paths)
+    asked = [
+        AskedPages(path, name, "model" if manifest["step"] == "evaluate" else "baseline")
+        for path, name, manifest in zip(paths, names, manifests, strict=True)
+    ]
+    sources = [manifest["metrics"].get("sources", {}) for manifest in manifests]
+    taught, notes = _taught([str(source["facts"]) for source in sources if source.get("facts")])
+    attributes = collect_attributes(asked, taught)
+    return Results(
+        title="What is read from pages",
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        chapters={} if attributes is None else {"attributes": attributes},
+        steps=[
+            StepRecord(step=manifest["step"], path=str(path), fingerprint=manifest["fingerprint"])
+            for path, manifest in zip(paths, manifests, strict=True)
+        ],
+        settings=[
+            SettingValue(step=name, name=key, value=value, origin="step")
+            for name, source in zip(names, sources, strict=True)
+            for key, value in source.items()
+            if value
+        ],
+        notes=notes,
+    )
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The folders' own names, or their paths where two have one name."""
+    counts = Counter(path.resolve().name for path in paths)
+    return [path.resolve().name if counts[path.resolve().name] == 1 else str(path) for path in paths]
+
+
+def _taught(sources: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The answers of the training pages, if the fact set is still there; else a note."""
+    if not sources:
+        return [], []
+    try:
+        return [fact.object for fact in load_facts(sources[0]) if fact.part == "train"], []
+    except InputError:
+        return [], [f"The pages {sources[0]!r} are no longer there, so the most frequent value is not shown."]

@@ -1,0 +1,102 @@
+"""The papers behind Recollect: names and published figures (papers.yaml), and claims beside a run's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+import yaml
+
+from recollect.report.page.record import Record
+
+Agreement = Literal["agrees", "differs", "cannot tell"]
+ONCE = "Each was trained once, so the spread between trainings is unknown."
+Levels = tuple[float, float, float, float, float]
+
+
+class Paper(Record):
+    """A paper, and how it is called on the page."""
+
+    name: str
+    title: str
+    arxiv: str
+
+    @property
+    def source(self) -> str:
+        """For example "60 Data Points (arXiv 2409.15825)"."""
+        return f"{self.name} (arXiv {self.arxiv})"
+
+
+class Papers(Record):
+    """The three papers, by short names."""
+
+    sixty_data_points: Paper
+    attribute_extraction: Paper
+    token_and_parameter_levels: Paper
+
+
+class Figures(Record):
+    """Published figures: of which model and training, and where they are printed."""
+
+    of: str
+    where: str
+
+
+class ChangeByPercent(Figures):
+    """Share (0 to 1) of the summed relative change by top percent of the weights."""
+
+    share: dict[float, float]
+
+
+class RestoredByModule(Figures):
+    """Share (0 to 1) of the restored weights by kind of weight."""
+
+    share: dict[str, float]
+
+
+class PublishedLadder(Figures):
+    """Macro accuracy in percent, in-domain and out-of-domain, trained on level 0 to 4, by percent restored."""
+
+    rungs: dict[int, tuple[Levels, Levels]]
+
+
+class Published(Record):
+    """All of papers.yaml."""
+
+    papers: Papers
+    change_by_top_percent: ChangeByPercent
+    restored_by_module: RestoredByModule
+    ladder: PublishedLadder
+
+
+@lru_cache(maxsize=1)
+def published() -> Published:
+    """The papers and their figures, read when they are first asked for."""
+    text = (resources.files("recollect.report.scores") / "papers.yaml").read_text(encoding="utf-8")
+    return Published.model_validate(yaml.safe_load(text))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published finding beside this run's own numbers."""
+
+    source: str
+    finding: str
+    agreement: Agreement
+    here: str
+
+
+def claim(source: str, finding: str) -> Callable[[Agreement, str], Claim]:
+    """Makes the claim of a finding: from whether this run agrees, and its own numbers."""
+    return lambda agreement, here: Claim(source, finding, agreement, here)
+
+
+def by_majority(clear: int, against: int, of: int) -> Agreement:
+    """Where a claim is about several comparisons, more than half of them must be clear the same way: with 95 %
+    intervals that happens by chance in at most 5 % of studies, however they hang together (Markov's inequality)."""
+    if 2 * clear > of:
+        return "agrees"
+    return "differs" if 2 * against > of else "cannot tell"
