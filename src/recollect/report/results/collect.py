@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recollect._version import __version__
-from recollect.core.workspace import MANIFEST, read_manifest, step_input
+from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts
@@ -17,7 +17,6 @@ from recollect.report.chapters import chapters
 from recollect.report.chapters.attributes.collect import AskedPages, collect_attributes, has_page_scores
 from recollect.report.chapters.elicits.record import missing_levels
 from recollect.report.page.chapter import Source
-from recollect.report.page.older import Values
 from recollect.report.page.record import Record
 from recollect.report.page.results import Facts, Model, Results, SettingValue, StepRecord
 from recollect.report.results.read import RESULTS_FILE, is_older, read_results
@@ -94,7 +93,7 @@ def _steps(path: Path) -> list[Path]:
     return [file.parent for kind in kinds for file in sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))]
 
 
-def _record(folder: Path, manifest: Values, root: Path) -> StepRecord:
+def _record(folder: Path, manifest: Manifest, root: Path) -> StepRecord:
     return StepRecord(
         step=manifest["step"],
         path=folder.relative_to(root).as_posix(),
@@ -103,7 +102,7 @@ def _record(folder: Path, manifest: Values, root: Path) -> StepRecord:
     )
 
 
-def _settings(path: Path, manifest: Values) -> list[SettingValue]:
+def _settings(path: Path, manifest: Manifest) -> list[SettingValue]:
     """The study's own and those of the first step of each section, as they were run."""
     own, given = manifest["settings"], manifest["metrics"].get("given", [])
     found = [
