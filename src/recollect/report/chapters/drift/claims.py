@@ -122,14 +122,14 @@ def _gain(ladders: Sequence[Ladder]) -> Claim:
 
 def _clearly_worse(ladder: Ladder) -> bool:
     rungs = [rung for rung in ladder.main_rungs if 10 <= rung.percent <= 25]
-    near = min(rungs, key=lambda rung: abs(rung.percent - 20)).score(ladder.mean, "test") if rungs else None
+    near = ladder.score(min(rungs, key=lambda rung: abs(rung.percent - 20))) if rungs else None
     tuned = _tuned(ladder)
     return bool(tuned and near and tuned.low > near.high)
 
 
 def _tuned(ladder: Ladder) -> Estimate | None:
     rung = ladder.end("tuned")
-    return rung.score(ladder.mean, "test") if rung else None
+    return ladder.score(rung)
 
 
 def _collapse(ladders: Sequence[Ladder]) -> Claim:
@@ -138,7 +138,7 @@ def _collapse(ladders: Sequence[Ladder]) -> Claim:
     for ladder in ladders:
         tuned = _tuned(ladder)
         rung = next((rung for rung in ladder.main_rungs if 55 <= rung.percent <= 65), None)
-        value = rung.score(ladder.mean, "test") if rung else None
+        value = ladder.score(rung)
         if tuned and value:
             pairs.append((tuned, value))
     if not pairs:

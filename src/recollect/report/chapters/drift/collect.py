@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.estimates import Estimate
 from recollect.core.workspace import read_manifest
-from recollect.report.chapters.drift.older import divergence, ladder
+from recollect.drift import DriftFound
+from recollect.drift.kl import Summary
 from recollect.report.chapters.drift.record import (
     Drift,
     DriftCell,
@@ -17,9 +19,9 @@ from recollect.report.chapters.drift.record import (
     RepairName,
 )
 from recollect.report.page.chapter import Source
-from recollect.report.page.older import Values, accuracy
 from recollect.report.scores.record import CellName
 from recollect.report.scores.steps import CellSteps, study_cells
+from recollect.restore import LadderFound
 
 _PER_KIND = 3
 _USUAL = 20.0  # the best percentage of Token and Parameter Levels for most levels: shown when the ladder chose nothing
@@ -34,16 +36,16 @@ def collect(source: Source) -> Drift | None:
     if not drifted and not climbed:
         return None
     of = next((pair for pair in drifted if pair[0].step("ladder")), drifted[-1] if drifted else None)
-    manifests = [read_manifest(folder) for _, folder in drifted]
+    found = [(cell, DriftFound.read(folder)) for cell, folder in drifted]
     text = read_manifest(source.path)["settings"]["drift"].get("text")
     return Drift(
-        region=manifests[0]["settings"]["region"] if manifests else "decoder",
+        region=found[0][1].parameters.region if found else "decoder",
         general_text=text or "pocket held-out text",
-        cells=[_cell(cell, manifest["metrics"]) for (cell, _), manifest in zip(drifted, manifests, strict=True)],
+        cells=[_cell(cell, one) for cell, one in found],
         modules_of=None if of is None else _name(of[0]),
         modules=[] if of is None else _modules(of[1]),
         ladders=[_ladder(cell, folder) for cell, folder in climbed],
-        notes=list(dict.fromkeys(note for manifest in manifests for note in manifest["metrics"]["notes"])),
+        notes=list(dict.fromkeys(note for _, one in found for note in one.notes)),
     )
 
 
@@ -51,30 +53,33 @@ def _name(cell: CellSteps) -> CellName:
     return CellName(levels=cell.levels, size=cell.size, seed=cell.seed)
 
 
-def _cell(cell: CellSteps, metrics: Values) -> DriftCell:
-    tokens: Values = metrics["tokens"]
-    answers, general, known = (tokens.get(name) or {} for name in ("answers", "general", "known"))
-    return DriftCell.model_validate(
-        {
-            **_name(cell).model_dump(),
-            "kl_paper": _divergence(tokens.get("first_tokens")),
-            "kl_full": _divergence(answers.get("forward")),
-            "kl_general": _divergence(general.get("forward")),
-            "kl_backward": (answers.get("backward") or {}).get("mean"),
-            "kl_floor": (answers.get("floor") or {}).get("mean"),
-            "general_base_loss": general.get("base_loss"),
-            "general_tuned_loss": general.get("tuned_loss"),
-            "known_base": accuracy(known.get("base")),
-            "known_tuned": accuracy(known.get("tuned")),
-            **{name: metrics[name] for name in ("share_top", "unchanged", "one_ulp")},
-        }
+def _cell(cell: CellSteps, found: DriftFound) -> DriftCell:
+    tokens = found.tokens
+    answers, general, known = tokens.answers, tokens.general, tokens.known
+    return DriftCell(
+        **_name(cell).model_dump(),
+        kl_paper=_divergence(tokens.first_tokens),
+        kl_full=_divergence(answers.forward if answers else None),
+        kl_general=_divergence(general.forward if general else None),
+        kl_backward=answers.backward.mean if answers else None,
+        kl_floor=answers.floor.mean if answers else None,
+        general_base_loss=general.base_loss if general else None,
+        general_tuned_loss=general.tuned_loss if general else None,
+        known_base=known.base if known else None,
+        known_tuned=known.tuned if known else None,
+        share_top=found.share_top,
+        unchanged=found.unchanged,
+        one_ulp=found.one_ulp,
     )
 
 
-def _divergence(found: Values | None) -> Values | None:
-    if not found or not found["n"] or found["se"] is None:
+def _divergence(found: Summary | None) -> Estimate | None:
+    """A mean divergence with the interval of 1.96 standard errors; None without one."""
+    if found is None or found.mean is None or found.se is None:
         return None
-    return divergence(found["mean"], found["se"], found["n"])
+    half = 1.96 * found.se
+    low, high = max(found.mean - half, 0.0), found.mean + half
+    return Estimate(found.mean, low, high, found.n, "1.96 standard errors")
 
 
 def _modules(folder: Path) -> list[ModuleChange]:
@@ -84,12 +89,14 @@ def _modules(folder: Path) -> list[ModuleChange]:
 
 
 def _ladder(cell: CellSteps, folder: Path) -> Ladder:
-    manifest = read_manifest(folder)
-    settings, metrics = manifest["settings"], manifest["metrics"]
+    settings, climbed = read_manifest(folder)["settings"], LadderFound.read(folder)
     outputs = pl.read_parquet(folder / "outputs.parquet", glob=False)
-    names = ("rungs", "best", "controls", "beats_tuned", "mean", "note")
-    found = Ladder.model_validate(
-        ladder({**_name(cell).model_dump(), **{name: metrics[name] for name in names if name in metrics}})
+    names = ("best", "beats_tuned", "mean", "note")
+    found = Ladder(
+        **_name(cell).model_dump(),
+        rungs=list(climbed.rungs),
+        controls=list(climbed.controls),
+        **{name: getattr(climbed, name) for name in names},
     )
     order, percent = _shown_rung(found, settings["order"])
     both = _side_by_side(outputs, order, percent)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
-from recollect.report.chapters.drift.record import Ladder, LadderChoice
+from recollect.report.chapters.drift.record import Ladder
 from recollect.report.page.svg import COLOURS, Style, draw, panel
 from recollect.report.page.text import short, signed
 from recollect.report.scores.charts import HEIGHT, name_ends
+from recollect.restore import Choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def ladder_chart(ladder: Ladder) -> Markup | None:
     shown = [(part, title) for part, title in parts if any(_lines(ladder, part).values())]
     if not shown:
         return None
-    scores = [rung.score(ladder.mean, part) for rung in ladder.rungs for part, _ in shown]
+    scores = [ladder.score(rung, part) for rung in ladder.rungs for part, _ in shown]
     highest = max(found.high for found in scores if found)
     limits = (0.0, min(1.01, 1.06 * highest + 0.005))
     width = 355 if len(shown) > 1 else 860
@@ -68,7 +69,7 @@ def _lines(ladder: Ladder, part: PartName) -> dict[str, dict[float, Estimate]]:
         order: {
             rung.percent: found
             for rung in ladder.rungs
-            if rung.order == order and (found := rung.score(ladder.mean, part)) and rung.percent > 0
+            if rung.order == order and (found := ladder.score(rung, part)) and rung.percent > 0
         }
         for order in ladder_orders(ladder)
     }
@@ -98,7 +99,7 @@ def _paint(axes: Axes, ladder: Ladder, part: PartName) -> None:
         ends.append((line[x[-1]].value, short(order, 14), style))
     for name, flat in _FLAT.items():
         rung = ladder.end(name)
-        value = rung.score(ladder.mean, part) if rung else None
+        value = ladder.score(rung, part)
         if value:
             axes.axhline(value.value, **flat, lw=1.6, zorder=2)
             ends.append((value.value, name, flat))
@@ -141,7 +142,7 @@ def ladder_lines(ladder: Ladder) -> list[str]:
     else:
         gain = signed_interval(best.gain)
         judged = "a gain beyond noise" if best.beats_tuned else "no gain beyond noise: the interval holds zero"
-        if not best.beats_tuned and best.gain is not None and best.gain.high < 0:
+        if best.gain is not None and best.gain.sign < 0:
             judged = "a loss"
         lines = [
             f"Chosen on one half of the in-domain facts: {best.percent:g} % set back ({best.order}). On the other half "
@@ -165,8 +166,8 @@ def signed_interval(found: Estimate | None) -> str:
 def length_line(ladder: Ladder) -> str | None:
     """Whether the answers of the last rung lost their form; None when that cannot be asked."""
     tuned, rungs = ladder.end("tuned"), ladder.main_rungs
-    before = tuned.score(ladder.mean, "test") if tuned else None
-    after = rungs[-1].score(ladder.mean, "test") if rungs else None
+    before = ladder.score(tuned)
+    after = ladder.score(rungs[-1]) if rungs else None
     if not (tuned and before and after) or tuned.answer_length is None or rungs[-1].answer_length is None:
         return None
     long, short = rungs[-1].answer_length, tuned.answer_length
@@ -182,7 +183,7 @@ def length_line(ladder: Ladder) -> str | None:
     return f"{falls}, while {lengths}: the form of the answer stays, so it is the answers that got worse."
 
 
-def _control(control: LadderChoice, ahead: Estimate) -> str:
+def _control(control: Choice, ahead: Estimate) -> str:
     judged = {1: "clearly ahead", -1: "clearly behind", 0: "no clear difference"}[ahead.sign]
     what = f"{control.percent:g} %" if control.percent else "nothing set back"
     return f"Against the control “{control.order}” at its own best ({what}): {signed_interval(ahead)}, {judged}."
@@ -190,10 +191,10 @@ def _control(control: LadderChoice, ahead: Estimate) -> str:
 
 def rivals(ladder: Ladder) -> list[str]:
     """The controls that the choice is not clearly ahead of."""
-    return [control.order for control in ladder.controls if control.ahead is None or control.ahead.low <= 0]
+    return [control.order for control in ladder.controls if control.rivals_best]
 
 
-def _meaning(ladder: Ladder, best: LadderChoice) -> list[str]:
+def _meaning(ladder: Ladder, best: Choice) -> list[str]:
     if not best.beats_tuned:
         return [
             f"The control “{other.order}” at {other.percent:g} % does gain against the tuned model: "

@@ -2,31 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from recollect.report.page.older import Values, accuracy, each, hundredth, nested, share
-
-
-def ladder_rung(values: Any) -> Any:
-    """One rung of a ladder; level_0 to level_4 become `by_level`."""
-    if not isinstance(values, dict):
-        return values
-    found = dict(values)
-    if "by_level" not in found:
-        found["by_level"] = [found.get(f"level_{level}") for level in range(5)]
-    found = {name: value for name, value in found.items() if "level_" not in name}
-    found["by_level"] = [share(value) for value in found["by_level"]]
-    if found.get("known_low") is None:
-        found["known"] = None  # of a version that gave it no interval
-    return nested(found, "macro", "micro", "ood", "ood_micro", "known")
-
-
-def ladder_choice(values: Any) -> Any:
-    """The choice of one order."""
-    found = nested(values, "gain", "ood_gain", "ahead")
-    if isinstance(found, dict):
-        hundredth(found, "validation", "test", "tuned_test")
-    return found
+from recollect.report.page.older import Values, accuracy, each
 
 
 def older(values: Values) -> Values:
@@ -55,12 +31,14 @@ def divergence(mean: float, error: float, n: int) -> Values:
 
 
 def ladder(values: Values) -> Values:
-    """A whole ladder."""
+    """A whole ladder; its rungs and choices read their older form themselves."""
     found = dict(values)
-    found["rungs"] = each(found.get("rungs") or [], ladder_rung)
-    found["controls"] = each(found.get("controls") or [], ladder_choice)
-    if found.get("best") is not None:
-        found["best"] = ladder_choice(found["best"])
+    found["rungs"] = each(found.get("rungs") or [], _rung)
     if isinstance(found.get("counts"), dict):
         found["counts"] = {kind.replace("woken", "elicited"): n for kind, n in found["counts"].items()}
     return found
+
+
+def _rung(values: Values) -> Values:
+    """Without the accuracy on known facts, where it has no interval: so did the first versions."""
+    return {**values, "known": None} if values.get("known_low") is None else values

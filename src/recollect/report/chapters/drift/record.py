@@ -12,8 +12,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from recollect.core.estimates import Estimate
 from recollect.facts import Part
-from recollect.report.page.record import Count, Difference, Fraction, Level, Measured, Number, Record, Share
+from recollect.report.page.record import Count, Fraction, Level, Measured, Number, Record, Share
 from recollect.report.scores.record import CellName
+from recollect.restore import Choice, Rung
 
 RepairName = Literal["lost, regained", "lost, still lost", "elicited, kept", "elicited, lost again"]
 REPAIR_KINDS: tuple[RepairName, ...] = ("lost, regained", "lost, still lost", "elicited, kept", "elicited, lost again")
@@ -67,54 +68,6 @@ class ModuleChange(Record):
     unchanged: Share = None
 
 
-class LadderRung(Record):
-    """One restored model: an order ("tuned", "base", "relative", ..., "interpolation") and a percentage set back."""
-
-    order: str
-    percent: Annotated[float, Field(ge=0, le=100)]
-    restored: Count | None = None
-    """Weights set back; null where that is not counted."""
-    kept: Number = None
-    """Length of the change that is left, as a share of the whole change."""
-    alpha: Number = None
-    """Weight of the tuned model in an interpolation."""
-    loss: Number = None
-    """On general text, nats per token."""
-    macro: Fraction | None = None
-    micro: Fraction | None = None
-    ood: Fraction | None = None
-    """Macro accuracy out-of-domain."""
-    ood_micro: Fraction | None = None
-    by_level: Annotated[tuple[Share, ...], Field(min_length=5, max_length=5)] = (None,) * 5
-    """In-domain accuracy by memory level."""
-    known: Fraction | None = None
-    """Accuracy on the facts the base knows (level 3 and 4, in- and out-of-domain)."""
-    answer_length: Number = None
-    """Mean length of the answers, in characters."""
-
-    def score(self, mean: str, part: str) -> Estimate | None:
-        """The accuracy by this mean ("macro" or "micro") on "test" or "ood"."""
-        if part == "test":
-            return self.micro if mean == "micro" else self.macro
-        return self.ood_micro if mean == "micro" else self.ood
-
-
-class LadderChoice(Record):
-    """The best percentage of one order by the validation half, judged on the test half."""
-
-    order: str
-    percent: Annotated[float, Field(ge=0, le=100)]
-    validation: Share = None
-    test: Share = None
-    tuned_test: Share = None
-    gain: Difference | None = None
-    """Against the tuned model on the test half, paired; its n are the facts."""
-    ood_gain: Difference | None = None
-    beats_tuned: bool = False
-    ahead: Difference | None = None
-    """How far the main order's choice is ahead of this control on the test half."""
-
-
 class RepairExample(Record):
     """One test fact with the answers of base, tuned and repaired model."""
 
@@ -139,9 +92,9 @@ class Ladder(CellName):
     """Which weights were ranked and set back."""
     mean: Literal["macro", "micro"] = "macro"
     """The accuracy that chose; micro when the facts had no levels."""
-    rungs: list[LadderRung] = Field(default_factory=list)
-    best: LadderChoice | None = None
-    controls: list[LadderChoice] = Field(default_factory=list)
+    rungs: list[Rung] = Field(default_factory=list)
+    best: Choice | None = None
+    controls: list[Choice] = Field(default_factory=list)
     beats_tuned: bool = False
     note: str = ""
     """The step's verdict in one sentence."""
@@ -156,12 +109,19 @@ class Ladder(CellName):
     """Names the rung of the examples and counts, e.g. "relative, 20 % set back"."""
 
     @property
-    def main_rungs(self) -> list[LadderRung]:
+    def main_rungs(self) -> list[Rung]:
         """The rungs of the main order, by rising percent."""
         main = self.best.order if self.best else "relative"
         return sorted((rung for rung in self.rungs if rung.order == main), key=lambda rung: rung.percent)
 
-    def end(self, order: str) -> LadderRung | None:
+    def score(self, rung: Rung | None, part: str = "test") -> Estimate | None:
+        """A rung's accuracy on "test" or "ood", by the mean that chose."""
+        if rung is None:
+            return None
+        macro, micro = (rung.macro, rung.micro) if part == "test" else (rung.ood, rung.ood_micro)
+        return micro if self.mean == "micro" else macro
+
+    def end(self, order: str) -> Rung | None:
         """The rung of the tuned or of the base model."""
         return next((rung for rung in self.rungs if rung.order == order), None)
 

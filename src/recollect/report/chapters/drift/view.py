@@ -31,10 +31,11 @@ from recollect.report.chapters.drift.ladder import (
     signed_interval,
 )
 from recollect.report.chapters.drift.older import older
-from recollect.report.chapters.drift.record import REPAIR_KINDS, Drift, Ladder, LadderRung, RepairExample
+from recollect.report.chapters.drift.record import REPAIR_KINDS, Drift, Ladder, RepairExample
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.scores.papers import Claim, Paper, Published, published
+from recollect.restore import Rung
 
 MOST_LADDERS = 6
 MOST_EXAMPLES = 6  # of a kind, in each ladder
@@ -44,7 +45,7 @@ MOST_EXAMPLES = 6  # of a kind, in each ladder
 class RungRow:
     """One rung of the table, with its accuracies as estimates."""
 
-    rung: LadderRung
+    rung: Rung
     test: Estimate | None
     ood: Estimate | None
     chosen: bool
@@ -176,15 +177,15 @@ def _view(ladder: Ladder) -> LadderView:
     )
 
 
-def _in_order(ladder: Ladder) -> list[LadderRung]:
+def _in_order(ladder: Ladder) -> list[Rung]:
     orders = ["base", "tuned", *ladder_orders(ladder)]
     return sorted(ladder.rungs, key=lambda rung: (orders.index(rung.order), rung.percent))
 
 
-def _row(ladder: Ladder, rung: LadderRung) -> RungRow:
+def _row(ladder: Ladder, rung: Rung) -> RungRow:
     best = ladder.best
     chosen = best is not None and (rung.order, rung.percent) == (best.order, best.percent)
-    return RungRow(rung, rung.score(ladder.mean, "test"), rung.score(ladder.mean, "ood"), chosen)
+    return RungRow(rung, ladder.score(rung), ladder.score(rung, "ood"), chosen)
 
 
 CHAPTER = Chapter(
