@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -15,14 +16,10 @@ from recollect.core import machine
 from recollect.core.machine import Machine, choose_threads, prepare
 from recollect.errors import InputError
 
-HYPER = "".join(
-    f"processor : {i}\nphysical id : 0\ncore id : {i % 2}\nflags : fpu\n\n" for i in range(4)
-)  # 4 logical, 2 physical
-
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The files of /proc and /sys that the machine reads; absent unless a test puts them here."""
+    """The files of /sys that the machine reads; absent unless a test puts them here. No physical cores are known."""
     there: dict[str, str] = {}
 
     def read_text(self: Path, *_: object, **__: object) -> str:
@@ -33,13 +30,13 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(Path, "read_text", read_text)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: None)
     return there
 
 
 BUSY_CORES = machine._busy_cores.__wrapped__  # the real one, not its remembered answer
 CPU_MAX = "/sys/fs/cgroup/cpu.max"
 OLD_QUOTA, OLD_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
-CPUINFO = "/proc/cpuinfo"
 
 
 @pytest.fixture(autouse=True)
@@ -135,24 +132,31 @@ def test_a_quota_of_the_first_cgroup_version_limits_them_too(files: dict[str, st
     assert choose_threads()[0] == threads
 
 
-@pytest.mark.parametrize("text", [HYPER, HYPER.rstrip("\n")])
-def test_hyper_threads_are_not_counted_as_cores(files: dict[str, str], text: str) -> None:
-    files[CPUINFO] = text
+def test_hyper_threads_are_not_counted_as_cores(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 8 if logical else 2)
     assert choose_threads() == (2, "physical cores")
 
 
-def test_two_sockets_with_the_same_core_numbers_are_two(files: dict[str, str]) -> None:
-    files[CPUINFO] = "".join(f"physical id : {s}\ncore id : {c}\n\n" for s in range(2) for c in range(3))
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_two_sockets_with_the_same_core_numbers_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As psutil counts them, from the topology or, where that is hidden, from /proc/cpuinfo."""
+    text = "".join(f"physical id\t: {s}\ncpu cores\t: 3\ncore id\t\t: {c}\n\n" for s in range(2) for c in range(3))
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    monkeypatch.setattr("glob.glob", lambda *_: [])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(12)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(machine, "_cgroup_cores", lambda: None)
     assert choose_threads() == (6, "physical cores")
 
 
-def test_a_cpuinfo_without_core_numbers_says_nothing(files: dict[str, str]) -> None:
-    files[CPUINFO] = "processor : 0\nBogoMIPS : 50\n\nprocessor : 1\n\n"
+def test_a_machine_that_does_not_tell_its_cores_says_nothing(files: dict[str, str]) -> None:
     assert choose_threads() == (8, "cores this process may use")
 
 
-def test_the_smallest_limit_wins(files: dict[str, str]) -> None:
-    files[CPU_MAX], files[CPUINFO] = "300000 100000", HYPER
+def test_the_smallest_limit_wins(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 8 if logical else 2)
+    files[CPU_MAX] = "300000 100000"
     assert choose_threads() == (2, "physical cores")
     files[CPU_MAX] = "100000 100000"
     assert choose_threads() == (1, "cgroup quota")

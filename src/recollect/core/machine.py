@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -106,12 +105,14 @@ def choose_threads() -> tuple[int, str]:
     given = re.fullmatch(r"([0-9]+)(,[0-9]+)*", os.environ.get("OMP_NUM_THREADS", "").strip())
     if given and int(given[1]) > 0:
         return int(given[1]), "OMP_NUM_THREADS"
+    import psutil
+
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [(usable, "cores this process may use")]
     quota = _cgroup_cores()
     if quota is not None:
         limits.append((max(1, int(quota)), "cgroup quota"))
-    physical = _physical_cores()
+    physical = psutil.cpu_count(logical=False)
     if physical is not None:
         limits.append((physical, "physical cores"))
     most, reason = min(limits, key=lambda limit: limit[0])  # of equal ones the first
@@ -122,25 +123,17 @@ def choose_threads() -> tuple[int, str]:
 
 @cache
 def _busy_cores(seconds: float = 0.2) -> float:
-    """How many cores other processes keep busy right now (0 where the system does not tell); asked once a process."""
+    """How many cores other processes keep busy right now; asked once a process."""
+    import psutil
 
-    def ticks() -> tuple[int, int]:
-        values = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        return sum(values), values[3] + values[4]
-
-    try:
-        all_before, idle_before = ticks()
-        time.sleep(seconds)
-        all_after, idle_after = ticks()
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    passed = all_after - all_before
-    share = 1 - (idle_after - idle_before) / passed if passed > 0 else 0.0
-    return max(0.0, share) * (os.cpu_count() or 1)
+    return float(psutil.cpu_percent(seconds)) / 100 * (os.cpu_count() or 1)
 
 
 def _cgroup_cores() -> float | None:
-    """CPU time this process's group may take, in cores (cgroup v2, then v1); None without a limit."""
+    """CPU time this process's group may take, in cores (cgroup v2, then v1); None without a limit.
+
+    psutil reads no quota; joblib does, and says neither which limit it was nor rounds down.
+    """
     folder = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError, ZeroDivisionError):
         quota, period = (folder / "cpu.max").read_text().split()
@@ -149,22 +142,3 @@ def _cgroup_cores() -> float | None:
         allowed = int((folder / "cpu/cpu.cfs_quota_us").read_text())
         return None if allowed < 0 else allowed / int((folder / "cpu/cpu.cfs_period_us").read_text())
     return None
-
-
-def _physical_cores() -> int | None:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return None
-    cores: set[tuple[str, str]] = set()
-    physical = core = None
-    for line in [*text.splitlines(), ""]:  # the last core need not end with an empty line
-        key, _, value = line.partition(":")
-        if key.strip() == "physical id":
-            physical = value.strip()
-        elif key.strip() == "core id":
-            core = value.strip()
-        elif not line.strip() and physical is not None and core is not None:
-            cores.add((physical, core))
-            physical = core = None
-    return len(cores) or None
