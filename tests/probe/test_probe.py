@@ -14,6 +14,7 @@ import pytest
 from enumerable import Small, load_small
 from recollect.core.workspace import open_step, read_manifest
 from recollect.errors import InputError, StepError
+from recollect.evaluate import facts_of_part
 from recollect.facts import Fact, FactSet
 from recollect.match import contains, word
 from recollect.probe import ProbeSettings, read_examples, rescore_levels, run_probe
@@ -324,6 +325,13 @@ def test_a_fact_more_changes_at_most_one_choice() -> None:
             after = {fact.id for fact in chosen_facts(FactSet(tuple(order)), how)}
             assert len(after) == 10
             assert len(before - after) == len(after - before) <= 1
+
+
+def test_a_limited_probe_grades_first_what_a_limited_evaluation_asks() -> None:
+    given = FactSet(tuple(Fact(r, f"{n}", "a", f"{r} {n}", split="test") for r in "RSTU" for n in range(50)))
+    probed = {fact.id for fact in chosen_facts(given, ProbeSettings.make(limit=40))}
+    asked = facts_of_part(given, "test", 10, 0)
+    assert {fact.id for fact in asked} <= probed
 
 
 def test_a_limited_probe_of_an_earlier_version_is_not_taken_for_this_one(

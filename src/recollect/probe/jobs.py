@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from recollect.core.random import draw, take
+from recollect.core.random import draw
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
@@ -53,17 +53,12 @@ def chosen_facts(facts: FactSet, settings: AskedFacts) -> FactSet:
     kept = _wanted(facts, settings)
     if not _is_cut(kept, settings):
         return FactSet(tuple(kept), facts.name)
-    seed = settings.facts_seed
-    groups: dict[tuple[str, str], list[Fact]] = {}
-    for fact in kept:
-        groups.setdefault((fact.part, fact.relation), []).append(fact)
-    # every group gives one fact in turn; the turns' order is drawn, so that it does not hang on the facts' order
-    order = sorted(groups, key=lambda group: draw(seed, "limit", *group))
-    turns = sorted((turn, place) for place, group in enumerate(order) for turn in range(len(groups[group])))
-    ids: set[str] = set()
-    for place, group in enumerate(order):
-        share = sum(at == place for _, at in turns[: settings.limit])
-        ids.update(fact.id for fact in take(groups[group], share, seed, "limit", lambda fact: fact.id))
+    groups: dict[tuple[str, str], list[tuple[bytes, str]]] = {}
+    for fact in kept:  # by the draw that an evaluation's limit goes by, so that the facts it asks have levels first
+        drawn = draw(settings.facts_seed, "evaluate", fact.id)
+        groups.setdefault((fact.part, fact.relation), []).append((drawn, fact.id))
+    turns = sorted((turn, *one) for group in groups.values() for turn, one in enumerate(sorted(group)))
+    ids = {fact_id for _, _, fact_id in turns[: settings.limit]}
     return FactSet(tuple(fact for fact in kept if fact.id in ids), facts.name)
 
 
