@@ -203,7 +203,7 @@ def test_the_chapter_is_read_back_as_written(tmp_path) -> None:
 def test_a_ladder_steps_metrics_are_taken_as_they_are() -> None:
     row = {"order": "relative", "percent": 20.0, "restored": 5, "kept": 0.4, "alpha": None, "loss": 2.0, "known": 50.0}
     row |= dict.fromkeys(("macro", "macro_low", "macro_high", "ood", "ood_low", "ood_high"), 40.0)
-    row |= {f"level_{level}": 10.0 * level for level in range(5)} | {"ood_level_0": 1.0, "answer_length": 9.0}
+    row |= {f"level_{level}": 10.0 * level for level in range(5)} | {"answer_length": 9.0}
     metrics = {"rungs": [row], "best": made.best(), "controls": [made.control("random", 5, 1.0)], "beats_tuned": True}
     metrics |= {"mean": "macro", "note": "a note"}
     ladder = ladder_of(**metrics, levels="2", size=60, seed=0)

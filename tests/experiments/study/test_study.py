@@ -21,7 +21,7 @@ from recollect.errors import InputError, StepError
 from recollect.experiments.study import StudyResult, StudySettings, run_study
 from recollect.experiments.study.run import step_settings
 from recollect.facts import FactSet
-from recollect.report import Trained, verdict
+from recollect.report import Trained, collect_results, verdict, write_report
 from recollect.report.chapters.drift.record import Drift
 from recollect.report.chapters.examples.record import Answers
 
@@ -357,6 +357,12 @@ def test_the_report_is_written_again_from_the_results(recollect: Command, whole:
     assert Path(answer["report"]).read_bytes() == whole.report.read_bytes()
     shutil.copy(whole.path / "results.json", tmp_path / "results.json")
     assert recollect("report", "results.json").out.strip() == "report.html"
+
+
+def test_a_study_copied_elsewhere_is_reported_from_its_steps(whole: StudyResult, tmp_path: Path) -> None:
+    copy = shutil.copytree(whole.path, tmp_path / "elsewhere" / "study")
+    assert collect_results(copy) == whole.results  # from the steps alone, not from results.json
+    assert write_report(copy, tmp_path / "page").read_bytes() == whole.report.read_bytes()
 
 
 def test_the_demo_is_a_study_with_its_own_defaults(recollect: Command, world: World) -> None:
