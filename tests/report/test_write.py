@@ -167,3 +167,14 @@ def test_bounds_allow_what_rounding_does():
     for kind, value in ((Share, 1.001), (Share, -0.001), (Fraction, share_of(1.001)), (Fraction, share_of(-0.001))):
         with pytest.raises(ValueError, match="less than or equal|greater than or equal|between 0 and 100"):
             TypeAdapter(kind).validate_python(value)
+
+
+def test_a_file_of_the_schema_before_is_read_and_written_as_todays(tmp_path: Path, invented: SimpleNamespace) -> None:
+    old = tmp_path / "results.json"
+    old.write_text(json.dumps({"schema_version": 2, **invented.full()}))
+    results = read_results(old)
+    best = results.of(Trained).best
+    assert best is not None and best.score is not None and best.score.value == pytest.approx(0.3)
+    write_report(results, tmp_path / "new")
+    assert json.loads((tmp_path / "new" / "results.json").read_text())["schema_version"] == 3
+    assert read_results(tmp_path / "new") == results
