@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,16 +26,15 @@ _MACHINE_PATHS = [f"/{name}/" for name in ("work", "root", "home", "Users")] + [
 _KEPT = ("src", "tests", "docs", "examples", "scripts", "benchmarks")
 
 
-def settings_page() -> str:
-    """The page as the script makes it."""
-    spec = importlib.util.spec_from_file_location("settings_docs", ROOT / "scripts" / "settings_docs.py")
+def made_pages() -> dict[str, Callable[[], str]]:
+    """The pages that a script makes, each with its maker."""
+    spec = importlib.util.spec_from_file_location("made_docs", ROOT / "scripts" / "made_docs.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    page = script.page()
-    assert isinstance(page, str)
-    return page
+    pages: dict[str, Callable[[], str]] = script.PAGES
+    return pages
 
 
 def anchors(page: Path) -> set[str]:
@@ -41,9 +43,20 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_settings_page_is_the_one_its_script_makes() -> None:
-    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert written == settings_page(), "run: python scripts/settings_docs.py"
+@pytest.mark.parametrize("name", ["settings.md", "reference.md"])
+def test_a_made_page_is_the_one_its_script_makes(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == made_pages()[name](), "run: python scripts/made_docs.py"
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stderr
+    reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
+    assert "Grade the facts" in reference
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,0 +1,69 @@
+"""Write docs/settings.md and docs/reference.md from the list of steps: the words of `--help` and of the docstrings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from recollect.core.settings import Settings
+from recollect.steps import STEPS, public_names
+
+
+def settings_page() -> str:
+    """Every setting of every step, as Markdown."""
+    lines = [
+        "# Settings of every step",
+        "",
+        "Made by `python scripts/made_docs.py` from the settings classes; a test keeps it current. A setting",
+        "`batch_size` is `--batch-size` on the command line and `batch_size:` in a YAML file given with `--config`.",
+        "A section such as a study's `train` holds settings of that step: `train: {batch_size: 4}` in the file, and on",
+        'the command line `--train.batch-size 4` or `--train "{batch_size: 4}"`.',
+        "",
+    ]
+    for step in STEPS:
+        settings = step.settings_class()
+        if settings is None:
+            continue
+        lines += [f"## recollect {step.command}", "", " ".join((settings.__doc__ or "").split()), ""]
+        lines += ["| setting | default | meaning |", "|---|---|---|"]
+        for name, info in settings.model_fields.items():
+            value = str(info.default) if isinstance(info.default, Path) else info.default
+            value = value.given() if isinstance(value, Settings) else value  # a section
+            default = "required" if value is PydanticUndefined else repr(value)
+            meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+            shown = default.replace("|", "\\|")
+            extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            meaning += f" On the command line `{extra['flag']}`." if "flag" in extra else ""
+            lines.append(f"| `{name}` | `{shown}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+_MEMBERS = {True: ("    options:", "      members: false"), False: ()}
+
+
+def reference_page() -> str:
+    """Every public name, as Markdown that mkdocstrings fills with signatures and docstrings."""
+    lines = [
+        "# Reference",
+        "",
+        "Made by `python scripts/made_docs.py` from the list of steps; a test keeps it current. All names are found in",
+        "`recollect` itself: `from recollect import run_probe`. What a settings class takes is in",
+        "[settings](settings.md). A site with every signature and docstring: `pip install -e '.[docs]' && mkdocs build`,",
+        "then open `build/site/index.html`.",
+        "",
+    ]
+    for name, place in sorted(public_names().items(), key=lambda entry: (entry[0].lower(), entry[0])):
+        lines += [f"## {name}", "", f"::: {place.replace(':', '.')}", *_MEMBERS[name.endswith("Settings")], ""]
+    return "\n".join(lines)
+
+
+PAGES = {"settings.md": settings_page, "reference.md": reference_page}
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        target = Path(__file__).resolve().parent.parent / "docs" / name
+        target.write_text(make(), encoding="utf-8")
+        sys.stdout.write(f"{target}\n")
