@@ -51,7 +51,7 @@ def reference_page() -> str:
         "",
         "Made by `python scripts/made_docs.py` from the list of steps; a test keeps it current. All names are found in",
         "`recollect` itself: `from recollect import run_probe`. What a settings class takes is in",
-        "[settings](settings.md). A site with every signature and docstring: `pip install -e '.[docs]' && mkdocs build`,",
+        "[settings](settings.md). A site of them all: `pip install -e '.[docs]' && mkdocs build`,",
         "then open `build/site/index.html`.",
         "",
     ]
