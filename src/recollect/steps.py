@@ -57,7 +57,7 @@ STEPS = (
         "Measure how well a base model knows each fact: its memory level.",
         *("probe", "ProbeSettings", "run_probe"),
     ),
-    StepEntry("slick", "Sort facts into SliCK's four categories.", "probe", "SlickSettings", "run_slick"),
+    StepEntry("slick", "Sort facts into SliCK's four categories.", "probe", "SlickSettings", "run_slick", (), "probe"),
     StepEntry(
         "select", "Select which facts to train on: size, level, balance.", "select", "SelectSettings", "run_select"
     ),
@@ -123,7 +123,9 @@ STEPS = (
         (),
         "pocket",
     ),
-    StepEntry("pocket shop", "Build the shop world's base model.", "worlds.shop", "ShopSettings", "run_shop"),
+    StepEntry(
+        "pocket shop", "Build the shop world's base model.", "worlds.shop", "ShopSettings", "run_shop", (), "pocket"
+    ),
 )
 """In the order of the help."""
 

@@ -9,10 +9,10 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from recollect.cli.attribute_tables import print_attributes
 from recollect.cli.options import answer, command, console, console_out, machine_line
-from recollect.cli.printing import print_notes, stage
+from recollect.cli.printing import print_attributes, print_notes, stage
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import with_interval
 from recollect.experiments.curve import CurveFound, CurveResult, CurveSettings, Gain, Verdict
 
 PARTS = {"test": "in-domain", "ood": "out-of-domain"}
@@ -64,7 +64,7 @@ def _cell(curve: Verdict, size: int) -> str:
     if size not in curve.sizes:
         return "–"
     score = curve.scores[curve.sizes.index(size)]
-    return f"{score.value:.1f} ({score.low:.1f}–{score.high:.1f})"
+    return with_interval(score.value, score.low, score.high)
 
 
 def _answer(result: CurveResult) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.core.machine import prepare
+from recollect.core.numbers import estimate
 from recollect.drift.settings import DriftSettings
 from recollect.errors import InputError
 from recollect.restore.settings import LadderSettings, RestoreSettings
@@ -166,7 +167,7 @@ def _choice_table(found: LadderFound) -> None:
 
 
 def _points(difference: Estimate | None) -> str:
-    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*difference.percent) if difference else "–"
+    return estimate(difference, sign=True)
 
 
 def _short(value: float | None) -> str:

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from recollect.cli.options import ProgressLine, answer, command, console_out, note
+from recollect.core.numbers import number, with_interval
 from recollect.extraction.labels import LabelSettings
 from recollect.extraction.values import ScoreSettings
 
@@ -88,12 +89,12 @@ def page_score_table(summary: Mapping[str, Any], title: str) -> None:
     for name in ("attribute", "right", "precision", "F1", "n"):
         table.add_column(name, justify="left" if name == "attribute" else "right", no_wrap=True)
     for name, row in summary["by_attribute"].items():
-        right = _interval(row["accuracy"], row["low"], row["high"])
-        precision = _interval(row["precision"], row["precision_low"], row["precision_high"])
-        table.add_row(name, right, precision, _interval(row["f1"], row["f1_low"], row["f1_high"]), f"{row['n']:,}")
+        right = with_interval(row["accuracy"], row["low"], row["high"])
+        precision = with_interval(row["precision"], row["precision_low"], row["precision_high"])
+        table.add_row(name, right, precision, with_interval(row["f1"], row["f1_low"], row["f1_high"]), f"{row['n']:,}")
     table.add_section()
-    macro = _interval(summary["macro"], summary["macro_low"], summary["macro_high"])
-    table.add_row("macro", macro, "", _interval(summary["macro_f1"]), f"{summary['n']:,}")
+    macro = with_interval(summary["macro"], summary["macro_low"], summary["macro_high"])
+    table.add_row("macro", macro, "", number(summary["macro_f1"]), f"{summary['n']:,}")
     console_out.print(table)
     if summary["without_truth"]:
         given = ", ".join(f"{name} ({count:,} given)" for name, count in summary["without_truth"].items())
@@ -105,11 +106,5 @@ def page_score_table(summary: Mapping[str, Any], title: str) -> None:
         rejected = ", ".join(f"{name} ({count:,})" for name, count in summary["rejected_truth"].items())
         console_out.print(f"labels that were rejected, so no truth: {rejected}", soft_wrap=True)
     if summary["invalid"] is not None:
-        invalid = _interval(summary["invalid"], summary["invalid_low"], summary["invalid_high"])
+        invalid = with_interval(summary["invalid"], summary["invalid_low"], summary["invalid_high"])
         console_out.print(f"no JSON object: {invalid} % of {summary['answers']:,} answers")
-
-
-def _interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} ({low:.1f}–{high:.1f})"

@@ -1,4 +1,4 @@
-"""The command `pocket build`."""
+"""The commands `pocket build` and `pocket shop`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from recollect.cli.options import ProgressLine, answer, command, machine_line
 from recollect.cli.printing import print_pairs
 from recollect.core.machine import prepare
 from recollect.worlds.quiz import PocketSettings
+from recollect.worlds.shop import ShopSettings
 
 
 def register(pocket: typer.Typer) -> None:
-    """Add the command."""
+    """Add `build` and `shop`."""
     command(pocket, "build", PocketSettings, _pocket_build)
+    command(pocket, "shop", ShopSettings, _pocket_shop)
 
 
 def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> None:
@@ -27,4 +29,16 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
         result = run_pocket(settings, facts, out, progress=progress)
     if not as_json:
         print_pairs("pocket base", result.summary())
+    answer(result.summary(), as_json)
+
+
+def _pocket_shop(settings: ShopSettings, out: Path | None, as_json: bool) -> None:
+    """Build the shop world's base: a small model that copies from its context."""
+    from recollect.worlds.shop import run_shop
+
+    machine_line(("training", prepare()))
+    with ProgressLine("training the shop base", "steps") as progress:
+        result = run_shop(settings, out, progress=progress)
+    if not as_json:
+        print_pairs("pocket shop base", result.summary())
     answer(result.summary(), as_json)

@@ -1,13 +1,21 @@
-"""What several commands print: pairs, notes, progress of stages, a value with its interval."""
+"""What several commands print: pairs, notes, progress of stages, the tables of attributes of pages."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
 
 from recollect.cli.options import ProgressLine, console_out, note
+from recollect.core.numbers import number
+
+if TYPE_CHECKING:
+    from recollect.core.estimates import Estimate
+    from recollect.report import AttributeSystem
 
 
 def print_pairs(title: str, values: Mapping[str, Any]) -> None:
@@ -35,8 +43,32 @@ def stage(what: str, unit: str) -> Iterator[Any]:
     note(f"  {what}: {time.monotonic() - started:.1f} s")
 
 
-def with_interval(part: Mapping[str, Any], name: str, prefix: str) -> str:
-    """A percentage and its interval, or a dash."""
-    if part.get(name) is None:
-        return "–"
-    return f"{part[name]:.1f} ({part[f'{prefix}low']:.1f}–{part[f'{prefix}high']:.1f})"
+def print_attributes(folder: Path) -> None:
+    """The tables of a report folder; nothing where it is not about pages."""
+    from recollect.report import Attributes, attribute_rows, read_results
+
+    found = read_results(folder).of(Attributes)
+    for title, rows in attribute_rows(found) if found else ():
+        names = list(rows[0].scores)  # macro first
+        table = Table(
+            title=f"{title}: right values in %, by number of training examples",
+            title_justify="left",
+            title_style="bold",
+        )
+        table.add_column("attribute", no_wrap=True)
+        for row in rows:
+            table.add_column(_head(row.system), justify="right")
+        for name in names:
+            table.add_row(name, *(_value(row.scores[name]) for row in rows), end_section=name == names[0])
+        table.add_section()
+        table.add_row("no JSON", *(_value(row.invalid) for row in rows))
+        console_out.print(table)
+
+
+def _head(system: AttributeSystem) -> str:
+    """The size alone for a trained model: eight columns must fit into a terminal."""
+    return f"{system.size:,}" if system.kind == "tuned" and system.size else system.name
+
+
+def _value(score: Estimate | None) -> str:
+    return number(None if score is None else score.percent[0])

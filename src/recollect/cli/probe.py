@@ -1,4 +1,4 @@
-"""The command `probe`."""
+"""The commands `probe` and `slick`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import typer
 from rich.table import Table
 
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
-from recollect.cli.printing import print_notes
+from recollect.cli.printing import print_notes, print_pairs
 from recollect.models import machine_of
-from recollect.probe import ProbeFound, ProbeSettings
+from recollect.probe import ProbeFound, ProbeSettings, SlickSettings
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add `probe` and `slick`."""
     command(app, "probe", ProbeSettings, _probe)
+    command(app, "slick", SlickSettings, _slick)
 
 
 def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
@@ -55,3 +56,17 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
         if sum(counts):
             table.add_row(part, *(f"{count:,}" for count in counts))
     console_out.print(table)
+
+
+def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
+    from recollect.facts import load_facts
+    from recollect.probe import run_slick
+
+    facts = load_facts(settings.facts)
+    machine_line(("grading", machine_of(settings)))
+    with ProgressLine("grading", "facts") as progress:
+        result = run_slick(settings, facts, out, progress=progress)
+    if not as_json:
+        print_notes(result.found.notes)
+        print_pairs("SliCK categories", {**result.found.categories, "out": str(result.path)})
+    answer({**result.found.plain(), "out": str(result.path)}, as_json)

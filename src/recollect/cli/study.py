@@ -11,6 +11,7 @@ from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line
 from recollect.cli.printing import stage
+from recollect.core.numbers import number
 from recollect.experiments.study import StudySettings
 
 
@@ -48,11 +49,11 @@ def _cells_table(summary: Mapping[str, Any]) -> None:
         for size in sizes:
             found = [cell for cell in summary["cells"] if cell["levels"] == name and cell["size"] == size]
             pairs = [_mean([cell[key] for cell in found]) for key in ("macro", "ood_macro")]
-            row.append(" / ".join(_number(value) for value in pairs) if found else "too few facts")
+            row.append(" / ".join(number(value) for value in pairs) if found else "too few facts")
         table.add_row(f"level {name}" if name.isdigit() else name, *row)
     if sizes:
         console_out.print(table)
-    console_out.print(f"untouched base in the same prompt: {_number(base['macro'])} / {_number(base['ood_macro'])}")
+    console_out.print(f"untouched base in the same prompt: {number(base['macro'])} / {number(base['ood_macro'])}")
 
 
 def _verdict(results: Any) -> None:
@@ -65,7 +66,3 @@ def _verdict(results: Any) -> None:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
