@@ -260,7 +260,7 @@ def _bf16(values: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.d
 
 def _compare(folder: Path) -> None:
     """Whether ours and torch.topk restored the same weights; where they differ, the scores must be tied."""
-    from recollect.weights.safetensors import Checkpoint, to_float32
+    from recollect.weights.read import Checkpoint, to_float32
 
     base, tuned, ours, script = (Checkpoint(folder / name) for name in ("base", "tuned", "out/model", "script"))
     differ, scores = 0, set[float]()

@@ -13,7 +13,7 @@ import torch
 import pairs
 from recollect.drift import change
 from recollect.weights import TensorPair, open_pair, rank
-from recollect.weights import stream as stream
+from recollect.weights import read as stream
 
 SHARES = (1, 3, 5, 10, 20, 40, 60)
 

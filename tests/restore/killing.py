@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import crashing
 from pairs import restore
-from recollect.weights import stream as _stream
+from recollect.weights import read as _stream
 
 _stream.CHUNK = 1000  # some fifty pieces
 

@@ -13,8 +13,7 @@ from recollect.select import SelectSettings, run_select
 from recollect.shipped import SHIPPED
 from recollect.train import TrainSettings, run_train
 from recollect.weights import open_pair, rank
-from recollect.weights.interpolate import interpolate, length_share
-from recollect.weights.live import Live
+from recollect.weights.live import Live, interpolate, length_share
 
 
 class Stop(Exception):

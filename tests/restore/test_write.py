@@ -96,9 +96,9 @@ def test_the_layout_of_the_shards_does_not_matter(tmp_path: Path) -> None:
 
 def test_pieces_do_not_show(tmp_path: Path, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = restore(*sides, 20, out=tmp_path / "whole")
-    monkeypatch.setattr("recollect.weights.stream.CHUNK", 50)
+    monkeypatch.setattr("recollect.weights.read.CHUNK", 50)
     monkeypatch.setattr("recollect.weights.write.CHUNK", 50)
-    monkeypatch.setattr("recollect.weights.stream.BLOCK", 7)
+    monkeypatch.setattr("recollect.weights.read.BLOCK", 7)
     pieces = restore(*sides, 20, out=tmp_path / "pieces")
     assert pairs.contents(whole.model) == pairs.contents(pieces.model)
 

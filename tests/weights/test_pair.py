@@ -17,7 +17,7 @@ from helpers_adapters import tiny_base
 from recollect.drift import change
 from recollect.errors import InputError, ModelError
 from recollect.weights import open_pair, rank
-from recollect.weights.safetensors import from_float32, to_float32
+from recollect.weights.read import from_float32, to_float32
 
 
 @pytest.fixture

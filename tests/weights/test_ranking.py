@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recollect.errors import InputError, ModelError
 from recollect.weights import ORDERS, Ranking, rank, rank_tensors
 from recollect.weights import ranking as module
-from recollect.weights import stream as stream
+from recollect.weights import read as stream
 from recollect.weights.pair import TensorPair
 
 PERCENTS = (0, 0.1, 1, 3, 5, 10, 20, 33.3, 40, 60, 99.9, 100)

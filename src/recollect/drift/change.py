@@ -20,12 +20,9 @@ import numpy as np
 import polars as pl
 
 from recollect.core.results import Result
-from recollect.weights.keys import F32, change_of, relative
-from recollect.weights.pair import Pair, names_of
-from recollect.weights.ranking import Cut, rank
-from recollect.weights.regions import layer_of, module_of
-from recollect.weights.safetensors import FLOATS, from_float32
-from recollect.weights.stream import Piece, in_order, pieces, threads_to_use
+from recollect.weights.pair import Pair, layer_of, module_of, names_of
+from recollect.weights.ranking import Cut, change_of, rank, relative
+from recollect.weights.read import F32, FLOATS, Piece, from_float32, in_order, pieces, threads_to_use
 
 SHARES = (1, 3, 5, 10, 20, 40, 60)
 """The percents of *Token and Parameter Levels* (docs/studies.md §5)."""

@@ -14,10 +14,11 @@ import numpy as np
 
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mix(value: Keys) -> Keys:
+def mix(value: Keys) -> Keys:
+    """The finalizer of splitmix64: equal numbers to equal ones, and near ones far apart."""
     with np.errstate(over="ignore"):
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -36,12 +37,12 @@ def draw_keys(seed: int, texts: Sequence[str], *numbers: Sequence[int]) -> Keys:
     keys = np.array([cache.setdefault(text, text_key(seed, text)) for text in texts], dtype=np.uint64)
     with np.errstate(over="ignore"):
         for values in numbers:
-            keys = _mix(keys + _GOLDEN * (np.asarray(values, dtype=np.uint64) + np.uint64(1)))
+            keys = mix(keys + GOLDEN * (np.asarray(values, dtype=np.uint64) + np.uint64(1)))
     return keys
 
 
 def uniforms(keys: Keys, step: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Uniform numbers in [0, 1) with 53 random bits, one per key, of a step."""
     with np.errstate(over="ignore"):
-        mixed = _mix(_mix(keys + _GOLDEN * np.uint64(step + 1)))
+        mixed = mix(mix(keys + GOLDEN * np.uint64(step + 1)))
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -33,8 +33,7 @@ from recollect.restore.choose import Choice, Judging, ahead, choose, judging
 from recollect.restore.run import run_restore
 from recollect.restore.settings import LadderSettings, RestoreSettings, percents_of
 from recollect.select import LEVELS, levels_fingerprint, read_levels
-from recollect.weights.interpolate import length_share
-from recollect.weights.live import Live
+from recollect.weights.live import Live, length_share
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import ORDERS, Ranking, rank
 

@@ -20,7 +20,7 @@ from recollect.errors import InputError, StepError
 from recollect.restore.settings import USUAL_PERCENT, RestoreSettings
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import check_request, rank
-from recollect.weights.safetensors import Checkpoint
+from recollect.weights.read import Checkpoint
 from recollect.weights.write import bytes_needed, companions, write_model
 
 Progress = Callable[[int, int], None]

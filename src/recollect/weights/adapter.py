@@ -20,8 +20,7 @@ import numpy as np
 from recollect.errors import ModelError
 from recollect.models.adapter import WEIGHTS, put_on
 from recollect.models.whole import empty_model
-from recollect.weights.layout import names_in
-from recollect.weights.safetensors import F32, Checkpoint
+from recollect.weights.read import F32, Checkpoint, names_in
 
 if TYPE_CHECKING:
     import torch

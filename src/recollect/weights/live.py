@@ -7,6 +7,7 @@ weight of its region.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ import numpy as np
 
 from recollect.errors import ModelError
 from recollect.models.files import parameter_of
-from recollect.weights.interpolate import F32, interpolate
 from recollect.weights.pair import Pair, names_of
 from recollect.weights.ranking import Cut
+from recollect.weights.read import F32
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -79,3 +80,24 @@ class Live:
 
         flat = self._parameters[name].data.view(-1)
         flat[start : start + len(values)].copy_(torch.tensor(values))
+
+
+def length_share(kept: float, full: float) -> float:
+    """Length of the kept change over that of the full one (both given as sums of squares); 1 when nothing changed.
+
+    It is also the alpha of the interpolation that keeps a change of the same length.
+    """
+    return math.sqrt(kept / full) if full > 0 else 1.0
+
+
+def interpolate(base: F32, tuned: F32, alpha: float) -> F32:
+    """base + alpha * (tuned - base), exactly base at 0 and exactly tuned at 1 (WiSE-FT).
+
+    It is the plainest way to take back a part of the change. A restored model is compared with the interpolation that
+    keeps a change of the same length: if that does as well, the gain is due to the smaller change, not to the choice of
+    weights.
+    """
+    change = tuned - base
+    if alpha < 0.5:
+        return base + np.float32(alpha) * change
+    return tuned - np.float32(1 - alpha) * change

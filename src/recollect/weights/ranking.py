@@ -1,9 +1,10 @@
-"""Which weights changed most: an exact ranking of every weight, without holding one.
+"""Which weights changed most: an exact ranking of every weight, with none of them kept in memory.
 
 Notable choices
-- Two-pass radix selection on 32-bit keys (see `keys`): pass 1 counts their upper 16 bits, pass 2 the lower 16 bits of
-  those whose upper ones are a threshold's. The thresholds are exact, memory is a few counters, and all percents of a
-  ladder share both passes.
+- A non-negative float32 and its bits, read as a whole number, are ordered alike. So every order of weights becomes an
+  order of 32-bit keys, largest first, and a ranking needs counters instead of a sort.
+- Two-pass radix selection on the keys: pass 1 counts their upper 16 bits, pass 2 the lower 16 bits of those whose upper
+  ones are a threshold's. The thresholds are exact, memory is a few counters, and all percents of a ladder share both.
 - Ties are taken in canonical order: by tensor name, then by flat index. Neither shards nor threads matter.
 - A cut is three numbers (key, tensor, index), so any piece of any tensor can be asked about at any time.
 """
@@ -20,18 +21,76 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recollect.errors import InputError
-from recollect.weights.keys import ORDERS as ORDERS
-from recollect.weights.keys import STILL, Keys, sort_keys
+from recollect.errors import InputError, ModelError
+from recollect.generate.random import GOLDEN, mix, text_key
 from recollect.weights.pair import Pair, TensorPair, as_float32, names_of
-from recollect.weights.stream import Piece, in_order, pieces, threads_to_use
+from recollect.weights.read import F32, Piece, in_order, pieces, threads_to_use
 
+Keys = np.ndarray[Any, np.dtype[np.uint32]]
+
+EPSILON = np.float32(1e-8)
+"""Added to |p| in the relative change, as the authors' code does (§5); so a base weight of zero has one."""
+ORDERS = ("relative", "absolute", "bottom", "random")
+STILL = {"relative": 0, "absolute": 0, "bottom": 0xFFFF_FFFF}
+"""The key of an unchanged weight. In bf16 most have it, and counting one number over and over is slow."""
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Progress = Callable[[int, int], None]
 
 _HALF = 1 << 16
 _SEGMENTS = 16  # parts of the canonical order counted apart in pass 2, so that the last tie is found in one of them
+
+
+def change_of(base: F32, tuned: F32) -> F32:
+    """|s - p|, a new array."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: F32 = np.subtract(tuned, base)
+    return np.abs(found, out=found)
+
+
+def relative(absolute: F32, base: F32) -> F32:
+    """|s - p| / (|p| + 1e-8) in float32, written over `absolute` (docs/studies.md §5)."""
+    size = np.abs(base)
+    size += EPSILON
+    with np.errstate(over="ignore", invalid="ignore"):
+        absolute /= size
+    return absolute
+
+
+def sort_keys(order: str, name: str, start: int, base: F32, tuned: F32, seed: int) -> Keys:
+    """One key per element: larger ranks first. `start` is the flat index of the first element in tensor `name`.
+
+    Raises ModelError, naming the tensor, when a value is NaN or infinite.
+    """
+    score = change_of(base, tuned)
+    if order in ("relative", "bottom"):
+        score = relative(score, base)
+    if order == "random":
+        check_finite(name, score, base, tuned)
+        return _hashed(name, start, len(base), seed)
+    check_finite(name, score, base, tuned)
+    keys: Keys = score.view(np.uint32)
+    return np.invert(keys, out=keys) if order == "bottom" else keys
+
+
+def check_finite(name: str, score: F32, base: F32, tuned: F32) -> None:
+    """Refuse NaN and infinities in either side; a score that overflows from finite values passes as the largest."""
+    if np.isfinite(score.max(initial=0)):  # NaN is the maximum of anything with NaN
+        return
+    for side, values in (("base", base), ("tuned", tuned)):
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"the {side} model's weight {name} holds NaN or infinite values. The checkpoint is broken."
+            )
+
+
+def _hashed(name: str, start: int, count: int, seed: int) -> Keys:
+    """Random keys, a function of seed, tensor name and flat index alone."""
+    index = np.arange(start + 1, start + count + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        index *= GOLDEN
+        index += np.uint64(text_key(seed, name))
+    return (mix(index) >> np.uint64(32)).astype(np.uint32)
 
 
 class Threshold(NamedTuple):
@@ -130,7 +189,7 @@ def rank(
 ) -> Ranking:
     """Rank every weight of `region` and find the exact cuts at `percents`, in bounded memory.
 
-    `order`: `relative` (|s - p| / (|p| + 1e-8), largest first; paper C), `absolute` (|s - p|, largest first), `bottom`
+    `order`: `relative` (|s - p| / (|p| + 1e-8), largest first), `absolute` (|s - p|, largest first), `bottom`
     (least relative change first), `random` (a function of `seed`, tensor name and index). With `per_tensor` each tensor
     is ranked by itself. `progress` gets weights read and weights to read (twice the region).
 
@@ -297,19 +356,19 @@ class _Counter:
     def __init__(self) -> None:
         self.counts = np.zeros(_HALF, np.int64)
         self.waiting = np.empty(1 << 18, np.int64)
-        self.held = 0
+        self.used = 0
 
     def add(self, numbers: Keys) -> None:
         """Count at most 2^18 numbers."""
-        if self.held + len(numbers) > len(self.waiting):
+        if self.used + len(numbers) > len(self.waiting):
             self.finish()
-        self.waiting[self.held : self.held + len(numbers)] = numbers
-        self.held += len(numbers)
+        self.waiting[self.used : self.used + len(numbers)] = numbers
+        self.used += len(numbers)
 
     def finish(self) -> Counts:
         """The counts of all so far."""
-        self.counts += np.bincount(self.waiting[: self.held], minlength=_HALF)
-        self.held = 0
+        self.counts += np.bincount(self.waiting[: self.used], minlength=_HALF)
+        self.used = 0
         return self.counts
 
 

@@ -25,8 +25,7 @@ from recollect.errors import ModelError
 from recollect.models.files import read_header
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import Cut, Mask
-from recollect.weights.safetensors import FLOATS, Checkpoint, Raw, to_float32
-from recollect.weights.stream import CHUNK, Piece, in_order, threads_to_use
+from recollect.weights.read import CHUNK, FLOATS, Checkpoint, Piece, Raw, in_order, threads_to_use, to_float32
 
 _ALONG = {".json", ".py", ".txt", ".model", ".jinja", ".tiktoken", ".md", ""}
 _INDEX = ".safetensors.index.json"
