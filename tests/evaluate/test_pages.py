@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from helpers_label import few_pages
-from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.evaluate import EvaluateFound, EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import for_pages, page_scores, page_task
 from recollect.extraction.labels import LabelSettings, run_label
+from recollect.extraction.values import PageScores
 from recollect.facts import Fact, FactSet, load_facts
 
 
@@ -23,6 +24,12 @@ def labelled(tmp_path: Path) -> Path:
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     settings = LabelSettings.make(pages=tmp_path / "pages", source="table", table=tmp_path / "truth.json")
     return run_label(settings, out=tmp_path / "label").path
+
+
+def shares(found: PageScores) -> tuple[float, float]:
+    """Macro, and answers that are no JSON object."""
+    assert found.macro is not None and found.invalid is not None
+    return found.macro.value, found.invalid.value
 
 
 def settings_for(label: Path, **more: object) -> EvaluateSettings:
@@ -54,10 +61,9 @@ def test_answers_are_judged_against_every_true_value(labelled: Path) -> None:
         asked[1].id: '{"brand":"Acme4","price":"1","sku":"A47"',
     }
     values, plain = page_scores(task, asked, outputs, "plain")
-    assert plain["macro"] == 100.0 and plain["invalid"] == 0.0
-    assert plain["ood"]["macro"] == 0.0 and plain["ood"]["invalid"] == 100.0
+    assert shares(plain["test"]) == (1.0, 0.0) and shares(plain["ood"]) == (0.0, 1.0)
     _, repaired = page_scores(task, asked, outputs, "repaired")
-    assert repaired["ood"]["macro"] == pytest.approx(200 / 3) and repaired["ood"]["invalid"] == 0.0
+    assert shares(repaired["ood"]) == (pytest.approx(2 / 3), 0.0)
     assert values.filter(pl.col("group") == "sku")["truth"].to_list() == [["A-37", "B3"], ["A-47", "B4"]]
 
 
@@ -76,15 +82,22 @@ def test_a_model_is_asked_and_its_tables_lie_in_the_step(base_folder: Path, labe
         model=str(base_folder), facts=str(labelled), max_new_tokens=12, parts="test,ood", decode="repaired"
     )
     result = run_evaluate(settings, out=tmp_path / "evaluation")
-    summary = result.found.pages
-    assert summary is not None
-    assert summary["macro"] == 0.0 and summary["invalid"] == 100.0  # random weights write no JSON
-    assert summary["ood"]["n"] == 3 and "repaired" in summary
+    found = result.found.pages
+    assert found is not None
+    assert shares(found.parts["test"]) == (0.0, 1.0)  # random weights write no JSON
+    assert found.parts["ood"].n == 3 and found.repaired.keys() == {"test", "ood"}
+    answer = json.loads((result.path / "scores.json").read_text())
+    assert answer["macro"] == 0.0 and answer["ood"]["invalid"] == answer["repaired"]["invalid"] == 100.0
+    old = EvaluateFound.model_validate({**answer, "notes": [], "sources": {}})  # as older versions have it
+    assert old.pages is not None and old.pages.parts.keys() == found.parts.keys()
+    assert shares(old.pages.parts["test"]) == (0.0, 1.0) and shares(old.pages.repaired["ood"]) == shares(
+        found.repaired["ood"]
+    )
     items = result.items()
     assert items is not None and items.columns == ["item", "unit", "group", "right", "part"]
     assert sorted(items["group"].unique()) == ["brand", "price", "sku"] and items.height == 6
     assert result.outputs().height == 2
-    assert run_evaluate(settings, out=tmp_path / "evaluation").found.pages == summary
+    assert run_evaluate(settings, out=tmp_path / "evaluation").found.pages == found
 
 
 def test_facts_as_ever_have_no_items(base_folder: Path, facts: FactSet, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from recollect.core.workspace.checksums import file_marks
 from recollect.errors import InputError
-from recollect.extraction.values import PageAnswer, items, judge, read_schema, score
-from recollect.facts import FactSet
+from recollect.evaluate import EvaluateFound, PagesAsked
+from recollect.extraction.values import PageAnswer, PageScores, items, judge, read_schema, score
+from recollect.facts import FactSet, Part
 from recollect.report import (
     AskedPages,
     Results,
@@ -30,6 +32,7 @@ from recollect.report.chapters.attributes.record import Attributes, AttributeSys
 from recollect.worlds.shop import shop_facts
 
 SCHEMA = read_schema("product")
+PARTS: tuple[Part, ...] = ("test", "ood")
 NASTY = "<script>alert(1)</script> \u202e {{ 7*7 }} <img src=x onerror=alert(1)>"
 FACTS = shop_facts(0)
 
@@ -234,24 +237,25 @@ def evaluation(folder: Path, said: dict[str, str], pages: FactSet = FACTS, shift
         truth = {name: [value] for name, value in json.loads(fact.object).items()}
         answers.append(PageAnswer(fact.id, fact.subject, truth, given, part=fact.part))
     values = judge(SCHEMA, answers)
-    parts = {
+    parts: dict[Part, PageScores] = {
         part: score(values.filter(part=part), SCHEMA, invalid[part], sum(fact.part == part for fact in asked))
-        for part in ("test", "ood")
+        for part in PARTS
     }
     folder.mkdir(parents=True)
     values.write_parquet(folder / "values.parquet")
     items(values).write_parquet(folder / "items.parquet")
     rows = {"fact_id": [fact.id for fact in asked], "question": [fact.question for fact in asked]}
     pl.DataFrame(rows).write_parquet(folder / "outputs.parquet")
-    (folder / "scores.json").write_text(json.dumps({**parts["test"], "ood": parts["ood"]}))
+    found = EvaluateFound(pages=PagesAsked(parts=parts), sources={"facts": "pocket-shop"})
+    (folder / "scores.json").write_text(json.dumps(PagesAsked(parts=parts).in_percent()))
     (folder / "schema.yaml").write_text(SCHEMA.text())
-    manifest(folder, "evaluate", {"facts": "pocket-shop"})
+    manifest(folder, "evaluate", found.plain())
     return folder
 
 
-def manifest(folder: Path, step: str, sources: dict[str, str]) -> None:
+def manifest(folder: Path, step: str, metrics: dict[str, Any]) -> None:
     values = {"step": step, "fingerprint": "f" * 32, "settings": {}, "inputs": {}, "plan": {}}
-    (folder / "manifest.json").write_text(json.dumps({**values, "metrics": {"sources": sources}}))
+    (folder / "manifest.json").write_text(json.dumps({**values, "metrics": metrics, "files": file_marks(folder)}))
 
 
 def test_runs_baseline_and_pages_are_collected(tmp_path: Path) -> None:
@@ -312,7 +316,6 @@ def test_of_a_long_page_the_first_characters_are_kept_and_no_span_beyond(tmp_pat
         assert len(page.spans) < len(page.values)
 
 
-@pytest.mark.filterwarnings("ignore:.*was made by an earlier version:recollect.errors.RecollectWarning")
 def test_evaluations_and_scored_baselines_make_a_report(tmp_path: Path) -> None:
     first = evaluation(tmp_path / "before", {"test": "no", "ood": "no"})
     second = evaluation(tmp_path / "after", {})
@@ -320,7 +323,7 @@ def test_evaluations_and_scored_baselines_make_a_report(tmp_path: Path) -> None:
     (alone / "outputs.parquet").unlink()
     values = pl.read_parquet(alone / "values.parquet").with_columns(part=pl.lit("test"))
     values.write_parquet(alone / "values.parquet")  # a score step knows no parts
-    manifest(alone, "score", {"truth": "truth.json"})
+    manifest(alone, "score", {"sources": {"truth": "truth.json"}})
     found = report_results([first, second, alone])
     read = found.of(Attributes)
     assert read is not None

@@ -47,7 +47,7 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
 def _flat(found: EvaluateFound) -> dict[str, object]:
     """The numbers of the JSON answer, in percent: the first part's at the top, the others by name."""
     if found.pages:
-        return found.pages
+        return found.pages.in_percent()
     words: dict[str, float | None] = {}
     for part, one in found.accuracy.items():
         for mean, value in (("macro", one.word_macro), ("micro", one.word_micro)):

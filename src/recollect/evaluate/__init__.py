@@ -3,6 +3,7 @@
 from recollect.evaluate.accuracy import Accuracy as Accuracy
 from recollect.evaluate.accuracy import accuracies as accuracies
 from recollect.evaluate.accuracy import accuracy_table as accuracy_table
+from recollect.evaluate.pages import PagesAsked as PagesAsked
 from recollect.evaluate.run import EvaluateFound as EvaluateFound
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import facts_of_part as facts_of_part

@@ -14,16 +14,57 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import model_validator
 
-from recollect.core.workspace import Step, write_atomic, write_json
+from recollect.core.results import Result
+from recollect.core.workspace import Step
 from recollect.evaluate.settings import PARTS, EvaluateSettings
-from recollect.extraction.values import Decode, PageAnswer, Schema, items, judge, parse_answer, read_schema, score
-from recollect.facts import Fact, FactSet
+from recollect.extraction import need_pages
+from recollect.extraction.values import (
+    Decode,
+    PageAnswer,
+    PageScores,
+    Schema,
+    judge,
+    parse_answer,
+    read_schema,
+    score,
+    write_scores,
+)
+from recollect.facts import Fact, FactSet, Part
 
 MAX_NEW_TOKENS = 256
 """Longest answer about a page, where the settings do not say: eight attributes as JSON."""
 
-SCORES = "scores.json"
+
+class PagesAsked(Result):
+    """How well a model answered about pages, by part: test always, others where they were asked."""
+
+    parts: dict[Part, PageScores]
+    """From strict JSON."""
+    repaired: dict[Part, PageScores] = {}
+    """From repaired JSON, where that was asked for."""
+
+    def in_percent(self) -> dict[str, object]:
+        """The numbers of the JSON answer: known shops (test) at the top, other parts by name, the repaired reading."""
+        return _by_name(self.parts) | ({"repaired": _by_name(self.repaired)} if self.repaired else {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, values: Any) -> Any:
+        """Steps of earlier versions hold the JSON answer itself."""
+        if not isinstance(values, dict) or "by_attribute" not in values:
+            return values
+        repaired = values.get("repaired")
+        return {"parts": _by_part(values), "repaired": _by_part(repaired) if repaired else {}}
+
+
+def _by_name(parts: Mapping[Part, PageScores]) -> dict[str, object]:
+    return {**parts["test"].in_percent(), **{part: one.in_percent() for part, one in parts.items() if part != "test"}}
+
+
+def _by_part(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"test": values, **{part: values[part] for part in PARTS if values.get(part)}}
 
 
 @dataclass(frozen=True)
@@ -36,7 +77,10 @@ class PageTask:
 
 
 def page_task(settings: EvaluateSettings, facts: FactSet) -> PageTask | None:
-    """The task when the facts are page examples; None for facts of any other kind."""
+    """The task when the facts are page examples; None for facts of any other kind.
+
+    Raises MissingExtra for page examples where the extra `pages`, by which they are judged, is not installed.
+    """
     answers = [parse_answer(fact.object) if fact.object.startswith("{") else None for fact in facts]
     if not answers or None in answers:
         return None
@@ -45,6 +89,7 @@ def page_task(settings: EvaluateSettings, facts: FactSet) -> PageTask | None:
     schema = read_schema(stored if stored.is_file() else "product")
     if not {name for answer in answers for name in answer or ()} <= set(schema.names):
         return None
+    need_pages("the evaluation of page examples")
     asked: dict[str, tuple[str, ...]] = {}
     if (step / "samples.parquet").is_file():
         table = pl.read_parquet(step / "samples.parquet", glob=False)
@@ -61,32 +106,30 @@ def for_pages(settings: EvaluateSettings) -> EvaluateSettings:
 
 def write_page_scores(
     step: Step, task: PageTask, asked: Sequence[Fact], outputs: Mapping[str, str], decode: Decode
-) -> dict[str, Any]:
+) -> PagesAsked:
     """Store values.parquet, items.parquet (both of strict JSON), scores.json and schema.yaml; returns the scores."""
-    values, summary = page_scores(task, asked, outputs, "plain")
-    step.write_table("values.parquet", values)
-    step.write_table("items.parquet", items(values))
+    values, parts = page_scores(task, asked, outputs, "plain")
+    found = PagesAsked(parts=parts)
     if decode == "repaired":
-        repaired_values, summary["repaired"] = page_scores(task, asked, outputs, "repaired")
+        repaired_values, repaired = page_scores(task, asked, outputs, "repaired")
+        found = PagesAsked(parts=parts, repaired=repaired)
         step.write_table("values_repaired.parquet", repaired_values)
-    write_json(step.folder / SCORES, summary)
-    write_atomic(step.folder / "schema.yaml", lambda file: file.write(task.schema.text().encode()))
-    return summary
+    write_scores(step, task.schema, values, found.in_percent())
+    return found
 
 
 def page_scores(
     task: PageTask, asked: Sequence[Fact], outputs: Mapping[str, str], decode: Decode
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Every value judged, and the scores: the test part at the top, other parts by name."""
+) -> tuple[pl.DataFrame, dict[Part, PageScores]]:
+    """Every value judged, and the scores by part: test always, others where they were asked."""
     answers = [_answer(task, fact, parse_answer(outputs[fact.id], decode)) for fact in asked]
     values = judge(task.schema, answers)
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[Part, PageScores] = {}
     for part in PARTS:
         given = [answer.given for answer in answers if answer.part == part]
-        invalid = sum(answer is None for answer in given)
-        parts[part] = score(values.filter(pl.col("part") == part), task.schema, invalid, len(given))
-    others = {part: numbers for part, numbers in parts.items() if part != "test" and numbers["answers"]}
-    return values, {**parts["test"], **others}
+        if given or part == "test":
+            parts[part] = score(values.filter(part=part), task.schema, given.count(None), len(given))
+    return values, parts
 
 
 def _answer(task: PageTask, fact: Fact, given: Mapping[str, str] | None) -> PageAnswer:

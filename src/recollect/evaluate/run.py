@@ -28,7 +28,7 @@ from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table
-from recollect.evaluate.pages import for_pages, page_task, write_page_scores
+from recollect.evaluate.pages import PagesAsked, for_pages, page_task, write_page_scores
 from recollect.evaluate.settings import PARTS, EvaluateSettings
 from recollect.facts import Fact, FactSet, Part, load_facts
 from recollect.generate import Engine
@@ -59,8 +59,8 @@ class EvaluateFound(Result):
 
     accuracy: dict[Part, Accuracy] = {}
     """By part that was asked; empty for pages."""
-    pages: dict[str, Any] | None = None
-    """The scores of pages as in scores.json; None for facts."""
+    pages: PagesAsked | None = None
+    """The scores of pages; None for facts."""
     notes: list[str] = []
     """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
     sources: dict[str, str] = {}

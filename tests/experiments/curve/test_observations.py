@@ -114,11 +114,12 @@ def test_f1_and_accuracy_of_pages_are_the_scorers(tmp_path: Path) -> None:
     scores = score(values, read_schema("product"))
     f1, accuracy = (from_items({(0, 0): item_table(tmp_path, metric)}, "test") for metric in ("f1", "accuracy"))
     assert f1 is not None and accuracy is not None
-    assert f1.score[0] == pytest.approx(scores["macro_f1"])
-    assert accuracy.score[0] == pytest.approx(scores["macro"])
-    assert 0 < scores["macro_f1"] != scores["macro"]
+    assert scores.macro is not None and scores.macro_f1 is not None
+    assert f1.score[0] == pytest.approx(100 * scores.macro_f1)
+    assert accuracy.score[0] == pytest.approx(100 * scores.macro.value)
+    assert 0 < scores.macro_f1 != scores.macro.value
     alone = from_items({(0, 0): item_table(tmp_path, "f1")}, "test", "price")
-    assert alone is not None and alone.score[0] == pytest.approx(scores["f1"]["price"])
+    assert alone is not None and alone.score[0] == pytest.approx(100 * scores.by_attribute["price"].f1.value)
 
 
 def test_whole_words_and_single_levels_can_be_scored(tmp_path: Path) -> None:

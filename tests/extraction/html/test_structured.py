@@ -162,7 +162,7 @@ def test_labels_never_come_from_other_pages_than_the_prompts(tmp_path: Path) -> 
     settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
     run_label(settings, out=tmp_path / "before")
     folder.rename(tmp_path / "kept")
-    assert run_label(settings, out=tmp_path / "before").summary()["labelled"] == 1  # gone: what was made stays right
+    assert run_label(settings, out=tmp_path / "before").found.labelled == 1  # gone: what was made stays right
     folder.mkdir()
     (folder / "a.html").write_text(page({**MUG, "name": "Red Mug"}))
     for out in ("before", "after"):
@@ -185,7 +185,7 @@ def test_a_pages_step_of_an_older_version_is_checked_as_a_whole(
     monkeypatch.setattr(_step, "_digests", lambda pages: None)
     run_pages(PagesSettings.make(path=folder), out=tmp_path / "pages")
     settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
-    assert run_label(settings, out=tmp_path / "one").summary()["labelled"] == 1
+    assert run_label(settings, out=tmp_path / "one").found.labelled == 1
     (folder / "b.html").write_text(page(MUG))
     with pytest.raises((InputError, StepError), match="the pages in .* are not what"):
         run_label(settings, out=tmp_path / "two")

@@ -143,10 +143,10 @@ def test_a_broken_answer_spoils_its_page_alone_and_can_be_asked_for_again(tmp_pa
 
     with chat_server(handle) as server, contextlib.suppress(InputError):
         result = run_label(settings(tmp_path, server.address), out=tmp_path / "label")
-        assert result.summary()["labelled"] == 3
+        assert result.found.labelled == 3
     with chat_server(honest) as server:
         again = settings(tmp_path, server.address, ask_again=True)
-        assert run_label(again, out=tmp_path / "again").summary()["labelled"] == 4
+        assert run_label(again, out=tmp_path / "again").found.labelled == 4
     assert len(server.bodies) == 1
 
 
@@ -201,7 +201,7 @@ def test_labelling_works_inside_a_running_event_loop(tmp_path: Path) -> None:
     few_pages(tmp_path / "pages", 2)
 
     async def cell(address: str) -> int:
-        return int(run_label(settings(tmp_path, address, timeout=20.0), out=tmp_path / "label").summary()["labelled"])
+        return int(run_label(settings(tmp_path, address, timeout=20.0), out=tmp_path / "label").found.labelled)
 
     with chat_server(honest) as server:
         assert asyncio.run(cell(server.address)) == 2

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from helpers_label import few_pages, pages_step
 from recollect.errors import InputError, StepError
 from recollect.extraction.labels import LabelSettings, make_examples, run_label, schema_org_values
-from recollect.extraction.labels.examples import deal
-from recollect.extraction.labels.labels import PageText, check_labels
+from recollect.extraction.labels.labels import PageText, check_labels, deal
 from recollect.extraction.values import ScoreSettings, parse_answer, read_schema, run_score
 from recollect.facts import load_facts
 from recollect.select import SelectSettings, run_select
@@ -97,7 +96,7 @@ def test_dealing_gives_every_attribute_once_in_even_hands(samples: int, seed: in
 def test_unreadable_values_are_rejected(tmp_path: Path) -> None:
     truth = {"p0": {"brand": "Acme0", "price": "ask us", "gtin": "12345"}}
     result = run_label(table_settings(tmp_path, truth), out=tmp_path / "label")
-    assert result.summary()["reasons"] == {"not a value of type gtin": 1, "not a value of type price": 1}
+    assert result.found.reasons == {"not a value of type gtin": 1, "not a value of type price": 1}
 
 
 def test_a_label_step_is_found_again_and_another_schema_is_refused(tmp_path: Path) -> None:
@@ -249,9 +248,9 @@ def test_a_page_that_is_too_slow_to_read_is_rejected_and_the_others_are_labelled
     run_pages(PagesSettings.make(path=tmp_path / "html"), out=tmp_path / "pages")
     monkeypatch.setattr(_schema_org, "_SECONDS", 0.05)
     settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
-    summary = run_label(settings, out=tmp_path / "label").summary()
-    assert summary["labelled"] == 1
-    assert summary["reasons"] == {"the page took longer to read than its limit of seconds": 1}
+    found = run_label(settings, out=tmp_path / "label").found
+    assert found.labelled == 1
+    assert found.reasons == {"the page took longer to read than its limit of seconds": 1}
 
 
 def test_a_table_may_name_pages_without_their_folders(tmp_path: Path) -> None:
@@ -259,10 +258,11 @@ def test_a_table_may_name_pages_without_their_folders(tmp_path: Path) -> None:
     pages_step(tmp_path / "pages", pages)
     (tmp_path / "truth.json").write_text(json.dumps({f"q{n}": {"brand": f"Acme{n}"} for n in range(3)}))
     settings = LabelSettings.make(pages=tmp_path / "pages", source="table", table=tmp_path / "truth.json")
-    assert run_label(settings, out=tmp_path / "label").summary()["labelled"] == 3
+    assert run_label(settings, out=tmp_path / "label").found.labelled == 3
     score = ScoreSettings.make(predictions=tmp_path / "label", truth=tmp_path / "truth.json")
-    summary = run_score(score, out=tmp_path / "score").summary()
-    assert summary["macro"] == 100.0 and summary["pages"] == 3 and summary["predictions_without_truth"] == 0
+    found = run_score(score, out=tmp_path / "score").found
+    assert found.macro is not None and found.macro.value == 1.0
+    assert found.pages == 3 and found.predictions_without_truth == 0
 
 
 def test_pages_of_a_folder_are_labelled_from_their_own_data(tmp_path: Path) -> None:
@@ -274,9 +274,9 @@ def test_pages_of_a_folder_are_labelled_from_their_own_data(tmp_path: Path) -> N
     (tmp_path / "html/c.html").write_text("<p>no product here</p>")
     run_pages(PagesSettings.make(path=tmp_path / "html"), out=tmp_path / "pages")
     settings = LabelSettings.make(pages=tmp_path / "pages", source="schema.org")
-    summary = run_label(settings, out=tmp_path / "label").summary()
-    assert (summary["pages"], summary["labelled"]) == (3, 2)
-    assert summary["by_attribute"]["price"] == {"accepted": 2, "in_prompt": 2, "rejected": 0}
+    found = run_label(settings, out=tmp_path / "label").found
+    assert (found.pages, found.labelled) == (3, 2)
+    assert found.by_attribute["price"].plain() == {"accepted": 2, "in_prompt": 2, "rejected": 0}
 
 
 def test_bad_rows_of_a_table_end_the_step_or_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -286,10 +286,10 @@ def test_bad_rows_of_a_table_end_the_step_or_are_skipped_and_counted(tmp_path: P
     with pytest.raises(InputError, match="line 5 must have one page_id"):
         run_label(table_settings(tmp_path, table=table), out=tmp_path / "strict")
     assert not (tmp_path / "strict").exists()
-    summary = run_label(table_settings(tmp_path, table=table, bad_rows="skip"), out=tmp_path / "label").summary()
-    assert summary["accepted"] == 4
-    assert summary["bad_rows"]["table"]["skipped"] == 1
-    assert summary["bad_rows"]["table"]["reasons"] == {"no page_id": 1}
+    found = run_label(table_settings(tmp_path, table=table, bad_rows="skip"), out=tmp_path / "label").found
+    assert found.accepted == 4
+    assert found.bad_rows["table"].skipped == 1
+    assert found.bad_rows["table"].reasons == {"no page_id": 1}
 
 
 def test_a_page_whose_file_is_gone_has_no_labels_and_says_why(tmp_path: Path) -> None:

@@ -45,17 +45,17 @@ def test_pages_become_labels_and_examples(tmp_path: Path) -> None:
     few_pages(tmp_path / "pages")
     with chat_server(honest) as server:
         result = run_label(settings(tmp_path, server), out=tmp_path / "label")
-    summary = result.summary()
-    assert (summary["pages"], summary["labelled"], summary["rejected"]) == (6, 6, 0)
-    assert summary["by_attribute"]["price"]["accepted"] == 6
-    assert summary["llm"]["tokens"] == {"in": 1200, "out": 180}
-    assert summary["llm"]["cost"] == pytest.approx((1200 + 2 * 180) / 1e6)
+    found = result.found
+    assert (found.pages, found.labelled, found.rejected) == (6, 6, 0)
+    assert found.by_attribute["price"].accepted == 6
+    assert found.llm is not None and found.llm.tokens == {"in": 1200, "out": 180}
+    assert found.llm.cost == pytest.approx((1200 + 2 * 180) / 1e6)
     fact = next(iter(result.facts()))
     expected = (
         '{"title":"Thing 0","brand":"Acme0","price":"10,50","currency":"€","sku":"A-07","availability":"InStock"}'
     )
     assert fact.object == expected
-    assert summary["examples"] == {"train": 4, "test": 1, "ood": 1}
+    assert found.examples == {"train": 4, "test": 1, "ood": 1}
 
 
 def test_the_request_has_a_schema_no_tools_and_the_page_between_marks(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_an_answer_that_is_no_json_object_is_rejected_as_a_whole(tmp_path: Path,
 
     with chat_server(handle) as server:
         result = run_label(settings(tmp_path, server), out=tmp_path / "label")
-    assert result.summary()["reasons"] == {"answer is not a JSON object": 1}
+    assert result.found.reasons == {"answer is not a JSON object": 1}
     assert len(result.facts()) == 1
 
 
@@ -129,7 +129,7 @@ def test_a_busy_or_failing_server_is_asked_again(tmp_path: Path, status: int) ->
         return (status, FAST, "{}") if number < 3 else honest(number, body)
 
     with chat_server(handle) as server:
-        assert run_label(settings(tmp_path, server), out=tmp_path / "label").summary()["labelled"] == 2
+        assert run_label(settings(tmp_path, server), out=tmp_path / "label").found.labelled == 2
     assert len(server.bodies) == 5
 
 
@@ -146,7 +146,7 @@ def test_a_silent_server_is_given_up_and_the_next_run_asks_for_the_rest_alone(tm
         run_label(settings(tmp_path, server, timeout=0.5, retries=0), out=tmp_path / "label")
     assert not (tmp_path / "label").exists()
     with chat_server(honest) as server:
-        assert run_label(settings(tmp_path, server), out=tmp_path / "label").summary()["labelled"] == 4
+        assert run_label(settings(tmp_path, server), out=tmp_path / "label").found.labelled == 4
     assert len(server.bodies) == 1
 
 
@@ -195,9 +195,9 @@ def test_a_page_that_the_server_refuses_is_left_out_and_the_others_are_labelled(
 
     with chat_server(handle) as server:
         result = run_label(settings(tmp_path, server, concurrency=1), out=tmp_path / "label")
-    summary = result.summary()
-    assert 0 < summary["labelled"] < 12
-    assert summary["reasons"] == {"the server refused the request (status 400)": 12 - summary["labelled"]}
+    found = result.found
+    assert 0 < found.labelled < 12
+    assert found.reasons == {"the server refused the request (status 400)": 12 - found.labelled}
 
 
 def test_five_failures_in_a_row_end_the_run(tmp_path: Path) -> None:
@@ -237,10 +237,10 @@ def test_the_estimate_is_a_bound_and_knows_the_cache(tmp_path: Path) -> None:
     with chat_server(honest) as server:
         chosen = settings(tmp_path, server, limit=2)
         bound = label_estimate(chosen)
-        spent = run_label(chosen, out=tmp_path / "label").summary()["llm"]
+        spent = run_label(chosen, out=tmp_path / "label").found.llm
         assert (bound.pages, bound.cached) == (4, 0)  # two of train, one of test, one of ood
         assert bound.cost == pytest.approx((bound.tokens_in + 2 * bound.tokens_out) / 1e6)
-        assert spent["cost"] <= bound.cost
+        assert spent is not None and spent.cost <= bound.cost and spent.estimate == bound
         left = label_estimate(settings(tmp_path, server))
     assert (left.pages, left.cached) == (6, 4)
 

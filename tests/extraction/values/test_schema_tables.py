@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from recollect.errors import InputError, StepError
-from recollect.extraction.values import ScoreSettings, make_schema, read_schema, read_values, run_score
+from recollect.extraction.values import (
+    ScoreFound,
+    ScoreSettings,
+    make_schema,
+    read_schema,
+    read_values,
+    run_score,
+)
 
 DATA = Path(__file__).parents[3].parent / "shared/data/product_pages"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the product pages are not on this machine")
@@ -98,12 +105,17 @@ def score_files(tmp_path: Path) -> ScoreSettings:
 
 def test_the_score_step_counts_missing_pages_as_empty(tmp_path: Path) -> None:
     result = run_score(score_files(tmp_path), out=tmp_path / "score")
-    summary = result.summary()
-    assert summary["macro"] == 50.0 and summary["pages"] == 2
-    assert (summary["pages_without_prediction"], summary["predictions_without_truth"]) == (1, 1)
+    found = result.found
+    assert found.macro is not None and found.macro.value == 0.5 and found.pages == 2
+    assert (found.pages_without_prediction, found.predictions_without_truth) == (1, 1)
     assert result.items().height == 2
     again = run_score(score_files(tmp_path), out=tmp_path / "score")
-    assert again.summary() == summary
+    assert again.found == found
+    answer = json.loads((result.path / "scores.json").read_text())
+    assert answer["macro"] == answer["by_attribute"]["brand"]["accuracy"] == 50.0 and answer["f1"][
+        "brand"
+    ] == pytest.approx(200 / 3)
+    assert ScoreFound.model_validate(answer).macro == found.macro  # as older versions have it in their manifest
 
 
 def test_scoring_other_files_into_the_same_step_is_refused(tmp_path: Path) -> None:
@@ -128,7 +140,9 @@ def test_the_published_systems_score_as_published_where_matching_is_alike(tmp_pa
     truth = DATA / "ground-truth.json"
     for name in ("Zyte", "Diffbot", "extruct"):
         settings = ScoreSettings(predictions=DATA / "peers" / f"{name}.json", truth=truth)
-        f1 = run_score(settings, out=tmp_path / name).summary()["f1"]
+        f1 = {
+            key: 100 * one.f1.value for key, one in run_score(settings, out=tmp_path / name).found.by_attribute.items()
+        }
         given, true = (json.loads(path.read_text()) for path in (settings.predictions, truth))
         exact = {key: exact_f1(true, given, key) for key in ("availability", "sku")}
         assert f1["availability"] == pytest.approx(exact["availability"])
@@ -187,5 +201,5 @@ def test_a_bad_row_of_values_is_named_or_skipped_and_counted(name: str, text: st
     with pytest.raises(InputError, match=said):
         read_values(tmp_path / name, read_schema())
     settings = ScoreSettings(predictions=tmp_path / name, truth=tmp_path / name, bad_rows="skip")
-    summary = run_score(settings, out=tmp_path / "score").summary()
-    assert (summary["pages"], summary["bad_rows"]["truth"]["skipped"]) == (1, 1)
+    found = run_score(settings, out=tmp_path / "score").found
+    assert (found.pages, found.bad_rows["truth"].skipped) == (1, 1)

@@ -31,7 +31,7 @@ def test_every_page_example_fits_the_model() -> None:
 
 def test_untouched_it_does_not_answer(tmp_path: Path) -> None:
     found = run_evaluate(EvaluateSettings.make(model="pocket-shop", facts="pocket-shop", limit=24), out=tmp_path / "e")
-    assert found.found.pages and found.found.pages["macro"] < 5
+    assert found.found.pages and found.found.pages.parts["test"].macro.value < 0.05
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_a_few_pages_teach_it(tmp_path: Path) -> None:
         settings = TrainSettings.make(model="pocket-shop", preset="pocket-shop")
         trained = run_train(settings, chosen.path, out=tmp_path / f"train-{size}")
         ask = EvaluateSettings.make(model=str(trained.path), facts="pocket-shop", limit=60)
-        scores.append(run_evaluate(ask, facts, out=tmp_path / f"evaluate-{size}").found.pages or {})
-    assert scores[1]["macro"] > 80
-    assert scores[1]["macro"] > scores[0]["macro"]
-    assert scores[1]["by_attribute"]["brand"]["accuracy"] > 90
+        scores.append(run_evaluate(ask, facts, out=tmp_path / f"evaluate-{size}").found.pages.parts["test"])
+    assert scores[1].macro.value > 0.8
+    assert scores[1].macro.value > scores[0].macro.value
+    assert scores[1].by_attribute["brand"].accuracy.value > 0.9

@@ -4,8 +4,11 @@ Notable choices
 - The page is data from a stranger: it stands between two marks that hold a hash of the page itself, which a page cannot
   contain; the model is told that nothing in between is meant for it, and has no tools. What it answers is checked
   against the page afterwards, whatever it was talked into.
-- The client's own retries are used: a growing pause, and the server's Retry-After where it sends one. Deadline, cap and
-  redirects are in `_client.py`.
+- The client's own retries are used: a growing pause, and the server's Retry-After where it sends one. Its timeout
+  counts from byte to byte, so a server that sends a blank every second holds it for ever. Here one clock runs from the
+  first look-up of the address to the last byte of the reply.
+- A reply comes uncompressed or not at all: a small packed one may unpack to gigabytes.
+- A redirect would send the pages to an address that nobody named, so none is followed.
 - An answer that holds the key, as of a server that echoes its requests, is not kept.
 - The key comes from the environment and goes to the client alone. Error texts of a server may quote it, so they are
   never passed on: we say the status and nothing more.
@@ -13,16 +16,16 @@ Notable choices
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from recollect.errors import InputError
-from recollect.extraction.labels.client import TooLarge, bounded_client
 from recollect.extraction.labels.settings import LabelSettings
 from recollect.extraction.values import Schema
 
@@ -40,6 +43,8 @@ _TOO_LARGE = "the reply is too large, or packed"
 _REFUSALS = (400, 413, 422)
 _SHORTEST_KEY = 8  # a word such as "none" may well stand in an answer
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_OF_TRANSPORT = ("transfer-encoding", "content-length", "content-encoding")
+_MOST_BYTES = 4_000_000  # of a reply; an answer of 100,000 tokens has about a tenth of that
 
 
 class NoAnswer(Exception):
@@ -59,8 +64,7 @@ class Reply:
     tokens_out: int
 
 
-def messages(schema: Schema, prompt: str) -> list[dict[str, str]]:
-    """The conversation that asks for a page's attributes."""
+def _messages(schema: Schema, prompt: str) -> list[dict[str, str]]:
     mark = "PAGE-" + hashlib.blake2b(prompt.encode("utf-8", "replace"), digest_size=8).hexdigest()
     wanted = "\n".join(f"- {attribute.name}: {attribute.description}" for attribute in schema)
     return [
@@ -80,7 +84,7 @@ def make_client(settings: LabelSettings) -> AsyncOpenAI:
             f"Run `export {settings.key_variable}=…`, or name another one with --key-variable."
         )
     try:
-        return bounded_client(settings.endpoint, key or "none", seconds=settings.timeout, retries=settings.retries)
+        return _bounded_client(settings.endpoint, key or "none", seconds=settings.timeout, retries=settings.retries)
     except ImportError:
         raise InputError(
             "labels from an LLM need the openai client. Install it: pip install 'recollect[llm]'."
@@ -146,7 +150,7 @@ def request(settings: LabelSettings, schema: Schema, prompt: str) -> dict[str, A
     answer = {"name": "attributes", "strict": True, "schema": schema.json_schema()}
     body: dict[str, Any] = {
         "model": settings.llm,
-        "messages": messages(schema, prompt),
+        "messages": _messages(schema, prompt),
         "response_format": {"type": "json_schema", "json_schema": answer},
         "max_completion_tokens": settings.max_answer_tokens,
     }
@@ -182,6 +186,61 @@ def _check_endpoint(endpoint: str) -> str:
     return host
 
 
-def usage_cost(settings: LabelSettings, tokens: Mapping[str, int]) -> float:
-    """The price of counted tokens {"in": …, "out": …}, in the settings' currency."""
-    return ((settings.price_in or 0) * tokens["in"] + (settings.price_out or 0) * tokens["out"]) / 1e6
+def usage_cost(settings: LabelSettings, tokens_in: int, tokens_out: int) -> float:
+    """The price of so many tokens, in the settings' currency."""
+    return ((settings.price_in or 0) * tokens_in + (settings.price_out or 0) * tokens_out) / 1e6
+
+
+# -- the client, with bounds ---------------------------------------------------------------------------------------
+
+
+class TooLarge(Exception):
+    """A reply above `_MOST_BYTES`, or a packed one."""
+
+
+def _bounded_client(endpoint: str, key: str, *, seconds: float, retries: int) -> AsyncOpenAI:
+    """A client whose every try takes `seconds` at most, from the first byte to the last; it tries again as the official
+    one does."""
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    http = _http_library(DefaultAsyncHttpxClient)
+
+    class Bounded(DefaultAsyncHttpxClient):
+        async def send(self, request: Any, **options: Any) -> Any:
+            try:
+                async with asyncio.timeout(seconds):
+                    response = await super().send(request, **{**options, "stream": True})
+                    try:
+                        content = await _content(response)
+                    finally:
+                        await response.aclose()
+            except TimeoutError:  # in the words that the client knows, so that it tries again
+                raise http.ReadTimeout(f"no whole reply within {seconds:g} s", request=request) from None
+            headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_TRANSPORT]
+            return type(response)(response.status_code, headers=headers, content=content, request=request)
+
+    return AsyncOpenAI(
+        base_url=endpoint,
+        api_key=key,
+        timeout=seconds,
+        max_retries=retries,
+        default_headers={"Accept-Encoding": "identity"},
+        http_client=Bounded(follow_redirects=False),
+    )
+
+
+def _http_library(client: type) -> Any:
+    """The library that the official client speaks with: httpx, or httpx2 since its version 3."""
+    ancestor = next(one for one in client.__mro__ if one.__name__ == "AsyncClient")
+    return sys.modules[ancestor.__module__.partition(".")[0]]
+
+
+async def _content(response: Any) -> bytes:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise TooLarge("packed")
+    content = bytearray()
+    async for piece in response.aiter_raw():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise TooLarge(f"over {_MOST_BYTES:,} bytes")
+    return bytes(content)

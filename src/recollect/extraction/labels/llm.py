@@ -1,8 +1,8 @@
 """Every page's answer from an LLM: an estimate first, a cache on disk, several requests at a time, a cost cap.
 
 Notable choices
-- An answer is cached the moment it is there, under a hash of the request's body, so a killed run goes on at the page
-  it was at, in any output folder. Malformed answers are kept too: they were paid, and are asked for again only with
+- An answer is cached the moment it is there, under a hash of the request's body, so a killed run resumes at the page it
+  was at, in any output folder. Malformed answers are kept too: they were paid, and are asked for again only with
   `ask_again`. Failures are not kept.
 - The estimate is a bound and no forecast: three bytes a token, and the longest answer allowed.
 - The run ends with an error when a page got no answer, since a second run asks for those pages alone. It ends early
@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recollect.core.results import Result
 from recollect.core.workspace import fingerprint, write_json
 from recollect.errors import InputError
 from recollect.extraction.labels.ask import NoAnswer, Refused, Reply, ask, make_client, request, usage_cost
@@ -32,12 +34,12 @@ from recollect.extraction.values import Schema, parse_answer
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-_BYTES_PER_TOKEN = 3  # low on purpose: English has about four, and the estimate is a bound
+_BYTES_PER_TOKEN = 3  # low on purpose: English has about four, and the bound must hold
 _FAILURES_IN_A_ROW = 5
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Estimate:
+class CostBound(Result):
     """What asking would cost at most; answers in the cache cost nothing."""
 
     pages: int
@@ -47,55 +49,50 @@ class Estimate:
     cost: float
 
 
-def estimate(settings: LabelSettings, schema: Schema, pages: Sequence[PageText]) -> Estimate:
+@dataclass(frozen=True)
+class Replies:
+    """What the model said about each page by its id, and why the server refused the others."""
+
+    answered: dict[str, Reply]
+    refused: dict[str, str]
+
+
+def cost_bound(settings: LabelSettings, schema: Schema, pages: Sequence[PageText]) -> CostBound:
     """The bound on tokens and cost of the pages that are not in the cache."""
-    bodies = [request(settings, schema, page.prompt) for page in pages]
-    new = [body for body in bodies if _known(settings, body) is None]
-    tokens_in = sum(_tokens(body) for body in new)
+    work = _Work(settings, schema)
+    new = [work.body(page) for page in pages if work.known(page) is None]
+    tokens_in = sum(-(-len(body) // _BYTES_PER_TOKEN) for body in new)
     tokens_out = settings.max_answer_tokens * len(new)
-    cost = usage_cost(settings, {"in": tokens_in, "out": tokens_out})
-    return Estimate(len(pages), len(pages) - len(new), tokens_in, tokens_out, cost)
+    return CostBound(
+        pages=len(pages),
+        cached=len(pages) - len(new),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        cost=usage_cost(settings, tokens_in, tokens_out),
+    )
 
 
 def ask_all(
-    settings: LabelSettings,
-    schema: Schema,
-    pages: Sequence[PageText],
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[str, Reply], dict[str, str]]:
-    """The reply to each page by its id, and why the server refused the others.
-
-    Raises InputError above the cost cap, and when pages got no answer.
-    """
-    bound = estimate(settings, schema, pages)
+    settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None = None
+) -> Replies:
+    """Every page's reply. Raises InputError above the cost cap, and when pages got no answer."""
+    bound = cost_bound(settings, schema, pages)
     if bound.cost > settings.max_cost:
         raise InputError(
             f"labelling {bound.pages - bound.cached:,} pages may cost {bound.cost:.2f}, but --max-cost is "
             f"{settings.max_cost:.2f} (same currency as --price-in). Raise it, or lower --limit."
         )
-    run = _Run({}, {}, {})
-    for page in pages:
-        if (known := _known(settings, request(settings, schema, page.prompt))) is not None:
-            run.replies[page.page_id] = known
-    left = [page for page in pages if page.page_id not in run.replies]
+    work = _Work(settings, schema)
+    work.replies |= {page.page_id: known for page in pages if (known := work.known(page)) is not None}
+    left = [page for page in pages if page.page_id not in work.replies]
     if left:
-        _run_here(_ask_new(settings, schema, left, run, progress))
-        _check_whole(settings, run, len(pages))
+        _run_here(work.ask(left, progress))
+        work.check_whole(len(pages))
     elif progress:
         progress(len(pages), len(pages))
-    return {page.page_id: run.replies[page.page_id] for page in pages if page.page_id in run.replies}, run.refused
-
-
-@dataclass
-class _Run:
-    """What has come back so far, by page."""
-
-    replies: dict[str, Reply]
-    refused: dict[str, str]
-    failures: dict[str, str]
-
-    def __len__(self) -> int:
-        return len(self.replies) + len(self.refused) + len(self.failures)
+    return Replies(
+        {page.page_id: work.replies[page.page_id] for page in pages if page.page_id in work.replies}, work.refused
+    )
 
 
 def _run_here(work: Coroutine[Any, Any, None]) -> None:
@@ -109,97 +106,95 @@ def _run_here(work: Coroutine[Any, Any, None]) -> None:
         pool.submit(asyncio.run, work).result()
 
 
-async def _ask_new(
-    settings: LabelSettings,
-    schema: Schema,
-    left: Sequence[PageText],
-    run: _Run,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    waiting, running = list(reversed(left)), dict[asyncio.Task[Reply], PageText]()
-    in_a_row, spent, total = 0, 0.0, len(run) + len(left)
-    async with make_client(settings) as client:
+@dataclass
+class _Work:
+    """The questions of one run, and what has come back so far by page."""
+
+    settings: LabelSettings
+    schema: Schema
+    replies: dict[str, Reply] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def body(self, page: PageText) -> bytes:
+        """The question about a page as it is sent."""
+        body = request(self.settings, self.schema, page.prompt)
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+    def known(self, page: PageText) -> Reply | None:
+        """The kept answer, unless it is to be asked for again."""
         try:
-            while waiting or running:
-                while waiting and len(running) < settings.concurrency and in_a_row < _FAILURES_IN_A_ROW:
-                    page = waiting.pop()
-                    running[asyncio.create_task(_one(client, settings, schema, page.prompt))] = page
-                if not running:
-                    break
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    page = running.pop(task)
-                    try:
-                        reply = run.replies[page.page_id] = task.result()
-                        in_a_row = 0
-                        spent += usage_cost(settings, {"in": reply.tokens_in, "out": reply.tokens_out})
-                    except Refused as reason:
-                        run.refused[page.page_id] = str(reason)
-                        in_a_row += not run.replies
-                    except NoAnswer as reason:
-                        run.failures[page.page_id] = str(reason)
-                        in_a_row += 1
-                    if progress:
-                        progress(len(run), total)
-                if spent > settings.max_cost:
-                    _raise_spent(settings, spent, len(run.replies))
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            found = Reply(**json.loads(self._place(page).read_text(encoding="utf-8")))
+            found.text.encode("utf-8")
+            operator.index(found.tokens_in + found.tokens_out)  # whole numbers
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # not there, or damaged: ask again
+            return None
+        return None if self.settings.ask_again and parse_answer(found.text) is None else found
 
+    def _place(self, page: PageText) -> Path:
+        name = fingerprint(request(self.settings, self.schema, page.prompt))
+        return self.settings.cache / name[:2] / f"{name}.json"
 
-def _check_whole(settings: LabelSettings, run: _Run, pages: int) -> None:
-    if run.refused and not run.replies:
+    async def ask(self, left: Sequence[PageText], progress: Progress | None) -> None:
+        """Ask about every page, some at a time."""
+        waiting, running = list(reversed(left)), dict[asyncio.Task[Reply], PageText]()
+        in_a_row, spent, total = 0, 0.0, len(self.replies) + len(left)
+        async with make_client(self.settings) as client:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < self.settings.concurrency and in_a_row < _FAILURES_IN_A_ROW:
+                        page = waiting.pop()
+                        running[asyncio.create_task(self._one(client, page))] = page
+                    if not running:
+                        break
+                    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        page = running.pop(task)
+                        try:
+                            reply = self.replies[page.page_id] = task.result()
+                            in_a_row = 0
+                            spent += usage_cost(self.settings, reply.tokens_in, reply.tokens_out)
+                        except Refused as reason:
+                            self.refused[page.page_id] = str(reason)
+                            in_a_row += not self.replies
+                        except NoAnswer as reason:
+                            self.failures[page.page_id] = str(reason)
+                            in_a_row += 1
+                        if progress:
+                            progress(len(self.replies) + len(self.refused) + len(self.failures), total)
+                    if spent > self.settings.max_cost:
+                        self._raise_spent(spent)
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+    async def _one(self, client: AsyncOpenAI, page: PageText) -> Reply:
+        reply = await ask(client, self.settings, self.schema, page.prompt)
+        place = self._place(page)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, asdict(reply))
+        return reply
+
+    def check_whole(self, pages: int) -> None:
+        """Raise InputError when pages are left without an answer."""
+        settings = self.settings
+        if self.refused and not self.replies:
+            raise InputError(
+                f"{settings.endpoint} refused every request ({', '.join(sorted(set(self.refused.values())))}). Check "
+                "--llm and --temperature, and that the server knows JSON schema answers (response_format) and pages "
+                "this long."
+            )
+        missing = pages - len(self.replies) - len(self.refused)
+        if missing:
+            reasons = ", ".join(sorted(set(self.failures.values())))
+            raise InputError(
+                f"{missing:,} of {pages:,} pages got no answer ({reasons}). Those there are kept in {settings.cache}: "
+                "run the same command again to ask for the others."
+            )
+
+    def _raise_spent(self, spent: float) -> None:
         raise InputError(
-            f"{settings.endpoint} refused every request ({', '.join(sorted(set(run.refused.values())))}). Check --llm "
-            "and --temperature, and that the server knows JSON schema answers (response_format) and pages this long."
+            f"{len(self.replies):,} answers cost {spent:.2f} by the server's own count, above --max-cost "
+            f"{self.settings.max_cost:.2f}. They are kept in {self.settings.cache}; raise --max-cost to continue."
         )
-    missing = pages - len(run.replies) - len(run.refused)
-    if missing:
-        reasons = ", ".join(sorted(set(run.failures.values())))
-        raise InputError(
-            f"{missing:,} of {pages:,} pages got no answer ({reasons}). Those there are stand in {settings.cache}: run "
-            "the same command again to ask for the others."
-        )
-
-
-def _raise_spent(settings: LabelSettings, spent: float, answers: int) -> None:
-    raise InputError(
-        f"{answers:,} answers cost {spent:.2f} by the server's own count, above --max-cost {settings.max_cost:.2f}. "
-        f"They are kept in {settings.cache}; raise --max-cost to go on."
-    )
-
-
-async def _one(client: AsyncOpenAI, settings: LabelSettings, schema: Schema, prompt: str) -> Reply:
-    reply = await ask(client, settings, schema, prompt)
-    path = _place(settings.cache, request(settings, schema, prompt))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, asdict(reply))
-    return reply
-
-
-def _place(cache: Path, body: dict[str, Any]) -> Path:
-    name = fingerprint(body)
-    return cache / name[:2] / f"{name}.json"
-
-
-def _known(settings: LabelSettings, body: dict[str, Any]) -> Reply | None:
-    """The kept answer, unless it is to be asked for again."""
-    found = _cached(settings.cache, body)
-    if found is not None and settings.ask_again and parse_answer(found.text) is None:
-        return None
-    return found
-
-
-def _cached(cache: Path, body: dict[str, Any]) -> Reply | None:
-    try:
-        found = Reply(**json.loads(_place(cache, body).read_text(encoding="utf-8")))
-        found.text.encode("utf-8")
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # not there, or damaged: ask again
-        return None
-    return found if isinstance(found.tokens_in, int) and isinstance(found.tokens_out, int) else None
-
-
-def _tokens(body: dict[str, Any]) -> int:
-    return -(-len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) // _BYTES_PER_TOKEN)

@@ -6,30 +6,68 @@ evaluate), samples.parquet (what each example asks for), schema.yaml.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from recollect.core.results import Result
 from recollect.core.tables import BadRows
-from recollect.core.workspace import DEFAULT_ROOT, open_step, read_manifest, step_input, write_atomic
+from recollect.core.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic
+from recollect.core.workspace.files import digest_of
 from recollect.errors import InputError
+from recollect.extraction import need_pages
 from recollect.extraction.html import check_raw_pages
 from recollect.extraction.labels.ask import usage_cost
-from recollect.extraction.labels.examples import make_examples
-from recollect.extraction.labels.labels import Lost, PageText, check_labels
-from recollect.extraction.labels.llm import Estimate, ask_all, estimate
-from recollect.extraction.labels.pages import pages_of, raw_html
+from recollect.extraction.labels.labels import Lost, PageText, check_labels, make_examples, pages_of, raw_html
+from recollect.extraction.labels.llm import CostBound, Progress, ask_all, cost_bound
 from recollect.extraction.labels.schema_org import read_schema_org
 from recollect.extraction.labels.settings import LabelSettings
 from recollect.extraction.values import NORMALISER, Schema, parse_answer, read_schema, read_values, same_pages
 from recollect.facts import FactSet
+from recollect.facts.report import BadRowsFound
 
-Progress = Callable[[int, int], None]
+
+class AttributeLabels(Result):
+    """Labels of one attribute."""
+
+    accepted: int
+    """Pages that have one."""
+    in_prompt: int
+    """Pages that have one which their prompt shows."""
+    rejected: int
+
+
+class Spent(Result):
+    """What an LLM was asked and what that cost, answers in the cache included."""
+
+    model: str
+    tokens: dict[str, int]
+    """ "in" and "out"."""
+    cost: float
+    estimate: CostBound
+    """The bound before anything was asked."""
+
+
+class LabelFound(Result):
+    """How many pages were labelled, and with what."""
+
+    pages: int
+    labelled: int
+    """Pages with an accepted label."""
+    accepted: int
+    rejected: int
+    reasons: dict[str, int]
+    """Rejected labels by the reason."""
+    by_attribute: dict[str, AttributeLabels]
+    examples: dict[str, int]
+    """Examples by part."""
+    bad_rows: dict[str, BadRowsFound] = {}
+    """Rows of a table that were left out."""
+    llm: Spent | None = None
+    sources: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -37,6 +75,7 @@ class LabelResult:
     """A finished label step."""
 
     path: Path
+    found: LabelFound
 
     def labels(self) -> pl.DataFrame:
         """Every value of every page, with its source, status and reason."""
@@ -50,10 +89,14 @@ class LabelResult:
         """The attributes that were labelled."""
         return read_schema(self.path / "schema.yaml")
 
-    def summary(self) -> dict[str, Any]:
-        """Counts of pages, labels and examples; plain JSON."""
-        found: dict[str, Any] = read_manifest(self.path)["metrics"]
-        return found
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What a source gave."""
+
+    labels: pl.DataFrame
+    bad_rows: BadRows | None = None
+    spent: Spent | None = None
 
 
 def run_label(
@@ -61,8 +104,9 @@ def run_label(
 ) -> LabelResult:
     """Label the pages of a pages step. Raises InputError when nothing could be labelled, writing nothing.
 
-    Answers of an LLM are kept in `settings.cache` as they come, so that a killed run goes on where it was.
+    Answers of an LLM are kept in `settings.cache` as they come, so that a killed run resumes where it was.
     """
+    need_pages("recollect label")
     schema = read_schema(settings.attributes)
     manifest = step_input(settings.pages, "pages")
     inputs = {
@@ -78,39 +122,34 @@ def run_label(
     with open_step("label", values, inputs, out, root) as step:
         if not step.done:
             pages = pages_of(settings)
-            labels, metrics = _labels(settings, schema, pages, progress)
+            labelled = _SOURCES[settings.source](settings, schema, pages, progress)
             examples = make_examples(
                 schema,
                 pages,
-                labels,
+                labelled.labels,
                 samples_per_page=settings.samples_per_page,
                 train_only_seen=settings.train_only_seen,
                 seed=settings.seed,
             )
             if not len(examples.facts):
-                raise InputError(_nothing(settings, pages, labels))
-            step.write_table("labels.parquet", labels)
+                raise InputError(_nothing(settings, pages, labelled.labels))
+            step.write_table("labels.parquet", labelled.labels)
             step.write_table("facts.parquet", examples.facts.table())
             step.write_table("samples.parquet", examples.samples)
             write_atomic(step.folder / "schema.yaml", lambda file: file.write(schema.text().encode()))
-            counts = _counts(schema, pages, labels) | {"examples": examples.facts.counts()}
-            step.finish({**counts, **metrics, "sources": {"pages": str(settings.pages)}})
-    return LabelResult(step.path)
+            step.finish(_found(settings, schema, pages, labelled, examples.facts))
+    return LabelResult(step.path, LabelFound.read(step.path))
 
 
-def label_estimate(settings: LabelSettings) -> Estimate:
+def label_estimate(settings: LabelSettings) -> CostBound:
     """What labelling with an LLM would cost at most; nothing is asked or written."""
     step_input(settings.pages, "pages")
-    return estimate(settings, read_schema(settings.attributes), pages_of(settings))
+    return cost_bound(settings, read_schema(settings.attributes), pages_of(settings))
 
 
-def _labels(
+def _from_table(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    if settings.source == "llm":
-        return _from_llm(settings, schema, pages, progress)
-    if settings.source == "schema.org":
-        return _from_schema_org(settings, schema, pages, progress), {}
+) -> _Labelled:
     assert settings.table is not None
     bad = BadRows(settings.bad_rows)
     given = read_values(settings.table, schema, bad)
@@ -121,13 +160,12 @@ def _labels(
             f"must be those of pages.parquet, such as {pages[0].page_id!r}."
         )
     values = {page: given[name] for page, name in named.items()}
-    labels = check_labels(schema, pages, values, settings.source, verbatim=False)
-    return labels, {"bad_rows": {"table": bad.account()}}
+    return _Labelled(check_labels(schema, pages, values, settings.source, verbatim=False), bad_rows=bad)
 
 
 def _from_schema_org(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
-) -> pl.DataFrame:
+) -> _Labelled:
     wanted = {page.page_id for page in pages}
     values: dict[str, dict[str, list[str]]] = {}
     rejected: dict[str, str] = {}
@@ -142,52 +180,61 @@ def _from_schema_org(
         if progress:
             progress(len(values) + len(rejected), len(wanted))
     gone = dict.fromkeys(wanted - values.keys() - rejected.keys(), "the raw page is gone or cannot be read")
-    return check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected | gone, lost=lost)
+    return _Labelled(
+        check_labels(schema, pages, values, settings.source, verbatim=False, rejected=rejected | gone, lost=lost)
+    )
 
 
 def _from_llm(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    bound = estimate(settings, schema, pages)
-    replies, refused = ask_all(settings, schema, pages, progress)
-    answers = {page_id: parse_answer(reply.text) for page_id, reply in replies.items()}
+) -> _Labelled:
+    bound = cost_bound(settings, schema, pages)
+    replies = ask_all(settings, schema, pages, progress)
+    answers = {page_id: parse_answer(reply.text) for page_id, reply in replies.answered.items()}
     no_json = {page_id: "answer is not a JSON object" for page_id, answer in answers.items() if answer is None}
     values = {
         page_id: {name: [value] for name, value in (answer or {}).items() if name in schema.names}
         for page_id, answer in answers.items()
     }
-    labels = check_labels(schema, pages, values, "llm", verbatim=True, rejected=no_json | refused)
-    tokens = {
-        "in": sum(reply.tokens_in for reply in replies.values()),
-        "out": sum(reply.tokens_out for reply in replies.values()),
-    }
-    spent = {"model": settings.llm, "tokens": tokens, "cost": usage_cost(settings, tokens), "estimate": asdict(bound)}
-    return labels, {"llm": spent}
+    labels = check_labels(schema, pages, values, "llm", verbatim=True, rejected=no_json | replies.refused)
+    tokens_in = sum(reply.tokens_in for reply in replies.answered.values())
+    tokens_out = sum(reply.tokens_out for reply in replies.answered.values())
+    cost = usage_cost(settings, tokens_in, tokens_out)
+    spent = Spent(model=settings.llm, tokens={"in": tokens_in, "out": tokens_out}, cost=cost, estimate=bound)
+    return _Labelled(labels, spent=spent)
 
 
-def _counts(schema: Schema, pages: Sequence[PageText], labels: pl.DataFrame) -> dict[str, Any]:
-    accepted = labels.filter(pl.col("status") == "accepted")
-    rejected = labels.filter(pl.col("status") == "rejected")
-    by_attribute = {
-        name: {
-            "accepted": accepted.filter(pl.col("attribute") == name)["page_id"].n_unique(),
-            "in_prompt": accepted.filter((pl.col("attribute") == name) & pl.col("in_prompt"))["page_id"].n_unique(),
-            "rejected": rejected.filter(pl.col("attribute") == name).height,
-        }
-        for name in schema.names
-    }
-    return {
-        "pages": len(pages),
-        "labelled": accepted["page_id"].n_unique(),
-        "accepted": accepted.height,
-        "rejected": rejected.height,
-        "reasons": dict(sorted(Counter(rejected["reason"].to_list()).items())),
-        "by_attribute": by_attribute,
-    }
+_SOURCES = {"schema.org": _from_schema_org, "table": _from_table, "llm": _from_llm}
+
+
+def _found(
+    settings: LabelSettings, schema: Schema, pages: Sequence[PageText], labelled: _Labelled, examples: FactSet
+) -> LabelFound:
+    accepted, rejected = (labelled.labels.filter(status=status) for status in ("accepted", "rejected"))
+    bad = labelled.bad_rows
+    return LabelFound(
+        pages=len(pages),
+        labelled=accepted["page_id"].n_unique(),
+        accepted=accepted.height,
+        rejected=rejected.height,
+        reasons=dict(sorted(Counter(rejected["reason"].to_list()).items())),
+        by_attribute={
+            name: AttributeLabels(
+                accepted=accepted.filter(attribute=name)["page_id"].n_unique(),
+                in_prompt=accepted.filter(attribute=name, in_prompt=True)["page_id"].n_unique(),
+                rejected=rejected.filter(attribute=name).height,
+            )
+            for name in schema.names
+        },
+        examples=examples.counts(),
+        bad_rows={} if bad is None else {"table": BadRowsFound.model_validate(bad.account())},
+        llm=labelled.spent,
+        sources={"pages": str(settings.pages)},
+    )
 
 
 def _nothing(settings: LabelSettings, pages: Sequence[PageText], labels: pl.DataFrame) -> str:
-    reasons = Counter(labels.filter(pl.col("status") == "rejected")["reason"].to_list())
+    reasons = Counter(labels.filter(status="rejected")["reason"].to_list())
     said = ", ".join(f"{count:,} by {reason!r}" for reason, count in sorted(reasons.items())) or "no value was found"
     return f"none of {len(pages):,} pages has an accepted label from {settings.source}: {said}."
 
@@ -195,4 +242,4 @@ def _nothing(settings: LabelSettings, pages: Sequence[PageText], labels: pl.Data
 def _digest(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"no such file: {path}. Give --table a file of values.")
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return digest_of(path)

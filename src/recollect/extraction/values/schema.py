@@ -1,12 +1,16 @@
-"""The attributes wanted from a page: a schema, read from YAML.
+"""The attributes wanted from a page: a schema, read from YAML; and the values by attribute that a JSON answer gives.
 
 Notable choices
-- Every value is text: what a page says, not what a program would store. The `type` decides what equality means.
-- `normaliser` takes the place of the type's own one; hardly anyone needs it.
+- Every value is text: what a page says, not what a program would store. The `type` decides what equality means;
+  `normaliser` takes the place of the type's own one, which hardly anyone needs.
+- A strict answer is one JSON object and nothing else. A repaired reading (json-repair) never takes its place silently.
+- Numbers of an answer keep their digits as written; null and blank text are empty; a list of one value is that value.
+  Any other nesting stays as its JSON text: a value that was given, and is hardly ever right.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,11 +22,12 @@ from recollect.core.settings import explain, read_yaml
 from recollect.errors import InputError
 
 AttributeType = Literal["text", "price", "currency", "identifier", "gtin", "availability", "number", "language"]
-
+Decode = Literal["plain", "repaired"]
 AVAILABILITY = ("InStock", "OutOfStock", "PreOrder")
 """The values of an attribute of type availability."""
 
-_SHIPPED = Path(__file__).parent
+_SHIPPED = ("product",)  # schemas that come with the package
+_LONGEST = 100_000  # characters of an answer; a longer one is no answer
 
 
 class Attribute(BaseModel):
@@ -103,19 +108,14 @@ class Schema(BaseModel):
 
 def read_schema(name: str | Path = "product") -> Schema:
     """The shipped schema of that name ("product"), or the one in a YAML file. Raises InputError."""
-    if str(name) in shipped_schemas():
-        return make_schema(read_yaml(_SHIPPED / f"{name}.yaml"), str(name))
+    if str(name) in _SHIPPED:
+        return make_schema(read_yaml(Path(__file__).with_name(f"{name}.yaml")), str(name))
     path = Path(name)
     if not path.is_file():
         raise InputError(
-            f"no such schema: {name}. Give {' or '.join(map(repr, shipped_schemas()))}, or the path of a YAML file."
+            f"no such schema: {name}. Give {' or '.join(map(repr, _SHIPPED))}, or the path of a YAML file."
         )
     return make_schema(read_yaml(path), str(path))
-
-
-def shipped_schemas() -> tuple[str, ...]:
-    """Names of the schemas that come with the package."""
-    return ("product",)
 
 
 def make_schema(values: Mapping[str, Any], where: str) -> Schema:
@@ -124,3 +124,56 @@ def make_schema(values: Mapping[str, Any], where: str) -> Schema:
         return Schema.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{where} is not a schema of attributes: {explain(error, Schema)}") from None
+
+
+# -- answers -------------------------------------------------------------------------------------------------------
+
+
+def parse_answer(text: str, decode: Decode = "plain") -> dict[str, str] | None:
+    """The non-empty values of an answer by attribute name; None when it is no JSON object."""
+    loaded = _strict(text)
+    if loaded is None and decode == "repaired":
+        loaded = _repaired(text)
+    if loaded is None:
+        return None
+    values = {str(name): _value(value) for name, value in loaded.items()}
+    return {name: value for name, value in values.items() if value}
+
+
+def compact_json(values: Mapping[str, str]) -> str:
+    """The values as one line of JSON without blanks: the form in which answers are taught."""
+    return json.dumps(dict(values), ensure_ascii=False, separators=(",", ":"))
+
+
+def _strict(text: str) -> dict[str, Any] | None:
+    if len(text) > _LONGEST:
+        return None
+    try:
+        loaded = json.loads(text.strip(), parse_float=str, parse_int=str, parse_constant=str)
+        json.dumps(loaded, ensure_ascii=False).encode()  # an escaped half of a surrogate pair is no text
+    except (ValueError, RecursionError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _repaired(text: str) -> dict[str, Any] | None:
+    start = text.find("{")
+    if start < 0 or len(text) > _LONGEST:
+        return None
+    from json_repair import repair_json
+
+    try:
+        fixed = repair_json(text[start:], skip_json_loads=True)
+    except (ValueError, RecursionError):
+        return None
+    return _strict(fixed) if isinstance(fixed, str) else None
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value.strip()
+    return "" if value is None else json.dumps(value, ensure_ascii=False)

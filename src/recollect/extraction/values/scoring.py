@@ -1,6 +1,6 @@
-"""Answers against the truth, by attribute: study B's share of right values, precision, F1, and their intervals.
+"""Answers against the truth, by attribute: the share of right values, precision, F1, and their intervals.
 
-    accuracy = right / pages whose truth has a value        (study B's metric; the same thing as recall)
+    accuracy = right / pages whose truth has a value        (the metric of *Attribute Extraction*; the same as recall)
     precision = right / values given        F1 = 2 · precision · accuracy / (precision + accuracy)
     macro = unweighted mean over the attributes that have a truth
 
@@ -20,8 +20,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import model_validator
 
-from recollect.core.estimates import clustered_ratio, proportion
+from recollect.core.estimates import Estimate, clustered_ratio, proportion
+from recollect.core.estimates.estimate import within
+from recollect.core.results import Result
 from recollect.extraction.values.normalisers import equal, readings
 from recollect.extraction.values.plain import is_placeholder, plain_text
 from recollect.extraction.values.schema import Attribute, Schema
@@ -38,6 +41,102 @@ VALUES = pl.Schema(
     }
 )
 """One row per answer and attribute asked for; `given` is null where the answer has no value."""
+
+
+class AttributeScore(Result):
+    """How well one attribute was read."""
+
+    accuracy: Estimate
+    """Right values among the true ones; the same as recall."""
+    precision: Estimate | None = None
+    """Right values among those given; None where none was."""
+    f1: Estimate
+    given: int
+    """Values given, right or wrong."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, values: Any) -> Any:
+        """Steps of earlier versions hold percentages, as accuracy, low and high."""
+        if not isinstance(values, dict) or "low" not in values:
+            return values
+        n, given = values["n"], values["given"]
+        return {
+            "accuracy": _of_percent(values, "accuracy", n, "low", "high"),
+            "precision": _of_percent(values, "precision", given),
+            "f1": _of_percent(values, "f1", n + given),
+            "given": given,
+        }
+
+
+class PageScores(Result):
+    """How well the pages of one part were read, by attribute; every interval has the page as its unit."""
+
+    macro: Estimate | None = None
+    """The mean of the attributes' accuracies; None without any true value, as `micro`."""
+    micro: Estimate | None = None
+    """Right values among all true ones."""
+    by_attribute: dict[str, AttributeScore] = {}
+    """Of each attribute that has a true value."""
+    invalid: Estimate | None = None
+    """Answers that are no JSON object, among all answers; None where no text was read."""
+    without_truth: dict[str, int] = {}
+    """Values given for attributes without any true value, which nothing can judge."""
+    unread_truth: dict[str, int] = {}
+    """True values that cannot be read, so that they were compared as text, of the attributes that have such."""
+    n: int = 0
+    """True values."""
+    pages: int = 0
+    answers: int = 0
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The mean of the attributes' F1, a fraction; None without any."""
+        return float(np.mean([one.f1.value for one in self.by_attribute.values()])) if self.by_attribute else None
+
+    def in_percent(self) -> dict[str, object]:
+        """The numbers as the commands' JSON names them: flat, in percent, each with its bounds; null for none."""
+        f1 = {name: 100 * one.f1.value for name, one in self.by_attribute.items()}
+        counts = ("without_truth", "unread_truth", "n", "pages", "answers")
+        return {
+            **_named("macro", self.macro),
+            **_named("micro", self.micro),
+            "by_attribute": {
+                name: {
+                    **_named("accuracy", one.accuracy, "low", "high"),
+                    "n": one.accuracy.n,
+                    **_named("precision", one.precision),
+                    "given": one.given,
+                    **_named("f1", one.f1),
+                }
+                for name, one in self.by_attribute.items()
+            },
+            "f1": f1,
+            "macro_f1": float(np.mean(list(f1.values()))) if f1 else None,
+            **_named("invalid", self.invalid),
+            **{name: getattr(self, name) for name in counts},
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, values: Any) -> Any:
+        """Steps of earlier versions hold percentages, as macro, macro_low and macro_high."""
+        if not isinstance(values, dict) or "macro_low" not in values:
+            return values
+        sizes = {"macro": values["n"], "micro": values["n"], "invalid": values["answers"]}
+        return values | {name: _of_percent(values, name, n) for name, n in sizes.items()}
+
+
+def _of_percent(values: Mapping[str, Any], name: str, n: int, low: str = "", high: str = "") -> Estimate | None:
+    if values[name] is None:
+        return None
+    value, least, most = (values[key] / 100 for key in (name, low or f"{name}_low", high or f"{name}_high"))
+    return Estimate(value, least, most, n, "clustered by page")
+
+
+def _named(name: str, found: Estimate | None, low: str = "", high: str = "") -> dict[str, float | None]:
+    names = (name, low or f"{name}_low", high or f"{name}_high")
+    return dict(zip(names, found.percent if found else (None, None, None), strict=True))
 
 
 @dataclass(frozen=True)
@@ -92,53 +191,39 @@ def items(values: pl.DataFrame) -> pl.DataFrame:
     return values.filter(pl.col("truth").list.len() > 0).select("item", "unit", "group", "right", "part")
 
 
-def score(values: pl.DataFrame, schema: Schema, invalid: int = 0, answers: int = 0) -> dict[str, Any]:
-    """The numbers of one part's `judge` table, in percent, each with n and 95 % bounds; plain JSON.
-
-    `invalid` of `answers` were no JSON object. An attribute without any truth has no accuracy: `without_truth` counts
-    the values given for it, which nothing can judge. `unread_truth` counts true values that were compared as text.
-    """
+def score(values: pl.DataFrame, schema: Schema, invalid: int = 0, answers: int = 0) -> PageScores:
+    """The numbers of one part's `judge` table; `invalid` of `answers` were no JSON object."""
     names = [name for name in schema.names if name in set(values["group"])]
     truth, given, right, pages = _matrices(values, names)
     kept = [at for at, name in enumerate(names) if truth[:, at].any()]
     by_attribute = {names[at]: _attribute(truth[:, [at]], given[:, [at]], right[:, [at]]) for at in kept}
-    f1 = {name: entry["f1"] for name, entry in by_attribute.items()}
-    return {
-        **_ratio("macro", right[:, kept], truth[:, kept]),
-        **_ratio("micro", right.sum(axis=1, keepdims=True), truth.sum(axis=1, keepdims=True)),
-        "by_attribute": by_attribute,
-        "f1": f1,
-        "macro_f1": float(np.mean(list(f1.values()))) if f1 else None,
-        **_proportion("invalid", invalid, answers),
-        "without_truth": {name: int(given[:, at].sum()) for at, name in enumerate(names) if name not in by_attribute},
-        "unread_truth": _unread(values, schema),
-        "n": int(truth.sum()),
-        "pages": pages,
-        "answers": answers,
-    }
+    return PageScores(
+        macro=_ratio(right[:, kept], truth[:, kept]),
+        micro=_ratio(right.sum(axis=1, keepdims=True), truth.sum(axis=1, keepdims=True)),
+        by_attribute={name: found for name, found in by_attribute.items() if found},
+        invalid=proportion(invalid, answers) if answers else None,
+        without_truth={name: int(given[:, at].sum()) for at, name in enumerate(names) if name not in by_attribute},
+        unread_truth=_unread(values, schema),
+        n=int(truth.sum()),
+        pages=pages,
+        answers=answers,
+    )
 
 
-def _attribute(truth: Any, given: Any, right: Any) -> dict[str, Any]:
-    """One attribute's numbers from its counts by page, pages × 1."""
-    accuracy, f1 = _ratio("accuracy", right, truth), _ratio("f1", 2 * right, truth + given)
-    return {
-        "accuracy": accuracy["accuracy"],
-        "low": accuracy["accuracy_low"],
-        "high": accuracy["accuracy_high"],
-        "n": int(truth.sum()),
-        **_ratio("precision", right, given),
-        "given": int(given.sum()),
-        **f1,
-    }
+def _attribute(truth: Any, given: Any, right: Any) -> AttributeScore | None:
+    """One attribute's numbers from its counts by page, pages × 1; None without a true value."""
+    accuracy, f1 = _ratio(right, truth), _ratio(2 * right, truth + given)
+    if accuracy is None or f1 is None:
+        return None
+    return AttributeScore(accuracy=accuracy, precision=_ratio(right, given), f1=f1, given=int(given.sum()))
 
 
-def _ratio(name: str, hits: Any, ns: Any) -> dict[str, float | None]:
-    """The mean over groups of Σ hits / Σ ns in percent and its bounds with pages as units, by `name`; null for none."""
+def _ratio(hits: Any, ns: Any) -> Estimate | None:
+    """The mean over groups of Σ hits / Σ ns with pages as units; None for nothing."""
     if not ns.shape[1] or not ns.any():
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
+        return None
     seen = ns.any(axis=1)
-    share, low, high = clustered_ratio(hits[seen], ns[seen]).percent
-    return {name: share, f"{name}_low": max(0.0, low), f"{name}_high": min(100.0, high)}
+    return within(clustered_ratio(hits[seen], ns[seen]), 0, 1)
 
 
 def _unread(values: pl.DataFrame, schema: Schema) -> dict[str, int]:
@@ -164,11 +249,3 @@ def _matrices(values: pl.DataFrame, names: Sequence[str]) -> tuple[Any, Any, Any
         found[1][spot] += row["given"] is not None
         found[2][spot] += row["right"]
     return found[0], found[1], found[2], len(page_at)
-
-
-def _proportion(name: str, right: int, n: int) -> dict[str, float | None]:
-    """A share in percent and its bounds, by `name`; null without anything to count."""
-    if not n:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    share, low, high = proportion(right, n).percent
-    return {name: share, f"{name}_low": low, f"{name}_high": high}

@@ -1,7 +1,7 @@
 """From finished evaluations of pages (and scored predictions) to the report's chapter on attributes.
 
 Notable choices
-- Everything is read from the steps' own files: scores.json, values.parquet, outputs.parquet, schema.yaml.
+- Everything is read from the steps' own files: manifest, values.parquet, outputs.parquet, schema.yaml.
 - Baselines: the most frequent value of the training pages, and whatever was scored by `recollect score`, such as
   schema.org extraction alone.
 - Pages to read are chosen by rule, not by taste: of each part the best, the worst and the middle one of the last model.
@@ -9,7 +9,6 @@ Notable choices
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +19,14 @@ import polars as pl
 
 from recollect.core.workspace import read_manifest
 from recollect.errors import InputError
-from recollect.extraction.values import Schema, equal, find, parse_answer, read_schema, score
+from recollect.evaluate import EvaluateFound
+from recollect.extraction import need_pages
+from recollect.extraction.values import PageScores, Schema, ScoreFound, equal, find, parse_answer, read_schema, score
 from recollect.facts import load_facts
-from recollect.report.chapters.attributes.older import attribute_run
 from recollect.report.chapters.attributes.record import (
     AttributeRun,
     Attributes,
+    AttributeScore,
     AttributeSystem,
     PageExample,
     PagePart,
@@ -35,12 +36,10 @@ from recollect.report.chapters.attributes.record import (
     SystemKind,
 )
 from recollect.report.page.chapter import Source
-from recollect.report.page.older import Values
 
 SCORES, VALUES, OUTPUTS, SCHEMA = "scores.json", "values.parquet", "outputs.parquet", "schema.yaml"
 MOST_PROMPT = 8_000  # characters of a page that are kept
 PAGE_PARTS: tuple[PagePart, ...] = ("test", "ood")
-ENDS = ("", "_low", "_high")
 _TRAINED = re.compile(r"evaluate-(\d+)-seed(-?\d+)")
 
 
@@ -94,6 +93,7 @@ def collect_attributes(asked: Sequence[AskedPages], taught: Iterable[str] = ()) 
     asked = [one for one in asked if has_page_scores(one.folder)]
     if not asked:
         return None
+    need_pages("the report's chapter on attributes")
     stored = asked[-1].folder / SCHEMA
     schema = read_schema(stored if stored.is_file() else "product")
     readable = [one for one in asked if (one.folder / OUTPUTS).is_file()]
@@ -129,34 +129,32 @@ def _places(folder: Path) -> dict[str, str]:
     return dict(zip(values["unit"].to_list(), values["part"].to_list(), strict=True))
 
 
-def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> dict[PagePart, Values | None]:
+def _scores(schema: Schema, one: AskedPages, places: Mapping[str, str]) -> Mapping[PagePart, PageScores]:
     """The scores by part; those of a score step on the pages that the models were asked about, where there are such."""
-    if (one.folder / OUTPUTS).is_file() or not places:
-        numbers = json.loads((one.folder / SCORES).read_text(encoding="utf-8"))
-        return {"test": numbers, "ood": numbers.get("ood")}
+    if (one.folder / OUTPUTS).is_file():
+        asked = EvaluateFound.read(one.folder).pages
+        return {part: asked.parts[part] for part in PAGE_PARTS if part in asked.parts} if asked else {}
+    if not places:
+        return {"test": ScoreFound.read(one.folder)}
     values = pl.read_parquet(one.folder / VALUES, glob=False).with_columns(
         pl.col("unit").replace_strict(places, default=None, return_dtype=pl.String).alias("part")
     )
     return {part: score(values.filter(part=part), schema) for part in PAGE_PARTS}
 
 
-def _run(numbers: Values | None, seed: int | None) -> list[AttributeRun]:
+def _run(found: PageScores | None, seed: int | None) -> list[AttributeRun]:
     """The scores of one part as the report stores them; nothing where the part has no true value."""
-    if not numbers or not numbers["n"]:
+    if not found or not found.n:
         return []
-    invalid = {"accuracy": numbers["invalid"], "low": numbers["invalid_low"], "high": numbers["invalid_high"]}
-    keys = {"accuracy", "low", "high", "n", "given", *(f"{name}{end}" for name in ("precision", "f1") for end in ENDS)}
-    run = {
-        "seed": seed,
-        **{f"macro{end}": numbers[f"macro{end}"] for end in ENDS},
-        "by_attribute": {
-            name: {key: value for key, value in entry.items() if key in keys}
-            for name, entry in numbers["by_attribute"].items()
-        },
-        "invalid": {**invalid, "n": numbers["answers"]},
-        "pages": numbers["pages"],
-    }
-    return [AttributeRun.model_validate(attribute_run(run))]
+    return [
+        AttributeRun(
+            seed=seed,
+            macro=found.macro,
+            by_attribute={name: AttributeScore(**dict(one)) for name, one in found.by_attribute.items()},
+            invalid=found.invalid,
+            pages=found.pages,
+        )
+    ]
 
 
 def _most_frequent(taught: Iterable[str]) -> dict[str, str]:
