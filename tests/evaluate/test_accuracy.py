@@ -3,6 +3,7 @@ import pytest
 
 from recollect.core.estimates import macro_mean, proportion
 from recollect.evaluate import EvaluateFound, accuracies, accuracy_table
+from recollect.extraction.values import PageScores
 
 # test: level 0 has 1 of 4 right, level 1 has 1 of 2, level 3 has 1 of 1, one fact without a level is wrong
 LEVEL = [0, 0, 0, 0, 1, 1, 3, None]
@@ -134,5 +135,8 @@ def test_a_step_of_an_earlier_version_is_read():
     assert found.accuracy["ood"].macro is None and found.accuracy["ood"].left_out == ("0",)
     assert (found.accuracy["ood"].word_macro, found.accuracy["ood"].word_micro) == (None, 0.5)
     assert (found.notes, found.sources) == (["x"], {"model": "m"})
-    pages = EvaluateFound.model_validate({"macro": 1.0, "by_attribute": {}, "micro_low": 2.0, "notes": ["x"]})
-    assert pages.pages == {"macro": 1.0, "by_attribute": {}, "micro_low": 2.0} and pages.notes == ["x"]
+    flat = PageScores(n=3).in_percent() | {"macro": 50.0, "macro_low": 40.0, "macro_high": 60.0}
+    pages = EvaluateFound.model_validate({**flat, "notes": ["x"]})
+    assert pages.pages is not None and pages.notes == ["x"]
+    macro = pages.pages.parts["test"].macro
+    assert macro is not None and (macro.n, macro.percent) == (3, pytest.approx((50.0, 40.0, 60.0)))

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recollect.core.workspace.checksums import file_marks
+from recollect.core.workspace.manifest import file_marks
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateFound, PagesAsked
 from recollect.extraction.values import PageAnswer, PageScores, items, judge, read_schema, score
@@ -255,7 +255,8 @@ def evaluation(folder: Path, said: dict[str, str], pages: FactSet = FACTS, shift
 
 def manifest(folder: Path, step: str, metrics: dict[str, Any]) -> None:
     values = {"step": step, "fingerprint": "f" * 32, "settings": {}, "inputs": {}, "plan": {}}
-    (folder / "manifest.json").write_text(json.dumps({**values, "metrics": metrics, "files": file_marks(folder)}))
+    marks = {name: mark.model_dump() for name, mark in file_marks(folder).items()}
+    (folder / "manifest.json").write_text(json.dumps({**values, "metrics": metrics, "files": marks}))
 
 
 def test_runs_baseline_and_pages_are_collected(tmp_path: Path) -> None:
