@@ -1,5 +1,6 @@
 """Attributes of product pages: HTML to prompts, values and when they are equal, labels and examples. Extra `pages`."""
 
+from functools import cache
 from importlib.util import find_spec
 
 from recollect.core.extras import need
@@ -8,7 +9,8 @@ _MODULES = ("babel", "extruct", "json_repair", "lxml", "price_parser", "stdnum",
 """What the extra brings. Settings, schemas and JSON answers do without, and so does all that never meets a page."""
 
 
-def need_pages(what: str) -> None:
+@cache
+def need_pages(what: str = "") -> None:
     """Raise MissingExtra, in the name of `what`, where the extra `pages` is not installed whole."""
     for module in _MODULES:
         if find_spec(module) is None:  # looked for and not imported: extruct alone takes half a second

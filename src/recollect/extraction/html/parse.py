@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recollect.errors import InputError
+from recollect.extraction import need_pages
 from recollect.extraction.html.charset import to_text
 from recollect.extraction.html.json_ld import whole
 
@@ -72,6 +73,7 @@ def parse(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str 
 
     Raises InputError for a page that is empty, binary, too large or too slow to read.
     """
+    need_pages()
     from lxml.etree import ParserError
     from lxml.html import HTMLParser
 
@@ -96,6 +98,7 @@ def decode(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str
 
 def _text(html: bytes | str, limits: Limits, content_type: str | None) -> tuple[str, tuple[str, ...]]:
     """The page as text, and notes on its character set."""
+    need_pages()
     if len(html) > limits.bytes:
         raise InputError(f"the page has {len(html):,} bytes, more than the limit of {limits.bytes:,}.")
     text, notes = (whole(html), ()) if isinstance(html, str) else to_text(html, content_type)

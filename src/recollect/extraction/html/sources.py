@@ -19,6 +19,7 @@ from typing import Any
 
 from recollect.core.tables import ENDINGS, digest, read_bytes, read_rows
 from recollect.errors import InputError
+from recollect.extraction import need_pages
 from recollect.extraction.html.json_ld import whole
 
 HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
@@ -182,6 +183,7 @@ def _record_source(path: Path, page_id: str, url: str, offset: int) -> Source:
 @contextmanager
 def _records(path: Path, offset: int = 0) -> Iterator[Any]:
     """warcio's records from a place on; whatever is wrong with the archive is an InputError in a few words."""
+    need_pages()
     from warcio.archiveiterator import ArchiveIterator
     from warcio.exceptions import ArchiveLoadFailed
 

@@ -24,6 +24,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from recollect.extraction import need_pages
 from recollect.extraction.values.plain import INVISIBLE, LONGEST, ascii_digits, either, plain_text, words_file, words_of
 
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2008\t\r\n"), " ")
@@ -186,6 +187,7 @@ def _per_measure() -> re.Pattern[str]:
 
 
 def _readings(written: str, *, negative: bool) -> tuple[str, ...]:
+    need_pages()
     from price_parser.parser import parse_number
 
     if match := _ONE_SEPARATOR.fullmatch(written):
@@ -261,6 +263,7 @@ def _plausible(text: str, start: int, end: int) -> bool:
 @lru_cache(maxsize=1)
 def currency_signs() -> Mapping[str, tuple[str, ...]]:
     """ISO 4217 codes that each sign may stand for, the likeliest first; from every territory's own locales."""
+    need_pages()
     from babel import Locale, UnknownLocaleError
     from babel.core import get_global
     from babel.languages import get_official_languages
@@ -289,6 +292,7 @@ def currency_signs() -> Mapping[str, tuple[str, ...]]:
 @lru_cache(maxsize=1)
 def currency_names() -> Mapping[str, tuple[str, ...]]:
     """Codes by name, in the form of `plain_text`: whole names, and the bare noun of those in use today."""
+    need_pages()
     from babel import Locale
 
     names: dict[str, set[str]] = defaultdict(set)

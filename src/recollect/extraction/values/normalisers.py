@@ -21,6 +21,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from recollect.extraction import need_pages
 from recollect.extraction.values.amounts import currency, currency_names, currency_signs, number, price
 from recollect.extraction.values.availability import availability, find_availability
 from recollect.extraction.values.plain import INVISIBLE, LONGEST, ascii_digits, is_placeholder, plain_text
@@ -62,6 +63,7 @@ def _identifier(raw: str) -> tuple[str, ...]:
 
 
 def _gtin(raw: str) -> tuple[str, ...]:
+    need_pages()
     from stdnum import ean, isbn
 
     for candidate in re.findall(r"[0-9][0-9 \-]{6,20}[0-9Xx]", ascii_digits(raw[:LONGEST].translate(INVISIBLE))):
@@ -84,6 +86,7 @@ def _language(raw: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _language_names() -> Mapping[str, str]:
     """ISO 639 code by code and by name: the language's own, and those of eleven other languages."""
+    need_pages()
     from babel.core import get_global
     from babel.localedata import exists
 

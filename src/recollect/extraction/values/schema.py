@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from recollect.core.settings import explain, read_yaml
 from recollect.errors import InputError
+from recollect.extraction import need_pages
 
 AttributeType = Literal["text", "price", "currency", "identifier", "gtin", "availability", "number", "language"]
 Decode = Literal["plain", "repaired"]
@@ -160,6 +161,7 @@ def _repaired(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0 or len(text) > _LONGEST:
         return None
+    need_pages()
     from json_repair import repair_json
 
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recollect.core.machine import prepare
 from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.extraction import need_pages
 from recollect.extraction.values import read_schema
 from recollect.worlds.base import BaseResult
 from recollect.worlds.shop.build import train_shop_base
@@ -29,6 +30,7 @@ def run_shop(
 
     Writes model/, facts.parquet (the page examples) and schema.yaml (what they ask for).
     """
+    need_pages("recollect pocket shop")
     with open_step("pocket", settings.model_dump(mode="json"), {"world": "shop"}, out, root) as step:
         if not step.done:
             started = time.monotonic()
