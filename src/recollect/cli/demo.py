@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from pydantic import Field, model_validator
@@ -11,12 +11,25 @@ from pydantic import Field, model_validator
 from recollect.cli.curve import run_and_print
 from recollect.cli.options import command
 from recollect.cli.study import study
+from recollect.drift import DriftSettings
 from recollect.errors import InputError
+from recollect.experiments.executors.settings import PlaceSettings
 from recollect.experiments.study import StudySettings
+from recollect.experiments.study.settings import DriftSection, LadderSection, ProbeSection
+from recollect.probe import ProbeSettings
+from recollect.restore import LadderSettings
 
 SIZES = (0, 15, 60, 250)
 """Training pages of the attributes demo; 0 is the untouched base."""
-_SHARED = ("sizes", "repeats", "seed", "train", "evaluate", "keep_models")  # what both tasks know
+_SHARED = (
+    "sizes",
+    "repeats",
+    "seed",
+    "train",
+    "evaluate",
+    "keep_models",
+    *PlaceSettings.runtime_only,
+)  # what both tasks know
 
 
 class DemoSettings(StudySettings):
@@ -26,18 +39,18 @@ class DemoSettings(StudySettings):
     """
 
     task: Literal["facts", "attributes"] = "facts"
-    """facts: what the pocket model knows, and which examples elicit it. attributes: how many labelled pages the pocket
+    """facts: what the pocket model knows, and which examples wake it. attributes: how many labelled pages the pocket
     shop model needs, with the sizes 0, 15, 60 and 250; of the other settings only sizes, repeats, seed, train,
-    evaluate, model, facts and keep-models go with it."""
+    evaluate, model, facts, keep-models and where to train go with it."""
     title: str = "Recollect demo: what the pocket model knows, and which examples wake it"
     """Title of the report."""
     repeats: Annotated[int, Field(ge=1)] = 2
     """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
-    probe: dict[str, Any] = {"residual_samples": 1}
+    probe: ProbeSection = ProbeSettings(residual_samples=1)
     """Settings of `recollect probe`, except model and facts; one residual draw per template keeps the demo short."""
-    drift: dict[str, Any] = {"limit": 100, "text_tokens": 3_000}
+    drift: DriftSection = DriftSettings(limit=100, text_tokens=3_000)
     """Settings of `recollect drift`, except where models, facts and levels are; few facts keep the demo short."""
-    ladder: dict[str, Any] = {"limit": 200, "text_tokens": 3_000}
+    ladder: LadderSection = LadderSettings(limit=200, text_tokens=3_000)
     """Settings of `recollect restore --ladder`, likewise."""
 
     @model_validator(mode="after")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line
 from recollect.cli.printing import stage
+from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
-from recollect.experiments.study import StudySettings
+from recollect.experiments.study import StudyResult, StudySettings
+
+if TYPE_CHECKING:
+    from recollect.report import Trained
 
 
 def register(app: typer.Typer) -> None:
@@ -23,46 +26,73 @@ def register(app: typer.Typer) -> None:
 def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     """Run a study, and print its table and verdict."""
     from recollect.experiments.study import machines, run_study
+    from recollect.report import Trained, verdict
 
     machine_line(*machines(settings))
     result = run_study(settings, out, stage=stage)
+    trained = result.results.of(Trained) or Trained()
     if not as_json:
-        _cells_table(result.summary())
-        _verdict(result.results)
+        _cells_table(trained)
+        for line in verdict(result.results):
+            console_out.print(f"• {line}")
         for text in result.results.notes:
             console_out.print(f"note: {text}")
-    console.print(f"report: {result.report}  ({result.seconds:.0f} s)", soft_wrap=True)
-    answer(result.summary(), as_json)
+    console.print(f"report: {result.report}  ({result.found.seconds:.0f} s)", soft_wrap=True)
+    answer(study_answer(result, trained), as_json)
 
 
-def _cells_table(summary: Mapping[str, Any]) -> None:
-    sizes = sorted({cell["size"] for cell in summary["cells"]})
-    names = list(dict.fromkeys(cell["levels"] for cell in summary["cells"]))
-    base = summary["base"]
+def study_answer(result: StudyResult, trained: Trained) -> dict[str, Any]:
+    """The JSON answer; scores in percent (docs/study.md)."""
+    base = trained.base
+    return {
+        "report": str(result.report),
+        "seconds": result.found.seconds,
+        "base": {
+            "macro": _percent(base.test.macro if base else None)[0],
+            "ood_macro": _percent(base.ood.macro if base and base.ood else None)[0],
+        },
+        "cells": [
+            {
+                "levels": cell.levels,
+                "size": cell.size,
+                "seed": cell.seed,
+                **dict(zip(("macro", "macro_low", "macro_high"), _percent(cell.test.macro), strict=True)),
+                "ood_macro": _percent(cell.ood.macro if cell.ood else None)[0],
+            }
+            for cell in trained.cells
+        ],
+        "best": trained.best.model_dump(mode="json") if trained.best else None,
+        "out": str(result.path),
+    }
+
+
+def _cells_table(trained: Trained) -> None:
+    """Choices down, sizes across."""
+    sizes = sorted({cell.size for cell in trained.cells})
     console_out.print("macro accuracy in %, in-domain / out-of-domain (mean over seeds)", style="bold")
     table = Table()
     table.add_column("trained on")
     for size in sizes:
         table.add_column(f"{size:,} facts", justify="right")
-    for name in names:
+    for name in dict.fromkeys(cell.levels for cell in trained.cells):
         row = []
         for size in sizes:
-            found = [cell for cell in summary["cells"] if cell["levels"] == name and cell["size"] == size]
-            pairs = [_mean([cell[key] for cell in found]) for key in ("macro", "ood_macro")]
-            row.append(" / ".join(number(value) for value in pairs) if found else "too few facts")
+            found = [cell for cell in trained.cells if (cell.levels, cell.size) == (name, size)]
+            test = _mean([cell.test.macro for cell in found])
+            ood = _mean([cell.ood.macro if cell.ood else None for cell in found])
+            row.append(f"{test} / {ood}" if found else "too few facts")
         table.add_row(f"level {name}" if name.isdigit() else name, *row)
     if sizes:
         console_out.print(table)
-    console_out.print(f"untouched base in the same prompt: {number(base['macro'])} / {number(base['ood_macro'])}")
+    base = trained.base
+    test, ood = (_mean([one.macro if one else None]) for one in (base and base.test, base and base.ood))
+    console_out.print(f"untouched base in the same prompt: {test} / {ood}")
 
 
-def _verdict(results: Any) -> None:
-    from recollect.report import verdict
-
-    for line in verdict(results):
-        console_out.print(f"• {line}")
+def _mean(scores: list[Estimate | None]) -> str:
+    known = [score.percent[0] for score in scores if score is not None]
+    return number(sum(known) / len(known) if known else None)
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _percent(score: Estimate | None) -> tuple[float, float, float] | tuple[None, None, None]:
+    return (None, None, None) if score is None else score.percent

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.core.workspace import is_finished, read_manifest
-from recollect.drift import BaseSide, DriftResult, DriftSettings, run_drift
+from recollect.core.workspace import is_finished
+from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
 from recollect.errors import RecollectError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.executors import Executor, run_all
 from recollect.facts import FactSet
 from recollect.models import LoadedModel, ModelSettings, load
-from recollect.restore import LadderResult, LadderSettings, run_ladder
+from recollect.restore import LadderFound, LadderResult, LadderSettings, run_ladder
 from recollect.select import SelectSettings, run_select
 from recollect.train import PausedTraining, TrainFound, TrainResult, TrainSettings, run_train_until
 
@@ -194,6 +194,6 @@ def read_cell(context: Context, cell: Cell) -> ScoredCell:
         train,
         TrainFound.read(train) if is_finished(train) else None,
         EvaluateResult(cell.path(context.folder, cell.evaluate_as)),
-        DriftResult(drift, read_manifest(drift)["metrics"]) if cell.drift else None,
-        LadderResult(ladder, read_manifest(ladder)["metrics"], None) if cell.ladder else None,
+        DriftResult(drift, DriftFound.read(drift)) if cell.drift else None,
+        LadderResult(ladder, LadderFound.read(ladder)) if cell.ladder else None,
     )

@@ -1,71 +1,34 @@
-"""A study end to end on a tiny model: its cells and files, resumption, what is refused, and the shipped examples."""
+"""A study end to end on a tiny model: its cells and files, the command, and the shipped examples."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 import yaml
 
 import recollect.experiments.study.run as study_run
-from helpers_world import EVALUATE, PROBE, TRAIN, Command, World, contents, make_world, tables
+from helpers_study import settings, trained, values
+from helpers_world import EVALUATE, PROBE, Command, World, contents, tables
+from recollect.cli.study import study_answer
 from recollect.core.settings import read_yaml
-from recollect.errors import InputError, StepError
 from recollect.experiments.study import StudyResult, StudySettings, run_study
-from recollect.experiments.study.run import step_settings
-from recollect.facts import FactSet
-from recollect.report import Trained, collect_results, verdict, write_report
+from recollect.experiments.study.settings import StudyParts
+from recollect.report import collect_results, verdict, write_report
 from recollect.report.chapters.drift.record import Drift
-from recollect.report.chapters.examples.record import Answers
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-def values(world: World, **changed: Any) -> dict[str, Any]:
-    """A study of level 0 (and random, which comes by itself) at two sizes."""
-    sections = {"probe": PROBE, "train": TRAIN, "evaluate": EVALUATE}
-    return {
-        "model": str(world.model),
-        "facts": str(world.facts),
-        "choices": [0],
-        "sizes": [4, 8],
-        "repeats": 1,
-        **sections,
-    } | changed
-
-
-def trained(study: StudyResult) -> Trained:
-    found = study.results.of(Trained)
-    assert found is not None
-    return found
-
-
-def settings(world: World, **changed: Any) -> StudySettings:
-    return StudySettings.make(**values(world, **changed))
-
-
-@pytest.fixture(scope="module")
-def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    """An uninterrupted study."""
-    return run_study(settings(world), tmp_path_factory.mktemp("whole") / "study")
-
-
 def test_every_choice_is_trained_at_every_size_and_random_beside_it(whole: StudyResult) -> None:
-    cells = [(cell["levels"], cell["size"], cell["seed"]) for cell in whole.summary()["cells"]]
+    cells = [(cell["levels"], cell["size"], cell["seed"]) for cell in study_answer(whole, trained(whole))["cells"]]
     assert cells == [("0", 4, 0), ("random", 4, 0), ("0", 8, 0), ("random", 8, 0)]
-    for cell in whole.summary()["cells"]:
+    for cell in study_answer(whole, trained(whole))["cells"]:
         assert 0 <= cell["macro"] <= 100
         assert cell["macro_low"] <= cell["macro"] <= cell["macro_high"]
         assert 0 <= cell["ood_macro"] <= 100
@@ -118,12 +81,12 @@ def test_the_scores_are_those_of_the_steps(whole: StudyResult) -> None:
 
 def test_the_same_study_again_does_nothing(whole: StudyResult, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(whole.path)
-    for name in ("run_probe", "run_evaluate", "run_select", "run_train", "measured_drift", "climbed"):
+    for name in ("run_probe", "run_evaluate", "run_cells"):
         monkeypatch.setattr(study_run, name, lambda *_, **__: pytest.fail("a finished study was worked on"))
     monkeypatch.setattr("recollect.report.write_report", lambda *_: pytest.fail("the page was drawn again"))
     again = run_study(settings(world), whole.path)
     assert again.results == whole.results
-    assert again.summary() == whole.summary()
+    assert again == whole
     assert contents(whole.path) == before
 
 
@@ -169,23 +132,6 @@ def test_drift_and_repair_can_be_left_out(world: World, tmp_path: Path) -> None:
     assert not list((study.path / "steps").glob("drift-*")) + list((study.path / "steps").glob("ladder-*"))
 
 
-@pytest.mark.parametrize(
-    ("changed", "text"),
-    [
-        ({"repair": ["2"]}, "repair names 2"),
-        ({"drift": {"levels": "x"}}, "drift must not set levels"),
-        ({"ladder": {"export": "best"}}, "ladder must not set export"),
-        ({"drift": {"limit": 0}}, "in the study's section drift"),
-        ({"ladder": {"ladder": "0,200"}}, "in the study's section ladder"),
-    ],
-)
-def test_bad_drift_and_ladder_settings_are_refused_before_any_work(
-    world: World, changed: dict[str, Any], text: str
-) -> None:
-    with pytest.raises(InputError, match=text):
-        step_settings(settings(world, **changed))
-
-
 def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:
     study = run_study(settings(world, sizes=[8], choices=["random"], seed=5, repeats=2), tmp_path / "study")
     assert [cell.seed for cell in trained(study).cells] == [5, 6]
@@ -196,135 +142,6 @@ def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:
     for seed in (5, 6):
         manifest = json.loads((study.path / "steps" / f"train-random-8-seed{seed}" / "manifest.json").read_text())
         assert manifest["settings"]["seed"] == seed
-
-
-# -- killed ---------------------------------------------------------------------------------------------
-
-_KILLED = """
-import json, os, signal, sys
-import recollect.experiments.study.run as study
-import recollect.report as report
-from recollect.experiments.study import StudySettings, run_study
-values, out, name, count = json.loads(sys.argv[1])
-module = report if name == "write_report" else study
-plain, seen = getattr(module, name), 0
-def dying(*arguments, **named):
-    global seen
-    result = plain(*arguments, **named)
-    seen += 1
-    if seen == count:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-setattr(module, name, dying)
-run_study(StudySettings.make(**values), __import__("pathlib").Path(out))
-"""
-
-
-def test_a_study_killed_again_and_again_ends_in_the_same_tables(
-    whole: StudyResult, world: World, tmp_path: Path
-) -> None:
-    out = tmp_path / "study"
-    # after the first training, after its evaluation (the next training is the second), when the page is drawn
-    for name, count in (("run_train", 1), ("_evaluated", 2), ("write_report", 1)):
-        order = json.dumps([values(world), str(out), name, count])
-        child = subprocess.run([sys.executable, "-c", _KILLED, order], capture_output=True, timeout=120, check=False)
-        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-        assert out.exists() == (name == "write_report")
-        where = out if out.exists() else tmp_path / "study.partial"
-        assert (where / "steps" / "train-0-4-seed0" / "manifest.json").is_file()
-    again = run_study(settings(world), out)
-    assert tables(out) == tables(whole.path)
-    for step in ("probe", "base", "evaluate-0-4-seed0", "evaluate-random-8-seed0", "train-random-8-seed0"):
-        assert tables(out / "steps" / step) == tables(whole.path / "steps" / step), step
-    assert again.results.of(Answers) == whole.results.of(Answers)
-    assert not (tmp_path / "study.partial").exists()
-
-
-# -- too few facts, and what is refused --------------------------------------------------------------------
-
-
-def test_a_cell_with_too_few_facts_is_left_out_and_noted(world: World, tmp_path: Path) -> None:
-    study = run_study(settings(world, choices=["0", "4"], sizes=[4, 30]), tmp_path / "study")
-    cells = [(cell.levels, cell.size) for cell in trained(study).cells]
-    assert cells == [("0", 4), ("random", 4), ("random", 30)]
-    notes = "\n".join(study.results.notes)
-    assert "Level 4 was left out at 4, 30 examples: there are only 0 such training facts." in notes
-    assert "Level 0 was left out at 30 examples: there are only " in notes
-    assert "left out" in study.report.read_text(encoding="utf-8")
-    assert not list(study.path.rglob("*.partial"))
-
-
-def test_a_study_without_any_cell_still_tells_what_the_base_knows(world: World, tmp_path: Path) -> None:
-    study = run_study(settings(world, sizes=[400]), tmp_path / "study")
-    assert study.summary()["cells"] == []
-    assert len(study.results.notes) >= 2
-    assert study.report.is_file()
-
-
-def test_too_few_facts_may_be_an_error_that_keeps_the_work(world: World, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="size must be at most 40"):
-        run_study(settings(world, sizes=[400], choices=["random"], too_few="error"), tmp_path / "study")
-    assert (tmp_path / "study.partial" / "steps" / "probe" / "manifest.json").is_file()
-    assert not (tmp_path / "study").exists()
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"probe": {"samples": 0}}, "section probe: samples: .* but got 0"),
-        ({"train": {"learning_rat": 1}}, "section train: unknown setting 'learning_rat'"),
-        ({"train": {"preset": "D"}}, "section train: preset"),
-        ({"evaluate": {"parts": "dev"}}, "section evaluate: parts"),
-        ({"evaluate": {"parts": "ood"}}, "section evaluate: parts must contain test, but got 'ood'"),
-        ({"probe": {"parts": "test"}}, "section probe: parts must contain train, but got 'test'"),
-        ({"probe": {"template_file": "none.yaml"}}, "no such file: none.yaml"),
-        ({"probe": {"model": "x"}}, "probe must not set model"),
-        ({"train": {"seed": 1}}, "train must not set seed"),
-        ({"evaluate": {"levels": "x"}}, "evaluate must not set levels"),
-        ({"choices": ["5"]}, "choices"),
-        ({"sizes": []}, "sizes: .*must not be empty"),
-        ({"sizes": [4, 4]}, "sizes: .*must not repeat"),
-        ({"sizes": "4,x"}, "sizes"),
-        ({"repeats": 0}, "repeats"),
-        ({"seads": 3}, "unknown setting 'seads'"),
-    ],
-)
-def test_a_bad_value_is_named_before_any_work(
-    world: World, tmp_path: Path, changed: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        run_study(settings(world, **changed), tmp_path / "study")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("missing", ["train", "test"])
-def test_facts_without_a_part_that_is_needed_are_refused(world: World, tmp_path: Path, missing: str) -> None:
-    facts = FactSet(tuple(fact for fact in world.fact_set if fact.part != missing), "partly")
-    with pytest.raises(InputError, match="needs facts in train and test, but the fact set 'partly' has"):
-        run_study(settings(world), tmp_path / "study", facts=facts)
-
-
-def test_another_study_in_the_same_place_is_refused(whole: StudyResult, world: World, tmp_path: Path) -> None:
-    before = contents(whole.path)
-    templates = {name: ["[X] is", "of [X] it is", "about [X]:"] for name in world.fact_set.relations}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(templates), encoding="utf-8")
-    own = {**PROBE, "template_file": str(tmp_path / "own.yaml")}
-    for changed in ({"sizes": [4]}, {"train": {**TRAIN, "epochs": 2}}, {"probe": own}):
-        with pytest.raises(StepError, match="holds a step made from other settings or inputs"):
-            run_study(settings(world, **changed), whole.path)
-    assert contents(whole.path) == before
-
-
-def test_other_templates_in_the_same_file_are_another_study(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "own.yaml"
-    own = settings(world, sizes=[4], choices=["random"], probe={**PROBE, "templates": 1, "template_file": str(file)})
-    for words in ("[X] is", "of [X] it is"):
-        file.write_text(yaml.safe_dump({name: [words] for name in world.fact_set.relations}), encoding="utf-8")
-        if words == "[X] is":
-            run_study(own, tmp_path / "study")
-        else:
-            with pytest.raises(StepError, match="input templates was"):
-                run_study(own, tmp_path / "study")
 
 
 # -- the command ----------------------------------------------------------------------------------------
@@ -340,7 +157,7 @@ def test_the_command_with_a_yaml_file_is_the_same_study(recollect: Command, whol
     Path("study.yaml").write_text(yaml.safe_dump(values(world)), encoding="utf-8")
     answer = recollect("study", "--config", "study.yaml", "--out", "mine", "--json").json
     for name in ("base", "cells"):
-        assert answer[name] == whole.summary()[name]
+        assert answer[name] == study_answer(whole, trained(whole))[name]
     assert Path(answer["report"]).is_file()
     assert answer["seconds"] > 0
     assert tables(Path("mine")) == tables(whole.path)
@@ -359,12 +176,6 @@ def test_the_report_is_written_again_from_the_results(recollect: Command, whole:
     assert recollect("report", "results.json").out.strip() == "report.html"
 
 
-def test_a_study_copied_elsewhere_is_reported_from_its_steps(whole: StudyResult, tmp_path: Path) -> None:
-    copy = shutil.copytree(whole.path, tmp_path / "elsewhere" / "study")
-    assert collect_results(copy) == whole.results  # from the steps alone, not from results.json
-    assert write_report(copy, tmp_path / "page").read_bytes() == whole.report.read_bytes()
-
-
 def test_the_demo_is_a_study_with_its_own_defaults(recollect: Command, world: World) -> None:
     given = ["--model", world.model, "--facts", world.facts, "--sizes", "4", "--choices", "random", "--repeats", "1"]
     sections = [f"--{name}={json.dumps(section)}" for name, section in (("probe", PROBE), ("evaluate", EVALUATE))]
@@ -380,7 +191,7 @@ def test_the_demo_is_a_study_with_its_own_defaults(recollect: Command, world: Wo
 
 
 def test_the_demo_file_is_a_valid_study() -> None:
-    parts = step_settings(StudySettings.make(**read_yaml(EXAMPLES / "demo.yaml")))
+    parts = StudyParts.of(StudySettings.make(**read_yaml(EXAMPLES / "demo.yaml")))
     assert parts.train.learning_rate > 1e-5  # the pocket's own preset, not a large model's
 
 
@@ -399,37 +210,6 @@ def test_a_few_facts_of_the_pocket_are_probed(recollect: Command) -> None:
     answer = recollect("probe", "--model", "pocket", "--facts", "pocket", "--limit", "20", "--out", "p", "--json").json
     assert answer["facts"] == 20
     assert sum(answer["levels"].values()) == 20
-
-
-@pytest.mark.parametrize("section", ["drift", "ladder"])
-def test_another_general_text_is_another_study(world: World, tmp_path: Path, section: str) -> None:
-    text = tmp_path / "t.txt"
-    prints = set()
-    for words in ("one text\n", "another text\n", "one text\n"):
-        text.write_text(words)
-        prints.add(json.dumps(study_run._texts(step_settings(settings(world, **{section: {"text": str(text)}})))))
-    assert len(prints) == 2
-    assert study_run._texts(step_settings(settings(world))) == {}  # so the folders of older studies are found again
-
-
-def test_a_study_that_dies_at_its_end_has_its_results_and_resumes_at_the_report(
-    world: World, whole: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    trains = []
-    train = study_run.run_train
-    monkeypatch.setattr(study_run, "run_train", lambda *a, **k: trains.append(1) or train(*a, **k))
-    with monkeypatch.context() as patch:
-        patch.setattr("recollect.report.write_report", broken)
-        with pytest.raises(ZeroDivisionError):
-            run_study(settings(world), tmp_path / "study")
-    assert len(trains) == len(trained(whole).cells)
-    monkeypatch.setattr("recollect.train.run._train", broken)
-    again = run_study(settings(world), tmp_path / "study")
-    assert again.report.is_file()
-    assert [cell.test for cell in trained(again).cells] == [cell.test for cell in trained(whole).cells]
 
 
 def test_every_step_of_a_study_names_what_it_read(world: World, whole: StudyResult) -> None:
@@ -455,3 +235,9 @@ def test_facts_handed_over_in_python_are_not_called_by_the_name_of_a_default(wor
         sources = json.loads((path / "manifest.json").read_text())["metrics"]["sources"]
         assert sources["facts"] == "in memory: small"
         assert sources["levels"] == ""
+
+
+def test_a_study_copied_elsewhere_is_reported_from_its_steps(whole: StudyResult, tmp_path: Path) -> None:
+    copy = shutil.copytree(whole.path, tmp_path / "elsewhere" / "study")
+    assert collect_results(copy) == whole.results  # from the steps alone, not from results.json
+    assert write_report(copy, tmp_path / "page").read_bytes() == whole.report.read_bytes()

@@ -47,7 +47,7 @@ def collect(step: Step, settings: CurveSettings, found: CurveFound, facts: FactS
                 {
                     "step": "curve",
                     "name": name,
-                    "value": value,
+                    "value": getattr(settings, name).given() if settings.section(name) else value,
                     "origin": "given" if name in settings.model_fields_set else "default",
                 }
                 for name, value in settings.model_dump(mode="json").items()

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recollect.core.settings import Settings, read_section
-from recollect.shipped import POCKET
+from recollect.core.machine import Machine
+from recollect.core.settings import Fixed
+from recollect.drift import DriftSettings
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateSettings
+from recollect.experiments.executors.settings import PlaceSettings
+from recollect.models import machine_of
+from recollect.probe import ProbeSettings
+from recollect.restore import LadderSettings
+from recollect.shipped import POCKET, preset_of
+from recollect.train import TrainSettings, training_machine
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
-_HELD = {"facts", "levels", "revision", "tuned_revision", "trust_remote_code", "device", "dtype", "template_file"}
+_OWN = ("facts", "levels", "revision", "tuned_revision", "trust_remote_code", "device", "dtype", "template_file")
+ProbeSection = Annotated[ProbeSettings, Fixed("model", "facts")]
+DriftSection = Annotated[DriftSettings, Fixed(*_OWN)]
+LadderSection = Annotated[LadderSettings, Fixed(*_OWN, "export", "force")]
 
 
-class StudySettings(Settings):
+class StudySettings(PlaceSettings):
     """Probe a base, fine-tune it on every choice of examples at every size, evaluate each model, write one report."""
+
+    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts"}
 
     title: str = "What does the base know, and which examples wake it?"
     """Title of the report."""
@@ -35,21 +51,21 @@ class StudySettings(Settings):
     the spread between trainings is unknown, so no difference between choices is stated."""
     too_few: Literal["skip", "error"] = "skip"
     """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or stop."""
-    probe: dict[str, Any] = {}
+    probe: ProbeSection = ProbeSettings()
     """Settings of `recollect probe`, except model and facts; on the command line as "{method: sampled, samples: 5}"."""
-    train: dict[str, Any] = {}
+    train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train`, except model and seed. Without a preset: pocket for the pocket model, C for
     any other."""
-    evaluate: dict[str, Any] = {}
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     measure_drift: bool = True
     """Compare each trained model with the base: next-token distributions, parameters, forgetting; see `drift`."""
     repair: tuple[Choice, ...] = ("random",)
     """Whose models of the largest size climb the restoration ladder, with all controls (see `recollect restore`);
     "none" for nobody's."""
-    drift: dict[str, Any] = {}
+    drift: DriftSection = DriftSettings()
     """Settings of `recollect drift`, except where models, facts and levels are."""
-    ladder: dict[str, Any] = {}
+    ladder: LadderSection = LadderSettings()
     """Settings of `recollect restore --ladder`, likewise. A study writes no restored model."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
@@ -66,12 +82,6 @@ class StudySettings(Settings):
             value = [value]
         return [str(item) for item in value] if isinstance(value, list | tuple) else value
 
-    @field_validator("probe", "train", "evaluate", "drift", "ladder", mode="before")
-    @classmethod
-    def _section(cls, value: Any) -> Any:
-        """Accept a section as the command line gives it: "{learning_rate: 0.001}"."""
-        return read_section(value)
-
     @field_validator("choices", "sizes")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -80,20 +90,6 @@ class StudySettings(Settings):
         if len(set(value)) < len(value):
             raise ValueError("must not repeat a value")
         return value
-
-    @model_validator(mode="after")
-    def _no_double_names(self) -> Self:
-        for section, fixed in (
-            ("probe", {"model", "facts"}),
-            ("train", {"model", "seed"}),
-            ("evaluate", {"model", "facts", "levels"}),
-            ("drift", _HELD),
-            ("ladder", _HELD | {"export", "force"}),
-        ):
-            twice = fixed & set(getattr(self, section))
-            if twice:
-                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the study's own is used")
-        return self
 
     @model_validator(mode="after")
     def _repairs_what_is_trained(self) -> Self:
@@ -111,3 +107,51 @@ class StudySettings(Settings):
     def trained_choices(self) -> tuple[Choice, ...]:
         """The choices in canonical order, the random control always among them."""
         return tuple(choice for choice in CHOICES if choice in self.choices or choice == "random")
+
+
+@dataclass(frozen=True)
+class StudyParts:
+    """The settings of the steps of a study: its sections over what the study says itself."""
+
+    probe: ProbeSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    drift: DriftSettings
+    ladder: LadderSettings
+
+    @classmethod
+    def of(cls, settings: StudySettings) -> StudyParts:
+        """Of a study; a bad value raises InputError before any work."""
+        model = settings.model
+        probe = settings.probe.over(model=model)
+        # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
+        shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}
+        evaluate = settings.evaluate.over(**shared, model=model)
+        as_asked = ("dtype", "max_new_tokens", "prompt_template", "batch_size")
+        asked = shared | {name: getattr(evaluate, name) for name in as_asked}
+        for name, part, parts in (("probe", "train", probe.parts), ("evaluate", "test", evaluate.parts)):
+            if part not in (entry.strip() for entry in parts.split(",")):
+                raise InputError(f"in the study's section {name}: parts must contain {part}, but got {parts!r}.")
+        return cls(
+            probe,
+            settings.train.over(**shared, preset=preset_of(model), model=model),
+            evaluate,
+            settings.drift.over(**asked, template_file=probe.template_file),
+            settings.ladder.over(**asked, export="none"),
+        )
+
+    def about(self, facts: str, levels: Path) -> StudyParts:
+        """With where the facts are, and the probe's levels, which are in the study's own folder."""
+        known = {"facts": facts, "levels": levels}
+        changed = {name: getattr(self, name).model_copy(update=known) for name in ("evaluate", "drift", "ladder")}
+        return replace(self, **changed)
+
+
+def machines(settings: StudySettings) -> tuple[tuple[str, Machine], ...]:
+    """What is done on which device and in which number format, for people to read."""
+    parts = StudyParts.of(settings)
+    return (
+        ("probing", machine_of(parts.probe)),
+        ("training", training_machine(parts.train)),
+        ("asking", machine_of(parts.evaluate)),
+    )
