@@ -116,7 +116,7 @@ def _flat(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _gain(gain: Gain) -> dict[str, Any]:
+def _gain(gain: Gain) -> dict[str, float]:
     points = gain.points
     values = {"points": points.value, "low": points.low, "high": points.high}
     return {"start": gain.start, "end": gain.end, **values, "per_label": gain.per_label, "measured": gain.measured}

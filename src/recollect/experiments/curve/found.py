@@ -7,8 +7,11 @@ from typing import Any
 
 from pydantic import model_validator
 
+from recollect.core.estimates import Estimate
 from recollect.core.results import Result
-from recollect.experiments.curve.verdict import Verdict
+from recollect.experiments.curve.decide import Doubt, Next
+from recollect.experiments.curve.fit import FamilyFit, Shape
+from recollect.experiments.curve.verdict import Gain, Verdict
 from recollect.experiments.found import ExperimentFound
 
 
@@ -59,30 +62,35 @@ class CurveFound(ExperimentFound):
         return {"parts": parts, **{name: values[name] for name in cls.model_fields if name in values}}
 
 
-def _verdict(old: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a Verdict from those that a command's answer has."""
+def _verdict(old: Any) -> Verdict:
+    """From the names that a command's answer has; the drawn fits were not stored."""
 
-    def estimate(value: float, low: float, high: float) -> dict[str, Any]:
-        return {"value": value, "low": low, "high": high, "n": 0, "method": "", "confidence": old["confidence"]}
+    def estimate(value: float, low: float, high: float) -> Estimate:
+        return Estimate(value, low, high, 0, "", old["confidence"])
 
-    def gain(one: Mapping[str, Any]) -> dict[str, Any]:
-        return {**one, "points": estimate(one["points"], one["low"], one["high"])}
+    def gain(one: Any) -> Gain:
+        return Gain(one["start"], one["end"], estimate(one["points"], one["low"], one["high"]), one["measured"])
+
+    def family(one: Any) -> FamilyFit:
+        shape, coefficients = Shape(one["name"], tuple(one["shape"])), tuple(one["coefficients"])
+        return FamilyFit(one["name"], one["left_out_error"], one["weight"], one["misses"], shape, coefficients)
 
     same = ("sizes", "repeats", "family", "run_spread", "margin", "confidence", "notes")
-    return {
+    scores = zip(old["scores"], old["scores_low"], old["scores_high"], strict=True)
+    return Verdict(
         **{name: old[name] for name in same},
-        "name": old["verdict"],
-        "n_sat": estimate(old["n_sat"], old["low"], old["high"]),
-        "n_best": estimate(*old["n_best"]),
-        "n_hurts": old["n_hurts"] and estimate(*old["n_hurts"]),
-        "scores": [estimate(*one) for one in zip(old["scores"], old["scores_low"], old["scores_high"], strict=True)],
-        "next": [{"size": size, "why": why} for size, why in zip(old["next"], old["why_next"], strict=True)],
-        "doubts": [{**one, "change": one["change"] and estimate(*one["change"])} for one in old["doubts"]],
-        "last_doubling": old["last_doubling"] and gain(old["last_doubling"]),
-        "loss": estimate(*old["loss"]),
-        "gains": [gain(one) for one in old["gains"]],
-        "families": [
-            {**one, "error": one["left_out_error"], "shape": {"family": one["name"], "parameters": one["shape"]}}
-            for one in old["families"]
-        ],
-    }
+        name=old["verdict"],
+        n_sat=estimate(old["n_sat"], old["low"], old["high"]),
+        n_best=estimate(*old["n_best"]),
+        n_hurts=estimate(*old["n_hurts"]) if old["n_hurts"] else None,
+        scores=tuple(estimate(*one) for one in scores),
+        next=tuple(Next(size, why) for size, why in zip(old["next"], old["why_next"], strict=True)),
+        doubts=tuple(
+            Doubt(one["kind"], one["first"], one["last"], estimate(*one["change"]) if one["change"] else None)
+            for one in old["doubts"]
+        ),
+        last_doubling=gain(old["last_doubling"]) if old["last_doubling"] else None,
+        loss=estimate(*old["loss"]),
+        gains=tuple(gain(one) for one in old["gains"]),
+        families=tuple(family(one) for one in old["families"]),
+    )

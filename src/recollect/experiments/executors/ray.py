@@ -26,7 +26,7 @@ from recollect.experiments.executors.base import Ended, Executor, Found, Job, Pl
 
 JOIN_SECONDS = 30.0
 """How long a cluster's head may take to answer."""
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+_QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 _TRY = (
     "import json, sys; address, quiet = json.load(sys.stdin); import ray; ray.init(address=address, **quiet); "
     "ray.shutdown()"
