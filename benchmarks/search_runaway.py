@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from recollect.errors import ModelError
-from recollect.experiments.search.degenerate import runs_away
+from recollect.experiments.search.validation import runs_away
 from recollect.facts import load_facts
 from recollect.models import ModelSettings, load
 from recollect.select import SelectSettings, run_select

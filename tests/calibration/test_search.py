@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from search_correlation import CASES, held, scheduled, scores, simulated
 
-from recollect.experiments.search.measured import Line
-from recollect.experiments.search.score import Scored, drop
-from recollect.experiments.search.several import _mean
+from recollect.experiments.search.correlation import Line
+from recollect.experiments.search.several import mean
+from recollect.experiments.search.validation import Scored, drop
 
 
 @pytest.mark.parametrize("rho", [-0.5, 0.0, 0.95])
@@ -93,11 +93,12 @@ def test_the_mean_over_seeds_holds_the_error_of_the_shared_questions(spread: flo
                 False,
                 "",
             )
-            seeds.append(scored.gain(1, 0).json())
+            seeds.append(scored.gain(1, 0))
         truth = 100 * _expected(0.5)
-        found, bare = _mean(seeds), _mean([{**one, "low": one["value"], "high": one["value"]} for one in seeds])
-        held_.append(found["low"] <= truth <= found["high"])
-        alone.append(bare["low"] <= truth <= bare["high"])
+        noiseless = [one.model_copy(update={"low": one.value, "high": one.value}) for one in seeds]
+        found, bare = mean(seeds), mean(noiseless)
+        held_.append(found.low <= truth <= found.high)
+        alone.append(bare.low <= truth <= bare.high)
     assert np.mean(held_) >= 0.93
     assert spread or np.mean(alone) < 0.93, "the questions' error is not in the spread over the seeds"
 

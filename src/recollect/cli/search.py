@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line, note
 from recollect.cli.printing import stage
-from recollect.experiments.search.lines import lines, with_interval
 from recollect.experiments.search.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from recollect.experiments.search import Event, SearchFound
 
 _STATES = {"scored": "", "degenerate": "broken", "failed": "failed", "memory": "out of memory"}
 
@@ -36,15 +37,15 @@ def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
         say=lambda text: console.print(f"note: {text}", soft_wrap=True),
     )
     if not as_json:
-        _print(result.metrics)
-    for text in result.metrics["warnings"]:
+        _print(result.found)
+    for text in result.found.warnings:
         console.print(f"warning: {text}", soft_wrap=True)
     console.print(f"best settings: {result.best}", soft_wrap=True)
     console.print(f"report: {result.report}", soft_wrap=True)
-    answer(result.summary(), as_json)
+    answer(result.answer(), as_json)
 
 
-def rung_line(event: Any, started: float) -> str:
+def rung_line(event: Event, started: float) -> str:
     """One finished rung on one line: which trial, how far, its validation score or what went wrong, and the best so
     far. The forecast is the policy's, which begins with a prior; so it has no interval here."""
     job, outcome, trial = event.told.job, event.told.outcome, event.trial
@@ -63,22 +64,24 @@ def rung_line(event: Any, started: float) -> str:
     return f"{time.monotonic() - started:6.0f} s  {place}: {what}  [{standing}]"
 
 
-def _print(metrics: Mapping[str, Any]) -> None:
-    console_out.print(_finalists(metrics))
-    for line in lines(metrics):
+def _print(found: SearchFound) -> None:
+    from recollect.experiments.search.results import lines
+
+    console_out.print(_finalists(found))
+    for line in lines(found):
         console_out.print(f"• {line}", soft_wrap=True)
 
 
-def _finalists(metrics: Mapping[str, Any]) -> Table:
+def _finalists(found: SearchFound) -> Table:
+    from recollect.experiments.search.results import with_interval
+
     table = Table(
         title="finalists, score in points (95 % interval)", title_justify="left", title_style="bold", show_lines=False
     )
     for name in ("trial", "validation", "unseen test", "over the baseline", "out-of-domain"):
         table.add_column(name, justify="right")
-    for row in metrics["finalists"]:
-        baseline = row["trial"] == 0 and metrics["baseline_test"] is not None
-        table.add_row(
-            f"{row['trial']}{' (baseline)' if baseline else ''}",
-            *(with_interval(row[name], sign=name == "gain") for name in ("validation", "test", "gain", "ood")),
-        )
+    for one in found.finalists:
+        baseline = " (baseline)" if one.trial == 0 and found.baseline_test is not None else ""
+        scores = (with_interval(one.validation), with_interval(one.test), with_interval(one.gain, sign=True))
+        table.add_row(f"{one.trial}{baseline}", *scores, with_interval(one.ood))
     return table

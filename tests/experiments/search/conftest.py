@@ -10,8 +10,11 @@ import pytest
 
 from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, World, make_world
-from recollect.experiments.search.split import split
-from recollect.experiments.search.trial import SPLIT, Task
+from recollect.evaluate import EvaluateSettings
+from recollect.experiments.search.runner import SPLIT, Task
+from recollect.experiments.search.validation import split
+from recollect.select import SelectSettings
+from recollect.train import TrainSettings
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +45,11 @@ def make_task(world: World, levels: Path, folder: Path, **train: Any) -> Task:
         facts=str(world.facts),
         facts_fingerprint=world.fact_set.fingerprint(),
         levels=str(levels),
-        train={"model": str(world.model), "learning_rate": 5e-3, "batch_size": 4, "seed": 0, **train},
-        select={"level": "random", "size": 20},
-        evaluate=EVALUATE,
-        seed=0,
+        train=TrainSettings.make(
+            **{"model": str(world.model), "learning_rate": 5e-3, "batch_size": 4, "seed": 0, **train}
+        ),
+        select=SelectSettings.make(level="random", size=20),
+        evaluate=EvaluateSettings.make(**EVALUATE),
         in_json=False,
         base_broken=1.0,
     )

@@ -17,9 +17,11 @@ import psutil
 import pytest
 import yaml
 
+from helpers_schedule import bare_found
 from helpers_world import EVALUATE, Command, World
 from recollect.core.settings import read_yaml
-from recollect.experiments.search.lines import lines
+from recollect.experiments.search.results import lines
+from recollect.experiments.search.validation import Points
 
 TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
 
@@ -178,18 +180,19 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(world: World, levels: P
 
 
 def test_the_sentences_say_what_is_known_and_no_more() -> None:
-    nothing = dict.fromkeys(("cost_fraction", "early_final_correlation", "top5_overlap", "baseline_test"))
-    alone = {"best": {"learning_rate": 1e-3}, "best_trial": 0, "gain_over_baseline": None, "test": 50.0, **nothing}
-    assert lines(alone) == [
+    alone = bare_found(best={"learning_rate": 1e-3}, test=50.0)
+    assert list(lines(alone)) == [
         "Best on validation: trial 0 (learning_rate 0.001).",
         "Nothing tried beat the baseline on validation; it scores 50.0 on unseen items.",
     ]
-    gain = {"value": 2.04, "low": -0.5, "high": 4.5, "n": 330}
-    better = {**alone, "best_trial": 3, "gain_over_baseline": gain, "baseline_test": 47.96, "base_test": 10.0}
-    assert "+2.0 (-0.5 to +4.5) points, with the 95 % interval over the questions" in lines(better)[1]
-    assert "Each was trained once" in lines(better)[1]
-    behind = {**better, "validation": 40.0, "base_validation": 40.0}
-    assert "No training did better than the untouched base on validation" in lines(behind)[1]
+    gain = Points(value=2.04, low=-0.5, high=4.5, n=330)
+    more = {"best_trial": 3, "gain_over_baseline": gain, "baseline_test": 47.96, "base_test": 10.0}
+    better = alone.model_copy(update=more)
+    said = list(lines(better))[1]
+    assert "+2.0 (-0.5 to +4.5) points, with the 95 % interval over the questions" in said
+    assert "Each was trained once" in said
+    behind = better.model_copy(update={"validation": 40.0, "base_validation": 40.0})
+    assert "No training did better than the untouched base on validation" in list(lines(behind))[1]
 
 
 def start(config: Path, out: Path, *flags: str) -> subprocess.Popen[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import recollect.experiments.search.trial as trial_module
+import recollect.experiments.search.runner as runner_module
 from helpers_world import EVALUATE, World
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.search import Job, SearchResult, SearchSettings, run_search
-from recollect.experiments.search.once import Event
+from recollect.experiments.search.run import Event
 from recollect.experiments.search.rung_file import claim
 
 TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
@@ -158,7 +158,7 @@ def test_a_rungs_file_that_is_garbled_is_one_line_and_the_way_out_works(
 def test_a_search_whose_trainings_all_break_is_one_line(
     settings: SearchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_module, "exploded", lambda losses: "the loss exploded")
+    monkeypatch.setattr(runner_module, "exploded", lambda losses: "the loss exploded")
     with pytest.raises(
         RecollectError, match=r"no trial was trained to its end \(5 degenerate\).*the loss exploded"
     ) as one:

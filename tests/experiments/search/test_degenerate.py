@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recollect.experiments.search.degenerate import broken_share, degenerate_answers, exploded, loops, runs_away
+from recollect.experiments.search.validation import broken_share, degenerate_answers, exploded, loops, runs_away
 
 TRUTHS = [f"city {n}" for n in range(20)]
 GOOD = [f"town {n}" for n in range(20)]

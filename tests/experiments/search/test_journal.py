@@ -15,8 +15,8 @@ import pytest
 from helpers_schedule import drive, make
 from recollect.errors import InputError, StepError
 from recollect.experiments.search import Plan, Trial
-from recollect.experiments.search.journal import CheckedJournal, check_place, repair
-from recollect.experiments.search.lock import FileLock
+from recollect.experiments.search.journal import CheckedJournal, held, repair
+from recollect.experiments.search.prepare import check_place
 from recollect.experiments.search.storage import open_storage, quiet
 
 PLAN = Plan(trials=7, sampler="random")
@@ -194,6 +194,6 @@ def test_a_journal_that_is_no_file_is_refused_before_it_is_read(tmp_path: Path, 
 
 def test_a_link_for_the_lock_beside_a_journal_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "ledger.journal.search-lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StepError, match="is a link"):
-        FileLock(tmp_path / "ledger.journal")
+    with pytest.raises(StepError, match="is a link"), held(tmp_path / "ledger.journal"):
+        pass
     assert not (tmp_path / "elsewhere").exists()

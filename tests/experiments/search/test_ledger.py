@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from helpers_schedule import SPACE, STARTS, WHOLE, drive, hill, make, scored
 from recollect.errors import InputError, StepError
 from recollect.experiments.search import Choice, Job, Outcome, Plan, Scheduler, Space
-from recollect.experiments.search import lock as lock_module
+from recollect.experiments.search import storage as storage_module
 from recollect.experiments.search.storage import open_storage, quiet
 
 PLAN = Plan(trials=10, sampler="random")
@@ -117,7 +117,7 @@ def test_stopped_anywhere_and_made_anew_it_goes_on_as_if_it_had_not(stops: list[
 
 
 def test_a_kill_between_any_two_writes_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(trials=5, sampler="gp")
+    plan = Plan(trials=5, sampler="tpe")
     whole = make(plan)
     drive(whole, sometimes_bad)
 
@@ -198,7 +198,7 @@ def test_the_lock_of_a_killed_loop_is_free(tmp_path: Path) -> None:
         "s = make(Plan(trials=10, sampler='random'), Path(sys.argv[1])); "
         "print(s.next().trial, flush=True); time.sleep(60)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     with subprocess.Popen(
         [sys.executable, "-c", code, str(journal)], stdout=subprocess.PIPE, env=environment, text=True
     ) as other:
@@ -224,7 +224,7 @@ def test_two_loops_on_one_database_are_refused_until_the_lease_ends(
     second = make(few, url)
     assert second.done and second.trials == first.trials
     now = time.time()
-    monkeypatch.setattr(lock_module.time, "time", lambda: now + 2 * lock_module.LEASE)
+    monkeypatch.setattr(storage_module.time, "time", lambda: now + 2 * storage_module.LEASE)
     third = make(few, url)  # the second was killed long ago, for all that is known
     third.close()
     second.close()

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import recollect.experiments.executors.ray as ray_module
-import recollect.experiments.search.once as once_module
-import recollect.experiments.search.trial as trial_module
+import recollect.experiments.search.run as run_module
+import recollect.experiments.search.runner as runner_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
 from helpers_world import EVALUATE, World
@@ -25,8 +25,8 @@ from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
 from recollect.errors import InputError, RecollectError, StepBusy, StepError
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
-from recollect.experiments.search.once import Event
-from recollect.experiments.search.trial import Trials
+from recollect.experiments.search.run import Event
+from recollect.experiments.search.runner import TrialRunner
 from recollect.extraction.labels import LabelSettings, run_label
 from recollect.train import TrainSettings
 
@@ -84,7 +84,7 @@ def test_what_a_search_leaves(whole: SearchResult) -> None:
     assert {"best.yaml", "report.html", "results.json", "ledger.journal", "split.parquet", "trials", *TABLES} <= {
         path.name for path in whole.path.iterdir()
     }
-    answer = whole.summary()
+    answer = whole.answer()
     asked_for = ("best", "validation", "test", "baseline_test", "trials", "promoted", "cost_fraction")
     assert all(answer[name] is not None for name in asked_for)
     assert {"early_final_correlation", "top5_overlap", "out"} <= set(answer)
@@ -100,9 +100,9 @@ def test_costs_are_the_updates_that_were_made(whole: SearchResult) -> None:
     trials, losses = whole.trials(), whole.losses()
     made = dict(losses.group_by("trial").len().rows())
     assert {row["trial"]: row["steps"] for row in trials.iter_rows(named=True)} == made
-    assert whole.metrics["steps"] == losses.height
-    assert whole.metrics["full_steps"] == trials["total_steps"].sum()
-    assert whole.metrics["cost_fraction"] == pytest.approx(losses.height / trials["total_steps"].sum())
+    assert whole.found.steps == losses.height
+    assert whole.found.full_steps == trials["total_steps"].sum()
+    assert whole.found.cost_fraction == pytest.approx(losses.height / trials["total_steps"].sum())
 
 
 def test_the_search_never_saw_the_test_set(whole: SearchResult, world: World) -> None:
@@ -112,15 +112,15 @@ def test_the_search_never_saw_the_test_set(whole: SearchResult, world: World) ->
     for file in whole.path.glob("trials/*/validation-*/outputs.parquet"):
         assert set(pl.read_parquet(file)["fact_id"]) == seen
     tested = [pl.read_parquet(file) for file in whole.path.glob("trials/*/test/outputs.parquet")]
-    assert len(tested) == len(whole.metrics["finalists"]) >= 3
+    assert len(tested) == len(whole.found.finalists) >= 3
     assert all(set(table["fact_id"]) == unseen for table in tested)
 
 
 def test_the_best_is_chosen_by_validation_alone(whole: SearchResult) -> None:
     finished = whole.trials().filter(pl.col("final").is_not_null()).sort("final", "trial", descending=[True, False])
-    assert whole.metrics["best_trial"] == finished["trial"][0]
-    assert whole.metrics["validation"] == pytest.approx(finished["final"][0])
-    row = whole.test().filter(trial=whole.metrics["best_trial"], part="test")
+    assert whole.found.best_trial == finished["trial"][0]
+    assert whole.found.validation == pytest.approx(finished["final"][0])
+    row = whole.test().filter(trial=whole.found.best_trial, part="test")
     baseline = whole.test().filter(trial=0, part="test")
     assert row["gain"].item() == pytest.approx(row["score"].item() - baseline["score"].item())
     assert row["gain_low"].item() <= row["gain"].item() <= row["gain_high"].item()
@@ -128,7 +128,7 @@ def test_the_best_is_chosen_by_validation_alone(whole: SearchResult) -> None:
 
 def test_the_best_settings_are_ready_for_a_training(whole: SearchResult, world: World) -> None:
     stored = TrainSettings.make(**read_yaml(whole.best))
-    best = whole.metrics["best"]
+    best = whole.found.best
     assert (stored.learning_rate, stored.batch_size) == (best["learning_rate"], best["batch_size"])
     assert stored.epochs == 2 and stored.model == str(world.model)
     text = whole.best.read_text()
@@ -137,8 +137,8 @@ def test_the_best_settings_are_ready_for_a_training(whole: SearchResult, world: 
 
 def test_only_the_best_keeps_its_weights(whole: SearchResult) -> None:
     weights = {file.relative_to(whole.path).parts[1] for file in whole.path.rglob("*.safetensors")}
-    assert weights == {f"{whole.metrics['best_trial']:03d}"}
-    assert Path(whole.metrics["model"]).is_dir() and not list(whole.path.rglob("train.partial"))
+    assert weights == {f"{whole.found['best_trial']:03d}"}
+    assert Path(whole.found.model).is_dir() and not list(whole.path.rglob("train.partial"))
 
 
 @pytest.mark.slow
@@ -147,10 +147,10 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
     again = run_search(
         SearchSettings.make(**values(world, levels, rungs=[1.0], keep_models=True)), tmp_path / "one-rung"
     )
-    best = whole.metrics["best_trial"]
+    best = whole.found.best_trial
     folders = [result.path / f"trials/{best:03d}/train" for result in (whole, again)]
     names = ("log.parquet", "model/model.safetensors")
-    if whole.metrics["best"] == json.loads((again.path / f"trials/{best:03d}/rung-0.json").read_text())["values"]:
+    if whole.found.best == json.loads((again.path / f"trials/{best:03d}/rung-0.json").read_text())["values"]:
         for name in names:
             assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     else:
@@ -160,9 +160,9 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
 def test_the_same_command_finds_the_search_done(
     whole: SearchResult, world: World, levels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recollect.experiments.search.once.run_loop", lambda *_, **__: pytest.fail("ran again"))
+    monkeypatch.setattr("recollect.experiments.search.run.run_loop", lambda *_, **__: pytest.fail("ran again"))
     again = run_search(SearchSettings.make(**values(world, levels, workers=2)), whole.path)
-    assert again.metrics == whole.metrics
+    assert again.found == whole.found
 
 
 @pytest.mark.parametrize(
@@ -188,14 +188,14 @@ def test_a_stop_after_the_weights_were_dropped_loses_nothing(
     whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SearchSettings.make(**values(world, levels))
-    drop = once_module._Search._drop_weights
+    drop = run_module._Search._drop_weights
 
     def stop(*given: Any) -> None:
         drop(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(once_module._Search, "_drop_weights", stop)
+        stopped.setattr(run_module._Search, "_drop_weights", stop)
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
     same_tables(run_search(settings, tmp_path / "search"), whole)
@@ -207,12 +207,12 @@ def test_a_search_that_was_trained_to_its_end_needs_no_cluster(
     """Only its ending was lost: the doors are not asked for again."""
     settings = SearchSettings.make(**values(world, levels, trials=2))
     with monkeypatch.context() as stopped:
-        stopped.setattr(once_module, "judge_ending", Mock(side_effect=KeyboardInterrupt))
+        stopped.setattr(run_module, "held_out_test", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
     monkeypatch.setattr(ray_module.RayExecutor, "check", lambda *_: pytest.fail("the cluster was asked for"))
     on_ray = SearchSettings.make(**values(world, levels, trials=2, executor="ray", address="10.0.0.1:6379"))
-    assert run_search(on_ray, tmp_path / "search").metrics["trials"] == 2
+    assert run_search(on_ray, tmp_path / "search").found.trials == 2
 
 
 @pytest.mark.slow
@@ -246,16 +246,16 @@ def test_a_stop_between_training_and_ledger_loses_nothing(
     whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SearchSettings.make(**values(world, levels))
-    real = Trials.run
+    real = TrialRunner.run
     with monkeypatch.context() as patch:
 
-        def stops(self: Trials, job: Any) -> Any:
+        def stops(self: TrialRunner, job: Any) -> Any:
             outcome = real(self, job)
             if job.trial == 2:
                 raise KeyboardInterrupt
             return outcome
 
-        patch.setattr(Trials, "run", stops)
+        patch.setattr(TrialRunner, "run", stops)
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
     kept = rungs_on_disk(tmp_path / "search.partial")
@@ -302,7 +302,7 @@ def test_a_larger_budget_goes_on_with_an_unfinished_search(world: World, levels:
     with pytest.raises(Stop):
         run_search(SearchSettings.make(**values(world, levels, trials=3)), tmp_path / "search", watch=watch)
     result = run_search(SearchSettings.make(**values(world, levels, trials=4)), tmp_path / "search")
-    assert result.metrics["trials"] == 4
+    assert result.found.trials == 4
 
 
 def test_resume_only_goes_on(world: World, levels: Path, tmp_path: Path) -> None:
@@ -319,23 +319,23 @@ def test_a_trial_that_raises_is_told_and_the_search_goes_on(world: World, levels
     result = run_search(SearchSettings.make(**settings), tmp_path / "search")
     trials = result.trials()
     failed = trials.filter(state="failed")
-    assert 0 < failed.height == result.metrics["failed"] and set(failed["set_batch_size"]) == {6}
+    assert 0 < failed.height == result.found.failed and set(failed["set_batch_size"]) == {6}
     assert failed["reason"].str.contains("batch_size must be a multiple").all()
-    assert result.metrics["best"]["batch_size"] == 4
+    assert result.found.best["batch_size"] == 4
 
 
 @pytest.mark.slow
 def test_out_of_memory_narrows_the_space_and_the_search_goes_on(
     world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = trial_module.run_train_until
+    real = runner_module.run_train_until
 
     def small(settings: TrainSettings, *given: Any, **more: Any) -> Any:
         if settings.batch_size > 8:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
         return real(settings, *given, **more)
 
-    monkeypatch.setattr(trial_module, "run_train_until", small)
+    monkeypatch.setattr(runner_module, "run_train_until", small)
     space = {"batch_size": [4, 8, 16, 32], "learning_rate": SPACE["learning_rate"]}
     result = run_search(SearchSettings.make(**values(world, levels, space=space, trials=10)), tmp_path / "search")
     trials = result.trials()
@@ -344,7 +344,7 @@ def test_out_of_memory_narrows_the_space_and_the_search_goes_on(
     first = broken["trial"].min()
     later = trials.filter(pl.col("trial") > first)["set_batch_size"]
     assert later.max() < broken["set_batch_size"][0]
-    assert result.metrics["failed"] == broken.height
+    assert result.found.failed == broken.height
 
 
 def test_a_search_where_nothing_works_says_why(
@@ -353,7 +353,7 @@ def test_a_search_where_nothing_works_says_why(
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("the disk was unplugged")
 
-    monkeypatch.setattr(trial_module, "run_train_until", broken)
+    monkeypatch.setattr(runner_module, "run_train_until", broken)
     with pytest.raises(RecollectError, match=r"3 trials failed and none worked.*the disk was unplugged"):
         run_search(SearchSettings.make(**values(world, levels)), tmp_path / "search")
 
@@ -363,10 +363,10 @@ def test_a_budget_in_updates_is_kept(world: World, levels: Path, tmp_path: Path)
     seen: list[Event] = []
     settings = SearchSettings.make(**values(world, levels, budget_steps=30, trials=None))
     result = run_search(settings, tmp_path / "search", watch=seen.append)
-    assert 20 < result.metrics["steps"] <= 30 and result.metrics["trials"] >= 2
+    assert 20 < result.found.steps <= 30 and result.found.trials >= 2
     assert [event.of for event in seen] == [None] * len(seen)
     shares = [event.spent for event in seen]
-    assert shares == sorted(shares) and shares[-1] == result.metrics["steps"] / 30
+    assert shares == sorted(shares) and shares[-1] == result.found.steps / 30
     assert "% of the budget" in rung_line(seen[-1], 0.0)
 
 
@@ -466,7 +466,7 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path, monkeypatch
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     label = LabelSettings.make(pages=tmp_path / "pages", source="table", table=tmp_path / "truth.json")
     facts = run_label(label, out=tmp_path / "label").path
-    monkeypatch.setattr(trial_module, "degenerate_answers", lambda *_, **__: "")  # a random model says no JSON
+    monkeypatch.setattr(runner_module, "degenerate_answers", lambda *_, **__: "")  # a random model says no JSON
     settings = {
         "model": str(world.model),
         "facts": str(facts),
@@ -477,7 +477,7 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path, monkeypatch
     }
     result = run_search(SearchSettings.make(**settings), tmp_path / "search")
     items = pl.read_parquet(result.path / "trials/000/validation-1/items.parquet")
-    assert set(items["group"]) == {"brand", "price"} and result.metrics["best_level"] == "random"
+    assert set(items["group"]) == {"brand", "price"} and result.found.best_level == "random"
     tested = pl.read_parquet(result.path / "trials/000/test/items.parquet")
     assert not set(items["unit"]) & set(tested["unit"]) and set(tested["part"]) == {"test", "ood"}
     monkeypatch.undo()
@@ -489,12 +489,12 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path, monkeypatch
 def test_several_seeds_give_means_with_intervals(world: World, levels: Path, tmp_path: Path) -> None:
     settings = values(world, levels, repeats=2, trials=3, random_finishers=1)
     result = run_search(SearchSettings.make(**settings), tmp_path / "search")
-    over = result.metrics["over_seeds"]
-    assert over["seeds"] == [0, 1] and over["gain_over_baseline"]["n"] == 2
+    over = result.found.over_seeds
+    assert over is not None and over.seeds == (0, 1) and over.gain_over_baseline.n == 2
     each = [json.loads((result.path / f"seeds/{seed}/manifest.json").read_text())["metrics"] for seed in (0, 1)]
-    assert over["test"]["value"] == pytest.approx(sum(one["test"] for one in each) / 2)
-    assert over["test"]["low"] <= over["test"]["value"] <= over["test"]["high"]
-    assert Path(result.metrics["model"]).is_dir() and result.best.is_file() and result.report.is_file()
+    assert over.test.value == pytest.approx(sum(one["test"] for one in each) / 2)
+    assert over.test.low <= over.test.value <= over.test.high
+    assert Path(result.found.model).is_dir() and result.best.is_file() and result.report.is_file()
 
 
 @pytest.mark.slow

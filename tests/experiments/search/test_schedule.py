@@ -163,7 +163,7 @@ def test_what_is_left_of_a_budget_goes_to_those_it_affords() -> None:
     assert left < 80 or not short
 
 
-def test_money_is_not_kept_for_a_random_finisher_that_is_too_long() -> None:
+def test_no_budget_is_kept_for_a_random_finisher_that_is_too_long() -> None:
     """Of a budget of 400, the fifth trial costs 420. It is drawn first, and must not keep the others from it."""
     lengths = {0.1: 30, 0.2: 90, 0.3: 60, 0.4: 16}
     starts = [{"x": 0.1, "y": y, "kind": "a"} for y in lengths]
@@ -193,7 +193,7 @@ def test_a_budget_ends_though_what_fails_costs_nothing(kind: str) -> None:
 
 
 def test_starts_that_are_one_point_are_tried_once() -> None:
-    few = lambda values: {**values, "y": 0.5, "kind": "a", "x": 0.1}  # noqa: E731
+    few = lambda values, taken: {**values, "y": 0.5, "kind": "a", "x": 0.1}  # noqa: E731
     scheduler = Scheduler(SPACE, plan(trials=4), 0, starts=STARTS, steps=lambda _: WHOLE, settle=few)
     drive(scheduler)
     assert [trial.start for trial in scheduler.trials][:2] == [True, False]
@@ -256,18 +256,18 @@ def test_one_rung_is_training_everyone_to_the_end() -> None:
     assert scheduler.summary().cost_fraction == 1 and scheduler.summary().correlation is None
 
 
-def test_a_paused_trial_can_be_thawed_after_the_end_and_again_after_a_restart() -> None:
+def test_a_paused_trial_can_be_resumed_after_the_end_and_again_after_a_restart() -> None:
     scheduler = make(plan())
     drive(scheduler)
     loser = min((t for t in scheduler.trials if t.state == "paused"), key=lambda t: t.scores[0])
-    scheduler.thaw(loser.number)
+    scheduler.resume(loser.number)
     assert not scheduler.done
     assert drive(scheduler) == [Job(loser.number, 1, 1.0, dict(loser.values))]
     assert scheduler.trials[loser.number].state == "finished" and scheduler.trials[loser.number].why == "asked"
     with pytest.raises(InputError, match="only a paused trial"):
-        scheduler.thaw(loser.number)
+        scheduler.resume(loser.number)
     with pytest.raises(InputError, match="unknown"):
-        scheduler.thaw(99)
+        scheduler.resume(99)
 
 
 def test_what_was_not_given_out_is_not_taken() -> None:
@@ -292,9 +292,9 @@ def test_a_budget_below_the_baseline_is_refused_and_one_of_it_gives_the_baseline
     assert [(job.trial, job.rung) for job in drive(scheduler)] == [(0, 0), (0, 1)]
     with pytest.raises(InputError, match="a budget must be given"):
         plan(trials=None)
-    with pytest.raises(InputError, match="must be 1.0"):
+    with pytest.raises(InputError, match="must ascend from above 0 to 1"):
         plan(rungs=(0.2, 0.5))
-    with pytest.raises(InputError, match="must rise"):
+    with pytest.raises(InputError, match="must ascend"):
         plan(rungs=(0.5, 0.2, 1.0))
 
 

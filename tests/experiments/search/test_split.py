@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recollect.errors import InputError
-from recollect.experiments.search.split import split
+from recollect.experiments.search.validation import split
 from recollect.facts import Fact, FactSet
 
 

@@ -1,6 +1,7 @@
 """Search over fine-tuning settings with early evaluation: try many to a fifth, finish the promising.
 
-Names load when they are used: Optuna takes seconds, which every other command would wait for.
+Names load when they are used: Optuna takes seconds, which every other command would wait for, and comes with the extra
+`search` alone.
 """
 
 from __future__ import annotations
@@ -8,42 +9,42 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from recollect.core.extras import need
+
 if TYPE_CHECKING:
-    from recollect.experiments.search.measured import Correlation as Correlation
-    from recollect.experiments.search.once import Event as Event
-    from recollect.experiments.search.once import SearchResult as SearchResult
+    from recollect.experiments.search.correlation import Correlation as Correlation
+    from recollect.experiments.search.correlation import Summary as Summary
     from recollect.experiments.search.parameters import Choice as Choice
     from recollect.experiments.search.parameters import Float as Float
     from recollect.experiments.search.parameters import Int as Int
-    from recollect.experiments.search.plan import Plan as Plan
+    from recollect.experiments.search.prepare import default_space as default_space
     from recollect.experiments.search.prepare import machines as machines
+    from recollect.experiments.search.prepare import starts as starts
+    from recollect.experiments.search.results import SearchFound as SearchFound
+    from recollect.experiments.search.results import SearchResult as SearchResult
+    from recollect.experiments.search.run import Event as Event
     from recollect.experiments.search.run import run_search as run_search
     from recollect.experiments.search.schedule import Scheduler as Scheduler
+    from recollect.experiments.search.settings import Plan as Plan
     from recollect.experiments.search.settings import SearchSettings as SearchSettings
     from recollect.experiments.search.space import Space as Space
-    from recollect.experiments.search.start_points import default_space as default_space
-    from recollect.experiments.search.start_points import starts as starts
-    from recollect.experiments.search.summary import Summary as Summary
-    from recollect.experiments.search.trials import Forecast as Forecast
-    from recollect.experiments.search.trials import Trial as Trial
-    from recollect.experiments.search.types import Job as Job
-    from recollect.experiments.search.types import Outcome as Outcome
+    from recollect.experiments.search.trial import Forecast as Forecast
+    from recollect.experiments.search.trial import Job as Job
+    from recollect.experiments.search.trial import Outcome as Outcome
+    from recollect.experiments.search.trial import Trial as Trial
 
 _HOME = {
-    "measured": ("Correlation",),
+    "correlation": ("Correlation", "Summary"),
     "parameters": ("Choice", "Float", "Int"),
-    "plan": ("Plan",),
-    "prepare": ("machines",),
-    "once": ("Event", "SearchResult"),
-    "run": ("run_search",),
+    "prepare": ("default_space", "machines", "starts"),
+    "results": ("SearchFound", "SearchResult"),
+    "run": ("Event", "run_search"),
     "schedule": ("Scheduler",),
-    "settings": ("SearchSettings",),
+    "settings": ("Plan", "SearchSettings"),
     "space": ("Space",),
-    "start_points": ("default_space", "starts"),
-    "summary": ("Summary",),
-    "trials": ("Forecast", "Trial"),
-    "types": ("Job", "Outcome"),
+    "trial": ("Forecast", "Job", "Outcome", "Trial"),
 }
+_NEED_OPTUNA = ("run", "schedule")
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [*_MODULE_OF]
@@ -52,4 +53,7 @@ __all__ = [*_MODULE_OF]
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'recollect.experiments.search' has no attribute {name!r}")
+    if _MODULE_OF[name] in _NEED_OPTUNA:
+        for package in ("optuna", "sklearn"):
+            need(package, "search")
     return getattr(importlib.import_module(f"recollect.experiments.search.{_MODULE_OF[name]}"), name)

@@ -9,14 +9,15 @@ from typing import Any
 from recollect._version import __version__
 from recollect.core.estimates import Estimate
 from recollect.core.workspace import Step, read_manifest
-from recollect.experiments.search.ending import Ending, Finalist
-from recollect.experiments.search.measured import Correlation, Line, line
+from recollect.experiments.search.correlation import Correlation, Line, line
+from recollect.experiments.search.held_out_test import Finalist, HeldOut
 from recollect.experiments.search.prepare import Prepared
+from recollect.experiments.search.results import SearchFound
 from recollect.experiments.search.rung_file import ASIDE, last_losses
+from recollect.experiments.search.runner import TRIALS, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
-from recollect.experiments.search.score import Estimate as Points
-from recollect.experiments.search.trial import TRIALS, Trials, trial_name
-from recollect.experiments.search.trials import Trial
+from recollect.experiments.search.trial import Trial, trial_name
+from recollect.experiments.search.validation import Points
 from recollect.report import Results, make_results
 from recollect.report.chapters.search.record import Finalist as FinalistRecord
 from recollect.report.chapters.search.record import Importance, RungPoint, Search, SearchTrial
@@ -28,17 +29,17 @@ _MOST_LOSSES = 200
 def collect(
     step: Step,
     prepared: Prepared,
-    trials: Trials,
+    runner: TrialRunner,
     scheduler: Scheduler,
-    ending: Ending,
-    metrics: dict[str, Any],
+    held_out: HeldOut,
+    found: SearchFound,
     best_yaml: str,
 ) -> Results:
     """The report's results."""
-    settings, loaded = prepared.settings, trials.base
+    settings, loaded = prepared.settings, runner.base.load()
     return make_results(
         {
-            "title": f"Search for settings: {metrics['trials']} tried, {metrics['finished']} trained to the end",
+            "title": f"Search for settings: {found.trials} tried, {found.finished} trained to the end",
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "version": __version__,
             "model": {
@@ -51,7 +52,7 @@ def collect(
                 "fingerprint": prepared.facts.fingerprint(),
                 **prepared.facts.counts(),
             },
-            "search": _search(step, prepared, scheduler, ending, metrics, best_yaml),
+            "search": _search(step, prepared, scheduler, held_out, found, best_yaml),
             "settings": [
                 {
                     "step": "search",
@@ -63,42 +64,42 @@ def collect(
             ],
             "steps": _steps(step),
             "machine": loaded.machine.line(),
-            "notes": metrics["warnings"],
+            "notes": found.warnings,
         }
     )
 
 
 def _search(
-    step: Step, prepared: Prepared, scheduler: Scheduler, ending: Ending, metrics: dict[str, Any], best_yaml: str
+    step: Step, prepared: Prepared, scheduler: Scheduler, held_out: HeldOut, found: SearchFound, best_yaml: str
 ) -> Search:
-    rungs = prepared.plan.rungs
+    rungs = prepared.settings.rungs
     correlation = scheduler.summary().correlation
     lines = [line(scheduler.trials, len(rungs) - 1, rung) for rung in range(len(rungs) - 1)]
     return Search(
         trials=[_trial(trial, rungs, step.folder, lines) for trial in scheduler.trials],
         rungs=list(rungs),
-        best=ending.best.trial.number,
+        best=held_out.best.trial.number,
         best_yaml=best_yaml,
-        baseline=None if ending.baseline is None else ending.baseline.trial.number,
-        finalists=[_finalist(one) for one in ending.finalists],
-        promoted=metrics["promoted"],
-        cost_fraction=metrics["cost_fraction"],
+        baseline=None if held_out.baseline is None else held_out.baseline.trial.number,
+        finalists=[_finalist(one) for one in held_out.finalists],
+        promoted=found.promoted,
+        cost_fraction=found.cost_fraction,
         correlation=_correlation(correlation),
         rank_correlation=None if correlation is None else correlation.spearman,
-        pairs=metrics["early_final_pairs"],
-        early_trials=metrics["early_final_trials"],
-        top_k=metrics["top_k"] or 5,
-        top_overlap=metrics["top5_overlap"],
-        top_overlap_by_chance=metrics["top_overlap_by_chance"],
+        pairs=found.early_final_pairs,
+        early_trials=found.early_final_trials,
+        top_k=found.top_k or 5,
+        top_overlap=found.top5_overlap,
+        top_overlap_by_chance=found.top_overlap_by_chance,
         importance=importance(scheduler),
-        validation_items=ending.best.validation.n,
-        test_items=ending.best.test.n,
-        ood_items=0 if ending.best.ood is None else ending.best.ood.n,
-        base_test=ending.base_test.value,
-        scored_as=ending.scored[1],
-        validated_as=ending.scored[0],
-        base_validation=ending.base_validation.value,
-        warnings=list(ending.warnings),
+        validation_items=held_out.best.validation.n,
+        test_items=held_out.best.test.n,
+        ood_items=0 if held_out.best.ood is None else held_out.best.ood.n,
+        base_test=held_out.base_test.value,
+        scored_as=held_out.scored[1],
+        validated_as=held_out.scored[0],
+        base_validation=held_out.base_validation.value,
+        warnings=list(held_out.warnings),
     )
 
 

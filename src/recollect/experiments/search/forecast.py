@@ -8,8 +8,8 @@ Notable choices
   so points and losses are alike to it. Each finished trial moves it. With a slope of 1 and less noise its 68 %
   interval held 57 to 64 % of simulated trials; with these it holds 61 to 75 %.
 - Normal-inverse-gamma, so everything is closed form: the forecast is a Student t, and says so by its wider sd.
-- All this decides who is trained on, and is called the policy's forecast wherever it is shown: it is pulled towards the
-  prior. What a search reports as measured is `_measured.py`.
+- All this decides who is promoted, and is called the policy's forecast wherever it is shown: it is pulled towards the
+  prior. What a search reports as measured is `correlation.py`.
 - Only promoted trials have a final score, and they were chosen by their early score, so their plain correlation is too
   small. A regression on the early score is not bent by such a choice (Thorndike's case II); the correlation that the
   policy expects over all trials follows from its slope, its noise and the spread of all early scores.
@@ -17,13 +17,15 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from recollect.experiments.search.trials import Forecast
+from recollect.experiments.search.settings import Plan
+from recollect.experiments.search.trial import Forecast, Trial
 
 Array = NDArray[np.float64]
 
@@ -33,6 +35,12 @@ _PRIOR_GAIN, _PRIOR_GAIN_SD = 0.25, 1.0
 _PRIOR_SLOPE, _PRIOR_SLOPE_SD = 0.9, 0.5
 _DRAWS = 4000
 _SEED = 20_240_713  # any fixed number: equal inputs must give equal intervals
+_CORRELATIONS = (0.5, 0.7, 0.8, 0.9)
+_OF_TRIALS = (1 / 2, 0.4, 1 / 3, 1 / 5)
+"""By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials."""
+_OF_BUDGET = (1 / 4, 1 / 6, 1 / 7, 1 / 9)
+"""The share that finds the best final score when what is not promoted pays for more trials, with a first rung at a
+fifth. Both are simulated by benchmarks/search_share.py; docs/search.md, "How it decides"."""
 
 
 class Forecaster:
@@ -71,11 +79,6 @@ class Forecaster:
         scale = float(np.sqrt(self._rate / self._shape * (1 + row @ self._covariance @ row)))
         return Forecast(self._middle + self._spread * mean, self._spread * scale * self._wide)
 
-    @property
-    def noise(self) -> float:
-        """Variance that final scores have around the line, in points²: rate over shape of its posterior."""
-        return self._spread**2 * self._rate / self._shape
-
     def correlation(self) -> float:
         """The correlation of early and final scores over all trials that the policy expects: the posterior's median."""
         rng = np.random.default_rng(_SEED)
@@ -108,3 +111,47 @@ def squash(scores: Sequence[float]) -> float:
         return -np.inf
     middle, best = float(np.median(scores)), float(np.max(scores))
     return middle - 3 * (best - middle) if best > middle else -np.inf
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """forecasts: by number, of every trial with a score but no final one; share: what to promote. Both are the
+    policy's, and hold its prior."""
+
+    forecasts: Mapping[int, Forecast]
+    share: float
+
+
+def look(trials: Sequence[Trial], plan: Plan) -> Outlook:
+    """The outlook on these trials."""
+    last = plan.last
+    if last == 0:
+        return Outlook({}, 1.0)
+    floor = squash([score for trial in trials for score in trial.scores.values()])
+    models = []
+    for rung in range(last):
+        at = [trial for trial in trials if rung in trial.scores]
+        pairs = [
+            (max(trial.scores[rung], floor), max(trial.scores[last], floor)) for trial in at if last in trial.scores
+        ]
+        models.append(Forecaster([max(trial.scores[rung], floor) for trial in at], pairs))
+    forecasts = {}
+    for trial in trials:
+        if trial.scores and trial.state in ("paused", "running"):
+            rung = max(trial.scores)
+            forecasts[trial.number] = models[rung].forecast(max(trial.scores[rung], floor))
+    finished = sum(1 for trial in trials if 0 in trial.scores and last in trial.scores)
+    return Outlook(forecasts, _share(models[0].correlation(), finished, plan))
+
+
+def _share(correlation: float, finished: int, plan: Plan) -> float:
+    """By the correlation. Of a given number of trials the share as planned, until three of them are finished; of a
+    budget in steps or hours at once, since what was promoted too much is gone."""
+    if not plan.adapt or (plan.trials is not None and finished < 3):
+        return plan.promote
+    if plan.trials is not None:
+        share = float(np.interp(correlation, _CORRELATIONS, _OF_TRIALS))
+    else:
+        to_the_end = min(1.0, 3 * plan.promote * float(np.interp(correlation, _CORRELATIONS, _OF_BUDGET)))
+        return float(to_the_end ** (1 / plan.last))
+    return min(1.0, 3 * plan.promote * share)

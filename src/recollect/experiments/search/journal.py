@@ -6,7 +6,7 @@ Notable choices
 - One rule for a cut tail, a garbled line and a flipped byte: what stands before the first bad line holds; the rest is
   put beside and decided again. Decisions follow from what is known before them, and outcomes of finished trainings are
   in the trials' folders too, so nothing is trained twice.
-- Call `repair` under the search's own lock: it truncates the file.
+- Call `repair` under the search's own lock, `held`: it truncates the file.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import json
 import os
 import re
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from recollect.core.workspace import sync_folder, write_atomic
-from recollect.errors import InputError, StepError
+from recollect.core.workspace import locked, sync_folder, write_atomic
+from recollect.errors import StepError
+from recollect.experiments.search.prepare import check_place
 
 _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"\}$')
 _BEGINS = b'{"op_code":'
 _CREATE_STUDY = 0
 
 
-class _Held(BaseJournalFileLock):
+class _Held(JournalFileOpenLock):
     """The search's own lock keeps other loops out. Optuna's would stay behind when this one is killed."""
 
     def acquire(self) -> bool:
@@ -45,7 +46,7 @@ class CheckedJournal(JournalFileBackend):
     """Optuna's journal file, whose appends are whole or undone; OSError when the disk is full."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_Held())
+        super().__init__(str(path), lock_obj=_Held(str(path)))
         self._path = path
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -80,11 +81,18 @@ class Repair:
         )
 
 
-def check_place(path: Path) -> None:
-    """Refuse a pipe, a device or a folder for a journal, which would be waited for or read without end: InputError."""
-    if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "a pipe or a device"
-        raise InputError(f"storage must be the path of a journal file, or a URL, but {path} is {what}.")
+@contextmanager
+def held(journal: Path) -> Iterator[None]:
+    """Hold the lock file beside a journal; StepBusy when another process holds it. It goes with its holder, however
+    that dies."""
+    busy = f"another search is at work on {journal}. Wait for it, or give this one a folder of its own."
+    with locked(lock_of(journal), lambda: busy):
+        yield
+
+
+def lock_of(journal: Path) -> Path:
+    """The lock file beside a journal."""
+    return journal.with_name(journal.name + ".search-lock")
 
 
 def repair(path: Path) -> Repair | None:

@@ -12,6 +12,7 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,44 +23,40 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from recollect.errors import StepError
-from recollect.experiments.search.journal import Repair, repair
-from recollect.experiments.search.lock import FileLock, Lease, Lock, NoLock
-from recollect.experiments.search.plan import Plan
+from recollect.experiments.search.journal import Repair, held, repair
+from recollect.experiments.search.proposals import suggest
+from recollect.experiments.search.settings import Plan
 from recollect.experiments.search.space import Space
-from recollect.experiments.search.storage import Storage, open_storage, quiet, told_in_one_line
-from recollect.experiments.search.trials import Forecast, Trial
+from recollect.experiments.search.storage import Kept, leased, open_storage, quiet, told_in_one_line
+from recollect.experiments.search.trial import Forecast, Trial, TrialValues
 
 _FORMAT = 2  # 2: levels with too few facts do not enter a score
 _SHOWN = ("state", "rung", "why", "reason", "memory", "start", "steps", "total_steps", "seconds", "items")
 
 
 class Ledger:
-    """A study opened for one loop. `storage`: a Path for a journal file, a URL, an Optuna storage, or None for memory.
+    """A study opened for one loop.
 
     A journal that was cut short or garbled is repaired first; `repaired` says how. Raises StepError when the study is
     of another space, seed or plan, another loop is at work on it, or the storage cannot be read.
     """
 
-    def __init__(
-        self, space: Space, plan: Plan, seed: int, storage: Storage, sampler: optuna.samplers.BaseSampler, name: str
-    ) -> None:
-        self._lock: Lock = FileLock(storage) if isinstance(storage, Path) else NoLock()
+    def __init__(self, space: Space, plan: Plan, seed: int, kept: Kept, sampler: optuna.samplers.BaseSampler) -> None:
+        self._space, self._rungs, self._place = space, plan.rungs, kept.storage
         self.repaired: Repair | None = None
-        try:
-            if isinstance(storage, Path):
-                self.repaired = repair(storage)
-            with told_in_one_line(storage, opening=True), quiet():
-                opened = self._storage = optuna.storages.get_storage(open_storage(storage))
+        with ExitStack() as lock:
+            if isinstance(kept.storage, Path):
+                lock.enter_context(held(kept.storage))
+                self.repaired = repair(kept.storage)
+            with told_in_one_line(kept.storage, opening=True), quiet():
+                opened = self._storage = optuna.storages.get_storage(open_storage(kept.storage))
                 self.study: Study = optuna.create_study(
-                    storage=opened, sampler=sampler, study_name=name, direction="maximize", load_if_exists=True
+                    storage=opened, sampler=sampler, study_name=kept.study, direction="maximize", load_if_exists=True
                 )
-                if not isinstance(storage, Path) and not isinstance(opened, InMemoryStorage):
-                    self._lock = Lease(self.study)
+                if not isinstance(kept.storage, Path) and not isinstance(opened, InMemoryStorage):
+                    lock.enter_context(leased(self.study))
                 self._claim(space, plan, seed)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._space, self._rungs, self._place = space, plan.rungs, storage
+            self._lock = lock.pop_all()
 
     def _claim(self, space: Space, plan: Plan, seed: int) -> None:
         """Write what the study is of, or compare with what stands there."""
@@ -96,7 +93,7 @@ class Ledger:
             return self._born(self.study.ask(), start)
 
     def _born(self, asked: optuna.Trial, start: bool) -> Trial:
-        trial = Trial(asked.number, self._space.suggest(asked), start=start)
+        trial = Trial(asked.number, suggest(self._space, asked), start=start)
         self.write(trial)
         return trial
 
@@ -129,7 +126,7 @@ class Ledger:
             **{name: record[name] for name in _SHOWN},
         )
 
-    def _in_order(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _in_order(self, params: TrialValues) -> TrialValues:
         return {name: params[name] for name in self._space.parameters if name in params}
 
     def _score_names(self) -> dict[int, str]:
@@ -170,7 +167,7 @@ class Ledger:
 
     def close(self) -> None:
         """Let other loops in."""
-        self._lock.release()
+        self._lock.close()
 
 
 def _attributes(trial: Trial, names: Mapping[int, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from recollect.core.workspace import write_json
 from recollect.errors import RecollectError
 from recollect.experiments.executors import Ended, Executor
-from recollect.experiments.search.types import Job, Outcome
+from recollect.experiments.search.trial import Job, Outcome
 
 _HOPELESS = 3
 """So many trials that raise, and none with a score, end the search: the fault is not in the settings tried."""

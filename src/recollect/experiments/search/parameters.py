@@ -3,66 +3,103 @@
 Notable choices
 - A parameter checks itself when it is made, so a space never holds one that cannot be drawn from.
 - `when` makes a setting conditional: it exists only while other settings have the named values.
-- Conversions to Optuna live here, so that nothing else of the package needs to know its distributions.
+- `at` and `place` map a parameter onto 0..1 and back (logarithmic where the range is), so that random and spread points
+  are the same for numbers and choices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-
 from recollect.errors import InputError
+from recollect.experiments.search.trial import TrialValue
 
-Value = str | int | float | bool | None
+Conditions = Mapping[str, TrialValue | Sequence[TrialValue]]
+"""By name of another setting, the value or values that it must have."""
+_Plain = dict[str, object]
 
 
-def _check_range(parameter: Float | Int) -> None:
-    low, high = parameter.low, parameter.high
-    for name, value in (("low", low), ("high", high)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{name} must be a finite number, but got {value!r}.")
-    if low > high:
-        raise InputError(f"low must be at most high, but got {low=} and {high=}. Swap them.")
-    if parameter.log and low <= 0:
-        raise InputError(f"a logarithmic range must start above 0, but got {low=}. Raise low or leave out log.")
+class _Range:
+    """What whole and other numbers have in common."""
+
+    low: float
+    high: float
+    log: bool
+    when: Conditions
+
+    def _check(self) -> None:
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{name} must be a finite number, but got {value!r}.")
+        if self.low > self.high:
+            raise InputError(f"low must be at most high, but got low={self.low} and high={self.high}. Swap them.")
+        if self.log and self.low <= 0:
+            raise InputError(
+                f"a logarithmic range must start above 0, but got low={self.low}. Raise low or leave out log."
+            )
+
+    @property
+    def middle(self) -> float:
+        """The middle of the range."""
+        return float(self._at(0.5))
+
+    def _at(self, place: float) -> float:
+        low, high = float(self.low), float(self.high)
+        return math.exp(math.log(low) + place * math.log(high / low)) if self.log else low + place * (high - low)
+
+    def place(self, value: Any) -> float:
+        """Where a value is in the range, in 0..1."""
+        low, high, at = float(self.low), float(self.high), float(value)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low) if high > low else 0.5
+
+    def plain(self) -> _Plain:
+        """As YAML would say it."""
+        log: _Plain = {"log": True} if self.log else {}
+        return {"low": self.low, "high": self.high} | log | _plain_when(self.when)
 
 
 @dataclass(frozen=True)
-class Float:
+class Float(_Range):
     """Numbers from low to high, both included; evenly in the logarithm with `log`."""
 
     low: float
     high: float
     log: bool = False
-    when: Mapping[str, Any] = field(default_factory=dict)
+    when: Conditions = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_range(self)
+        self._check()
 
-    def contains(self, value: Any) -> bool:
+    @property
+    def count(self) -> float:
+        """Number of values."""
+        return math.inf if self.high > self.low else 1
+
+    def grid(self) -> Sequence[float]:
+        """All values, of a range of one."""
+        return [self.low]
+
+    def contains(self, value: TrialValue) -> bool:
         """Is this one of the values?"""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def clip(self, value: Any) -> float:
         """The nearest value of the range."""
         return float(min(max(float(value), self.low), self.high))
 
-    def distribution(self) -> BaseDistribution:
-        """Optuna's form of it."""
-        return FloatDistribution(self.low, self.high, log=self.log)
-
-    def plain(self) -> dict[str, Any]:
-        """As YAML would say it."""
-        return {"low": self.low, "high": self.high} | ({"log": True} if self.log else {}) | _plain_when(self.when)
+    def at(self, place: float) -> float:
+        """The value at a place in 0..1."""
+        return self.clip(self._at(place))
 
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Range):
     """Whole numbers from low to high, both included, in steps of `step` from low; evenly in the logarithm with
     `log`."""
 
@@ -70,10 +107,10 @@ class Int:
     high: int
     log: bool = False
     step: int = 1
-    when: Mapping[str, Any] = field(default_factory=dict)
+    when: Conditions = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_range(self)
+        self._check()
         for name in ("low", "high", "step"):
             if not isinstance(getattr(self, name), int):
                 raise InputError(f"{name} must be a whole number, but got {getattr(self, name)!r}.")
@@ -85,34 +122,43 @@ class Int:
             )
         object.__setattr__(self, "high", self.low + (self.high - self.low) // self.step * self.step)
 
-    def contains(self, value: Any) -> bool:
+    @property
+    def count(self) -> float:
+        """Number of values."""
+        return (self.high - self.low) // self.step + 1
+
+    def grid(self) -> Sequence[int]:
+        """All values."""
+        return range(self.low, self.high + 1, self.step)
+
+    def contains(self, value: TrialValue) -> bool:
         """Is this one of the values?"""
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def clip(self, value: Any) -> int:
         """The nearest value of the range."""
         steps = round((min(max(float(value), self.low), self.high) - self.low) / self.step)
         return int(self.low + steps * self.step)
 
-    def distribution(self) -> BaseDistribution:
-        """Optuna's form of it."""
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
+    def at(self, place: float) -> int:
+        """The value at a place in 0..1."""
+        return self.clip(self._at(place))
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> _Plain:
         """As YAML would say it."""
-        extra = ({"log": True} if self.log else {}) | ({"step": self.step} if self.step != 1 else {})
-        return {"low": self.low, "high": self.high} | extra | _plain_when(self.when)
+        return super().plain() | ({"step": self.step} if self.step != 1 else {})
 
 
 @dataclass(frozen=True, init=False)
 class Choice:
     """One of several values; a single one fixes the setting."""
 
-    options: tuple[Value, ...]
-    when: Mapping[str, Any]
+    options: tuple[TrialValue, ...]
+    when: Conditions
 
-    def __init__(self, options: Any, when: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Any, when: Conditions | None = None) -> None:
         if isinstance(options, str) or not isinstance(options, list | tuple):
             raise InputError(f"a choice must be a list of values, but got {options!r}.")
         if not options:
@@ -132,11 +178,25 @@ class Choice:
         """Are all options numbers, so that they have an order?"""
         return all(isinstance(option, int | float) and not isinstance(option, bool) for option in self.options)
 
-    def contains(self, value: Any) -> bool:
+    @property
+    def count(self) -> float:
+        """Number of values."""
+        return len(self.options)
+
+    @property
+    def middle(self) -> TrialValue:
+        """The first option."""
+        return self.options[0]
+
+    def grid(self) -> Sequence[TrialValue]:
+        """All values."""
+        return self.options
+
+    def contains(self, value: TrialValue) -> bool:
         """Is this one of the values? 1 and 1.0 are, True is not 1."""
         return any(option == value and isinstance(option, bool) == isinstance(value, bool) for option in self.options)
 
-    def clip(self, value: Any) -> Value:
+    def clip(self, value: Any) -> TrialValue:
         """The value itself, the nearest number, or else the first option."""
         if self.contains(value):
             return next(option for option in self.options if option == value)
@@ -144,11 +204,19 @@ class Choice:
             return min(self.options, key=lambda option: abs(float(option) - float(value)))  # type: ignore[arg-type]
         return self.options[0]
 
-    def distribution(self) -> BaseDistribution:
-        """Optuna's form of it."""
-        return CategoricalDistribution(self.options)
+    @property
+    def _in_order(self) -> Sequence[TrialValue]:
+        return sorted(self.options, key=float) if self.numeric else self.options  # type: ignore[arg-type]
 
-    def plain(self) -> dict[str, Any]:
+    def at(self, place: float) -> TrialValue:
+        """The option at a place in 0..1."""
+        return self._in_order[min(int(place * len(self.options)), len(self.options) - 1)]
+
+    def place(self, value: TrialValue) -> float:
+        """Where an option is, in 0..1: the middle of its share."""
+        return (list(self._in_order).index(value) + 0.5) / len(self.options)
+
+    def plain(self) -> _Plain:
         """As YAML would say it."""
         return {"options": list(self.options)} | _plain_when(self.when)
 
@@ -156,7 +224,12 @@ class Choice:
 Parameter = Float | Int | Choice
 
 
-def _plain_when(when: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(want: TrialValue | Sequence[TrialValue]) -> Sequence[TrialValue]:
+    """The values that a condition takes."""
+    return want if isinstance(want, list | tuple) else [want]  # type: ignore[list-item]
+
+
+def _plain_when(when: Conditions) -> _Plain:
     return {"when": dict(when)} if when else {}
 
 
@@ -196,7 +269,7 @@ def read_parameter(given: Any, *, whole: bool | None) -> Parameter:
 
 
 def _number(value: Any) -> Any:
-    """YAML reads 1e-5 as text: numbers in texts are taken as numbers."""
+    """From Python numbers may come as texts, such as 1e-5."""
     if isinstance(value, str):
         try:
             number = float(value)

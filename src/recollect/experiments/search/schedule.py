@@ -1,17 +1,16 @@
 """The scheduler: which trial to train on next. It trains nothing itself; it gives jobs out and takes outcomes.
 
 Notable choices
-- Freeze and thaw. Every trial runs to the first rung and is paused. A free worker trains on a paused one when it is
-  due (the baseline, a random finisher, the share to promote), otherwise it tries new settings. Nobody is dismissed: who
-  stays paused can always be thawed.
-- Who is trained on: largest expected improvement of the forecast over the best finished trial; nobody whose chance to
-  beat that is under `least_chance`.
+- Freeze-thaw (Swersky, Snoek and Adams 2014): every trial runs to the first rung and is paused. A free worker resumes a
+  paused one when that is due (the baseline, a random finisher, the share to promote), otherwise it tries new settings.
+  Nobody is dismissed: who stays paused can always be resumed.
+- Who is promoted: the best forecast; nobody whose chance to beat the best finished trial is under `least_chance`.
 - The share to promote follows the correlation that the policy expects, by a prior and what was measured: the better
   early scores forecast, the fewer are promoted.
 - Everything is decided from the trials, and the trials are in the ledger before a job is given out. So a scheduler made
   anew from its storage goes on as if it had not stopped; jobs that were at work are given out again.
-- Costs are training steps (or seconds), spent ones and those under way; what the baseline, the random finishers and the
-  promotions still need is kept back before new settings are tried.
+- What the baseline, the random finishers and the promotions still need of the budget is kept back before new settings
+  are tried.
 """
 
 from __future__ import annotations
@@ -19,30 +18,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 
 from recollect.errors import InputError
+from recollect.experiments.search.correlation import Summary, summarise
+from recollect.experiments.search.forecast import Outlook, look
 from recollect.experiments.search.ledger import Ledger
-from recollect.experiments.search.outlook import Outlook, look
-from recollect.experiments.search.plan import Plan
-from recollect.experiments.search.propose import PROPOSERS, ForecastSampler, Values, View, address, choose, exhausted
-from recollect.experiments.search.purse import Purse
+from recollect.experiments.search.policy import Budget, Promotions
+from recollect.experiments.search.prepare import starts as known_starts
+from recollect.experiments.search.proposals import ForecastSampler, Settle, View, address, as_it_is, exhausted
+from recollect.experiments.search.settings import Plan
 from recollect.experiments.search.space import Space
-from recollect.experiments.search.start_points import starts as known_starts
-from recollect.experiments.search.storage import Storage
-from recollect.experiments.search.summary import Summary, summarise
-from recollect.experiments.search.thaw import Due, promotion
-from recollect.experiments.search.trials import Forecast, Trial, Why
-from recollect.experiments.search.types import Job, Outcome
+from recollect.experiments.search.storage import Kept, Storage
+from recollect.experiments.search.trial import Forecast, Job, Outcome, Trial, TrialValues, Why
 
 _HOPELESS = 8
 """Trials in a row that failed before their first update, after which no new one is begun."""
 
 
 @dataclass(frozen=True)
-class _Thaw:
+class _Resume:
     trial: Trial
     why: Why
 
@@ -50,8 +47,7 @@ class _Thaw:
 class Scheduler:
     """One search. `starts`: points to try first, the baseline before all (default: the known good ones of the space).
     `steps`: training steps of a point's whole training, needed to keep a budget in steps exactly; without it they are
-    learnt from the outcomes. `storage`: see `Ledger`. `settle`: of all points that train the same, the one to try.
-    `adjust`: the allowed point nearest to a proposal that is not taken, where not every point is allowed.
+    learnt from the outcomes. `settle`: of all points that train the same, the one to try.
 
     Raises InputError for a budget that the baseline alone exceeds, StepError for a storage of another search.
     """
@@ -61,37 +57,31 @@ class Scheduler:
         space: Space,
         plan: Plan | None = None,
         seed: int = 0,
-        storage: Storage = None,
+        kept: Kept | Storage = None,
         *,
-        starts: Sequence[Mapping[str, Any]] | None = None,
-        steps: Callable[[Mapping[str, Any]], int] | None = None,
-        settle: Callable[[Values], Values] = lambda values: values,
-        adjust: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], Values] | None = None,
-        name: str = "recollect",
+        starts: Sequence[TrialValues] | None = None,
+        steps: Callable[[TrialValues], int] | None = None,
+        settle: Settle = as_it_is,
     ) -> None:
-        self._plan = plan or Plan()
-        self._asked_space = self._space = space
-        self._seed, self._last = seed, len(self._plan.rungs) - 1
+        self._plan = plan = plan or Plan()
+        self._space, self._seed, self._last, self._settle = space, seed, plan.last, settle
         if starts is None:
             starts = [] if space.free else known_starts(space)
-        self._settle = settle
-        self._starts: list[Values] = []
+        self._starts: list[TrialValues] = []
         for start in starts:
-            if (settled := settle(space.clip(start))) not in self._starts:
+            if (settled := settle(space.clip(start), [])) not in self._starts:
                 self._starts.append(settled)
-        self.sampler, self.sampler_reason = choose(self._plan.sampler, space)
-        self._sampler = ForecastSampler(
-            PROPOSERS[self.sampler], self._view, seed, self._starts, self._plan.startup, adjust
-        )
-        self._purse = Purse(self._plan, steps)
+        sampler = ForecastSampler(plan.sampler, self._view, seed, self._starts, plan.startup)
+        self._preview = sampler.preview
+        self._budget = Budget(plan, steps)
         if self._starts:
-            self._purse.check(self._starts[0])
+            self._budget.check(self._starts[0])
         self._trials: list[Trial] = []
         self._out: set[int] = set()
         self._version = 0
         self._fresh_at, self._is_fresh = -1, False
         self._outlook_at, self._outlook = -1, Outlook({}, 1.0)
-        self._ledger = Ledger(space, self._plan, seed, storage, self._sampler, name)
+        self._ledger = Ledger(space, plan, seed, kept if isinstance(kept, Kept) else Kept(kept), sampler)
         try:
             self._trials = self._ledger.read()
             for trial in self._trials:
@@ -136,8 +126,8 @@ class Scheduler:
         decision = self._decide()
         if decision is None:
             return None
-        if isinstance(decision, _Thaw):
-            return self._give(self._start_thaw(decision.trial, decision.why))
+        if isinstance(decision, _Resume):
+            return self._give(self._start(decision.trial, decision.why))
         trial = self._ledger.ask(len(self._trials) < len(self._starts))
         self._trials.append(trial)
         self._version += 1
@@ -179,15 +169,15 @@ class Scheduler:
         self._out.discard(outcome.trial)
         self._narrow(after)
 
-    def thaw(self, number: int) -> None:
-        """Have a paused trial trained on, whatever its forecast and the budget say; `next` gives the job out. Raises
+    def resume(self, number: int) -> None:
+        """Have a paused trial promoted, whatever its forecast and the budget say; `next` gives the job out. Raises
         InputError when it is not paused."""
         if not 0 <= number < len(self._trials) or self._trials[number].state != "paused":
             states = {trial.number: trial.state for trial in self._trials}
             raise InputError(
-                f"only a paused trial can be thawed, but trial {number} is {states.get(number, 'unknown')}."
+                f"only a paused trial can be resumed, but trial {number} is {states.get(number, 'unknown')}."
             )
-        self._start_thaw(self._trials[number], "asked")
+        self._start(self._trials[number], "asked")
 
     def forecasts(self) -> Mapping[int, Forecast]:
         """By number, the forecast final score of every trial that has a score but no final one."""
@@ -200,7 +190,7 @@ class Scheduler:
 
     def spent(self) -> float | None:
         """Share of the budget in steps or hours that is spent; None without one."""
-        return self._purse.spent(self._trials)
+        return self._budget.spent(self._trials)
 
     def summary(self) -> Summary:
         """What the search has come to."""
@@ -216,7 +206,7 @@ class Scheduler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decide(self) -> _Thaw | Literal["new"] | None:
+    def _decide(self) -> _Resume | Literal["new"] | None:
         """What a free worker should do now; changes nothing."""
         forced = self._forced()
         if forced is not None:
@@ -224,53 +214,52 @@ class Scheduler:
         fresh = self._fresh()
         if fresh and len(self._trials) < len(self._starts):
             return "new"
-        due = promotion(
-            self._due(ending=not fresh),
-            lambda trial: self._purse.affords(trial, self._trials, keep=self._owed(trial)),
+        due = self._promotions(ending=not fresh).next(
+            lambda trial: self._budget.affords(trial, self._trials, keep=self._owed(trial))
         )
         if due is not None:
-            return _Thaw(due, "forecast")
+            return _Resume(due, "forecast")
         return "new" if fresh else None
 
-    def _due(self, ending: bool) -> Due:
-        return Due(self._trials, self.forecasts(), self._plan, self.share(), ending)
+    def _promotions(self, ending: bool) -> Promotions:
+        return Promotions(self._trials, self.forecasts(), self._plan, self.share(), ending)
 
-    def _forced(self) -> _Thaw | None:
+    def _forced(self) -> _Resume | None:
         """A trial that is finished whatever its forecast: the baseline, a random finisher whose time has come, or one
         of them at a middle rung."""
         for trial in self._trials:
             begun = trial.state == "paused" and trial.why in ("baseline", "random", "asked")
-            if begun and self._purse.affords(trial, self._trials):
-                return _Thaw(trial, trial.why)
+            if begun and self._budget.affords(trial, self._trials):
+                return _Resume(trial, trial.why)
         if self._starts and self._trials and self._trials[0].state == "paused":
-            if self._purse.affords(self._trials[0], self._trials):
-                return _Thaw(self._trials[0], "baseline")
+            if self._budget.affords(self._trials[0], self._trials):
+                return _Resume(self._trials[0], "baseline")
             return None
         return self._random_due()
 
-    def _random_due(self) -> _Thaw | None:
+    def _random_due(self) -> _Resume | None:
         """A random finisher after each five scored trials, and what is missing at the end; of those that the budget
         affords."""
         wanted = self._random_left()
         scored = sum(1 for trial in self._trials if trial.scores)
         if wanted <= 0 or (scored < 5 * (self._plan.random_finishers - wanted + 1) and self._fresh()):
             return None
-        able = [trial for trial in self._drawable() if self._purse.affords(trial, self._trials, self._begun(trial))]
+        able = [trial for trial in self._drawable() if self._budget.affords(trial, self._trials, self._begun(trial))]
         drawn = min(able, key=lambda trial: address(self._seed, "finisher", trial.number), default=None)
-        return None if drawn is None else _Thaw(drawn, "random")
+        return None if drawn is None else _Resume(drawn, "random")
 
     def _drawable(self) -> list[Trial]:
         return [trial for trial in self._trials if trial.state == "paused" and not trial.why]
 
     def _random_left(self) -> int:
         """Random finishers still to be drawn; one that ended badly does not count."""
-        drawn = sum(1 for t in self._trials if t.why == "random" and t.state not in ("degenerate", "failed"))
+        drawn = sum(1 for t in self._trials if t.why == "random" and not t.broken)
         return self._plan.random_finishers - drawn if self._last else 0
 
     def _owed(self, besides: Trial | None = None, more: int = 0) -> list[Trial | None]:
         """Trials whose finish must be paid for before anything else; None for one that is not drawn yet."""
         begun = self._begun(besides)
-        paused = sum(1 for t in self._drawable() if t is not besides and self._purse.affords(t, self._trials))
+        paused = sum(1 for t in self._drawable() if t is not besides and self._budget.affords(t, self._trials))
         return begun + [None] * min(max(0, self._random_left()), paused + more)
 
     def _begun(self, besides: Trial | None = None) -> list[Trial | None]:
@@ -299,11 +288,11 @@ class Scheduler:
             return False  # they cost nothing, so no budget would end this
         if exhausted(self._view()):
             return False
-        if self._purse.endless or not self._trials:
+        if self._budget.endless or not self._trials:
             return True
-        due = self._due(ending=True).left_with_one_more() if self._last else 0
+        due = self._promotions(ending=True).left_with_one_more() if self._last else 0
         keep = self._owed(more=1) + [None] * due
-        return self._purse.affords_new(self._sampler.preview(len(self._trials)), self._trials, keep)
+        return self._budget.affords_new(self._preview(len(self._trials)), self._trials, keep)
 
     def _view(self) -> View:
         return View(self._space, self._trials, self.forecasts(), self._last, self._settle)
@@ -318,7 +307,7 @@ class Scheduler:
         self._out.add(trial.number)
         return Job(trial.number, trial.rung, self._plan.rungs[trial.rung], dict(trial.values))
 
-    def _start_thaw(self, trial: Trial, why: Why) -> Trial:
+    def _start(self, trial: Trial, why: Why) -> Trial:
         after = replace(trial, state="running", rung=trial.rung + 1, why=why)
         self._put(after, trial)
         return after

@@ -1,4 +1,4 @@
-"""Settings of a search for settings."""
+"""Settings of a search for settings, and of the scheduler's plan within it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from recollect.core.secret_url import SecretUrl
-from recollect.core.settings import Settings, read_section
+from recollect.core.settings import Fixed, Settings
+from recollect.evaluate import EvaluateSettings
+from recollect.probe import ProbeSettings
+from recollect.select import SelectSettings
 from recollect.shipped import POCKET
+from recollect.train import TrainSettings
 
 TRIALS = 16
 """Settings that a search tries where neither a number nor a budget is given."""
 
 _SLIP = re.compile(r"^[A-Za-z][\w+.-]+:|(?i:\bpass\w*\s*=)")
 """Begins like a URL, or reads like a list of connection options, but is neither a URL nor likely a file."""
+
+Sampler = Literal["auto", "gp", "tpe", "random"]
 
 
 def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -27,7 +33,73 @@ def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
     return rungs
 
 
-class SearchSettings(Settings):
+class _Searched(Settings):
+    """What a search is of."""
+
+    model: str = POCKET
+    """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
+    facts: str = POCKET
+    """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
+    levels: str = "probe"
+    """The base model's probe step directory: scores are by memory level, and examples are chosen by it. "probe": probe
+    the base first. "none": neither. Pages are scored by attribute and have no levels."""
+    space: str | dict[str, Any] | None = None
+    """What to search: a YAML file, or a mapping such as "{learning_rate: {low: 1e-5, high: 1e-3, log: true},
+    batch_size: [4, 8]}". Default: sane ranges for the method."""
+    method: Literal["full", "lora"] = "full"
+    """Which default space and starts to take: all parameters, or adapters."""
+
+
+class _Planned(Settings):
+    """What the plan of a search and its settings have in common."""
+
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """How many settings to try. Default: 16; with a budget in updates or hours, as many as it allows."""
+    budget_steps: Annotated[int, Field(ge=1)] | None = None
+    """Stop starting trainings when all of them together have made this many updates."""
+    budget_hours: Annotated[float, Field(gt=0)] | None = None
+    """Stop starting trainings when all of them together have taken this long."""
+    rungs: Annotated[tuple[float, ...], AfterValidator(_check_rungs)] = (0.2, 1.0)
+    """Shares of a trial's training at which it is judged and may pause; the last is 1."""
+    promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
+    """Share of the trials to train on after the first rung, best forecasts first, until early and final scores of three
+    trials are known; then it follows the correlation expected by them and a prior (about 0.8, worth three trials). With
+    a budget in place of a number of trials it does so at once, and is smaller, and a larger or smaller value here makes
+    it so in proportion."""
+    random_finishers: Annotated[int, Field(ge=0)] = 2
+    """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
+    sampler: Sampler = "auto"
+    """Who proposes settings: gp a Gaussian process over settings and rungs, tpe for large or conditional spaces, random
+    for comparison. auto chooses."""
+
+
+class Plan(_Planned):
+    """Budget, rungs and policy of one search. Decided before it starts; only the budget may be raised later."""
+
+    may_change: ClassVar[set[str]] = {"trials", "budget_steps", "budget_hours"}
+
+    trials: Annotated[int, Field(ge=1)] | None = TRIALS
+    """Settings to try; none for as many as the budget in steps or hours allows."""
+    adapt: bool = True
+    """Promote fewer when early scores prove good forecasts, more when they prove poor ones."""
+    least_chance: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """A trial whose chance to beat the best finished one is smaller is not promoted."""
+    startup: Annotated[int, Field(ge=1)] = 4
+    """Trials before the proposals are modelled: the known good settings, then points spread over the space."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.trials is None and self.budget_steps is None and self.budget_hours is None:
+            raise ValueError("a budget must be given: trials, budget_steps or budget_hours")
+        return self
+
+    @property
+    def last(self) -> int:
+        """The last rung."""
+        return len(self.rungs) - 1
+
+
+class SearchSettings(_Planned, _Searched):
     """Search for the settings that fine-tune best: judge every trial early, finish only those worth it."""
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a storage's password
@@ -47,36 +119,6 @@ class SearchSettings(Settings):
         "resume",
     }
 
-    model: str = POCKET
-    """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
-    facts: str = POCKET
-    """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
-    levels: str = "probe"
-    """The base model's probe step directory: scores are by memory level, and examples are chosen by it. "probe": probe
-    the base first. "none": neither. Pages are scored by attribute and have no levels."""
-    space: str | dict[str, Any] | None = None
-    """What to search: a YAML file, or a mapping such as "{learning_rate: {low: 1e-5, high: 1e-3, log: true},
-    batch_size: [4, 8]}". Default: sane ranges for the method."""
-    method: Literal["full", "lora"] = "full"
-    """Which default space and starts to take: all parameters, or adapters."""
-    trials: Annotated[int, Field(ge=1)] | None = None
-    """How many settings to try. Default: 16; with a budget in updates or hours, as many as it allows."""
-    budget_steps: Annotated[int, Field(ge=1)] | None = None
-    """Stop starting trainings when all of them together have made this many updates."""
-    budget_hours: Annotated[float, Field(gt=0)] | None = None
-    """Stop starting trainings when all of them together have taken this long."""
-    rungs: Annotated[tuple[float, ...], AfterValidator(_check_rungs)] = (0.2, 1.0)
-    """Shares of a trial's training at which it is judged and may pause; the last is 1."""
-    promote: Annotated[float, Field(gt=0, le=1)] = 1 / 3
-    """Share of the trials to train on after the first rung, best forecasts first, until early and final scores of three
-    trials are known; then it follows the correlation expected by them and a prior (about 0.8, worth three trials). With
-    a budget in place of a number of trials it does so at once, and is smaller, and a larger or smaller value here makes
-    it so in proportion."""
-    random_finishers: Annotated[int, Field(ge=0)] = 2
-    """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
-    sampler: Literal["auto", "gp", "tpe", "random"] = "auto"
-    """Who proposes settings: gp a Gaussian process over settings and rungs, tpe for large or conditional spaces, random
-    for comparison. auto chooses."""
     seed: int = 0
     """Decides the proposals, the validation slice, and each trial's examples and training."""
     repeats: Annotated[int, Field(ge=1)] = 1
@@ -111,15 +153,15 @@ class SearchSettings(Settings):
     """Only resume a search that was begun. The same command resumes anyway; this refuses to start a new one."""
     keep_models: bool = False
     """Keep the weights of every trial; off, only those of the best are kept, with all answers and scores."""
-    select: dict[str, Any] = {}
-    """Settings of `recollect select` for what the space leaves open, except facts, levels and seed."""
-    train: dict[str, Any] = {}
-    """Settings of `recollect train` for what the space leaves open, except model and seed. Without a preset: B-LoRA for
-    lora; pocket or pocket-shop for those models, C for any other."""
-    evaluate: dict[str, Any] = {}
-    """Settings of `recollect evaluate`, except model, facts, levels and parts."""
-    probe: dict[str, Any] = {"residual_samples": 1}
-    """Settings of `recollect probe` where the search probes the base itself, except model and facts."""
+    select: Annotated[SelectSettings, Fixed("facts", "levels", "seed")] = SelectSettings()
+    """Settings of `recollect select` for what the space leaves open."""
+    train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
+    """Settings of `recollect train` for what the space leaves open. Without a preset: attribute-extraction-lora for
+    lora; pocket or pocket-shop for those models, token-and-parameter-levels for any other."""
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "parts", "limit")] = EvaluateSettings()
+    """Settings of `recollect evaluate`."""
+    probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings(residual_samples=1)
+    """Settings of `recollect probe` where the search probes the base itself."""
 
     @classmethod
     def make(cls, /, **values: Any) -> Self:
@@ -135,6 +177,11 @@ class SearchSettings(Settings):
         endless = self.budget_steps is None and self.budget_hours is None
         return TRIALS if self.trials is None and endless else self.trials
 
+    def plan(self) -> Plan:
+        """The scheduler's plan."""
+        shared = {name: getattr(self, name) for name in _Planned.model_fields}
+        return Plan.make(**shared | {"trials": self.most_trials})
+
     @property
     def journal(self) -> Path | None:
         """The journal file that `storage` names; None for a URL, and for the one in the search's folder."""
@@ -147,11 +194,6 @@ class SearchSettings(Settings):
         if isinstance(value, str):
             return [item.strip() for item in value.split(",") if item.strip()]
         return [value] if isinstance(value, int | float) else value
-
-    @field_validator("select", "train", "evaluate", "probe", mode="before")
-    @classmethod
-    def _section(cls, value: Any) -> Any:
-        return read_section(value)
 
     @field_validator("storage")
     @classmethod
@@ -168,15 +210,6 @@ class SearchSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for section, fixed in (
-            ("select", {"facts", "levels", "seed"}),
-            ("train", {"model", "seed"}),
-            ("evaluate", {"model", "facts", "levels", "parts", "limit"}),
-            ("probe", {"model", "facts"}),
-        ):
-            twice = fixed & set(getattr(self, section))
-            if twice:
-                raise ValueError(f"{section} must not set {sorted(twice)[0]}: the search's own is used")
         if self.executor == "here" and (self.address is not None or self.gpus_per_trial is not None):
             raise ValueError("address and gpus_per_trial go with executor ray")
         if self.repeats > 1 and self.storage is not None:

@@ -4,27 +4,28 @@ Notable choices
 - The names are those of `TrainSettings`, plus `size` and `level` of `SelectSettings`: a trial is a training that
   `recollect select` and `recollect train` could be asked for by hand.
 - A name, a range or an option that no training could use is refused when the space is made, not at the tenth trial.
-- After an out-of-memory the space is narrowed by caps; the distributions and the fingerprint stay those of the space
-  that was asked for, so the ledger goes on.
+- After an out-of-memory the space is narrowed by caps; ranges and fingerprint stay those of the space that was asked
+  for, so the ledger goes on.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import optuna
 import yaml
-from optuna.distributions import BaseDistribution
 from pydantic import TypeAdapter, ValidationError
 
 from recollect.core.settings import Settings, mapping_of, parse_yaml, read_yaml
 from recollect.core.workspace import fingerprint
 from recollect.errors import InputError
-from recollect.experiments.search.parameters import Choice, Float, Int, Parameter, read_parameter
+from recollect.experiments.search.parameters import Choice, Float, Int, Parameter, options_of, read_parameter
+from recollect.experiments.search.trial import TrialValue, TrialValues
 from recollect.select import SelectSettings
 from recollect.train import TrainSettings
 
@@ -101,33 +102,45 @@ class Space:
         """Does any parameter depend on another?"""
         return any(parameter.when for parameter in self.parameters.values())
 
+    @property
+    def count(self) -> float:
+        """Number of points, conditions not counted off; infinite with a range of numbers."""
+        return math.prod(parameter.count for parameter in self.parameters.values())
+
+    def points(self, most: int = 4096) -> list[TrialValues] | None:
+        """All points, caps and conditions kept; None when there are more than `most`."""
+        if self.count > most:
+            return None
+        ranges = [parameter.grid() for parameter in self.parameters.values()]
+        every = (self.clip(dict(zip(self.parameters, one, strict=True))) for one in itertools.product(*ranges))
+        return list({tuple(point.items()): point for point in every}.values())
+
     def fingerprint(self) -> str:
         """Hash of names, ranges and conditions; caps are left out."""
-        return fingerprint({name: _typed(parameter) for name, parameter in sorted(self.parameters.items())})
+        kinds = {name: {"kind": type(one).__name__, **one.plain()} for name, one in sorted(self.parameters.items())}
+        return fingerprint(kinds)
 
     def to_yaml(self) -> str:
         """The space as YAML that `of` reads back to an equal one."""
-        return yaml.safe_dump(
-            {name: parameter.plain() for name, parameter in self.parameters.items()},
-            sort_keys=False,
-            allow_unicode=True,
-        )
+        plain = {name: parameter.plain() for name, parameter in self.parameters.items()}
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
-    def active(self, values: Mapping[str, Any]) -> Iterator[str]:
+    def active(self, values: TrialValues) -> Iterator[str]:
         """Names of the parameters that exist given these values, parents first."""
         on: set[str] = set()
         for name, parameter in self.parameters.items():
-            if all(parent in on and values.get(parent) in _options(want) for parent, want in parameter.when.items()):
+            wanted = parameter.when.items()
+            if all(parent in on and values.get(parent) in options_of(want) for parent, want in wanted):
                 on.add(name)
                 yield name
 
-    def contains(self, values: Mapping[str, Any]) -> bool:
+    def contains(self, values: TrialValues) -> bool:
         """Are these exactly the active settings, each inside its range and its cap?"""
         return set(values) == set(self.active(values)) and all(
             self.parameters[name].contains(value) and not self._above(name, value) for name, value in values.items()
         )
 
-    def narrowed(self, failed: Mapping[str, Any]) -> Space:
+    def narrowed(self, failed: TrialValues) -> Space:
         """The space after `failed` ran out of memory.
 
         The batch is capped below the one that failed, or the adapters' rank when the batch can go no lower, and no
@@ -142,69 +155,37 @@ class Space:
                 break
         return Space(self.parameters, caps, self.free)
 
-    def clip(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def clip(self, values: TrialValues) -> dict[str, TrialValue]:
         """The nearest point of the space: numbers into their ranges and caps, unknown names and inactive ones left out.
 
         A setting that is missing and active takes the middle of its range, or its first option.
         """
-        result: dict[str, Any] = {}
+        result: dict[str, TrialValue] = {}
         for name, parameter in self.parameters.items():
             if name in self.active(result | {name: None}):
-                result[name] = self.clip_one(name, values[name] if name in values else _middle(parameter))
+                result[name] = self.clip_one(name, values.get(name, parameter.middle))
         return result
 
-    def clip_one(self, name: str, value: Any) -> Any:
+    def clip_one(self, name: str, value: TrialValue) -> TrialValue:
         """The nearest value of one parameter, caps included."""
         clipped = self.parameters[name].clip(value)
         return self._below(name, self.caps[name], strictly=False) if self._above(name, clipped) else clipped
 
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions of all parameters."""
-        return {name: parameter.distribution() for name, parameter in self.parameters.items()}
-
-    def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Draw a point through an Optuna trial, parents first, so that it stands in the study."""
-        values: dict[str, Any] = {}
-        for name, parameter in self.parameters.items():
-            if name not in self.active(values | {name: None}):
-                continue
-            if isinstance(parameter, Float):
-                values[name] = trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-            elif isinstance(parameter, Int):
-                values[name] = trial.suggest_int(
-                    name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
-                )
-            else:
-                values[name] = trial.suggest_categorical(name, parameter.options)
-        return values
-
-    def _above(self, name: str, value: Any) -> bool:
+    def _above(self, name: str, value: TrialValue) -> bool:
         return name in self.caps and isinstance(value, int | float) and value > self.caps[name]
 
-    def _below(self, name: str, value: Any, strictly: bool = True) -> Any:
+    def _below(self, name: str, value: TrialValue, strictly: bool = True) -> float | None:
         """The largest value of a numeric parameter below this one, or None."""
         parameter = self.parameters.get(name)
+        if not isinstance(value, int | float):
+            return None
         if isinstance(parameter, Int):
             lower = parameter.low + (int(value) - strictly - parameter.low) // parameter.step * parameter.step
             return lower if lower >= parameter.low else None
         if isinstance(parameter, Choice) and parameter.numeric:
-            fitting = [one for one in parameter.options if one < value or (one == value and not strictly)]
-            return max(fitting, default=None)  # type: ignore[type-var]
+            numbers = [one for one in parameter.options if isinstance(one, int | float)]
+            return max((one for one in numbers if one < value or (one == value and not strictly)), default=None)
         return None
-
-
-def _options(want: Any) -> Sequence[Any]:
-    return want if isinstance(want, list | tuple) else [want]
-
-
-def _middle(parameter: Parameter) -> Any:
-    if isinstance(parameter, Choice):
-        return parameter.options[0]
-    return (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-
-
-def _typed(parameter: Parameter) -> dict[str, Any]:
-    return {"kind": type(parameter).__name__} | parameter.plain()
 
 
 def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -215,7 +196,7 @@ def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
                 raise InputError(
                     f"{name}: its condition names {parent!r}, which is not in the space. Add it, or drop the condition."
                 )
-            for value in _options(want):
+            for value in options_of(want):
                 if not parameters[parent].contains(value):
                     raise InputError(
                         f"{name}: its condition wants {parent} = {value!r}, which {parent} never is. Got "
@@ -255,14 +236,14 @@ def _takes_whole(name: str) -> bool:
     return not _refusal(name, 1) and bool(_refusal(name, 1.5)) and bool(_refusal(name, 0.5))
 
 
-def _refusal(name: str, value: Any) -> str:
+def _refusal(name: str, value: TrialValue) -> str:
     """Why the settings class would not take this value; empty when it would."""
     info = _home(name).model_fields[name]
     annotated: Any = info.annotation
     for part in reversed(info.metadata):
-        annotated = _annotate(annotated, part)
+        annotated = Annotated[annotated, part]
     try:
-        TypeAdapter(annotated, config={"strict": False}).validate_python(value)
+        TypeAdapter(annotated).validate_python(value)
     except ValidationError as error:
         return "; ".join(one["msg"][0].lower() + one["msg"][1:] for one in error.errors())
     except InputError as error:
@@ -270,15 +251,11 @@ def _refusal(name: str, value: Any) -> str:
     return ""
 
 
-def _annotate(annotation: Any, part: Any) -> Any:
-    from typing import Annotated
-
-    return Annotated[annotation, part]
-
-
 def _check_setting(name: str, parameter: Parameter) -> None:
     _check_name(name)
-    values = parameter.options if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+    values: Sequence[TrialValue] = (
+        parameter.options if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+    )
     for value in values:
         if why := _refusal(name, value):
             raise InputError(f"{name}: {why}, but the space has {value!r}. Change the range.")

@@ -1,10 +1,23 @@
-"""Where the study lies: a journal file, any Optuna storage by its URL, or memory; its errors in one line each."""
+"""Where the study lies: a journal file, any Optuna storage by its URL, or memory; its errors in one line each; and that
+no two loops run one study.
+
+Notable choices
+- A journal file has a lock beside it (`journal.held`). In any other storage a lease is a study attribute with an end,
+  renewed by a thread every minute. A loop that was killed blocks its study until the lease ends, five minutes at most;
+  the error says so.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
+import time
+import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -14,6 +27,19 @@ from recollect.core.secret_url import masked, without_secrets
 from recollect.errors import InputError, RecollectError, StepError
 
 Storage = Path | str | BaseStorage | None
+"""A journal file, a URL, an Optuna storage, or None for memory."""
+
+LEASE = 300.0
+_RENEW = 60.0
+_ATTRIBUTE = "lease"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a search's study is kept, and its name there."""
+
+    storage: Storage = None
+    study: str = "recollect"
 
 
 @contextmanager
@@ -104,3 +130,41 @@ def told_in_one_line(storage: Storage, *, opening: bool = False) -> Iterator[Non
                 "it works."
             ) from None
         raise
+
+
+@contextmanager
+def leased(study: optuna.Study, seconds: float = LEASE, renew: float = _RENEW) -> Iterator[None]:
+    """Hold a lease in the study itself; StepError when another loop's has not ended."""
+    mine = {"holder": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
+
+    def refuse_if_held() -> None:
+        other = study.user_attrs.get(_ATTRIBUTE) or {}
+        if other.get("holder") == mine["holder"] or time.time() >= float(other.get("until", 0)):
+            return
+        raise StepError(
+            f"another search is at work on study {study.study_name!r}: process {other.get('process')} on "
+            f"{other.get('host')}. Wait for it; if it was killed, its lease ends within {seconds:.0f} seconds."
+        )
+
+    def write() -> None:
+        study.set_user_attr(_ATTRIBUTE, mine | {"until": time.time() + seconds})
+
+    def keep() -> None:
+        while not stop.wait(renew):
+            with suppress(Exception):  # the loop meets the same failure, and tells it
+                write()
+
+    refuse_if_held()
+    write()
+    time.sleep(0.05)  # of two that wrote at once, both see the later one
+    refuse_if_held()
+    stop = threading.Event()
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        with suppress(Exception):  # a storage that is gone: the lease ends by itself
+            study.set_user_attr(_ATTRIBUTE, {})

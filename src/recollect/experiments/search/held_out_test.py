@@ -1,4 +1,4 @@
-"""The honest ending: the finalists on questions that the search never saw, against the baseline and the untouched base.
+"""The held-out test: the finalists on questions that the search never saw, against the baseline and the untouched base.
 
 Notable choices
 - The best is chosen by validation and by nothing else; the test only tells how good it is.
@@ -16,8 +16,8 @@ from pathlib import Path
 from scipy import stats
 
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.experiments.search.score import Estimate, compare, drop
-from recollect.experiments.search.trials import Trial
+from recollect.experiments.search.trial import Trial
+from recollect.experiments.search.validation import Points, compare, drop
 
 BASE = -1
 """Stands for the untouched base among the trials' numbers."""
@@ -28,27 +28,27 @@ class Finalist:
     """A finished trial on validation, on the unseen in-domain questions, and out of domain."""
 
     trial: Trial
-    validation: Estimate
-    test: Estimate
-    ood: Estimate | None
-    gain: Estimate | None
+    validation: Points
+    test: Points
+    ood: Points | None
+    gain: Points | None
     """Over the baseline, on the test; None without a finished baseline."""
-    ood_gain: Estimate | None
+    ood_gain: Points | None
 
 
 @dataclass(frozen=True)
-class Ending:
+class HeldOut:
     """The finalists, best on validation first; the baseline is the last one when it is not among them."""
 
     finalists: tuple[Finalist, ...]
     best: Finalist
     baseline: Finalist | None
-    base_test: Estimate
-    base_validation: Estimate
-    gain_over_base: Estimate
+    base_test: Points
+    base_validation: Points
+    gain_over_base: Points
     rank_correlation: float | None
     """Spearman's, of validation and test over the finalists; None below four."""
-    drop: Estimate | None
+    drop: Points | None
     """Gain over the baseline on validation, less that on test."""
     scored: tuple[str, str]
     """What the scores on validation and on test are the mean of, for a reader."""
@@ -67,9 +67,9 @@ def choose_finalists(trials: Sequence[Trial], last: int, most: int) -> list[Tria
     return chosen + [trial for trial in finished if trial.number == 0 and trial.start and trial not in chosen]
 
 
-def judge_ending(
+def held_out_test(
     chosen: Sequence[Trial], validation: Mapping[int, Path], test: Mapping[int, Path], least: int = LEAST_PER_LEVEL
-) -> Ending:
+) -> HeldOut:
     """Compare the finalists; both mappings give an evaluate step by trial number, `BASE` among them.
 
     `least`: facts that a memory level needs to enter a score.
@@ -93,7 +93,7 @@ def judge_ending(
     if base_line is not None and best.trial.number != base_line:
         lost = drop(seen, unseen, best.trial.number, base_line)
     ranks = _ranks(finalists)
-    return Ending(
+    return HeldOut(
         finalists=tuple(finalists),
         best=best,
         baseline=next((one for one in finalists if one.trial.number == base_line), None),
@@ -115,7 +115,7 @@ def _ranks(finalists: Sequence[Finalist]) -> float | None:
 
 
 def _warnings(
-    best: Finalist, base_line: int | None, drop: Estimate | None, ranks: float | None, finalists: int
+    best: Finalist, base_line: int | None, drop: Points | None, ranks: float | None, finalists: int
 ) -> list[str]:
     found = []
     if base_line is None:

@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 import torch
 
-import recollect.experiments.search.trial as trial_module
+import recollect.experiments.search.runner as runner_module
 from helpers_world import World
 from recollect.errors import InputError
 from recollect.experiments.search import Choice, Int, Space
-from recollect.experiments.search.score import score_of
-from recollect.experiments.search.trial import Task, Trials
-from recollect.experiments.search.types import Job
+from recollect.experiments.search.runner import Task, TrialRunner
+from recollect.experiments.search.trial import Job
+from recollect.experiments.search.validation import score_of
 from recollect.facts import load_facts
 from recollect.select import SelectSettings, available, run_select
 from recollect.train import run_train
@@ -30,11 +30,11 @@ def files(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_trial_thawed_by_the_search_equals_an_uninterrupted_training(
+def test_a_trial_resumed_by_the_search_equals_an_uninterrupted_training(
     world: World, task: Task, levels: Path, tmp_path: Path, method: str
 ) -> None:
     values = {"method": method, "epochs": 2, "warmup_ratio": 0.1, "size": 16}
-    trials = Trials(task)
+    trials = TrialRunner(task)
     rungs = [trials.run(Job(3, rung, share, values)) for rung, share in enumerate((0.2, 0.5, 1.0))]
     assert [(outcome.steps, outcome.total_steps) for outcome in rungs] == [(2, 8), (2, 8), (4, 8)]
     chosen = SelectSettings(size=16, level="random")
@@ -45,28 +45,28 @@ def test_a_trial_thawed_by_the_search_equals_an_uninterrupted_training(
 
 
 def test_a_finished_rung_is_not_trained_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Trials(task).run(Job(0, 0, 0.2, {"size": 12}))
-    monkeypatch.setattr(trial_module, "run_train_until", lambda *_, **__: pytest.fail("trained again"))
-    assert Trials(task).run(Job(0, 0, 0.2, {"size": 12})) == first
+    first = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
+    monkeypatch.setattr(runner_module, "run_train_until", lambda *_, **__: pytest.fail("trained again"))
+    assert TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12})) == first
 
 
 def test_a_job_killed_after_its_training_does_not_train_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Trials(task).run(Job(0, 0, 0.2, {"size": 12}))
+    whole = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
     (Path(task.folder) / "trials/000/rung-0.json").unlink()
     updates: list[int] = []
-    real = trial_module.run_train_until
+    real = runner_module.run_train_until
 
     def watched(*given: Any, progress: Any, **more: Any) -> Any:
         return real(*given, progress=lambda *now: updates.append(now[0]), **more)
 
-    monkeypatch.setattr(trial_module, "run_train_until", watched)
-    again = Trials(task).run(Job(0, 0, 0.2, {"size": 12}))
+    monkeypatch.setattr(runner_module, "run_train_until", watched)
+    again = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
     assert not updates
     assert dataclasses.replace(again, seconds=0) == dataclasses.replace(whole, seconds=0)
 
 
 def test_scores_are_of_the_validation_slice_alone(task: Task) -> None:
-    outcome = Trials(task).run(Job(0, 0, 1.0, {"size": 12}))
+    outcome = TrialRunner(task).run(Job(0, 0, 1.0, {"size": 12}))
     assert outcome.kind == "scored" and outcome.items == "trials/000/validation-0"
     folder = Path(task.folder)
     asked = pl.read_parquet(folder / outcome.items / "outputs.parquet")
@@ -80,7 +80,7 @@ def test_examples_are_capped_at_what_a_level_has(task: Task, world: World, level
     table = pl.read_parquet(levels)
     have = available(world.fact_set, table, "2")
     assert 0 < have < 20
-    trials = Trials(task)
+    trials = TrialRunner(task)
     assert trials.selection({"size": 20, "level": "2"}).size == have
     assert trials.selection({"size": 3, "level": "2"}).size == 3
     sure = available(world.fact_set, table, "2", 0.8)
@@ -88,7 +88,7 @@ def test_examples_are_capped_at_what_a_level_has(task: Task, world: World, level
 
 
 def test_a_size_beyond_what_a_level_has_is_the_least_such_size(task: Task, world: World, levels: Path) -> None:
-    have, trials = available(world.fact_set, pl.read_parquet(levels), "2"), Trials(task)
+    have, trials = available(world.fact_set, pl.read_parquet(levels), "2"), TrialRunner(task)
     steps = Int(have - 5, have + 100, step=3)
     for parameter, given, wanted in (
         (Int(2, 500, log=True), 300, have),
@@ -110,7 +110,7 @@ def test_a_size_beyond_what_a_level_has_is_the_least_such_size(task: Task, world
 
 
 def test_a_loss_that_is_no_number_is_degenerate(task: Task) -> None:
-    outcome = Trials(task).run(Job(0, 0, 1.0, {"learning_rate": 1e30}))
+    outcome = TrialRunner(task).run(Job(0, 0, 1.0, {"learning_rate": 1e30}))
     assert outcome.kind == "degenerate" and outcome.score is None
     assert "not a finite number" in outcome.reason or "NaN" in outcome.reason
     assert 1 <= outcome.steps <= outcome.total_steps == 5
@@ -118,32 +118,32 @@ def test_a_loss_that_is_no_number_is_degenerate(task: Task) -> None:
 
 def test_weights_that_are_no_numbers_at_a_pause_are_degenerate(task: Task) -> None:
     values = {"learning_rate": 1e5, "epochs": 2, "schedule": "constant"}
-    outcome = Trials(task).run(Job(0, 0, 0.2, values))
+    outcome = TrialRunner(task).run(Job(0, 0, 0.2, values))
     assert (outcome.kind, outcome.reason) == ("degenerate", "a weight is not a finite number after update 2")
     assert outcome.steps == 2
 
 
 def test_a_loss_that_explodes_is_degenerate_without_asking(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_module, "run_evaluate", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(runner_module, "run_evaluate", lambda *_, **__: pytest.fail("asked"))
     values = {"learning_rate": 1.0, "epochs": 3, "schedule": "constant"}
-    outcome = Trials(task).run(Job(0, 0, 0.5, values))
+    outcome = TrialRunner(task).run(Job(0, 0, 0.5, values))
     assert outcome.kind == "degenerate" and "exploded" in outcome.reason
 
 
 def test_a_loss_that_runs_away_is_stopped_on_the_way(task: Task) -> None:
     values = {"learning_rate": 1.0, "epochs": 12, "schedule": "constant"}
-    outcome = Trials(task).run(Job(0, 0, 1.0, values))
+    outcome = TrialRunner(task).run(Job(0, 0, 1.0, values))
     assert outcome.kind == "degenerate" and outcome.reason.endswith(f"at update {outcome.steps}, stopped there")
     assert 7 <= outcome.steps < outcome.total_steps / 2
     assert [update for update, _ in outcome.losses] == list(range(1, outcome.steps + 1))
-    assert Trials(task).run(Job(0, 0, 1.0, values)) == outcome
+    assert TrialRunner(task).run(Job(0, 0, 1.0, values)) == outcome
 
 
 def test_answers_all_alike_are_degenerate(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = trial_module.EvaluateResult.outputs
+    real = runner_module.EvaluateResult.outputs
     silent = lambda self: real(self).with_columns(output=pl.lit(" "))  # noqa: E731
-    monkeypatch.setattr(trial_module.EvaluateResult, "outputs", silent)
-    outcome = Trials(dataclasses.replace(task, base_broken=0.1)).run(Job(0, 0, 0.2, {"size": 12}))
+    monkeypatch.setattr(runner_module.EvaluateResult, "outputs", silent)
+    outcome = TrialRunner(dataclasses.replace(task, base_broken=0.1)).run(Job(0, 0, 0.2, {"size": 12}))
     assert outcome.kind == "degenerate" and outcome.reason == "100 % of 10 answers are empty"
     assert outcome.score is not None
 
@@ -166,8 +166,8 @@ def test_a_trial_that_raises_is_an_outcome(
         progress(3, 5)
         raise error
 
-    monkeypatch.setattr(trial_module, "run_train_until", raises)
-    outcome = Trials(task).run(Job(7, 0, 0.2, {"size": 12}))
+    monkeypatch.setattr(runner_module, "run_train_until", raises)
+    outcome = TrialRunner(task).run(Job(7, 0, 0.2, {"size": 12}))
     assert (outcome.kind, outcome.steps, outcome.total_steps) == (kind, 3, 5)
     assert outcome.reason.startswith(type(error).__name__) and "\n" not in outcome.reason
     folder = Path(task.folder) / "trials/007"
@@ -176,7 +176,7 @@ def test_a_trial_that_raises_is_an_outcome(
 
 
 def test_settings_that_no_training_takes_fail(task: Task) -> None:
-    outcome = Trials(task).run(Job(0, 0, 0.2, {"batch_size": 0}))
+    outcome = TrialRunner(task).run(Job(0, 0, 0.2, {"batch_size": 0}))
     assert outcome.kind == "failed" and "batch_size" in outcome.reason
 
 
@@ -184,19 +184,19 @@ def test_a_full_disk_is_no_outcome(task: Task, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(trial_module, "run_train_until", full)
+    monkeypatch.setattr(runner_module, "run_train_until", full)
     with pytest.raises(OSError, match="No space"):
-        Trials(task).run(Job(0, 0, 0.2, {"size": 12}))
+        TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
 
 
 def test_facts_that_changed_meanwhile_are_refused(task: Task) -> None:
     changed = dataclasses.replace(task, facts_fingerprint="another")
-    outcome = Trials(changed).run(Job(0, 0, 0.2, {"size": 12}))
+    outcome = TrialRunner(changed).run(Job(0, 0, 0.2, {"size": 12}))
     assert outcome.kind == "failed" and "have changed" in outcome.reason
 
 
 def test_the_outcome_on_disk_is_plain_json(task: Task) -> None:
-    Trials(task).run(Job(0, 0, 0.2, {"size": 12}))
+    TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
     stored = json.loads((Path(task.folder) / "trials/000/rung-0.json").read_text())
     assert stored["values"] == {"size": 12} and stored["outcome"]["kind"] == "scored"
     assert load_facts(task.facts).fingerprint() == task.facts_fingerprint

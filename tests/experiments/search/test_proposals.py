@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from recollect.errors import InputError
 from recollect.experiments.search import Choice, Float, Int, Space
-from recollect.experiments.search.propose import PROPOSERS, View, by_gaussian, choose, exhausted, unseen
-from recollect.experiments.search.trials import Forecast, Trial
+from recollect.experiments.search.proposals import MODELS, ForecastSampler, View, at_random, by_model, exhausted, unseen
+from recollect.experiments.search.trial import Forecast, Trial
 
 LINE = Space({"x": Float(0, 1), "kind": Choice(["a", "b"])}, free=True)
 
@@ -27,16 +28,15 @@ def test_the_view_gives_each_trial_as_what_it_is() -> None:
         Trial(5, {"x": 0.3, "kind": "b"}, "failed", memory=True),
     ]
     view = View(LINE, trials, {1: Forecast(22.0, 3.0), 3: Forecast(28.0, 2.0)})
-    assert [(trial.number, score, noise) for trial, score, noise in view.known()] == [
-        (0, 30.0, 0.0),
-        (1, 22.0, 9.0),
-        (3, 28.0, 4.0),
-        (2, 22.0, 0.0),
-    ]
+    assert [(trial.number, score) for trial, score in view.known()] == [(0, 30.0), (1, 22.0), (2, 22.0), (3, 28.0)]
     assert [trial.number for trial in view.pending()] == [4]
 
 
-def test_the_gaussian_process_goes_where_it_is_high_and_keeps_away_from_the_degenerate() -> None:
+PROPOSERS = {"random": at_random} | {name: partial(by_model, make) for name, make in MODELS.items()}
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_model_goes_where_it_is_high_and_keeps_away_from_the_degenerate(name: str) -> None:
     space = Space({"x": Float(0, 1), "y": Float(0, 1)}, free=True)
     rng = np.random.default_rng(4)
     trials = []
@@ -46,7 +46,7 @@ def test_the_gaussian_process_goes_where_it_is_high_and_keeps_away_from_the_dege
             trials.append(Trial(number, {"x": x, "y": y}, "degenerate"))
         else:
             trials.append(finished(number, 50 - 40 * (x - 0.3) ** 2, x=x, y=y))
-    found = [by_gaussian(View(space, trials), seed)["x"] for seed in range(8)]
+    found = [PROPOSERS[name](View(space, trials), seed)["x"] for seed in range(8)]
     assert np.median(np.abs(np.asarray(found) - 0.3)) < 0.15
     assert max(found) < 0.75
 
@@ -78,14 +78,16 @@ def test_caps_hold_for_every_proposer() -> None:
             assert space.contains(propose(View(space, trials), seed))
 
 
-def test_auto_takes_tpe_for_conditional_and_for_large_spaces() -> None:
-    conditional = Space.of("method: [full, lora]\nlora_r: {options: [4, 8], when: {method: lora}}")
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "random"])
+def test_conditional_and_large_spaces_are_proposed_for(sampler: str) -> None:
+    conditional = Space.of("method: [full, lora]\nlora_r: {low: 4, high: 64, when: {method: lora}}")
     large = Space({f"x{n}": Float(0, 1) for n in range(30)}, free=True)
-    assert [choose("auto", one)[0] for one in (LINE, conditional, large)] == ["gp", "tpe", "tpe"]
-    with pytest.raises(InputError, match="conditional"):
-        choose("gp", conditional)
-    trials = [finished(n, float(n), method="lora", lora_r=r) for n, r in enumerate([4, 8])]
-    assert conditional.contains(PROPOSERS["tpe"](View(conditional, trials), 0))
+    known = [finished(n, float(n), method="lora", lora_r=r) for n, r in enumerate([4, 8])]
+    wide = [finished(n, float(n), **{f"x{at}": 0.1 * (n + 1) for at in range(30)}) for n in range(2)]
+    for space, trials in ((conditional, known), (large, wide)):
+        for number in (0, 7):
+            sample = ForecastSampler(sampler, lambda s=space, t=trials: View(s, t), seed=0, startup=2)  # type: ignore
+            assert space.contains(sample.preview(number))
 
 
 def test_no_point_is_proposed_twice_while_there_is_another() -> None:
@@ -100,17 +102,18 @@ def test_no_point_is_proposed_twice_while_there_is_another() -> None:
 
 def test_points_that_train_the_same_are_one_point() -> None:
     space = Space({"size": Int(10, 1000, log=True), "x": Choice(["a", "b"])}, free=True)
-    few = lambda values: {**values, "size": min(values["size"], 50)}  # noqa: E731
+    few = lambda values, taken: {**values, "size": min(values["size"], 50)}  # noqa: E731
     trials = [finished(n, 10.0 + size / 10, size=size, x="a") for n, size in enumerate([12, 20, 30, 50])]
     view = View(space, trials, settle=few)
-    found = [by_gaussian(view, seed) for seed in range(6)]
+    found = [ForecastSampler("auto", lambda: view, seed).preview(9) for seed in range(6)]
     assert all(values["size"] <= 50 and values not in [trial.values for trial in trials] for values in found)
     both = Space({"size": Int(10, 12), "x": Choice(["a"])}, free=True)
-    least = lambda values: {**values, "size": 10}  # noqa: E731
+    least = lambda values, taken: {**values, "size": 10}  # noqa: E731
     assert exhausted(View(both, [Trial(0, {"size": 10, "x": "a"})], settle=least))
 
 
-def test_the_place_of_a_paused_trial_is_not_tried_again() -> None:
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_place_of_a_paused_trial_is_not_tried_again(name: str) -> None:
     """Scores rise to the corner, where a trial is paused: the best place, but one more trial there tells nothing."""
     space = Space({"x": Float(0, 1), "y": Float(0, 1)}, free=True)
     rng = np.random.default_rng(1)
@@ -120,6 +123,7 @@ def test_the_place_of_a_paused_trial_is_not_tried_again() -> None:
         for n, (x, y) in enumerate(places[:-1])
     ]
     trials.append(Trial(9, {"x": 1.0, "y": 1.0}, "paused", 0, {0: 40.0}))
+    view = View(space, trials, {9: Forecast(42.0, 2.0)})
     for seed in range(6):
-        found = by_gaussian(View(space, trials), seed)
+        found = PROPOSERS[name](view, seed)
         assert max(abs(found["x"] - 1), abs(found["y"] - 1)) > 0.02

@@ -1,4 +1,4 @@
-"""The honest ending: paired gains against brute force, and the warning when validation and test part ways."""
+"""The held-out test: paired gains against brute force, and the warning when validation and test part ways."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recollect.experiments.search.ending import BASE, Ending, choose_finalists, judge_ending
-from recollect.experiments.search.score import compare, score_of
-from recollect.experiments.search.trials import Trial
+from recollect.experiments.search.held_out_test import BASE, HeldOut, choose_finalists, held_out_test
+from recollect.experiments.search.trial import Trial
+from recollect.experiments.search.validation import compare, score_of
 
 
 def evaluation(folder: Path, right: dict[int, list[int]], part: str = "test") -> Path:
@@ -35,8 +35,8 @@ def trial(number: int, score: float, *, start: bool = False) -> Trial:
     return Trial(number, {"learning_rate": 0.1}, "finished", 1, {0: score, 1: score}, start=start)
 
 
-def ending(folder: Path, validation: dict[int, float], test: dict[int, float]) -> Ending:
-    """An ending whose trials have these shares of right answers; trial 0 is the baseline."""
+def held_out(folder: Path, validation: dict[int, float], test: dict[int, float]) -> HeldOut:
+    """A held-out test whose trials have these shares of right answers; trial 0 is the baseline."""
     paths = {
         name: {
             number: evaluation(folder / name / str(number), {2: outcomes(share)})
@@ -45,7 +45,7 @@ def ending(folder: Path, validation: dict[int, float], test: dict[int, float]) -
         for name, shares in (("validation", validation), ("test", test))
     }
     trials = [trial(number, 100 * share, start=number == 0) for number, share in validation.items()]
-    return judge_ending(choose_finalists(trials, 1, 5), paths["validation"], paths["test"])
+    return held_out_test(choose_finalists(trials, 1, 5), paths["validation"], paths["test"])
 
 
 def test_a_score_is_the_mean_over_levels(tmp_path: Path) -> None:
@@ -84,37 +84,37 @@ def test_the_interval_of_a_gain_agrees_with_its_theory(tmp_path: Path) -> None:
 
 
 def test_the_best_is_the_best_on_validation_even_if_the_test_prefers_another(tmp_path: Path) -> None:
-    found = ending(tmp_path, {0: 0.3, 1: 0.6, 2: 0.55}, {0: 0.3, 1: 0.5, 2: 0.6})
+    found = held_out(tmp_path, {0: 0.3, 1: 0.6, 2: 0.55}, {0: 0.3, 1: 0.5, 2: 0.6})
     assert found.best.trial.number == 1 and [one.trial.number for one in found.finalists] == [1, 2, 0]
     assert found.best.gain is not None and found.best.gain.value == pytest.approx(20)
     assert found.gain_over_base.value == pytest.approx(40)
 
 
 def test_a_gain_that_stays_on_validation_is_over_fitting(tmp_path: Path) -> None:
-    found = ending(tmp_path, {0: 0.3, 1: 0.8}, {0: 0.3, 1: 0.3})
+    found = held_out(tmp_path, {0: 0.3, 1: 0.8}, {0: 0.3, 1: 0.3})
     assert found.drop is not None and found.drop.value == pytest.approx(50) and found.drop.low > 0
     assert any("part ways" in text and "50.0 points larger" in text for text in found.warnings)
 
 
 def test_a_best_that_is_worse_than_the_baseline_is_said(tmp_path: Path) -> None:
-    found = ending(tmp_path, {0: 0.5, 1: 0.55}, {0: 0.6, 1: 0.2})
+    found = held_out(tmp_path, {0: 0.5, 1: 0.55}, {0: 0.6, 1: 0.2})
     assert any("less than the baseline" in text and "40.0 points" in text for text in found.warnings)
 
 
 def test_an_order_that_is_reversed_on_the_test_is_said(tmp_path: Path) -> None:
-    found = ending(tmp_path, {0: 0.4, 1: 0.5, 2: 0.55, 3: 0.6}, {0: 0.6, 1: 0.55, 2: 0.5, 3: 0.45})
+    found = held_out(tmp_path, {0: 0.4, 1: 0.5, 2: 0.55, 3: 0.6}, {0: 0.6, 1: 0.55, 2: 0.5, 3: 0.45})
     assert found.rank_correlation == pytest.approx(-1)
     assert any("rank correlation -1.00" in text for text in found.warnings)
-    assert ending(tmp_path / "few", {0: 0.4, 1: 0.5}, {0: 0.5, 1: 0.4}).rank_correlation is None
+    assert held_out(tmp_path / "few", {0: 0.4, 1: 0.5}, {0: 0.5, 1: 0.4}).rank_correlation is None
 
 
 def test_the_untouched_base_competes_for_the_best(tmp_path: Path) -> None:
-    assert ending(tmp_path / "behind", {0: 0.05, 1: 0.1}, {0: 0.3, 1: 0.3}).base_ahead
-    assert not ending(tmp_path / "ahead", {0: 0.05, 1: 0.2}, {0: 0.3, 1: 0.3}).base_ahead
+    assert held_out(tmp_path / "behind", {0: 0.05, 1: 0.1}, {0: 0.3, 1: 0.3}).base_ahead
+    assert not held_out(tmp_path / "ahead", {0: 0.05, 1: 0.2}, {0: 0.3, 1: 0.3}).base_ahead
 
 
 def test_without_a_finished_baseline_no_gain_is_stated(tmp_path: Path) -> None:
-    found = ending(tmp_path, {1: 0.5, 2: 0.4}, {1: 0.5, 2: 0.4})
+    found = held_out(tmp_path, {1: 0.5, 2: 0.4}, {1: 0.5, 2: 0.4})
     assert found.best.gain is None and found.baseline is None
     assert "The baseline did not finish" in found.warnings[0]
 

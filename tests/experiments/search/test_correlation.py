@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from helpers_schedule import bare_found
+from recollect.experiments.search.correlation import Line, line
 from recollect.experiments.search.forecast import Forecaster
-from recollect.experiments.search.lines import lines
-from recollect.experiments.search.measured import Line, line
-from recollect.experiments.search.trials import Trial
+from recollect.experiments.search.results import lines
+from recollect.experiments.search.trial import Trial
 
 PAIRS = [(30.0, 41.0), (35.0, 40.0), (38.0, 47.0), (41.0, 52.0), (44.0, 50.0)]
 
@@ -98,18 +99,16 @@ def test_a_search_takes_its_pairs_from_the_rungs_it_is_asked_for() -> None:
 
 def test_the_sentence_states_what_was_measured_or_that_it_cannot() -> None:
     found = Line([x for x, _ in PAIRS], PAIRS).correlation()
-    metrics = dict.fromkeys(("gain_over_baseline", "cost_fraction", "top5_overlap")) | {
-        "best": {},
-        "best_trial": 0,
-        "test": 1.0,
-        "early_final_correlation": found.pearson,
-        "early_final_rank_correlation": found.spearman,
-        "early_final_correlation_low": found.low,
-        "early_final_correlation_high": found.high,
-        "early_final_pairs": 5,
-        "early_final_trials": 5,
-    }
-    assert "of the 5 finished trials: Pearson correlation 0.87, rank correlation 0.80" in lines(metrics)[-1]
-    assert "(95 % interval)" in lines(metrics)[-1]
-    few = {**metrics, "early_final_correlation": None, "early_final_pairs": 3}
-    assert "cannot be stated: 3 finished trials" in lines(few)[-1]
+    measured = bare_found(
+        early_final_correlation=found.pearson,
+        early_final_rank_correlation=found.spearman,
+        early_final_correlation_low=found.low,
+        early_final_correlation_high=found.high,
+        early_final_pairs=5,
+        early_final_trials=5,
+    )
+    said = list(lines(measured))[-1]
+    assert "of the 5 finished trials: Pearson correlation 0.87, rank correlation 0.80" in said
+    assert "(95 % interval)" in said
+    few = measured.model_copy(update={"early_final_correlation": None, "early_final_pairs": 3})
+    assert "cannot be stated: 3 finished trials" in list(lines(few))[-1]
