@@ -133,9 +133,14 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
         measure_cell(context, cell, train_cell(context, cell, watch))
     train = cell.path(context.folder, "train")
     if cell.share == 1 and not context.keep_models:
-        for file in (train / "model").glob("*.safetensors"):
-            file.unlink()
+        drop_weights(train)
     return read_cell(context, cell)
+
+
+def drop_weights(train: Path) -> None:
+    """Delete the weights of a training; its log, and what was asked of the model, stay."""
+    for file in (train / "model").glob("*.safetensors"):
+        file.unlink()
 
 
 def run_cells(

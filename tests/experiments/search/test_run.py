@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 
+import recollect.experiments.cell as cell_module
 import recollect.experiments.executors.ray as ray_module
 import recollect.experiments.search.run as run_module
 import recollect.experiments.search.runner as runner_module
@@ -137,7 +138,7 @@ def test_the_best_settings_are_ready_for_a_training(whole: SearchResult, world: 
 
 def test_only_the_best_keeps_its_weights(whole: SearchResult) -> None:
     weights = {file.relative_to(whole.path).parts[1] for file in whole.path.rglob("*.safetensors")}
-    assert weights == {f"{whole.found['best_trial']:03d}"}
+    assert weights == {f"{whole.found.best_trial:03d}"}
     assert Path(whole.found.model).is_dir() and not list(whole.path.rglob("train.partial"))
 
 
@@ -307,7 +308,7 @@ def test_a_larger_budget_goes_on_with_an_unfinished_search(world: World, levels:
 
 def test_resume_only_goes_on(world: World, levels: Path, tmp_path: Path) -> None:
     settings = SearchSettings.make(**values(world, levels, resume=True))
-    with pytest.raises(StepError, match="no search at .* to go on with"):
+    with pytest.raises(StepError, match="no search at .* to resume"):
         run_search(settings, tmp_path / "search")
     assert not list(tmp_path.iterdir())
 
@@ -328,14 +329,14 @@ def test_a_trial_that_raises_is_told_and_the_search_goes_on(world: World, levels
 def test_out_of_memory_narrows_the_space_and_the_search_goes_on(
     world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = runner_module.run_train_until
+    real = cell_module.run_train_until
 
     def small(settings: TrainSettings, *given: Any, **more: Any) -> Any:
         if settings.batch_size > 8:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
         return real(settings, *given, **more)
 
-    monkeypatch.setattr(runner_module, "run_train_until", small)
+    monkeypatch.setattr(cell_module, "run_train_until", small)
     space = {"batch_size": [4, 8, 16, 32], "learning_rate": SPACE["learning_rate"]}
     result = run_search(SearchSettings.make(**values(world, levels, space=space, trials=10)), tmp_path / "search")
     trials = result.trials()
@@ -353,7 +354,7 @@ def test_a_search_where_nothing_works_says_why(
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("the disk was unplugged")
 
-    monkeypatch.setattr(runner_module, "run_train_until", broken)
+    monkeypatch.setattr(cell_module, "run_train_until", broken)
     with pytest.raises(RecollectError, match=r"3 trials failed and none worked.*the disk was unplugged"):
         run_search(SearchSettings.make(**values(world, levels)), tmp_path / "search")
 
@@ -388,8 +389,8 @@ def test_a_budget_too_small_is_refused_before_anything_is_trained(world: World, 
         ({"space": {"learning_rat": [1e-3]}}, "Did you mean learning_rate"),
         ({"space": {"learning_rate": {"low": 1e-2, "high": 1e-3}}}, "low must be at most high"),
         ({"train": {"learning_rate": 1e-3}}, "learning_rate is in the space and in the section train"),
-        ({"train": {"epochs": 0}}, "section train: epochs"),
-        ({"evaluate": {"max_new_tokens": 0}}, "section evaluate: max_new_tokens"),
+        ({"train": {"epochs": 0}}, "train.epochs"),
+        ({"evaluate": {"max_new_tokens": 0}}, "evaluate.max_new_tokens"),
         ({"levels": "none", "space": {"level": ["1", "2"]}, "select": {}}, "levels must be known"),
         ({"validation_share": 0.1}, "at least 4 facts to validate on"),
         ({"space": "no-such-file.yaml"}, "no such file"),

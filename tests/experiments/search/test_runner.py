@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 
+import recollect.experiments.cell as cell_module
 import recollect.experiments.search.runner as runner_module
 from helpers_world import World
 from recollect.errors import InputError
@@ -46,7 +47,7 @@ def test_a_trial_resumed_by_the_search_equals_an_uninterrupted_training(
 
 def test_a_finished_rung_is_not_trained_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     first = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
-    monkeypatch.setattr(runner_module, "run_train_until", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(cell_module, "run_train_until", lambda *_, **__: pytest.fail("trained again"))
     assert TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12})) == first
 
 
@@ -54,12 +55,12 @@ def test_a_job_killed_after_its_training_does_not_train_again(task: Task, monkey
     whole = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
     (Path(task.folder) / "trials/000/rung-0.json").unlink()
     updates: list[int] = []
-    real = runner_module.run_train_until
+    real = cell_module.run_train_until
 
     def watched(*given: Any, progress: Any, **more: Any) -> Any:
         return real(*given, progress=lambda *now: updates.append(now[0]), **more)
 
-    monkeypatch.setattr(runner_module, "run_train_until", watched)
+    monkeypatch.setattr(cell_module, "run_train_until", watched)
     again = TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
     assert not updates
     assert dataclasses.replace(again, seconds=0) == dataclasses.replace(whole, seconds=0)
@@ -124,7 +125,7 @@ def test_weights_that_are_no_numbers_at_a_pause_are_degenerate(task: Task) -> No
 
 
 def test_a_loss_that_explodes_is_degenerate_without_asking(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "run_evaluate", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(cell_module, "run_evaluate", lambda *_, **__: pytest.fail("asked"))
     values = {"learning_rate": 1.0, "epochs": 3, "schedule": "constant"}
     outcome = TrialRunner(task).run(Job(0, 0, 0.5, values))
     assert outcome.kind == "degenerate" and "exploded" in outcome.reason
@@ -166,7 +167,7 @@ def test_a_trial_that_raises_is_an_outcome(
         progress(3, 5)
         raise error
 
-    monkeypatch.setattr(runner_module, "run_train_until", raises)
+    monkeypatch.setattr(cell_module, "run_train_until", raises)
     outcome = TrialRunner(task).run(Job(7, 0, 0.2, {"size": 12}))
     assert (outcome.kind, outcome.steps, outcome.total_steps) == (kind, 3, 5)
     assert outcome.reason.startswith(type(error).__name__) and "\n" not in outcome.reason
@@ -184,7 +185,7 @@ def test_a_full_disk_is_no_outcome(task: Task, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runner_module, "run_train_until", full)
+    monkeypatch.setattr(cell_module, "run_train_until", full)
     with pytest.raises(OSError, match="No space"):
         TrialRunner(task).run(Job(0, 0, 0.2, {"size": 12}))
 

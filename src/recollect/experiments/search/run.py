@@ -21,6 +21,7 @@ import polars as pl
 
 from recollect.core.workspace import DEFAULT_ROOT, Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
+from recollect.experiments.cell import drop_weights
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.search.held_out_test import BASE, HeldOut, choose_finalists, held_out_test
 from recollect.experiments.search.journal import held, lock_of
@@ -53,8 +54,6 @@ Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 JOURNAL = "ledger.journal"
 _BASE_ASKED = "base-validation"
 QUEUE = "queue.json"
-_MOVING = {"trials", "budget_steps", "budget_hours", "repeats"}
-"""Settings that may be changed while a search is unfinished."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def run_search(
 def search_once(prepared: Prepared, out: Path | None, root: Path, with_: Watching) -> SearchResult:
     """One search with one seed; see `run_search`."""
     settings = prepared.settings
-    with open_step("search", deciding(settings), prepared.inputs, out, root) as step:
+    with open_step("search", settings, prepared.inputs, out, root) as step:
         if settings.resume and not step.done and not step.resumed:
             raise StepError(f"there is no search at {step.path} to resume. Leave --resume out to begin one.")
         if not (done := step.done):
@@ -126,11 +125,6 @@ def search_once(prepared: Prepared, out: Path | None, root: Path, with_: Watchin
                 "--out another name for one with another number."
             )
         return SearchResult(step.path, found)
-
-
-def deciding(settings: SearchSettings) -> dict[str, object]:
-    """The settings that decide the result of a search."""
-    return {name: value for name, value in settings.fingerprint_values().items() if name not in _MOVING}
 
 
 class _Search:
@@ -197,9 +191,9 @@ class _Search:
         """Levels, slices, and the untouched base on the validation slice."""
         prepared = self.prepared
         with self.stage("loading the model", ""):
-            _ = runner.base
+            base = runner.base.load()
         if prepared.probe is not None:
-            held = held_for(prepared.probe, runner.base)
+            held = held_for(prepared.probe, base)
             with self.stage("probing the base", "prompts") as progress:
                 run_probe(prepared.probe, prepared.facts, self.folder / "probe", progress=progress, loaded=held)
             levels: str | None = str(self.folder.resolve() / "probe")
@@ -208,8 +202,8 @@ class _Search:
         runner.task = task = replace(runner.task, levels=levels)
         self._split(runner)
         with self.stage("asking the base", "questions"):
-            base = runner.ask(None, "validation", self.folder / _BASE_ASKED)
-        outputs = base.outputs()
+            asked = runner.ask(None, "validation", self.folder / _BASE_ASKED)
+        outputs = asked.outputs()
         share, _ = broken_share(outputs["output"].to_list(), outputs["object"].to_list(), in_json=task.in_json)
         runner.task = replace(task, base_broken=share)
 
@@ -362,8 +356,7 @@ class _Search:
             folder = self.folder / TRIALS / trial_name(trial.number)
             shutil.rmtree(folder / "train.partial", ignore_errors=True)
             if trial.number != best:
-                for file in (folder / "train" / "model").glob("*.safetensors"):
-                    file.unlink()
+                drop_weights(folder / "train")
 
 
 def _warn(text: str) -> None:

@@ -27,15 +27,16 @@ import polars as pl
 from recollect.core.workspace import is_finished
 from recollect.errors import InputError, ModelError, StepBusy, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.experiments.cell import Base, Cell, Context, Watch, measure_cell, train_cell
 from recollect.experiments.search.parameters import Choice, Int
 from recollect.experiments.search.rung_file import claim, read_outcome, updates_told, write_outcome
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import Job, Outcome, TrialValues, trial_name
 from recollect.experiments.search.validation import degenerate_answers, exploded, runs_away, score_of
 from recollect.facts import FactSet, load_facts
-from recollect.models import LoadedModel, load
-from recollect.select import SelectSettings, available, read_levels, run_select
-from recollect.train import PausedTraining, TrainResult, TrainSettings, run_train_until
+from recollect.models import load
+from recollect.select import SelectSettings, available, read_levels
+from recollect.train import PausedTraining, TrainResult, TrainSettings
 
 TRIALS = "trials"
 SPLIT = "split.parquet"
@@ -108,9 +109,9 @@ class TrialRunner:
         return None if self.task.levels is None else read_levels(Path(self.task.levels))
 
     @cached_property
-    def base(self) -> LoadedModel:
+    def base(self) -> Base:
         """The untouched base; every training starts from a copy of it."""
-        return load(self._asking(None))
+        return Base(self._asking(None))
 
     def start(self) -> Callable[[Job], Outcome]:
         """Work for this very process: its own model and facts are used again."""
@@ -118,7 +119,7 @@ class TrialRunner:
 
     def release(self) -> None:
         """Give the base's memory back; it is loaded again when it is needed."""
-        self.__dict__.pop("base", None)
+        self.base.release()
         _free_memory()
 
     def slice(self, name: str) -> FactSet:
@@ -194,23 +195,17 @@ class TrialRunner:
         return outcome
 
     def _run(self, job: Job, folder: Path, made: _Made) -> Outcome:
-        base = self.base
-        settings, chosen = self.settings(job.values), self.selection(job.values)
-        selection = run_select(chosen, self.facts, self.levels, out=folder / "select")
-        steps = _updates(settings, len(selection.facts))
-        settings = settings.model_copy(update={"save_every": settings.save_every or max(20, math.ceil(steps / 10))})
+        context = Context(folder, self.base, self.facts, self.levels, self.slice("validation"), keep_models=True)
+        settings = self.settings(job.values)
+        every = settings.save_every or max(20, math.ceil(self.updates(job.values) / 10))
+        settings = settings.model_copy(update={"save_every": every})
+        asking, asked = self._asking(None), f"validation-{job.rung}"
+        cell = Cell("{step}", self.selection(job.values), settings, asking, asked, job.share)
         before = updates_told(folder, job.rung)
+        self.base.load()
         try:
             with _set_aside():
-                trained = run_train_until(
-                    settings,
-                    selection.path,
-                    job.share,
-                    out=folder / "train",
-                    base=base,
-                    progress=made.since(before),
-                    judge=made.judge,
-                )
+                trained = train_cell(context, cell, Watch(made.since(before), made.judge))
         except ModelError as error:  # the loss ran away, or it or a weight is no number any more
             broken = Outcome(job.trial, job.rung, "degenerate", reason=_first_sentence(error), losses=made.losses)
             return replace(broken, steps=made.here, total_steps=made.of)
@@ -219,9 +214,10 @@ class TrialRunner:
         if reason := exploded(losses):
             return replace(found, reason=reason)
         try:
-            evaluation = self.ask(trained.model_folder, "validation", folder / f"validation-{job.rung}")
+            measure_cell(context, cell, trained)
         except ModelError:  # the loss of a model with such weights was not asked for any more
             return replace(found, reason=f"a weight is not a finite number after update {total}")
+        evaluation = EvaluateResult(folder / asked)
         outputs = evaluation.outputs()
         reason = degenerate_answers(
             outputs["output"].to_list(),
@@ -250,7 +246,7 @@ class TrialRunner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
             settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
-            loaded = self.base if model is None else load(settings)
+            loaded = self.base.load() if model is None else load(settings)
         return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
 
 

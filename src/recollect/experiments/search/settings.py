@@ -171,6 +171,11 @@ class SearchSettings(_Planned, _Searched):
                 values[name] = SecretUrl(values[name])
         return super().make(**values)
 
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As ever, less what may be changed while a search is unfinished."""
+        moving = ("trials", "budget_steps", "budget_hours", "repeats")
+        return {name: value for name, value in super().fingerprint_values().items() if name not in moving}
+
     @property
     def most_trials(self) -> int | None:
         """How many settings to try; None for as many as the budget allows."""

@@ -12,7 +12,7 @@ from recollect.core.estimates import CONFIDENCE, spread_of
 from recollect.core.workspace import open_step
 from recollect.experiments.search.prepare import Prepared, prepare
 from recollect.experiments.search.results import BEST, Mean, OverSeeds, SearchFound, SearchResult
-from recollect.experiments.search.run import Watching, deciding, search_once
+from recollect.experiments.search.run import Watching, search_once
 from recollect.experiments.search.validation import Points
 
 
@@ -21,7 +21,7 @@ def run_several(prepared: Prepared, out: Path | None, root: Path, with_: Watchin
     baseline, and `over_seeds` has the means of all with 95 % intervals."""
     settings = prepared.settings
     budget = {"trials": settings.most_trials, "steps": settings.budget_steps, "hours": settings.budget_hours}
-    values = {**deciding(settings), "repeats": settings.repeats, "budget": budget}
+    values = {**settings.fingerprint_values(), "repeats": settings.repeats, "budget": budget}
     with open_step("search", values, prepared.inputs, out, root) as step:
         if not step.done:
             results: list[SearchResult] = []
