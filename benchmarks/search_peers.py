@@ -117,10 +117,10 @@ class Optuna(Pieces):
 
     def keep(self, number: int, step: int, score: float, done: bool) -> bool:
         trial = self._trials[number]
+        trial.report(score, step)
         if done:
             self._study.tell(trial, score)
             return False
-        trial.report(score, step)
         if trial.should_prune():
             self._study.tell(trial, state=TrialState.PRUNED)
             return False
