@@ -13,7 +13,7 @@ import recollect.experiments.search.runner as runner_module
 from helpers_world import EVALUATE, World
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.search import Job, SearchResult, SearchSettings, run_search
-from recollect.experiments.search.run import Event
+from recollect.experiments.search.once import Event
 from recollect.experiments.search.rung_file import claim
 
 TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")

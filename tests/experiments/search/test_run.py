@@ -17,7 +17,7 @@ import torch
 
 import recollect.experiments.cell as cell_module
 import recollect.experiments.executors.ray as ray_module
-import recollect.experiments.search.run as run_module
+import recollect.experiments.search.once as once_module
 import recollect.experiments.search.runner as runner_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
@@ -26,7 +26,7 @@ from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
 from recollect.errors import InputError, RecollectError, StepBusy, StepError
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
-from recollect.experiments.search.run import Event
+from recollect.experiments.search.once import Event
 from recollect.experiments.search.runner import TrialRunner
 from recollect.extraction.labels import LabelSettings, run_label
 from recollect.train import TrainSettings
@@ -161,7 +161,7 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
 def test_the_same_command_finds_the_search_done(
     whole: SearchResult, world: World, levels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recollect.experiments.search.run.run_loop", lambda *_, **__: pytest.fail("ran again"))
+    monkeypatch.setattr("recollect.experiments.search.once.run_loop", lambda *_, **__: pytest.fail("ran again"))
     again = run_search(SearchSettings.make(**values(world, levels, workers=2)), whole.path)
     assert again.found == whole.found
 
@@ -189,14 +189,14 @@ def test_a_stop_after_the_weights_were_dropped_loses_nothing(
     whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SearchSettings.make(**values(world, levels))
-    drop = run_module._Search._drop_weights
+    drop = once_module._Search._drop_weights
 
     def stop(*given: Any) -> None:
         drop(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(run_module._Search, "_drop_weights", stop)
+        stopped.setattr(once_module._Search, "_drop_weights", stop)
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
     same_tables(run_search(settings, tmp_path / "search"), whole)
@@ -208,7 +208,7 @@ def test_a_search_that_was_trained_to_its_end_needs_no_cluster(
     """Only its ending was lost: the doors are not asked for again."""
     settings = SearchSettings.make(**values(world, levels, trials=2))
     with monkeypatch.context() as stopped:
-        stopped.setattr(run_module, "held_out_test", Mock(side_effect=KeyboardInterrupt))
+        stopped.setattr(once_module, "held_out_test", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_search(settings, tmp_path / "search")
     monkeypatch.setattr(ray_module.RayExecutor, "check", lambda *_: pytest.fail("the cluster was asked for"))

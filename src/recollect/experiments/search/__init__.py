@@ -14,6 +14,7 @@ from recollect.core.extras import need
 if TYPE_CHECKING:
     from recollect.experiments.search.correlation import Correlation as Correlation
     from recollect.experiments.search.correlation import Summary as Summary
+    from recollect.experiments.search.once import Event as Event
     from recollect.experiments.search.parameters import Choice as Choice
     from recollect.experiments.search.parameters import Float as Float
     from recollect.experiments.search.parameters import Int as Int
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from recollect.experiments.search.prepare import starts as starts
     from recollect.experiments.search.results import SearchFound as SearchFound
     from recollect.experiments.search.results import SearchResult as SearchResult
-    from recollect.experiments.search.run import Event as Event
     from recollect.experiments.search.run import run_search as run_search
     from recollect.experiments.search.schedule import Scheduler as Scheduler
     from recollect.experiments.search.settings import Plan as Plan
@@ -38,13 +38,14 @@ _HOME = {
     "parameters": ("Choice", "Float", "Int"),
     "prepare": ("default_space", "machines", "starts"),
     "results": ("SearchFound", "SearchResult"),
-    "run": ("Event", "run_search"),
+    "once": ("Event",),
+    "run": ("run_search",),
     "schedule": ("Scheduler",),
     "settings": ("Plan", "SearchSettings"),
     "space": ("Space",),
     "trial": ("Forecast", "Job", "Outcome", "Trial"),
 }
-_NEED_OPTUNA = ("run", "schedule")
+_NEED_OPTUNA = ("once", "run", "schedule")
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [*_MODULE_OF]
