@@ -84,7 +84,7 @@ def test_made_up_values_are_rejected_with_the_reason(tmp_path: Path) -> None:
         labels = run_label(settings(tmp_path, server), out=tmp_path / "label").labels()
     found = {row["attribute"]: (row["status"], row["reason"]) for row in labels.iter_rows(named=True)}
     assert found["brand"] == found["sku"] == ("accepted", "")
-    assert found["price"] == found["gtin"] == ("rejected", "does not stand in the page")
+    assert found["price"] == found["gtin"] == ("rejected", "does not occur in the page")
     assert found["rating"] == ("rejected", "not a value of type number")
 
 

@@ -1,7 +1,7 @@
 """`page_prompt`: raw HTML to a compact, faithful prompt within a budget of tokens.
 
 Notable choices
-- Every line gets a score, the best ones are taken until the budget is full, and those taken stand in document order.
+- Every line gets a score, the best ones are taken until the budget is full, and those taken are in document order.
   The score adds up what kind of line it is, words and shapes in it, the names of the elements around it, and how near
   it is to the product's heading. The weights were chosen on the pages of one half of the shops and checked on the other
   half (docs/pages.md).

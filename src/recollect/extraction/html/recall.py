@@ -1,6 +1,6 @@
 """Does the true value survive into the prompt? The share of pages where it does is the ceiling of any model.
 
-A page counts for an attribute when the truth has a value for it; any listed value is enough. Whether a value stands in
+A page counts for an attribute when the truth has a value for it; any listed value is enough. Whether a value occurs in
 a text is `recollect.extraction.values.occurs`: written forms of a price, wordings of an availability. It cannot tell
 the right "10" from another one, so every share is an upper bound. The same test on the raw HTML is the ceiling of any
 prompt.

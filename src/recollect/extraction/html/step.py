@@ -4,7 +4,7 @@ Notable choices
 - Parts are split by shop: a share of the hosts is "ood" (new shops at test time), the pages of the others are "train"
   or "test". Each draw is a hash of the seed and the host or page, so that more pages change nothing for those there.
 - Pages of no known host share one name and are never ood, since they may come from a shop seen in training.
-- The clock decides only whether a page is refused, never what is kept of it, and no time stands in a table.
+- The clock decides only whether a page is refused, never what is kept of it, and no time is in a table.
 """
 
 from __future__ import annotations

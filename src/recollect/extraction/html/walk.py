@@ -2,10 +2,10 @@
 
 Notable choices (the format is written down in docs/pages.md)
 - A block element ends a line, an inline one does not. Neighbouring spans are set apart by a blank, as pages do by
-  style; `<b>`, `<i>` and their like are not, since they stand inside words, nor is a separator cut off from its digits.
+  style; `<b>`, `<i>` and their like are not, since they are inside words, nor is a separator cut off from its digits.
 - A table row of one line per cell is one line: `label: value`, or `a | b | c`. So is a definition list's pair.
 - What `hidden` or an inline `display:none` hides is left out: it is mostly the other state of the page ("sold out").
-- Scripts other than JSON-LD are left out: on our 108 real pages no sku, brand or gtin stands in scripts alone.
+- Scripts other than JSON-LD are left out: on our 108 real pages no sku, brand or gtin occurs in scripts alone.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _SYSTEM = (
 )
 _TOO_LARGE = "the reply is too large, or packed"
 _REFUSALS = (400, 413, 422)
-_SHORTEST_KEY = 8  # a word such as "none" may well stand in an answer
+_SHORTEST_KEY = 8  # a word such as "none" may well be in an answer
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OF_TRANSPORT = ("transfer-encoding", "content-length", "content-encoding")
 _MOST_BYTES = 4_000_000  # of a reply; an answer of 100,000 tokens has about a tenth of that
@@ -148,7 +148,7 @@ def _unescaped(text: str) -> str:
 def request(settings: LabelSettings, schema: Schema, prompt: str) -> dict[str, Any]:
     """All that decides an answer: the request's body. Its hash is the answer's place in the cache."""
     answer = {"name": "attributes", "strict": True, "schema": schema.json_schema()}
-    body: dict[str, Any] = {
+    body = {
         "model": settings.llm,
         "messages": _messages(schema, prompt),
         "response_format": {"type": "json_schema", "json_schema": answer},

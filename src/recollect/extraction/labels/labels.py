@@ -132,7 +132,7 @@ def check_labels(
                 elif not readings(attribute, value):
                     reason = f"not a value of type {attribute.type}"
                 elif verbatim and not seen:
-                    reason = "does not stand in the page"
+                    reason = "does not occur in the page"
                 else:
                     reason = ""
                 status = "rejected" if reason else "accepted"

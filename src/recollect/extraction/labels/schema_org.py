@@ -198,7 +198,7 @@ class Offers:
 
 
 def offers_of(product: OwnProduct, address: str, shown: Callable[[str], bool]) -> Offers:
-    """The offers of a product; `shown` says whether a price stands in the page's visible text."""
+    """The offers of a product; `shown` says whether a price occurs in the page's visible text."""
     found: list[Asked] = []
     only_others, unread = False, ""
     for variant in product.variants:

@@ -36,7 +36,7 @@ class LabelSettings(Settings):
     samples_per_page: Annotated[int, Field(ge=1, le=50)] = 1
     """Examples made of a page: 1 asks for every attribute; 2 deals them into two halves, each asked for apart."""
     train_only_seen: bool = True
-    """Leave values out of the training answers that do not stand in the prompt: they would teach to invent."""
+    """Leave values out of the training answers that do not occur in the prompt: they would teach to invent."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Label at most this many pages of each part, drawn by the seed. Default: all."""
     seed: int = 0

@@ -82,15 +82,13 @@ class Schema(BaseModel):
 
     def json_schema(self) -> dict[str, Any]:
         """JSON schema of an answer: an object with every attribute, each a text or null, nothing else."""
-        properties: dict[str, Any] = {}
-        for attribute in self.attributes:
-            value: dict[str, Any] = {"type": ["string", "null"], "description": attribute.description}
-            if attribute.type == "availability":
-                value["enum"] = [*AVAILABILITY, None]
-            properties[attribute.name] = value
+        said = {"availability": {"enum": [*AVAILABILITY, None]}}
         return {
             "type": "object",
-            "properties": properties,
+            "properties": {
+                one.name: {"type": ["string", "null"], "description": one.description, **said.get(one.type, {})}
+                for one in self.attributes
+            },
             "required": list(self.names),
             "additionalProperties": False,
         }
