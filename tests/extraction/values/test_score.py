@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recollect.core.estimates import Estimate
@@ -136,6 +136,7 @@ def test_the_interval_covers_the_truth() -> None:
     assert covered >= 53  # 95 % of 60 is 57
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["", "x", "y"]), st.sampled_from(["", "x", "z", "?"]), st.booleans()), max_size=12
