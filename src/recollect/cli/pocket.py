@@ -9,6 +9,7 @@ import typer
 from recollect.cli.options import ProgressLine, answer, command, machine_line
 from recollect.cli.printing import print_pairs
 from recollect.core.machine import prepare
+from recollect.worlds.builder import BaseResult
 from recollect.worlds.quiz import PocketSettings
 from recollect.worlds.shop import ShopSettings
 
@@ -27,9 +28,7 @@ def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> 
     machine_line(("training", prepare()))
     with ProgressLine("training the pocket base", "steps") as progress:
         result = run_pocket(settings, facts, out, progress=progress)
-    if not as_json:
-        print_pairs("pocket base", result.summary())
-    answer(result.summary(), as_json)
+    _show("pocket base", result, as_json)
 
 
 def _pocket_shop(settings: ShopSettings, out: Path | None, as_json: bool) -> None:
@@ -39,6 +38,11 @@ def _pocket_shop(settings: ShopSettings, out: Path | None, as_json: bool) -> Non
     machine_line(("training", prepare()))
     with ProgressLine("training the shop base", "steps") as progress:
         result = run_shop(settings, out, progress=progress)
+    _show("pocket shop base", result, as_json)
+
+
+def _show(title: str, result: BaseResult, as_json: bool) -> None:
+    summary = {**result.found.plain(), "out": str(result.path)}
     if not as_json:
-        print_pairs("pocket shop base", result.summary())
-    answer(result.summary(), as_json)
+        print_pairs(title, summary)
+    answer(summary, as_json)

@@ -10,10 +10,9 @@ import torch
 from recollect.facts import load_facts
 from recollect.models import ModelSettings, find_model, load
 from recollect.worlds.shop import ShopSettings, run_shop
-from recollect.worlds.shop.build import fresh_model, in_batches
 from recollect.worlds.shop.corpus import documents
-from recollect.worlds.shop.rows import collate
-from recollect.worlds.shop.tokenizer import train_tokenizer
+from recollect.worlds.shop.step import fresh_model, in_batches, train_tokenizer
+from recollect.worlds.trainer import collate
 
 TINY = {"vocabulary": 300, "width": 64, "layers": 2, "documents": 256, "batch_size": 4, "summaries": 1}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recollect.prompt import DEFAULT_TEMPLATE
 from recollect.worlds.shop import ATTRIBUTES, shop_facts
 from recollect.worlds.shop.corpus import NAMES, document, documents
-from recollect.worlds.shop.tokenizer import train_tokenizer
+from recollect.worlds.shop.step import train_tokenizer
 
 READ = list(documents(0, 1500))
 TEXTS = [read.page + read.summary for read in READ]

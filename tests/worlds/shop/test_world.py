@@ -1,6 +1,8 @@
 """The shop world: addressed, disjoint by shop, true to its pages, and the same in HTML and in the prompt's lines."""
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -12,7 +14,7 @@ from recollect.extraction.values import equal, normalise, occurs, read_schema
 from recollect.facts import load_facts
 from recollect.worlds.quiz import make_world
 from recollect.worlds.shop import ATTRIBUTES, make_product, make_shop, page_html, page_text, shop_facts, shop_pages
-from recollect.worlds.shop.words import gtin13, written_amount, written_price
+from recollect.worlds.shop.world import gtin13, written_amount, written_price
 
 SCHEMA = read_schema("product")
 PAGES = st.tuples(st.integers(0, 2**31), st.integers(0, 2**31), st.integers(0, 2**31))
@@ -137,3 +139,13 @@ def test_trade_item_numbers_are_valid_and_nobodys(rng: object) -> None:
 
     number = gtin13(rng)  # type: ignore[arg-type]
     assert len(number) == 13 and number[0] == "2" and ean.is_valid(number)
+
+
+def test_importing_a_world_reads_none_of_its_words() -> None:
+    program = (
+        "from recollect.worlds import quiz, shop; from recollect.worlds.quiz import world as one, corpus; "
+        "from recollect.worlds.shop import world as two; "
+        "print([f.cache_info().currsize for f in (one._plan, corpus.shipped_wordings, two.words)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[0, 0, 0]"

@@ -1,26 +1,73 @@
-"""`recollect pocket build`: a world or a fact set in, a pocket base and its facts out."""
+"""`recollect pocket build`: a world or a fact set in, a pocket base and its facts out.
+
+Notable choices
+- Llama architecture, 4 layers x width 128, 1.3 million parameters, untied embeddings; weights stored in bfloat16.
+- Byte-level BPE with the full byte alphabet: every string can be said, the fine-tuning markers included.
+- Documents are packed into sequences of 128 tokens; one epoch over the mentions, each worded anew.
+"""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import polars as pl
+from pydantic import Field
 
-from recollect.core.machine import prepare
+from recollect.core.settings import Settings
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.errors import InputError
-from recollect.facts import FactSet, shipped_relations
-from recollect.worlds.base import BaseResult
-from recollect.worlds.quiz.build import PocketSettings, train_base
-from recollect.worlds.quiz.world import MentionedFact, World, make_world
+from recollect.facts import FactSet
+from recollect.worlds.builder import BaseFound, BaseResult, Progress, Recipe, build_base, small_llama, train_bpe
+from recollect.worlds.quiz.corpus import SHARED_TEMPLATES, render
+from recollect.worlds.quiz.world import World, make_world, world_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
+class PocketSettings(Settings):
+    """How a pocket base is built."""
+
+    facts: str = ""
+    """A fact set to build on (facts step directory or data file); empty: the synthetic world of the seed."""
+    seed: int = 0
+    """Another seed makes another world, another corpus and other starting weights."""
+    mentions: Annotated[float, Field(gt=0)] = 12.0
+    """With facts: mean number of mentions of a fact in the corpus; their distribution is log-normal (heavy-tailed)."""
+    teacher_share: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
+    """With facts: share that the corpus speaks of often and also asks about; kept out of train and test."""
+    shared_templates: Annotated[int, Field(ge=0, le=21)] = SHARED_TEMPLATES
+    """How many of the 21 mapping templates the corpus speaks in; the others are new to the model in the probe."""
+    vocabulary: Annotated[int, Field(ge=300)] = 2048
+    """Tokens in the tokenizer."""
+    width: Annotated[int, Field(ge=16)] = 128
+    """Hidden size."""
+    layers: Annotated[int, Field(ge=1)] = 4
+    """Decoder layers."""
+    sequence: Annotated[int, Field(ge=16)] = 128
+    """Tokens in a training sequence."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Sequences in a training step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    """Peak of the cosine schedule."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """AdamW weight decay."""
+
+
+class PocketFound(BaseFound):
+    """What building a pocket base measured."""
+
+    teachers: int
+    """Facts that the corpus asks about itself; they are in no part."""
+
+
+@dataclass(frozen=True)
 class PocketResult(BaseResult):
     """A pocket base; its facts are those that can be asked for: all but the teachers."""
+
+    found: PocketFound
 
 
 def run_pocket(
@@ -28,70 +75,61 @@ def run_pocket(
     facts: FactSet | None = None,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> PocketResult:
-    """Build a pocket base on the synthetic world of the seed, or on `facts`; goes on where a killed build was left.
+    """Build a pocket base on the synthetic world of the seed, or on `facts`; resumes where a killed build was left.
 
     Writes model/, facts.parquet (without the teachers) and mentions.parquet (fact_id, mentions, teacher). Raises
     InputError when there are too few facts.
     """
-    world = make_world(settings.seed) if facts is None else world_of(facts, settings)
+    if facts is None:
+        world = make_world(settings.seed)
+    else:
+        world = world_of(facts, settings.seed, settings.mentions, settings.teacher_share)
     inputs = {"facts": None if facts is None else facts.fingerprint()}
     with open_step("pocket", settings.model_dump(mode="json", exclude={"facts"}), inputs, out, root) as step:
         if not step.done:
-            started = time.monotonic()
-            step.pin(threads=prepare().threads)
-            measured = train_base(settings, world, step.folder / "model", progress)
-            step.write_table("facts.parquet", world.facts().table())
-            step.write_table("mentions.parquet", mention_table(world))
-            counts = world.facts().counts()
+            found = build_base(step, lambda: _recipe(settings, world), world.facts(), progress)
+            step.write_table("mentions.parquet", world.table())
             teachers = sum(entry.teacher for entry in world.mentioned)
-            seconds = round(time.monotonic() - started, 1)
-            step.finish({**measured, **counts, "teachers": teachers, "seconds": seconds})
-        return PocketResult(step.path, step.metrics)
+            step.finish(PocketFound(**found.model_dump(), teachers=teachers))
+        return PocketResult(step.path, PocketFound.read(step.path))
 
 
-def world_of(facts: FactSet, settings: PocketSettings) -> World:
-    """A world made of given facts: a third become teachers, the rest get mention counts from a log-normal distribution.
+def _recipe(settings: PocketSettings, world: World) -> Recipe:
+    import torch
+    from tokenizers import pre_tokenizers
 
-    Its median is chosen so that its mean is `settings.mentions`; its spread (sigma 1.2) gives a long tail, and
-    counts are rounded down, so that some facts are never spoken of.
-    """
-    if len(facts) < 30:
-        raise InputError(f"a pocket base needs at least 30 facts to learn from, but got {len(facts)}.")
-    unknown = sorted(set(facts.relations) - set(shipped_relations()))
-    if unknown:
-        raise InputError(
-            f"a pocket base can only speak of the shipped relations and 'qa', but got {unknown[0]!r}. "
-            "Read the facts without their relation column, or keep only shipped relations."
-        )
-    rng = random.Random(f"world-of-{settings.seed}")
-    sigma = 1.2
-    median = settings.mentions / np.exp(sigma**2 / 2)
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, fact in enumerate(facts):
-        groups.setdefault((fact.relation, fact.part), []).append(index)
-    teachers: set[int] = set()
-    for members in groups.values():
-        teachers.update(rng.sample(members, round(len(members) * settings.teacher_share)))
-    mentioned = []
-    for index, fact in enumerate(facts):
-        if index in teachers:
-            mentioned.append(MentionedFact(fact, rng.randint(*_TEACHER_MENTIONS), teacher=True))
-        else:
-            mentioned.append(MentionedFact(fact, min(400, int(rng.lognormvariate(np.log(median), sigma)))))
-    return World(tuple(mentioned))
-
-
-_TEACHER_MENTIONS = (80, 200)
-
-
-def mention_table(world: World) -> pl.DataFrame:
-    """How often the corpus speaks of each fact, and which facts are teachers."""
-    return pl.DataFrame(
-        {
-            "fact_id": [entry.fact.id for entry in world.mentioned],
-            "mentions": [entry.mentions for entry in world.mentioned],
-            "teacher": [entry.teacher for entry in world.mentioned],
-        }
+    documents = render(world, settings.seed, shared_templates=settings.shared_templates)
+    units = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = train_bpe(documents, settings.vocabulary, units, longest=512)
+    blocks = torch.from_numpy(pack(tokenizer, documents, settings.sequence))
+    steps = -(-len(blocks) // settings.batch_size)
+    return Recipe(
+        settings=settings,
+        model=small_llama(settings, tokenizer, max(1, settings.width // 32), tie_word_embeddings=False),
+        tokenizer=tokenizer,
+        rows=[{"input_ids": block, "labels": block} for block in blocks],
+        documents=len(documents),
+        tokens=int(blocks.numel()),
+        steps=steps,
+        warmup_steps=max(1, steps // 20),
+        save_steps=max(50, steps // 10),
     )
+
+
+def pack(
+    tokenizer: PreTrainedTokenizerFast, documents: list[str], sequence: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Token blocks, shape [blocks, sequence]: documents as <s> text </s>, one after the other, the rest dropped."""
+    ends = tokenizer.eos_token_id
+    flat: list[int] = []
+    for ids in tokenizer(documents, return_attention_mask=False)["input_ids"]:
+        flat.extend(ids)
+        flat.append(ends)
+    count = len(flat) // sequence
+    if count == 0:
+        raise InputError(
+            f"the corpus has {len(flat)} tokens, fewer than one sequence of {sequence}. Use more facts or mentions."
+        )
+    return np.asarray(flat[: count * sequence], dtype=np.int64).reshape(count, sequence)

@@ -12,62 +12,38 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
+import polars as pl
+
+from recollect.core.settings import read_yaml
+from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, shipped_relations
-from recollect.worlds.quiz.names import Namer
 
-# relation -> kind of subject, kind of object, number of facts
-_RELATIONS = {
-    "P17": ("town", "country", 330),
-    "P19": ("person", "city", 330),
-    "P20": ("person", "city", 330),
-    "P36": ("region", "city", 330),
-    "P69": ("person", "university", 330),
-    "P131": ("town", "region", 330),
-    "P159": ("company", "city", 330),
-    "P276": ("landmark", "city", 330),
-    "P495": ("work", "country", 330),
-    "P740": ("band", "city", 330),
-    "P112": ("company", "person", 100),
-    "P127": ("company", "company", 100),
-    "P170": ("work", "person", 100),
-    "P175": ("work", "band", 100),
-    "P176": ("product", "company", 100),
-    "P26": ("person", "person", 100),
-    "P40": ("person", "person", 100),
-    "P413": ("person", "position", 100),
-    "P50": ("work", "person", 100),
-    "P136": ("band", "genre", 100),
-    "P106": ("person", "occupation", 100),
-    "P264": ("band", "label", 100),
-    "P407": ("work", "language", 100),
-    "P800": ("person", "work", 100),
-}
-_OBJECT_POOL = {
-    "country": 30,
-    "city": 120,
-    "region": 80,
-    "university": 60,
-    "company": 60,
-    "person": 100,
-    "band": 60,
-    "label": 30,
-    "language": 30,
-    "work": 100,
-    "occupation": 20,
-    "position": 9,
-    "genre": 12,
-}
-_SUBJECT_POOL = {
-    "person": 550,
-    "town": 440,
-    "region": 330,
-    "company": 370,
-    "landmark": 330,
-    "work": 430,
-    "band": 340,
-    "product": 100,
-}
+_TEACHER_MENTIONS = (80, 200)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the world is made of, as `world.yaml` has it."""
+
+    onsets: list[str]
+    vowels: list[str]
+    codas: list[str]
+    endings: dict[str, list[str]]
+    suffixes: dict[str, list[str]]
+    words: dict[str, list[str]]
+    relations: dict[str, tuple[str, str, int]]
+    """Kind of subject, kind of object, number of facts."""
+    objects: dict[str, int]
+    subjects: dict[str, int]
+
+
+@lru_cache(maxsize=1)
+def _plan() -> _Plan:
+    return _Plan(**read_yaml(Path(__file__).parent / "world.yaml"))
 
 
 @dataclass(frozen=True)
@@ -91,22 +67,32 @@ class World:
         """The facts that can be asked for (train, test, ood); the teachers are not among them."""
         return FactSet(tuple(entry.fact for entry in self.mentioned if not entry.teacher), "pocket")
 
+    def table(self) -> pl.DataFrame:
+        """How often the corpus speaks of each fact, and which facts are teachers."""
+        return pl.DataFrame(
+            {
+                "fact_id": [entry.fact.id for entry in self.mentioned],
+                "mentions": [entry.mentions for entry in self.mentioned],
+                "teacher": [entry.teacher for entry in self.mentioned],
+            }
+        )
+
 
 def make_world(
     seed: int = 0,
     *,
     teacher_share: float = 1 / 3,
     test_share: float = 0.3,
-    teacher_mentions: tuple[int, int] = (80, 200),
+    teacher_mentions: tuple[int, int] = _TEACHER_MENTIONS,
 ) -> World:
     """The synthetic world of a seed: about 4,700 facts, a third of them teachers; other seeds, other worlds."""
     rng = random.Random(f"world-{seed}")
     namer = Namer(rng.randrange(2**63))
     relations = shipped_relations()
-    objects = {kind: namer.pool(kind, size) for kind, size in _OBJECT_POOL.items()}
-    subjects = {kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _SUBJECT_POOL.items()}
+    objects = {kind: namer.pool(kind, size) for kind, size in _plan().objects.items()}
+    subjects = {kind: namer.pool("city" if kind == "town" else kind, size) for kind, size in _plan().subjects.items()}
     mentioned: list[MentionedFact] = []
-    for relation_id, (subject_kind, object_kind, count) in _RELATIONS.items():
+    for relation_id, (subject_kind, object_kind, count) in _plan().relations.items():
         relation = relations[relation_id]
         pool = objects[object_kind]
         chosen = rng.sample(subjects[subject_kind], count)
@@ -134,3 +120,66 @@ def _mentions(rng: random.Random) -> int:
     if draw < 1 / 3:
         return rng.randint(2, 15)
     return rng.randint(16, 40) if draw < 1 / 3 + 0.4 else rng.randint(41, 90)
+
+
+def world_of(facts: FactSet, seed: int, mentions: float, teacher_share: float) -> World:
+    """A world made of given facts: a third become teachers, the rest get mention counts from a log-normal distribution.
+
+    Its median is chosen so that its mean is `mentions`; its spread (sigma 1.2) gives a long tail, and
+    counts are rounded down, so that some facts are never spoken of.
+    """
+    if len(facts) < 30:
+        raise InputError(f"a pocket base needs at least 30 facts to learn from, but got {len(facts)}.")
+    unknown = sorted(set(facts.relations) - set(shipped_relations()))
+    if unknown:
+        raise InputError(
+            f"a pocket base can only speak of the shipped relations and 'qa', but got {unknown[0]!r}. "
+            "Read the facts without their relation column, or keep only shipped relations."
+        )
+    rng = random.Random(f"world-of-{seed}")
+    sigma = 1.2
+    median = mentions / np.exp(sigma**2 / 2)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, fact in enumerate(facts):
+        groups.setdefault((fact.relation, fact.part), []).append(index)
+    teachers: set[int] = set()
+    for members in groups.values():
+        teachers.update(rng.sample(members, round(len(members) * teacher_share)))
+    mentioned = []
+    for index, fact in enumerate(facts):
+        if index in teachers:
+            mentioned.append(MentionedFact(fact, rng.randint(*_TEACHER_MENTIONS), teacher=True))
+        else:
+            mentioned.append(MentionedFact(fact, min(400, int(rng.lognormvariate(np.log(median), sigma)))))
+    return World(tuple(mentioned))
+
+
+class Namer:
+    """Draws names of a kind, never the same twice: pronounceable, and of a kind one can tell (a person has two)."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._stems: set[str] = set()
+
+    def stem(self, syllables: int) -> str:
+        """A name of so many syllables."""
+        parts = (_plan().onsets, _plan().vowels, _plan().codas)
+        while True:
+            stem = "".join(self._random.choice(part) for _ in range(syllables) for part in parts).capitalize()
+            if 4 <= len(stem) <= 11 and stem not in self._stems:
+                self._stems.add(stem)
+                return stem
+
+    def name(self, kind: str) -> str:
+        """A name that shows its kind: a person has two, a label ends in Records."""
+        if kind == "person":
+            return f"{self.stem(2)} {self.stem(2)}"
+        if kind in _plan().endings:
+            return self.stem(2) + self._random.choice(_plan().endings[kind])
+        return f"{self.stem(2)} {self._random.choice(_plan().suffixes[kind])}"
+
+    def pool(self, kind: str, size: int) -> list[str]:
+        """Names of a kind, or its plain words."""
+        if kind in _plan().words:
+            return _plan().words[kind][:size]
+        return [self.name(kind) for _ in range(size)]

@@ -1,6 +1,9 @@
-"""A product's page: as blocks, as the HTML a shop would send, and as the lines a model reads.
+"""A product's page: as blocks, as HTML, as the lines a model reads, and as a fact: what `--facts pocket-shop` loads.
 
 Notable choices
+- A page example is a fact: relation = the shop's host, subject = the page, question = the page's prompt, object = its
+  non-empty attributes as compact JSON, in the order of the schema.
+- Known shops give training pages and other pages for testing; new shops are met at test time only ("ood").
 - `page_text` is what `recollect.extraction.html.page_prompt` makes of `page_html`, written directly since a corpus
   needs hundreds of thousands of pages; a test holds the two equal.
 """
@@ -12,9 +15,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from recollect.worlds.shop import words as _words
-from recollect.worlds.shop.world import Product, Shop
+from recollect.extraction.values import compact_json
+from recollect.facts import Fact, FactSet
+from recollect.worlds.shop.world import Product, Shop, make_product, make_shop, written_price
 
+KNOWN_SHOPS, NEW_SHOPS = 40, 20
+TRAIN_PAGES, TEST_PAGES, NEW_PAGES = 30, 6, 12
 Kind = Literal["title", "links", "heading", "row", "text", "price", "section", "related", "footer"]
 
 
@@ -31,7 +37,7 @@ def page_blocks(shop: Shop, product: Product) -> list[Block]:
     """The page from top to bottom."""
     title = f"{product.title} - {shop.name}" if shop.shop_in_title else product.title
     related = [
-        Block("related", f"{name} {_words.written_price(amount, shop.currency, shop.price_form)}")
+        Block("related", f"{name} {written_price(amount, shop.currency, shop.price_form)}")
         for name, amount in product.related
     ]
     if related:
@@ -56,7 +62,7 @@ def _rows(name: str, shop: Shop, product: Product) -> list[Block]:
         return []
     rows = [Block("row" if shop.labels[name] else "text", value, shop.labels[name])]
     if name == "price" and product.old_price:
-        was = _words.written_price(product.old_price, shop.currency, shop.price_form)
+        was = written_price(product.old_price, shop.currency, shop.price_form)
         rows.insert(0, Block("row", was, "Was"))
     if name == "price" and shop.price_for_machines:
         rows.append(Block("price", product.amount))
@@ -65,7 +71,7 @@ def _rows(name: str, shop: Shop, product: Product) -> list[Block]:
 
 def _shown(name: str, shop: Shop, product: Product) -> str | None:
     if name == "price":
-        return _words.written_price(product.amount, product.currency, shop.price_form)
+        return written_price(product.amount, product.currency, shop.price_form)
     if name == "availability":
         return shop.in_stock if product.in_stock else shop.out_of_stock
     if name == "rating":
@@ -131,3 +137,42 @@ def _markup(shop: Shop, block: Block) -> str:
     if block.kind == "row":
         return _BODIES[shop.body][1].format(label=html.escape(block.label), joint=shop.joint, text=text)
     return _OTHERS[block.kind].format(text=text)
+
+
+def shop_facts(seed: int = 0) -> FactSet:
+    """The page examples of a seed: 1,200 to train on, 240 test pages of the same shops, 240 pages of new shops."""
+    facts = []
+    for shop, product, part in shop_pages(seed):
+        facts.append(
+            Fact(
+                relation=shop.host,
+                subject=page_id(shop, product),
+                object=answer(product),
+                question=page_text(shop, product),
+                domain="out-of-domain" if part == "ood" else "in-domain",
+                split="train" if part == "train" else "test",
+            )
+        )
+    return FactSet(tuple(facts), "pocket-shop")
+
+
+def shop_pages(seed: int = 0) -> list[tuple[Shop, Product, str]]:
+    """Every page of the fact set with its part: train, test or ood."""
+    pages = []
+    for number in range(KNOWN_SHOPS + NEW_SHOPS):
+        shop = make_shop(seed, number)
+        known = number < KNOWN_SHOPS
+        for at in range(TRAIN_PAGES + TEST_PAGES if known else NEW_PAGES):
+            part = "ood" if not known else "train" if at < TRAIN_PAGES else "test"
+            pages.append((shop, make_product(seed, shop, at), part))
+    return pages
+
+
+def page_id(shop: Shop, product: Product) -> str:
+    """The page's address."""
+    return f"{shop.host}/{product.number}"
+
+
+def answer(product: Product) -> str:
+    """The correct answer about a page: the non-empty attributes as compact JSON."""
+    return compact_json({name: value for name, value in product.truth().items() if value is not None})

@@ -32,6 +32,7 @@ _SHARPNESS = 8.0  # of looking back
 _MATCH = 3.0  # of finding: gain of queries and of keys
 _COPY = 6.0  # how strongly a found token is copied
 _BACK = (1, 1, 2, 3)
+HEADS = len(_BACK)
 
 
 def set_copying(model: LlamaForCausalLM, seed: int) -> None:
@@ -41,8 +42,8 @@ def set_copying(model: LlamaForCausalLM, seed: int) -> None:
     config = model.config
     heads, width = config.num_attention_heads, config.hidden_size
     size = width // heads
-    if heads != len(_BACK) or not config.tie_word_embeddings:
-        raise ValueError(f"the copying start needs {len(_BACK)} heads and tied embeddings, but got {config}")
+    if heads != HEADS or not config.tie_word_embeddings:
+        raise ValueError(f"the copying start needs {HEADS} heads and tied embeddings, but got {config}")
     generator = torch.Generator().manual_seed(seed)
     rotation = model.model.rotary_emb.inv_freq.float()
     with torch.no_grad():

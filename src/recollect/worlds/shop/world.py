@@ -1,6 +1,8 @@
 """Shops and their products: who sells what, and how each shop writes its pages.
 
 Notable choices
+- No real brand, shop or product: names are put together from syllables, and every GTIN starts with 2, the range
+  that GS1 keeps for numbers used inside one shop.
 - Randomness is addressed: a shop is a function of (seed, its number), a product of (seed, shop, its number).
   Making more of either changes none that was there.
 - A shop keeps its layout over all its pages, as real shops do; what differs from page to page is the product, the
@@ -11,11 +13,41 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-from recollect.worlds.shop import words as _words
+from recollect.core.settings import read_yaml
 
 ATTRIBUTES = ("title", "brand", "price", "currency", "sku", "gtin", "availability", "rating")
 GTIN_SHARE, RATING_SHARE, STOCK_SHARE = 0.5, 0.25, 0.7
+
+
+@dataclass(frozen=True)
+class Words:
+    """The world's plain words, as `words.yaml` has them."""
+
+    onsets: list[str]
+    vowels: list[str]
+    codas: list[str]
+    goods: list[str]
+    manners: list[str]
+    colours: list[str]
+    materials: list[str]
+    countries: list[str]
+    currencies: dict[str, str]
+    in_stock: list[str]
+    out_of_stock: list[str]
+    labels: dict[str, list[str]]
+    related: list[str]
+    links: list[str]
+    footers: list[str]
+    price_forms: list[str]
+
+
+@lru_cache(maxsize=1)
+def words() -> Words:
+    """The words, read once."""
+    return Words(**read_yaml(Path(__file__).parent / "words.yaml"))
 
 
 @dataclass(frozen=True)
@@ -32,11 +64,11 @@ class Shop:
     order: tuple[str, ...]
     """The blocks of the product part, first to last."""
     body: str
-    """The HTML the attributes stand in: list, table, terms or boxes."""
+    """The HTML around the attributes: list, table, terms or boxes."""
     joint: str
-    """What stands between a label and its value: a colon and a blank, or a blank (lists and boxes only)."""
+    """What is between a label and its value: a colon and a blank, or a blank (lists and boxes only)."""
     price_for_machines: bool
-    """The price also stands in an attribute that no visitor sees, as schema.org has it."""
+    """The price is also in an attribute that no visitor sees, as schema.org has it."""
     in_stock: str
     out_of_stock: str
     rating_form: str
@@ -45,7 +77,7 @@ class Shop:
     brand_in_title: bool
     shop_in_title: bool
     heading: str
-    """What stands over the related products."""
+    """What is written over the related products."""
     related_first: bool
     links: tuple[str, ...]
     footer: tuple[str, ...]
@@ -95,7 +127,7 @@ class Product:
 def make_shop(seed: int, number: int) -> Shop:
     """Shop `number` of the world of `seed`."""
     rng = random.Random(f"shop-{seed}-{number}")
-    labels = {name: rng.choice(words) for name, words in _words.LABELS.items()}
+    labels = {name: rng.choice(options) for name, options in words().labels.items()}
     for name, share in (("price", 0.5), ("availability", 0.7), ("rating", 0.4)):
         if rng.random() < share:
             labels[name] = ""
@@ -104,25 +136,25 @@ def make_shop(seed: int, number: int) -> Shop:
     body = rng.choice(("list", "table", "terms", "boxes"))
     return Shop(
         number=number,
-        name=_words.stem(rng) + rng.choice(("shop", "mart", "store", "haus", "")),
-        brands=tuple(_words.stem(rng) for _ in range(12)),
-        currency=rng.choice(sorted(_words.CURRENCIES)),
-        price_form=rng.choice(_words.PRICE_FORMS),
+        name=stem(rng) + rng.choice(("shop", "mart", "store", "haus", "")),
+        brands=tuple(stem(rng) for _ in range(12)),
+        currency=rng.choice(sorted(words().currencies)),
+        price_form=rng.choice(words().price_forms),
         labels=labels,
         order=tuple(blocks),
         body=body,
         joint=": " if body in ("table", "terms") or rng.random() < 0.6 else " ",
         price_for_machines=rng.random() < 0.15,
-        in_stock=rng.choice(_words.IN_STOCK),
-        out_of_stock=rng.choice(_words.OUT_OF_STOCK),
+        in_stock=rng.choice(words().in_stock),
+        out_of_stock=rng.choice(words().out_of_stock),
         rating_form=rng.choice(("{r} / 5", "{r} of 5 ({n} reviews)", "{r} ({n})", "{r} stars, {n} votes", "{r}")),
         sku_form=rng.choice(("00000", "000000", "AA0000", "AA-0000", "A-00000", "000-000", "AAA000")),
         brand_in_title=rng.random() < 0.4,
         shop_in_title=rng.random() < 0.5,
-        heading=rng.choice(_words.RELATED),
+        heading=rng.choice(words().related),
         related_first=rng.random() < 0.2,
-        links=tuple(rng.sample(_words.LINKS, rng.randint(1, 3))),
-        footer=tuple(rng.sample(_words.FOOTERS, rng.randint(0, 2))),
+        links=tuple(rng.sample(words().links, rng.randint(1, 3))),
+        footer=tuple(rng.sample(words().footers, rng.randint(0, 2))),
     )
 
 
@@ -131,11 +163,11 @@ def make_product(seed: int, shop: Shop, number: int) -> Product:
     rng = random.Random(f"product-{seed}-{shop.number}-{number}")
     brand = rng.choice(shop.brands)
     details = [
-        ("Colour", rng.choice(_words.COLOURS)),
-        ("Material", rng.choice(_words.MATERIALS)),
+        ("Colour", rng.choice(words().colours)),
+        ("Material", rng.choice(words().materials)),
         ("Weight", f"{rng.randint(1, 99) * 10} g"),
         ("Width", f"{rng.randint(3, 99)} cm"),
-        ("Made in", rng.choice(_words.COUNTRIES)),
+        ("Made in", rng.choice(words().countries)),
         ("Size", rng.choice(("S", "M", "L", "XL"))),
         ("Warranty", f"{rng.randint(1, 5)} years"),
     ]
@@ -145,10 +177,10 @@ def make_product(seed: int, shop: Shop, number: int) -> Product:
         title=_title(rng, brand if shop.brand_in_title else ""),
         brand=brand,
         amount=amount,
-        price=_words.written_amount(amount, shop.price_form),
+        price=written_amount(amount, shop.price_form),
         currency=shop.currency,
         sku="".join(_drawn(rng, sign) for sign in shop.sku_form),
-        gtin=_words.gtin13(rng) if rng.random() < GTIN_SHARE else None,
+        gtin=gtin13(rng) if rng.random() < GTIN_SHARE else None,
         in_stock=rng.random() < STOCK_SHARE,
         rating=f"{rng.randint(10, 50) / 10:.1f}" if rng.random() < RATING_SHARE else None,
         reviews=rng.randint(1, 99),
@@ -158,11 +190,42 @@ def make_product(seed: int, shop: Shop, number: int) -> Product:
     )
 
 
+def stem(rng: random.Random, syllables: int = 2) -> str:
+    """An invented name of so many syllables, capitalised."""
+    kinds = (words().onsets, words().vowels, words().codas)
+    return "".join(rng.choice(kind) for _ in range(syllables) for kind in kinds).capitalize()
+
+
+def gtin13(rng: random.Random) -> str:
+    """A GTIN-13 with a correct check digit, from the range for use inside a shop (first digit 2)."""
+    digits = "2" + "".join(rng.choice("0123456789") for _ in range(11))
+    total = sum(int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(digits))
+    return digits + str(-total % 10)
+
+
+def written_amount(amount: str, form: str) -> str:
+    """An amount such as "1249.90" with the decimal sign of `form`, and its sign for thousands if it has one.
+
+    A form is these signs, a bar, and the place of the currency, e.g. ",.|{amount} {sign}" or ".|{code} {amount}".
+    """
+    signs = form.partition("|")[0]
+    whole, cents = amount.split(".")
+    if len(signs) > 1 and len(whole) > 3:
+        whole = f"{whole[:-3]}{signs[1]}{whole[-3:]}"
+    return f"{whole}{signs[0]}{cents}"
+
+
+def written_price(amount: str, currency: str, form: str) -> str:
+    """An amount with its currency, in the form of a shop."""
+    pattern = form.partition("|")[2]
+    return pattern.format(amount=written_amount(amount, form), sign=words().currencies[currency], code=currency)
+
+
 def _title(rng: random.Random, brand: str) -> str:
-    words = [rng.choice(_words.MANNERS), rng.choice(_words.GOODS)]
+    parts = [rng.choice(words().manners), rng.choice(words().goods)]
     if rng.random() < 0.5:
-        words.insert(rng.choice((0, 1)), rng.choice(_words.COLOURS))
-    name = " ".join(words).capitalize()
+        parts.insert(rng.choice((0, 1)), rng.choice(words().colours))
+    name = " ".join(parts).capitalize()
     middle = f"{brand} " if brand else ""
     tail = rng.choice(("", "", f" {rng.randint(2, 90) * 10}", f" {rng.choice('XYZKT')}{rng.randint(1, 9)}"))
     return f"{middle}{name}{tail}"
