@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import SequentialSampler
@@ -19,7 +19,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from recollect.models import without_bars
 from recollect.train.checkpoints import last_checkpoint
-from recollect.worlds.builder import Progress, Recipe
+
+if TYPE_CHECKING:
+    from recollect.worlds.builder import Progress, Recipe
 
 Row = tuple[list[int], int]  # the tokens of a document, and how many of them carry no loss
 
