@@ -304,6 +304,12 @@ def test_a_budget_in_hours_is_kept_by_what_was_measured() -> None:
     assert 12 <= sum(trial.seconds for trial in scheduler.trials) <= 22
 
 
+def test_a_gaussian_process_over_conditional_settings_is_refused() -> None:
+    space = Space.of("method: [full, lora]\nlora_r: {options: [4, 8], when: {method: lora}}")
+    with pytest.raises(InputError, match="conditional"):
+        Scheduler(space, plan(sampler="gp"), 0)
+
+
 def test_a_finite_space_ends_the_search() -> None:
     space = Space({"kind": Choice(["a", "b", "c"]), "k": Choice([1, 2])}, free=True)
     scheduler = Scheduler(space, plan(trials=50), 0, starts=[{"kind": "b", "k": 2}])

@@ -64,6 +64,8 @@ class Scheduler:
         settle: Settle = as_it_is,
     ) -> None:
         self._plan = plan = plan or Plan()
+        if plan.sampler == "gp" and space.conditional:
+            raise InputError("sampler gp has no place for conditional settings. Take sampler tpe or auto.")
         self._space, self._seed, self._last, self._settle = space, seed, plan.last, settle
         if starts is None:
             starts = [] if space.free else known_starts(space)

@@ -69,8 +69,8 @@ class _Planned(Settings):
     random_finishers: Annotated[int, Field(ge=0)] = 2
     """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
     sampler: Sampler = "auto"
-    """Who proposes settings: gp a Gaussian process over settings and rungs, tpe for large or conditional spaces, random
-    for comparison. auto chooses."""
+    """Which of Optuna's samplers proposes settings: tpe (a tree-structured Parzen estimator), gp (a Gaussian process,
+    for spaces without conditions), random for comparison. auto is tpe."""
 
 
 class Plan(_Planned):
