@@ -226,7 +226,7 @@ def test_a_member_that_unpacks_too_large_is_refused(tmp_path: Path, monkeypatch:
     source = small(tmp_path / "source")
     (source / "train" / "P36.train.json").write_bytes(b" " * 5_000)
     packed = pack(source, tmp_path / "packed.zip")
-    monkeypatch.setattr("recollect.facts.readers.entityquestions.MAX_MEMBER", 2_000)
+    monkeypatch.setattr("recollect.facts.entityquestions.MAX_MEMBER", 2_000)
     with pytest.raises(InputError, match="unpacks to more than 2,000 bytes"):
         read_facts(FactsSettings.make(path=str(packed)))
 

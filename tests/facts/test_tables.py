@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recollect.core.tables import Row
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, FactsSettings, read_facts
-from recollect.facts.readers.tables import read_facts_table
+from recollect.facts.tables import read_facts_table
 
 
 def write(folder: Path, name: str, content: str | bytes | list[Any]) -> str:

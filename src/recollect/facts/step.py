@@ -16,12 +16,12 @@ from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
 from recollect.errors import InputError
 from recollect.facts import reading as _reading
+from recollect.facts.columns import parse_columns
+from recollect.facts.entityquestions import is_entityquestions
 from recollect.facts.fact import SCHEMA, FactSet
-from recollect.facts.readers.columns import parse_columns
-from recollect.facts.readers.entityquestions import is_entityquestions
-from recollect.facts.readers.sources import Source, SourceOptions, read_source
 from recollect.facts.reading import Reading
 from recollect.facts.report import FactsReport, data_report, relation_table
+from recollect.facts.sources import Source, SourceOptions, read_source
 from recollect.facts.synonyms import Synonyms, read_synonyms, synonyms_for
 from recollect.shipped import SHIPPED
 

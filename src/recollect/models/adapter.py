@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from recollect.errors import ModelError
-from recollect.models.adapter_config import explicit, read_adapter_config
-from recollect.models.files import first_line
+from recollect.models.adapter_config import Changed, explicit, read_adapter_config
+from recollect.models.files import JsonObject, first_line
 
 if TYPE_CHECKING:
     import torch
+    from peft.tuners.lora.layer import LoraLayer
     from transformers import PreTrainedModel
 
 WEIGHTS = "adapter_model.safetensors"
@@ -45,7 +46,7 @@ class OnBase:
     """How the adapter was started: init_lora_weights."""
 
     @cached_property
-    def layers(self) -> dict[str, Any]:
+    def layers(self) -> dict[str, LoraLayer]:
         """The modules that are changed by a product of two factors, by the name they have in the base."""
         from peft.tuners.lora.layer import Embedding, Linear
 
@@ -133,7 +134,7 @@ def put_on(base: PreTrainedModel, folder: Path) -> OnBase:
     return found
 
 
-def _inject(base: PreTrainedModel, folder: Path, changed: dict[str, Any]) -> tuple[Any, Any]:
+def _inject(base: PreTrainedModel, folder: Path, changed: Changed) -> tuple[Any, Any]:
     from peft import LoraConfig, PeftModelForCausalLM
     from peft.utils import set_peft_model_state_dict
     from safetensors.torch import load_file
@@ -159,7 +160,7 @@ def _staying(empty: bool) -> AbstractContextManager[Any]:
     return patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", lambda *_, **__: None)
 
 
-def _check_whole(folder: Path, peft: Any, result: Any, config: dict[str, Any]) -> None:
+def _check_whole(folder: Path, peft: Any, result: Any, config: JsonObject) -> None:
     """Every weight of the adapter is in its file, and none besides."""
     own = re.compile(r"\.lora_|\.modules_to_save\.")  # of single tokens, what is absent is a KeyError above
     missing = sorted(name for name in result.missing_keys if own.search(name))

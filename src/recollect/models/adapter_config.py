@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from recollect.errors import ModelError
-from recollect.models.files import read_json
+from recollect.models.files import JsonObject, read_json
 
+Changed = dict[str, set[str] | dict[str, float]]
+"""Settings of an adapter that held expressions, with what these match: names of modules, or a number for each."""
 SECONDS = 5.0
 """How long the patterns of one adapter may take over all names of a model."""
 _MOST = 1 << 22  # bytes of adapter_config.json
@@ -48,7 +50,7 @@ json.dump([[name for name in given["names"] if re.fullmatch(p, name)] for p in g
 """
 
 
-def read_adapter_config(folder: Path) -> dict[str, Any]:
+def read_adapter_config(folder: Path) -> JsonObject:
     """The folder's adapter_config.json, once it is known to be one that can be merged. Raises ModelError."""
     config = read_json(folder / "adapter_config.json", _MOST)
     kind, megatron = config.get("peft_type"), config.get("megatron_config")
@@ -72,7 +74,7 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_values(folder: Path, config: Mapping[str, Any]) -> None:
+def _check_values(folder: Path, config: JsonObject) -> None:
     for key, value in config.items():
         if isinstance(value, list | dict) and len(value) > _LONGEST:
             raise ModelError(f"{folder}: {key} must have at most {_LONGEST:,} entries, but has {len(value):,}.")
@@ -94,7 +96,7 @@ def _check_values(folder: Path, config: Mapping[str, Any]) -> None:
                 )
 
 
-def explicit(folder: Path, config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def explicit(folder: Path, config: JsonObject, names: Sequence[str]) -> Changed:
     """The settings that hold regular expressions, with the module names that they match in their place.
 
     `names`: all modules of the base. Raises ModelError for patterns that are none, match nothing or do not end.
@@ -109,7 +111,7 @@ def explicit(folder: Path, config: Mapping[str, Any], names: Sequence[str]) -> d
     for key, found in patterns.items():
         asked |= {f"{key}/{name}": rf"(?:.*\.)?(?:{name})" for name in found if not _PLAIN.fullmatch(name)}
     matched = _match(folder, asked, names)
-    changed: dict[str, Any] = {}
+    changed: Changed = {}
     for key in ("target_modules", "exclude_modules"):
         if key in matched:
             changed[key] = set(matched[key])

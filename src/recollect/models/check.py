@@ -23,7 +23,7 @@ from typing import Any
 
 from recollect.errors import ModelError
 from recollect.models.adapter_config import read_adapter_config
-from recollect.models.files import FORMATS, INDEX, SINGLE, TensorInfo, read_json, stored_tensors
+from recollect.models.files import FORMATS, INDEX, SINGLE, JsonObject, TensorInfo, read_json, stored_tensors
 from recollect.models.find import DECIDING, adapter_base, add_file, is_adapter
 
 _CODE_EXTENSIONS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -116,7 +116,7 @@ def _check_kinds(folder: Path) -> None:
             raise ModelError(f"{file} must be a file, but is {what}. Fetch or copy the model's folder again.")
 
 
-def _check_config(folder: Path, config: dict[str, Any]) -> None:
+def _check_config(folder: Path, config: JsonObject) -> None:
     """Refuse what transformers would follow out of the folder: a named weights file, an attention kernel."""
     named = config.get("transformers_weights")
     if named is not None and not (_plain_name(named) and named.endswith((".safetensors", ".index.json"))):
@@ -183,7 +183,7 @@ def _code_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def read_model_config(folder: Path) -> dict[str, Any]:
+def read_model_config(folder: Path) -> JsonObject:
     """The folder's config.json. Raises ModelError."""
     return read_json(folder / "config.json", _MOST_CONFIG)
 
@@ -193,7 +193,7 @@ def unsupported(kind: object, why: str, folder: Path) -> ModelError:
     return ModelError(f"{folder} is a {kind!r} model, which {why}; this architecture is not supported. {_SUPPORTED}")
 
 
-def check_architecture(folder: Path, config: Mapping[str, Any]) -> None:
+def check_architecture(folder: Path, config: JsonObject) -> None:
     """Refuse models that do not continue a text with a cache of keys and values, and quantised ones, by name."""
     kind = config.get("model_type")
     if kind is not None and not isinstance(kind, str):
@@ -213,7 +213,7 @@ def check_architecture(folder: Path, config: Mapping[str, Any]) -> None:
             )
 
 
-def check_sizes(folder: Path, config: Mapping[str, Any], stored: Mapping[str, TensorInfo]) -> None:
+def check_sizes(folder: Path, config: JsonObject, stored: Mapping[str, TensorInfo]) -> None:
     """Refuse formats that hold no plain numbers, counts that the weights cannot fill, and ids outside the vocabulary.
 
     Raises ModelError with both numbers.
@@ -246,7 +246,7 @@ def check_sizes(folder: Path, config: Mapping[str, Any], stored: Mapping[str, Te
         )
 
 
-def _check_layers(folder: Path, config: Mapping[str, Any], stored: Mapping[str, TensorInfo]) -> None:
+def _check_layers(folder: Path, config: JsonObject, stored: Mapping[str, TensorInfo]) -> None:
     said = next((config[key] for key in _LAYERS if type(config.get(key)) is int), None)
     held = {int(found[1]) for name in stored if (found := _STACK.match(name))}
     if said is None or not held:
@@ -260,7 +260,7 @@ def _check_layers(folder: Path, config: Mapping[str, Any], stored: Mapping[str, 
         )
 
 
-def _check_ids(folder: Path, file: str, values: Mapping[str, Any], vocabulary: object) -> None:
+def _check_ids(folder: Path, file: str, values: JsonObject, vocabulary: object) -> None:
     if type(vocabulary) is not int:
         return
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -275,7 +275,7 @@ def _check_ids(folder: Path, file: str, values: Mapping[str, Any], vocabulary: o
                 )
 
 
-def _parts(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _parts(config: JsonObject) -> Iterator[JsonObject]:
     """The configuration, and the one of its text part where it has one."""
     yield config
     if isinstance(config.get("text_config"), dict):

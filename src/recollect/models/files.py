@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from recollect.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
+JsonObject = dict[str, Any]
+"""An object of a JSON file from outside: nothing is known of its values."""
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_JSON = 1 << 28  # bytes of a JSON file beside the weights; tokenizers of 250,000 entries have 35 MB
@@ -41,7 +43,7 @@ class TensorInfo:
         return math.prod(self.shape)
 
 
-def read_json(path: Path, limit: int = MAX_JSON) -> dict[str, Any]:
+def read_json(path: Path, limit: int = MAX_JSON) -> JsonObject:
     """The object in a JSON file of a model. Raises ModelError when it is none, or the file is larger than `limit`."""
     try:
         if path.stat().st_size > limit:
@@ -84,12 +86,12 @@ def stored_tensors(folder: Path, named: object = None) -> dict[str, TensorInfo]:
     return found
 
 
-def tensor_items(header: Mapping[str, Any]) -> dict[str, Any]:
+def tensor_items(header: JsonObject) -> JsonObject:
     """The tensors of a header, without its free text."""
     return {name: item for name, item in header.items() if name != "__metadata__"}
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
+def read_header(path: Path) -> tuple[JsonObject, int]:
     """The header of a safetensors file, checked, and where its data start. Raises ModelError."""
     from safetensors import SafetensorError, safe_open
 
@@ -98,7 +100,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             pass
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
+            header: JsonObject = json.loads(file.read(length))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(
             f"{path} is not a whole safetensors file: {first_line(error)}. Fetch or write it again."

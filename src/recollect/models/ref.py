@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from recollect.errors import ModelError
 from recollect.models.check import check_folder, wants_code
-from recollect.models.files import read_json
+from recollect.models.files import JsonObject, read_json
 from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint
 
 _FILE = "base_fingerprint.json"
@@ -107,7 +107,7 @@ def _of_step(adapter: Path) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> JsonObject:
     try:
         return read_json(file) if file.is_file() else {}
     except ModelError:

@@ -92,7 +92,7 @@ def unused(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if not HARMLESS.search(name))
 
 
-def _load_empty(folder: Path, trust: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _load_empty(folder: Path, trust: bool) -> tuple[PreTrainedModel, Any]:
     from transformers import AutoModelForCausalLM
 
     try:

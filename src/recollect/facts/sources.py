@@ -27,12 +27,12 @@ from recollect.core.tables import (
     read_table,
 )
 from recollect.errors import InputError
-from recollect.facts.readers.chat import SHAPES, Shape, chat_rows, shape_of
-from recollect.facts.readers.columns import USUAL
-from recollect.facts.readers.entityquestions import is_entityquestions, read_entityquestions
-from recollect.facts.readers.tables import TableOptions, read_facts_table
+from recollect.facts.chat import SHAPES, Shape, chat_rows, shape_of
+from recollect.facts.columns import USUAL
+from recollect.facts.entityquestions import is_entityquestions, read_entityquestions
 from recollect.facts.reading import Reading
 from recollect.facts.relations import shipped_relations
+from recollect.facts.tables import TableOptions, read_facts_table
 
 Source = Literal["auto", "entityquestions", "table", "chat", "prompt-completion", "messages", "alpaca", "sharegpt"]
 Synonyms = Callable[[str], tuple[str, ...]]

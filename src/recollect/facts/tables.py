@@ -16,8 +16,8 @@ from typing import Any, get_args
 
 from recollect.core.tables import BadRows, CellError, Row, RowError, cell_list, cell_text, float_column
 from recollect.errors import InputError
+from recollect.facts.columns import ChoiceColumns, find_choices, find_columns
 from recollect.facts.fact import Domain, Fact, Split
-from recollect.facts.readers.columns import ChoiceColumns, find_choices, find_columns
 from recollect.facts.reading import Reading
 from recollect.facts.relations import QA, SLOT, shipped_relations
 

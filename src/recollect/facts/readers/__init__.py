@@ -1,1 +1,0 @@
-"""Readers of facts: published sets, tables, chat data."""
