@@ -6,9 +6,12 @@ import torch
 
 from recollect.drift import DriftSettings
 from recollect.drift.compare import known_accuracy
+from recollect.drift.sides import evaluate_settings
 from recollect.drift.tokens import general_loss, general_text, read_texts
 from recollect.errors import InputError
+from recollect.evaluate import EvaluateSettings
 from recollect.models import ModelSettings, load
+from recollect.restore import LadderSettings
 from recollect.shipped import SHIPPED
 from recollect.worlds.quiz import make_world
 from recollect.worlds.quiz.corpus import render
@@ -96,3 +99,20 @@ def test_known_facts_are_those_of_level_three_and_four_of_every_part():
     assert found.n == 3 and found.value == pytest.approx(2 / 3)
     assert 0 < found.low < found.value < found.high < 1
     assert known_accuracy(outputs.filter(pl.col("level") == 2)) is None
+
+
+@pytest.mark.parametrize("kind", [DriftSettings, LadderSettings])
+def test_what_an_evaluation_and_a_comparison_both_ask_is_one_setting(kind):
+    """Of the same type, checked alike and of the same default, but for the limit, which an evaluation has not."""
+    ours, theirs = kind.model_fields, EvaluateSettings.model_fields
+    shared = ours.keys() & theirs.keys()
+    assert {"facts", "levels", "seed", "max_new_tokens", "least_per_level", "batch_size", "prompt_template"} <= shared
+    for name in shared:
+        checks = [repr((field.annotation, field.metadata)) for field in (ours[name], theirs[name])]
+        assert checks[0] == checks[1], name
+        assert name == "limit" or ours[name].default == theirs[name].default, name
+    asked = evaluate_settings(
+        kind.make(limit=3, seed=5, max_new_tokens=7, batch_size=2, prompt_template="Q {question}")
+    )
+    assert (asked.limit, asked.seed, asked.max_new_tokens, asked.batch_size) == (3, 5, 7, 2)
+    assert asked.prompt_template == "Q {question}" and asked.facts == "pocket" and asked.revision is None

@@ -1,4 +1,4 @@
-"""A training that pauses on the way and goes on equals one that was never interrupted."""
+"""A training that pauses on the way and resumes equals one that was never interrupted."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def files(path):
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_thawed_training_equals_an_uninterrupted_one(base_folder, selection, tmp_path, method):
+def test_a_resumed_training_equals_an_uninterrupted_one(base_folder, selection, tmp_path, method):
     chosen = settings(base_folder, method=method, warmup_ratio=0.1)
     whole = run_train(chosen, selection, out=tmp_path / "whole")
     seen = []

@@ -2,7 +2,7 @@
 
 Notable choices
 - One model at a time: the tuned one reads every text and leaves its final hidden states, then the base does.
-- The floor: the base against itself in batches of another size. What stands at the floor is rounding, not drift.
+- The floor: the base against itself in batches of another size. What is at the floor is rounding, not drift.
 - Without a probe there are no levels and no best templates, so the paper's KL is null and a note says why.
 """
 

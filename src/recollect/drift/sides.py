@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recollect.drift.settings import AskSettings
+from recollect.drift.settings import SOURCES, AskSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.models import LoadedModel, ModelSettings, check_whole, load
 from recollect.weights.pair import CheckpointPair, open_pair
@@ -46,6 +46,6 @@ def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel
 
 
 def evaluate_settings(settings: AskSettings) -> EvaluateSettings:
-    """The evaluation that both sides and every rung get."""
-    names = ("limit", "seed", "max_new_tokens", "least_per_level", "batch_size", "prompt_template", "device", "dtype")
-    return EvaluateSettings.make(**{name: getattr(settings, name) for name in names})
+    """The evaluation that both sides and every rung get: every setting that it shares with ours, but its sources."""
+    shared = EvaluateSettings.model_fields.keys() & type(settings).model_fields.keys() - SOURCES
+    return EvaluateSettings.make(**{name: getattr(settings, name) for name in shared})

@@ -1,9 +1,9 @@
 """The token level: what fine-tuning did to the next-token distributions (docs/studies.md §4).
 
 Two measures
-- The study's own: for each level-4 test fact the first predicted token, the tuned model on the fine-tuning prompt, the
-  base on its relation's best mapping template; the tuned model's ten largest logits and the base's logits of the same
-  ten entries, a softmax over each ten, KL = sum of p ln(p / p'), p being the tuned model's.
+- That of *Token and Parameter Levels*: for each level-4 test fact the first predicted token, the tuned model on the
+  fine-tuning prompt, the base on its relation's best mapping template; the tuned model's ten largest logits and the
+  base's logits of the same ten entries, a softmax over each ten, KL = sum of p ln(p / p'), p being the tuned model's.
 - Over the whole vocabulary and in both directions: after every token of an answer (both models read the same question
   with its answer) and in general text.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from recollect.models import LoadedModel
 
 TOP = 10
-"""How many of the tuned model's logits the study's measure looks at."""
+"""How many of the tuned model's logits the paper's measure looks at."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _last(ids: Sequence[int]) -> Reading:
 
 @dataclass(frozen=True)
 class FirstTokens:
-    """The study's measure by fact: `kl` [facts]; the ten entries and their shares, [facts, 10]."""
+    """The paper's measure by fact: `kl` [facts]; the ten entries and their shares, [facts, 10]."""
 
     kl: Floats
     ids: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -189,7 +189,7 @@ class FirstTokens:
 def first_token_kl(
     tuned: torch.Tensor, tuned_head: Head, base: torch.Tensor, base_head: Head, *, top: int = TOP
 ) -> FirstTokens:
-    """The study's KL from the hidden states of the tuned and the base model, [facts, d] each; in nats."""
+    """The paper's KL from the hidden states of the tuned and the base model, [facts, d] each; in nats."""
     import torch
 
     size = min(tuned_head.size, base_head.size)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from recollect.weights.read import (
     tied_copies,
     to_float32,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 _WHOLE = "whole numbers"
 _BUFFER = "a buffer that code computes"
@@ -83,7 +86,7 @@ class TensorPair:
     given once (named_parameters does so). Raises InputError when names or shapes differ.
     """
 
-    def __init__(self, base: Mapping[str, Any], tuned: Mapping[str, Any]) -> None:
+    def __init__(self, base: Mapping[str, torch.Tensor], tuned: Mapping[str, torch.Tensor]) -> None:
         odd = sorted({*base} ^ {*tuned}) or sorted(name for name in base if base[name].shape != tuned[name].shape)
         if odd:
             raise InputError(f"both sides must hold the same tensors, but {len(odd)} differ: {', '.join(odd[:3])}.")

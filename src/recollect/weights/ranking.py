@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from recollect.errors import InputError, ModelError
 from recollect.generate.random import GOLDEN, mix, text_key
 from recollect.weights.pair import Pair, TensorPair, as_float32, names_of
 from recollect.weights.read import F32, Piece, in_order, pieces, threads_to_use
+
+if TYPE_CHECKING:
+    import torch
 
 Keys = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -224,8 +227,8 @@ def check_request(pair: Pair, order: str, region: str, percents: Sequence[float]
 
 
 def rank_tensors(
-    base: Mapping[str, Any],
-    tuned: Mapping[str, Any],
+    base: Mapping[str, torch.Tensor],
+    tuned: Mapping[str, torch.Tensor],
     order: str = "relative",
     region: str = "decoder",
     percents: Sequence[float] = (20.0,),

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -67,7 +68,7 @@ class Checkpoint:
         self.folder = folder
         self.entries: dict[str, Entry] = {}
         self.data_start: dict[str, int] = {}
-        self._handles: dict[str, Any] = {}
+        self._handles: dict[str, FileIO] = {}
         files, wanted = weight_files(folder, named)
         try:
             for file in files:

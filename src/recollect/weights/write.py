@@ -2,7 +2,7 @@
 
 Notable choices
 - Shapes and formats do not change, so the tuned model's header is the new one, byte for byte, and every tensor keeps
-  its place. Nothing larger than a piece is ever held.
+  its place. Nothing larger than a piece is ever in memory.
 - Each shard is synced to disk and read back: header, length and CRC-32 must be what was meant. The checksum guards
   against accidents, not against people, and costs half of what SHA-256 does.
 - Only plain files that belong to a model go along (configuration, tokenizer, licence): no other weights, no code, and
