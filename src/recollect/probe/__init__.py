@@ -1,6 +1,7 @@
 """The probe: what a base model knows, fact by fact."""
 
 from recollect.probe.examples import read_examples as read_examples
+from recollect.probe.jobs import choice_inputs as choice_inputs
 from recollect.probe.levels import level_of as level_of
 from recollect.probe.settings import ProbeFound as ProbeFound
 from recollect.probe.settings import ProbeSettings as ProbeSettings

@@ -12,6 +12,7 @@ import yaml
 import recollect.experiments.study.run as study_run
 from helpers_study import settings, trained
 from helpers_world import PROBE, TRAIN, World, contents
+from recollect.core.workspace import read_manifest
 from recollect.errors import InputError, StepError
 from recollect.experiments.study import StudyResult, run_study
 from recollect.experiments.study.settings import StudyParts
@@ -128,3 +129,15 @@ def test_another_general_text_is_another_study(world: World, tmp_path: Path, sec
         prints.add(json.dumps(study_run._texts(StudyParts.of(settings(world, **{section: {"text": str(text)}})))))
     assert len(prints) == 2
     assert study_run._texts(StudyParts.of(settings(world))) == {}  # so the folders of older studies are found again
+
+
+def test_a_limited_probe_of_an_earlier_version_makes_another_study(world: World, tmp_path: Path) -> None:
+    limited = settings(world, probe={**PROBE, "limit": 30}, sizes=[4], choices=["random"])
+    study = run_study(limited, tmp_path / "study")
+    assert read_manifest(study.path).inputs["facts of the limit"] == "taken by facts_seed"
+    manifest = json.loads((study.path / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["inputs"]["facts of the limit"], manifest["checksum"]
+    manifest["fingerprint"] = "0" * 32
+    (study.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(StepError, match="facts of the limit"):
+        run_study(limited, tmp_path / "study")

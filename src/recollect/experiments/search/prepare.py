@@ -29,7 +29,7 @@ from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import TrialValue, TrialValues
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import ModelSettings, check_whole, machine_of, resolve
-from recollect.probe import ProbeSettings
+from recollect.probe import ProbeSettings, choice_inputs
 from recollect.select import SelectSettings, levels_fingerprint, read_levels
 from recollect.shipped import SHIPPED, Shipped, preset_of
 from recollect.train import PRESETS, TrainSettings, training_machine
@@ -100,6 +100,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
             "levels": "probe" if probed else None if levels is None else levels_fingerprint(levels),
             "space": space.fingerprint(),
             **_templates(probe, facts),
+            **(choice_inputs(facts, probe) if probe else {}),
         },
     )
 

@@ -29,7 +29,7 @@ from recollect.experiments.found import ExperimentFound, known
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
-from recollect.probe import ProbeResult, run_probe
+from recollect.probe import ProbeResult, choice_inputs, run_probe
 from recollect.select import SelectSettings, available
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def run_study(
     base = Base(parts.probe)
     with stage("loading the model", ""):
         inputs = {"model": base.load().fingerprint, "facts": facts.fingerprint(), "templates": templates}
-    with open_step("study", settings, {**inputs, **_texts(parts)}, out, root) as step:
+    with open_step(
+        "study", settings, {**inputs, **choice_inputs(facts, parts.probe), **_texts(parts)}, out, root
+    ) as step:
         if not step.done:
             _Study(step, settings, parts, facts, base, stage).work(sources)
     return _with_report(step, stage)
