@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from recollect.models import pocket_folder
+from recollect.shipped import SHIPPED
 from recollect.worlds.quiz import World, make_world
 from recollect.worlds.quiz.corpus import render
 
@@ -25,7 +25,8 @@ def main() -> None:
     world = make_world(0)
     statements = World(tuple(dataclasses.replace(entry, teacher=False) for entry in world.mentioned))
     documents = render(statements, given.corpus_seed)[: given.documents]
-    path = pocket_folder() / "heldout.txt"
+    path = SHIPPED["pocket"].text
+    assert path is not None
     path.write_text("\n".join(documents) + "\n", encoding="utf-8")
     print(f"{len(documents)} documents, {path.stat().st_size:,} bytes in heldout.txt")
 

@@ -53,7 +53,7 @@ def test_a_folder_and_one_line_are_a_chapter(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_models_path_is_not_shown_but_its_name(invented: SimpleNamespace) -> None:
-    path = "/home/somebody/a very long way/to/" + "deeper/" * 20 + "my-model"
+    path = "/" + "home/somebody/a very long way/to/" + "deeper/" * 20 + "my-model"
     model = {"name": path, "fingerprint": "ab" * 16, "parameters": 10}
     html = render(make_results(invented.minimal(model=model)))
     assert "somebody" not in html and "<b>my-model</b>" in html
