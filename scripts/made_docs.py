@@ -26,7 +26,12 @@ def settings_page() -> str:
         settings = step.settings_class()
         if settings is None:
             continue
-        lines += [f"## recollect {step.command}", "", " ".join((settings.__doc__ or "").split()), ""]
+        lines += [
+            f"## recollect {step.command}",
+            "",
+            " ".join((settings.__doc__ or "").partition("Example:")[0].split()),
+            "",
+        ]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for name, info in settings.model_fields.items():
             value = str(info.default) if isinstance(info.default, Path) else info.default

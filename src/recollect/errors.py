@@ -7,21 +7,53 @@ from contextlib import contextmanager
 
 
 class RecollectError(Exception):
-    """Base of every error that is the input's fault, not ours. Text: what, expected, got, how to fix."""
+    """Base of every error that is the input's fault, not ours. Text: what, expected, got, how to fix.
+
+    Example:
+        >>> from recollect import RecollectError, load_facts
+        >>> try:
+        ...     facts = load_facts("no-such-file.csv")
+        ... except RecollectError as error:
+        ...     print(error)
+        no such file or folder: no-such-file.csv. Check the path.
+    """
 
     exit_code = 2
 
 
 class InputError(RecollectError, ValueError):
-    """A file, column, template, setting or name that cannot be used as it stands."""
+    """A file, column, template, setting or name that cannot be used as it stands.
+
+    Example:
+        >>> from recollect import ProbeSettings
+        >>> ProbeSettings.make(templates=0)
+        Traceback (most recent call last):
+        recollect.errors.InputError: templates: input should be greater than or equal to 1, but got 0.
+    """
 
 
 class ModelError(RecollectError):
-    """A model that is missing, unsafe to load, or broken (pickle weights, own code, NaN)."""
+    """A model that is missing, unsafe to load, or broken (pickle weights, own code, NaN).
+
+    Example:
+        >>> from recollect import ModelSettings, load_model
+        >>> load_model(ModelSettings.make(model="./no-such-model"))
+        Traceback (most recent call last):
+        recollect.errors.ModelError: ...
+    """
 
 
 class StepError(RecollectError):
-    """A step directory that is in the way: other settings, other inputs, damaged, or another process at work in it."""
+    """A step directory that is in the way: other settings, other inputs, damaged, or another process at work in it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from recollect import SelectSettings, run_select
+        >>> chosen = run_select(SelectSettings.make(size=4, level="random"), out=Path("chosen"))
+        >>> run_select(SelectSettings.make(size=5, level="random"), out=Path("chosen"))
+        Traceback (most recent call last):
+        recollect.errors.StepError: ...chosen holds a step made from other settings ... (setting size was 4, now 5)...
+    """
 
     exit_code = 3
 
@@ -31,7 +63,14 @@ class StepBusy(StepError):
 
 
 class MissingExtra(RecollectError):
-    """A feature whose optional packages are not installed; see `core.extras.need`."""
+    """A feature whose optional packages are not installed; see `core.extras.need`.
+
+    Example:
+        >>> from recollect.core.extras import need
+        >>> need("no_such_package", "pages")
+        Traceback (most recent call last):
+        recollect.errors.MissingExtra: recollect pages needs no_such_package, which is not installed: pip install ...
+    """
 
 
 class SelfTestError(RecollectError):

@@ -51,7 +51,13 @@ LevelChoice = Annotated[str, AfterValidator(_check_level)]
 
 
 class SelectSettings(Settings):
-    """Which facts of the train part to fine-tune on."""
+    """Which facts of the train part to fine-tune on.
+
+    Example:
+        >>> from recollect import SelectSettings
+        >>> SelectSettings.make(size=15, level="random").size
+        15
+    """
 
     runtime_only: ClassVar[set[str]] = {"facts", "levels"}
 
@@ -179,6 +185,16 @@ def run_select(
     Facts and levels come from the arguments, else from the paths in the settings. Columns: fact_id, relation,
     level (null where unknown), question, object; in the order of choice. Raises InputError when no fact has a
     wanted level, or when there are fewer facts than `size`.
+
+    Example:
+        `probe` is the folder of a `run_probe`.
+
+        >>> from recollect import SelectSettings, run_select
+        >>> chosen = run_select(SelectSettings.make(levels=str(probe), level="0", size=3))
+        >>> chosen.found.by_level
+        {'0': 3}
+        >>> len(chosen.facts)
+        3
     """
     sources = {"facts": source_of(settings, "facts", facts), "levels": source_of(settings, "levels", levels)}
     if facts is None:

@@ -103,6 +103,14 @@ def run_drift(
     (with a probe) and known.parquet. `progress` counts the weights read; one `base_side` for several tuned models of a
     base spares reading the texts with the base again. Raises InputError, ModelError and StepError:
     what does not fit together is named.
+
+    Example:
+        `tuned` is the folder of a `run_train`.
+
+        >>> from recollect import DriftSettings, run_drift
+        >>> result = run_drift(DriftSettings.make(tokens=False), "pocket", str(tuned))
+        >>> 0 < result.found.share_top["1"] < 1  # share of the change in the 1 % most changed weights
+        True
     """
     with open_both(settings, base, tuned, asked=settings.tokens) as pair:
         models = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint}

@@ -53,7 +53,13 @@ class AskSettings(Settings):
 
 
 class DriftSettings(AskSettings):
-    """What fine-tuning changed: next-token distributions and parameters, and what it cost elsewhere."""
+    """What fine-tuning changed: next-token distributions and parameters, and what it cost elsewhere.
+
+    Example:
+        >>> from recollect import DriftSettings
+        >>> DriftSettings.make(limit=20, tokens=False).tokens
+        False
+    """
 
     runtime_only: ClassVar[set[str]] = {*SOURCES, "template_file", "batch_size", "chunk"}
 

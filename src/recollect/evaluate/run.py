@@ -138,6 +138,16 @@ def run_evaluate(
     Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is the model
     that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there is no question to
     ask, and ModelError for a broken model.
+
+    Example:
+        `tuned` is the folder of a `run_train`.
+
+        >>> from recollect import EvaluateSettings, run_evaluate
+        >>> result = run_evaluate(EvaluateSettings.make(model=str(tuned), parts="test", limit=20))
+        >>> result.found.accuracy["test"].n
+        20
+        >>> result.outputs().height
+        20
     """
     given = {"facts": facts, "levels": levels}
     sources = {"model": settings.model, **{name: source_of(settings, name, one) for name, one in given.items()}}

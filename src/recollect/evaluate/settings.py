@@ -25,7 +25,13 @@ def _check_parts(text: str) -> str:
 
 
 class EvaluateSettings(EngineSettings):
-    """Which answers to ask a model for, and how to decode them."""
+    """Which answers to ask a model for, and how to decode them.
+
+    Example:
+        >>> from recollect import EvaluateSettings
+        >>> EvaluateSettings.make(model="pocket", parts="test", limit=20).parts
+        'test'
+    """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
     later_fields: ClassVar[set[str]] = {"engine", "decode"}

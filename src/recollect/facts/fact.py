@@ -26,7 +26,14 @@ Part = Literal["train", "test", "ood"]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact (subject, relation, object) with the question that asks for it and every accepted form of the answer."""
+    """One fact (subject, relation, object) with the question that asks for it and every accepted form of the answer.
+
+    Example:
+        >>> from recollect import Fact
+        >>> fact = Fact("P36", "Peru", "Lima", "What is the capital of Peru?", synonyms=("Ciudad de Lima",))
+        >>> fact.accepted, fact.part
+        (('Lima', 'Ciudad de Lima'), 'train')
+    """
 
     relation: str
     """Relation id, e.g. "P36", or "qa" for question-answer data without a relation."""
@@ -83,7 +90,15 @@ _FIELDS = tuple(field.name for field in fields(Fact))
 
 @dataclass(frozen=True)
 class FactSet:
-    """An ordered set of facts with distinct ids."""
+    """An ordered set of facts with distinct ids.
+
+    Example:
+        >>> from recollect import Fact, FactSet
+        >>> lima = Fact("P36", "Peru", "Lima", "What is the capital of Peru?")
+        >>> rome = Fact("P36", "Italy", "Rome", "What is the capital of Italy?", split="test")
+        >>> FactSet((lima, rome), name="capitals").counts()
+        {'train': 1, 'test': 1, 'ood': 0}
+    """
 
     facts: tuple[Fact, ...]
     name: str = "facts"

@@ -31,7 +31,13 @@ READER_VERSION = 2
 
 
 class FactsSettings(Settings):
-    """Where the facts come from, and which are kept."""
+    """Where the facts come from, and which are kept.
+
+    Example:
+        >>> from recollect import FactsSettings
+        >>> FactsSettings.make(path="capitals.csv", columns="object=answer", test_share=0.5).test_share
+        0.5
+    """
 
     runtime_only: ClassVar[set[str]] = {"path", "synonyms_file"}  # their content is in the inputs' fingerprint
 
@@ -103,7 +109,16 @@ class FactsResult:
 
 
 def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEFAULT_ROOT) -> FactsResult:
-    """Read, clean and store a fact set. Raises InputError, writing nothing, for data that is unusable."""
+    """Read, clean and store a fact set. Raises InputError, writing nothing, for data that is unusable.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from recollect import FactsSettings, run_facts
+        >>> rows = "question,answer\\nWhat is the capital of Peru?,Lima\\nWhat is the capital of France?,Paris\\n"
+        >>> written = Path("capitals.csv").write_text(rows)
+        >>> run_facts(FactsSettings.make(path="capitals.csv", test_share=0.5)).facts.counts()
+        {'train': 1, 'test': 1, 'ood': 0}
+    """
     table = _user_synonyms(settings)
     reading = _read(settings, table)
     inputs = {
@@ -133,7 +148,13 @@ def read_facts(settings: FactsSettings) -> tuple[FactSet, FactsReport]:
 
 
 def load_facts(name: str) -> FactSet:
-    """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path."""
+    """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path.
+
+    Example:
+        >>> from recollect import load_facts
+        >>> load_facts("pocket").counts()
+        {'train': 1540, 'test': 660, 'ood': 924}
+    """
     if name in SHIPPED:
         return FactSet(FactSet.read(SHIPPED[name].facts).facts, name)
     path = Path(name)

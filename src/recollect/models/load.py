@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 class ModelSettings(Settings):
-    """Which model, and how to hold it. Part of every step that runs a model."""
+    """Which model, and how to hold it. Part of every step that runs a model.
+
+    Example:
+        >>> from recollect import ModelSettings
+        >>> ModelSettings.make(model="pocket", device="cpu").device
+        'cpu'
+    """
 
     model: str = POCKET
     """A folder, a Hugging Face name, or "pocket" for the small base model shipped with Recollect."""
@@ -55,6 +61,12 @@ def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
 
     A LoRA adapter folder is loaded on its base and merged into it, with a ModelWarning when that base is not the one
     it was trained on any more. Raises ModelError.
+
+    Example:
+        >>> from recollect import ModelSettings, load_model
+        >>> loaded = load_model(ModelSettings.make(model="pocket"))
+        >>> loaded.model.num_parameters()
+        1303680
     """
     ref = ref or resolve(settings)
     machine = machine_of(settings)

@@ -30,7 +30,13 @@ class AskedFacts(EngineSettings):
 
 
 class ProbeSettings(AskedFacts):
-    """How well a base model knows each fact: memory score R and level (*60 Data Points*, docs/studies.md)."""
+    """How well a base model knows each fact: memory score R and level (*60 Data Points*, docs/studies.md).
+
+    Example:
+        >>> from recollect import ProbeSettings
+        >>> ProbeSettings.make(model="pocket", limit=20, templates=4).templates
+        4
+    """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
 

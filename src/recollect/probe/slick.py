@@ -35,7 +35,13 @@ _FACTS_PER_PART = 8
 
 
 class SlickSettings(AskedFacts):
-    """Sort facts into SliCK's four categories (Unknown, WeaklyKnown, MaybeKnown, HighlyKnown)."""
+    """Sort facts into SliCK's four categories (Unknown, WeaklyKnown, MaybeKnown, HighlyKnown).
+
+    Example:
+        >>> from recollect import SlickSettings
+        >>> SlickSettings.make(model="pocket", prompts=4).prompts
+        4
+    """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "revision", "trust_remote_code"}
 
@@ -91,7 +97,14 @@ def run_slick(
     progress: Callable[[int, int], None] | None = None,
     loaded: LoadedModel | None = None,
 ) -> SlickResult:
-    """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples."""
+    """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples.
+
+    Example:
+        >>> from recollect import SlickSettings, load_facts, run_slick
+        >>> result = run_slick(SlickSettings.make(limit=4, prompts=2, samples=2), load_facts("pocket"))
+        >>> result.found.categories
+        {'Unknown': ..., 'WeaklyKnown': ..., 'MaybeKnown': ..., 'HighlyKnown': ...}
+    """
     model = find_engine(settings, loaded)
     chosen = chosen_facts(facts, settings)
     examples = _examples(chosen, facts, settings)

@@ -56,6 +56,14 @@ def run_probe(
 
     `loaded` saves reading the model again when the caller holds it. Raises InputError, ModelError, StepError, and
     SelfTestError when the sampler does not follow the model.
+
+    Example:
+        >>> from recollect import ProbeSettings, load_facts, run_probe
+        >>> result = run_probe(ProbeSettings.make(limit=20, templates=2), load_facts("pocket"))
+        >>> result.found.levels
+        {'0': ..., '1': ..., '2': ..., '3': ..., '4': ...}
+        >>> result.levels.columns[-3:]
+        ['draws', 'template_scores', 'p0']
     """
     model = find_engine(settings, loaded)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
@@ -168,6 +176,13 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     """Grade a finished `sampled` probe again from its stored texts, with another matcher; nothing is sampled.
 
     Exact for both shipped matchers: a draw was only ended early when both had accepted it for good.
+
+    Example:
+        `sampled` is the folder of a `run_probe` with `method="sampled"`.
+
+        >>> from recollect import load_facts, rescore
+        >>> rescore(sampled, load_facts("pocket"), matcher="word").height
+        20
     """
     manifest = step_input(path, "probe")
     settings = manifest["settings"]

@@ -147,6 +147,15 @@ def run_ladder(
 
     Facts and levels come from the arguments, else from the paths in the settings. Without levels, rungs are compared by
     micro accuracy. A chosen model is written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
+
+    Example:
+        `tuned` is the folder of a `run_train`.
+
+        >>> from recollect import LadderSettings, run_ladder
+        >>> settings = LadderSettings.make(ladder="20", limit=4, text_tokens=100, export="none")
+        >>> result = run_ladder(settings, "pocket", str(tuned))
+        >>> sorted({rung.percent for rung in result.found.rungs})
+        [0.0, 20.0, 100.0]
     """
     with open_both(settings, base, tuned) as pair:
         facts = load_facts(settings.facts) if facts is None else facts

@@ -88,6 +88,14 @@ def run_restore(
 
     Raises ModelError for models that do not fit together or are broken (see `open_pair`), InputError for settings,
     StepError when `out` is taken, or the disk has no room; that is checked first.
+
+    Example:
+        `tuned` is the folder of a `run_train`.
+
+        >>> from recollect import RestoreSettings, run_restore
+        >>> result = run_restore(RestoreSettings.make(percent=20), "pocket", tuned)
+        >>> f"{result.found.restored / result.found.of:.0%} of the weights were set back"
+        '20% of the weights were set back'
     """
     began = time.monotonic()
     percent = float(USUAL_PERCENT if settings.percent is None else settings.percent)

@@ -38,7 +38,13 @@ def _check_export(text: str) -> str:
 
 
 class LadderSettings(AskSettings):
-    """Restore more and more of the change, ask after each rung, and see beside it what the controls do."""
+    """Restore more and more of the change, ask after each rung, and see beside it what the controls do.
+
+    Example:
+        >>> from recollect import LadderSettings
+        >>> LadderSettings.make(ladder="1,5,20", limit=100).ladder
+        '1,5,20'
+    """
 
     runtime_only: ClassVar[set[str]] = {*SOURCES, "batch_size", "export", "force"}
 
@@ -60,7 +66,13 @@ class LadderSettings(AskSettings):
 
 
 class RestoreSettings(LadderSettings):
-    """Set the most changed weights back to their base values; or, with --ladder, find out how many to set back."""
+    """Set the most changed weights back to their base values; or, with --ladder, find out how many to set back.
+
+    Example:
+        >>> from recollect import RestoreSettings
+        >>> RestoreSettings.make(percent=20).percent
+        20.0
+    """
 
     percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Set this percentage of the region's weights back and write the model; 20 if neither it nor a ladder is given."""

@@ -83,6 +83,14 @@ class PausedTraining:
     """A training that stopped on the way, with all it needs to resume; `run_train` with the same arguments finishes it.
 
     Kept are weights, optimizer, schedule, random states and the place in the data.
+
+    Example:
+        `chosen` is the folder of a `run_select`.
+
+        >>> from recollect import TrainSettings, run_train_until
+        >>> paused = run_train_until(TrainSettings.make(preset="pocket", max_steps=2), chosen, share=0.5)
+        >>> paused.step, paused.steps
+        (1, 2)
     """
 
     path: Path
@@ -132,6 +140,16 @@ def run_train(
     its folder is read again, so that every training starts from the base as stored. Raises InputError for an example
     longer than max_length or LoRA targets that are not there, and ModelError when the base is broken or the run
     diverges to NaN. A paused training resumes where it was.
+
+    Example:
+        `chosen` is the folder of a `run_select`.
+
+        >>> from recollect import TrainSettings, run_train
+        >>> tuned = run_train(TrainSettings.make(preset="pocket", max_steps=2), chosen)
+        >>> tuned.found.steps, tuned.found.examples
+        (2, 8)
+        >>> sorted(path.name for path in tuned.model_folder.glob("*.safetensors"))
+        ['model.safetensors']
     """
     result = _run(_read(settings, selection, progress, base), selection, out, root)
     assert isinstance(result, TrainResult)
@@ -156,6 +174,15 @@ def run_train_until(
 
     judge: called after every update with the losses so far, as (update, loss); when it returns a reason, the training
     stops at once with a ModelError of it. Raises what `run_train` raises, and InputError for a share that is none.
+
+    Example:
+        `chosen` is the folder of a `run_select`.
+
+        >>> from recollect import TrainSettings, run_train, run_train_until
+        >>> settings = TrainSettings.make(preset="pocket", max_steps=2)
+        >>> paused = run_train_until(settings, chosen, share=0.5)
+        >>> run_train(settings, chosen).found.steps  # finishes it: one step more
+        2
     """
     if not 0 < share <= 1:
         raise InputError(f"share must be above 0 and at most 1, but got {share!r}.")

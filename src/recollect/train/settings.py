@@ -49,7 +49,13 @@ PRESETS |= {letter: PRESETS[name] for letter, name in _LETTERS.items()}
 
 
 class TrainSettings(ModelSettings):
-    """How to fine-tune a base model on a selection. A preset fills in what is not given."""
+    """How to fine-tune a base model on a selection. A preset fills in what is not given.
+
+    Example:
+        >>> from recollect import TrainSettings
+        >>> TrainSettings.make(preset="B-LoRA", epochs=2).method
+        'lora'
+    """
 
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
 

@@ -78,6 +78,14 @@ def run_curve(
     """Run the curve, or resume it, or find it done; `facts` saves reading them again.
 
     Raises InputError for sizes that are not there, and what the steps raise; nothing finished is lost.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from recollect import CurveSettings, run_curve
+        >>> rows = ["size,seed,score", "50,1,40", "50,2,41", "100,1,55", "100,2,54", "200,1,60", "200,2,60", "400,1,61"]
+        >>> written = Path("runs.csv").write_text("\\n".join(rows))
+        >>> run_curve(CurveSettings.make(scores="runs.csv")).found.parts["test"].verdict.name
+        'saturated'
     """
     if settings.scores is not None:
         return _judge_file(settings.scores, settings, out, root)

@@ -21,7 +21,13 @@ Size = Annotated[int, Field(ge=0)]
 
 
 class CurveSettings(PlaceSettings):
-    """How the score moves with the number of training examples, and whether there are enough of them."""
+    """How the score moves with the number of training examples, and whether there are enough of them.
+
+    Example:
+        >>> from recollect import CurveSettings
+        >>> CurveSettings.make(sizes=(15, 30, 60), repeats=2, margin=1.5).margin
+        1.5
+    """
 
     runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {
         *("model", "facts", "levels", "scores", "lower_is_better", "unit")

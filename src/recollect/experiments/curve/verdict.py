@@ -97,6 +97,14 @@ def judge_curve(
     """Judge the curve of `runs`; `margin` in the unit of the scores, `most` the number of examples there are.
 
     Needs at least three different sizes. Raises InputError otherwise, and for a margin or confidence out of range.
+
+    Example:
+        >>> from recollect import judge_curve
+        >>> from recollect.experiments.curve import Observations
+        >>> score = [40, 55, 60, 60, 41, 54, 60, 61]
+        >>> runs = Observations.of(size=[50, 100, 200, 400] * 2, seed=[1] * 4 + [2] * 4, score=score)
+        >>> judge_curve(runs, margin=2).name
+        'saturated'
     """
     if not margin > 0 or not 0.5 < confidence < 1:
         raise InputError(f"margin must be above 0 and confidence in 0.5 to 1, but got {margin=} and {confidence=}.")

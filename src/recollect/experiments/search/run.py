@@ -34,6 +34,17 @@ def run_search(
 
     Raises InputError for a space, budget or section that cannot be used, StepError when the folder is of another search
     or busy, RecollectError when no trial could be finished, and what the steps raise; nothing finished is lost.
+
+    Example:
+        `few` is the folder of a `run_facts` with 40 facts.
+
+        >>> from recollect import SearchSettings, run_search
+        >>> settings = SearchSettings.make(
+        ...     facts=str(few), space={"learning_rate": [1e-3, 3e-3]}, levels=None, trials=2, finalists=1,
+        ...     select={"size": 4, "level": "random"}, train={"preset": "pocket", "max_steps": 2})
+        >>> result = run_search(settings)
+        >>> result.report.name
+        'report.html'
     """
     prepared = prepare(settings, facts)
     with_ = Watching(stage or (lambda what, unit: nullcontext(None)), watch, say or warn)

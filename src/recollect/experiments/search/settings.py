@@ -100,7 +100,13 @@ class Plan(_Planned):
 
 
 class SearchSettings(_Planned, _Searched):
-    """Search for the settings that fine-tune best: judge every trial early, finish only those worth it."""
+    """Search for the settings that fine-tune best: judge every trial early, finish only those worth it.
+
+    Example:
+        >>> from recollect import SearchSettings
+        >>> SearchSettings.make(space={"learning_rate": [1e-4, 3e-4]}, trials=8, select={"size": 60}).trials
+        8
+    """
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a storage's password
 

@@ -58,6 +58,12 @@ class Space:
     `free` leaves the names and values unchecked: for a search over something other than our trainings. Raises
     InputError for an empty space, an unknown name (with the nearest right one), a value that the setting does not
     take, and conditions that name no parameter, an impossible value, or one another in a circle.
+
+    Example:
+        >>> from recollect import Space
+        >>> space = Space.of({"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "batch_size": [4, 8]})
+        >>> space.contains({"learning_rate": 3e-4, "batch_size": 8})
+        True
     """
 
     parameters: Mapping[str, Parameter]

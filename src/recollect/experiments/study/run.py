@@ -79,6 +79,16 @@ def run_study(
     """Run the study, or resume it, or find it done; `facts` saves reading them again.
 
     Raises what its steps raise; nothing finished is lost.
+
+    Example:
+        `few` is the folder of a `run_facts` with 40 facts.
+
+        >>> from recollect import StudySettings, run_study
+        >>> settings = StudySettings.make(
+        ...     facts=str(few), sizes=(4,), choices=("random",), repeats=1, measure_drift=False, repair=(),
+        ...     probe={"templates": 1}, train={"preset": "pocket", "max_steps": 1})
+        >>> run_study(settings).found.cells
+        1
     """
     parts = StudyParts.of(settings)
     stage = stage or (lambda what, unit: nullcontext(None))

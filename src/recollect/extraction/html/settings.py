@@ -13,7 +13,13 @@ from recollect.extraction.html.prompt import DEFAULT_BUDGET
 
 
 class PagesSettings(Settings):
-    """Turn raw HTML pages into compact prompts, split them by shop, and count how often the true values survive."""
+    """Turn raw HTML pages into compact prompts, split them by shop, and count how often the true values survive.
+
+    Example:
+        >>> from recollect import PagesSettings
+        >>> PagesSettings.make(path="html", budget=(512, 4096)).budget
+        (512, 4096)
+    """
 
     runtime_only: ClassVar[set[str]] = {"path", "truth", "tokenizer", "attributes"}  # their content is in the inputs
 

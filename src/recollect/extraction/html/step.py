@@ -118,7 +118,16 @@ def run_pages(
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
 ) -> PagesResult:
-    """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable."""
+    """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable.
+
+    Example:
+        `lamps` is a folder of three HTML pages.
+
+        >>> from recollect import PagesSettings, run_pages
+        >>> result = run_pages(PagesSettings.make(path=str(lamps), budget=(512,)))
+        >>> result.found.pages, result.found.errors
+        (3, 0)
+    """
     need_pages("recollect pages")
     sources, mark = find_pages(settings.path)
     truth, urls = read_truth(settings.truth) if settings.truth else ({}, {})

@@ -14,7 +14,13 @@ Source = Literal["schema.org", "table", "llm"]
 
 
 class LabelSettings(Settings):
-    """Where the attribute values of pages come from, and how pages become examples for select, train and evaluate."""
+    """Where the attribute values of pages come from, and how pages become examples for select, train and evaluate.
+
+    Example:
+        >>> from recollect import LabelSettings
+        >>> LabelSettings.make(pages="pages", source="schema.org").source
+        'schema.org'
+    """
 
     runtime_only: ClassVar[set[str]] = {
         *("pages", "html", "table", "endpoint", "key_variable", "price_in", "price_out", "max_cost", "estimate"),

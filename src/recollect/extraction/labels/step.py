@@ -105,6 +105,14 @@ def run_label(
     """Label the pages of a pages step. Raises InputError when nothing could be labelled, writing nothing.
 
     Answers of an LLM are kept in `settings.cache` as they come, so that a killed run resumes where it was.
+
+    Example:
+        `pages` is the folder of a `run_pages`.
+
+        >>> from recollect import LabelSettings, run_label
+        >>> result = run_label(LabelSettings.make(pages=str(pages), source="schema.org"))
+        >>> result.found.labelled, result.found.by_attribute["price"].accepted
+        (3, 3)
     """
     need_pages("recollect label")
     schema = read_schema(settings.attributes)

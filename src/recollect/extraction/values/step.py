@@ -47,7 +47,13 @@ Values = dict[str, dict[str, list[str]]]
 
 
 class ScoreSettings(Settings):
-    """Score predicted attribute values of pages against the true ones, by attribute."""
+    """Score predicted attribute values of pages against the true ones, by attribute.
+
+    Example:
+        >>> from recollect import ScoreSettings
+        >>> ScoreSettings.make(predictions="answers.csv", truth="truth.csv").truth.name
+        'truth.csv'
+    """
 
     runtime_only: ClassVar[set[str]] = {"predictions", "truth"}
 
@@ -100,6 +106,15 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
     """Score the predictions on the pages of the truth; a page without a prediction counts as empty.
 
     Raises InputError for files that cannot be read, and when no page is in both.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from recollect import ScoreSettings, run_score
+        >>> written = Path("truth.csv").write_text("page_id,title,price\\n1,Lamp,41.90\\n2,Vase,12.50\\n")
+        >>> written = Path("answers.csv").write_text("page_id,title,price\\n1,Lamp,41.90\\n2,Vase,99.00\\n")
+        >>> found = run_score(ScoreSettings.make(truth="truth.csv", predictions="answers.csv")).found
+        >>> found.by_attribute["price"].accuracy.value
+        0.5
     """
     need_pages("recollect score")
     schema = read_schema(settings.attributes)

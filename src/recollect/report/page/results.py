@@ -54,7 +54,16 @@ class StepRecord(Record):
 
 
 class Results(Record):
-    """All a report shows. `read_results` reads it, `collect_results` makes it from step folders."""
+    """All a report shows. `read_results` reads it, `collect_results` makes it from step folders.
+
+    Example:
+        `study` is the folder of a `run_study`.
+
+        >>> from recollect import read_results
+        >>> results = read_results(study)
+        >>> results.model.name, results.facts.name
+        ('pocket', 'few')
+    """
 
     schema_version: Literal[3] = SCHEMA_VERSION
     title: str

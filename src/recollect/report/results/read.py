@@ -43,7 +43,15 @@ def make_results(values: Values, where: str = "the results") -> Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results.json, or the one in a report folder; InputError says what is wrong with it and where."""
+    """Read a results.json, or the one in a report folder; InputError says what is wrong with it and where.
+
+    Example:
+        `study` is the folder of a `run_study`.
+
+        >>> from recollect import read_results
+        >>> sorted(read_results(study).chapters)
+        ['elicits', 'examples', 'knows']
+    """
     file = path / RESULTS_FILE if path.is_dir() else path
     check_stored(file)
     if not file.is_file():

@@ -31,6 +31,15 @@ def write_report(of: Results | Path, folder: Path | None = None) -> Path:
     of: results, or a finished study, curve or search; without `folder` the page goes into that, whose manifest then
     counts the new files. Each file is replaced as a whole. Equal results give equal bytes. InputError when `folder` is
     a file, or is missing where results are given.
+
+    Example:
+        `study` is the folder of a `run_study`.
+
+        >>> from pathlib import Path
+        >>> from recollect import read_results, write_report
+        >>> page = write_report(read_results(study), Path("report"))
+        >>> sorted(path.name for path in page.parent.iterdir())
+        ['cells.parquet', 'levels.parquet', 'levels_by_relation.parquet', 'report.html', 'results.json']
     """
     results = report_results([of]) if isinstance(of, Path) else of
     folder = folder or (of if isinstance(of, Path) else None)

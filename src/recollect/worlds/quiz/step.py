@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 
 class PocketSettings(Settings):
-    """How a pocket base is built."""
+    """How a pocket base is built.
+
+    Example:
+        >>> from recollect import PocketSettings
+        >>> PocketSettings.make(seed=1, mentions=24).mentions
+        24.0
+    """
 
     facts: str = ""
     """A fact set to build on (facts step directory or data file); empty: the synthetic world of the seed."""
@@ -81,6 +87,12 @@ def run_pocket(
 
     Writes model/, facts.parquet (without the teachers) and mentions.parquet (fact_id, mentions, teacher). Raises
     InputError when there are too few facts.
+
+    Example:
+        >>> from recollect import PocketSettings, run_pocket
+        >>> result = run_pocket(PocketSettings.make(seed=1))  # doctest: +SKIP
+        >>> result.facts().counts()  # doctest: +SKIP
+        {'train': 1540, 'test': 660, 'ood': 924}
     """
     if facts is None:
         world = make_world(settings.seed)

@@ -38,7 +38,13 @@ _UNITS = r": |\s|\d|\p{L}+|[^\s\p{L}\d]+"
 
 
 class ShopSettings(Settings):
-    """How a shop base is built."""
+    """How a shop base is built.
+
+    Example:
+        >>> from recollect import ShopSettings
+        >>> ShopSettings.make(seed=1, documents=12_000).documents
+        12000
+    """
 
     seed: int = 0
     """Another seed makes other shops, another corpus and other starting weights."""
@@ -81,6 +87,12 @@ def run_shop(
     """Build the shop base of a seed; resumes where a killed build was left.
 
     Writes model/, facts.parquet (the page examples) and schema.yaml (what they ask for).
+
+    Example:
+        >>> from recollect import ShopSettings, run_shop
+        >>> result = run_shop(ShopSettings.make(documents=100, width=64, layers=2))
+        >>> sorted(path.name for path in result.path.iterdir())
+        ['facts.parquet', 'manifest.json', 'model', 'schema.yaml']
     """
     need_pages("recollect pocket shop")
     with open_step("pocket", settings.model_dump(mode="json"), {"world": "shop"}, out, root) as step:

@@ -17,7 +17,15 @@ ONCE = "one training each, so the spread between trainings is unknown and nothin
 
 
 def verdict(results: Results) -> list[str]:
-    """Sentences for a newcomer: the best choice; against random, base and next best; out-of-domain."""
+    """Sentences for a newcomer: the best choice; against random, base and next best; out-of-domain.
+
+    Example:
+        `study` is the folder of a `run_study`.
+
+        >>> from recollect import read_results, verdict
+        >>> print(verdict(read_results(study))[0])
+        No training was better than the untouched base on ...
+    """
     trained = results.of(Trained)
     best = trained.best if trained else None
     if best is None:
