@@ -62,8 +62,8 @@ def run_probe(
         >>> result = run_probe(ProbeSettings.make(limit=20, templates=2), load_facts("pocket"))
         >>> result.found.levels
         {'0': ..., '1': ..., '2': ..., '3': ..., '4': ...}
-        >>> result.levels.columns[-3:]
-        ['draws', 'template_scores', 'p0']
+        >>> result.levels.height
+        20
     """
     model = find_engine(settings, loaded)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)

@@ -82,8 +82,10 @@ def run_curve(
     Example:
         >>> from pathlib import Path
         >>> from recollect import CurveSettings, run_curve
-        >>> rows = ["size,seed,score", "50,1,40", "50,2,41", "100,1,55", "100,2,54", "200,1,60", "200,2,60", "400,1,61"]
-        >>> written = Path("runs.csv").write_text("\\n".join(rows))
+        >>> means = {50: 40, 100: 54, 200: 60, 400: 61, 800: 61}
+        >>> noise = {1: 0.0, 2: 0.4, 3: -0.4}
+        >>> rows = [f"{size},{seed},{means[size] + noise[seed]}" for size in means for seed in noise]
+        >>> written = Path("runs.csv").write_text("\\n".join(["size,seed,score", *rows]))
         >>> run_curve(CurveSettings.make(scores="runs.csv")).found.parts["test"].verdict.name
         'saturated'
     """
