@@ -23,9 +23,9 @@ from pydantic import AfterValidator, Field
 
 from recollect.core.native import careful
 from recollect.core.random import draw
-from recollect.core.results import Result
 from recollect.core.settings import Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, load_facts
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.weights.pair import Pair, layer_of, module_of, names_of
 from recollect.weights.ranking import Cut, change_of, rank, relative
 from recollect.weights.read import F32, FLOATS, Piece, from_float32, in_order, pieces, threads_to_use

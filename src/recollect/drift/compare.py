@@ -14,8 +14,8 @@ import polars as pl
 from pydantic import field_validator
 
 from recollect.core.estimates import Estimate, proportion
-from recollect.core.results import Result
 from recollect.core.workspace import Step
+from recollect.core.workspace.result import Result
 from recollect.drift.kl import Reading, Summary, divergences, summary
 from recollect.drift.settings import DriftSettings
 from recollect.drift.sides import evaluate_settings, load_base, load_tuned

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.errors import ModelError
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pathlib import Path
 import polars as pl
 from pydantic import computed_field
 
-from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
+from recollect.core.workspace.result import Result
 from recollect.drift.change import ChangeFound, change
 from recollect.drift.compare import Asked, BaseSide, Probe, TokensFound, compare_tokens
 from recollect.drift.settings import DriftSettings

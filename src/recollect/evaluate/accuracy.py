@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, macro_over, proportion
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.evaluate.settings import PARTS
 from recollect.facts import Part
 from recollect.select import LEVELS

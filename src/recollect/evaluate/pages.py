@@ -16,8 +16,8 @@ from typing import Any
 import polars as pl
 from pydantic import model_validator
 
-from recollect.core.results import Result
 from recollect.core.workspace import Step
+from recollect.core.workspace.result import Result
 from recollect.evaluate.settings import PARTS, EvaluateSettings
 from recollect.extraction import need_pages
 from recollect.extraction.values import (

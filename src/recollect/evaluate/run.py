@@ -22,9 +22,9 @@ from pydantic import model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.random import take
-from recollect.core.results import Result
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
+from recollect.core.workspace.result import Result
 from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recollect.core.results import Result
 from recollect.core.settings import Settings
+from recollect.core.workspace.result import Result
 from recollect.experiments.cell import Base
 from recollect.facts import FactSet
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import polars as pl
 
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.facts.fact import Fact, FactSet
 from recollect.facts.reading import REPEATED, Reading, inside
 

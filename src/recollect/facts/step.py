@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from recollect.core.results import Result
 from recollect.core.settings import Settings
 from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.facts import reading as _reading
 from recollect.facts.columns import parse_columns

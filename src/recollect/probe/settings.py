@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 
 Method = Literal["sampled", "closed-form", "hybrid"]

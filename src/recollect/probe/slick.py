@@ -18,8 +18,8 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.core.workspace.result import Result
 from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet

@@ -17,7 +17,7 @@ from pydantic import Field, computed_field, model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, Mean, levels_entering, paired_difference, winner
 from recollect.core.estimates import halves as split
-from recollect.core.results import Result, fold_intervals
+from recollect.core.workspace.result import Result, fold_intervals
 
 
 @dataclass(frozen=True)

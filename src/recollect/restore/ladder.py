@@ -20,8 +20,8 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from recollect.core.estimates import Estimate, Mean
-from recollect.core.results import Result, fold_intervals
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
+from recollect.core.workspace.result import Result, fold_intervals
 from recollect.drift.compare import known_accuracy
 from recollect.drift.sides import evaluate_settings, load_base, load_tuned, open_both
 from recollect.drift.tokens import general_loss, general_text

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, open_step
+from recollect.core.workspace.result import Result
 from recollect.drift.sides import open_both
 from recollect.errors import InputError, StepError
 from recollect.restore.settings import USUAL_PERCENT, RestoreSettings

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from recollect.core.results import Result
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError, ModelError
 from recollect.generate.encoding import check_context, context_limit
 from recollect.models import LoadedModel, ModelRef, resolve_name

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recollect.core.machine import prepare
-from recollect.core.results import Result
 from recollect.core.workspace import Step
+from recollect.core.workspace.result import Result
 from recollect.facts import FactSet
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ class Manifest(State):
     """What a finished step holds in `manifest.json`."""
 
     metrics: dict[str, Any] = {}
-    """What was found; `core.results.Result.read` gives it back typed."""
+    """What was found; `core.workspace.result.Result.read` gives it back typed."""
     finished: str = ""
     versions: dict[str, str] = {}
     files: dict[str, FileMark] | None = None

@@ -151,7 +151,7 @@ class Step:
     def finish(self, found: BaseModel | Mapping[str, Any] | None = None) -> None:
         """Write the manifest last, with a checksum of every file, drop the scratch and give the folder its name.
 
-        found: the step's `core.results.Result`, which `Result.read` gives back.
+        found: the step's `core.workspace.result.Result`, which `Result.read` gives back.
         """
         metrics = found.model_dump(mode="json", by_alias=True) if isinstance(found, BaseModel) else found
         for file in self.folder.rglob("*"):

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from recollect.core.estimates import Estimate
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.experiments.curve.decide import (
     Doubt,

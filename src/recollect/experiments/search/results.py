@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.experiments.search.correlation import LEVEL, Summary
 from recollect.experiments.search.held_out_test import Finalist, HeldOut
 from recollect.experiments.search.rung_file import last_losses

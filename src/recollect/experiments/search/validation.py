@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from recollect.core import estimates as statistics
 from recollect.core.estimates import LEAST_PER_LEVEL, Pairs
 from recollect.core.random import draw
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.experiments.curve import item_table
 from recollect.facts import Fact, FactSet

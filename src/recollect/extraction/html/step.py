@@ -22,9 +22,9 @@ import polars as pl
 from pydantic import field_validator
 
 from recollect.core.estimates import Estimate
-from recollect.core.results import Result
 from recollect.core.tables import read_bytes
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.extraction import need_pages
 from recollect.extraction.html.parse import Limits, decode

@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recollect.core.results import Result
 from recollect.core.workspace import fingerprint, write_json
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.extraction.labels.ask import NoAnswer, Refused, Reply, ask, make_client, request, usage_cost
 from recollect.extraction.labels.labels import PageText

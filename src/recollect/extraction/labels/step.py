@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.core.results import Result
 from recollect.core.tables import BadRows
 from recollect.core.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic
 from recollect.core.workspace.files import digest_of
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.extraction import need_pages
 from recollect.extraction.html import check_raw_pages

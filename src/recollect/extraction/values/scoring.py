@@ -24,7 +24,7 @@ from pydantic import model_validator
 
 from recollect.core.estimates import Estimate, clustered_ratio, proportion
 from recollect.core.estimates.intervals import within
-from recollect.core.results import Result
+from recollect.core.workspace.result import Result
 from recollect.extraction.values.normalisers import equal, readings
 from recollect.extraction.values.plain import is_placeholder, plain_text
 from recollect.extraction.values.schema import Attribute, Schema
