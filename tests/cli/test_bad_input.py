@@ -64,7 +64,7 @@ BAD = {
     "an unknown matcher": ("rescore PROBE --facts FACTS --matcher like", "matcher must be one of"),
     "too few facts for a pocket": ("pocket build --facts few.csv", "at least 30 facts"),
     "too few examples": ("slick --model MODEL --facts FACTS --shots 90", "Lower --shots"),
-    "a bad section": ("study --model MODEL --facts FACTS --probe '{samples: 0}'", "probe: samples"),
+    "a bad section": ("study --model MODEL --facts FACTS --probe '{samples: 0}'", "probe.samples"),
     "an unclosed section": ("study --model MODEL --facts FACTS --probe '{samples: 0'", "probe"),
     "a section of text": ("study --model MODEL --facts FACTS --train fast", "train"),
     "an unknown choice": ("study --model MODEL --facts FACTS --choices 5", "choices"),
