@@ -132,7 +132,9 @@ def test_another_general_text_is_another_study(world: World, tmp_path: Path, sec
 
 
 def test_a_limited_probe_of_an_earlier_version_makes_another_study(world: World, tmp_path: Path) -> None:
-    limited = settings(world, probe={**PROBE, "limit": 30}, sizes=[4], choices=["random"])
+    limited = settings(
+        world, probe={**PROBE, "limit": 30}, sizes=[4], choices=["random"], measure_drift=False, repair=[]
+    )
     study = run_study(limited, tmp_path / "study")
     assert read_manifest(study.path).inputs["facts of the limit"] == "taken by facts_seed"
     manifest = json.loads((study.path / "manifest.json").read_text(encoding="utf-8"))
