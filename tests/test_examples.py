@@ -79,7 +79,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
 @pytest.mark.parametrize("name", public_names())
 def test_the_example_runs(name: str, given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = inspect.cleandoc(getattr(recollect, name).__doc__ or "")
-    assert "\n\nExample:\n" in text, f"{name} has no example: end its docstring with one, under 'Example:'"
+    assert "\n\nExamples:\n" in text, f"{name} has no example: end its docstring with one, under 'Examples:'"
     example = doctest.DocTestParser().get_doctest(text, given.copy(), name, None, None)
     assert example.examples, f"{name} has an example without a line '>>> '"
     skipped = [line for line in example.examples if line.options.get(doctest.SKIP)]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 class RecollectError(Exception):
     """Base of every error that is the input's fault, not ours. Text: what, expected, got, how to fix.
 
-    Example:
+    Examples:
         >>> from recollect import RecollectError, load_facts
         >>> try:
         ...     facts = load_facts("no-such-file.csv")
@@ -24,7 +24,7 @@ class RecollectError(Exception):
 class InputError(RecollectError, ValueError):
     """A file, column, template, setting or name that cannot be used as it stands.
 
-    Example:
+    Examples:
         >>> from recollect import ProbeSettings
         >>> ProbeSettings.make(templates=0)
         Traceback (most recent call last):
@@ -35,7 +35,7 @@ class InputError(RecollectError, ValueError):
 class ModelError(RecollectError):
     """A model that is missing, unsafe to load, or broken (pickle weights, own code, NaN).
 
-    Example:
+    Examples:
         >>> from recollect import ModelSettings, load_model
         >>> load_model(ModelSettings.make(model="./no-such-model"))
         Traceback (most recent call last):
@@ -46,7 +46,7 @@ class ModelError(RecollectError):
 class StepError(RecollectError):
     """A step directory that is in the way: other settings, other inputs, damaged, or another process at work in it.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from recollect import SelectSettings, run_select
         >>> chosen = run_select(SelectSettings.make(size=4, level="random"), out=Path("chosen"))
@@ -65,7 +65,7 @@ class StepBusy(StepError):
 class MissingExtra(RecollectError):
     """A feature whose optional packages are not installed; see `core.extras.need`.
 
-    Example:
+    Examples:
         >>> from recollect.core.extras import need
         >>> need("no_such_package", "pages")
         Traceback (most recent call last):

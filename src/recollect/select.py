@@ -53,7 +53,7 @@ LevelChoice = Annotated[str, AfterValidator(_check_level)]
 class SelectSettings(Settings):
     """Which facts of the train part to fine-tune on.
 
-    Example:
+    Examples:
         >>> from recollect import SelectSettings
         >>> SelectSettings.make(size=15, level="random").size
         15
@@ -186,7 +186,7 @@ def run_select(
     level (null where unknown), question, object; in the order of choice. Raises InputError when no fact has a
     wanted level, or when there are fewer facts than `size`.
 
-    Example:
+    Examples:
         `probe` is the folder of a `run_probe`.
 
         >>> from recollect import SelectSettings, run_select

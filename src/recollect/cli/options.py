@@ -79,7 +79,7 @@ def command(
         ]
     )
     body.__annotations__ = {key: kind for key, (kind, _) in options.items()}
-    body.__doc__ = inspect.cleandoc(settings.__doc__ or "").partition("\n\nExample:")[
+    body.__doc__ = inspect.cleandoc(settings.__doc__ or "").partition("\n\nExamples:")[
         0
     ]  # a docstring's example is Python
     body.__name__ = name.replace("-", "_")

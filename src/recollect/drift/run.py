@@ -104,7 +104,7 @@ def run_drift(
     base spares reading the texts with the base again. Raises InputError, ModelError and StepError:
     what does not fit together is named.
 
-    Example:
+    Examples:
         `tuned` is the folder of a `run_train`.
 
         >>> from recollect import DriftSettings, run_drift

@@ -55,7 +55,7 @@ class AskSettings(Settings):
 class DriftSettings(AskSettings):
     """What fine-tuning changed: next-token distributions and parameters, and what it cost elsewhere.
 
-    Example:
+    Examples:
         >>> from recollect import DriftSettings
         >>> DriftSettings.make(limit=20, tokens=False).tokens
         False

@@ -139,7 +139,7 @@ def run_evaluate(
     that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there is no question to
     ask, and ModelError for a broken model.
 
-    Example:
+    Examples:
         `tuned` is the folder of a `run_train`.
 
         >>> from recollect import EvaluateSettings, run_evaluate

@@ -27,7 +27,7 @@ def _check_parts(text: str) -> str:
 class EvaluateSettings(EngineSettings):
     """Which answers to ask a model for, and how to decode them.
 
-    Example:
+    Examples:
         >>> from recollect import EvaluateSettings
         >>> EvaluateSettings.make(model="pocket", parts="test", limit=20).parts
         'test'

@@ -28,7 +28,7 @@ Part = Literal["train", "test", "ood"]
 class Fact:
     """One fact (subject, relation, object) with the question that asks for it and every accepted form of the answer.
 
-    Example:
+    Examples:
         >>> from recollect import Fact
         >>> fact = Fact("P36", "Peru", "Lima", "What is the capital of Peru?", synonyms=("Ciudad de Lima",))
         >>> fact.accepted, fact.part
@@ -92,7 +92,7 @@ _FIELDS = tuple(field.name for field in fields(Fact))
 class FactSet:
     """An ordered set of facts with distinct ids.
 
-    Example:
+    Examples:
         >>> from recollect import Fact, FactSet
         >>> lima = Fact("P36", "Peru", "Lima", "What is the capital of Peru?")
         >>> rome = Fact("P36", "Italy", "Rome", "What is the capital of Italy?", split="test")

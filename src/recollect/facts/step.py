@@ -33,7 +33,7 @@ READER_VERSION = 2
 class FactsSettings(Settings):
     """Where the facts come from, and which are kept.
 
-    Example:
+    Examples:
         >>> from recollect import FactsSettings
         >>> FactsSettings.make(path="capitals.csv", columns="object=answer", test_share=0.5).test_share
         0.5
@@ -111,7 +111,7 @@ class FactsResult:
 def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEFAULT_ROOT) -> FactsResult:
     """Read, clean and store a fact set. Raises InputError, writing nothing, for data that is unusable.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from recollect import FactsSettings, run_facts
         >>> rows = "question,answer\\nWhat is the capital of Peru?,Lima\\nWhat is the capital of France?,Paris\\n"
@@ -150,7 +150,7 @@ def read_facts(settings: FactsSettings) -> tuple[FactSet, FactsReport]:
 def load_facts(name: str) -> FactSet:
     """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path.
 
-    Example:
+    Examples:
         >>> from recollect import load_facts
         >>> load_facts("pocket").counts()
         {'train': 1540, 'test': 660, 'ood': 924}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ModelSettings(Settings):
     """Which model, and how to hold it. Part of every step that runs a model.
 
-    Example:
+    Examples:
         >>> from recollect import ModelSettings
         >>> ModelSettings.make(model="pocket", device="cpu").device
         'cpu'
@@ -62,7 +62,7 @@ def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
     A LoRA adapter folder is loaded on its base and merged into it, with a ModelWarning when that base is not the one
     it was trained on any more. Raises ModelError.
 
-    Example:
+    Examples:
         >>> from recollect import ModelSettings, load_model
         >>> loaded = load_model(ModelSettings.make(model="pocket"))
         >>> loaded.model.num_parameters()

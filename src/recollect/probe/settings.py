@@ -32,7 +32,7 @@ class AskedFacts(EngineSettings):
 class ProbeSettings(AskedFacts):
     """How well a base model knows each fact: memory score R and level (*60 Data Points*, docs/studies.md).
 
-    Example:
+    Examples:
         >>> from recollect import ProbeSettings
         >>> ProbeSettings.make(model="pocket", limit=20, templates=4).templates
         4

@@ -37,7 +37,7 @@ _FACTS_PER_PART = 8
 class SlickSettings(AskedFacts):
     """Sort facts into SliCK's four categories (Unknown, WeaklyKnown, MaybeKnown, HighlyKnown).
 
-    Example:
+    Examples:
         >>> from recollect import SlickSettings
         >>> SlickSettings.make(model="pocket", prompts=4).prompts
         4
@@ -99,7 +99,7 @@ def run_slick(
 ) -> SlickResult:
     """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples.
 
-    Example:
+    Examples:
         >>> from recollect import SlickSettings, load_facts, run_slick
         >>> result = run_slick(SlickSettings.make(limit=4, prompts=2, samples=2), load_facts("pocket"))
         >>> result.found.categories

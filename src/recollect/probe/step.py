@@ -57,7 +57,7 @@ def run_probe(
     `loaded` saves reading the model again when the caller holds it. Raises InputError, ModelError, StepError, and
     SelfTestError when the sampler does not follow the model.
 
-    Example:
+    Examples:
         >>> from recollect import ProbeSettings, load_facts, run_probe
         >>> result = run_probe(ProbeSettings.make(limit=20, templates=2), load_facts("pocket"))
         >>> result.found.levels
@@ -177,7 +177,7 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
 
     Exact for both shipped matchers: a draw was only ended early when both had accepted it for good.
 
-    Example:
+    Examples:
         `sampled` is the folder of a `run_probe` with `method="sampled"`.
 
         >>> from recollect import load_facts, rescore

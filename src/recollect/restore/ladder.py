@@ -148,7 +148,7 @@ def run_ladder(
     Facts and levels come from the arguments, else from the paths in the settings. Without levels, rungs are compared by
     micro accuracy. A chosen model is written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
 
-    Example:
+    Examples:
         `tuned` is the folder of a `run_train`.
 
         >>> from recollect import LadderSettings, run_ladder

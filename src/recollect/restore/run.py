@@ -89,7 +89,7 @@ def run_restore(
     Raises ModelError for models that do not fit together or are broken (see `open_pair`), InputError for settings,
     StepError when `out` is taken, or the disk has no room; that is checked first.
 
-    Example:
+    Examples:
         `tuned` is the folder of a `run_train`.
 
         >>> from recollect import RestoreSettings, run_restore

@@ -40,7 +40,7 @@ def _check_export(text: str) -> str:
 class LadderSettings(AskSettings):
     """Restore more and more of the change, ask after each rung, and see beside it what the controls do.
 
-    Example:
+    Examples:
         >>> from recollect import LadderSettings
         >>> LadderSettings.make(ladder="1,5,20", limit=100).ladder
         '1,5,20'
@@ -68,7 +68,7 @@ class LadderSettings(AskSettings):
 class RestoreSettings(LadderSettings):
     """Set the most changed weights back to their base values; or, with --ladder, find out how many to set back.
 
-    Example:
+    Examples:
         >>> from recollect import RestoreSettings
         >>> RestoreSettings.make(percent=20).percent
         20.0

@@ -84,7 +84,7 @@ class PausedTraining:
 
     Kept are weights, optimizer, schedule, random states and the place in the data.
 
-    Example:
+    Examples:
         `chosen` is the folder of a `run_select`.
 
         >>> from recollect import TrainSettings, run_train_until
@@ -141,7 +141,7 @@ def run_train(
     longer than max_length or LoRA targets that are not there, and ModelError when the base is broken or the run
     diverges to NaN. A paused training resumes where it was.
 
-    Example:
+    Examples:
         `chosen` is the folder of a `run_select`.
 
         >>> from recollect import TrainSettings, run_train
@@ -175,7 +175,7 @@ def run_train_until(
     judge: called after every update with the losses so far, as (update, loss); when it returns a reason, the training
     stops at once with a ModelError of it. Raises what `run_train` raises, and InputError for a share that is none.
 
-    Example:
+    Examples:
         `chosen` is the folder of a `run_select`.
 
         >>> from recollect import TrainSettings, run_train, run_train_until

@@ -51,7 +51,7 @@ PRESETS |= {letter: PRESETS[name] for letter, name in _LETTERS.items()}
 class TrainSettings(ModelSettings):
     """How to fine-tune a base model on a selection. A preset fills in what is not given.
 
-    Example:
+    Examples:
         >>> from recollect import TrainSettings
         >>> TrainSettings.make(preset="B-LoRA", epochs=2).method
         'lora'

@@ -79,7 +79,7 @@ def run_curve(
 
     Raises InputError for sizes that are not there, and what the steps raise; nothing finished is lost.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from recollect import CurveSettings, run_curve
         >>> means = {50: 40, 100: 54, 200: 60, 400: 61, 800: 61}

@@ -23,7 +23,7 @@ Size = Annotated[int, Field(ge=0)]
 class CurveSettings(PlaceSettings):
     """How the score moves with the number of training examples, and whether there are enough of them.
 
-    Example:
+    Examples:
         >>> from recollect import CurveSettings
         >>> CurveSettings.make(sizes=(15, 30, 60), repeats=2, margin=1.5).margin
         1.5

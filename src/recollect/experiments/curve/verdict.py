@@ -98,7 +98,7 @@ def judge_curve(
 
     Needs at least three different sizes. Raises InputError otherwise, and for a margin or confidence out of range.
 
-    Example:
+    Examples:
         >>> from recollect import judge_curve
         >>> from recollect.experiments.curve import Observations
         >>> score = [40, 55, 60, 60, 41, 54, 60, 61]

@@ -35,7 +35,7 @@ def run_search(
     Raises InputError for a space, budget or section that cannot be used, StepError when the folder is of another search
     or busy, RecollectError when no trial could be finished, and what the steps raise; nothing finished is lost.
 
-    Example:
+    Examples:
         `few` is the folder of a `run_facts` with 40 facts.
 
         >>> from recollect import SearchSettings, run_search

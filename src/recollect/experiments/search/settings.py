@@ -102,7 +102,7 @@ class Plan(_Planned):
 class SearchSettings(_Planned, _Searched):
     """Search for the settings that fine-tune best: judge every trial early, finish only those worth it.
 
-    Example:
+    Examples:
         >>> from recollect import SearchSettings
         >>> SearchSettings.make(space={"learning_rate": [1e-4, 3e-4]}, trials=8, select={"size": 60}).trials
         8

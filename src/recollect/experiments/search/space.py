@@ -59,7 +59,7 @@ class Space:
     InputError for an empty space, an unknown name (with the nearest right one), a value that the setting does not
     take, and conditions that name no parameter, an impossible value, or one another in a circle.
 
-    Example:
+    Examples:
         >>> from recollect import Space
         >>> space = Space.of({"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "batch_size": [4, 8]})
         >>> space.contains({"learning_rate": 3e-4, "batch_size": 8})

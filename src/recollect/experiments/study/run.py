@@ -80,7 +80,7 @@ def run_study(
 
     Raises what its steps raise; nothing finished is lost.
 
-    Example:
+    Examples:
         `few` is the folder of a `run_facts` with 40 facts.
 
         >>> from recollect import StudySettings, run_study

@@ -31,7 +31,7 @@ LadderSection = Annotated[LadderSettings, Fixed(*_OWN, "export", "force")]
 class StudySettings(PlaceSettings):
     """Probe a base, fine-tune it on every choice of examples at every size, evaluate each model, write one report.
 
-    Example:
+    Examples:
         >>> from recollect import StudySettings
         >>> settings = StudySettings.make(sizes=(15, 60), choices=("random",), train={"preset": "pocket"})
         >>> settings.train.given()

@@ -15,7 +15,7 @@ from recollect.extraction.html.prompt import DEFAULT_BUDGET
 class PagesSettings(Settings):
     """Turn raw HTML pages into compact prompts, split them by shop, and count how often the true values survive.
 
-    Example:
+    Examples:
         >>> from recollect import PagesSettings
         >>> PagesSettings.make(path="html", budget=(512, 4096)).budget
         (512, 4096)

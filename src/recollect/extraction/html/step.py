@@ -120,7 +120,7 @@ def run_pages(
 ) -> PagesResult:
     """Read all pages of `settings.path`. Raises InputError, writing nothing, for a source or truth that is unusable.
 
-    Example:
+    Examples:
         `lamps` is a folder of three HTML pages.
 
         >>> from recollect import PagesSettings, run_pages

@@ -16,7 +16,7 @@ Source = Literal["schema.org", "table", "llm"]
 class LabelSettings(Settings):
     """Where the attribute values of pages come from, and how pages become examples for select, train and evaluate.
 
-    Example:
+    Examples:
         >>> from recollect import LabelSettings
         >>> LabelSettings.make(pages="pages", source="schema.org").source
         'schema.org'

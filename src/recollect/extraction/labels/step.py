@@ -106,7 +106,7 @@ def run_label(
 
     Answers of an LLM are kept in `settings.cache` as they come, so that a killed run resumes where it was.
 
-    Example:
+    Examples:
         `pages` is the folder of a `run_pages`.
 
         >>> from recollect import LabelSettings, run_label

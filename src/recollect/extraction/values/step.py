@@ -49,7 +49,7 @@ Values = dict[str, dict[str, list[str]]]
 class ScoreSettings(Settings):
     """Score predicted attribute values of pages against the true ones, by attribute.
 
-    Example:
+    Examples:
         >>> from recollect import ScoreSettings
         >>> ScoreSettings.make(predictions="answers.csv", truth="truth.csv").truth.name
         'truth.csv'
@@ -107,7 +107,7 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
 
     Raises InputError for files that cannot be read, and when no page is in both.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from recollect import ScoreSettings, run_score
         >>> written = Path("truth.csv").write_text("page_id,title,price\\n1,Lamp,41.90\\n2,Vase,12.50\\n")

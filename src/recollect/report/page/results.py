@@ -56,7 +56,7 @@ class StepRecord(Record):
 class Results(Record):
     """All a report shows. `read_results` reads it, `collect_results` makes it from step folders.
 
-    Example:
+    Examples:
         `study` is the folder of a `run_study`.
 
         >>> from recollect import read_results

@@ -45,7 +45,7 @@ def make_results(values: Values, where: str = "the results") -> Results:
 def read_results(path: Path) -> Results:
     """Read a results.json, or the one in a report folder; InputError says what is wrong with it and where.
 
-    Example:
+    Examples:
         `study` is the folder of a `run_study`.
 
         >>> from recollect import read_results

@@ -32,7 +32,7 @@ def write_report(of: Results | Path, folder: Path | None = None) -> Path:
     counts the new files. Each file is replaced as a whole. Equal results give equal bytes. InputError when `folder` is
     a file, or is missing where results are given.
 
-    Example:
+    Examples:
         `study` is the folder of a `run_study`.
 
         >>> from pathlib import Path

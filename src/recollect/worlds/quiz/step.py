@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class PocketSettings(Settings):
     """How a pocket base is built.
 
-    Example:
+    Examples:
         >>> from recollect import PocketSettings
         >>> PocketSettings.make(seed=1, mentions=24).mentions
         24.0
@@ -88,7 +88,7 @@ def run_pocket(
     Writes model/, facts.parquet (without the teachers) and mentions.parquet (fact_id, mentions, teacher). Raises
     InputError when there are too few facts.
 
-    Example:
+    Examples:
         >>> from recollect import PocketSettings, run_pocket
         >>> result = run_pocket(PocketSettings.make(seed=1))  # doctest: +SKIP
         >>> result.facts().counts()  # doctest: +SKIP

@@ -40,7 +40,7 @@ _UNITS = r": |\s|\d|\p{L}+|[^\s\p{L}\d]+"
 class ShopSettings(Settings):
     """How a shop base is built.
 
-    Example:
+    Examples:
         >>> from recollect import ShopSettings
         >>> ShopSettings.make(seed=1, documents=12_000).documents
         12000
@@ -88,7 +88,7 @@ def run_shop(
 
     Writes model/, facts.parquet (the page examples) and schema.yaml (what they ask for).
 
-    Example:
+    Examples:
         >>> from recollect import ShopSettings, run_shop
         >>> result = run_shop(ShopSettings.make(documents=100, width=64, layers=2))
         >>> sorted(path.name for path in result.path.iterdir())

@@ -19,7 +19,7 @@ ONCE = "one training each, so the spread between trainings is unknown and nothin
 def verdict(results: Results) -> list[str]:
     """Sentences for a newcomer: the best choice; against random, base and next best; out-of-domain.
 
-    Example:
+    Examples:
         `study` is the folder of a `run_study`.
 
         >>> from recollect import read_results, verdict
