@@ -29,7 +29,7 @@ def settings_page() -> str:
         lines += [
             f"## recollect {step.command}",
             "",
-            " ".join((settings.__doc__ or "").partition("Example:")[0].split()),
+            " ".join((settings.__doc__ or "").partition("Examples:")[0].split()),
             "",
         ]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
