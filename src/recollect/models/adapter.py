@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.adapter_config import Changed, explicit, read_adapter_config
-from recollect.models.files import JsonObject, first_line
+from recollect.models.files import first_line
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
-from recollect.models.files import JsonObject, read_json
+from recollect.models.files import read_json
 
 Changed = dict[str, set[str] | dict[str, float]]
 """Settings of an adapter that held expressions, with what these match: names of modules, or a number for each."""

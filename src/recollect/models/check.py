@@ -21,9 +21,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.adapter_config import read_adapter_config
-from recollect.models.files import FORMATS, INDEX, SINGLE, JsonObject, TensorInfo, read_json, stored_tensors
+from recollect.models.files import FORMATS, INDEX, SINGLE, TensorInfo, read_json, stored_tensors
 from recollect.models.find import DECIDING, adapter_base, add_file, is_adapter
 
 _CODE_EXTENSIONS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

@@ -12,15 +12,14 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
-JsonObject = dict[str, Any]
-"""An object of a JSON file from outside: nothing is known of its values."""
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_JSON = 1 << 28  # bytes of a JSON file beside the weights; tokenizers of 250,000 entries have 35 MB

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.check import check_folder, wants_code
-from recollect.models.files import JsonObject, read_json
+from recollect.models.files import read_json
 from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint
 
 _FILE = "base_fingerprint.json"
