@@ -143,7 +143,7 @@ def test_weights_are_checked_byte_by_byte_where_a_model_is_loaded_from_them(
     how(out / "model/model.safetensors")
     _checksums._checked.clear()  # another process
     if how is not cut:
-        assert read_manifest(out)["step"] == "probe"  # cheap checks alone; weights may have been dropped
+        assert read_manifest(out).step == "probe"  # cheap checks alone; weights may have been dropped
     for place in (out, out / "model"):
         with pytest.raises(StepError, match=r"model/model\.safetensors is (damaged|missing)"):
             find_model(str(place))
@@ -162,7 +162,7 @@ def test_a_step_inside_a_step_is_vouched_for_by_its_manifest(tmp_path: Path) -> 
         make(step.folder / "steps/probe")
         step.finish()
     out = tmp_path / "study"
-    assert set(read_manifest(out)["files"]) == {"steps/probe/manifest.json"}
+    assert set(read_manifest(out).files) == {"steps/probe/manifest.json"}
     (out / "steps/probe/manifest.json").write_text(
         (out / "steps/probe/manifest.json").read_text().replace('"rows": 9', '"rows": 8')
     )
@@ -184,7 +184,7 @@ def test_a_folder_of_an_earlier_version_is_read_with_a_note(tmp_path: Path) -> N
     old = {key: value for key, value in manifest.items() if key not in ("files", "checksum")}
     (out / "manifest.json").write_text(json.dumps(old))
     with pytest.warns(RecollectWarning, match="carry no checksums"):
-        assert read_manifest(out)["metrics"] == {"rows": 9}
+        assert read_manifest(out).metrics == {"rows": 9}
     with pytest.warns(RecollectWarning, match="carry no checksums"):
         assert make(out).done
 
@@ -194,7 +194,7 @@ def test_a_page_made_anew_gets_its_checksum(tmp_path: Path) -> None:
     (out / "report.html").write_text("new")
     (out / "t.parquet").write_bytes(b"made anew")
     update_checksums(out)
-    assert {"report.html", "t.parquet"} <= set(read_manifest(out)["files"])
+    assert {"report.html", "t.parquet"} <= set(read_manifest(out).files)
 
 
 def test_two_hundred_flipped_bits_in_a_finished_probe_never_give_another_result(tmp_path: Path) -> None:

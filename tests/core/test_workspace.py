@@ -271,7 +271,7 @@ def test_the_pinned_plan_survives_resuming_and_finishing(tmp_path: Path) -> None
         step.finish()
     with open_step("probe", SETTINGS, INPUTS, tmp_path / "run") as step:
         assert step.plan == {"batch": 8, "threads": 2}
-    assert read_manifest(tmp_path / "run")["plan"] == {"batch": 8, "threads": 2}
+    assert read_manifest(tmp_path / "run").plan == {"batch": 8, "threads": 2}
 
 
 # -- two processes --------------------------------------------------------------------------------------
@@ -613,7 +613,7 @@ def test_a_damaged_state_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_step_of_the_wrong_kind_or_place_is_no_input(tmp_path: Path) -> None:
     make(tmp_path / "run")
-    assert step_input(tmp_path / "run", "probe")["metrics"] == {"rows": 3}
+    assert step_input(tmp_path / "run", "probe").metrics == {"rows": 3}
     with pytest.raises(InputError, match="'probe' step directory, but a 'facts' one"):
         step_input(tmp_path / "run", "facts")
     with pytest.raises(InputError, match="no such step directory"):
@@ -623,13 +623,8 @@ def test_a_step_of_the_wrong_kind_or_place_is_no_input(tmp_path: Path) -> None:
 def test_the_manifest_holds_what_made_the_step(tmp_path: Path) -> None:
     step = make(tmp_path / "run")
     manifest = read_manifest(tmp_path / "run")
-    assert {key: manifest[key] for key in ("step", "settings", "inputs", "metrics", "plan")} == {
-        "step": "probe",
-        "settings": SETTINGS,
-        "inputs": INPUTS,
-        "metrics": {"rows": 3},
-        "plan": {},
-    }
-    assert manifest["fingerprint"] == step.fingerprint
-    assert manifest["started"] <= manifest["finished"]
-    assert manifest["versions"]["polars"] == pl.__version__
+    assert (manifest.step, manifest.settings, manifest.inputs) == ("probe", SETTINGS, INPUTS)
+    assert (manifest.metrics, manifest.plan) == ({"rows": 3}, {})
+    assert manifest.fingerprint == step.fingerprint
+    assert manifest.started <= manifest.finished
+    assert manifest.versions["polars"] == pl.__version__

@@ -184,7 +184,7 @@ def test_probe_slick_and_evaluation_run_with_the_toy_engine(table: str, tmp_path
     best = {word: max(row, key=lambda one: row[one]) for word, row in TABLE.items()}
     for row in asked.outputs().iter_rows(named=True):
         assert row["output"].strip() == best[row["question"][-1]]
-    assert read_manifest(asked.path)["settings"]["engine"] == "table"
+    assert read_manifest(asked.path).settings["engine"] == "table"
 
 
 def test_hybrid_is_refused_where_the_engine_cannot_exclude(table: str, tmp_path: Path) -> None:

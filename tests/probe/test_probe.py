@@ -84,7 +84,7 @@ def test_closed_form_equals_brute_force(small: Small, template_file: str, tmp_pa
     step, levels = probe(small, template_file, tmp_path / "p", method="closed-form")
     for fact, score in zip(facts(), levels["score"], strict=True):
         assert score == pytest.approx(brute_force(small, fact)[1], abs=1e-6)
-    assert read_manifest(step)["metrics"]["share_at_once"] is None  # it sees nothing else, so it cannot tell
+    assert read_manifest(step).metrics["share_at_once"] is None  # it sees nothing else, so it cannot tell
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3])
@@ -99,7 +99,7 @@ def test_a_form_longer_than_the_limit_counts_nothing(
         _, levels = probe(small, template_file, tmp_path / method, method=method, max_new_tokens=longest, **draws)
         for score, (contained, _) in zip(levels["score"], truth, strict=True):
             assert abs(score - contained) < 4.5 * (contained * (1 - contained) / 1200) ** 0.5 + 1e-6
-    notes = read_manifest(closed)["metrics"]["notes"]
+    notes = read_manifest(closed).metrics["notes"]
     if longest == 1:
         assert len(notes) == 1
         assert notes[0].startswith("2 of 6 answers ('a a', 'd d') are longer than max_new_tokens=1 in this tokenizer")
@@ -339,9 +339,9 @@ def test_a_limited_probe_of_an_earlier_version_is_not_taken_for_this_one(
 ) -> None:
     path, _ = probe(small, template_file, tmp_path / "p", limit=4)
     manifest = read_manifest(path)
-    assert manifest["inputs"].pop("facts of the limit") == "taken by facts_seed"
+    assert manifest.inputs.pop("facts of the limit") == "taken by facts_seed"
     (tmp_path / "p").rename(tmp_path / "new")
-    with open_step("probe", manifest["settings"], manifest["inputs"], tmp_path / "p") as step:  # as it was written
+    with open_step("probe", manifest.settings, manifest.inputs, tmp_path / "p") as step:  # as it was written
         step.finish({})
     with pytest.raises(StepError, match="input facts of the limit was None, now 'taken by facts_seed'"):
         probe(small, template_file, tmp_path / "p", limit=4)

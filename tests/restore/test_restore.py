@@ -37,11 +37,11 @@ def test_it_is_a_step_directory_found_again_and_usable_as_a_model(tmp_path: Path
     first = restore(*sides, 20, root=tmp_path / "runs")
     assert find_model(str(first.path)) == first.model
     manifest = read_manifest(first.path)
-    assert manifest["step"] == "restore"
-    assert manifest["settings"] == {
+    assert manifest.step == "restore"
+    assert manifest.settings == {
         "percent": 20.0, "order": "relative", "region": "decoder", "per_tensor": False, "seed": 0,
     }  # fmt: skip
-    assert set(manifest["metrics"]["crc32"]) == {f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)}
+    assert set(manifest.metrics["crc32"]) == {f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)}
     before = pairs.contents(first.path)
     assert restore(*sides, 20, root=tmp_path / "runs") == first
     assert pairs.contents(first.path) == before

@@ -180,8 +180,8 @@ def test_a_curve_asked_in_bfloat16_trains_on_the_base_as_stored(base_folder, tmp
     )
     curve = run_curve(chosen, tmp_path / "c", facts=facts)
     assert same_weights(curve.path / "steps/train-8-seed0/model", base_folder)
-    assert read_manifest(curve.path / "steps/train-8-seed0")["plan"]["dtype"] == "float32"
-    assert read_manifest(curve.path / "steps/evaluate-8-seed0")["plan"]["dtype"] == "bfloat16"
+    assert read_manifest(curve.path / "steps/train-8-seed0").plan["dtype"] == "float32"
+    assert read_manifest(curve.path / "steps/evaluate-8-seed0").plan["dtype"] == "bfloat16"
 
 
 def test_a_study_that_probes_in_bfloat16_trains_in_float32(base_folder, tmp_path):
@@ -201,7 +201,7 @@ def test_a_study_that_probes_in_bfloat16_trains_in_float32(base_folder, tmp_path
     )
     assert [machine.dtype for _, machine in machines(chosen)] == ["bfloat16", "float32", "float32"]
     study = run_study(chosen, tmp_path / "s", facts=facts)
-    plans = {path.name: read_manifest(path)["plan"] for path in (study.path / "steps").iterdir()}
+    plans = {path.name: read_manifest(path).plan for path in (study.path / "steps").iterdir()}
     assert plans["train-random-8-seed0"]["dtype"] == "float32"
     assert plans["evaluate-random-8-seed0"]["dtype"] == plans["base"]["dtype"] == "float32"
     assert same_weights(study.path / "steps/train-random-8-seed0/model", base_folder)

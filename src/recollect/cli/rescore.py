@@ -35,10 +35,10 @@ def _rescore(
     if matcher not in MATCHERS:
         raise InputError(f"matcher must be one of {', '.join(MATCHERS)}, but got {matcher!r}.")
     manifest = step_input(step, "probe", "evaluate")
-    version = manifest["inputs"].get("matcher")
+    version = manifest.inputs.get("matcher")
     if version != MATCHER_VERSION:
         note(f"note: judged by version {version} of the matchers when it was made, by version {MATCHER_VERSION} now")
-    if manifest["step"] == "evaluate":
+    if manifest.step == "evaluate":
         _answers(step, facts, matcher, out, as_json)
     else:
         _levels(step, facts or "pocket", matcher, out, as_json)

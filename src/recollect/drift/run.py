@@ -165,7 +165,7 @@ def _read_probe(settings: DriftSettings, facts: FactSet, base: str) -> Probe:
     if not settings.levels.is_dir():
         return Probe(levels, note="kl_paper needs the probe step directory, not its levels.parquet alone")
     manifest = step_input(settings.levels, "probe")
-    if manifest["inputs"]["model"] != base:
+    if manifest.inputs["model"] != base:
         raise InputError(
             f"{settings.levels} is a probe of another model than the base given. Probe the base: levels and best "
             "templates belong to a model."
@@ -174,7 +174,7 @@ def _read_probe(settings: DriftSettings, facts: FactSet, base: str) -> Probe:
     templates = pl.read_parquet(settings.levels / "templates.parquet")
     used = templates["relation"].unique().to_list()
     known = {name: list(relations[name].templates) for name in used if name in relations}
-    if fingerprint(known) != manifest["inputs"]["templates"]:
+    if fingerprint(known) != manifest.inputs["templates"]:
         raise InputError(
             f"the mapping templates are not those of the probe {settings.levels}. Give the same --template-file."
         )

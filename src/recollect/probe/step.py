@@ -185,7 +185,7 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
         20
     """
     manifest = step_input(path, "probe")
-    settings = manifest["settings"]
+    settings = manifest.settings
     if matcher not in MATCHERS:
         raise InputError(f"matcher must be one of {', '.join(MATCHERS)}, but got {matcher!r}.")
     if settings["method"] != "sampled":

@@ -94,7 +94,7 @@ def test_bad_pages_are_rows_with_an_error_and_the_run_goes_on(tmp_path):
     }.items():
         assert words in error[name], name
     assert table["prompt"].null_count() == 9 and "secret" not in str(table.to_dicts())
-    assert read_manifest(tmp_path / "out")["metrics"]["errors"] == 9
+    assert read_manifest(tmp_path / "out").metrics["errors"] == 9
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])

@@ -68,9 +68,6 @@ class Manifest(State):
     files: dict[str, FileMark] | None = None
     """None in a folder of an earlier version, which has no checksums."""
 
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
 
 Kind = TypeVar("Kind", bound=State)
 

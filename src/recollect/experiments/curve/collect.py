@@ -153,8 +153,8 @@ def _steps(step: Step) -> list[dict[str, object]]:
 def _record(folder: Path, root: Path) -> dict[str, object]:
     manifest = read_manifest(folder)
     return {
-        "step": manifest["step"],
+        "step": manifest.step,
         "path": folder.relative_to(root).as_posix(),
-        "fingerprint": manifest["fingerprint"],
-        "seconds": manifest["metrics"].get("seconds"),
+        "fingerprint": manifest.fingerprint,
+        "seconds": manifest.metrics.get("seconds"),
     }

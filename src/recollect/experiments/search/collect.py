@@ -177,10 +177,10 @@ def _steps(step: Step) -> list[dict[str, Any]]:
         read = read_manifest(manifest.parent)
         found.append(
             {
-                "step": read["step"],
+                "step": read.step,
                 "path": manifest.parent.relative_to(step.folder).as_posix(),
-                "fingerprint": read["fingerprint"],
-                "seconds": read["metrics"].get("seconds"),
+                "fingerprint": read.fingerprint,
+                "seconds": read.metrics.get("seconds"),
             }
         )
     return found

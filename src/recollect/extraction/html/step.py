@@ -196,10 +196,10 @@ def check_raw_pages(pages: Path, html: Path | None = None) -> None:
 def _unchanged(pages: Path, html: Path | None) -> Iterator[tuple[Source, bytes, str | None, Limits]]:
     """Every raw page that can be read, with its bytes; InputError for the first that has changed."""
     manifest, path = step_input(pages, "pages"), _raw_path(pages, html)
-    limits = PagesSettings.make(path=path, **manifest["settings"]).limits
+    limits = PagesSettings.make(path=path, **manifest.settings).limits
     sources, mark = find_pages(path)
     digests = _digests(pages)
-    if digests is None and mark != manifest["inputs"].get("pages"):
+    if digests is None and mark != manifest.inputs.get("pages"):
         raise InputError(_changed(path, pages))
     for source in sources:
         try:
@@ -213,7 +213,7 @@ def _unchanged(pages: Path, html: Path | None) -> Iterator[tuple[Source, bytes, 
 
 
 def _raw_path(pages: Path, html: Path | None) -> Path:
-    return html or Path(step_input(pages, "pages")["metrics"]["sources"]["path"])
+    return html or Path(step_input(pages, "pages").metrics["sources"]["path"])
 
 
 def _digests(pages: Path) -> dict[str, str] | None:

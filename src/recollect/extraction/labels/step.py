@@ -118,13 +118,13 @@ def run_label(
     schema = read_schema(settings.attributes)
     manifest = step_input(settings.pages, "pages")
     inputs = {
-        "pages": manifest["fingerprint"],
+        "pages": manifest.fingerprint,
         "schema": schema.text(),
         "normaliser": NORMALISER,
         "table": None if settings.table is None else _digest(settings.table),
     }
     if settings.source == "schema.org":
-        inputs["html"] = manifest["inputs"].get("pages")
+        inputs["html"] = manifest.inputs.get("pages")
         check_raw_pages(settings.pages, settings.html)
     values = {**settings.fingerprint_values(), "attributes": schema.name}
     with open_step("label", values, inputs, out, root) as step:

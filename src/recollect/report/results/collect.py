@@ -47,7 +47,7 @@ def report_results(paths: Sequence[Path]) -> Results:
 def _of_one(path: Path) -> Results:
     if not (path / MANIFEST).is_file():
         return read_results(path)
-    kind = read_manifest(path)["step"]
+    kind = read_manifest(path).step
     if kind == "study" and not is_older(path):
         return collect_results(path)
     if not (path / RESULTS_FILE).is_file():
@@ -61,20 +61,20 @@ def _of_one(path: Path) -> Results:
 def collect_results(path: Path) -> Results:
     """The results of the finished study at `path`, from its steps."""
     manifest = read_manifest(path)
-    source = Source(path, manifest["step"])
+    source = Source(path, manifest.step)
     found: dict[str, Record] = {}
     for chapter in chapters():
         record = chapter.collect(source)
         if record is not None:
             found[chapter.id] = record
             source.records.append(record)
-    metrics, inputs = manifest["metrics"], manifest["inputs"]
+    metrics, inputs = manifest.metrics, manifest.inputs
     facts = metrics.get("facts", {"name": metrics["sources"]["facts"]})
     steps = [(folder, read_manifest(folder)) for folder in _steps(path)]
     return Results(
-        title=manifest["settings"]["title"],
-        created=manifest["finished"],
-        version=manifest["versions"]["recollect"],
+        title=manifest.settings["title"],
+        created=manifest.finished,
+        version=manifest.versions["recollect"],
         model=Model(
             name=metrics["sources"]["model"], fingerprint=inputs["model"], parameters=metrics.get("parameters")
         ),
@@ -95,28 +95,28 @@ def _steps(path: Path) -> list[Path]:
 
 def _record(folder: Path, manifest: Manifest, root: Path) -> StepRecord:
     return StepRecord(
-        step=manifest["step"],
+        step=manifest.step,
         path=folder.relative_to(root).as_posix(),
-        fingerprint=manifest["fingerprint"],
-        seconds=manifest["metrics"].get("seconds"),
+        fingerprint=manifest.fingerprint,
+        seconds=manifest.metrics.get("seconds"),
     )
 
 
 def _settings(path: Path, manifest: Manifest) -> list[SettingValue]:
     """The study's own and those of the first step of each section, as they were run."""
-    own, given = manifest["settings"], manifest["metrics"].get("given", [])
+    own, given = manifest.settings, manifest.metrics.get("given", [])
     found = [
         SettingValue(step="study", name=name, value=value, origin="study" if name in given else "default")
-        for name, value in {**manifest["metrics"]["sources"], **own}.items()
+        for name, value in {**manifest.metrics["sources"], **own}.items()
         if name not in SECTIONS
     ]
     for section, kind in SECTIONS.items():
         first = next(iter(sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))), None)
         if first is None:
             continue
-        preset = read_manifest(path)["metrics"].get("preset")
+        preset = read_manifest(path).metrics.get("preset")
         filled = PRESETS.get(preset or "", {}) if section == "train" else {}
-        for name, value in read_manifest(first.parent)["settings"].items():
+        for name, value in read_manifest(first.parent).settings.items():
             if name not in HELD:
                 origin = "study" if name in own[section] else f"preset {preset}" if name in filled else "default"
                 found.append(SettingValue(step=section, name=name, value=value, origin=origin))
@@ -141,10 +141,10 @@ def _of_pages(paths: Sequence[Path]) -> Results:
     manifests = [step_input(path, "evaluate", "score") for path in paths]
     names = _names(paths)
     asked = [
-        AskedPages(path, name, "model" if manifest["step"] == "evaluate" else "baseline")
+        AskedPages(path, name, "model" if manifest.step == "evaluate" else "baseline")
         for path, name, manifest in zip(paths, names, manifests, strict=True)
     ]
-    sources = [manifest["metrics"].get("sources", {}) for manifest in manifests]
+    sources = [manifest.metrics.get("sources", {}) for manifest in manifests]
     taught, notes = _taught([str(source["facts"]) for source in sources if source.get("facts")])
     attributes = collect_attributes(asked, taught)
     return Results(
@@ -153,7 +153,7 @@ def _of_pages(paths: Sequence[Path]) -> Results:
         version=__version__,
         chapters={} if attributes is None else {"attributes": attributes},
         steps=[
-            StepRecord(step=manifest["step"], path=str(path), fingerprint=manifest["fingerprint"])
+            StepRecord(step=manifest.step, path=str(path), fingerprint=manifest.fingerprint)
             for path, manifest in zip(paths, manifests, strict=True)
         ],
         settings=[

@@ -71,8 +71,8 @@ def taught(curve: Path) -> list[str]:
     """The answers of the training pages: of the whole fact set where it is still there, else of those trained on."""
     manifest = read_manifest(curve)
     try:
-        facts = load_facts(manifest["metrics"]["sources"]["facts"])
-        if facts.fingerprint() == manifest["inputs"]["facts"]:
+        facts = load_facts(manifest.metrics["sources"]["facts"])
+        if facts.fingerprint() == manifest.inputs["facts"]:
             return [fact.object for fact in facts if fact.part == "train"]
     except InputError:
         pass

@@ -37,7 +37,7 @@ def collect(source: Source) -> Drift | None:
         return None
     of = next((pair for pair in drifted if pair[0].step("ladder")), drifted[-1] if drifted else None)
     found = [(cell, DriftFound.read(folder)) for cell, folder in drifted]
-    text = read_manifest(source.path)["settings"]["drift"].get("text")
+    text = read_manifest(source.path).settings["drift"].get("text")
     return Drift(
         region=found[0][1].parameters.region if found else "decoder",
         general_text=text or "pocket held-out text",
@@ -89,7 +89,7 @@ def _modules(folder: Path) -> list[ModuleChange]:
 
 
 def _ladder(cell: CellSteps, folder: Path) -> Ladder:
-    settings, climbed = read_manifest(folder)["settings"], LadderFound.read(folder)
+    settings, climbed = read_manifest(folder).settings, LadderFound.read(folder)
     outputs = pl.read_parquet(folder / "outputs.parquet", glob=False)
     names = ("best", "beats_tuned", "mean", "note")
     found = Ladder(

@@ -20,7 +20,7 @@ def collect(source: Source) -> Trained | None:
     folder = source.path / "steps" / "base"
     base, cells = EvaluateResult(folder), study_cells(source)
     asked = base.found.accuracy
-    seed, least = read_manifest(source.path)["settings"]["seed"], read_manifest(folder)["settings"]["least_per_level"]
+    seed, least = read_manifest(source.path).settings["seed"], read_manifest(folder).settings["least_per_level"]
     answers = [(cell.levels, cell.size, cell.evaluation.outputs()) for cell in cells]
     return Trained(
         base=BaseScores(test=scores(asked.get("test")) or Scores(), ood=scores(asked.get("ood"))),

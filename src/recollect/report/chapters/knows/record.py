@@ -86,13 +86,13 @@ def collect(source: Source) -> Known | None:
     if source.step != "study" or not (probe / MANIFEST).is_file():
         return None
     manifest, found = read_manifest(probe), ProbeFound.read(probe)
-    settings = manifest["settings"]
+    settings = manifest.settings
     levels = pl.read_parquet(probe / "levels.parquet", glob=False)
     return Known(
         probe=Probe(
             **{name: settings[name] for name in ("method", "templates", "samples", "temperature", "max_new_tokens")},
             seconds=found.seconds,
-            matcher_version=manifest["inputs"]["matcher"],
+            matcher_version=manifest.inputs["matcher"],
             agreement_note=_agreement(found, settings["templates"] * settings["samples"]),
         ),
         levels=[
