@@ -6,7 +6,8 @@ Notable choices
 - Zero steps store the base exactly as stored: every comparison with "no training" starts from there.
 - Loading, computing and storing are three number formats; the result names all three and what rounding took away.
 - The stored configuration is the base's own, whatever the trainer wrote into it on the way.
-- With several processes (accelerate launch, torchrun), the first one alone opens and writes the step.
+- With several processes (accelerate launch, torchrun), the first one alone opens and writes the step. It tells the
+  others which checkpoint to resume from and, when all is written, what became of the training.
 """
 
 from __future__ import annotations
@@ -212,28 +213,38 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
         "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
     with open_step("train", settings, inputs, out, root) as step:
-        ended = TrainResult(step.path, TrainFound.read(step.path)) if step.done else _paused(training, step)
-        _tell(training.processes, [step.path, step.scratch(), ended])
-        if ended is not None:
-            return ended
-        found = _train(training, step.scratch(), step)
-        if found is None:
-            paused = _paused(training, step)
-            assert paused is not None
-            return paused
-        step.finish(found.model_copy(update={"sources": {"model": settings.model, "selection": str(selection)}}))
-        return TrainResult(step.path, TrainFound.read(step.path))
+        scratch = step.scratch()
+        checkpoint = None if step.done else last_checkpoint(scratch)
+        ended = _finished(step) if step.done else _paused(training, step.path, checkpoint)
+        _tell(training.processes, [scratch, checkpoint, ended])
+        if ended is None:
+            found = _train(training, scratch, checkpoint, step)
+            if found is None:
+                ended = _paused(training, step.path, last_checkpoint(scratch))
+            else:
+                sources = {"model": settings.model, "selection": str(selection)}
+                step.finish(found.model_copy(update={"sources": sources}))
+                ended = _finished(step)
+            assert ended is not None
+            _tell(training.processes, [ended])
+        return ended
 
 
 def _follow(training: _Training) -> TrainResult | PausedTraining:
     """The other processes: train along with the first one, write nothing."""
-    path, scratch, ended = _tell(training.processes, [None, None, None])
-    if ended is None and (found := _train(training, scratch, None)) is not None:
-        ended = TrainResult(path, found)
-    return ended or PausedTraining(path, scratch, 0, 0, ())  # the first process tells where it paused
+    scratch, checkpoint, told = _tell(training.processes, [None, None, None])
+    if told is None:
+        _train(training, scratch, checkpoint, None)
+        [told] = _tell(training.processes, [None])
+    ended: TrainResult | PausedTraining = told
+    return ended
 
 
-def _train(training: _Training, scratch: Path, step: Step | None) -> TrainFound | None:
+def _finished(step: Step) -> TrainResult:
+    return TrainResult(step.path, TrainFound.read(step.path))
+
+
+def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: Step | None) -> TrainFound | None:
     """Load, train and, where `step` is given (the first process), write; None when the training paused."""
     from recollect.train import trainer as _trainer
 
@@ -255,7 +266,7 @@ def _train(training: _Training, scratch: Path, step: Step | None) -> TrainFound 
             if settings.max_steps != 0:
                 setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
                 trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
-                trainer.train_from(last_checkpoint(scratch))
+                trainer.train_from(checkpoint)
                 log = [entry for entry in trainer.state.log_history if "loss" in entry]
                 if watch.stopped:
                     raise ModelError(watch.stopped)
@@ -317,12 +328,11 @@ def _write_log(step: Step, log: Sequence[Any]) -> None:
     step.write_table("log.parquet", table)
 
 
-def _paused(training: _Training, step: Step) -> PausedTraining | None:
+def _paused(training: _Training, path: Path, checkpoint: Path | None) -> PausedTraining | None:
     """The training as its last checkpoint has it, if it is to pause and that is at the share or beyond."""
     from recollect.train.trainer import pause_step
 
-    checkpoint = last_checkpoint(step.scratch()) if training.share < 1 else None
-    if checkpoint is None:
+    if checkpoint is None or training.share >= 1:
         return None
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     done, steps = int(state["global_step"]), int(state["max_steps"])
@@ -333,7 +343,7 @@ def _paused(training: _Training, step: Step) -> PausedTraining | None:
         for entry in state["log_history"]
         if "loss" in entry
     )
-    return PausedTraining(step.path, checkpoint, done, steps, log)
+    return PausedTraining(path, checkpoint, done, steps, log)
 
 
 def _tell(processes: int, message: list[Any]) -> list[Any]:
