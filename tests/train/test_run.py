@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models import ModelSettings, load
@@ -112,6 +113,35 @@ def test_equal_runs_give_equal_bytes_whatever_random_state_they_meet(base_folder
     assert (first.path / "log.parquet").read_bytes() == (second.path / "log.parquet").read_bytes()
     other = run_train(chosen.model_copy(update={"seed": 1}), selection, root=tmp_path / "a")
     assert (other.path / name).read_bytes() != (first.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 32, 10**30])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_any_whole_number_is_a_seed(base_folder, eight, tmp_path, method, seed):
+    """numpy takes 0 to 2^32 - 1; a study counts its seeds up from one that is given."""
+    assert (
+        run_train(settings(base_folder, method=method, seed=seed, max_steps=1), eight, root=tmp_path).found.steps == 1
+    )
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_activations_are_computed_again_if_asked_to_and_the_result_is_the_same(
+    base_folder, eight, tmp_path, monkeypatch, chosen
+):
+    from recollect.train.trainer import Setup, Watch, build_trainer, undisturbed
+
+    base = load(ModelSettings(model=str(base_folder)))
+    asked = settings(base_folder, gradient_checkpointing=chosen, max_steps=2)
+    setup = Setup(asked, "cpu", mixed=False, processes=1, checkpoints=tmp_path / "c")
+    with undisturbed():  # and by no name that is deprecated: a warning is an error here
+        trainer = build_trainer(base.model, base.tokenizer, [([5, 6], [0, 1])], setup, Watch(None))
+    assert trainer.args.gradient_checkpointing is chosen
+    calls, forward = [], LlamaMLP.forward
+    monkeypatch.setattr(LlamaMLP, "forward", lambda *given: calls.append(1) or forward(*given))
+    again = run_train(asked, eight, root=tmp_path)
+    assert len(calls) == 2 * 2 * (2 if chosen else 1)  # updates, layers
+    plain = run_train(settings(base_folder, max_steps=2), eight, root=tmp_path / "plain")
+    assert (again.path / WEIGHTS).read_bytes() == (plain.path / WEIGHTS).read_bytes()
 
 
 def test_pieces_of_a_batch_give_the_same_update(base_folder, eight, tmp_path):

@@ -45,6 +45,7 @@ def test_a_section_has_one_fingerprint_whichever_name_it_gives_that_of_earlier_v
     for given in (letter, name):
         section = Around.make(train={"preset": given, "epochs": 2})
         assert section.fingerprint_values() == {"train": {"preset": letter, "epochs": 2}}
+        assert section.train.given() == {"preset": name, "epochs": 2}  # what a reader is shown
     assert Around.make(train={"epochs": 2}).fingerprint_values() == {"train": {"epochs": 2}}
 
 

@@ -124,6 +124,10 @@ class Settings(BaseModel):
         """The values that were given, as plain JSON; defaults, and what a preset filled in, are left out."""
         return self.model_dump(mode="json", exclude_unset=True)
 
+    def fingerprint_section(self) -> dict[str, Any]:
+        """What these settings count by where they are a section: what was given."""
+        return self.given()
+
     def over(self, **values: Any) -> Self:
         """These settings, where something was given, over `values`: a section over what the step around it says."""
         return self.make(**{**values, **self.model_dump(exclude_unset=True)})
@@ -142,7 +146,9 @@ class Settings(BaseModel):
         runtime_only: set[str] = getattr(type(self), "runtime_only", set())
         later: set[str] = getattr(type(self), "later_fields", set())
         runtime_only = runtime_only | {name for name in later if self.at_default(name)}
-        sections = {name: getattr(self, name).given() for name in type(self).model_fields if self.section(name)}
+        sections = {
+            name: getattr(self, name).fingerprint_section() for name in type(self).model_fields if self.section(name)
+        }
         return {**self.model_dump(mode="json", exclude=runtime_only), **sections}
 
 

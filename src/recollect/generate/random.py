@@ -25,6 +25,11 @@ def mix(value: Keys) -> Keys:
         return value ^ (value >> np.uint64(31))
 
 
+def library_seed(seed: int) -> int:
+    """A whole number as torch and numpy take one, from 0 to 2^32 - 1; one of these is itself."""
+    return seed % (1 << 32)
+
+
 def text_key(seed: int, text: str) -> int:
     """The 64-bit key of a text (a fact's id) under a seed."""
     digest = hashlib.blake2b(f"{seed}\x1f{text}".encode(), digest_size=8).digest()

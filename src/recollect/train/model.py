@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recollect.core.machine import Machine, prepare
 from recollect.core.workspace import Step
 from recollect.errors import InputError, ModelError
+from recollect.generate.random import library_seed
 from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
 from recollect.models.formats import copy_for_training
 from recollect.shipped import SHIPPED
@@ -90,7 +91,7 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    set_seed(settings.seed)
+    set_seed(library_seed(settings.seed))
     try:
         if "lm_head" in targets:
             raise ValueError("the trainer computes the output layer itself, so lm_head cannot have an adapter")

@@ -118,10 +118,10 @@ class TrainSettings(ModelSettings):
         made.__pydantic_fields_set__.intersection_update(values)  # what the preset filled in was not given
         return made
 
-    def given(self) -> dict[str, Any]:
-        """As `Settings.given`, a paper's preset by its letter: both its names are one setting with one fingerprint."""
+    def fingerprint_section(self) -> dict[str, Any]:
+        """As in `Settings`, a paper's preset by its letter: both its names are one setting with one fingerprint."""
         letters = {name: letter for letter, name in _LETTERS.items()}
-        values = super().given()
+        values = super().fingerprint_section()
         return values | ({"preset": letters.get(self.preset or "", self.preset)} if "preset" in values else {})
 
     @classmethod

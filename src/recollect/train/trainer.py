@@ -6,13 +6,13 @@ Imported only when a run starts: it loads torch, transformers and TRL.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import math
 import os
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
 from recollect.errors import InputError, RecollectWarning
+from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from recollect.train.settings import TrainSettings
 
 Example = tuple[list[int], list[int]]  # token ids, completion mask
+
+_NAMES = {field.name for field in dataclasses.fields(SFTConfig)}
+_CHECKPOINTING = "activation_checkpointing" if "activation_checkpointing" in _NAMES else "gradient_checkpointing"
+"""The newer name where there is one: transformers warns of the older. The oldest version allowed knows that alone."""
 
 
 class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
@@ -109,7 +114,7 @@ def pause_step(share: float, steps: int) -> int:
     return max(1, round(share * steps))
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Setup:
     """How and where a trainer computes: device, mixed precision or not, processes, and the folder of checkpoints."""
 
@@ -146,11 +151,10 @@ def build_trainer(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch",
-        seed=settings.seed,
+        seed=library_seed(settings.seed),
         bf16=setup.mixed,
         fp16=False,
         use_cpu=setup.device == "cpu",
-        gradient_checkpointing=settings.gradient_checkpointing,
         max_length=None,  # lengths are checked before; nothing is cut
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},  # tokenised already; else TRL maps the data twice
@@ -164,6 +168,7 @@ def build_trainer(
         ddp_find_unused_parameters=False,
         report_to="none",
         disable_tqdm=True,
+        **{_CHECKPOINTING: settings.gradient_checkpointing},
     )
     if config.n_gpu > 1:
         # One process that sees several GPUs takes the first, never nn.DataParallel. transformers gives n_gpu no setter;

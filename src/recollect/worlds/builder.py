@@ -12,6 +12,7 @@ from recollect.core.machine import prepare
 from recollect.core.workspace import Step
 from recollect.core.workspace.result import Result
 from recollect.facts import FactSet
+from recollect.generate.random import library_seed
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -148,7 +149,7 @@ def small_llama(settings: BaseSettings, tokenizer: PreTrainedTokenizerFast, head
     """An untrained Llama of the settings' size and seed; `own` are further fields of its configuration."""
     from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
-    set_seed(settings.seed)
+    set_seed(library_seed(settings.seed))
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.width,

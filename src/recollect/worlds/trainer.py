@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import last_checkpoint
 
@@ -83,7 +84,7 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         logging_steps=50,
         report_to=[],
         disable_tqdm=True,
-        seed=settings.seed,
+        seed=library_seed(settings.seed),
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
         **(own if recipe.in_order else {}),

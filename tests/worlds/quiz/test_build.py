@@ -54,6 +54,11 @@ def test_the_tokenizer_says_every_string(tmp_path: Path) -> None:
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
+def test_any_whole_number_is_a_seed(tmp_path: Path) -> None:
+    built = run_pocket(PocketSettings.make(**TINY, seed=-1), facts(), tmp_path / "pocket")
+    assert find_model(str(built.path)) == built.path / "model"
+
+
 def test_too_few_facts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 30 facts"):
         run_pocket(PocketSettings.make(**TINY), facts(20), tmp_path / "pocket")

@@ -17,7 +17,7 @@ from recollect.worlds.trainer import collate
 TINY = {"vocabulary": 300, "width": 64, "layers": 2, "documents": 256, "batch_size": 4, "summaries": 1}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, 1, -1])
 def test_the_starting_weights_already_copy(seed: int) -> None:
     tokenizer = train_tokenizer([read.page for read in documents(0, 200)], 600)
     random = torch.randint(3, 600, (16, 50), generator=torch.Generator().manual_seed(seed))

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recollect.generate.random import library_seed
+
 if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM
@@ -44,7 +46,7 @@ def set_copying(model: LlamaForCausalLM, seed: int) -> None:
     size = width // heads
     if heads != HEADS or not config.tie_word_embeddings:
         raise ValueError(f"the copying start needs {HEADS} heads and tied embeddings, but got {config}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(library_seed(seed))
     rotation = model.model.rotary_emb.inv_freq.float()
     with torch.no_grad():
         embedding = model.model.embed_tokens.weight
