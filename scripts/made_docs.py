@@ -46,9 +46,6 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-_MEMBERS = {True: ("    options:", "      members: false"), False: ()}
-
-
 def reference_page() -> str:
     """Every public name, as Markdown that mkdocstrings fills with signatures and docstrings."""
     lines = [
@@ -61,7 +58,10 @@ def reference_page() -> str:
         "",
     ]
     for name, place in sorted(public_names().items(), key=lambda entry: (entry[0].lower(), entry[0])):
-        lines += [f"## {name}", "", f"::: {place.replace(':', '.')}", *_MEMBERS[name.endswith("Settings")], ""]
+        lines += [f"## {name}", "", f"::: {place.replace(':', '.')}"]
+        if name.endswith("Settings"):  # the page of settings has its fields
+            lines += ["    options:", "      members: false"]
+        lines.append("")
     return "\n".join(lines)
 
 
