@@ -14,6 +14,7 @@ import optuna
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 
 import recollect.experiments.cell as cell_module
 import recollect.experiments.executors.ray as ray_module
@@ -29,6 +30,7 @@ from recollect.experiments.search import SearchResult, SearchSettings, run_searc
 from recollect.experiments.search.once import Event
 from recollect.experiments.search.runner import TrialRunner
 from recollect.extraction.labels import LabelSettings, run_label
+from recollect.facts import load_facts
 from recollect.train import TrainSettings
 
 SPACE = {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "batch_size": [4, 8]}
@@ -55,6 +57,17 @@ def values(world: World, known: Path, **changed: Any) -> dict[str, Any]:
 def whole(world: World, levels: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """An uninterrupted search."""
     return run_search(SearchSettings.make(**values(world, levels)), tmp_path_factory.mktemp("whole") / "search")
+
+
+def test_facts_handed_over_are_searched_on_whatever_the_settings_name(
+    whole: SearchResult, world: World, levels: Path, tmp_path: Path
+) -> None:
+    settings = SearchSettings.make(**values(world, levels, facts="pocket"))
+    found = run_search(settings, tmp_path / "search", facts=load_facts(str(world.facts)))
+    for name in ("split.parquet", "test.parquet"):
+        assert_frame_equal(pl.read_parquet(found.path / name), pl.read_parquet(whole.path / name))
+    assert found.found.trials == whole.found.trials
+    assert run_search(settings, tmp_path / "search", facts=load_facts(str(world.facts))).path == found.path
 
 
 def rungs_on_disk(folder: Path) -> dict[str, bytes]:

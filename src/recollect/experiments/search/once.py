@@ -39,7 +39,7 @@ from recollect.experiments.search.results import (
     trials_table,
 )
 from recollect.experiments.search.rung_file import ASIDE, damaged, disagreement
-from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
+from recollect.experiments.search.runner import FACTS, SPLIT, TRIALS, Task, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
 from recollect.experiments.search.storage import Kept, open_storage, told_in_one_line
 from recollect.experiments.search.trial import Job, Outcome, Trial, trial_name
@@ -149,9 +149,13 @@ class _Search:
     def _task(self) -> Task:
         """What the trials have in common, as far as it is known before the base was asked."""
         prepared = self.prepared
+        facts = _absolute(self.settings.facts)
+        if prepared.handed_over:  # the workers read them too
+            self.step.write_table(FACTS, prepared.facts.table())
+            facts = str(self.folder.resolve() / FACTS)
         return Task(
             folder=str(self.folder.resolve()),
-            facts=_absolute(self.settings.facts),
+            facts=facts,
             facts_fingerprint=prepared.facts.fingerprint(),
             levels=None,
             train=prepared.train.model_copy(update={"model": _absolute(prepared.train.model)}),

@@ -45,6 +45,8 @@ class Prepared:
 
     settings: SearchSettings
     facts: FactSet
+    handed_over: bool
+    """The facts came from the caller, not from the place that the settings name."""
     levels: pl.DataFrame | None
     """None without levels, and where the search probes for them."""
     probe: ProbeSettings | None
@@ -63,6 +65,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     """Read the facts and the space, and check that settings, space and sections fit together. Raises InputError."""
     if settings.journal is not None:
         check_place(settings.journal)
+    handed_over = facts is not None
     facts = facts if facts is not None else load_facts(settings.facts)
     evaluate = _evaluate(settings)
     in_json = page_task(evaluate, facts) is not None
@@ -86,6 +89,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     return Prepared(
         settings=settings,
         facts=facts,
+        handed_over=handed_over,
         levels=levels,
         probe=probe,
         space=space,

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -66,7 +67,8 @@ def run_several(prepared: Prepared, out: Path | None, root: Path, with_: Watchin
                 one = settings.model_copy(update={"repeats": 1, "seed": seed, "resume": False})
                 place = step.folder / "seeds" / str(seed)
                 place.parent.mkdir(exist_ok=True)
-                results.append(search_once(prepare(one, prepared.facts), place, root, with_))
+                ready = replace(prepare(one, prepared.facts), handed_over=prepared.handed_over)
+                results.append(search_once(ready, place, root, with_))
             best = max(results, key=lambda result: _validation_gain(result.found))
             for name in (BEST, "report.html"):
                 shutil.copy(best.path / name, step.folder / name)

@@ -40,6 +40,8 @@ from recollect.train import PausedTraining, TrainResult, TrainSettings
 
 TRIALS = "trials"
 SPLIT = "split.parquet"
+FACTS = "facts.parquet"
+"""The facts, where they were handed over and lie nowhere else."""
 _SHARED = ("revision", "trust_remote_code", "device")  # which model, and where: one for training and asking
 
 
