@@ -6,10 +6,10 @@ Names load when they are used: Optuna takes seconds, which every other command w
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.extras import need
+from recollect.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from recollect.experiments.search.correlation import Correlation as Correlation
@@ -46,15 +46,15 @@ _HOME = {
     "trial": ("Forecast", "Job", "Outcome", "Trial"),
 }
 _NEED_OPTUNA = ("once", "run", "schedule")
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_PLACES = {name: f".{module}" for module, names in _HOME.items() for name in names}
 
-__all__ = [*_MODULE_OF]
+__all__ = [*_PLACES]
+
+_get, __dir__ = lazy_names(__name__, _PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'recollect.experiments.search' has no attribute {name!r}")
-    if _MODULE_OF[name] in _NEED_OPTUNA:
+    if _PLACES.get(name, "")[1:] in _NEED_OPTUNA:
         for package in ("optuna", "sklearn"):
             need(package, "search")
-    return getattr(importlib.import_module(f"recollect.experiments.search.{_MODULE_OF[name]}"), name)
+    return _get(name)
