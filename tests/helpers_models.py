@@ -29,6 +29,18 @@ def loaded(folder: Path, **given: Any) -> Any:
     return load(ModelSettings(model=str(folder), device="cpu", **given))
 
 
+def nudged(folder: Path, base: str, *, by: float, seed: int = 0) -> str:
+    """Write `base` with every weight, norms included, moved at random by `by` of its tensor's mean size."""
+    made = load(ModelSettings(model=base))
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            parameter += by * parameter.abs().mean() * torch.randn_like(parameter)
+    made.model.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def logits(model: Any) -> torch.Tensor:
     """What the model says after some tokens."""
     with torch.inference_mode():

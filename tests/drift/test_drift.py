@@ -3,15 +3,14 @@ import shutil
 
 import polars as pl
 import pytest
-import torch
 
+from helpers_models import nudged
 from recollect.drift import BaseSide, DriftSettings, run_drift
 from recollect.drift.compare import TokensFound
 from recollect.drift.run import DriftFound, DriftResult
 from recollect.errors import InputError, StepError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.models import ModelSettings, load
 from recollect.probe import ProbeSettings, run_probe
 from recollect.shipped import SHIPPED
 
@@ -34,16 +33,7 @@ def probe(facts, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
-    """The pocket with every weight nudged."""
-    loaded = load(ModelSettings())
-    folder = tmp_path_factory.mktemp("tuned") / "model"
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in loaded.model.parameters():
-            parameter += 0.02 * parameter.abs().mean() * torch.randn_like(parameter)
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
-    return str(folder)
+    return nudged(tmp_path_factory.mktemp("tuned") / "model", "pocket", by=0.02)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import polars as pl
 import pytest
 import torch
 
+from helpers_models import nudged
 from helpers_tiny import tiny_facts, tiny_levels, tiny_model
 from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
@@ -27,16 +28,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(base, tmp_path_factory):
-    """The base with every weight nudged, norms included."""
-    loaded = load(ModelSettings(model=base))
-    folder = tmp_path_factory.mktemp("tuned") / "model"
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in loaded.model.parameters():
-            parameter += 0.3 * parameter.abs().mean() * torch.randn_like(parameter)
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
-    return str(folder)
+    return nudged(tmp_path_factory.mktemp("tuned") / "model", base, by=0.3, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -316,20 +308,13 @@ def test_a_lora_adapter_is_climbed_from_its_merged_weights(base, facts, tmp_path
 
 
 def test_the_pocket_is_climbed_though_its_base_is_stored_in_bfloat16(tmp_path):
-    loaded = load(ModelSettings())
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in loaded.model.parameters():
-            parameter += 0.3 * parameter.abs().mean() * torch.randn_like(parameter)
-    loaded.model.save_pretrained(tmp_path / "tuned")
-    loaded.tokenizer.save_pretrained(tmp_path / "tuned")
     from recollect.facts import load_facts
 
     few = FactSet((*load_facts("pocket").part("test").facts[:6], *load_facts("pocket").part("ood").facts[:4]), "few")
     found = run_ladder(
         settings(ladder="100", region="all", text_tokens=200, max_new_tokens=2),
         str(SHIPPED["pocket"].model),
-        str(tmp_path / "tuned"),
+        nudged(tmp_path / "tuned", "pocket", by=0.3),
         few,
         out=tmp_path / "ladder",
     ).rungs()
@@ -343,7 +328,7 @@ def test_a_ladder_that_is_none_is_refused(ladder):
         settings(ladder=ladder)
 
 
-@pytest.mark.parametrize("export", ["some", "10,20", "0", "200"])
+@pytest.mark.parametrize("export", ["some", "10,20", "10,10", "0", "200"])
 def test_an_export_that_is_none_is_refused(export):
-    with pytest.raises(InputError, match="export"):
+    with pytest.raises(InputError, match=r"export must be best, none or one percentage above 0 and up to 100, but got"):
         settings(export=export)

@@ -8,6 +8,6 @@ from recollect.restore.ladder import run_ladder as run_ladder
 from recollect.restore.run import RestoreFound as RestoreFound
 from recollect.restore.run import RestoreResult as RestoreResult
 from recollect.restore.run import run_restore as run_restore
-from recollect.restore.settings import USUAL_PERCENT as USUAL_PERCENT
 from recollect.restore.settings import LadderSettings as LadderSettings
 from recollect.restore.settings import RestoreSettings as RestoreSettings
+from recollect.weights.ranking import USUAL_PERCENT as USUAL_PERCENT

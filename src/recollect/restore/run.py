@@ -17,9 +17,9 @@ from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.core.workspace.result import Result
 from recollect.drift.sides import open_both
 from recollect.errors import InputError, StepError
-from recollect.restore.settings import USUAL_PERCENT, RestoreSettings
+from recollect.restore.settings import RestoreSettings
 from recollect.weights.pair import CheckpointPair
-from recollect.weights.ranking import check_request, rank
+from recollect.weights.ranking import USUAL_PERCENT, check_request, rank
 from recollect.weights.read import Checkpoint
 from recollect.weights.write import bytes_needed, companions, write_model
 

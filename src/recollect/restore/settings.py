@@ -9,8 +9,6 @@ from pydantic import AfterValidator, Field
 from recollect.drift.settings import SOURCES, AskSettings
 from recollect.errors import InputError
 
-USUAL_PERCENT = 20.0
-"""What is restored, or shown, where nothing was chosen: best for most levels in *Token and Parameter Levels*."""
 Order = Literal["relative", "absolute", "bottom", "random"]
 
 
@@ -31,9 +29,12 @@ def _check_ladder(text: str) -> str:
 
 def _check_export(text: str) -> str:
     if text not in ("best", "none"):
-        percents_of(text)
-        if "," in text:
-            raise InputError(f"export must be best, none or one percentage, but got {text!r}")
+        try:
+            one = "," not in text and bool(percents_of(text))
+        except InputError:
+            one = False
+        if not one:
+            raise InputError(f"export must be best, none or one percentage above 0 and up to 100, but got {text!r}")
     return text
 
 

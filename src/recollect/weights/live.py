@@ -8,7 +8,6 @@ weight of its region.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +16,10 @@ from recollect.errors import ModelError
 from recollect.models.files import parameter_of
 from recollect.weights.pair import Pair, names_of
 from recollect.weights.ranking import Cut
-from recollect.weights.read import F32
+from recollect.weights.read import F32, pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-PIECE = 1 << 22
-"""Weights at a time."""
 
 
 class Live:
@@ -61,19 +57,14 @@ class Live:
 
     def _set(self, cut: Cut | None, alpha: float) -> float:
         kept = 0.0
-        for name, start, base, tuned in self._pieces():
+        for name, start, stop in pieces(self._names, self._pair.sizes):
+            base, tuned = self._pair.read(name, start, stop)
             values = tuned if alpha == 1.0 else interpolate(base, tuned, alpha)
             if cut is not None and cut.has(name):
                 values = np.where(cut.mask(name, base, tuned, start), base, tuned)
             kept += float(np.square((values - base).astype(np.float64)).sum())
             self._write(name, start, values)
         return kept
-
-    def _pieces(self) -> Iterator[tuple[str, int, F32, F32]]:
-        for name in self._names:
-            size = self._pair.sizes[name]
-            for start in range(0, size, PIECE):
-                yield (name, start, *self._pair.read(name, start, min(start + PIECE, size)))
 
     def _write(self, name: str, start: int, values: F32) -> None:
         import torch

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import InputError, ModelError
 from recollect.models import ModelRef, base_changed, resolve_name
 from recollect.models.check import read_model_config
@@ -138,7 +139,7 @@ class CheckpointPair:
         """Whether the tuned side is a LoRA adapter."""
         return self._adapter is not None
 
-    def _compare(self, base_config: dict[str, Any], config: dict[str, Any]) -> None:
+    def _compare(self, base_config: JsonObject, config: JsonObject) -> None:
         if base_config.get("model_type") != config.get("model_type"):
             raise ModelError(
                 f"base and tuned must be of one architecture, but {self.base_folder} is "

@@ -33,6 +33,8 @@ Keys = np.ndarray[Any, np.dtype[np.uint32]]
 
 EPSILON = np.float32(1e-8)
 """Added to |p| in the relative change, as the authors' code does (§5); so a base weight of zero has one."""
+USUAL_PERCENT = 20.0
+"""What is restored, or shown, where nothing was chosen: best for most levels in *Token and Parameter Levels*."""
 ORDERS = ("relative", "absolute", "bottom", "random")
 STILL = {"relative": 0, "absolute": 0, "bottom": 0xFFFF_FFFF}
 """The key of an unchanged weight. In bf16 most have it, and counting one number over and over is slow."""
@@ -185,7 +187,7 @@ def rank(
     pair: Pair,
     order: str = "relative",
     region: str = "decoder",
-    percents: Sequence[float] = (20.0,),
+    percents: Sequence[float] = (USUAL_PERCENT,),
     per_tensor: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -231,7 +233,7 @@ def rank_tensors(
     tuned: Mapping[str, torch.Tensor],
     order: str = "relative",
     region: str = "decoder",
-    percents: Sequence[float] = (20.0,),
+    percents: Sequence[float] = (USUAL_PERCENT,),
     per_tensor: bool = False,
     seed: int = 0,
     progress: Progress | None = None,

@@ -9,6 +9,7 @@ import polars as pl
 from recollect.core.estimates import Estimate
 from recollect.core.workspace import read_manifest
 from recollect.drift import DriftFound
+from recollect.drift.compare import KNOWN
 from recollect.drift.kl import Summary
 from recollect.report.chapters.drift.record import (
     Drift,
@@ -21,11 +22,9 @@ from recollect.report.chapters.drift.record import (
 from recollect.report.page.chapter import Source
 from recollect.report.scores.record import CellName
 from recollect.report.scores.steps import CellSteps, study_cells
-from recollect.restore import LadderFound
+from recollect.restore import USUAL_PERCENT, LadderFound
 
 _PER_KIND = 3
-_USUAL = 20.0  # the best percentage of Token and Parameter Levels for most levels: shown when the ladder chose nothing
-_KNOWN = (3, 4)
 
 
 def collect(source: Source) -> Drift | None:
@@ -100,7 +99,7 @@ def _ladder(cell: CellSteps, folder: Path) -> Ladder:
     )
     order, percent = _shown_rung(found, settings["order"])
     both = _side_by_side(outputs, order, percent)
-    known = pl.col("level").is_in(_KNOWN) | pl.col("contains")
+    known = pl.col("level").is_in(KNOWN) | pl.col("contains")
     was, now, then = pl.col("contains"), pl.col("contains_tuned"), pl.col("contains_repaired")
     rules: dict[RepairName, pl.Expr] = {
         "lost, regained": known & ~now & then,
@@ -114,7 +113,7 @@ def _ladder(cell: CellSteps, folder: Path) -> Ladder:
             "region": settings["region"],
             "test_facts": tuned.filter(part="test").height,
             "ood_facts": tuned.filter(part="ood").height,
-            "known_facts": tuned.filter(pl.col("level").is_in(_KNOWN)).height,
+            "known_facts": tuned.filter(pl.col("level").is_in(KNOWN)).height,
             "examples": [one for kind, rule in rules.items() for one in _examples(both.filter(rule), kind)],
             "counts": {kind: both.filter(rule).height for kind, rule in rules.items()},
             "repaired_by": f"{order}, {percent:g} % set back",
@@ -127,7 +126,7 @@ def _shown_rung(found: Ladder, order: str) -> tuple[str, float]:
     if found.best is not None and found.best.percent > 0:
         return found.best.order, found.best.percent
     percents = [rung.percent for rung in found.rungs if rung.order == order]
-    return order, min(percents, key=lambda percent: abs(percent - _USUAL))
+    return order, min(percents, key=lambda percent: abs(percent - USUAL_PERCENT))
 
 
 def _side_by_side(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataFrame:
