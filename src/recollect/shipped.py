@@ -50,8 +50,8 @@ SHIPPED = {POCKET: _shipped("quiz", "pocket"), "pocket-shop": _shipped("shop", "
 
 
 def preset_of(model: str) -> str:
-    """The preset for full fine-tuning of a model, by its name: a shipped model's own, "C" for any other."""
-    return SHIPPED[model].preset if model in SHIPPED else "C"
+    """The preset for full fine-tuning of a model, by its name: a shipped model's own, else the paper's."""
+    return SHIPPED[model].preset if model in SHIPPED else "token-and-parameter-levels"
 
 
 def text_of(folder: Path) -> Path | None:

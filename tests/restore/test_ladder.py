@@ -219,17 +219,26 @@ def test_the_answer_has_a_line_for_every_rung_and_says_what_beats_what(result, f
     ]
 
 
-def test_what_an_earlier_version_found_is_read(result):
-    """It kept intervals flat and in percent, a rung as its row of the table."""
-    row = next(row for row in result.rungs().iter_rows(named=True) if (row["order"], row["percent"]) == ("random", 50))
+def test_what_an_earlier_version_found_is_read():
+    """It kept intervals flat and in percent, levels too, and of a rung not how many facts they are of."""
+    ends = {"micro": 40.0, "micro_low": 30.0, "micro_high": 50.0, "macro": None, "macro_low": None, "macro_high": None}
+    ends |= {f"ood{name}": value for name, value in (("", None), ("_low", None), ("_high", None))}
+    ends |= {"ood_micro": 5.0, "ood_micro_low": 0.5, "ood_micro_high": 20.0}
+    known = {"known": 60.0, "known_low": 50.0, "known_high": 70.0}
+    by_level = {f"{part}level_{level}": None if part else 20.0 * level for part in ("", "ood_") for level in range(5)}
+    measured = {"restored": 155648, "kept": 0.9, "alpha": None, "loss": 0.75, "answer_length": 11.5}
+    row = {"order": "random", "percent": 50.0, **ends, **known, **by_level, **measured}
     gain = {"gain": 3.0, "gain_low": 1.0, "gain_high": 5.0, "gain_facts": 40}
     tests = {"validation": 50.0, "test": 53.0, "tuned_test": 50.0, "beats_tuned": True}
     ahead = {"ahead": 2.0, "ahead_low": -1.0, "ahead_high": 5.0, "ahead_facts": 40}
     old = {"rungs": [row], "best": {"order": "relative", "percent": 20.0, **tests, **gain}, "beats_tuned": True}
     old |= {"controls": [{"order": "random", "percent": 5.0, **tests, **gain, **ahead}], "mean": "micro", "levels": []}
     found = LadderFound.model_validate({**old, "note": "so", "warnings": []})
-    assert found.rungs[0].micro.percent == pytest.approx((row["micro"], row["micro_low"], row["micro_high"]))
-    assert found.rungs[0].by_level == tuple(row[f"level_{level}"] for level in range(5))
+    rung = found.rungs[0]
+    assert rung.micro.percent == pytest.approx((40, 30, 50)) and rung.ood_micro.percent == pytest.approx((5, 0.5, 20))
+    assert rung.macro is None and rung.ood is None and rung.known.percent == pytest.approx((60, 50, 70))
+    assert rung.by_level == (0, 20, 40, 60, 80) and rung.ood_by_level == (None,) * 5
+    assert (rung.restored, rung.kept, rung.alpha, rung.loss, rung.answer_length) == (155648, 0.9, None, 0.75, 11.5)
     assert found.best.gain.percent == pytest.approx((3, 1, 5)) and found.best.gain.n == 40
     assert found.best.beats_tuned and found.best.ood_gain is None and found.best.ahead is None
     assert found.controls[0].ahead.percent == pytest.approx((2, -1, 5)) and found.controls[0].rivals_best

@@ -61,8 +61,8 @@ class StudySettings(PlaceSettings):
     probe: ProbeSection = ProbeSettings()
     """Settings of `recollect probe`, except model and facts; on the command line as "{method: sampled, samples: 5}"."""
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
-    """Settings of `recollect train`, except model and seed. Without a preset: pocket for the pocket model, C for
-    any other."""
+    """Settings of `recollect train`, except model and seed. Without a preset: a pocket model's own,
+    token-and-parameter-levels for any other."""
     evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     measure_drift: bool = True
