@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from recollect.report.page.evenly import evenly
 from recollect.report.page.svg import COLOURS, dark, draw, spread
 from recollect.report.page.text import clean, cut, short
 
@@ -16,6 +17,12 @@ def test_crowded_labels_move_apart_and_keep_order_and_mean() -> None:
     assert spread([1.0, 9.0, 5.0], 2.0) == [1.0, 9.0, 5.0]
     assert spread([5.0, 4.0, 5.0, 20.0], 3.0) == pytest.approx([14 / 3, 14 / 3 - 3, 14 / 3 + 3, 20.0])
     assert spread([], 1.0) == []
+
+
+def test_a_few_of_many_are_even_and_hold_both_ends() -> None:
+    assert evenly(10, 4) == [0, 3, 6, 9]
+    assert evenly(3, 3) == evenly(3, 9) == [0, 1, 2]
+    assert evenly(0, 3) == [] and evenly(5, 1) == [0]
 
 
 def test_text_is_drawn_as_escaped_text_and_colours_as_variables() -> None:

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -237,7 +239,21 @@ def test_facts_handed_over_in_python_are_not_called_by_the_name_of_a_default(wor
         assert sources["levels"] == ""
 
 
-def test_a_study_copied_elsewhere_is_reported_from_its_steps(whole: StudyResult, tmp_path: Path) -> None:
+def test_a_study_copied_elsewhere_is_reported_from_its_steps(whole: StudyResult, world: World, tmp_path: Path) -> None:
     copy = shutil.copytree(whole.path, tmp_path / "elsewhere" / "study")
-    assert collect_results(copy) == whole.results  # from the steps alone, not from results.json
-    assert write_report(copy, tmp_path / "page").read_bytes() == whole.report.read_bytes()
+    with _gone(world.model), _gone(world.facts), _gone(whole.path):
+        results = collect_results(copy)  # from the steps alone, not from results.json
+        page = write_report(copy, tmp_path / "page")
+    assert results == whole.results
+    assert page.read_bytes() == whole.report.read_bytes()
+
+
+@contextmanager
+def _gone(place: Path) -> Iterator[None]:
+    """What is not where it was, as on another machine."""
+    away = place.rename(place.with_name(place.name + "-away"))
+    try:
+        assert not place.exists()
+        yield
+    finally:
+        away.rename(place)

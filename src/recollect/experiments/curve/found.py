@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import model_validator
 
 from recollect.core.estimates import Estimate
+from recollect.core.experiment import ExperimentFound
 from recollect.core.workspace.result import Result
 from recollect.experiments.curve.decide import Doubt, Next
 from recollect.experiments.curve.fit import FamilyFit, Shape
 from recollect.experiments.curve.verdict import Gain, Verdict
-from recollect.experiments.found import ExperimentFound
 
 
 class PartFound(Result):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.experiment import ExperimentFound
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
@@ -34,7 +35,7 @@ from recollect.experiments.curve.settings import CurveSettings
 from recollect.experiments.curve.verdict import Verdict, judge_curve
 from recollect.experiments.curve.words import verdict_lines
 from recollect.experiments.executors import Executor, executor_class, make_executor
-from recollect.experiments.found import ExperimentFound, known
+from recollect.experiments.found import known
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, machine_of
 from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recollect.core.experiment import StudyFound
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.drift import read_texts
@@ -25,7 +26,7 @@ from recollect.errors import InputError
 from recollect.evaluate import run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, run_cells
 from recollect.experiments.executors import executor_class, make_executor
-from recollect.experiments.found import ExperimentFound, known
+from recollect.experiments.found import known
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
@@ -38,15 +39,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 """Called with what begins and its unit; gives the progress callback for it."""
-
-
-class StudyFound(ExperimentFound):
-    """What a study found, beside its steps."""
-
-    cells: int
-    """Models trained."""
-    preset: str | None = None
-    """Of the trainings."""
 
 
 @dataclass(frozen=True)

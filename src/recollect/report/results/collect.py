@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recollect._version import __version__
+from recollect.core.experiment import StudyFound
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult
@@ -60,30 +61,27 @@ def _of_one(path: Path) -> Results:
 
 def collect_results(path: Path) -> Results:
     """The results of the finished study at `path`, from its steps."""
-    manifest = read_manifest(path)
+    manifest, found = read_manifest(path), StudyFound.read(path)
     source = Source(path, manifest.step)
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for chapter in chapters():
         record = chapter.collect(source)
         if record is not None:
-            found[chapter.id] = record
+            records[chapter.id] = record
             source.records.append(record)
-    metrics, inputs = manifest.metrics, manifest.inputs
-    facts = metrics.get("facts", {"name": metrics["sources"]["facts"]})
+    facts = {"name": found.sources["facts"]} if found.facts is None else found.facts.plain()
     steps = [(folder, read_manifest(folder)) for folder in _steps(path)]
     return Results(
         title=manifest.settings["title"],
         created=manifest.finished,
         version=manifest.versions["recollect"],
-        model=Model(
-            name=metrics["sources"]["model"], fingerprint=inputs["model"], parameters=metrics.get("parameters")
-        ),
-        facts=Facts(**facts, fingerprint=inputs["facts"]),
-        chapters=found,
-        settings=_settings(path, manifest),
+        model=Model(name=found.sources["model"], fingerprint=manifest.inputs["model"], parameters=found.parameters),
+        facts=Facts(**facts, fingerprint=manifest.inputs["facts"]),
+        chapters=records,
+        settings=_settings(path, manifest, found),
         steps=[_record(folder, step, path) for folder, step in steps],
-        machine=metrics.get("machine", ""),
-        notes=_notes(path, metrics["notes"]),
+        machine=found.machine,
+        notes=_notes(path, found.notes),
     )
 
 
@@ -102,20 +100,20 @@ def _record(folder: Path, manifest: Manifest, root: Path) -> StepRecord:
     )
 
 
-def _settings(path: Path, manifest: Manifest) -> list[SettingValue]:
+def _settings(path: Path, manifest: Manifest, study: StudyFound) -> list[SettingValue]:
     """The study's own and those of the first step of each section, as they were run."""
-    own, given = manifest.settings, manifest.metrics.get("given", [])
+    own = manifest.settings
     found = [
-        SettingValue(step="study", name=name, value=value, origin="study" if name in given else "default")
-        for name, value in {**manifest.metrics["sources"], **own}.items()
+        SettingValue(step="study", name=name, value=value, origin="study" if name in study.given else "default")
+        for name, value in {**study.sources, **own}.items()
         if name not in SECTIONS
     ]
+    preset = study.preset or ""
     for section, kind in SECTIONS.items():
         first = next(iter(sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))), None)
         if first is None:
             continue
-        preset = read_manifest(path).metrics.get("preset")
-        filled = PRESETS.get(preset or "", {}) if section == "train" else {}
+        filled = PRESETS.get(preset, {}) if section == "train" else {}
         for name, value in read_manifest(first.parent).settings.items():
             if name not in HELD:
                 origin = "study" if name in own[section] else f"preset {preset}" if name in filled else "default"
@@ -123,7 +121,7 @@ def _settings(path: Path, manifest: Manifest) -> list[SettingValue]:
     return found
 
 
-def _notes(path: Path, own: list[str]) -> list[str]:
+def _notes(path: Path, own: Sequence[str]) -> list[str]:
     steps = path / "steps"
     return list(
         dict.fromkeys(

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
 from recollect.report.chapters.attributes.record import AttributeRun, Attributes, AttributeSystem, PagePart
+from recollect.report.page.evenly import evenly
 from recollect.report.page.svg import COLOURS, bare, draw, panel
 from recollect.report.page.text import short
 from recollect.report.scores.groups import Averaged, averaged
@@ -88,10 +89,7 @@ def shown_systems(systems: Sequence[AttributeSystem]) -> list[AttributeSystem]:
     """At most `MOST_BARS` of them: all but trained models, and of these the first, the last, and some between."""
     tuned = [system for system in systems if system.kind == "tuned"]
     others = [system for system in systems if system.kind != "tuned"][: MOST_BARS - min(2, len(tuned))]
-    room = MOST_BARS - len(others)
-    if len(tuned) > room:
-        step = (len(tuned) - 1) / max(1, room - 1)
-        tuned = [tuned[round(at * step)] for at in range(room)] if room > 1 else tuned[-1:]
+    tuned = [tuned[at] for at in evenly(len(tuned), MOST_BARS - len(others))]
     return [system for system in systems if system in others or system in tuned]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.experiment import ExperimentFound
 from recollect.core.workspace import read_manifest
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateFound
@@ -69,10 +70,9 @@ def collect(source: Source) -> Attributes | None:
 
 def taught(curve: Path) -> list[str]:
     """The answers of the training pages: of the whole fact set where it is still there, else of those trained on."""
-    manifest = read_manifest(curve)
     try:
-        facts = load_facts(manifest.metrics["sources"]["facts"])
-        if facts.fingerprint() == manifest.inputs["facts"]:
+        facts = load_facts(ExperimentFound.read(curve).sources["facts"])
+        if facts.fingerprint() == read_manifest(curve).inputs["facts"]:
             return [fact.object for fact in facts if fact.part == "train"]
     except InputError:
         pass

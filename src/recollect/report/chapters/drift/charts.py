@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from recollect.report.chapters.drift.groups import DriftGroup
 from recollect.report.chapters.drift.record import DriftCell, ModuleChange
+from recollect.report.page.evenly import evenly
 from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, RAMP, Style, bare, dark, draw, panel
 from recollect.report.page.text import short
 from recollect.report.scores.charts import HEIGHT, Curves, lines, points
@@ -212,9 +213,10 @@ def modules_chart(modules: Sequence[ModuleChange]) -> Markup | None:
 def shown_layers(modules: Sequence[ModuleChange]) -> list[int | None]:
     """The layers of the map, first to last; weights outside the layers last, as None."""
     layers = sorted({one.layer for one in modules if one.layer is not None})
-    if len(layers) > MOST_LAYERS:
-        layers = [layers[round(i * (len(layers) - 1) / (MOST_LAYERS - 1))] for i in range(MOST_LAYERS)]
-    return [*layers, *([None] if any(one.layer is None for one in modules) else [])]
+    return [
+        *(layers[at] for at in evenly(len(layers), MOST_LAYERS)),
+        *([None] if any(one.layer is None for one in modules) else []),
+    ]
 
 
 def _number(

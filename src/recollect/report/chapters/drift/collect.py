@@ -20,6 +20,7 @@ from recollect.report.chapters.drift.record import (
     RepairName,
 )
 from recollect.report.page.chapter import Source
+from recollect.report.page.evenly import evenly
 from recollect.report.scores.record import CellName
 from recollect.report.scores.steps import CellSteps, study_cells
 from recollect.restore import USUAL_PERCENT, LadderFound
@@ -144,7 +145,6 @@ def _rung(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataFrame:
 
 def _examples(rows: pl.DataFrame, kind: RepairName) -> list[RepairExample]:
     rows = rows.sort("level", "fact_id", descending=[True, False])
-    places = sorted({round(at * (rows.height - 1) / max(1, _PER_KIND - 1)) for at in range(_PER_KIND)})
     return [
         RepairExample(
             question=row["question"],
@@ -160,5 +160,5 @@ def _examples(rows: pl.DataFrame, kind: RepairName) -> list[RepairExample]:
             repaired_right=row["contains_repaired"],
             kind=kind,
         )
-        for row in (rows[places].iter_rows(named=True) if rows.height else ())
+        for row in rows[evenly(rows.height, _PER_KIND)].iter_rows(named=True)
     ]

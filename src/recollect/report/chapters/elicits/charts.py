@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
+from recollect.report.page.evenly import evenly
 from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, RAMP, bare, dark, draw, panel
 from recollect.report.page.text import choice
 from recollect.report.scores.groups import Group, Measured
@@ -26,9 +27,7 @@ MOST_SIZES = 9
 def shown_sizes(groups: Sequence[Group]) -> list[int]:
     """The sizes that get a heat map: all, or `MOST_SIZES` of them evenly from the smallest to the largest."""
     sizes = sorted({group.size for group in groups})
-    if len(sizes) <= MOST_SIZES:
-        return sizes
-    return [sizes[round(i * (len(sizes) - 1) / (MOST_SIZES - 1))] for i in range(MOST_SIZES)]
+    return [sizes[at] for at in evenly(len(sizes), MOST_SIZES)]
 
 
 def heat_chart(groups: Sequence[Group], part: str, base: Measured | None, domain: str) -> Markup | None:

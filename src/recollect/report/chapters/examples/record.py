@@ -11,6 +11,7 @@ from recollect.evaluate import EvaluateResult
 from recollect.facts import Part
 from recollect.probe import read_examples
 from recollect.report.page.chapter import Source
+from recollect.report.page.evenly import evenly
 from recollect.report.page.record import Level, Record, Share
 from recollect.report.page.text import choice
 from recollect.report.scores.record import Trained
@@ -115,10 +116,7 @@ def _examples(before: pl.DataFrame, cell: CellSteps) -> list[Example]:
 
 def _spread(table: pl.DataFrame) -> pl.DataFrame:
     """Some rows evenly spaced in the order of level, so that the examples are not all of one kind."""
-    table = table.sort("level", "fact_id")
-    if table.height <= _EXAMPLES_PER_KIND:
-        return table
-    return table[[round(at * (table.height - 1) / (_EXAMPLES_PER_KIND - 1)) for at in range(_EXAMPLES_PER_KIND)]]
+    return table.sort("level", "fact_id")[evenly(table.height, _EXAMPLES_PER_KIND)]
 
 
 def _mapping_examples(draws: pl.DataFrame | None) -> list[MappingExample]:
