@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
+from recollect.errors import InputError
 from recollect.generate import Engine, TransformersEngine
 from recollect.models import LoadedModel, ModelSettings, check_held, load, resolve
 
@@ -30,7 +31,10 @@ def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundM
 
 
 Finder = Callable[[ModelSettings, LoadedModel | None], FoundModel]
-"""From the settings to a model; one that the caller has in memory already comes along, for those that can take it."""
+"""From the settings to a model; one that the caller has in memory already comes along, for those that can take it.
+
+The fingerprint of a model folder is that of `recollect.models.ModelRef`: a study hands its model to every engine.
+"""
 
 ENGINES: dict[str, Finder] = {"transformers": _transformers}
 
@@ -53,6 +57,13 @@ class EngineSettings(ModelSettings):
 def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> FoundModel:
     """Find and check the model of the settings with their engine; `loaded` is that model where it is in memory.
 
-    Raises ModelError for a broken or unsafe model, InputError for a model in memory that is not as the settings say.
+    Raises ModelError for a broken or unsafe model, InputError for a model in memory that is not as the settings say, or
+    that the engine would pass over for another one.
     """
-    return ENGINES[settings.engine](settings, loaded)
+    found = ENGINES[settings.engine](settings, loaded)
+    if loaded is not None and loaded.fingerprint != found.fingerprint:
+        raise InputError(
+            f"the engine {settings.engine!r} asks the model {settings.model}, but the one in memory has other weights. "
+            "Leave `loaded` out, save that model and name its folder, or take the engine transformers."
+        )
+    return found

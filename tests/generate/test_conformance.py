@@ -193,13 +193,22 @@ def test_hybrid_is_refused_where_the_engine_cannot_exclude(table: str, tmp_path:
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize("method", ["sampled", "closed-form"])  # the latter's examples are draws
 def test_a_probe_says_that_its_draws_are_not_addressed(
-    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(TableEngine, "draws_are_addressed", False)
-    run_probe(settings_of(table, method="sampled"), facts(), tmp_path / "p")
+    run_probe(settings_of(table, method=method), facts(), tmp_path / "p")
     [note] = ProbeFound.read(tmp_path / "p").notes
     assert note.startswith("The engine 'table' does not address its draws")
+
+
+def test_an_engine_that_cannot_take_a_model_in_memory_asks_no_other_in_its_place(table: str, tmp_path: Path) -> None:
+    small = load_small(tmp_path / "model")
+    with pytest.raises(InputError, match="the engine 'table' asks the model .*table.json, but the one in memory has"):
+        run_probe(settings_of(table, method="sampled"), facts(), tmp_path / "p", loaded=small.loaded)
+    same = replace(small.loaded, fingerprint=find_table(settings_of(table), None).fingerprint)
+    assert run_probe(settings_of(table, method="sampled"), facts(), tmp_path / "p", loaded=same).levels.height == 12
 
 
 def test_an_unknown_engine_is_named() -> None:

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+LIMIT = "evaluate"
+"""The purpose of the draws by which probe and evaluation take facts under a limit, so that they take the same."""
+
 Item = TypeVar("Item")
 Name = TypeVar("Name")
 

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 from pydantic import model_validator
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import Step
 from recollect.core.workspace.result import Result
 from recollect.evaluate.settings import PARTS, EvaluateSettings
@@ -63,7 +64,7 @@ def _by_name(parts: Mapping[Part, PageScores]) -> dict[str, object]:
     return {**parts["test"].in_percent(), **{part: one.in_percent() for part, one in parts.items() if part != "test"}}
 
 
-def _by_part(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _by_part(values: JsonObject) -> dict[Part, JsonObject]:
     return {"test": values, **{part: values[part] for part in PARTS if values.get(part)}}
 
 

@@ -21,7 +21,7 @@ import polars as pl
 from pydantic import model_validator
 
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.core.random import take
+from recollect.core.random import LIMIT, take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.core.workspace.result import Result
@@ -33,7 +33,7 @@ from recollect.evaluate.settings import PARTS, EvaluateSettings
 from recollect.facts import Fact, FactSet, Part, load_facts
 from recollect.generate import Engine
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
-from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
+from recollect.match import MATCHER_VERSION, MATCHERS, Matcher, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.prompt import prompt_text
 from recollect.select import levels_fingerprint, read_levels
@@ -186,7 +186,7 @@ def run_evaluate(
 def rescore_answers(
     path: Path,
     facts: FactSet | None = None,
-    matcher: MatcherName | Callable[[str, Sequence[str]], bool] = "contains",
+    matcher: MatcherName | Matcher = "contains",
     least_per_level: int = LEAST_PER_LEVEL,
 ) -> pl.DataFrame:
     """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
@@ -196,7 +196,7 @@ def rescore_answers(
     """
     step_input(path, "evaluate")
     outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
-    judge = MATCHERS[matcher] if isinstance(matcher, str) else matcher
+    judge = matcher_of(matcher) if isinstance(matcher, str) else matcher
     name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
     verdicts = [
         judge(row["output"], facts[row["fact_id"]].accepted if facts else (row["object"], *row["synonyms"]))
@@ -208,7 +208,7 @@ def rescore_answers(
 
 def facts_of_part(facts: FactSet, part: str, limit: int | None, seed: int) -> list[Fact]:
     """At most `limit` facts of a part, the same for every step that asks with this seed; in their own order."""
-    return take([fact for fact in facts if fact.part == part], limit, seed, "evaluate", lambda fact: fact.id)
+    return take([fact for fact in facts if fact.part == part], limit, seed, LIMIT, lambda fact: fact.id)
 
 
 def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:

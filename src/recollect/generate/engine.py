@@ -1,7 +1,8 @@
 """The seam between the steps and whatever makes tokens: one protocol, in token ids that the engine itself hands out.
 
 A step encodes its prompts with the engine, asks for greedy answers, draws or log-probabilities, and decodes what comes
-back. How the engine gets there (caches, batches, a server) is its own affair: no step sees a tensor.
+back. How the engine gets there (caches, batches, a server) is its own affair: no step that asks sees a tensor. Drift,
+ladder and training read weights and hidden states themselves, of a transformers model whatever the engine.
 
 Adding an engine
 1. One file with a class that has the members of `Engine`, and a function that finds a model for it.
@@ -115,9 +116,9 @@ class Engine(Vocabulary, Protocol):
         """A p-value for its draws being those of its model; None without such a test. Raises SelfTestError."""
 
 
-def engine_notes(engine: Engine, draws: bool) -> list[str]:
-    """What a step that took `draws` must say of its engine."""
-    if not draws or engine.draws_are_addressed:
+def engine_notes(engine: Engine) -> list[str]:
+    """What a step that drew from the engine must say of it."""
+    if engine.draws_are_addressed:
         return []
     return [
         f"The engine {engine.name!r} does not address its draws: another batch size or a resumed run gives other draws "

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
+from recollect.errors import InputError
 from recollect.match.edges import is_open_number, stands_alone
 from recollect.match.text import canonical, folded
 
@@ -69,7 +70,18 @@ def _closes(character: str) -> bool:
     return character.isascii() and not word_character and (character.isprintable() or character.isspace())
 
 
-MATCHERS: dict[MatcherName, Callable[[str, Sequence[str]], bool]] = {"contains": contains, "word": word}
+Matcher = Callable[[str, Sequence[str]], bool]
+"""(text, accepted forms) -> whether the text is right."""
+
+MATCHERS: dict[MatcherName, Matcher] = {"contains": contains, "word": word}
+
+
+def matcher_of(name: MatcherName | str) -> Matcher:
+    """The matcher of a name; InputError for an unknown one."""
+    for known, matcher in MATCHERS.items():
+        if name == known:
+            return matcher
+    raise InputError(f"matcher must be one of {', '.join(MATCHERS)}, but got {name!r}.")
 
 
 @lru_cache(maxsize=65536)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from recollect.core.random import draw
+from recollect.core.random import LIMIT, draw
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
@@ -54,8 +54,8 @@ def chosen_facts(facts: FactSet, settings: AskedFacts) -> FactSet:
     if not _is_cut(kept, settings):
         return FactSet(tuple(kept), facts.name)
     groups: dict[tuple[str, str], list[tuple[bytes, str]]] = {}
-    for fact in kept:  # by the draw that an evaluation's limit goes by, so that the facts it asks have levels first
-        drawn = draw(settings.facts_seed, "evaluate", fact.id)
+    for fact in kept:
+        drawn = draw(settings.facts_seed, LIMIT, fact.id)
         groups.setdefault((fact.part, fact.relation), []).append((drawn, fact.id))
     turns = sorted((turn, *one) for group in groups.values() for turn, one in enumerate(sorted(group)))
     ids = {fact_id for _, _, fact_id in turns[: settings.limit]}

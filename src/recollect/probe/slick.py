@@ -133,7 +133,7 @@ def run_slick(
             found = SlickFound(
                 facts=len(chosen),
                 categories={name: int((table["category"] == name).sum()) for name in CATEGORIES},
-                notes=[*_unreachable(engine, chosen, settings), *engine_notes(engine, True)],
+                notes=[*_unreachable(engine, chosen, settings), *engine_notes(engine)],
                 seconds=round(time.monotonic() - started, 3),
             )
             step.finish(found)

@@ -15,7 +15,7 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import FactSet, Relation, read_relations
 from recollect.generate import Engine, engine_notes
-from recollect.match import MATCHER_VERSION, MATCHERS, MatcherName
+from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
 from recollect.probe.jobs import (
@@ -122,7 +122,7 @@ def _work(
     step.finish(
         _found(levels, settings).model_copy(
             update={
-                "notes": [*unreachable, *engine_notes(engine, draws_per_job(settings) > 0)],
+                "notes": [*unreachable, *engine_notes(engine)],
                 "self_test_p": None if plan["self_test_p"] is None else round(plan["self_test_p"], 6),
                 "seconds": round(time.monotonic() - started, 3),
             }
@@ -186,8 +186,7 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     """
     manifest = step_input(path, "probe")
     settings = manifest.settings
-    if matcher not in MATCHERS:
-        raise InputError(f"matcher must be one of {', '.join(MATCHERS)}, but got {matcher!r}.")
+    judge = matcher_of(matcher)
     if settings["method"] != "sampled":
         raise InputError(
             f"{path} was probed by {settings['method']!r}, whose closed form is tied to its matcher; only 'sampled' "
@@ -199,7 +198,6 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     ids = list(dict.fromkeys(texts["fact_id"].to_list()))
     chosen = facts.only(ids)
     place = {fact_id: at for at, fact_id in enumerate(ids)}
-    judge = MATCHERS[matcher]
     rows = pl.DataFrame(
         {
             "fact": [place[fact_id] for fact_id in texts["fact_id"]],
