@@ -1,7 +1,7 @@
 """A small step of three parts, run in children that kill themselves before their k-th change to the disk.
 
-Used by test_workspace as a program: `python crashing.py FOLDER K,K,... K,K,...`. Each argument is one story,
-told in a folder of its own, FOLDER/K,K,...: the step is run once per K, each time in a new child that dies by
+Used by `core/workspace/test_killed` as a program: `python crashing.py FOLDER K,K,... K,K,...`. Each argument is one
+story, told in a folder of its own, FOLDER/K,K,...: the step is run once per K, each time in a new child that dies by
 SIGKILL before its K-th opening, renaming, making or removing there (0: lives on). Children are forked, so
 that polars is imported once; the parent itself never uses polars, whose threads do not survive a fork. Prints
 one JSON list per story, with one object per child: how it ended, the parts it computed, the plan it was

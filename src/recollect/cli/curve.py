@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.table import Table
@@ -67,7 +66,7 @@ def _cell(curve: Verdict, size: int) -> str:
     return with_interval(score.value, score.low, score.high)
 
 
-def _answer(result: CurveResult) -> dict[str, Any]:
+def _answer(result: CurveResult) -> dict[str, object]:
     """The JSON answer: the main part's verdict at the top, the others by name (docs/curve.md)."""
     found = result.found
     others = {part: _flat(one.verdict) for part, one in found.parts.items() if part != found.main}
@@ -76,7 +75,7 @@ def _answer(result: CurveResult) -> dict[str, Any]:
     return {**_flat(found.verdict), "ood": None, **others, **known, **places}
 
 
-def _flat(verdict: Verdict) -> dict[str, Any]:
+def _flat(verdict: Verdict) -> dict[str, object]:
     """Sizes are whole numbers, rounded up."""
     same = {"sizes", "repeats", "family", "run_spread", "margin", "confidence", "notes"}
     values = verdict.model_dump(mode="json", include=same)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -29,7 +29,7 @@ TunedArgument = Annotated[str, typer.Argument(metavar="TUNED", help="The model a
 
 def register(app: typer.Typer) -> None:
     """Add `drift` and `restore`."""
-    pair: dict[str, Any] = {"base": (BaseArgument, ...), "tuned": (TunedArgument, ...)}
+    pair = {"base": (BaseArgument, ...), "tuned": (TunedArgument, ...)}
     command(app, "drift", DriftSettings, _drift, pair)
     command(app, "restore", RestoreSettings, _restore, pair)
 

@@ -9,7 +9,7 @@ import operator
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -56,9 +56,12 @@ def command(
     name: str,
     settings: type[Settings],
     run: Callable[..., None],
-    extra: dict[str, Any] | None = None,
+    extra: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
-    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra)."""
+    """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra).
+
+    extra: further arguments by name, each with its annotation and its default.
+    """
     extra = extra or {}
     options: dict[str, tuple[Any, Any]] = {field.replace(".", "__"): (kind, None) for field, kind in _options(settings)}
     options |= {"config": (ConfigOption, None), "out": (OutOption, None), "as_json": (JsonOption, False), **extra}
@@ -79,9 +82,8 @@ def command(
         ]
     )
     body.__annotations__ = {key: kind for key, (kind, _) in options.items()}
-    body.__doc__ = inspect.cleandoc(settings.__doc__ or "").partition("\n\nExamples:")[
-        0
-    ]  # a docstring's example is Python
+    help_text, _, _ = inspect.cleandoc(settings.__doc__ or "").partition("\n\nExamples:")  # the example is Python
+    body.__doc__ = help_text
     body.__name__ = name.replace("-", "_")
     app.command(name, cls=_BySection)(body)
 
@@ -199,7 +201,7 @@ def machine_line(*uses: tuple[str, Machine]) -> None:
         note(f"{what}: {machine.line()}")
 
 
-def answer(value: dict[str, Any], as_json: bool) -> None:
+def answer(value: Mapping[str, object], as_json: bool) -> None:
     """Print the JSON answer as the last line on stdout, if asked for."""
     if as_json:
         sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -41,7 +41,7 @@ def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     answer(study_answer(result, trained), as_json)
 
 
-def study_answer(result: StudyResult, trained: Trained) -> dict[str, Any]:
+def study_answer(result: StudyResult, trained: Trained) -> dict[str, object]:
     """The JSON answer; scores in percent (docs/study.md)."""
     base = trained.base
     return {

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import polars as pl
 
+from recollect.core.tables import BadRowsFound
 from recollect.core.workspace.result import Result
 from recollect.facts.fact import Fact, FactSet
 from recollect.facts.reading import REPEATED, Reading, inside
@@ -74,21 +75,6 @@ class RelationFacts(Result):
     majority_share: float
     """What always answering the majority object scores."""
     answer_in_question: int
-
-
-class SkippedRow(Result):
-    """A row that could not be used."""
-
-    where: str
-    error: str
-
-
-class BadRowsFound(Result):
-    """Rows that were skipped, by what is wrong with them, and the first of them."""
-
-    skipped: int = 0
-    reasons: dict[str, int] = {}
-    first: list[SkippedRow] = []
 
 
 class FactsReport(Result):
@@ -174,7 +160,7 @@ def data_report(facts: FactSet, reading: Reading, relations: pl.DataFrame) -> Fa
         relations=of_relation,
         columns=dict(reading.columns),
         blank_rows=reading.blank_rows,
-        bad_rows=BadRowsFound.model_validate(reading.bad.account()),
+        bad_rows=reading.bad.account(),
         notes=reading.notes,
         traps=find_traps(facts, reading, relations, within),
     )

@@ -200,7 +200,7 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, FactsRep
     _reading.limit(reading, settings.limit_per_relation, settings.seed)
     if not reading.facts:
         lost = {reason: counts.total() for reason, counts in reading.dropped.items()}
-        lost |= reading.bad.account()["reasons"]
+        lost |= reading.bad.account().reasons
         reasons = ", ".join(f"{count:,} by {reason!r}" for reason, count in lost.items())
         rows = reading.read.total() + len(reading.bad.found)
         raise InputError(f"{settings.path}: no fact is left of {rows:,} rows; dropped: {reasons}.")

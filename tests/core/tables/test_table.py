@@ -85,8 +85,8 @@ def test_a_bad_row_is_an_error_with_its_place_or_is_skipped_and_counted(
     rows, bad = table(tmp_path, name, content, "skip")
     assert len(rows) == 1
     account = bad.account()
-    assert (account["skipped"], account["reasons"]) == (1, {reason: 1})
-    assert account["first"][0]["where"] == where
+    assert (account.skipped, account.reasons) == (1, {reason: 1})
+    assert account.first[0].where == where
 
 
 @pytest.mark.parametrize("content", ["9" * 5_000, '"\\ud83d"', '{"q": 1, "q": 2}'])

@@ -267,5 +267,5 @@ def test_scores_are_read_from_every_kind_of_table_and_bad_rows_named_or_skipped(
     bad = BadRows("skip")
     assert read_scores(file, bad=bad)["test"].size.tolist() == [0, 1000]
     reasons = {"score is no number": 1, "score is not finite": 1, "seed is no number": 1}
-    assert bad.account()["reasons"] == reasons
+    assert bad.account().reasons == reasons
     assert bad.lines("bad.csv")[0].startswith("3 bad rows of bad.csv were skipped")

@@ -3,7 +3,6 @@
 from recollect.core.estimates.clusters import clustered as clustered
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio
-from recollect.core.estimates.differences import Matcher as Matcher
 from recollect.core.estimates.differences import Mean as Mean
 from recollect.core.estimates.differences import Pairs as Pairs
 from recollect.core.estimates.differences import by_level as by_level

@@ -18,11 +18,12 @@ from recollect.core.estimates.intervals import (
     LEAST_PER_LEVEL,
     Estimate,
     Scores,
-    check_counts,
     enough,
+    right_or_wrong,
     weighted,
 )
 from recollect.errors import InputError
+from recollect.match import MatcherName
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,20 @@ def unpaired(
     first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]], confidence: float = CONFIDENCE
 ) -> Estimate:
     """Second minus first where the two have no fact in common; (right, n) by level, each side its own levels."""
-    groups = [_zero_one(right, n) for right, n in (*first, *second)]
-    weights = [-weight for weight in _equal(len(first))] + _equal(len(second))
-    return weighted(groups, weights, "two independent samples", confidence)
+    one, other = ([right_or_wrong(right, n) for right, n in side] for side in (first, second))
+    return _second_minus_first(one, other, "two independent samples", confidence)
 
 
 def difference_of_paired(first: Sequence[Pairs], second: Sequence[Pairs], confidence: float = CONFIDENCE) -> Estimate:
     """The second paired difference minus the first, where the two have no fact in common (two halves, two parts)."""
-    groups = [one.scores() for one in (*first, *second)]
-    weights = [-weight for weight in _equal(len(first))] + _equal(len(second))
-    return weighted(groups, weights, "two independent paired differences", confidence)
+    one, other = ([pairs.scores() for pairs in side] for side in (first, second))
+    return _second_minus_first(one, other, "two independent paired differences", confidence)
+
+
+def _second_minus_first(first: list[Scores], second: list[Scores], method: str, confidence: float) -> Estimate:
+    """The mean over the second side's groups minus that over the first's."""
+    weights = [*(-weight for weight in _equal(len(first))), *_equal(len(second))]
+    return weighted([*first, *second], weights, method, confidence)
 
 
 def mean_score(
@@ -107,18 +112,12 @@ def _of_scores(scores: Sequence[float], least: float, most: float) -> Scores:
     return Scores([values[value] for value in rising], tuple(rising))
 
 
-def _zero_one(right: int, n: int) -> Scores:
-    check_counts(right, n)
-    return Scores([n - right, right], (0.0, 1.0))
-
-
 def _equal(count: int) -> list[float]:
     if not count:
         raise InputError("a difference needs at least one level with facts on either side.")
     return [1 / count] * count
 
 
-Matcher = Literal["contains", "word"]
 Mean = Literal["macro", "micro"]
 
 
@@ -134,7 +133,7 @@ def paired_difference(
     second: pl.DataFrame,
     *,
     part: str = "test",
-    matcher: Matcher = "contains",
+    matcher: MatcherName = "contains",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -153,7 +152,7 @@ def paired_difference_of_differences(
     tables: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame],
     *,
     part: str = "test",
-    matcher: Matcher = "contains",
+    matcher: MatcherName = "contains",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -173,7 +172,7 @@ def independent_difference_of_differences(
     second: tuple[pl.DataFrame, pl.DataFrame],
     *,
     part: str = "test",
-    matcher: Matcher = "contains",
+    matcher: MatcherName = "contains",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -225,7 +224,7 @@ def _pick(table: pl.DataFrame, level: int | None) -> pl.DataFrame:
     return table if level is None else table.filter(pl.col("level") == level)
 
 
-def _pairs(one: pl.DataFrame, other: pl.DataFrame, matcher: str, groups: Sequence[int | None]) -> list[Pairs]:
+def _pairs(one: pl.DataFrame, other: pl.DataFrame, matcher: MatcherName, groups: Sequence[int | None]) -> list[Pairs]:
     joined = pl.DataFrame({"level": one["level"], "first": one[matcher], "second": other[matcher]})
     picked = [_pick(joined, level) for level in groups]
     return [Pairs.of(table["first"].to_list(), table["second"].to_list()) for table in picked]

@@ -205,8 +205,7 @@ def proportion(right: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
 
     Raises InputError when n is 0 or right is not within 0 and n.
     """
-    check_counts(right, n)
-    return weighted([Scores([n - right, right], (0.0, 1.0))], [1.0], "Clopper-Pearson", confidence)
+    return weighted([right_or_wrong(right, n)], [1.0], "Clopper-Pearson", confidence)
 
 
 def macro_mean(rights: Sequence[int], ns: Sequence[int], confidence: float = CONFIDENCE) -> Estimate:
@@ -214,9 +213,7 @@ def macro_mean(rights: Sequence[int], ns: Sequence[int], confidence: float = CON
     `proportion`. Raises InputError for no accuracy, or one without facts."""
     if not ns or len(rights) != len(ns):
         raise InputError(f"rights and ns must be equally long and not empty, but got {rights=} and {ns=}.")
-    for right, n in zip(rights, ns, strict=True):
-        check_counts(right, n)
-    groups = [Scores([n - right, right], (0.0, 1.0)) for right, n in zip(rights, ns, strict=True)]
+    groups = [right_or_wrong(right, n) for right, n in zip(rights, ns, strict=True)]
     return weighted(groups, [1 / len(ns)] * len(ns), "levels melded", confidence)
 
 
@@ -246,9 +243,10 @@ def enough(ns: Mapping[Level, int], least: int = LEAST_PER_LEVEL) -> tuple[tuple
     return entered, tuple(level for level, n in ns.items() if 0 < n < least)
 
 
-def check_counts(right: int, n: int) -> None:
-    """Raises InputError for counts that no sample can have."""
+def right_or_wrong(right: int, n: int) -> Scores:
+    """The scores 0 and 1 of `n` answers; InputError for counts that no sample can have."""
     if n < 1:
         raise InputError(f"an accuracy needs n of at least 1, but got {n=}. Leave it out.")
     if not 0 <= right <= n:
         raise InputError(f"right must be between 0 and n, but got {right=} and {n=}.")
+    return Scores([n - right, right], (0.0, 1.0))

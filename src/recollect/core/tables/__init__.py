@@ -8,6 +8,7 @@ from recollect.core.tables.files import BAD_ROWS as BAD_ROWS
 from recollect.core.tables.files import MAX_FILE as MAX_FILE
 from recollect.core.tables.files import BadRow as BadRow
 from recollect.core.tables.files import BadRows as BadRows
+from recollect.core.tables.files import BadRowsFound as BadRowsFound
 from recollect.core.tables.files import BadRowsMode as BadRowsMode
 from recollect.core.tables.files import RowError as RowError
 from recollect.core.tables.files import decode as decode

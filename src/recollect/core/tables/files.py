@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 
 MAX_FILE = 1 << 30  # bytes of one file, packed
@@ -102,6 +103,21 @@ class BadRow:
     """The error as it would have been shown."""
 
 
+class SkippedRow(Result):
+    """A row that could not be used, as a step's result names it."""
+
+    where: str
+    error: str
+
+
+class BadRowsFound(Result):
+    """Rows that were skipped, by what is wrong with them, and the first of them."""
+
+    skipped: int = 0
+    reasons: dict[str, int] = {}
+    first: list[SkippedRow] = []
+
+
 @dataclass
 class BadRows:
     """What becomes of bad rows, and an account of those skipped."""
@@ -115,19 +131,17 @@ class BadRows:
             raise error
         self.found.append(BadRow(where, error.reason, str(error)))
 
-    def account(self) -> dict[str, Any]:
-        """Plain JSON: how many rows were skipped, how many for each reason, and the first of them with their place."""
-        return {
-            "skipped": len(self.found),
-            "reasons": dict(sorted(Counter(row.reason for row in self.found).items())),
-            "first": [{"where": row.where, "error": row.text} for row in self.found[:_SHOWN]],
-        }
+    def account(self) -> BadRowsFound:
+        """How many rows were skipped, how many for each reason, and the first of them with their place."""
+        return BadRowsFound(
+            skipped=len(self.found),
+            reasons=dict(sorted(Counter(row.reason for row in self.found).items())),
+            first=[SkippedRow(where=row.where, error=row.text) for row in self.found[:_SHOWN]],
+        )
 
     def lines(self, name: str) -> list[str]:
         """The account in words, for a page: one line, or none."""
         if not self.found:
             return []
-        reasons = Counter(row.reason for row in self.found)
-        first = self.found[0]
-        said = ", ".join(f"{count:,} with {reason}" for reason, count in sorted(reasons.items()))
-        return [f"{len(self.found):,} bad rows of {name} were skipped: {said}. The first is {first.where}."]
+        said = ", ".join(f"{count:,} with {reason}" for reason, count in self.account().reasons.items())
+        return [f"{len(self.found):,} bad rows of {name} were skipped: {said}. The first is {self.found[0].where}."]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.core.tables import BadRows
+from recollect.core.tables import BadRows, BadRowsFound
 from recollect.core.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic
 from recollect.core.workspace.files import digest_of
 from recollect.core.workspace.result import Result
@@ -27,7 +27,6 @@ from recollect.extraction.labels.schema_org import read_schema_org
 from recollect.extraction.labels.settings import LabelSettings
 from recollect.extraction.values import NORMALISER, Schema, parse_answer, read_schema, read_values, same_pages
 from recollect.facts import FactSet
-from recollect.facts.report import BadRowsFound
 
 
 class AttributeLabels(Result):
@@ -235,7 +234,7 @@ def _found(
             for name in schema.names
         },
         examples=examples.counts(),
-        bad_rows={} if bad is None else {"table": BadRowsFound.model_validate(bad.account())},
+        bad_rows={} if bad is None else {"table": bad.account()},
         llm=labelled.spent,
         sources={"pages": str(settings.pages)},
     )

@@ -21,6 +21,7 @@ import polars as pl
 from recollect.core.settings import Settings
 from recollect.core.tables import (
     BadRows,
+    BadRowsFound,
     BadRowsMode,
     CellError,
     Row,
@@ -40,7 +41,6 @@ from recollect.extraction import need_pages
 from recollect.extraction.values.normalisers import NORMALISER
 from recollect.extraction.values.schema import Schema, read_schema
 from recollect.extraction.values.scoring import PageAnswer, PageScores, items, judge, score
-from recollect.facts.report import BadRowsFound
 
 Values = dict[str, dict[str, list[str]]]
 """Values by page id and attribute name."""
@@ -136,7 +136,7 @@ def run_score(settings: ScoreSettings, *, out: Path | None = None, root: Path = 
                 rejected_truth=_rejected(settings.truth),
                 pages_without_prediction=len(truth) - len(named),
                 predictions_without_truth=len(predictions) - len(named),
-                bad_rows={name: BadRowsFound.model_validate(rows.account()) for name, rows in bad.items()},
+                bad_rows={name: rows.account() for name, rows in bad.items()},
                 sources={name: str(path) for name, path in sources.items()},
             )
             write_scores(step, schema, values, found.in_percent())
