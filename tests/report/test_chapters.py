@@ -73,3 +73,19 @@ def test_what_is_below_base_or_random_is_not_called_best(invented: SimpleNamespa
     assert f"is below {name} on the others" in verdict(results)[0]
     assert not any("best choice" in card.what.casefold() for card in cards(results))
     assert "best training" not in render(results)
+
+
+@pytest.mark.parametrize(
+    ("method", "never"),
+    [("sampled", "0: R = 0."), ("hybrid", "0: R under half of one in 210, as good as never right.")],
+)
+def test_level_zero_is_told_as_the_probe_made_it(invented: SimpleNamespace, method: str, never: str) -> None:
+    probe = {**invented.minimal()["probe"], "method": method}
+    assert never in render(make_results(invented.minimal(probe=probe)))
+
+
+def test_neither_a_control_nor_a_base_that_is_not_there_is_told_of(invented: SimpleNamespace) -> None:
+    with_both = render(make_results(invented.minimal(cells=[invented.cell("random", 60, 24.0)])))
+    assert "is the control" in with_both and "The dotted line is the base" in with_both
+    alone = render(make_results(invented.minimal(base=None)))
+    assert "is the control" not in alone and "The dotted line" not in alone

@@ -86,6 +86,7 @@ def test_scores_beyond_a_percentage_are_drawn() -> None:
     band = {"sizes": [1536.0, 3072.0], "middle": [-0.9] * 2, "low": [-0.9] * 2, "high": [-0.9] * 2}
     html = page(curve(points=points, band=band, families=[], gains=[], unit="score units", negated=True, items=None))
     assert "sign turned" in html and "1,536" in html
+    assert ">−0.90<" in html and ">-0.90<" not in html
 
 
 def test_a_change_that_rounds_to_nothing_is_no_loss() -> None:

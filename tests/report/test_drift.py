@@ -146,6 +146,13 @@ def test_a_loss_is_called_a_loss_and_the_tuned_model_itself_may_be_best() -> Non
     assert lines[0].startswith("On the half of the facts that chooses, no rung is better")
 
 
+def test_without_controls_no_lead_is_claimed_and_without_a_judgement_no_interval() -> None:
+    (line,) = in_short(results(ladders=[made.ladder(controls=[])])).sentences
+    assert line.endswith("+4.1 points (+2.6 to +5.6).")
+    unjudged = {**made.best(), "gain": None}
+    assert ladder_lines(ladder_of(**made.ladder(best=unjudged)))[0].endswith("against the tuned model: not measured.")
+
+
 def test_a_ladder_without_a_choice_says_why() -> None:
     note = "too few in-domain test facts to choose on one half and judge on the other"
     ladder = ladder_of(**made.ladder(best=None, controls=[], note=note))

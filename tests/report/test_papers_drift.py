@@ -49,6 +49,7 @@ def test_recall_is_compared_cell_by_cell(invented: SimpleNamespace, sign: int, e
     claim = drift_claims(make_results(invented.minimal(cells=scored, drift={"cells": moved})))[2]
     assert claim.agreement == expected
     assert "8 tuned models" in claim.here
+    assert "-" not in claim.here.split("(p =")[0]  # a minus is "−"
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.93, "agrees"), (0.5, "differs")])

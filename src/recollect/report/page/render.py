@@ -21,6 +21,7 @@ from statistics import median
 from jinja2 import ChoiceLoader, Environment, FunctionLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from recollect.core import numbers
 from recollect.report.page import text
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
@@ -122,8 +123,9 @@ def environment() -> Environment:
         finalize=_finalize,
         trim_blocks=True,
     )
-    shared = ("cut", "choice", "duration", "number", "count", "signed", "model_name")
+    shared = ("cut", "choice", "duration", "setting", "count", "model_name")
     found.filters.update({name: getattr(text, name) for name in shared}, median=median, value=text.plain)
+    found.filters.update({one.__name__: one for one in (numbers.number, numbers.signed, numbers.interval)})
     found.globals["level_texts"] = LEVEL_TEXTS
     return found
 
@@ -139,6 +141,6 @@ def _finalize(value: object) -> object:
 
 def _date(created: str) -> str:
     try:
-        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M")
+        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M %Z").strip()
     except ValueError:
         return text.cut(created, 40)

@@ -7,6 +7,9 @@ import re
 
 from pydantic import JsonValue
 
+from recollect.core.estimates import Estimate
+from recollect.core.numbers import number
+
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f"  # control characters
     "\u061c\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2060\u2066-\u2069\ufeff"  # direction, zero width
@@ -54,12 +57,12 @@ def duration(seconds: float | None) -> str:
     return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
 
 
-def signed(value: float | None, digits: int = 1) -> str:
-    """A difference with its sign: "+3.1", "−0.4"; a dash when not measured."""
-    return "–" if value is None else f"{value:+z.{digits}f}".replace("-", "−")
+def ends(found: Estimate, digits: int = 1, times: float = 100) -> str:
+    """An interval for a card or a sentence: "55.1 to 59.9"."""
+    return f"{number(times * found.low, digits)} to {number(times * found.high, digits)}"
 
 
-def number(value: JsonValue) -> str:
+def setting(value: JsonValue) -> str:
     """A setting's value: numbers with four figures at most, everything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else plain(value)
 

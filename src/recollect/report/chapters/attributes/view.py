@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from recollect.core.estimates import Estimate
 from recollect.report.chapters.attributes.charts import (
     MACRO,
     MOST_ROWS,
@@ -21,6 +20,7 @@ from recollect.report.chapters.attributes.page_text import marked
 from recollect.report.chapters.attributes.record import Attributes, PageExample
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
+from recollect.report.page.text import ends
 
 MOST_EXAMPLES = 6
 MOST_ATTRIBUTES = 40
@@ -97,7 +97,7 @@ def in_short(results: Results) -> InShort:
         return InShort()
     shown = [(title, rows[-1].system.name, rows[-1].scores[MACRO]) for title, rows in attribute_rows(found)]
     cards = [
-        Card(title, f"{100 * score.value:.1f}", "%", _interval(score), f"macro, {name}")
+        Card(title, f"{100 * score.value:.1f}", "%", ends(score), f"macro, {name}")
         for title, name, score in shown
         if score
     ]
@@ -114,7 +114,7 @@ def _sentence(rows: list[SystemRow]) -> str:
     macro = known.pop(MACRO, None)
     if macro is None:
         return f"{last.system.name} has no score."
-    text = f"with {last.system.name}, {100 * macro.value:.1f} % of the values are right (macro, {_interval(macro)})"
+    text = f"with {last.system.name}, {100 * macro.value:.1f} % of the values are right (macro, {ends(macro)})"
     best, worst = (choose(known, key=lambda name: known[name].value) for choose in (max, min))
     if best != worst:
         text += f"; best {best} ({100 * known[best].value:.0f} %), worst {worst} ({100 * known[worst].value:.0f} %)"
@@ -125,12 +125,8 @@ def _sentence(rows: list[SystemRow]) -> str:
     ]
     if rivals:
         score, name = max(rivals, key=lambda pair: pair[0].value)
-        text += f". Without training, the best is the {name}: {100 * score.value:.1f} % ({_interval(score)})"
+        text += f". Without training, the best is the {name}: {100 * score.value:.1f} % ({ends(score)})"
     return text + "."
-
-
-def _interval(score: Estimate) -> str:
-    return f"{100 * score.low:.1f} to {100 * score.high:.1f}"
 
 
 CHAPTER = Chapter(

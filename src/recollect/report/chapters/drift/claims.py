@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import signed
 from recollect.report.chapters.drift.groups import DriftGroup, drift_groups
 from recollect.report.chapters.drift.record import Drift, Ladder
 from recollect.report.page.results import Results
@@ -86,7 +87,7 @@ def _against_recall(drift: Drift, trained: Trained | None) -> Claim:
     from scipy import stats
 
     found = stats.spearmanr(*zip(*pairs, strict=True))
-    here = f"Rank correlation over {len(pairs)} tuned models: {found.statistic:+.2f} (p = {found.pvalue:.2g})."
+    here = f"Rank correlation over {len(pairs)} tuned models: {signed(found.statistic, 2)} (p = {found.pvalue:.2g})."
     if found.pvalue >= 0.05:
         return tell("cannot tell", here)
     return tell("agrees" if found.statistic < 0 else "differs", here)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import interval, signed
 from recollect.report.chapters.drift.record import Ladder
 from recollect.report.page.svg import COLOURS, Style, draw, panel
-from recollect.report.page.text import short, signed
+from recollect.report.page.text import short
 from recollect.report.scores.charts import HEIGHT, name_ends
 from recollect.restore import Choice
 
@@ -142,7 +143,9 @@ def ladder_lines(ladder: Ladder) -> list[str]:
     else:
         gain = signed_interval(best.gain)
         judged = "a gain beyond noise" if best.beats_tuned else "no gain beyond noise: the interval holds zero"
-        if best.gain is not None and best.gain.sign < 0:
+        if best.gain is None:
+            judged = "not measured"
+        elif best.gain.sign < 0:
             judged = "a loss"
         lines = [
             f"Chosen on one half of the in-domain facts: {best.percent:g} % set back ({best.order}). On the other half "
@@ -160,7 +163,7 @@ def signed_interval(found: Estimate | None) -> str:
     if found is None:
         return "– points"
     value, low, high = found.percent
-    return f"{signed(value)} points ({signed(low)} to {signed(high)})"
+    return f"{signed(value)} points ({interval(low, high, sign=True)})"
 
 
 def length_line(ladder: Ladder) -> str | None:

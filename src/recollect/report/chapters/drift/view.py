@@ -142,10 +142,11 @@ def _sentence(ladder: Ladder) -> list[str]:
             f"{ladder.name}."
         ]
     others = rivals(ladder)
-    end = f"no clear lead over {', '.join(others)}" if others else "ahead of every control"
+    end = f", no clear lead over {', '.join(others)}" if others else ", ahead of every control"
+    end = end if ladder.controls else ""
     return [
         f"Setting back {best.percent:g} % of the weights ({best.order}) repairs the model of {ladder.name}: "
-        f"{signed_interval(best.gain)}, {end}."
+        f"{signed_interval(best.gain)}{end}."
     ]
 
 

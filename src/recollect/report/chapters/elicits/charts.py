@@ -68,7 +68,7 @@ def heat_chart(groups: Sequence[Group], part: str, base: Measured | None, domain
             for y, measured in enumerate(rows):
                 for centre, value, top in zip(centres, _columns(measured), best, strict=True):
                     corner = (centre - cell_width / 2 + 1, cell_height * y + 1)
-                    bold = value is not None and value.value == top
+                    bold = y < len(names) and value is not None and value.value == top
                     _cell(axes, corner, cell_width - 2, cell_height - 2, value, ramp, bold)
             for y, name in enumerate(names):
                 if name.isdigit():

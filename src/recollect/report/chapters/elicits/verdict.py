@@ -8,8 +8,9 @@ shown to be equal.
 from __future__ import annotations
 
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import interval, number, signed
 from recollect.report.page.results import Results
-from recollect.report.page.text import signed
+from recollect.report.page.text import ends
 from recollect.report.scores.record import Best, Compared, Trained, examples_of
 
 UNCLEAR = "no clear difference (the interval holds zero)"
@@ -51,13 +52,12 @@ def difference(found: Compared) -> str:
         return f"{points}; {ONCE}"
     _, low, high = found.interval.percent
     judged = {0: UNCLEAR, 1: "a clear gain", -1: "a clear loss"}[found.interval.sign]
-    return f"{points} ({signed(low)} to {signed(high)}), {judged}"
+    return f"{points} ({interval(low, high, sign=True)}), {judged}"
 
 
 def percent(estimate: Estimate) -> str:
     """For example "57.5 % (55.1 to 59.9)"."""
-    value, low, high = estimate.percent
-    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+    return f"{number(100 * estimate.value)} % ({ends(estimate)})"
 
 
 def _best(best: Best) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import number, signed
 from recollect.report.chapters.elicits.charts import MOST_SIZES, heat_chart, shown_sizes
 from recollect.report.chapters.elicits.older import older
 from recollect.report.chapters.elicits.record import collect
 from recollect.report.chapters.elicits.verdict import verdict
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
-from recollect.report.page.text import choice, signed
+from recollect.report.page.text import choice, ends
 from recollect.report.scores.groups import Group, Measured, base_measured, groups, interval_text
 from recollect.report.scores.record import Best, Scores, Trained, examples_of
 
@@ -117,8 +118,7 @@ def _against_random(best: Best | None) -> Card:
 def _score(what: str, found: Estimate | None, note: str) -> Card:
     if found is None:
         return Card(what, "–", note="not measured")
-    value, low, high = found.percent
-    return Card(what, f"{value:.1f}", "%", f"{low:.1f} to {high:.1f}", note)
+    return Card(what, number(100 * found.value), "%", ends(found), note)
 
 
 def _percent(value: float | None) -> str:
@@ -169,7 +169,7 @@ def terms(results: Results) -> list[tuple[str, str]]:
     return [
         (
             "Macro and micro",
-            "Macro: the unweighted mean of the five level accuracies. Micro: the share of right answers over all "
+            "Macro: the unweighted mean of the accuracies by level. Micro: the share of right answers over all "
             "facts, where common levels weigh more.",
         ),
         (

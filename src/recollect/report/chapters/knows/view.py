@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recollect.core.estimates import proportion
+from recollect.core.numbers import number
 from recollect.facts import Part
 from recollect.report.chapters.knows.charts import (
     PART_NAMES,
@@ -20,7 +21,7 @@ from recollect.report.chapters.knows.charts import (
 from recollect.report.chapters.knows.record import Known, Probe, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
-from recollect.report.page.text import duration
+from recollect.report.page.text import duration, ends
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ def in_short(results: Results) -> InShort:
     if not counts:
         return InShort()
     n = sum(counts)
-    share, low, high = proportion(n - counts[0], n).percent
+    share = proportion(n - counts[0], n)
     card = Card(
         "In-domain test facts the base knows at all (level 1 or higher)",
-        f"{share:.1f}",
+        number(100 * share.value),
         "%",
-        f"{low:.1f} to {high:.1f}",
+        ends(share),
         f"{n - counts[0]:,} of {n:,} facts; {counts[4]:,} nearly always",
     )
     return InShort(cards=[card])
@@ -83,8 +84,8 @@ def terms(results: Results) -> list[tuple[str, str]]:
         *found,
         (
             "Memory level",
-            "0: R = 0. Levels 1 to 4: R above 0 up to ¼, ½, ¾, 1. Levels belong to one model; another model has "
-            "others.",
+            f"0: {_never(probe)}. Levels 1 to 4: R above that up to ¼, ½, ¾, 1. Levels belong to one model; another "
+            "model has others.",
         ),
         (
             "Right answer",
@@ -92,6 +93,12 @@ def terms(results: Results) -> list[tuple[str, str]]:
             "stricter: no letter may touch the match, so “Paris” is not found in “Parisian”.",
         ),
     ]
+
+
+def _never(probe: Probe | None) -> str:
+    if probe is None or probe.method == "sampled":
+        return "R = 0"
+    return f"R under half of one in {probe.templates * probe.samples}, as good as never right"
 
 
 def _score(probe: Probe) -> str:

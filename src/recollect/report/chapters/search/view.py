@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from recollect.core.estimates import Estimate
+from recollect.core.numbers import number, signed
 from recollect.report.chapters.search.charts import (
     STYLES,
     early_final_chart,
@@ -22,7 +22,7 @@ from recollect.report.chapters.search.record import Finalist, Search, SearchTria
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.page.svg import COLOURS
-from recollect.report.page.text import signed
+from recollect.report.page.text import ends
 from recollect.report.scores.papers import published
 
 MOST_TRIALS = 200
@@ -102,11 +102,11 @@ def cards(search: Search) -> list[Card]:
     if best is not None and best.test is not None:
         note = f"unseen questions, 95 % interval over these; trial {best.trial}, the best on validation"
         what = "Settings that won on validation, on the test" if _below(search, best) else "Best settings on the test"
-        found.append(Card(what, f"{100 * best.test.value:.1f}", "%", _interval(best.test), note))
+        found.append(Card(what, f"{100 * best.test.value:.1f}", "%", ends(best.test), note))
         if best.gain is not None and best.trial != search.baseline:
             note = "on the same unseen questions, 95 % interval over these; one training each"
             value = signed(100 * best.gain.value)
-            found.append(Card("Gain over the baseline's settings", value, "points", _interval(best.gain), note))
+            found.append(Card("Gain over the baseline's settings", value, "points", ends(best.gain), note))
     if search.cost_fraction is not None:
         note = f"{search.promoted} of {len(search.trials)} trials were trained beyond the first judgement"
         found.append(Card("Training done, of all to the end", f"{100 * search.cost_fraction:.0f}", "%", "", note))
@@ -114,7 +114,7 @@ def cards(search: Search) -> list[Card]:
         early = f"{100 * search.rungs[0]:g} %"
         note = f"Pearson's, of {search.pairs} finished trials; the 95 % interval is for all {search.early_trials}"
         what = f"Correlation of the score at {early} with the final one"
-        found.append(Card(what, f"{search.correlation.value:.2f}", "", _interval(search.correlation, 2, 1), note))
+        found.append(Card(what, number(search.correlation.value, 2), "", ends(search.correlation, 2, 1), note))
     return found
 
 
@@ -125,10 +125,6 @@ def _below(search: Search, best: Finalist) -> str:
     below_baseline = best.gain is not None and best.gain.value < 0 and best.trial != search.baseline
     names = [*(["the untouched base"] if below_base else []), *(["the baseline"] if below_baseline else [])]
     return " and ".join(names)
-
-
-def _interval(found: Estimate, digits: int = 1, scale: float = 100) -> str:
-    return f"{scale * found.low:.{digits}f} to {scale * found.high:.{digits}f}".replace("-", "−")
 
 
 def sentences(search: Search) -> list[str]:
@@ -151,7 +147,7 @@ def sentences(search: Search) -> list[str]:
     if best.trial == search.baseline:
         found.append(f"No settings did better than the baseline's in {len(search.trials)} trials.")
     elif gain is not None:
-        points = f"{signed(100 * gain.value)} points (95 % interval over the questions {_interval(gain)})"
+        points = f"{signed(100 * gain.value)} points (95 % interval over the questions {ends(gain)})"
         found.append(
             f"The settings that are best on validation, trial {best.trial}'s, have {points} against the baseline's on "
             "questions the search never saw. Both were trained once: how far another training seed differs is not in "

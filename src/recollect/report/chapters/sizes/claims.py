@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recollect.core.numbers import signed
 from recollect.report.page.results import Results
-from recollect.report.page.text import signed
 from recollect.report.scores.groups import Averaged, Group, groups
 from recollect.report.scores.papers import ONCE, Claim, by_majority, claim, published
 from recollect.report.scores.record import LEVELS, Choice
@@ -161,16 +161,12 @@ def _once(curves: Sequence[dict[int, Averaged]]) -> bool:
 
 
 def _range(gains: Sequence[float]) -> str:
-    return f"The score moves by {_points(min(gains))} to {_points(max(gains))} points"
+    return f"The score moves by {signed(100 * min(gains))} to {signed(100 * max(gains))} points"
 
 
 def _curves(found: Sequence[Group]) -> list[dict[int, Averaged]]:
     names: list[Choice] = list(dict.fromkeys(group.levels for group in found))
     return [{g.size: g.test.macro for g in found if g.levels == name and g.test.macro} for name in names]
-
-
-def _points(value: float) -> str:
-    return signed(100 * value)
 
 
 def _sixty() -> str:

@@ -21,6 +21,10 @@ class SizesView:
 
     groups: tuple[Group, ...]
     one_size: bool
+    random: bool
+    """Whether the control was trained."""
+    base: bool
+    """Whether the base was asked."""
     sizes_svg: Markup | None
     interval_text: str
     claims: list[Claim]
@@ -30,11 +34,13 @@ def context(results: Results) -> SizesView | None:
     """Shown for every study that trained or asked a model."""
     if results.of(Trained) is None:
         return None
-    found = groups(results)
+    found, bases = groups(results), base_measured(results)
     return SizesView(
         groups=found,
         one_size=len({group.size for group in found}) == 1,
-        sizes_svg=sizes_chart(found, *base_measured(results)),
+        random=any(group.levels == "random" for group in found),
+        base=any(one is not None and one.macro is not None for one in bases),
+        sizes_svg=sizes_chart(found, *bases),
         interval_text=interval_text(found),
         claims=claims(results),
     )
