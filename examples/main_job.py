@@ -19,7 +19,7 @@ for level in ("3", "random"):
     trained = r.run_train(
         r.TrainSettings.make(preset="pocket"), selection.path, out=folder / f"train-{level}", base=base
     )
-    asked = r.EvaluateSettings.make(model=str(trained.path))
+    asked = r.EvaluateSettings.make(model=trained.path)
     scores = r.run_evaluate(asked, facts, probe.levels, out=folder / f"evaluate-{level}")
     if macro := scores.found.accuracy["test"].macro:
         value, low, high = macro.percent

@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field
 
 from recollect.core.native import careful
 from recollect.core.random import draw
-from recollect.core.settings import Settings, source_of
+from recollect.core.settings import PathOrName, Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
@@ -61,7 +61,7 @@ class SelectSettings(Settings):
 
     runtime_only: ClassVar[set[str]] = {"facts", "levels"}
 
-    facts: str = "pocket"
+    facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     levels: Path | None = None
     """The probe step directory that gives each fact its memory level; not needed for level "random"."""
@@ -190,7 +190,7 @@ def run_select(
         `probe` is the folder of a `run_probe`.
 
         >>> from recollect import SelectSettings, run_select
-        >>> chosen = run_select(SelectSettings.make(levels=str(probe), level="0", size=3))
+        >>> chosen = run_select(SelectSettings.make(levels=probe, level="0", size=3))
         >>> chosen.found.by_level
         {'0': 3}
         >>> len(chosen.facts)

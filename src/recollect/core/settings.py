@@ -21,19 +21,29 @@ On the command line it is `--train.learning-rate 3e-4` for each field that is no
 
 from __future__ import annotations
 
+import os
 import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from recollect.errors import InputError
 
 _DEEPEST, _MOST_VALUES, _LONGEST_TEXT = 32, 100_000, 100_000
+
+
+def path_as_text(value: Any) -> Any:
+    """A path as text, anything else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+PathOrName = Annotated[str, BeforeValidator(path_as_text)]
+"""A setting that names a file, a folder or something shipped, kept as text; a path, as steps return it, is as good."""
 
 
 @dataclass(frozen=True, init=False)

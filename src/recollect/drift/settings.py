@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
 SOURCES = {"facts", "levels", "text", "revision", "tuned_revision", "trust_remote_code"}
@@ -28,13 +28,13 @@ class AskSettings(Settings):
     """cpu, cuda, cuda:1, mps; auto takes a CUDA device when there is one."""
     dtype: str = "auto"
     """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, else float32."""
-    facts: str = "pocket"
+    facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     levels: Path | None = None
     """The base model's probe step directory: memory levels, and the best mapping template of each relation."""
     limit: Annotated[int, Field(ge=1)] | None = 500
     """At most this many facts per part (test, ood), drawn at random, the same ones for every model."""
-    text: str = ""
+    text: PathOrName = ""
     """General text for the forgetting check: a .txt (a document a line), a .jsonl (key text), or "pocket". Empty: the
     pocket's held-out text for the pocket, none for another model."""
     text_tokens: Annotated[int, Field(ge=1)] = 20_000
@@ -68,7 +68,7 @@ class DriftSettings(AskSettings):
     pattern of tensor names."""
     tokens: bool = True
     """Compare the next-token distributions; without, only the parameters are compared and no model is run."""
-    template_file: str = ""
+    template_file: PathOrName = ""
     """YAML with your own mapping templates, if the probe was made with one."""
     chunk: Annotated[int, Field(ge=1)] = 8192
     """Vocabulary entries at a time; decides memory, not the result."""

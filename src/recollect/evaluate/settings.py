@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.core.settings import PathOrName
 from recollect.engines import EngineSettings
 from recollect.errors import InputError
 from recollect.extraction.values import Decode
@@ -36,7 +37,7 @@ class EvaluateSettings(EngineSettings):
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
     later_fields: ClassVar[set[str]] = {"engine", "decode"}
 
-    facts: str = "pocket"
+    facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     levels: Path | None = None
     """The base model's probe step directory; without it, accuracy is not split by memory level."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
 from recollect.core.workspace.result import Result
@@ -41,7 +41,7 @@ class FactsSettings(Settings):
 
     runtime_only: ClassVar[set[str]] = {"path", "synonyms_file"}  # their content is in the inputs' fingerprint
 
-    path: str
+    path: PathOrName
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
     named by its relation (BEAR)."""
     source: Source = "auto"
@@ -67,7 +67,7 @@ class FactsSettings(Settings):
     """Share of the facts that goes to test when the data has no split column."""
     shipped_synonyms: bool = True
     """Accept our other forms of common answers (USA for United States of America) besides the data's own."""
-    synonyms_file: str | None = None
+    synonyms_file: PathOrName | None = None
     """YAML file that maps an object to a list of other accepted forms; an entry takes the place of ours."""
     seed: int = 0
     """Seed of the split and of the limit."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.core.machine import Machine, prepare
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.errors import InputError, ModelError, ModelWarning
 from recollect.models.adapter import merge_into
 from recollect.models.ref import ModelRef, base_changed, resolve
@@ -28,7 +28,7 @@ class ModelSettings(Settings):
         'cpu'
     """
 
-    model: str = POCKET
+    model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket" for the small base model shipped with Recollect."""
     revision: str | None = None
     """Hub revision; with trust_remote_code, the pin of the code (a folder's: the hash the refusal prints)."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 
@@ -17,7 +18,7 @@ class AskedFacts(EngineSettings):
 
     later_fields: ClassVar[set[str]] = {"engine", "facts_seed"}
 
-    facts: str = "pocket"
+    facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     parts: str = "train,test,ood"
     """Which parts of the fact set to take."""
@@ -57,7 +58,7 @@ class ProbeSettings(AskedFacts):
     """Longest completion."""
     top_k: Annotated[int, Field(ge=0)] = 0
     """0: the whole vocabulary. The studies state none; ours is none. Only for sampled."""
-    template_file: str = ""
+    template_file: PathOrName = ""
     """YAML with your own mapping templates by relation; "" uses the shipped ones."""
     keep_text: bool = True
     """Store every completion, so that levels can be judged again without sampling."""

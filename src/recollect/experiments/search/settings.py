@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from recollect.core.secret_url import SecretUrl
-from recollect.core.settings import Fixed, Settings
+from recollect.core.settings import Fixed, PathOrName, Settings, path_as_text
 from recollect.evaluate import EvaluateSettings
 from recollect.probe import ProbeSettings
 from recollect.select import SelectSettings
@@ -36,14 +36,14 @@ def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
 class _Searched(Settings):
     """What a search is of."""
 
-    model: str = POCKET
+    model: PathOrName = POCKET
     """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
-    facts: str = POCKET
+    facts: PathOrName = POCKET
     """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
-    levels: str = "probe"
+    levels: PathOrName = "probe"
     """The base model's probe step directory: scores are by memory level, and examples are chosen by it. "probe": probe
     the base first. "none": neither. Pages are scored by attribute and have no levels."""
-    space: str | dict[str, Any] | None = None
+    space: PathOrName | dict[str, Any] | None = None
     """What to search: a YAML file, or a mapping such as "{learning_rate: {low: 1e-5, high: 1e-3, log: true},
     batch_size: [4, 8]}". Default: sane ranges for the method."""
     method: Literal["full", "lora"] = "full"
@@ -150,7 +150,7 @@ class SearchSettings(_Planned, _Searched):
     """GPUs each training gets with ray; 0.5 puts two on one. Default: 1 where there are GPUs."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a job is run again, from its last checkpoint, when its worker died."""
-    storage: SecretUrl | None = None
+    storage: Annotated[SecretUrl, BeforeValidator(path_as_text)] | None = None
     """An Optuna storage: a URL such as postgresql://host/db, or a journal file. Default: a journal file in the search's
     folder. What may be a password in it is shown and stored nowhere."""
     study: str = "recollect"
@@ -217,7 +217,7 @@ class SearchSettings(_Planned, _Searched):
     @field_validator("levels", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        return "none" if value is None else str(value) if isinstance(value, Path) else value
+        return "none" if value is None else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

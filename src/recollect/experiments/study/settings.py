@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from recollect.core.machine import Machine
-from recollect.core.settings import Fixed
+from recollect.core.settings import Fixed, PathOrName
 from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
@@ -42,9 +42,9 @@ class StudySettings(PlaceSettings):
 
     title: str = "What does the base know, and which examples wake it?"
     """Title of the report."""
-    model: str = POCKET
+    model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket"."""
-    facts: str = POCKET
+    facts: PathOrName = POCKET
     """A facts step directory, a data file, or "pocket"."""
     choices: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "random")
     """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.extraction.html.parse import DEFAULT_LIMITS, Limits
 from recollect.extraction.html.prompt import DEFAULT_BUDGET
 
@@ -34,7 +34,7 @@ class PagesSettings(Settings):
     tokenizer: Path | None = None
     """Model folder (or tokenizer.json) whose tokens count. Default: an estimate, mostly
     within a third of what large models count."""
-    attributes: str = "product"
+    attributes: PathOrName = "product"
     """Attributes looked up in the truth: "product" (eight of them), or a YAML file with a schema."""
     json_ld: bool = True
     """Keep the product data of schema.org scripts, in short lines."""

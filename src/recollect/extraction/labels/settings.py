@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 
 Source = Literal["schema.org", "table", "llm"]
@@ -31,7 +31,7 @@ class LabelSettings(Settings):
     """A pages step directory."""
     source: Annotated[Source, Field(json_schema_extra={"flag": "--from"})]
     """Where the labels come from: schema.org (the data in the pages themselves), table (a file of yours), or llm."""
-    attributes: str = "product"
+    attributes: PathOrName = "product"
     """The attributes wanted: "product" (eight of them), or a YAML file with a schema."""
     table: Path | None = None
     """For --from table: a .json, .csv, .tsv, .jsonl or .parquet file of values by page id."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import (
     BadRows,
     BadRowsFound,
@@ -61,7 +61,7 @@ class ScoreSettings(Settings):
     """A .json, .csv, .tsv, .jsonl or .parquet file of values by page id, or a label step directory."""
     truth: Path
     """The true values, in the same forms. Any of several true values counts."""
-    attributes: str = "product"
+    attributes: PathOrName = "product"
     """The attributes scored: "product" (eight of them), or a YAML file with a schema."""
     bad_rows: BadRowsMode = "error"
     """What becomes of a row that cannot be used: error (the first one ends the step) or skip (left out and counted)."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from recollect.core.settings import Settings
+from recollect.core.settings import PathOrName, Settings
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.errors import InputError
 from recollect.facts import FactSet
@@ -36,7 +36,7 @@ class PocketSettings(Settings):
         24.0
     """
 
-    facts: str = ""
+    facts: PathOrName = ""
     """A fact set to build on (facts step directory or data file); empty: the synthetic world of the seed."""
     seed: int = 0
     """Another seed makes another world, another corpus and other starting weights."""
