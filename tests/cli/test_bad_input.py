@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_a_table_that_cannot_be_written_is_named(recollect: Command, world: Worl
     answer = recollect("rescore", "sampled", "--facts", world.facts, "--out", "no/such/folder.parquet")
     assert answer.code == 2
     assert "no/such/folder.parquet" in answer.err
+
+
+@pytest.mark.filterwarnings("ignore:.*carry no checksums")
+@pytest.mark.parametrize(
+    ("step", "said"), [("evaluate", "asked/outputs.parquet"), ("probe", "asked was probed by None")]
+)
+def test_a_step_without_checksums_that_lacks_what_is_read_is_named(recollect: Command, step: str, said: str) -> None:
+    Path("asked").mkdir()
+    manifest = {"step": step, "fingerprint": "f", "settings": {}, "inputs": {}, "plan": {}}
+    Path("asked/manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    answer = recollect("rescore", "asked")
+    assert answer.code == 2
+    assert said in answer.err
 
 
 def test_a_step_directory_from_other_settings_is_refused_and_kept(

@@ -86,6 +86,8 @@ def _known(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.filename is not None:
         name = " ".join(str(error.filename).split())  # a text given for a path may have many lines
         return f"{name if len(name) <= 300 else name[:299] + '…'}: {error.strerror}.", 2
+    if isinstance(error, FileNotFoundError):  # Polars names the file in its text alone
+        return f"{' '.join(str(error).split())[:300]}.", 2
     fault = input_fault(error)
     return (str(fault), fault.exit_code) if fault else None
 

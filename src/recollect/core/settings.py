@@ -32,6 +32,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
 
 _DEEPEST, _MOST_VALUES, _LONGEST_TEXT = 32, 100_000, 100_000
@@ -124,7 +125,7 @@ class Settings(BaseModel):
         return settings, origin
 
     @classmethod
-    def _mapping(cls, section: str, value: Any) -> dict[str, Any]:
+    def _mapping(cls, section: str, value: Any) -> JsonObject:
         try:
             return mapping_of(read_section(value), section)
         except ValueError as error:
@@ -277,7 +278,7 @@ def read_section(value: Any) -> Any:
         raise ValueError(f"must be a mapping such as {{learning_rate: 0.001}}; {str(error).rstrip('.')}") from None
 
 
-def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> dict[str, Any]:
+def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> JsonObject:
     """Read one YAML mapping with the safe loader; InputError names the file and the line."""
     if not path.is_file():
         if path.exists() and not path.is_dir():
@@ -294,7 +295,7 @@ def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> dict[str, Any]:
     return mapping_of(parse_yaml(text, str(path)), str(path))
 
 
-def mapping_of(loaded: Any, where: str) -> dict[str, Any]:
+def mapping_of(loaded: Any, where: str) -> JsonObject:
     """A loaded YAML value as a mapping of names; nothing at all is an empty one. InputError for anything else."""
     if loaded is None:
         return {}

@@ -187,9 +187,9 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     manifest = step_input(path, "probe")
     settings = manifest.settings
     judge = matcher_of(matcher)
-    if settings["method"] != "sampled":
+    if (method := settings.get("method")) != "sampled":
         raise InputError(
-            f"{path} was probed by {settings['method']!r}, whose closed form is tied to its matcher; only 'sampled' "
+            f"{path} was probed by {method!r}, whose closed form is tied to its matcher; only 'sampled' "
             "probes can be judged again. Probe with --method sampled."
         )
     if not (path / "completions.parquet").is_file():

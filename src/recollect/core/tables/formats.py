@@ -29,6 +29,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recollect.core.json_object import JsonObject
 from recollect.core.tables.files import (
     MAX_CELL,
     MAX_COLUMNS,
@@ -48,7 +49,7 @@ SEPARATORS = (",", ";", "\t", "|")  # the first wins when two fit equally
 _SAMPLE = 1 << 16  # characters the separator is told from
 _HINT = re.compile(r"sep=([^\r\n])\r?\n")
 
-Found = tuple[list[tuple[str, dict[str, Any]]], int]
+Found = tuple[list[tuple[str, JsonObject]], int]
 
 
 def sniff(text: str) -> str:
@@ -96,7 +97,7 @@ def _long_cells() -> Iterator[None]:
 def _rows(text: str, path: str, separator: str, first: int, bad: BadRows) -> Found:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header = _header(reader, path)
-    rows: list[tuple[str, dict[str, Any]]] = []
+    rows: list[tuple[str, JsonObject]] = []
     blank = 0
     while True:
         before = reader.line_num
@@ -238,7 +239,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     raise AssertionError("a repeated key must be found")
 
 
-def parquet_rows(data: bytes, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def parquet_rows(data: bytes, path: str) -> Iterator[tuple[str, JsonObject]]:
     """The rows with their places. Raises InputError, before anything is unpacked, for a file over a limit."""
     table = _exact_floats(parquet_table(data, path))
     for number, values in enumerate(table.iter_rows(named=True), start=1):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recollect.core.json_object import JsonObject
 from recollect.core.tables.files import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, BadRows, RowError, decode, read_bytes
 from recollect.core.tables.formats import JsonError, check_value, load_json, parquet_rows, split_csv
 from recollect.errors import InputError
@@ -19,7 +20,7 @@ class Row(NamedTuple):
     """One row and where it stands, e.g. "line 3"."""
 
     where: str
-    values: dict[str, Any]
+    values: JsonObject
 
 
 @dataclass(frozen=True)

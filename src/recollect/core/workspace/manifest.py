@@ -19,10 +19,11 @@ import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace.files import digest_of, fingerprint, is_temporary, write_json
 from recollect.errors import InputError, RecollectWarning, StepError
 
@@ -51,9 +52,9 @@ class State(BaseModel):
 
     step: str
     fingerprint: str
-    settings: dict[str, Any]
-    inputs: dict[str, Any]
-    plan: dict[str, Any]
+    settings: JsonObject
+    inputs: JsonObject
+    plan: JsonObject
     """The machine's choices (batch size, threads), which a resumed run shares."""
     started: str = ""
 
@@ -61,7 +62,7 @@ class State(BaseModel):
 class Manifest(State):
     """What a finished step holds in `manifest.json`."""
 
-    metrics: dict[str, Any] = {}
+    metrics: JsonObject = {}
     """What was found; `core.workspace.result.Result.read` gives it back typed."""
     finished: str = ""
     versions: dict[str, str] = {}

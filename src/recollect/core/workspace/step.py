@@ -20,6 +20,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from recollect._version import __version__
+from recollect.core.json_object import JsonObject
 from recollect.core.redact import hide_secrets_in
 from recollect.core.settings import Settings
 from recollect.core.workspace.files import (
@@ -59,7 +60,7 @@ class Step:
     """The settings as they were given; what they have at its default, an older folder need not name."""
     done: bool = False
     resumed: bool = False
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: JsonObject = field(default_factory=dict)
     started: str = field(default_factory=lambda: _now())
 
     @property
@@ -132,7 +133,7 @@ class Step:
         """Read a table of the step."""
         return pl.read_parquet(self.folder / name, glob=False)
 
-    def pin(self, **values: Any) -> dict[str, Any]:
+    def pin(self, **values: Any) -> JsonObject:
         """Fix the machine's choices (batch size, threads) at the first start; a resumed run gets those."""
         if not self.plan:
             self.plan = values
@@ -144,7 +145,7 @@ class Step:
         write_sealed(self.folder / STATE, self._state())
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> JsonObject:
         """The metrics of a finished step."""
         return read_manifest(self.path).metrics
 
@@ -191,7 +192,7 @@ class Step:
         )
 
 
-def _by_final_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _by_final_names(metrics: Mapping[str, Any]) -> JsonObject:
     """The metrics with their sources called as they will be called when the steps around this one are finished."""
     sources = metrics.get("sources")
     if not isinstance(sources, dict):
