@@ -12,6 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from recollect.core.machine import Machine
+from recollect.generate import Sampling
+from recollect.generate.conformance import Truth
 from recollect.models import LoadedModel, model_fingerprint
 
 SPECIAL = ["<s>", "</s>", "<pad>"]
@@ -66,19 +68,13 @@ class Small:
         self, prompt: Sequence[int], temperature: float, longest: int
     ) -> Iterator[tuple[tuple[int, ...], float]]:
         """Every completion (without its end token) and its probability."""
-        stop = self.loaded.tokenizer.eos_token_id
-        stack: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
-        while stack:
-            said, probability = stack.pop()
-            if len(said) == longest:
-                yield said, probability
-                continue
-            shares = self.next_distribution([*prompt, *said], temperature)
-            for token, value in enumerate(shares.tolist()):
-                if token == stop:
-                    yield said, probability * value
-                else:
-                    stack.append(((*said, token), probability * value))
+        return self.truth.completions(prompt, Sampling(temperature, longest))
+
+    @property
+    def truth(self) -> Truth:
+        """What a conforming engine of this model must agree with."""
+        stops = {self.loaded.tokenizer.eos_token_id}
+        return Truth(("c", "a d b c", "b"), lambda ids: self.next_distribution(ids, 1.0).log().tolist(), stops)
 
     def text(self, ids: Sequence[int]) -> str:
         """Decoded as the probe decodes."""

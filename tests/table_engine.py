@@ -12,8 +12,26 @@ from recollect.core.machine import Machine
 from recollect.core.random import draw
 from recollect.core.workspace import fingerprint
 from recollect.engines import FoundModel
+from recollect.generate.conformance import Truth
 from recollect.generate.engine import Ask, Decided, Drawn, Ids, Sampling
 from recollect.models import LoadedModel, ModelSettings
+
+TABLE = {
+    "a": {"b": 0.4, "c": 0.3, "": 0.3},  # a tie
+    "b": {"a": 0.6, "c": 0.1, "d": 0.1, "": 0.2},
+    "c": {"d": 0.7, "a": 0.1, "": 0.2},
+    "d": {"a": 0.25, "b": 0.3, "": 0.45},
+}
+
+
+def truth_of_table() -> Truth:
+    words = ["", *TABLE]
+
+    def after(ids: Ids) -> list[float]:
+        row = TABLE[words[ids[-1]]]
+        return [math.log(row[word]) if word in row else -math.inf for word in words]
+
+    return Truth(("c", "a d b c", "b"), after, {0})
 
 
 class TableEngine:

@@ -68,16 +68,35 @@ class NotConforming(AssertionError):
 
 def check_engine(engine: Engine, truth: Truth) -> None:
     """Run every check. Raises NotConforming at the first that fails."""
-    for check in (check_vocabulary, check_greedy, check_scores, check_draws, check_addresses, check_ends):
+    for check in (
+        check_members,
+        check_vocabulary,
+        check_greedy,
+        check_scores,
+        check_draws,
+        check_addresses,
+        check_ends,
+    ):
         check(engine, truth)
     if engine.draws_excluding:
         check_excluding(engine, truth)
 
 
+def check_members(engine: Engine, truth: Truth) -> None:
+    """What an engine says of itself can be: its batches, its context, its own test."""
+    _need(engine.batch_size(1) >= 1 and engine.batch_size(1000) >= 1, "batch_size must be at least 1")
+    longest = max(map(len, engine.encode(truth.prompts)))
+    _need(engine.context is None or engine.context > longest, f"no prompt of {longest} tokens fits into the context")
+    p_value = engine.self_test(1.0)
+    _need(p_value is None or 0 <= p_value <= 1, f"self_test gave {p_value}, which is no p-value")
+
+
 def check_vocabulary(engine: Engine, truth: Truth) -> None:
-    """Prompts have tokens; an answer's ids follow the ids of its prompt, and are read back; a batch size is one."""
+    """Prompts have tokens; an answer's ids follow the ids of its prompt, and are read back without special tokens."""
     prompts = engine.encode(truth.prompts)
     _need(all(prompts), "encode gave a prompt without a token")
+    alone = [list(engine.encode([text])[0]) for text in truth.prompts]
+    _need(alone == [list(ids) for ids in prompts], "encode hangs on the batch")
     with suppress(InputError):
         _need(all(engine.encode([""])), "encode gave no token for an empty text; it may raise InputError")
     pairs = engine.encode_answers(truth.prompts, truth.prompts)
@@ -85,7 +104,8 @@ def check_vocabulary(engine: Engine, truth: Truth) -> None:
     for (_, ids), text in zip(pairs, truth.prompts, strict=True):
         said = engine.decode(ids).strip()
         _need(said == text, f"decode gives {said!r} for the ids of {text!r}")
-    _need(engine.batch_size(1) >= 1 and engine.batch_size(1000) >= 1, "batch_size must be at least 1")
+        ended = engine.decode([*ids, min(truth.stops)]).strip()
+        _need(ended == text, f"decode gives {ended!r} for {text!r} with its end token")
 
 
 def check_greedy(engine: Engine, truth: Truth) -> None:
@@ -112,6 +132,8 @@ def check_scores(engine: Engine, truth: Truth) -> None:
     for temperature in (1.0, 0.6):
         found = engine.score(prompts, some, temperature)
         back = engine.score(prompts[::-1], [texts[::-1] for texts in some[::-1]], temperature)
+        counts = [[len(scores) for scores in many] for many in (found, back[::-1])]
+        _need(counts == [[len(texts) for texts in some]] * 2, "score gave another number of scores than of texts")
         for prompt, texts, scores, again in zip(prompts, some, found, back[::-1], strict=True):
             for said, values, others in zip(texts, scores, again[::-1], strict=True):
                 wanted = [
@@ -135,7 +157,9 @@ def check_draws(engine: Engine, truth: Truth) -> None:
         Sampling(0.9, 1, 10**6),
     ):
         asks = [Ask(ids, f"draws {number}", number, _DRAWS) for number, ids in enumerate(prompts)]
-        for ids, one in zip(prompts, engine.sample(asks, how), strict=True):
+        found = engine.sample(asks, how)
+        _need(len(found) == len(asks), f"sample answered {len(found)} of {len(asks)} prompts")
+        for ids, one in zip(prompts, found, strict=True):
             _need(len(one.draws) == _DRAWS and one.excluded is None, "sample gave another number of draws")
             _follow(one.draws, dict(truth.completions(ids, how)), f"draws at {how}")
 
@@ -161,7 +185,7 @@ def check_addresses(engine: Engine, truth: Truth) -> None:
 
 
 def check_ends(engine: Engine, truth: Truth) -> None:
-    """No draw holds an end token or is too long; none asked is none given; `decided` only ends draws early."""
+    """No draw holds an end token or is too long; none asked, none given; only what is `decided` ends early."""
     prompts = engine.encode(truth.prompts)
     _need(list(engine.sample([], Sampling(1.0, 3))) == [], "sample of no prompts must be []")
     none = engine.sample([Ask(ids, "none", 0, 0) for ids in prompts], Sampling(1.0, 3))
@@ -171,9 +195,19 @@ def check_ends(engine: Engine, truth: Truth) -> None:
     for said in (ids for one in full for ids in one.draws):
         _need(len(said) <= 8, f"a draw has {len(said)} tokens, at most 8 were asked")
         _need(not set(said) & set(truth.stops), "a draw holds an end token")
-    short = engine.sample(asks, Sampling(1.0, 8), lambda at, ids: len(ids) >= 1)
+    asked: list[tuple[int, list[int]]] = []
+
+    def never(at: int, ids: list[int]) -> bool:
+        asked.append((at, ids))
+        return False
+
+    undecided = engine.sample(asks, Sampling(1.0, 8), never)
+    some = engine.sample(asks, Sampling(1.0, 8), lambda at, ids: at == 0)
     if engine.draws_are_addressed:
-        pairs = [pair for one, two in zip(short, full, strict=True) for pair in zip(one.draws, two.draws, strict=True)]
+        strange = [(at, ids) for at, ids in asked if not any(list(said[: len(ids)]) == ids for said in full[at].draws)]
+        _need(not strange, f"decided was asked of {strange[:1]}, which begins no draw of that prompt")
+        _need([*undecided, *some[1:]] == [*full, *full[1:]], "a draw that was not decided ended otherwise")
+        pairs = zip(some[0].draws, full[0].draws, strict=True)
         _need(all(long[: len(ids)] == ids for ids, long in pairs), "a decided draw is no beginning of the full one")
 
 
@@ -185,7 +219,11 @@ def check_excluding(engine: Engine, truth: Truth) -> None:
         ranked = sorted((said for said in every if len(said) == _LONGEST), key=lambda said: -every[said])
         excluded = [ranked[0][:1], ranked[0], ranked[-1]]  # one is a beginning of another
         share = math.fsum(p for said, p in every.items() if any(said[: len(one)] == one for one in excluded))
-        [one] = engine.sample([Ask(prompt, "excluding", number, _DRAWS, excluded)], how)
+        one, plain = engine.sample(
+            [Ask(prompt, "excluding", number, _DRAWS, excluded), Ask(prompt, "excluding", number, _DRAWS)], how
+        )
+        _need(plain.excluded is None, "excluded is given where nothing was asked to be excluded")
+        _follow(plain.draws, every, "draws in company of others with some excluded")
         _need(
             one.excluded is not None and abs(one.excluded - share) < _NEAR, f"excluded is {one.excluded}, not {share}"
         )
