@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+import helpers_drift
 from recollect.core.estimates import Estimate
 from recollect.errors import InputError
 from recollect.report import Results, Trained, make_results, read_results, write_report
@@ -125,6 +126,28 @@ def test_a_bad_value_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(InputError, match=message):
         make_results(_set(invented.minimal(), place, value))
+
+
+_ONE = {"levels": "2", "size": 60, "seed": 0}
+_EXAMPLE = helpers_drift.ladder()["examples"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chapters": [1]}, r"chapters must be an object, but got \[1\]"),
+        ({"chapters": None}, "chapters must be an object, but got None"),
+        ({"base": {"test": {"by_level": [1]}}}, r"elicits\.base\.test\.by_level: .*but got \[1\]"),
+        ({"attributes": {"systems": [{"test": [{"by_attribute": [1]}]}]}}, r"by_attribute: .*but got \[1\]"),
+        ({"drift": {"ladders": [{**_ONE, "examples": [{**_EXAMPLE, "kind": 3}]}]}}, r"examples\.0\.kind: .*but got 3"),
+        ({"drift": {"cells": [{**_ONE, "kl_full": 1.0, "kl_full_se": "x"}]}}, r"kl_full: .*but got 'x'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_every_older_form(
+    invented: SimpleNamespace, changes: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make_results(invented.minimal(**changes))
 
 
 def test_repeated_cells_and_counts_are_refused(invented: SimpleNamespace) -> None:

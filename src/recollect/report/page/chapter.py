@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recollect.report.page.older import Values
+from recollect.core.json_object import JsonObject
 from recollect.report.page.record import Record
 from recollect.report.page.results import Kind, Results
 
@@ -70,7 +70,7 @@ class Source:
         return next((one for one in self.records if isinstance(one, kind)), None)
 
 
-def _as_it_is(values: Values) -> Values:
+def _as_it_is(values: JsonObject) -> JsonObject:
     return values
 
 
@@ -95,7 +95,7 @@ class Chapter:
     collect: Callable[[Source], Record | None] = _not_stored
     """Its record from the step folders alone, with no model; None where there is nothing for it."""
 
-    older: Callable[[Values], Values] = _as_it_is
+    older: Callable[[JsonObject], JsonObject] = _as_it_is
     """Its record's values from those of schema 2."""
     flat: tuple[str, ...] = ()
     """The names that stood beside the frame's in schema 2; without any, its record had its id as name."""

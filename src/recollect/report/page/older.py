@@ -1,7 +1,8 @@
 """Numbers as results of schema 2 held them, in percent with flat names, as the estimates they are now.
 
-What an earlier version wrote stays readable by this file and each chapter's `older.py` alone. Whatever does not look as
-it should is passed on as it is, so that the check of today's schema says what is wrong and where.
+This file and each chapter's `older.py` make today's values of theirs; the words that changed ("woken") are taken by the
+records. Whatever does not look as it should is passed on as it is, so that the check of today's schema says what is
+wrong and where.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-Values = dict[str, Any]
+from recollect.core.json_object import JsonObject
 
 
 def nested(values: Any, *names: str, scale: float = 100.0) -> Any:
@@ -46,13 +47,18 @@ def share(value: Any) -> Any:
     return value / 100 if isinstance(value, int | float) else value
 
 
-def hundredth(values: Values, *names: str) -> None:
+def hundredth(values: JsonObject, *names: str) -> None:
     """Make fractions of these percents, in place."""
     for name in names:
         if name in values:
             values[name] = share(values[name])
 
 
-def each(values: Any, change: Callable[[Values], Any]) -> Any:
+def by_name(values: Any, change: Callable[[Any], Any]) -> Any:
+    """Change every value of an object; nothing is an empty one."""
+    return {name: change(one) for name, one in values.items()} if isinstance(values, dict) else values or {}
+
+
+def each(values: Any, change: Callable[[JsonObject], Any]) -> Any:
     """Change every object of a list."""
     return [change(one) if isinstance(one, dict) else one for one in values] if isinstance(values, list) else values

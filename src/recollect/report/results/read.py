@@ -8,23 +8,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import check_stored
 from recollect.errors import InputError
 from recollect.report.chapters import chapters
-from recollect.report.page.older import Values
 from recollect.report.page.record import Record
 from recollect.report.page.results import SCHEMA_VERSION, Results
 
 RESULTS_FILE = "results.json"
 
 
-def make_results(values: Values, where: str = "the results") -> Results:
+def make_results(values: JsonObject, where: str = "the results") -> Results:
     """Results from plain values, of today's schema or of schema 2; a bad value raises InputError that says where."""
     values = values if "chapters" in values else _of_schema_2(values)
     kinds = {chapter.id: chapter.record for chapter in chapters() if chapter.record is not None}
     records: dict[str, Record] = {}
     faults = []
-    for name, found in values.get("chapters", {}).items():
+    if not isinstance(values["chapters"], dict):
+        raise InputError(f"{where} cannot be used:\nchapters must be an object, but got {values['chapters']!r:.80}.")
+    for name, found in values["chapters"].items():
         kind = kinds.get(name)
         if kind is None:
             faults.append(f"{name} is not a known chapter.")
@@ -82,10 +84,10 @@ def is_older(folder: Path) -> bool:
     return isinstance(values, dict) and values.get("schema_version") == 2
 
 
-def _of_schema_2(values: Values) -> Values:
+def _of_schema_2(values: JsonObject) -> JsonObject:
     """One flat object with percents, as results of an earlier version were, with each chapter's part under its id."""
     found = {name: value for name, value in values.items() if name != "schema_version"}
-    parts: Values = {}
+    parts: JsonObject = {}
     for chapter in chapters():
         if chapter.flat:
             part = {name: found.pop(name) for name in chapter.flat if name in found}

@@ -1,16 +1,17 @@
-"""The chapter on attributes as results of schema 2 held it, and the scores.json of its steps."""
+"""The chapter on attributes as results of schema 2 held it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from recollect.report.page.older import Values, accuracy, each, estimate, nested
+from recollect.core.json_object import JsonObject
+from recollect.report.page.older import accuracy, by_name, each, estimate, nested
 
 
-def older(values: Values) -> Values:
+def older(values: JsonObject) -> JsonObject:
     """The whole chapter."""
 
-    def system(one: Values) -> Values:
+    def system(one: JsonObject) -> JsonObject:
         return {**one, **{part: each(one[part], attribute_run) for part in ("test", "ood") if part in one}}
 
     return {**values, "systems": each(values.get("systems") or [], system)}
@@ -21,7 +22,7 @@ def attribute_run(values: Any) -> Any:
     found = nested(values, "macro")
     if isinstance(found, dict):
         found["invalid"] = accuracy(found.get("invalid"))
-        found["by_attribute"] = {name: attribute_score(one) for name, one in (found.get("by_attribute") or {}).items()}
+        found["by_attribute"] = by_name(found.get("by_attribute"), attribute_score)
     return found
 
 

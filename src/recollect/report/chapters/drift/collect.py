@@ -18,6 +18,7 @@ from recollect.report.chapters.drift.record import (
     ModuleChange,
     RepairExample,
     RepairName,
+    divergence,
 )
 from recollect.report.page.chapter import Source
 from recollect.report.page.evenly import evenly
@@ -74,12 +75,10 @@ def _cell(cell: CellSteps, found: DriftFound) -> DriftCell:
 
 
 def _divergence(found: Summary | None) -> Estimate | None:
-    """A mean divergence with the interval of 1.96 standard errors; None without one."""
+    """A mean divergence with its interval; None without one."""
     if found is None or found.mean is None or found.se is None:
         return None
-    half = 1.96 * found.se
-    low, high = max(found.mean - half, 0.0), found.mean + half
-    return Estimate(found.mean, low, high, found.n, "1.96 standard errors")
+    return divergence(found.mean, found.se, found.n)
 
 
 def _modules(folder: Path) -> list[ModuleChange]:

@@ -20,8 +20,15 @@ RepairName = Literal["lost, regained", "lost, still lost", "elicited, kept", "el
 REPAIR_KINDS: tuple[RepairName, ...] = ("lost, regained", "lost, still lost", "elicited, kept", "elicited, lost again")
 """Lost: the base knows it (level 3 or 4, or it answered right) and the tuned model answers wrong. Elicited: the base
 answered wrong and the tuned model right. Regained, kept, ...: by the repair."""
-RepairKind = Annotated[RepairName, BeforeValidator(lambda kind: kind.replace("woken", "elicited"))]
+RepairKind = Annotated[
+    RepairName, BeforeValidator(lambda kind: kind.replace("woken", "elicited") if isinstance(kind, str) else kind)
+]
 """With "woken" in results of schema 2."""
+
+
+def divergence(mean: float, error: float, n: int) -> Estimate:
+    """A mean divergence with the interval of 1.96 standard errors."""
+    return Estimate(mean, max(mean - 1.96 * error, 0.0), mean + 1.96 * error, n, "1.96 standard errors")
 
 
 class DriftCell(CellName):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from recollect.report.page.older import Values, accuracy, each, estimate, hundredth, nested
+from recollect.core.json_object import JsonObject
+from recollect.report.page.older import accuracy, by_name, each, estimate, hundredth, nested
 
 
 def scores(values: Any) -> Any:
     """Of one model on one part."""
     found = nested(values, "macro", "micro")
     if isinstance(found, dict):
-        levels = {level: accuracy(one) for level, one in (found.get("by_level") or {}).items()}
-        found["by_level"] = {level: one for level, one in levels.items() if one is not None}
+        levels = by_name(found.get("by_level"), accuracy)
+        found["by_level"] = (
+            {level: one for level, one in levels.items() if one is not None} if isinstance(levels, dict) else levels
+        )
         hundredth(found, "word_macro")
     return found
 
 
-def older(values: Values) -> Values:
+def older(values: JsonObject) -> JsonObject:
     """Base, cells and best, which stood beside the frame."""
     found = dict(values)
     if isinstance(found.get("base"), dict):
@@ -32,7 +35,7 @@ def _parts(values: Any) -> Any:
     return {name: scores(value) if name in ("test", "ood") else value for name, value in values.items()}
 
 
-def _best(values: Values) -> Values:
+def _best(values: JsonObject) -> JsonObject:
     found = dict(values)
     low, high = found.pop("ood_low", None), found.pop("ood_high", None)
     found["ood_score"] = estimate(found.get("ood_score"), low, high, 0)
@@ -46,7 +49,7 @@ def _best(values: Values) -> Values:
     return found
 
 
-def _compared(values: Values) -> Values:
+def _compared(values: JsonObject) -> JsonObject:
     found = dict(values)
     low, high = found.pop("low", None), found.pop("high", None)
     if low is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from recollect.report.page.older import Values, each, estimate
+from recollect.core.json_object import JsonObject
+from recollect.report.page.older import each, estimate
 
 
-def older(values: Values) -> Values:
+def older(values: JsonObject) -> JsonObject:
     """The whole chapter."""
     found = dict(values)
     if isinstance(found.get("correlation"), dict):
@@ -17,12 +18,12 @@ def older(values: Values) -> Values:
     return found
 
 
-def _trial(values: Values) -> Values:
+def _trial(values: JsonObject) -> JsonObject:
     forecast = values.get("forecast")
     return {**values, "forecast": _bounded(forecast, 0, 1.0)} if isinstance(forecast, dict) else values
 
 
-def _finalist(values: Values, search: Values) -> Values:
+def _finalist(values: JsonObject, search: JsonObject) -> JsonObject:
     items = {"test": "test_items", "gain": "test_items", "ood": "ood_items"}
     bounded = {name: _bounded(values.get(name), search.get(items[name])) for name in items}
     return {**values, **bounded}
