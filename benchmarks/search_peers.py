@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ def ours(**plan: Any) -> Make:
     return make
 
 
-class Pieces:
+class Pieces(ABC):
     """Trains a piece of `every` evaluations at a time; after each, `keep` says whether the trial goes on."""
 
     def __init__(self, table: Table, every: int) -> None:
@@ -66,13 +67,13 @@ class Pieces:
         """The nearest setting that is not taken; the first is Adam as everyone starts it."""
         return self.table.snap(values if number else ADAM, self._taken)
 
+    @abstractmethod
     def new(self, number: int) -> Mapping[str, Any]:
         """The settings of a new trial."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep(self, number: int, step: int, score: float, done: bool) -> bool:
         """Is the trial trained on?"""
-        raise NotImplementedError
 
 
 class Snapped(BaseSampler):

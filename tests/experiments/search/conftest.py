@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from helpers_search_run import values
 from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, World, make_world
 from recollect.evaluate import EvaluateSettings
+from recollect.experiments.search import SearchResult, SearchSettings, run_search
 from recollect.experiments.search.runner import SPLIT, Task
 from recollect.experiments.search.validation import split
 from recollect.select import SelectSettings
@@ -53,3 +55,9 @@ def make_task(world: World, levels: Path, folder: Path, **train: Any) -> Task:
         in_json=False,
         base_broken=1.0,
     )
+
+
+@pytest.fixture(scope="session")
+def whole(world: World, levels: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """An uninterrupted search."""
+    return run_search(SearchSettings.make(**values(world, levels)), tmp_path_factory.mktemp("whole") / "search")

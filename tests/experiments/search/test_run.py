@@ -1,62 +1,31 @@
-"""A search end to end on a tiny model: what it leaves, what the test set may not tell it, resuming, and bad input."""
+"""A search end to end on a tiny model: what it leaves, and what the test set may not tell it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
-import optuna
 import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
 
 import recollect.experiments.cell as cell_module
-import recollect.experiments.executors.ray as ray_module
-import recollect.experiments.search.once as once_module
 import recollect.experiments.search.runner as runner_module
 from helpers_label import few_pages
 from helpers_ray import two_nodes
+from helpers_search_run import SPACE, TABLES, same_tables, values
 from helpers_world import EVALUATE, World
 from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
-from recollect.errors import InputError, RecollectError, StepBusy, StepError
+from recollect.errors import RecollectError
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
 from recollect.experiments.search.once import Event
-from recollect.experiments.search.runner import TrialRunner
 from recollect.extraction.labels import LabelSettings, run_label
 from recollect.facts import load_facts
 from recollect.train import TrainSettings
-
-SPACE = {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "batch_size": [4, 8]}
-TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
-
-
-def values(world: World, known: Path, **changed: Any) -> dict[str, Any]:
-    """Six trials on twenty examples."""
-    return {
-        "model": str(world.model),
-        "facts": str(world.facts),
-        "levels": str(known),
-        "space": SPACE,
-        "trials": 6,
-        "sampler": "random",
-        "select": {"size": 20, "level": "random"},
-        "train": {"epochs": 2},
-        "evaluate": EVALUATE,
-        **changed,
-    }
-
-
-@pytest.fixture(scope="module")
-def whole(world: World, levels: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
-    """An uninterrupted search."""
-    return run_search(SearchSettings.make(**values(world, levels)), tmp_path_factory.mktemp("whole") / "search")
 
 
 def test_facts_handed_over_are_searched_on_whatever_the_settings_name(
@@ -68,30 +37,6 @@ def test_facts_handed_over_are_searched_on_whatever_the_settings_name(
         assert_frame_equal(pl.read_parquet(found.path / name), pl.read_parquet(whole.path / name))
     assert found.found.trials == whole.found.trials
     assert run_search(settings, tmp_path / "search", facts=load_facts(str(world.facts))).path == found.path
-
-
-def rungs_on_disk(folder: Path) -> dict[str, bytes]:
-    """Every finished rung's file, which holds the seconds it took."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("trials/*/rung-*.json")}
-
-
-def same_tables(one: SearchResult, other: SearchResult) -> None:
-    """Equal bytes; of the ledger the values, for it also tells times."""
-    for name in TABLES:
-        assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
-    assert ledger(one.path) == ledger(other.path)
-
-
-def ledger(folder: Path) -> list[Any]:
-    """What the study says of every trial, without times."""
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / "ledger.journal"))
-    study = optuna.load_study(study_name="recollect", storage=optuna.storages.JournalStorage(backend))
-    found = []
-    for trial in study.trials:
-        attributes = {name: value for name, value in trial.user_attrs.items() if name != "seconds"}
-        attributes["record"] = {name: value for name, value in attributes["record"].items() if name != "seconds"}
-        found.append((trial.number, trial.state, trial.params, trial.value, trial.intermediate_values, attributes))
-    return found
 
 
 def test_what_a_search_leaves(whole: SearchResult) -> None:
@@ -171,161 +116,6 @@ def test_a_trial_equals_its_training_alone(whole: SearchResult, world: World, le
         pytest.fail("random proposals are addressed by trial, so both searches try the same settings")
 
 
-def test_the_same_command_finds_the_search_done(
-    whole: SearchResult, world: World, levels: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recollect.experiments.search.once.run_loop", lambda *_, **__: pytest.fail("ran again"))
-    again = run_search(SearchSettings.make(**values(world, levels, workers=2)), whole.path)
-    assert again.found == whole.found
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"seed": 1}, "setting seed was 0, now 1"),
-        ({"space": {"learning_rate": [1e-3, 2e-3]}}, "input space was"),
-        ({"rungs": [0.5, 1.0]}, "setting rungs"),
-    ],
-)
-def test_another_search_is_refused_in_its_place(
-    whole: SearchResult, world: World, levels: Path, change: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(StepError, match=words):
-        run_search(SearchSettings.make(**values(world, levels, **change)), whole.path)
-
-
-class Stop(Exception):
-    """Stands for a kill inside the process."""
-
-
-def test_a_stop_after_the_weights_were_dropped_loses_nothing(
-    whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = SearchSettings.make(**values(world, levels))
-    drop = once_module._Search._drop_weights
-
-    def stop(*given: Any) -> None:
-        drop(*given)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as stopped:
-        stopped.setattr(once_module._Search, "_drop_weights", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run_search(settings, tmp_path / "search")
-    same_tables(run_search(settings, tmp_path / "search"), whole)
-
-
-def test_a_search_that_was_trained_to_its_end_needs_no_cluster(
-    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only its ending was lost: the doors are not asked for again."""
-    settings = SearchSettings.make(**values(world, levels, trials=2))
-    with monkeypatch.context() as stopped:
-        stopped.setattr(once_module, "held_out_test", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run_search(settings, tmp_path / "search")
-    monkeypatch.setattr(ray_module.RayExecutor, "check", lambda *_: pytest.fail("the cluster was asked for"))
-    on_ray = SearchSettings.make(**values(world, levels, trials=2, executor="ray", address="10.0.0.1:6379"))
-    assert run_search(on_ray, tmp_path / "search").found.trials == 2
-
-
-@pytest.mark.slow
-def test_ten_stops_lose_no_finished_rung_and_change_nothing(
-    whole: SearchResult, world: World, levels: Path, tmp_path: Path
-) -> None:
-    settings = SearchSettings.make(**values(world, levels))
-    kept: dict[str, bytes] = {}
-    partial = tmp_path / "search.partial"
-    for _ in range(10):
-        told = 0
-
-        def watch(event: Event) -> None:
-            nonlocal told
-            told += 1
-            raise Stop
-
-        try:
-            run_search(settings, tmp_path / "search", watch=watch)
-        except Stop:
-            now = rungs_on_disk(partial)
-            assert len(now) == len(kept) + told
-            assert kept.items() <= now.items(), "a finished rung was run again"
-            kept = now
-    result = run_search(settings, tmp_path / "search")
-    assert kept.items() <= rungs_on_disk(result.path).items()
-    same_tables(whole, result)
-
-
-def test_a_stop_between_training_and_ledger_loses_nothing(
-    whole: SearchResult, world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = SearchSettings.make(**values(world, levels))
-    real = TrialRunner.run
-    with monkeypatch.context() as patch:
-
-        def stops(self: TrialRunner, job: Any) -> Any:
-            outcome = real(self, job)
-            if job.trial == 2:
-                raise KeyboardInterrupt
-            return outcome
-
-        patch.setattr(TrialRunner, "run", stops)
-        with pytest.raises(KeyboardInterrupt):
-            run_search(settings, tmp_path / "search")
-    kept = rungs_on_disk(tmp_path / "search.partial")
-    assert "trials/002/rung-0.json" in kept
-    result = run_search(settings, tmp_path / "search")
-    assert kept.items() <= rungs_on_disk(result.path).items()
-    same_tables(whole, result)
-
-
-def test_two_loops_on_one_search_are_refused(world: World, levels: Path, tmp_path: Path) -> None:
-    settings = SearchSettings.make(**values(world, levels))
-
-    def watch(event: Event) -> None:
-        with pytest.raises(StepBusy, match="another process is working"):
-            run_search(settings, tmp_path / "search")
-        raise Stop
-
-    with pytest.raises(Stop):
-        run_search(settings, tmp_path / "search", watch=watch)
-
-
-def test_two_loops_on_one_storage_are_refused(world: World, levels: Path, tmp_path: Path) -> None:
-    settings = SearchSettings.make(**values(world, levels, storage=str(tmp_path / "shared.journal")))
-
-    def watch(event: Event) -> None:
-        with pytest.raises(StepError, match="another search is at work"):
-            run_search(settings, tmp_path / "second")
-        raise Stop
-
-    with pytest.raises(Stop):
-        run_search(settings, tmp_path / "first", watch=watch)
-    with pytest.raises(StepError, match="trial 0, but its folder is not in"):
-        run_search(settings, tmp_path / "third")
-    other = settings.model_copy(update={"space": {"batch_size": [4, 8]}})
-    with pytest.raises(StepError, match="of another search space"):
-        run_search(other, tmp_path / "fourth")
-
-
-@pytest.mark.slow
-def test_a_larger_budget_goes_on_with_an_unfinished_search(world: World, levels: Path, tmp_path: Path) -> None:
-    def watch(event: Event) -> None:
-        raise Stop
-
-    with pytest.raises(Stop):
-        run_search(SearchSettings.make(**values(world, levels, trials=3)), tmp_path / "search", watch=watch)
-    result = run_search(SearchSettings.make(**values(world, levels, trials=4)), tmp_path / "search")
-    assert result.found.trials == 4
-
-
-def test_resume_only_goes_on(world: World, levels: Path, tmp_path: Path) -> None:
-    settings = SearchSettings.make(**values(world, levels, resume=True))
-    with pytest.raises(StepError, match="no search at .* to resume"):
-        run_search(settings, tmp_path / "search")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.slow
 def test_a_trial_that_raises_is_told_and_the_search_goes_on(world: World, levels: Path, tmp_path: Path) -> None:
     settings = values(world, levels, space={"batch_size": [4, 6], "learning_rate": [1e-3, 3e-3, 1e-2]})
@@ -361,17 +151,6 @@ def test_out_of_memory_narrows_the_space_and_the_search_goes_on(
     assert result.found.failed == broken.height
 
 
-def test_a_search_where_nothing_works_says_why(
-    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: Any, **__: Any) -> Any:
-        raise OSError("the disk was unplugged")
-
-    monkeypatch.setattr(cell_module, "run_train_until", broken)
-    with pytest.raises(RecollectError, match=r"3 trials failed and none worked.*the disk was unplugged"):
-        run_search(SearchSettings.make(**values(world, levels)), tmp_path / "search")
-
-
 def test_a_budget_in_updates_is_kept(world: World, levels: Path, tmp_path: Path) -> None:
     """Without a number of trials, as many as the budget allows."""
     seen: list[Event] = []
@@ -387,81 +166,6 @@ def test_a_budget_in_updates_is_kept(world: World, levels: Path, tmp_path: Path)
 def test_trials_are_counted_where_no_budget_is_given() -> None:
     given = [{}, {"budget_steps": 100}, {"budget_hours": 1}, {"budget_hours": 1, "trials": 5}]
     assert [SearchSettings.make(**one).most_trials for one in given] == [16, None, None, 5]
-
-
-def test_a_budget_too_small_is_refused_before_anything_is_trained(world: World, levels: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="budget_steps must be at least"):
-        run_search(SearchSettings.make(**values(world, levels, budget_steps=2)), tmp_path / "search")
-    assert not list(tmp_path.glob("search*/trials/*"))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"space": {}}, "at least one setting"),
-        ({"space": {"learning_rat": [1e-3]}}, "Did you mean learning_rate"),
-        ({"space": {"learning_rate": {"low": 1e-2, "high": 1e-3}}}, "low must be at most high"),
-        ({"train": {"learning_rate": 1e-3}}, "learning_rate is in the space and in the section train"),
-        ({"train": {"epochs": 0}}, "train.epochs"),
-        ({"evaluate": {"max_new_tokens": 0}}, "evaluate.max_new_tokens"),
-        ({"levels": "none", "space": {"level": ["1", "2"]}, "select": {}}, "levels must be known"),
-        ({"validation_share": 0.1}, "at least 4 facts to validate on"),
-        ({"space": "no-such-file.yaml"}, "no such file"),
-        ({"space": "a: &a [x]\nb: [*a]\n" + "# more than a file's name may have\n" * 200}, "aliases"),
-        ({"space": "[" * 50_000}, "nested too deeply"),
-        ({"space": "x" * 50_000}, "the space must hold one mapping"),
-        ({"space": "{learning_rate: [1e-3], learning_rate: [1e-4]}"}, "'learning_rate' is given twice"),
-        ({"model": "/no/such/model"}, "no such"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_is_made(
-    world: World, levels: Path, tmp_path: Path, change: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(RecollectError, match=words):
-        run_search(SearchSettings.make(**values(world, levels, **change)), tmp_path / "search")
-    assert not list(tmp_path.glob("search*/trials"))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"storage": "postgresql+psycopg://nobody@nowhere/nothing"}, "needs psycopg"),
-        ({"storage": "/dev/null"}, "a pipe or a device"),
-        ({"storage": "/"}, "a folder"),
-        ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|executor ray needs ray"),
-    ],
-)
-def test_a_door_that_is_shut_is_found_before_the_base_is_asked(
-    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], words: str
-) -> None:
-    monkeypatch.setattr(ray_module, "_TRY", "raise ConnectionError('nobody there')")
-    asked: list[str] = []
-
-    @contextmanager
-    def stage(what: str, unit: str) -> Iterator[None]:
-        asked.append(what)
-        yield
-
-    with pytest.raises(RecollectError, match=words):
-        run_search(SearchSettings.make(**values(world, levels, **change)), tmp_path / "search", stage=stage)
-    assert not asked
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rungs": [0.5]},
-        {"rungs": [0.5, 0.2, 1]},
-        {"address": "auto"},
-        {"repeats": 2, "storage": "sqlite:///x"},
-        {"train": {"seed": 3}},
-        {"evaluate": {"parts": "train"}},
-        {"trials": 0},
-    ],
-)
-def test_settings_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        SearchSettings.make(**change)
 
 
 @pytest.mark.slow
