@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recollect.core.experiment import ExperimentFound, FactsFound
 from recollect.core.settings import Settings
+from recollect.core.workspace.experiment import ExperimentFound, FactsFound
 from recollect.experiments.cell import Base
 from recollect.facts import FactSet
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import model_validator
 
 from recollect.core.estimates import Estimate
-from recollect.core.experiment import ExperimentFound
+from recollect.core.workspace.experiment import ExperimentFound
 from recollect.core.workspace.result import Result
 from recollect.experiments.curve.decide import Doubt, Next
 from recollect.experiments.curve.fit import FamilyFit, Shape

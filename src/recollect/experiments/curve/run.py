@@ -18,11 +18,11 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.core.experiment import ExperimentFound
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, write_json
+from recollect.core.workspace.experiment import ExperimentFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task

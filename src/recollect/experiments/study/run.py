@@ -18,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recollect.core.experiment import StudyFound
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
+from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.errors import InputError
 from recollect.evaluate import run_evaluate

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recollect._version import __version__
-from recollect.core.experiment import StudyFound
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
+from recollect.core.workspace.experiment import StudyFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.core.experiment import ExperimentFound
 from recollect.core.workspace import read_manifest
+from recollect.core.workspace.experiment import ExperimentFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateFound
 from recollect.extraction import need_pages
