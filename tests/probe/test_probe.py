@@ -67,6 +67,18 @@ def probe(
     return result.path, result.levels
 
 
+def test_facts_that_are_not_handed_over_are_those_that_the_settings_name(
+    small: Small, template_file: str, tmp_path: Path
+) -> None:
+    facts().table().write_parquet(tmp_path / "facts.parquet")
+    settings = ProbeSettings.make(
+        model=small.loaded.folder, facts=tmp_path / "facts.parquet", template_file=template_file, templates=1
+    )
+    read = run_probe(settings, out=tmp_path / "probe", loaded=small.loaded).levels
+    assert set(read["fact_id"]) == {fact.id for fact in facts()}
+    assert run_probe(settings, facts(), tmp_path / "probe", loaded=small.loaded).levels.equals(read)
+
+
 def brute_force(small: Small, fact: Fact, longest: int = LONGEST) -> tuple[float, float]:
     """(probability that a completion contains an accepted form, that it starts with one), mean over templates."""
     tokenizer = small.loaded.tokenizer

@@ -72,6 +72,17 @@ def test_a_run_grades_every_fact_and_repeats_itself(tmp_path: Path) -> None:
     assert one.categories["sampled_right"].sum() > 0
 
 
+def test_facts_that_are_not_handed_over_are_those_that_the_settings_name(tmp_path: Path) -> None:
+    small = load_small(tmp_path / "model")
+    facts().table().write_parquet(tmp_path / "facts.parquet")
+    settings = SlickSettings.make(
+        model=tmp_path / "model", facts=tmp_path / "facts.parquet", prompts=1, shots=2, samples=2, max_new_tokens=2
+    )
+    read = run_slick(settings, out=tmp_path / "slick", loaded=small.loaded).categories
+    assert set(read["fact_id"]) == {fact.id for fact in facts()}
+    assert run_slick(settings, facts(), tmp_path / "slick", loaded=small.loaded).categories.equals(read)
+
+
 def test_too_few_examples_are_named(tmp_path: Path) -> None:
     small = load_small(tmp_path / "model")
     settings = SlickSettings.make(model=str(tmp_path / "model"), shots=4, parts="train")

@@ -21,13 +21,11 @@ def register(pocket: typer.Typer) -> None:
 
 
 def _pocket_build(settings: PocketSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.facts import load_facts
     from recollect.worlds.quiz import run_pocket
 
-    facts = load_facts(settings.facts) if settings.facts else None
     machine_line(("training", prepare()))
     with ProgressLine("training the pocket base", "steps") as progress:
-        result = run_pocket(settings, facts, out, progress=progress)
+        result = run_pocket(settings, out=out, progress=progress)
     _show("pocket base", result, as_json)
 
 

@@ -21,13 +21,11 @@ def register(app: typer.Typer) -> None:
 
 
 def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.facts import load_facts
     from recollect.probe import run_probe
 
-    facts = load_facts(settings.facts)
     machine_line(("probing", machine_of(settings)))
     with ProgressLine("probing", "prompts") as progress:
-        result = run_probe(settings, facts, out, progress=progress)
+        result = run_probe(settings, out=out, progress=progress)
     if not as_json:
         _level_table(result.found.levels_by_part, f"memory levels ({settings.method})")
         print_notes(result.found.notes)
@@ -59,13 +57,11 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
 
 
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.facts import load_facts
     from recollect.probe import run_slick
 
-    facts = load_facts(settings.facts)
     machine_line(("grading", machine_of(settings)))
     with ProgressLine("grading", "facts") as progress:
-        result = run_slick(settings, facts, out, progress=progress)
+        result = run_slick(settings, out=out, progress=progress)
     if not as_json:
         print_notes(result.found.notes)
         print_pairs("SliCK categories", {**result.found.categories, "out": str(result.path)})

@@ -22,7 +22,7 @@ from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.core.workspace.result import Result
 from recollect.engines import find_engine
 from recollect.errors import InputError
-from recollect.facts import Fact, FactSet
+from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Ask, Engine, Sampling, engine_notes
 from recollect.generate.encoding import accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, exact
@@ -91,7 +91,7 @@ def category(greedy_right: int, greedy: int, sampled_right: int) -> str:
 
 def run_slick(
     settings: SlickSettings,
-    facts: FactSet,
+    facts: FactSet | None = None,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
@@ -99,12 +99,15 @@ def run_slick(
 ) -> SlickResult:
     """Grade the facts; resumable after every few facts. Raises InputError when a relation has too few examples.
 
+    `facts` and `loaded` save reading what the settings name again when the caller holds it.
+
     Examples:
-        >>> from recollect import SlickSettings, load_facts, run_slick
-        >>> result = run_slick(SlickSettings.make(limit=4, prompts=2, samples=2), load_facts("pocket"))
+        >>> from recollect import SlickSettings, run_slick
+        >>> result = run_slick(SlickSettings.make(limit=4, prompts=2, samples=2))
         >>> result.found.categories
         {'Unknown': ..., 'WeaklyKnown': ..., 'MaybeKnown': ..., 'HighlyKnown': ...}
     """
+    facts = load_facts(settings.facts) if facts is None else facts
     model = find_engine(settings, loaded)
     chosen = chosen_facts(facts, settings)
     examples = _examples(chosen, facts, settings)

@@ -13,7 +13,7 @@ import polars as pl
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.engines import find_engine
 from recollect.errors import InputError
-from recollect.facts import FactSet, Relation, read_relations
+from recollect.facts import FactSet, Relation, load_facts, read_relations
 from recollect.generate import Engine, engine_notes
 from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
@@ -46,7 +46,7 @@ class ProbeResult:
 
 def run_probe(
     settings: ProbeSettings,
-    facts: FactSet,
+    facts: FactSet | None = None,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Progress | None = None,
@@ -54,17 +54,18 @@ def run_probe(
 ) -> ProbeResult:
     """Grade the facts by how well the model knows them; returns at once when this very step is already done.
 
-    `loaded` saves reading the model again when the caller holds it. Raises InputError, ModelError, StepError, and
-    SelfTestError when the sampler does not follow the model.
+    `facts` and `loaded` save reading what the settings name again when the caller holds it. Raises InputError,
+    ModelError, StepError, and SelfTestError when the sampler does not follow the model.
 
     Examples:
-        >>> from recollect import ProbeSettings, load_facts, run_probe
-        >>> result = run_probe(ProbeSettings.make(limit=20, templates=2), load_facts("pocket"))
+        >>> from recollect import ProbeSettings, run_probe
+        >>> result = run_probe(ProbeSettings.make(limit=20, templates=2))
         >>> result.found.levels
         {'0': ..., '1': ..., '2': ..., '3': ..., '4': ...}
         >>> result.levels.height
         20
     """
+    facts = load_facts(settings.facts) if facts is None else facts
     model = find_engine(settings, loaded)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
     chosen = chosen_facts(facts, settings)

@@ -100,6 +100,7 @@ def build_base(step: Step, recipe: Callable[[], Recipe], facts: FactSet, progres
     step.pin(threads=prepare().threads)
     made = recipe()
     final, mean = train(made, step.folder / "model", progress)
+    # after the training, which may be that of a fork: there Polars hangs, since its threads are not taken along
     step.write_table("facts.parquet", facts.table())
     return BaseFound(
         parameters=sum(parameter.numel() for parameter in made.model.parameters()),

@@ -45,6 +45,12 @@ def test_a_base_built_on_given_facts_loads_and_holds_back_its_teachers(tmp_path:
     assert find_model(str(result.path)) == result.path / "model"
 
 
+def test_facts_that_are_not_handed_over_are_those_that_the_settings_name(tmp_path: Path) -> None:
+    facts().table().write_parquet(tmp_path / "facts.parquet")
+    built = run_pocket(PocketSettings.make(**TINY, facts=tmp_path / "facts.parquet"), out=tmp_path / "pocket")
+    assert {fact.id for fact in built.facts()} < {fact.id for fact in facts()}
+
+
 def test_the_tokenizer_says_every_string(tmp_path: Path) -> None:
     result = run_pocket(PocketSettings.make(**TINY), facts(), tmp_path / "pocket")
     tokenizer = load(ModelSettings.make(model=str(result.path))).tokenizer

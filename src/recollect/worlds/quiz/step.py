@@ -18,7 +18,7 @@ from pydantic import Field
 from recollect.core.settings import PathOrName, Settings
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.errors import InputError
-from recollect.facts import FactSet
+from recollect.facts import FactSet, load_facts
 from recollect.worlds.builder import BaseFound, BaseResult, Progress, Recipe, build_base, small_llama, train_bpe
 from recollect.worlds.quiz.corpus import SHARED_TEMPLATES, render
 from recollect.worlds.quiz.world import World, make_world, world_of
@@ -83,10 +83,10 @@ def run_pocket(
     root: Path = DEFAULT_ROOT,
     progress: Progress | None = None,
 ) -> PocketResult:
-    """Build a pocket base on the synthetic world of the seed, or on `facts`; resumes where a killed build was left.
+    """Build a pocket base on `facts`, else on those that the settings name, else on the synthetic world of the seed.
 
-    Writes model/, facts.parquet (without the teachers) and mentions.parquet (fact_id, mentions, teacher). Raises
-    InputError when there are too few facts.
+    Resumes where a killed build was left. Writes model/, facts.parquet (without the teachers) and mentions.parquet
+    (fact_id, mentions, teacher). Raises InputError when there are too few facts.
 
     Examples:
         >>> from recollect import PocketSettings, run_pocket
@@ -94,6 +94,8 @@ def run_pocket(
         >>> result.facts().counts()  # doctest: +SKIP
         {'train': 1540, 'test': 660, 'ood': 924}
     """
+    if facts is None and settings.facts:
+        facts = load_facts(settings.facts)
     if facts is None:
         world = make_world(settings.seed)
     else:
