@@ -13,6 +13,7 @@ import polars as pl
 from recollect.facts import FactSet, Relation
 from recollect.generate import Ask, Engine, Sampling
 from recollect.match import contains
+from recollect.probe.jobs import cut
 from recollect.probe.settings import ProbeSettings
 
 EXAMPLES = "examples.parquet"
@@ -47,8 +48,9 @@ def draw_examples(
             rows.append((*known, template, text))
             texts.append(text)
     asks = [Ask(ids, f"example {row[0]}", row[6], 1) for ids, row in zip(engine.encode(texts), rows, strict=True)]
-    drawn = engine.sample(asks, Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed))
-    said = [engine.decode(one.draws[0]) for one in drawn]
+    how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
+    batches = cut(asks, settings.batch_size or engine.batch_size(1))
+    said = [engine.decode(one.draws[0]) for some in batches for one in engine.sample(some, how)]
     judged = [(*row, text, contains(text, facts[row[0]].accepted)) for row, text in zip(rows, said, strict=True)]
     return pl.DataFrame(judged, schema=_SCHEMA, orient="row")
 

@@ -8,16 +8,17 @@ the first line without surrounding blanks and a closing full stop.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
+from recollect.core.random import draw
 from recollect.core.workspace import DEFAULT_ROOT, open_step
 from recollect.core.workspace.result import Result
 from recollect.engines import find_engine
@@ -116,6 +117,8 @@ def run_slick(
         "facts": facts.fingerprint(),
         "matcher": MATCHER_VERSION,
         **choice_inputs(facts, settings),
+        # once consumed from one stream, so an older step with examples is another one
+        **({"examples": "drawn by fact"} if settings.shots else {}),
     }
     with open_step("slick", settings, inputs, out, root) as step:
         if not step.done:
@@ -160,9 +163,15 @@ def _examples(chosen: FactSet, facts: FactSet, settings: SlickSettings) -> dict[
 
 
 def few_shot_prompt(fact: Fact, pool: Sequence[Fact], shots: int, seed: int, number: int) -> str:
-    """The prompt: `shots` other facts of the pool with their answers, then the fact's question."""
-    rng = random.Random(f"slick-{seed}-{fact.id}-{number}")
-    others = rng.sample([other for other in pool if other.id != fact.id], shots)
+    """The prompt: `shots` other facts of the pool with their answers, then the fact's question.
+
+    A fact more or less in the pool changes at most one of those shown.
+    """
+    others = nsmallest(
+        shots,
+        (other for other in pool if other.id != fact.id),
+        key=lambda other: draw(seed, "slick", fact.id, str(number), other.id),
+    )
     shown = [f"Q: {other.question}\nA: {other.object}\n\n" for other in others]
     return "".join(shown) + f"Q: {fact.question}\nA:"
 
@@ -188,7 +197,11 @@ def _grade(
     best = engine.greedy(ids, settings.max_new_tokens)
     asks = [Ask(row, fact.id, number, settings.samples) for row, (fact, number) in zip(ids, owners, strict=True)]
     how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
-    drawn = engine.sample(asks, how, lambda at, said: "\n" in engine.decode(said).lstrip())
+    drawn = [
+        one
+        for some in cut(asks, engine.batch_size(settings.samples))
+        for one in engine.sample(some, how, lambda at, said: "\n" in engine.decode(said).lstrip())
+    ]
     greedy_right = {fact.id: 0 for fact in part}
     sampled_right = {fact.id: 0 for fact in part}
     for (fact, _), said, one in zip(owners, best, drawn, strict=True):
