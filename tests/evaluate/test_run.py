@@ -148,6 +148,10 @@ def test_new_synonyms_can_be_judged_from_stored_outputs(taught, tmp_path):
             for fact, learnt_fact in zip(asked, learnt, strict=True)
         )
     )
+    with pytest.raises(InputError, match="is not in the fact set"):
+        rescore_answers(result.path, FactSet(richer.facts[1:], "fewer"))
+    with pytest.raises(InputError, match="is not in the fact set"):
+        rescore_answers(result.path, FactSet((), "none"))
     table = rescore_answers(result.path, richer)
     assert table.filter(pl.col("level") == "micro")["accuracy"].to_list() == [100.0]
 

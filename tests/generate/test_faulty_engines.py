@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from enumerable import load_small
+from recollect.errors import InputError
 from recollect.generate import Ask, Drawn, Sampling, TransformersEngine
 from recollect.generate import conformance as suite
 from recollect.generate.conformance import NotConforming, Truth, check_engine
@@ -275,6 +276,12 @@ def test_an_engine_with_a_fault_does_not_conform(name: str) -> None:
         check(engine, truth_of_table())
     with pytest.raises(NotConforming):
         check_engine(engine, truth_of_table())
+
+
+@pytest.mark.parametrize("prompts", [(), ("c",), ("c", "b")])
+def test_a_truth_that_would_check_nothing_is_refused(prompts: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="two or more texts of different lengths"):
+        replace(truth_of_table(), prompts=prompts)
 
 
 class Excluding(TransformersEngine):

@@ -198,8 +198,9 @@ def rescore_answers(
     outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
     judge = matcher_of(matcher) if isinstance(matcher, str) else matcher
     name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
+    known = None if facts is None else facts.only(outputs["fact_id"].to_list())
     verdicts = [
-        judge(row["output"], facts[row["fact_id"]].accepted if facts else (row["object"], *row["synonyms"]))
+        judge(row["output"], known[row["fact_id"]].accepted if known else (row["object"], *row["synonyms"]))
         for row in outputs.iter_rows(named=True)
     ]
     judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))

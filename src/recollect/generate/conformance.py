@@ -36,6 +36,10 @@ class Truth:
     stops: Collection[int]
     """The ids that end a text."""
 
+    def __post_init__(self) -> None:
+        if len(set(map(len, self.prompts))) < 2:
+            raise InputError(f"prompts must be two or more texts of different lengths, but got {self.prompts}.")
+
     def distribution(self, ids: Ids, temperature: float, top_k: int = 0) -> list[float]:
         """The probability of every next token at a temperature, cut to the k most likely when top_k > 0."""
         scaled = [value / temperature for value in self.next_logprobs(ids)]
