@@ -144,7 +144,8 @@ def test_weights_are_checked_byte_by_byte_where_a_model_is_loaded_from_them(
     _checksums._checked.clear()  # another process
     if how is not cut:
         assert read_manifest(out).step == "probe"  # cheap checks alone; weights may have been dropped
-    for place in (out, out / "model"):
+    monkeypatch.chdir(out / "model")
+    for place in (out, out / "model", Path()):
         with pytest.raises(StepError, match=r"model/model\.safetensors is (damaged|missing)"):
             find_model(str(place))
 

@@ -204,6 +204,32 @@ def test_missing_or_foreign_tables_are_named(tmp_path):
         read_levels(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"fact_id": ["a"]}, "a table of levels must have the columns fact_id, level, but level is missing"),
+        (
+            {"fact_id": ["a"], "level": ["high"]},
+            "must have numbers from 0 to 4 as level, but the column is of type Str",
+        ),
+    ],
+)
+def test_a_table_that_holds_no_levels_is_refused_in_memory_and_on_disk(columns, said, tmp_path):
+    levels = pl.DataFrame(columns)
+    with pytest.raises(InputError, match=said):
+        run_select(SelectSettings(size=1), tiny_facts(2), levels, root=tmp_path)
+    levels.write_parquet(tmp_path / "levels.parquet")
+    with pytest.raises(InputError, match=said.removeprefix("a table of levels")):
+        read_levels(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".", ""])
+def test_the_folder_one_is_in_is_no_step_directory(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StepError, match="not a finished step directory"):
+        run_select(SelectSettings(facts=name, level="random"), root=tmp_path / "runs")
+
+
 @pytest.mark.parametrize("level", ["mixed", "random", "2", "2,3"])
 @pytest.mark.parametrize("confidence", [0.0, 0.6])
 def test_what_is_available_is_what_a_selection_of_all_takes(level, confidence, tmp_path):

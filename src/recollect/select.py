@@ -121,14 +121,22 @@ def read_levels(path: Path) -> pl.DataFrame:
             table = pl.read_parquet(file, glob=False)
         except pl.exceptions.PolarsError as error:
             raise InputError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing.")
+    _check_levels(table, str(file))
     return table
 
 
+def _check_levels(table: pl.DataFrame, where: str) -> None:
+    missing = [name for name in _COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(f"{where} must have the columns {', '.join(_COLUMNS)}, but {', '.join(missing)} is missing.")
+    kind = table.schema["level"]
+    if not (kind.is_numeric() or kind == pl.Null):
+        raise InputError(f"{where} must have numbers from 0 to 4 as level, but the column is of type {kind}.")
+
+
 def levels_fingerprint(levels: pl.DataFrame) -> str:
-    """Hash of what selection and evaluation read from a levels table."""
+    """Hash of what selection and evaluation read from a levels table; InputError for a table that is none."""
+    _check_levels(levels, "a table of levels")
     columns = [name for name in (*_COLUMNS, "level_probability") if name in levels.columns]
     return fingerprint(levels.select(columns).sort("fact_id").to_dict(as_series=False))
 

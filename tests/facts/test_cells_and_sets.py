@@ -359,3 +359,8 @@ def test_other_relations_under_the_same_ids_are_another_step(tmp_path: Path) -> 
     sets = [read(tmp_path, rows.format(relation), "t.csv")[0] for relation in ("P36", "P159")]
     assert sets[0].fingerprint() != sets[1].fingerprint()
     assert run_facts(FactsSettings.make(path=str(tmp_path / "t.csv")), tmp_path / "out").facts == sets[1]
+
+
+def test_a_fact_of_anything_but_texts_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a fact's fields must be texts, but got .*object=1969"):
+        Fact("P571", "The Moon landing", 1969, "When was the Moon landing?")  # type: ignore[arg-type]

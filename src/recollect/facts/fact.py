@@ -52,11 +52,13 @@ class Fact:
 
     def __post_init__(self) -> None:
         if not self.id:
-            text = "\x1f".join((self.split, self.relation, self.question, self.subject, self.object))
             try:
+                text = "\x1f".join((self.split, self.relation, self.question, self.subject, self.object))
                 digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
             except UnicodeEncodeError as error:
                 raise InputError(f"a fact holds half of a surrogate pair, which is no character: {error}.") from None
+            except TypeError:
+                raise InputError(f"a fact's fields must be texts, but got {self}. Write numbers as texts.") from None
             object.__setattr__(self, "id", f"{self.relation}-{digest}")
 
     @property

@@ -64,6 +64,12 @@ def test_a_folder_without_a_manifest_is_no_finished_step(tmp_path: Path) -> None
         read_manifest(tmp_path / "run")
 
 
+def test_the_folder_one_is_in_is_no_finished_step_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StepError, match=r"\. is not a finished step directory"):
+        read_manifest(Path())
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '"step"', '{"name": "my-app"}', "\xff", ""])
 def test_a_manifest_that_is_not_ours_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "run").mkdir()

@@ -81,7 +81,8 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of a whole step directory, whose files are checked; StepError when it is not one, or is damaged."""
     file = path / MANIFEST
     if not file.is_file():
-        unfinished = path.with_name(path.name + PARTIAL).exists()
+        whole = path.absolute()  # "." has no name of its own
+        unfinished = (whole.parent / f"{whole.name}{PARTIAL}").exists()
         hint = " It is unfinished: run its command again to finish it." if unfinished else ""
         raise StepError(f"{path} is not a finished step directory: it has no {MANIFEST}.{hint}")
     manifest = read_state(file, Manifest)
@@ -119,6 +120,7 @@ def check_model_step(model: Path) -> None:
 
     Raises StepError when a file is damaged, or is missing, as weights that were not kept are.
     """
+    model = model.resolve()  # "." has no name of its own
     for name, mark in _marks_beside(model).items():
         if name.startswith(f"{model.name}/"):
             check_file(model.parent / name, mark, every_byte=True)
