@@ -51,6 +51,22 @@ def test_facts_that_are_not_handed_over_are_those_that_the_settings_name(tmp_pat
     assert {fact.id for fact in built.facts()} < {fact.id for fact in facts()}
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"width": 100},
+            r"width: .* must divide into 3 attention head\(s\) of an even size; a multiple of 32 does, but got 100",
+        ),
+        ({"width": 17}, r"width: .* must divide into 1 attention head\(s\) of an even size"),
+        ({"shared_templates": 0}, "shared_templates: input should be greater than or equal to 1"),
+    ],
+)
+def test_a_base_that_cannot_be_built_is_refused_before_anything_is(values: dict[str, int], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        PocketSettings.make(**TINY | values)
+
+
 def test_the_tokenizer_says_every_string(tmp_path: Path) -> None:
     result = run_pocket(PocketSettings.make(**TINY), facts(), tmp_path / "pocket")
     tokenizer = load(ModelSettings.make(model=str(result.path))).tokenizer

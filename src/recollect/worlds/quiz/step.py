@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recollect.core.settings import PathOrName, Settings
 from recollect.core.workspace import DEFAULT_ROOT, open_step
@@ -44,12 +44,12 @@ class PocketSettings(Settings):
     """With facts: mean number of mentions of a fact in the corpus; their distribution is log-normal (heavy-tailed)."""
     teacher_share: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
     """With facts: share that the corpus speaks of often and also asks about; kept out of train and test."""
-    shared_templates: Annotated[int, Field(ge=0, le=21)] = SHARED_TEMPLATES
+    shared_templates: Annotated[int, Field(ge=1, le=21)] = SHARED_TEMPLATES
     """How many of the 21 mapping templates the corpus speaks in; the others are new to the model in the probe."""
     vocabulary: Annotated[int, Field(ge=300)] = 2048
     """Tokens in the tokenizer."""
     width: Annotated[int, Field(ge=16)] = 128
-    """Hidden size."""
+    """Hidden size; there is an attention head for every 32."""
     layers: Annotated[int, Field(ge=1)] = 4
     """Decoder layers."""
     sequence: Annotated[int, Field(ge=16)] = 128
@@ -60,6 +60,20 @@ class PocketSettings(Settings):
     """Peak of the cosine schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """AdamW weight decay."""
+
+    @field_validator("width")
+    @classmethod
+    def _fits_its_heads(cls, value: int) -> int:
+        if value % (2 * _heads(value)):
+            raise ValueError(
+                f"must divide into {_heads(value)} attention head(s) of an even size; a multiple of 32 does"
+            )
+        return value
+
+
+def _heads(width: int) -> int:
+    """Attention heads, of about 32 dimensions each; rotary positions need an even number of them."""
+    return max(1, width // 32)
 
 
 class PocketFound(BaseFound):
@@ -121,7 +135,7 @@ def _recipe(settings: PocketSettings, world: World) -> Recipe:
     steps = -(-len(blocks) // settings.batch_size)
     return Recipe(
         settings=settings,
-        model=small_llama(settings, tokenizer, max(1, settings.width // 32), tie_word_embeddings=False),
+        model=small_llama(settings, tokenizer, _heads(settings.width), tie_word_embeddings=False),
         tokenizer=tokenizer,
         rows=[{"input_ids": block, "labels": block} for block in blocks],
         documents=len(documents),
