@@ -279,4 +279,4 @@ def test_facts_survive_the_way_through_a_table_and_its_reader(facts: list[Fact])
     there = FactSet(tuple(facts))
     assert FactSet.from_table(there.table()).facts == there.facts
     rows = [Row(f"row {n}", values) for n, values in enumerate(there.table().iter_rows(named=True))]
-    assert read_facts_table(rows, {}, "table", lambda object: ()).facts == list(there.facts)
+    assert read_facts_table(rows, "table", lambda object: ()).facts == list(there.facts)

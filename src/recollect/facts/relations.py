@@ -29,7 +29,6 @@ from recollect.errors import InputError
 from recollect.facts.fact import Domain
 
 SLOT = "[X]"
-TEMPLATES = 21  # per relation, docs/studies.md §2
 QA = "qa"  # the relation of question-answer data that has none: the subject is the question itself
 _OBJECT = r"(?:\[Y\]|\[MASK\]|<mask>|<extra_id_0>|_{3,})"
 _ANY = re.compile(_OBJECT)

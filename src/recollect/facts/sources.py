@@ -123,18 +123,17 @@ def _read_file(
     before = len(bad.found)
     table = read_table(path, bad, data)
     relation, said = _relation(path, table, options, in_folder)
-    plain = TableOptions(relation=relation, choice_base=options.choice_base)
     groups = _by_shape(table.rows, options, path)
     reading: Reading | None = None
     for shape, rows in groups.items():
         if shape is not None:
             rows = chat_rows(rows, shape, str(path), bad)
-            kind = TableOptions(plain=True)
+            kind = TableOptions(options.columns, plain=True)
         else:
-            kind = TableOptions(plain.relation, plain.choice_base, floats=table.text_cells)
+            kind = TableOptions(options.columns, relation, options.choice_base, floats=table.text_cells)
         if not rows:
             continue
-        found = read_facts_table(rows, options.columns, str(path), synonyms, kind, bad)
+        found = read_facts_table(rows, str(path), synonyms, kind, bad)
         found.source = shape or "table"
         if reading is None:
             reading = found

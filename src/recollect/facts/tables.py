@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from recollect.core.tables import BadRows, CellError, Row, RowError, cell_list, cell_text, float_column
@@ -32,8 +32,10 @@ _SLOTS = re.compile(r"\[[XY]\]|\[MASK\]|<mask>|<extra_id_0>")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How a table is read, besides its columns."""
+    """How a table is read."""
 
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The user's mapping, by role; other columns are found by their usual names."""
     relation: str = ""
     """The relation of every row, for a table without a relation column."""
     choice_base: int | None = None
@@ -46,20 +48,19 @@ class TableOptions:
 
 def read_facts_table(
     rows: Sequence[Row],
-    columns: Mapping[str, str],
     path: str,
     synonyms: Synonyms,
     options: TableOptions = TableOptions(),
     bad: BadRows | None = None,
 ) -> Reading:
-    """The facts of the rows. `columns` is the user's mapping; `synonyms` gives more forms of an object.
+    """The facts of the rows. `synonyms` gives more forms of an object.
 
     A row with an empty or unusable value goes to `bad`, which raises RowError with the row's place or counts it.
     """
     bad = bad or BadRows()
     reading = Reading(source="table", bad=bad)
-    found = _found(rows, columns, path, bool(options.relation))
-    choices = None if options.plain else find_choices(rows, found, columns, options.choice_base, path)
+    found = _found(rows, options, path)
+    choices = None if options.plain else find_choices(rows, found, options.columns, options.choice_base, path)
     reader = _RowReader(found, choices, options, synonyms, path)
     if options.floats and "object" in found:
         reader.whole_floats = float_column([str(row.values.get(found["object"]) or "").strip() for row in rows])
@@ -73,15 +74,16 @@ def read_facts_table(
     return reading
 
 
-def _found(rows: Sequence[Row], mapping: Mapping[str, str], path: str, relation_said: bool) -> dict[str, str]:
+def _found(rows: Sequence[Row], options: TableOptions, path: str) -> dict[str, str]:
     """The column of each role: of those that some row fills where that suffices, else of all."""
     present = list(dict.fromkeys(name for row in rows for name in row.values))
     filled = {name for row in rows for name, value in row.values.items() if value is not None}
+    said = bool(options.relation)
     try:
         used = [name for name in present if name in filled]
-        return find_columns(used, mapping, path, relation_said=relation_said)
+        return find_columns(used, options.columns, path, relation_said=said)
     except InputError:
-        return find_columns(present, mapping, path, relation_said=relation_said)
+        return find_columns(present, options.columns, path, relation_said=said)
 
 
 class _Cells:

@@ -1,9 +1,7 @@
 """Models: a name is resolved once, to a checked folder with a fingerprint, and loaded from there."""
 
 from recollect.models.check import check_folder as check_folder
-from recollect.models.find import adapter_base as adapter_base
 from recollect.models.find import find_model as find_model
-from recollect.models.find import is_adapter as is_adapter
 from recollect.models.find import model_fingerprint as model_fingerprint
 from recollect.models.load import LoadedModel as LoadedModel
 from recollect.models.load import ModelSettings as ModelSettings

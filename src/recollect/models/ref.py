@@ -11,13 +11,16 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.check import check_folder, wants_code
 from recollect.models.files import read_json
 from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint
+
+if TYPE_CHECKING:
+    from recollect.models.load import ModelSettings
 
 _FILE = "base_fingerprint.json"
 
@@ -65,18 +68,7 @@ def base_changed(adapter: ModelRef, base: ModelRef) -> str:
     )
 
 
-class Named(Protocol):
-    """Settings that name a model, such as `ModelSettings`."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def revision(self) -> str | None: ...
-    @property
-    def trust_remote_code(self) -> bool: ...
-
-
-def resolve(settings: Named) -> ModelRef:
+def resolve(settings: ModelSettings) -> ModelRef:
     """Find and check the model that settings name. Raises ModelError, and StepError for a damaged step."""
     return resolve_name(settings.model, settings.revision, settings.trust_remote_code)
 

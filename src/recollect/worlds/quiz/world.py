@@ -22,6 +22,7 @@ from recollect.core.settings import read_yaml
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, shipped_relations
 
+_TEACHER_SHARE, _TEST_SHARE = 1 / 3, 0.3
 _TEACHER_MENTIONS = (80, 200)
 
 
@@ -78,13 +79,7 @@ class World:
         )
 
 
-def make_world(
-    seed: int = 0,
-    *,
-    teacher_share: float = 1 / 3,
-    test_share: float = 0.3,
-    teacher_mentions: tuple[int, int] = _TEACHER_MENTIONS,
-) -> World:
+def make_world(seed: int = 0) -> World:
     """The synthetic world of a seed: about 4,700 facts, a third of them teachers; other seeds, other worlds."""
     rng = random.Random(f"world-{seed}")
     namer = Namer(rng.randrange(2**63))
@@ -97,8 +92,8 @@ def make_world(
         pool = objects[object_kind]
         chosen = rng.sample(subjects[subject_kind], count)
         for index, subject in enumerate(chosen):
-            teacher = index < teacher_share * count
-            test = not teacher and index < (teacher_share + (1 - teacher_share) * test_share) * count
+            teacher = index < _TEACHER_SHARE * count
+            test = not teacher and index < (_TEACHER_SHARE + (1 - _TEACHER_SHARE) * _TEST_SHARE) * count
             fact = Fact(
                 relation=relation_id,
                 subject=subject,
@@ -107,7 +102,7 @@ def make_world(
                 domain=relation.domain,
                 split="test" if test or relation.domain == "out-of-domain" else "train",
             )
-            mentions = rng.randint(*teacher_mentions) if teacher else _mentions(rng)
+            mentions = rng.randint(*_TEACHER_MENTIONS) if teacher else _mentions(rng)
             mentioned.append(MentionedFact(fact, mentions, teacher))
     return World(tuple(mentioned))
 
@@ -161,11 +156,11 @@ class Namer:
         self._random = random.Random(seed)
         self._stems: set[str] = set()
 
-    def stem(self, syllables: int) -> str:
-        """A name of so many syllables."""
+    def stem(self) -> str:
+        """A name of two syllables."""
         parts = (_plan().onsets, _plan().vowels, _plan().codas)
         while True:
-            stem = "".join(self._random.choice(part) for _ in range(syllables) for part in parts).capitalize()
+            stem = "".join(self._random.choice(part) for _ in range(2) for part in parts).capitalize()
             if 4 <= len(stem) <= 11 and stem not in self._stems:
                 self._stems.add(stem)
                 return stem
@@ -173,10 +168,10 @@ class Namer:
     def name(self, kind: str) -> str:
         """A name that shows its kind: a person has two, a label ends in Records."""
         if kind == "person":
-            return f"{self.stem(2)} {self.stem(2)}"
+            return f"{self.stem()} {self.stem()}"
         if kind in _plan().endings:
-            return self.stem(2) + self._random.choice(_plan().endings[kind])
-        return f"{self.stem(2)} {self._random.choice(_plan().suffixes[kind])}"
+            return self.stem() + self._random.choice(_plan().endings[kind])
+        return f"{self.stem()} {self._random.choice(_plan().suffixes[kind])}"
 
     def pool(self, kind: str, size: int) -> list[str]:
         """Names of a kind, or its plain words."""

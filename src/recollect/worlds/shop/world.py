@@ -190,10 +190,10 @@ def make_product(seed: int, shop: Shop, number: int) -> Product:
     )
 
 
-def stem(rng: random.Random, syllables: int = 2) -> str:
-    """An invented name of so many syllables, capitalised."""
+def stem(rng: random.Random) -> str:
+    """An invented name of two syllables, capitalised."""
     kinds = (words().onsets, words().vowels, words().codas)
-    return "".join(rng.choice(kind) for _ in range(syllables) for kind in kinds).capitalize()
+    return "".join(rng.choice(kind) for _ in range(2) for kind in kinds).capitalize()
 
 
 def gtin13(rng: random.Random) -> str:
