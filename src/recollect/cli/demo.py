@@ -39,10 +39,10 @@ class DemoSettings(StudySettings):
     """
 
     task: Literal["facts", "attributes"] = "facts"
-    """facts: what the pocket model knows, and which examples wake it. attributes: how many labelled pages the pocket
+    """facts: what the pocket model knows, and which examples elicit it. attributes: how many labelled pages the pocket
     shop model needs, with the sizes 0, 15, 60 and 250; of the other settings only sizes, repeats, seed, train,
     evaluate, model, facts, keep-models and where to train go with it."""
-    title: str = "Recollect demo: what the pocket model knows, and which examples wake it"
+    title: str = "Recollect demo: what the pocket model knows, and which examples elicit it"
     """Title of the report."""
     repeats: Annotated[int, Field(ge=1)] = 2
     """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""

@@ -1,11 +1,24 @@
-"""What an experiment knows before any cell: of the base, the facts and the settings."""
+"""What a study and a curve tell: of the base before any cell, of the stage they are at, and at last on a page."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from recollect.core.settings import Settings
 from recollect.core.workspace.experiment import ExperimentFound, FactsFound
 from recollect.experiments.cell import Base
 from recollect.facts import FactSet
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
+"""Called with what begins and its unit; gives the progress callback for it."""
+
+
+def no_stage(what: str, unit: str) -> AbstractContextManager[Progress | None]:
+    """Of one whom nobody watches."""
+    return nullcontext(None)
 
 
 def known(settings: Settings, base: Base, facts: FactSet) -> ExperimentFound:
@@ -17,3 +30,16 @@ def known(settings: Settings, base: Base, facts: FactSet) -> ExperimentFound:
         facts=FactsFound(name=facts.name, **facts.counts()),
         machine=loaded.machine.line(),
     )
+
+
+def write_page(path: Path, stage: Stage) -> None:
+    """Write the page of a finished experiment from its steps, where it is missing.
+
+    After the manifest: an experiment killed while its page is drawn has all its numbers. The report is imported late,
+    so that what asks only for settings need not load every chapter.
+    """
+    from recollect.report import write_report
+
+    if not (path / "report.html").is_file():
+        with stage("writing the report", ""):
+            write_report(path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recollect.cli.curve import _flat
+from recollect.core.workspace.curve import PartFound
 from recollect.experiments.curve import CurveFound, Observations, judge_curve
-from recollect.experiments.curve.found import PartFound
 
 SIZES, MEANS = (0, 15, 60, 240, 960), (8, 25, 32, 27, 18)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import pytest
 import recollect.experiments.cell as cell_module
 from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
 from recollect.cli.curve import _answer
+from recollect.core.workspace import is_finished, read_manifest
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveResult, CurveSettings, run_curve
 from recollect.experiments.curve.run import _Curve, _sizes
 from recollect.facts import Fact, FactSet
+from recollect.report import read_results, write_report
 
 MEANS = ((15, 25), (60, 32), (240, 32.5), (960, 32.4))
 SCORES = "size,seed,score\n" + "".join(f"{n},{s},{mean + 0.2 * s}\n" for n, mean in MEANS for s in (0, 1))
@@ -63,6 +66,41 @@ def test_the_folder_holds_report_table_and_steps_but_no_weights(whole: CurveResu
     }
     assert not list(whole.path.rglob("*.safetensors"))
     assert "How much data is enough" in whole.report.read_text(encoding="utf-8")
+
+
+def test_the_page_is_made_again_from_the_folders_alone(
+    whole: CurveResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `report`, wherever the folder is now, and from nothing that was written of the page before."""
+    copy = tmp_path / "moved"
+    shutil.copytree(whole.path, copy)
+    monkeypatch.setattr("recollect.report.results.collect.read_results", lambda _: pytest.fail("not collected"))
+    write_report(copy)
+    for name in ("report.html", "results.json"):
+        assert (copy / name).read_bytes() == (whole.path / name).read_bytes()
+    results = read_results(copy)
+    assert results.title == "Data curve: how many examples are enough (trained on a random draw)"
+    assert results.model is not None and results.facts is not None and results.facts.train == 40
+    assert {step.step for step in results.steps} == {"evaluate", "select", "train"}
+
+
+def test_a_curve_killed_while_its_page_is_drawn_has_all_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scores.csv").write_text(SCORES)
+    chosen = CurveSettings.make(scores=str(tmp_path / "scores.csv"))
+
+    def drawn(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("recollect.report.write_report", drawn)
+        with pytest.raises(KeyboardInterrupt):
+            run_curve(chosen, tmp_path / "curve")
+    assert is_finished(tmp_path / "curve")
+    found = run_curve(chosen, tmp_path / "curve")
+    assert found.report.is_file() and read_results(found.path).model is None
+    assert "report.html" in (read_manifest(found.path).files or {}), "the new files count among the step's"
 
 
 def test_the_answer_has_what_the_contract_names(whole: CurveResult) -> None:

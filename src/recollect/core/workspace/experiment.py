@@ -20,6 +20,8 @@ class FactsFound(Result):
 class ExperimentFound(Result):
     """Base of what a study or a curve found."""
 
+    title: str = ""
+    """Of its page."""
     notes: tuple[str, ...] = ()
     """What to know of the results, for a reader."""
     sources: dict[str, str] = {}

@@ -181,8 +181,10 @@ def _check_same(folder: Path, file: Path, step: Step, kind: type[Kind]) -> Kind:
 def _differs(found: State, step: Step) -> str:
     """In what a stored step is not the one asked for; "" where it is the same.
 
-    It is when all is equal but settings that today's version has and the stored one has not, at their default. Every
-    value was stored, defaults too, so a default that has changed since is another value.
+    It is when all is equal but settings that today's version has and the stored one has not, at their default, and
+    those that decide no result any more. Every value was stored, defaults too, so a default that has changed since is
+    another value. Equal values may be written in two ways (a section once kept the 1 of a number that is 1.0 today), and have
+    two fingerprints.
     """
     if found.fingerprint == step.fingerprint:
         return ""
@@ -191,6 +193,9 @@ def _differs(found: State, step: Step) -> str:
     asked, settings = step.asked, dict(step.settings)
     if asked is not None:
         settings = {key: value for key, value in settings.items() if key in found.settings or not asked.at_default(key)}
+        undeciding = found.settings.keys() & getattr(type(asked), "runtime_only", set())
+        settings |= {key: found.settings[key] for key in undeciding}
+    settings |= {key: value for key, value in found.settings.items() if key in settings and settings[key] == value}
     what = [
         *_differences(found.settings, hide_secrets_in(settings), "setting "),
         *_differences(found.inputs, step.inputs, "input "),
@@ -208,7 +213,7 @@ def _print_of(name: str, settings: Mapping[str, Any], inputs: Mapping[str, Any])
 
 def _earlier(step: Step) -> Path:
     """The place of the step asked for; where nothing is there, of one that an earlier version named otherwise."""
-    if step.asked is None or step.path.exists() or step.folder.exists():
+    if step.path.exists() or step.folder.exists():
         return step.path
     for folder in sorted(step.path.parent.glob(f"{step.name}-{12 * '[0-9a-f]'}*")):
         file = folder / (STATE if folder.name.endswith(PARTIAL) else MANIFEST)

@@ -32,26 +32,14 @@ from typing import Literal
 import numpy as np
 
 from recollect.core.estimates import Estimate
+from recollect.core.workspace.curve import Doubt, Next, VerdictName
 from recollect.experiments.curve.means import Means
 from recollect.experiments.curve.observations import Floats
 
-VerdictName = Literal["saturated", "rising", "peaked", "undecided"]
 RESOLUTION = 2**0.5
 NEXT_COUNT = 2
 """Sizes named at a time: after them the curve is judged again."""
 _AGREE = 0.2  # p-value from which on sizes count as one plateau
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """Why no verdict is given: what may have happened from size `first` to size `last`."""
-
-    kind: Literal["rise", "fall", "gap", "single"]
-    """A rise or fall over the margin is not excluded; N/2 lies in a gap in which the score rose or may have risen; no
-    size was trained twice."""
-    first: int = 0
-    last: int = 0
-    change: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -169,14 +157,6 @@ def _fall_doubts(means: Means, falls: list[Floats], margin: float, confidence: f
 def _doubt(kind: Literal["rise", "fall", "gap"], means: Means, first: int, last: int, confidence: float) -> Doubt:
     change = means.interval(means.at(last) - means.at(first), confidence)
     return Doubt(kind, int(means.sizes[first]), int(means.sizes[last]), change)
-
-
-@dataclass(frozen=True)
-class Next:
-    """A size worth running."""
-
-    size: int
-    why: str
 
 
 def next_sizes(finding: Finding, means: Means, most: int | None) -> tuple[Next, ...]:

@@ -30,15 +30,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from recollect.core.estimates import Estimate
+from recollect.core.workspace.curve import Band, FamilyFit, FamilyName, Shape
 from recollect.experiments.curve.means import Means, Noise
 from recollect.experiments.curve.observations import Floats, Ints
 
-FamilyName = Literal["saturating", "power law", "sigmoid", "peaked"]
 FAMILIES: tuple[FamilyName, ...] = ("saturating", "power law", "sigmoid", "peaked")
 _EXPONENTS = np.asarray([0.0, 0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.3, 1.8, 2.5])
 _SHIFTS = np.asarray([0.05, 0.15, 0.4, 1.0, 2.5, 6.0, 15.0])
@@ -50,15 +49,6 @@ SHAPE_ERROR = 0.35  # of the margin
 _SCALES = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles of the run variance
 _SEED, _GAIN_SEED = 20_240_601, 20_250_516
 _POINTS = 120
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One point of a family's grid."""
-
-    family: FamilyName
-    parameters: tuple[float, ...]
-    """saturating: n0, p. power law: c, d. sigmoid: h, q. peaked: n0, n1, p, or h, q, n1, p with a sigmoid rise."""
 
 
 @dataclass(frozen=True)
@@ -138,23 +128,6 @@ def make_grid(sizes: Sequence[int]) -> Grid:
 
 def _size(place: float, unit: float) -> float:
     return float(unit * np.expm1(place))
-
-
-@dataclass(frozen=True)
-class FamilyFit:
-    """One family on these size means."""
-
-    name: FamilyName
-    error: float
-    """Root mean square error of the prediction for a left-out size, in score units."""
-    weight: float
-    """Share among the families that are used, by marginal likelihood; 0 for one that misses a mean."""
-    misses: int | None
-    """The size whose measured mean it misses most beyond its interval; None when it passes through all."""
-    shape: Shape
-    """The shape that explains the means best."""
-    coefficients: tuple[float, ...]
-    """a, b (and e) of that shape, with each column scaled to at most 1 within the range."""
 
 
 class CurveFit:
@@ -271,16 +244,6 @@ class CurveFit:
             name: np.einsum("gnc,gc->n", design[self._family == at], coefficients[self._family == at]) + self.centre
             for at, name in enumerate(FAMILIES)
         }
-
-
-@dataclass(frozen=True)
-class Band:
-    """The fitted curve over the range: sizes, and the middle and ends of the score there."""
-
-    sizes: tuple[float, ...]
-    middle: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Notable choices
 - The curve is a step directory, and so is each step of its cells: a killed curve resumes at the batch (or training) it
-  was at when the same command is given again.
+  was at when the same command is given again. Its page is written from the finished steps, see `write_page`.
 - With one seed a smaller training set is part of every larger one, so sizes differ by what was added.
 - `until="decided"` adds the sizes the verdict asks for, round by round. Which ones follows from the scores alone, so a
   resumed run adds the same.
@@ -11,8 +11,7 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,29 +20,27 @@ import polars as pl
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
-from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, write_json
+from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
+from recollect.core.workspace.curve import CurveFound, PartFound, Verdict
 from recollect.core.workspace.experiment import ExperimentFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
 from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells
 from recollect.experiments.curve.decide import half_of
-from recollect.experiments.curve.found import CurveFound, PartFound
 from recollect.experiments.curve.observations import Observations, from_items, item_table
 from recollect.experiments.curve.scores_file import read_scores
 from recollect.experiments.curve.settings import CurveSettings
-from recollect.experiments.curve.verdict import Verdict, judge_curve
+from recollect.experiments.curve.verdict import judge_curve
 from recollect.experiments.curve.words import verdict_lines
 from recollect.experiments.executors import Executor, executor_class, make_executor
-from recollect.experiments.found import known
+from recollect.experiments.found import Stage, known, no_stage, write_page
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, machine_of
 from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels
 from recollect.shipped import preset_of
 from recollect.train import TrainSettings, training_machine
 
-Progress = Callable[[int, int], None]
-Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 Place = tuple[int, int]
 """Size and seed."""
 FIRST_SIZES, FACTOR = (15, 60, 250), 4  # and on by the factor: 1,000, 4,000, ...; and half of the largest
@@ -91,8 +88,8 @@ def run_curve(
         'saturated'
     """
     if settings.scores is not None:
-        return _judge_file(settings.scores, settings, out, root)
-    stage = stage or (lambda what, unit: nullcontext(None))
+        return _judge_file(settings.scores, settings, out, root, stage or no_stage)
+    stage = stage or no_stage
     train, evaluate = _sections(settings)
     executor_class(settings.executor, place := settings.place(Path())).check(place)
     sources = {name: source_of(settings, name, given) for name, given in (("model", None), ("facts", facts))}
@@ -117,7 +114,12 @@ def run_curve(
             context = Context(step.folder / "steps", base, facts, levels, keep_models=settings.keep_models)
             ground = known(settings, base, facts).model_copy(update={"sources": sources})
             _Curve(settings, train, asked, context, most, stage).work(step, sizes, ground)
-        return CurveResult(step.path, CurveFound.read(step.path))
+    return _with_page(step, stage)
+
+
+def _with_page(step: Step, stage: Stage) -> CurveResult:
+    write_page(step.path, stage)
+    return CurveResult(step.path, CurveFound.read(step.path))
 
 
 def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
@@ -157,7 +159,7 @@ class _Curve:
                     notes.append(f"Stopped undecided: the next round would make more than {most} trainings.")
                     break
         judged = _Judged(self.settings, runs, verdicts, ground.model_copy(update={"notes": tuple(notes)}))
-        judged.finish(step, started, self._trainings(), self.context.facts)
+        judged.finish(step, started, self._trainings())
 
     def _measured(self, places: list[Place], executor: Executor[Cell, ScoredCell]) -> dict[Place, pl.DataFrame]:
         """The items of the runs at `places`; size 0 is the base as it is."""
@@ -212,7 +214,7 @@ class _Curve:
         return places
 
 
-def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path) -> CurveResult:
+def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Path, stage: Stage) -> CurveResult:
     """Judge a user's own scores."""
     bad = BadRows(settings.bad_rows)
     runs = read_scores(file, lower_is_better=settings.lower_is_better, unit=settings.unit, bad=bad)
@@ -225,8 +227,8 @@ def _judge_file(file: Path, settings: CurveSettings, out: Path | None, root: Pat
             verdicts = {part: judge_curve(one, settings.margin, settings.confidence) for part, one in runs.items()}
             given, notes = tuple(sorted(settings.model_fields_set)), tuple(bad.lines(file.name))
             ground = ExperimentFound(notes=notes, sources={"scores": str(file)}, given=given)
-            _Judged(settings, runs, verdicts, ground).finish(step, started, 0, None)
-        return CurveResult(step.path, CurveFound.read(step.path))
+            _Judged(settings, runs, verdicts, ground).finish(step, started, 0)
+    return _with_page(step, stage)
 
 
 @dataclass(frozen=True)
@@ -238,24 +240,24 @@ class _Judged:
     verdicts: Mapping[str, Verdict]
     ground: ExperimentFound
 
-    def finish(self, step: Step, started: float, trainings: int, facts: FactSet | None) -> None:
-        """Write the table and the results, draw the report, then write the manifest."""
-        from recollect.experiments.curve.collect import collect
-        from recollect.report import RESULTS_FILE, write_report
-
+    def finish(self, step: Step, started: float, trainings: int) -> None:
+        """Write the table, then the manifest."""
         step.write_table("curve.parquet", _table(self.runs, self.settings.lower_is_better))
         notes = [*self.ground.notes, *(note for verdict in self.verdicts.values() for note in verdict.notes)]
-        found = CurveFound(
-            **self.ground.model_dump(exclude={"notes", "seconds"}),
-            notes=tuple(dict.fromkeys(notes)),
-            parts={part: self._part(part) for part in self.verdicts},
-            scored=scored_by(self.settings),
-            trainings=trainings,
+        trained_on = _choice(self.settings.level) if trainings else ""
+        what = f"trained on {trained_on}" if trained_on else "scores of a file"
+        step.finish(
+            CurveFound(
+                **self.ground.model_dump(exclude={"title", "notes", "seconds"}),
+                title=f"Data curve: how many examples are enough ({what})",
+                notes=tuple(dict.fromkeys(notes)),
+                parts={part: self._part(part) for part in self.verdicts},
+                trained_on=trained_on,
+                scored=scored_by(self.settings),
+                trainings=trainings,
+                seconds=round(time.monotonic() - started, 3),
+            )
         )
-        results = collect(step, self.settings, found, facts)
-        write_json(step.folder / RESULTS_FILE, results.model_dump(mode="json"))  # before anything is drawn
-        write_report(results, step.folder)
-        step.finish(found.model_copy(update={"seconds": round(time.monotonic() - started, 3)}))
 
     def _part(self, part: str) -> PartFound:
         items, verdict = self.runs[part].items, self.verdicts[part]
@@ -266,6 +268,10 @@ class _Judged:
             items=None if items is None else len(items.group),
             groups=None if items is None else len(set(items.group.tolist())),
         )
+
+
+def _choice(level: str) -> str:
+    return {"random": "a random draw", "mixed": "an even mix of levels"}.get(level, f"level {level}")
 
 
 def scored_by(settings: CurveSettings) -> str:

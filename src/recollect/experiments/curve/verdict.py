@@ -12,18 +12,15 @@ How the measured means decide between them is in `decide.py`; a verdict says not
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from recollect.core.estimates import Estimate
-from recollect.core.workspace.result import Result
+from recollect.core.workspace.curve import Gain, Verdict
 from recollect.errors import InputError
 from recollect.experiments.curve.decide import (
-    Doubt,
-    Next,
-    VerdictName,
     best,
     decide,
     half_index,
@@ -32,63 +29,12 @@ from recollect.experiments.curve.decide import (
     next_sizes,
     saturation,
 )
-from recollect.experiments.curve.fit import Band, FamilyFit, fit_means
+from recollect.experiments.curve.fit import fit_means
 from recollect.experiments.curve.means import Means, Noise, measure_noise
 from recollect.experiments.curve.observations import Observations
 
 MARGIN = 2.0
 CONFIDENCE = 0.9
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What going from one size to another brings."""
-
-    start: int
-    end: int
-    points: Estimate
-    measured: bool
-    """True between two measured sizes, from their means alone. False beyond the largest: fitted, an extrapolation."""
-
-    @property
-    def per_label(self) -> float:
-        """Expected score units per additional label."""
-        return self.points.value / (self.end - self.start)
-
-
-class Verdict(Result):
-    """What one curve says. Scores are in points, or in the unit of a user's own numbers, higher is better."""
-
-    name: VerdictName
-    doubts: tuple[Doubt, ...] = ()
-    """Why it is undecided; empty otherwise."""
-    n_sat: Estimate
-    """The saturation size: above `low`, at most `high`, both measured sizes; `value` is interpolated."""
-    n_best: Estimate
-    """The best measured size, with the smallest and largest that may be as good."""
-    n_hurts: Estimate | None
-    """Where a peaked curve begins to hurt, between measured sizes likewise; None when it is not peaked."""
-    sizes: tuple[int, ...]
-    scores: tuple[Estimate, ...]
-    repeats: tuple[int, ...]
-    gains: tuple[Gain, ...]
-    families: tuple[FamilyFit, ...]
-    family: str | None
-    """The family with the largest weight; None when all miss a measured mean."""
-    band: Band | None = None
-    """The fitted curve; None likewise."""
-    family_curves: dict[str, tuple[float, ...]] = {}
-    """The mean curve of each family that is used, at the band's sizes."""
-    last_doubling: Gain | None
-    """The measured change from the smallest size in the last doubling; None when no size lies there."""
-    loss: Estimate
-    """How far the score at the largest size lies below the best measured one."""
-    next: tuple[Next, ...]
-    margin: float
-    confidence: float
-    run_spread: float
-    """Standard deviation of a single run between seeds, pooled over sizes; a guess where no size has repeats."""
-    notes: tuple[str, ...] = ()
 
 
 def judge_curve(

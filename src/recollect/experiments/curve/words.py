@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from recollect.core.estimates import Estimate
-from recollect.experiments.curve.decide import Doubt
-from recollect.experiments.curve.verdict import Gain, Verdict
+from recollect.core.workspace.curve import Doubt, Gain, Verdict
 
 
 def verdict_lines(verdict: Verdict, unit: str = "points") -> list[str]:

@@ -3,16 +3,14 @@
 Notable choices
 - The study is a step directory like any other; each step within it is one too, so a killed study resumes at the batch
   (or training) it was at when the same command is given again.
-- The report is written from the finished step, and again whenever it is missing: a study killed while it is drawn has
-  all its numbers.
+- The report is written from the finished step, see `write_page`.
 - The base is loaded once for each number format that the sections ask for; every training starts from it as stored.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +20,11 @@ from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
-from recollect.errors import InputError
+from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, run_cells
 from recollect.experiments.executors import executor_class, make_executor
-from recollect.experiments.found import known
+from recollect.experiments.found import Stage, known, no_stage, write_page
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
@@ -35,10 +33,6 @@ from recollect.select import SelectSettings, available
 
 if TYPE_CHECKING:
     from recollect.report import Results
-
-Progress = Callable[[int, int], None]
-Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
-"""Called with what begins and its unit; gives the progress callback for it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def run_study(
         1
     """
     parts = StudyParts.of(settings)
-    stage = stage or (lambda what, unit: nullcontext(None))
+    stage = stage or no_stage
     executor_class(settings.executor, place := settings.place(Path())).check(place)
     sources = {"model": settings.model, "facts": source_of(settings, "facts", facts)}
     facts = facts if facts is not None else load_facts(settings.facts)
@@ -100,20 +94,11 @@ def run_study(
     ) as step:
         if not step.done:
             _Study(step, settings, parts, facts, base, stage).work(sources)
-    return _with_report(step, stage)
-
-
-def _with_report(step: Step, stage: Stage) -> StudyResult:
-    """The finished study with its page, which is made where it is missing.
-
-    The report is above the experiments and reads their folders; this import, made late, is the only one back.
-    """
-    from recollect.report import write_report
-
-    if not (step.path / "report.html").is_file():
-        with stage("writing the report", ""):
-            write_report(step.path)
-    return StudyResult(step.path, StudyFound.read(step.path))
+    write_page(step.path, stage)
+    result = StudyResult(step.path, StudyFound.read(step.path))
+    if "title" in settings.model_fields_set and (before := result.results.title) != settings.title:
+        warnings.warn(f"{step.path} was finished as {before!r}, and keeps that title.", RecollectWarning, stacklevel=2)
+    return result
 
 
 def _texts(parts: StudyParts) -> dict[str, str]:
@@ -144,12 +129,13 @@ class _Study:
             asked = held_for(parts.evaluate, self.base.load())
             run_evaluate(parts.evaluate, self.facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
             del asked
-        ground = known(self.settings, self.base, self.facts).model_dump(exclude={"notes", "sources", "seconds"})
+        ground = known(self.settings, self.base, self.facts).model_dump(exclude={"title", "notes", "sources", "seconds"})
         cells, skipped = self._cells(parts, probe)
         self._run(cells, Context(steps, self.base, self.facts, probe.levels, keep_models=self.settings.keep_models))
         self.step.finish(
             StudyFound(
                 **ground,
+                title=self.settings.title,
                 notes=tuple(_left_out(*one, probe, self.facts) for one in skipped.items()),
                 sources=sources,
                 cells=len(cells),

@@ -38,9 +38,9 @@ class StudySettings(PlaceSettings):
         {'preset': 'pocket'}
     """
 
-    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts"}
+    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
 
-    title: str = "What does the base know, and which examples wake it?"
+    title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
     model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket"."""

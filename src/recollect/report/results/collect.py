@@ -1,4 +1,4 @@
-"""Results from step folders alone, with no model: of a study, or of evaluate and score steps about pages."""
+"""Results from step folders alone, with no model: of a study or curve, or of evaluate and score steps about pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from recollect._version import __version__
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
-from recollect.core.workspace.experiment import StudyFound
+from recollect.core.workspace.curve import CurveFound
+from recollect.core.workspace.experiment import ExperimentFound, StudyFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts
@@ -20,9 +21,11 @@ from recollect.report.chapters.elicits.record import missing_levels
 from recollect.report.page.chapter import Source
 from recollect.report.page.record import Record
 from recollect.report.page.results import Facts, Model, Results, SettingValue, StepRecord
-from recollect.report.results.read import RESULTS_FILE, is_older, read_results
+from recollect.report.results.read import RESULTS_FILE, read_results
 from recollect.train import PRESETS
 
+FOUND: dict[str, type[StudyFound | CurveFound]] = {"study": StudyFound, "curve": CurveFound}
+"""What the experiments found whose results are collected from their steps."""
 SECTIONS = {"probe": "probe", "train": "train-*", "evaluate": "evaluate-*", "drift": "drift-*", "ladder": "ladder-*"}
 """A study's sections of settings, and the folders of their steps."""
 HELD = {"model", "facts", "levels"}
@@ -32,7 +35,8 @@ def report_results(paths: Sequence[Path]) -> Results:
     """The results to show: of a study, curve or search (its folder, or a results.json), or of evaluate and score steps
     on pages.
 
-    A study is read from its step folders, wherever they are now. Raises InputError for anything else and a mixture.
+    A study or curve is read from its step folders, wherever they are now. Raises InputError for anything else and for a
+    mixture.
     """
     if len(paths) == 1 and not has_page_scores(paths[0]):
         return _of_one(paths[0])
@@ -48,8 +52,9 @@ def report_results(paths: Sequence[Path]) -> Results:
 def _of_one(path: Path) -> Results:
     if not (path / MANIFEST).is_file():
         return read_results(path)
-    kind = read_manifest(path).step
-    if kind == "study" and not is_older(path):
+    manifest = read_manifest(path)
+    kind, older = manifest.step, "given" not in manifest.metrics  # its steps do not hold all that its page shows
+    if kind in FOUND and not (older and (path / RESULTS_FILE).is_file()):
         return collect_results(path)
     if not (path / RESULTS_FILE).is_file():
         raise InputError(
@@ -60,8 +65,9 @@ def _of_one(path: Path) -> Results:
 
 
 def collect_results(path: Path) -> Results:
-    """The results of the finished study at `path`, from its steps."""
-    manifest, found = read_manifest(path), StudyFound.read(path)
+    """The results of the finished study or curve at `path`, from its steps."""
+    manifest = step_input(path, *FOUND)
+    found = FOUND[manifest.step].read(path)
     source = Source(path, manifest.step)
     records: dict[str, Record] = {}
     for chapter in chapters():
@@ -69,25 +75,39 @@ def collect_results(path: Path) -> Results:
         if record is not None:
             records[chapter.id] = record
             source.records.append(record)
-    facts = {"name": found.sources["facts"]} if found.facts is None else found.facts.plain()
-    steps = [(folder, read_manifest(folder)) for folder in _steps(path)]
+    steps = [(folder, read_manifest(folder)) for folder in _steps(path, manifest.step)]
     return Results(
-        title=manifest.settings["title"],
+        title=found.title or manifest.settings.get("title", "Data curve"),
         created=manifest.finished,
         version=manifest.versions["recollect"],
-        model=Model(name=found.sources["model"], fingerprint=manifest.inputs["model"], parameters=found.parameters),
-        facts=Facts(**facts, fingerprint=manifest.inputs["facts"]),
+        model=_model(manifest, found),
+        facts=_facts(manifest, found),
         chapters=records,
         settings=_settings(path, manifest, found),
         steps=[_record(folder, step, path) for folder, step in steps],
         machine=found.machine,
-        notes=_notes(path, found.notes),
+        notes=list(found.notes) if isinstance(found, CurveFound) else _notes(path, found.notes),
     )
 
 
-def _steps(path: Path) -> list[Path]:
-    """The probe, the base's answers, and what was trained, answered, measured and repaired; by their names."""
-    kinds = ("probe", "base", "train-*", "evaluate-*", "drift-*", "ladder-*")
+def _model(manifest: Manifest, found: ExperimentFound) -> Model | None:
+    """The base; None of a curve that judged a file of scores."""
+    if "model" not in manifest.inputs:
+        return None
+    return Model(name=found.sources["model"], fingerprint=manifest.inputs["model"], parameters=found.parameters)
+
+
+def _facts(manifest: Manifest, found: ExperimentFound) -> Facts | None:
+    if "facts" not in manifest.inputs:
+        return None
+    facts = {"name": found.sources["facts"]} if found.facts is None else found.facts.plain()
+    return Facts(**facts, fingerprint=manifest.inputs["facts"])
+
+
+def _steps(path: Path, experiment: str) -> list[Path]:
+    """Of a study the probe, the base's answers, and what was trained, answered, measured and repaired; of a curve all;
+    by their names."""
+    kinds = ("probe", "base", "train-*", "evaluate-*", "drift-*", "ladder-*") if experiment == "study" else ("*",)
     return [file.parent for kind in kinds for file in sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))]
 
 
@@ -100,16 +120,17 @@ def _record(folder: Path, manifest: Manifest, root: Path) -> StepRecord:
     )
 
 
-def _settings(path: Path, manifest: Manifest, study: StudyFound) -> list[SettingValue]:
-    """The study's own and those of the first step of each section, as they were run."""
-    own = manifest.settings
-    found = [
-        SettingValue(step="study", name=name, value=value, origin="study" if name in study.given else "default")
-        for name, value in {**study.sources, **own}.items()
-        if name not in SECTIONS
+def _settings(path: Path, manifest: Manifest, found: StudyFound | CurveFound) -> list[SettingValue]:
+    """An experiment's own, and of a study those of the first step of each section, as they were run."""
+    given, own = "study" if isinstance(found, StudyFound) else "given", manifest.settings
+    sections = SECTIONS if isinstance(found, StudyFound) else {}
+    shown = [
+        SettingValue(step=manifest.step, name=name, value=value, origin=given if name in found.given else "default")
+        for name, value in {**found.sources, **own}.items()
+        if name not in sections
     ]
-    preset = study.preset or ""
-    for section, kind in SECTIONS.items():
+    preset = (found.preset or "") if isinstance(found, StudyFound) else ""
+    for section, kind in sections.items():
         first = next(iter(sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))), None)
         if first is None:
             continue
@@ -117,8 +138,8 @@ def _settings(path: Path, manifest: Manifest, study: StudyFound) -> list[Setting
         for name, value in read_manifest(first.parent).settings.items():
             if name not in HELD:
                 origin = "study" if name in own[section] else f"preset {preset}" if name in filled else "default"
-                found.append(SettingValue(step=section, name=name, value=value, origin=origin))
-    return found
+                shown.append(SettingValue(step=section, name=name, value=value, origin=origin))
+    return shown
 
 
 def _notes(path: Path, own: Sequence[str]) -> list[str]:

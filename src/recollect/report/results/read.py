@@ -75,15 +75,6 @@ def read_results(path: Path) -> Results:
     return make_results(values, str(file))
 
 
-def is_older(folder: Path) -> bool:
-    """Whether the folder holds a results.json of schema 2, by a version whose steps did not hold all that it shows."""
-    try:
-        values = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(values, dict) and values.get("schema_version") == 2
-
-
 def _of_schema_2(values: JsonObject) -> JsonObject:
     """One flat object with percents, as results of an earlier version were, with each chapter's part under its id."""
     found = {name: value for name, value in values.items() if name != "schema_version"}

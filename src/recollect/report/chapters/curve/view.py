@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recollect.report.chapters.curve.charts import MOST_PANELS, curve_chart
+from recollect.report.chapters.curve.collect import collect
 from recollect.report.chapters.curve.record import Curve, Curves
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
@@ -79,5 +80,6 @@ CHAPTER = Chapter(
     context,
     in_short,
     record=Curves,
+    collect=collect,
     flat=("curves",),
 )
