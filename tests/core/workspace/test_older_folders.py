@@ -148,6 +148,34 @@ def test_a_section_counts_by_what_was_given_so_a_new_field_in_it_changes_nothing
     assert make(OuterLater.make(train={"rate": 0.2, "schedule": "linear"}), None, tmp_path).path != first.path
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_whole_number_that_a_section_kept_as_it_was_given_is_the_same_number(tmp_path: Path, named: bool) -> None:
+    """Earlier versions stored, and fingerprinted, what a user wrote in a section, not what it was read as."""
+    out = tmp_path / "run" if named else None
+    with open_step("probe", {"train": {"rate": 1}}, INPUTS, out, tmp_path) as first:
+        first.finish({"rows": 3})
+    for values in (Outer.make(train={"rate": 1}), {"train": {"rate": 1.0}}):
+        with open_step("probe", values, INPUTS, out, tmp_path) as again:
+            assert again.done and again.path == first.path
+    with pytest.raises(StepError, match="setting train was"), open_step("probe", Outer(), INPUTS, first.path):
+        pytest.fail("opened")
+
+
+class Untitled(Old):
+    """A version for which the number of samples decides no result."""
+
+    runtime_only: ClassVar[set[str]] = {"samples"}
+    samples: int = 9
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_setting_that_decides_no_result_any_more_may_be_any(tmp_path: Path, named: bool) -> None:
+    out = tmp_path / "run" if named else None
+    first = make(Old(), out, tmp_path)
+    assert make(Untitled(), out, tmp_path).path == first.path
+    assert make(Untitled(seed=1), None, tmp_path).path != first.path
+
+
 def test_the_manifest_keeps_its_form(tmp_path: Path) -> None:
     """Key by key as version 0.1 wrote it, and names that this version does not know are kept."""
     make(Old(), tmp_path / "run", tmp_path)

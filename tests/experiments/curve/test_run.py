@@ -17,7 +17,8 @@ import pytest
 import recollect.experiments.cell as cell_module
 from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
 from recollect.cli.curve import _answer
-from recollect.core.workspace import is_finished, read_manifest
+from recollect.core.workspace import MANIFEST, is_finished, read_manifest, update_checksums
+from recollect.core.workspace.manifest import write_sealed
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveResult, CurveSettings, run_curve
 from recollect.experiments.curve.run import _Curve, _sizes
@@ -101,6 +102,20 @@ def test_a_curve_killed_while_its_page_is_drawn_has_all_its_numbers(
     found = run_curve(chosen, tmp_path / "curve")
     assert found.report.is_file() and read_results(found.path).model is None
     assert "report.html" in (read_manifest(found.path).files or {}), "the new files count among the step's"
+
+
+def test_a_page_of_an_earlier_version_is_kept_however_often_it_is_drawn(tmp_path: Path) -> None:
+    """Its manifest does not hold all that the page shows, but the results beside it do, in whatever schema."""
+    (tmp_path / "scores.csv").write_text(SCORES)
+    path = run_curve(CurveSettings.make(scores=str(tmp_path / "scores.csv")), tmp_path / "curve").path
+    write_report(read_results(path).model_copy(update={"title": "As it was"}), path)
+    update_checksums(path)
+    manifest = read_manifest(path)
+    earlier = {name: value for name, value in manifest.metrics.items() if name not in ("given", "title")}
+    write_sealed(path / MANIFEST, manifest.model_copy(update={"metrics": earlier}))
+    for _ in range(2):
+        write_report(path)
+        assert read_results(path).title == "As it was"
 
 
 def test_the_answer_has_what_the_contract_names(whole: CurveResult) -> None:

@@ -19,6 +19,7 @@ from helpers_study import settings, trained, values
 from helpers_world import EVALUATE, PROBE, Command, World, contents, tables
 from recollect.cli.study import study_answer
 from recollect.core.settings import read_yaml
+from recollect.errors import RecollectWarning
 from recollect.experiments.study import StudyResult, StudySettings, run_study
 from recollect.experiments.study.settings import StudyParts
 from recollect.report import collect_results, verdict, write_report
@@ -90,6 +91,12 @@ def test_the_same_study_again_does_nothing(whole: StudyResult, world: World, mon
     assert again.results == whole.results
     assert again == whole
     assert contents(whole.path) == before
+
+
+def test_a_title_decides_nothing_and_a_finished_study_keeps_its_own(whole: StudyResult, world: World) -> None:
+    with pytest.warns(RecollectWarning, match=r"was finished as 'What does the base know.*keeps that title"):
+        assert run_study(settings(world, title="Another"), whole.path) == whole
+    assert whole.results.title == settings(world).title == "What does the base know, and which examples elicit it?"
 
 
 def test_models_are_dropped_unless_they_are_kept(whole: StudyResult, world: World, tmp_path: Path) -> None:

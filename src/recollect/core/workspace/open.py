@@ -183,8 +183,8 @@ def _differs(found: State, step: Step) -> str:
 
     It is when all is equal but settings that today's version has and the stored one has not, at their default, and
     those that decide no result any more. Every value was stored, defaults too, so a default that has changed since is
-    another value. Equal values may be written in two ways (a section once kept the 1 of a number that is 1.0 today), and have
-    two fingerprints.
+    another value. Equal values may be written in two ways, and have two fingerprints: a section once kept the 1 that
+    was given for a number, which is 1.0 today.
     """
     if found.fingerprint == step.fingerprint:
         return ""

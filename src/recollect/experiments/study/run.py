@@ -129,12 +129,12 @@ class _Study:
             asked = held_for(parts.evaluate, self.base.load())
             run_evaluate(parts.evaluate, self.facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
             del asked
-        ground = known(self.settings, self.base, self.facts).model_dump(exclude={"title", "notes", "sources", "seconds"})
+        ground = known(self.settings, self.base, self.facts)
         cells, skipped = self._cells(parts, probe)
         self._run(cells, Context(steps, self.base, self.facts, probe.levels, keep_models=self.settings.keep_models))
         self.step.finish(
             StudyFound(
-                **ground,
+                **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
                 title=self.settings.title,
                 notes=tuple(_left_out(*one, probe, self.facts) for one in skipped.items()),
                 sources=sources,
