@@ -120,6 +120,18 @@ def test_an_answer_that_is_no_choice_is_a_bad_row(tmp_path: Path) -> None:
     assert report.bad_rows.reasons == {"answer is none of the choices": 1}
 
 
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"text": ["a", "b"], "label": 5}, "line 1: the labels of choices must be a list, but are '5'"),
+        ({"text": ["a"], "label": ["A", "B"]}, "line 1: the answer 'B' is none of the 1 choices"),
+    ],
+)
+def test_labels_that_do_not_fit_their_choices_are_a_bad_row(tmp_path: Path, choices: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, [{"question": "Q?", "choices": choices, "answerKey": "B"}])
+
+
 # -- neighbouring data sets ----------------------------------------------------------------------------------
 
 BEAR = {"sub_id": "Q1", "sub_label": "Avalia", "sub_aliases": ["A."], "obj_label": "Torm", "answer_idx": 0}
@@ -364,3 +376,9 @@ def test_other_relations_under_the_same_ids_are_another_step(tmp_path: Path) -> 
 def test_a_fact_of_anything_but_texts_is_refused() -> None:
     with pytest.raises(InputError, match=r"a fact's fields must be texts, but got .*object=1969"):
         Fact("P571", "The Moon landing", 1969, "When was the Moon landing?")  # type: ignore[arg-type]
+
+
+def test_a_relation_without_templates_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("P36: {question: 'What is the capital of [X]?'}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine.yaml: P36 must have a list of texts as templates, but got None"):
+        read_relations(tmp_path / "mine.yaml")

@@ -234,10 +234,15 @@ def _choices(row: Row, names: tuple[str, ...], where: str) -> Choices | None:
         return None
     labels: tuple[str, ...] = ()
     if isinstance(value, Mapping) and "text" in value:
-        labels = tuple(_plain(label, where) for label in value.get("label") or ())
+        named = value.get("label") or ()
+        if not isinstance(named, Sequence):
+            raise RowError(
+                "labels are no list", f"{where}: the labels of choices must be a list, but are {str(named)[:60]!r}."
+            )
+        labels = tuple(_plain(label, where) for label in named)
         value = value["text"]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return Choices(tuple(_plain(item, where) for item in value), labels)
+        return Choices(tuple(_plain(item, where) for item in value), labels[: len(value)])
     try:
         found = cell_list(value, numbers=True)
     except CellError as error:

@@ -133,9 +133,9 @@ def _relation(values: Mapping[str, object], where: str) -> Relation:
     domain = values["domain"]
     if domain not in ("in-domain", "out-of-domain"):
         raise InputError(f"{where}: domain must be in-domain or out-of-domain, but got {domain!r}.")
-    templates = values["templates"]
+    templates = values.get("templates")
     if not isinstance(templates, list):
-        raise InputError(f"{where}: templates must be a list of texts, but got {templates!r}.")
+        raise InputError(f"{where}: {values['id']} must have a list of texts as templates, but got {templates!r}.")
     return Relation(
         id=str(values["id"]),
         name=str(values["name"]),
