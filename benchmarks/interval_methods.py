@@ -29,7 +29,7 @@ from scipy.special import betaincinv
 from test_intervals import changes
 
 from helpers_calibration import Case, Coverage, levels, rates
-from recollect.core.estimates import distributions as product
+from recollect.core.estimates import intervals as product
 from recollect.core.estimates.intervals import Scores, bounds
 
 Ends = tuple[Any, Any]

@@ -158,10 +158,10 @@ def _import_all() -> None:
     import trl
 
     import recollect
-    from recollect.cli import commands
+    from recollect.steps import STEPS
 
     torch.set_num_threads(1)
-    for module in (*commands.COMMANDS, *commands.POCKET):
+    for module in {entry.module for entry in STEPS}:
         importlib.import_module(f"recollect.cli.{module}")
     for module, name in ((recollect, "run_search"), (recollect, "run_study"), (trl, "SFTTrainer")):
         getattr(module, name, None)

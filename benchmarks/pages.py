@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from recollect.core.estimates import proportion
+from recollect.core.estimates import Estimate, proportion
 from recollect.errors import InputError
 from recollect.extraction.html import estimate_tokens, read_page, tokenizer_counter
 from recollect.extraction.html import prompt as rank
@@ -133,17 +133,22 @@ def show(title: str, found: Found, halves: tuple[int, ...]) -> None:
     print(f"{'':14}{'raw HTML':>16}{'n':>5}" + "".join(f"{budget:>16,}" for budget in BUDGETS))
     for attribute in SHOWN:
         ceiling = [hit for half in halves for hit in found["raw", 0, attribute, half]]
-        cells = [percent(sum(ceiling), len(ceiling))]
+        cells = [interval(share(ceiling))]
         for budget in BUDGETS:
             hits = [hit for half in halves for hit in found[title.split(",")[0], budget, attribute, half]]
-            cells.append(percent(sum(hits), len(hits)))
+            cells.append(interval(share(hits)))
         print(f"{attribute:14}{cells[0]:>16}{sum(ceiling):>5}" + "".join(f"{cell:>16}" for cell in cells[1:]))
 
 
-def percent(right: int, n: int) -> str:
-    if not n:
+def share(hits: Sequence[bool]) -> Estimate | None:
+    return proportion(sum(hits), len(hits)) if hits else None
+
+
+def interval(found: Estimate | None) -> str:
+    """A share in % with its bounds; a dash for none."""
+    if found is None:
         return "–"
-    value, low, high = proportion(right, n).percent
+    value, low, high = found.percent
     return f"{value:.1f} ({low:.0f}–{high:.0f})"
 
 
@@ -163,25 +168,17 @@ def systems(data: Path) -> None:
     found = {"schema.org": own}
     found |= {path.stem: read_values(path, schema) for path in sorted((data / "peers").glob("*.json"))}
     scores = {name: score_values(schema, truth, values)[1] for name, values in found.items()}
-    for measure, low, high in (
-        ("f1", "f1_low", "f1_high"),
-        ("accuracy", "low", "high"),
-        ("precision", "precision_low", "precision_high"),
-    ):
+    for measure in ("f1", "accuracy", "precision"):
         print(f"\n{measure} in % (95 % interval)")
         print(f"{'':14}{'n':>5}" + "".join(f"{name:>18}" for name in scores))
         for name in schema.names:
-            rows = [score["by_attribute"][name] for score in scores.values()]
-            cells = (
-                f"{row[measure]:.1f} ({row[low]:.0f}–{row[high]:.0f})" if row[measure] is not None else "–"
-                for row in rows
-            )
-            print(f"{name:14}{rows[0]['n']:>5}" + "".join(f"{cell:>18}" for cell in cells))
+            rows = [score.by_attribute[name] for score in scores.values()]
+            cells = "".join(f"{interval(getattr(row, measure)):>18}" for row in rows)
+            print(f"{name:14}{rows[0].accuracy.n:>5}{cells}")
         if measure == "accuracy":
-            macro = (f"{one['macro']:.1f} ({one['macro_low']:.0f}–{one['macro_high']:.0f})" for one in scores.values())
-            print(f"{'macro':19}" + "".join(f"{cell:>18}" for cell in macro))
+            print(f"{'macro':19}" + "".join(f"{interval(one.macro):>18}" for one in scores.values()))
         elif measure == "f1":
-            print(f"{'macro F1':19}" + "".join(f"{one['macro_f1']:>18.1f}" for one in scores.values()))
+            print(f"{'macro F1':19}" + "".join(f"{100 * (one.macro_f1 or 0):>18.1f}" for one in scores.values()))
     print(f"\nschema.org, processor seconds: median {statistics.median(seconds):.3f}, slowest {max(seconds):.2f}")
 
 
