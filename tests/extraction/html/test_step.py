@@ -150,8 +150,10 @@ def test_a_warc_archive(tmp_path):
         assert table["prompt"].to_list() == ["Käse 12 €", "Second", None, "again"]
         assert "more than the limit" in table["error"][2] and table["page_id"].n_unique() == 4
     (tmp_path / "bad.warc").write_bytes(b"not an archive at all")
-    with pytest.raises(InputError):
-        run(tmp_path / "bad.warc", tmp_path / "bad")
+    (tmp_path / "short.warc").write_bytes(b"x")
+    for name in ("bad", "short"):
+        with pytest.raises(InputError, match="no WARC record of an HTML response"):
+            run(tmp_path / f"{name}.warc", tmp_path / "bad")
 
 
 TRUTH = {

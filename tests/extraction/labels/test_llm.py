@@ -262,8 +262,36 @@ def test_a_key_is_needed_but_for_a_server_of_ones_own(tmp_path: Path, monkeypatc
         run_label(settings(tmp_path, server), out=tmp_path / "label")
 
 
+@pytest.mark.parametrize("key", ["sk-canary-7f3e9b21d04c\n", "ключ"])
+def test_a_key_that_no_header_takes_is_refused_without_quoting_it(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_pages(tmp_path / "pages", 1)
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(InputError, match="line break or a letter") as raised:
+        run_label(settings(tmp_path, "http://127.0.0.1:1/v1"), out=tmp_path / "label")
+    assert key.strip() not in str(raised.value)
+
+
+def test_a_cache_that_is_no_folder_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    few_pages(tmp_path / "pages", 1)
+    (tmp_path / "file").touch()
+    with chat_server(honest) as server, pytest.raises(InputError, match="--cache"):
+        run_label(settings(tmp_path, server, cache=tmp_path / "file"), out=tmp_path / "label")
+    assert server.bodies == []
+
+
 @pytest.mark.parametrize(
-    "endpoint", ["ftp://x/v1", "localhost:8000", f"https://me:{CANARY}@x/v1", f"https://x/v1?key={CANARY}"]
+    "endpoint",
+    [
+        "ftp://x/v1",
+        "localhost:8000",
+        "http://[",
+        "http://x:99999/v1",
+        "http://x:no/v1",
+        f"https://me:{CANARY}@x/v1",
+        f"https://x/v1?key={CANARY}",
+    ],
 )
 def test_a_bad_or_telling_address_is_refused_without_quoting_it(tmp_path: Path, endpoint: str) -> None:
     few_pages(tmp_path / "pages", 1)

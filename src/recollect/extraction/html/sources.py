@@ -60,7 +60,12 @@ def find_pages(path: Path) -> tuple[list[Source], str]:
             f"list with the columns url and path ({', '.join(ENDINGS)})."
         )
     if not sources:
-        raise InputError(f"{path} holds no page: no file ending in {', '.join(HTML_ENDINGS)}.")
+        missing = (
+            f"file ending in {', '.join(HTML_ENDINGS)}"
+            if path.is_dir()
+            else "WARC record of an HTML response with status 2xx"
+        )
+        raise InputError(f"{path} holds no page: no {missing}.")
     return sources, mark
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
 from recollect.extraction.labels.settings import LabelSettings
 from recollect.extraction.values import Schema
@@ -82,6 +83,11 @@ def make_client(settings: LabelSettings) -> AsyncOpenAI:
         raise InputError(
             f"no key for {host}: the environment variable {settings.key_variable} is not set. "
             f"Run `export {settings.key_variable}=…`, or name another one with --key-variable."
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(
+            f"the key in ${settings.key_variable} holds a line break or a letter that no key has. Set it to "
+            "the key alone."
         )
     try:
         return _bounded_client(settings.endpoint, key or "none", seconds=settings.timeout, retries=settings.retries)
@@ -145,7 +151,7 @@ def _unescaped(text: str) -> str:
         return ""
 
 
-def request(settings: LabelSettings, schema: Schema, prompt: str) -> dict[str, Any]:
+def request(settings: LabelSettings, schema: Schema, prompt: str) -> JsonObject:
     """All that decides an answer: the request's body. Its hash is the answer's place in the cache."""
     answer = {"name": "attributes", "strict": True, "schema": schema.json_schema()}
     body = {
@@ -176,6 +182,7 @@ def _count(usage: Any, name: str) -> int:
 def _check_endpoint(endpoint: str) -> str:
     try:
         parts = urlsplit(endpoint)
+        _ = parts.port  # one that is none is told when it is looked at
         host, secret = parts.hostname or "", parts.username or parts.password or parts.query
     except ValueError:
         host, secret = "", None

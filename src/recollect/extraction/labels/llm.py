@@ -55,17 +55,22 @@ class Replies:
 
     answered: dict[str, Reply]
     refused: dict[str, str]
+    bound: CostBound
+    """What the answers that were not in the cache would cost at most."""
 
 
 def cost_bound(settings: LabelSettings, schema: Schema, pages: Sequence[PageText]) -> CostBound:
     """The bound on tokens and cost of the pages that are not in the cache."""
-    work = _Work(settings, schema)
-    new = [work.body(page) for page in pages if work.known(page) is None]
+    return _Work(settings, schema).look_up(pages)[1]
+
+
+def _bound(settings: LabelSettings, pages: int, new: Sequence[bytes]) -> CostBound:
+    """The bound on asking the `new` questions about so many `pages`."""
     tokens_in = sum(-(-len(body) // _BYTES_PER_TOKEN) for body in new)
     tokens_out = settings.max_answer_tokens * len(new)
     return CostBound(
-        pages=len(pages),
-        cached=len(pages) - len(new),
+        pages=pages,
+        cached=pages - len(new),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         cost=usage_cost(settings, tokens_in, tokens_out),
@@ -76,23 +81,26 @@ def ask_all(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None = None
 ) -> Replies:
     """Every page's reply. Raises InputError above the cost cap, and when pages got no answer."""
-    bound = cost_bound(settings, schema, pages)
+    work = _Work(settings, schema)
+    left, bound = work.look_up(pages)
     if bound.cost > settings.max_cost:
         raise InputError(
             f"labelling {bound.pages - bound.cached:,} pages may cost {bound.cost:.2f}, but --max-cost is "
             f"{settings.max_cost:.2f} (same currency as --price-in). Raise it, or lower --limit."
         )
-    work = _Work(settings, schema)
-    work.replies |= {page.page_id: known for page in pages if (known := work.known(page)) is not None}
-    left = [page for page in pages if page.page_id not in work.replies]
     if left:
+        try:
+            settings.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # before anything is paid
+            raise InputError(
+                f"the cache {settings.cache} cannot be made: {error.strerror}. Give a folder with --cache."
+            ) from None
         _run_here(work.ask(left, progress))
         work.check_whole(len(pages))
     elif progress:
         progress(len(pages), len(pages))
-    return Replies(
-        {page.page_id: work.replies[page.page_id] for page in pages if page.page_id in work.replies}, work.refused
-    )
+    answered = {page.page_id: work.replies[page.page_id] for page in pages if page.page_id in work.replies}
+    return Replies(answered, work.refused, bound)
 
 
 def _run_here(work: Coroutine[Any, Any, None]) -> None:
@@ -116,12 +124,18 @@ class _Work:
     refused: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
-    def body(self, page: PageText) -> bytes:
+    def look_up(self, pages: Sequence[PageText]) -> tuple[list[PageText], CostBound]:
+        """Take the replies that are kept; the pages without one, and the bound on asking about them."""
+        self.replies |= {page.page_id: known for page in pages if (known := self._known(page)) is not None}
+        left = [page for page in pages if page.page_id not in self.replies]
+        return left, _bound(self.settings, len(pages), [self._body(page) for page in left])
+
+    def _body(self, page: PageText) -> bytes:
         """The question about a page as it is sent."""
         body = request(self.settings, self.schema, page.prompt)
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
-    def known(self, page: PageText) -> Reply | None:
+    def _known(self, page: PageText) -> Reply | None:
         """The kept answer, unless it is to be asked for again."""
         try:
             found = Reply(**json.loads(self._place(page).read_text(encoding="utf-8")))

@@ -195,7 +195,6 @@ def _from_schema_org(
 def _from_llm(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
 ) -> _Labelled:
-    bound = cost_bound(settings, schema, pages)
     replies = ask_all(settings, schema, pages, progress)
     answers = {page_id: parse_answer(reply.text) for page_id, reply in replies.answered.items()}
     no_json = {page_id: "answer is not a JSON object" for page_id, answer in answers.items() if answer is None}
@@ -207,7 +206,7 @@ def _from_llm(
     tokens_in = sum(reply.tokens_in for reply in replies.answered.values())
     tokens_out = sum(reply.tokens_out for reply in replies.answered.values())
     cost = usage_cost(settings, tokens_in, tokens_out)
-    spent = Spent(model=settings.llm, tokens={"in": tokens_in, "out": tokens_out}, cost=cost, estimate=bound)
+    spent = Spent(model=settings.llm, tokens={"in": tokens_in, "out": tokens_out}, cost=cost, estimate=replies.bound)
     return _Labelled(labels, spent=spent)
 
 
