@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-MODULES = ("babel", "extruct", "json_repair", "jstyleson", "lxml", "price_parser", "stdnum", "w3lib", "warcio")
+MODULES = (
+    *("babel", "charset_normalizer", "extruct", "json_repair", "jstyleson", "lxml", "price_parser", "stdnum", "w3lib"),
+    "warcio",
+)
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({MODULES!r}))\n"
 COMMAND = BLOCKED + "from recollect.cli.main import main; main()"
 LINE = "which is not installed: pip install 'recollect[pages]'"

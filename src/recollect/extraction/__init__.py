@@ -5,7 +5,17 @@ from importlib.util import find_spec
 
 from recollect.core.extras import need
 
-_MODULES = ("babel", "extruct", "json_repair", "lxml", "price_parser", "stdnum", "w3lib", "warcio")
+_MODULES = (
+    "babel",
+    "charset_normalizer",
+    "extruct",
+    "json_repair",
+    "lxml",
+    "price_parser",
+    "stdnum",
+    "w3lib",
+    "warcio",
+)
 """What the extra brings. Settings, schemas and JSON answers do without, and so does all that never meets a page."""
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from helpers_label import few_pages, pages_step
 from recollect.errors import InputError, StepError
-from recollect.extraction.labels import LabelSettings, make_examples, run_label, schema_org_values
-from recollect.extraction.labels.labels import PageText, check_labels, deal
+from recollect.extraction.labels import LabelSettings, run_label, schema_org_values
+from recollect.extraction.labels.labels import PageText, check_labels, deal, make_examples
 from recollect.extraction.values import ScoreSettings, parse_answer, read_schema, run_score
 from recollect.facts import load_facts
 from recollect.select import SelectSettings, run_select

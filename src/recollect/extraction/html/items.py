@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
 from recollect.extraction.html.json_ld import PRODUCTS, clean, kinds_of, local, read_scripts
 from recollect.extraction.html.lines import squeeze
@@ -75,7 +76,7 @@ class PageData:
     """The page's own address: its canonical link or og:url."""
     shown: str = ""
     """The text a reader sees, and the page's own meta elements; without any structured data."""
-    lost: tuple[str, ...] = field(default=())
+    lost: tuple[str, ...] = ()
     """Why structured data could not be read."""
 
 
@@ -124,7 +125,7 @@ def _outermost(value: Any, depth: int) -> Iterator[Item]:
             yield _item(value, 0)
 
 
-def _item(value: Mapping[str, Any], depth: int) -> Item:
+def _item(value: JsonObject, depth: int) -> Item:
     identity = value.get("@id")
     properties = {
         str(name).casefold(): found
@@ -159,7 +160,7 @@ def _microdata_items(root: _Element, deadline: float) -> list[Item]:
     return [_from_microdata(item, 0) for item in found if isinstance(item, dict)]
 
 
-def _from_microdata(item: Mapping[str, Any], depth: int) -> Item:
+def _from_microdata(item: JsonObject, depth: int) -> Item:
     properties = {
         local(str(name)).casefold(): values
         for name, inner in item.get("properties", {}).items()

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recollect.core.json_object import JsonObject
+
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
@@ -175,7 +177,7 @@ def _unwrapped(text: str) -> str:
 class _Simplifier:
     """Brings JSON into the simple form; one for all scripts of a page."""
 
-    def __init__(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, definitions: Mapping[str, JsonObject]) -> None:
         self._definitions = definitions
         self._within_product: set[str] = set()
         self._left = _MOST_VALUES
@@ -212,7 +214,7 @@ class _Simplifier:
             return clean(name) if isinstance(name, str) else None
         if inside and PRODUCTS.isdisjoint(kinds_of(found.get("@type"))):
             self._within_product.add(name)
-        return self._simple(dict(found), open_ids, inside=inside)
+        return self._simple(found, open_ids, inside=inside)
 
     def _thinned(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -229,9 +231,9 @@ def _load(script: _Element) -> Script:
         return Script(script, reason=f"JSON-LD that cannot be read: {error}")
 
 
-def _definitions(values: list[Any]) -> Mapping[str, Mapping[str, Any]]:
+def _definitions(values: list[Any]) -> dict[str, JsonObject]:
     """Every object that has an @id and says more, by that @id; several of one @id are put together."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for one in _objects(values):
         name = one.get("@id")
         if isinstance(name, str) and name and not one.keys() <= _REFERENCE:
@@ -241,7 +243,7 @@ def _definitions(values: list[Any]) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+def _objects(value: Any) -> Iterator[JsonObject]:
     """Every object in a JSON value, outer ones first; by a stack, since scripts may nest deeply."""
     stack = [value]
     while stack:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from recollect.core.json_object import JsonObject
 from recollect.extraction.html.json_ld import LONGEST, clean, load_json, names, simple
 
 Kind = Literal["title", "heading", "text", "meta", "json", "item", "data", "alt"]
@@ -158,7 +159,7 @@ def _lines(found: Iterable[tuple[str, str]], kind_region: float) -> list[Line]:
     return lines
 
 
-def _products(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+def _products(value: Any, depth: int) -> Iterator[JsonObject]:
     """The outermost product-like objects."""
     if depth > _DEEPEST:
         return
@@ -180,9 +181,8 @@ def _flat(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             if not _LEFT_OUT.match(str(key)):
-                yield from _flat(
-                    inner, f"{path}.{squeeze(str(key))[:60]}" if path else squeeze(str(key))[:60], depth + 1
-                )
+                name = squeeze(str(key))[:60]
+                yield from _flat(inner, f"{path}.{name}" if path else name, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             yield from _flat(inner, path, depth + 1)

@@ -38,7 +38,7 @@ _BINARY_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Limits:
-    """What a page may cost. Bytes and seconds refuse a page; depth, nodes, lines and attributes cut it, with a note.
+    """What a page may cost. Bytes and seconds refuse a page; nodes, lines and attributes cut it, with a note.
 
     A product page stays far below every one of them; a hostile one ends at the first it meets.
     """
@@ -93,12 +93,12 @@ def parse(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str 
 
 def decode(html: bytes | str, limits: Limits = DEFAULT_LIMITS, content_type: str | None = None) -> str:
     """The page as text, without NUL bytes. Raises InputError for a page that is empty, too large or no text."""
+    need_pages()
     return _text(html, limits, content_type)[0]
 
 
 def _text(html: bytes | str, limits: Limits, content_type: str | None) -> tuple[str, tuple[str, ...]]:
     """The page as text, and notes on its character set."""
-    need_pages()
     if len(html) > limits.bytes:
         raise InputError(f"the page has {len(html):,} bytes, more than the limit of {limits.bytes:,}.")
     text, notes = (whole(html), ()) if isinstance(html, str) else to_text(html, content_type)

@@ -87,7 +87,8 @@ class PagePrompt:
     nodes: int
     """Elements read."""
     notes: tuple[str, ...] = ()
-    """Limits that cut the page: "attributes", "depth", "lines", "nodes"."""
+    """What was cut ("attributes", "depth", "lines", "nodes"), told from the letters ("charset") or could not be read
+    ("characters", "json-ld")."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,6 +103,28 @@ class PagesResult:
         return pl.read_parquet(self.path / "pages.parquet", glob=False)
 
 
+@dataclass
+class _Row:
+    """What is known of one page so far: the columns of SCHEMA and _SCRATCH, in their order."""
+
+    page_id: str
+    url: str
+    host: str = ""
+    part: str = ""
+    prompt: str | None = None
+    tokens: int | None = None
+    truncated: bool | None = None
+    bytes: int | None = None
+    digest: str | None = None
+    nodes: int | None = None
+    lines: int | None = None
+    notes: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    found: str = "[]"
+    """Which true values its prompts hold: JSON of `survival`'s triples."""
+
+
 @dataclass(frozen=True)
 class _Job:
     settings: PagesSettings
@@ -145,8 +167,8 @@ def run_pages(
         "pages": mark,
         "reader": READER,
         "normaliser": NORMALISER if truth else None,
-        "truth": fingerprint(_lists(truth)) if truth else None,
-        "urls": fingerprint(dict(urls)) if truth else None,
+        "truth": fingerprint(truth) if truth else None,
+        "urls": fingerprint(urls) if truth else None,
         "schema": fingerprint(schema.text()) if truth else None,
         "tokenizer": _tokenizer_mark(settings.tokenizer),
     }
@@ -157,7 +179,7 @@ def run_pages(
         parts = -(-len(sources) // size)
         for index in range(parts):
             if not step.has_part(index):
-                rows = [_row(source, job) for source in sources[index * size : (index + 1) * size]]
+                rows = [astuple(_row(source, job)) for source in sources[index * size : (index + 1) * size]]
                 step.write_part(index, pl.DataFrame(rows, schema={**SCHEMA, **_SCRATCH}, orient="row"))
             if progress is not None:
                 progress(min(len(sources), (index + 1) * size), len(sources))
@@ -252,34 +274,34 @@ def host_of(url: str) -> str:
         return ""
 
 
-def _row(source: Source, job: _Job) -> tuple[Any, ...]:
+def _row(source: Source, job: _Job) -> _Row:
     started = time.perf_counter()
     settings, values = job.settings, job.truth.get(source.page_id)
-    url = source.url or job.urls.get(source.page_id, "")
-    row: dict[str, Any] = {"page_id": source.page_id}
+    row = _Row(source.page_id, source.url or job.urls.get(source.page_id, ""))
     texts = dict.fromkeys((RAW, ALL, *map(str, settings.budget)), "")
     try:
         data, content_type = source.read(settings.limits.bytes)
-        row |= {"bytes": len(data), "digest": _digest(data)}
+        row.bytes, row.digest = len(data), _digest(data)
         page = read_page(data, json_ld=settings.json_ld, limits=settings.limits, content_type=content_type)
     except InputError as error:
-        row["error"] = str(error)
+        row.error = str(error)
     else:
-        url = url or _own_address(page)
+        row.url = row.url or _own_address(page)
         prompts = {str(budget): page.prompt(budget, job.count) for budget in settings.budget}
         kept = prompts[str(settings.budget[-1])]
-        row |= {"prompt": kept.text, "tokens": kept.tokens, "truncated": kept.truncated}
-        row |= {"nodes": page.nodes, "lines": len(page.lines), "notes": ", ".join(page.notes)}
+        row.prompt, row.tokens, row.truncated = kept.text, kept.tokens, kept.truncated
+        row.nodes, row.lines, row.notes = page.nodes, len(page.lines), ", ".join(page.notes)
         if values:
             texts |= {place: prompt.text for place, prompt in prompts.items()}
             texts[ALL] = "\n".join(line.text for line in page.lines)
             # tags may stand inside a value, so what the lines hold is in the page too
             texts[RAW] = f"{decode(data, settings.limits, content_type)}\n{texts[ALL]}"
-    row["seconds"] = time.perf_counter() - started
-    host = host_of(url)
-    row |= {"url": url, "host": host, "part": part_of(source.page_id, host, settings)}
-    row["found"] = json.dumps(survival(values, job.schema, texts) if values else [])
-    return tuple(row.get(name) for name in (*SCHEMA, *_SCRATCH))
+    row.seconds = time.perf_counter() - started
+    row.host = host_of(row.url)
+    row.part = part_of(row.page_id, row.host, settings)
+    if values:
+        row.found = json.dumps(survival(values, job.schema, texts))
+    return row
 
 
 def _own_address(page: Page) -> str:
@@ -316,10 +338,6 @@ def _found(settings: PagesSettings, table: pl.DataFrame, survived: pl.DataFrame,
     )
 
 
-def _lists(truth: Truth) -> Mapping[str, Mapping[str, list[str]]]:
-    return {page: {name: list(found) for name, found in row.items()} for page, row in truth.items()}
-
-
 def _tokenizer_mark(path: Path | None) -> str | None:
     if path is None:
         return None
@@ -327,6 +345,9 @@ def _tokenizer_mark(path: Path | None) -> str | None:
 
 
 def _draw(seed: int, what: str, name: str) -> float:
-    """A number in [0, 1) that belongs to this seed and name."""
+    """A number in [0, 1) that belongs to this seed and name.
+
+    A hash of 8 bytes, which are not among the 16 of `core.random.draw`: by those every page would change its part.
+    """
     digest = hashlib.blake2b(f"{seed}\x1f{what}\x1f{name}".encode(), digest_size=8, person=b"pages").digest()
     return int.from_bytes(digest) / 2**64

@@ -199,12 +199,12 @@ class _Walk:
                 self._pair(item, value, "item", region)
         if tag == "input":
             self._input(element, region)
-        for name, kind in (("alt", "alt"), ("aria-label", "alt")):
+        for name, key in (("alt", "alt"), ("aria-label", "label")):
             if said := element.get(name):
-                self._pair("alt" if name == "alt" else "label", said, kind, region)
+                self._pair(key, said, "alt", region)
         for name, value in element.attrib.items():
             if name.startswith("data-") and DATA_NAME.search(name):
-                if value[:1] in "{[" and value:
+                if value.startswith(("{", "[")):
                     self._data(json_lines(value, region))
                 elif len(value) <= _LONGEST_DATA:
                     self._pair(name.removeprefix("data-"), value, "data", region)
@@ -215,9 +215,8 @@ class _Walk:
         if name == "og:url":
             self._address(value, region)
         elif (META_NAME.search(name) or DATA_NAME.search(name)) and not META_NEVER.search(name):
-            self._pair(
-                _PREFIX.sub("", _PREFIX.sub("", name)), value, "item" if element.get("itemprop") else "meta", region
-            )
+            key = _PREFIX.sub("", _PREFIX.sub("", name))
+            self._pair(key, value, "item" if element.get("itemprop") else "meta", region)
 
     def _address(self, address: str, region: float) -> None:
         """The page's own address, once; shops write the product's number there."""
@@ -241,10 +240,10 @@ class _Walk:
         else:
             self._data(product_lines(script.value))
 
-    def _pair(self, key: str, value: str, kind: str, region: float) -> None:
+    def _pair(self, key: str, value: str, kind: Kind, region: float) -> None:
         shown = short_value(value)
         if shown:
-            self._data([Line(pair(squeeze(key)[:100], shown[:_LONGEST_LINE]), kind, region)])  # type: ignore[arg-type]
+            self._data([Line(pair(squeeze(key)[:100], shown[:_LONGEST_LINE]), kind, region)])
 
     def _data(self, lines: list[Line]) -> None:
         """Lines of attributes go before the line at work; a pair that stands already is not repeated."""

@@ -1,11 +1,5 @@
 """Labels of pages, from their own schema.org data, from a table, or from an LLM; and the examples made of them."""
 
-from recollect.extraction.labels.labels import LABELS as LABELS
-from recollect.extraction.labels.labels import Examples as Examples
-from recollect.extraction.labels.labels import Lost as Lost
-from recollect.extraction.labels.labels import PageText as PageText
-from recollect.extraction.labels.labels import check_labels as check_labels
-from recollect.extraction.labels.labels import make_examples as make_examples
 from recollect.extraction.labels.llm import CostBound as CostBound
 from recollect.extraction.labels.schema_org import SchemaOrg as SchemaOrg
 from recollect.extraction.labels.schema_org import read_schema_org as read_schema_org

@@ -159,7 +159,6 @@ def make_examples(
     samples_per_page: int = 1,
     train_only_seen: bool = True,
     seed: int = 0,
-    name: str = "pages",
 ) -> Examples:
     """The examples of every page that has an accepted label, in the order of the pages."""
     truths = _accepted(labels, only_seen=False)
@@ -173,7 +172,7 @@ def make_examples(
             fact = _fact(schema, page, values, asked)
             facts.append(fact)
             samples.append((fact.id, page.page_id, list(asked)))
-    return Examples(FactSet(tuple(facts), name), pl.DataFrame(samples, schema=SAMPLES, orient="row"))
+    return Examples(FactSet(tuple(facts), "pages"), pl.DataFrame(samples, schema=SAMPLES, orient="row"))
 
 
 def deal(schema: Schema, page_id: str, samples: int, seed: int) -> list[tuple[str, ...]]:

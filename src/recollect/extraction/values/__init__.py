@@ -25,7 +25,6 @@ from recollect.extraction.values.scoring import score as score
 from recollect.extraction.values.step import ScoreFound as ScoreFound
 from recollect.extraction.values.step import ScoreResult as ScoreResult
 from recollect.extraction.values.step import ScoreSettings as ScoreSettings
-from recollect.extraction.values.step import Values as Values
 from recollect.extraction.values.step import read_values as read_values
 from recollect.extraction.values.step import run_score as run_score
 from recollect.extraction.values.step import same_pages as same_pages

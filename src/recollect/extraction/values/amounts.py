@@ -24,7 +24,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from recollect.extraction import need_pages
 from recollect.extraction.values.plain import INVISIBLE, LONGEST, ascii_digits, either, plain_text, words_file, words_of
 
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2008\t\r\n"), " ")
@@ -61,6 +60,11 @@ class Amount:
     """Its digits and separators."""
     money: bool
     """Whether it touches a currency."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is written without a separator."""
+        return self.written.isdigit()
 
 
 def price(raw: str) -> tuple[str, ...]:
@@ -147,12 +151,11 @@ def _measured(text: str, at: int) -> bool:
 
 def _asked(text: str, found: Sequence[Amount]) -> Amount:
     """The amount that is the price asked now."""
-    whole: Callable[[Amount], bool] = lambda one: one.written.isdigit()  # noqa: E731
     rules: tuple[Callable[[Amount], bool], ...] = (
-        lambda one: one.money or not (_measured(text, one.end) or (whole(one) and _TIMES.match(text, one.end))),
-        lambda one: not (whole(one) and not one.money and _TIMES_BEFORE.search(text[: one.start])),
+        lambda one: one.money or not (_measured(text, one.end) or (one.whole and _TIMES.match(text, one.end))),
+        lambda one: not (one.whole and not one.money and _TIMES_BEFORE.search(text[: one.start])),
         lambda one: one.money,
-        lambda one: not (_DEAL.match(text, one.end) and whole(one) and len(found) > 1),
+        lambda one: not (_DEAL.match(text, one.end) and one.whole and len(found) > 1),
         lambda one: not _told(text, one, found, "former"),
         lambda one: not _per_measure().match(text, one.end),
         lambda one: _told(text, one, found, "now"),
@@ -187,7 +190,6 @@ def _per_measure() -> re.Pattern[str]:
 
 
 def _readings(written: str, *, negative: bool) -> tuple[str, ...]:
-    need_pages()
     from price_parser.parser import parse_number
 
     if match := _ONE_SEPARATOR.fullmatch(written):
@@ -263,7 +265,6 @@ def _plausible(text: str, start: int, end: int) -> bool:
 @lru_cache(maxsize=1)
 def currency_signs() -> Mapping[str, tuple[str, ...]]:
     """ISO 4217 codes that each sign may stand for, the likeliest first; from every territory's own locales."""
-    need_pages()
     from babel import Locale, UnknownLocaleError
     from babel.core import get_global
     from babel.languages import get_official_languages
@@ -292,7 +293,6 @@ def currency_signs() -> Mapping[str, tuple[str, ...]]:
 @lru_cache(maxsize=1)
 def currency_names() -> Mapping[str, tuple[str, ...]]:
     """Codes by name, in the form of `plain_text`: whole names, and the bare noun of those in use today."""
-    need_pages()
     from babel import Locale
 
     names: dict[str, set[str]] = defaultdict(set)

@@ -31,6 +31,7 @@ NORMALISER = 2
 """Goes up when a value is read in another way. 2: prices, currencies and availability by the whole phrase."""
 _PUNCTUATION = re.compile(r"[\W_]+")
 _LONGEST = 2_000  # characters of a value; a longer one is looked up as plain text
+_BY_HAND: frozenset[AttributeType] = frozenset(("text", "identifier", "availability"))  # no library of the extra
 _NAME_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "zh", "ja")
 
 
@@ -49,6 +50,8 @@ def readings(attribute: Attribute, raw: str | None) -> tuple[str, ...]:
     """Every normal form `raw` may stand for, likeliest first; () when it is empty, a placeholder or unreadable."""
     if raw is None or not raw.strip() or is_placeholder(raw):
         return ()
+    if attribute.compares_as not in _BY_HAND:
+        need_pages()
     return _READ[attribute.compares_as](raw)
 
 
@@ -63,7 +66,6 @@ def _identifier(raw: str) -> tuple[str, ...]:
 
 
 def _gtin(raw: str) -> tuple[str, ...]:
-    need_pages()
     from stdnum import ean, isbn
 
     for candidate in re.findall(r"[0-9][0-9 \-]{6,20}[0-9Xx]", ascii_digits(raw[:LONGEST].translate(INVISIBLE))):
@@ -86,7 +88,6 @@ def _language(raw: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _language_names() -> Mapping[str, str]:
     """ISO 639 code by code and by name: the language's own, and those of eleven other languages."""
-    need_pages()
     from babel.core import get_global
     from babel.localedata import exists
 

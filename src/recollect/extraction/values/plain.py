@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import read_yaml
 
 LONGEST = 300  # characters; a longer "price" or "number" is a passage of text, and no value
@@ -76,6 +77,6 @@ def words_of(*path: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def words_file() -> dict[str, Any]:
+def words_file() -> JsonObject:
     """The whole of `words.yaml`."""
     return read_yaml(Path(__file__).parent / "words.yaml")

@@ -18,15 +18,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import explain, read_yaml
 from recollect.errors import InputError
 from recollect.extraction import need_pages
+from recollect.extraction.values.availability import AHEAD, IN, OUT
 
 AttributeType = Literal["text", "price", "currency", "identifier", "gtin", "availability", "number", "language"]
 Decode = Literal["plain", "repaired"]
-AVAILABILITY = ("InStock", "OutOfStock", "PreOrder")
-"""The values of an attribute of type availability."""
-
 _SHIPPED = ("product",)  # schemas that come with the package
 _LONGEST = 100_000  # characters of an answer; a longer one is no answer
 
@@ -80,9 +79,9 @@ class Schema(BaseModel):
         wanted = {self.attribute(name).name for name in names}
         return Schema(name=self.name, attributes=tuple(item for item in self.attributes if item.name in wanted))
 
-    def json_schema(self) -> dict[str, Any]:
+    def json_schema(self) -> JsonObject:
         """JSON schema of an answer: an object with every attribute, each a text or null, nothing else."""
-        said = {"availability": {"enum": [*AVAILABILITY, None]}}
+        said = {"availability": {"enum": [IN, OUT, AHEAD, None]}}
         return {
             "type": "object",
             "properties": {
@@ -117,7 +116,7 @@ def read_schema(name: str | Path = "product") -> Schema:
     return make_schema(read_yaml(path), str(path))
 
 
-def make_schema(values: Mapping[str, Any], where: str) -> Schema:
+def make_schema(values: JsonObject, where: str) -> Schema:
     """A schema from a mapping; InputError names `where` and the field."""
     try:
         return Schema.model_validate(values)
@@ -144,7 +143,7 @@ def compact_json(values: Mapping[str, str]) -> str:
     return json.dumps(dict(values), ensure_ascii=False, separators=(",", ":"))
 
 
-def _strict(text: str) -> dict[str, Any] | None:
+def _strict(text: str) -> JsonObject | None:
     if len(text) > _LONGEST:
         return None
     try:
@@ -155,7 +154,7 @@ def _strict(text: str) -> dict[str, Any] | None:
     return loaded if isinstance(loaded, dict) else None
 
 
-def _repaired(text: str) -> dict[str, Any] | None:
+def _repaired(text: str) -> JsonObject | None:
     start = text.find("{")
     if start < 0 or len(text) > _LONGEST:
         return None

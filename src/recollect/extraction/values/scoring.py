@@ -24,6 +24,7 @@ from pydantic import model_validator
 
 from recollect.core.estimates import Estimate, clustered_ratio, proportion
 from recollect.core.estimates.intervals import within
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace.result import Result
 from recollect.extraction.values.normalisers import equal, readings
 from recollect.extraction.values.plain import is_placeholder, plain_text
@@ -127,7 +128,7 @@ class PageScores(Result):
         return values | {name: _of_percent(values, name, n) for name, n in sizes.items()}
 
 
-def _of_percent(values: Mapping[str, Any], name: str, n: int, low: str = "", high: str = "") -> Estimate | None:
+def _of_percent(values: JsonObject, name: str, n: int, low: str = "", high: str = "") -> Estimate | None:
     if values[name] is None:
         return None
     value, least, most = (values[key] / 100 for key in (name, low or f"{name}_low", high or f"{name}_high"))

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import (
     BadRows,
@@ -240,7 +241,7 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) and "page_id" in row for row in value)
 
 
-def _by_page(loaded: Mapping[str, Mapping[str, Any]], schema: Schema, path: Path, bad: BadRows) -> Values:
+def _by_page(loaded: Mapping[str, JsonObject], schema: Schema, path: Path, bad: BadRows) -> Values:
     """The values of a JSON object of pages; keys that the schema lacks are left alone."""
     values: Values = {}
     for page, given in loaded.items():
