@@ -1,13 +1,22 @@
-"""A toy executor: a pool of threads in this process. It is what a user would write in one file."""
+"""A toy executor, a pool of threads in this process as a user would write it; and work that no worker survives."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any
 
 from recollect.experiments.executors import Ended, Executor, Place, Work
+
+
+class Deadly:
+    """Work that the system kills a worker for, as it does where memory runs out."""
+
+    def start(self) -> Callable[[Any], Any]:
+        return lambda job: os.kill(os.getpid(), signal.SIGKILL)
 
 
 class ThreadExecutor(Executor[Any, Any]):

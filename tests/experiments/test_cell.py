@@ -9,14 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers_executors import Deadly
 from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, TRAIN, World, make_world, tables
 from recollect.drift import DriftSettings
-from recollect.errors import InputError
+from recollect.errors import InputError, RecollectError
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments import cell as cell_module
-from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cell, train_cell
-from recollect.experiments.executors import Place, make_executor, run_all
+from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cell, run_cells, train_cell
+from recollect.experiments.executors import Executor, Place, make_executor, run_all
 from recollect.models import ModelSettings
 from recollect.select import SelectSettings
 from recollect.train import PausedTraining, TrainSettings
@@ -99,6 +100,16 @@ def test_two_processes_give_the_same_cells(world: World, tmp_path: Path) -> None
         assert tables(one.train) == tables(other.train)
         assert tables(one.evaluation.path) == tables(other.evaluation.path)
     assert len(found["here"]) == 2
+
+
+def test_a_cell_whose_workers_all_die_ends_the_run_and_says_what_to_do(world: World) -> None:
+    words = (
+        r"the training train-8 failed: the worker died 3 times, the last time killed by SIGKILL \(out of memory\?\)\. "
+        r"What is finished is kept: run the same command again, with fewer workers where memory ran out\."
+    )
+    executor: Executor[Cell, ScoredCell]
+    with make_executor("processes", Deadly(), Place(workers=1)) as executor, pytest.raises(RecollectError, match=words):
+        run_cells(executor, [cell(world)])
 
 
 def test_a_base_is_sent_without_its_weights(world: World, tmp_path: Path) -> None:

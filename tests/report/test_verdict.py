@@ -87,7 +87,7 @@ def test_levels_that_do_not_enter_the_macro_are_named(lines) -> None:
 def test_out_of_domain_is_judged_against_the_base_there(lines) -> None:
     away = {"ood_score": 18.0, "ood_low": 15.0, "ood_high": 21.0, "ood_base": made.gap(None, 6.0, 2.0, 10.0)}
     assert any(
-        line.endswith("it reaches 18.0 % (15.0 to 21.0): +6.0 points (+2.0 to +10.0), a clear gain against the base.")
+        line.endswith("it reaches 18.0 % (15.0 to 21.0); against the base: +6.0 points (+2.0 to +10.0), a clear gain.")
         for line in lines(made.best(**away))
     )
     assert any("whether the gain carries over is open" in line for line in lines(made.best()))

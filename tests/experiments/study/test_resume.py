@@ -78,7 +78,7 @@ def test_a_user_s_own_executor_runs_a_study(
 def test_a_study_in_processes_killed_ends_in_the_same_tables_here(
     whole: StudyResult, world: World, tmp_path: Path
 ) -> None:
-    """A worker dies with every cell, until the study does; then the whole study is killed."""
+    """Its workers, in the middle of their cells, end with it."""
     out = tmp_path / "study"
     order = json.dumps([values(world, executor="processes", workers=2), str(out)])
     child = subprocess.Popen([sys.executable, "-c", _PLAIN, order], stderr=subprocess.PIPE)

@@ -20,8 +20,8 @@ class FactsFound(Result):
 class ExperimentFound(Result):
     """Base of what a study or a curve found."""
 
-    title: str = ""
-    """Of its page."""
+    title: str | None = None
+    """Of its page; None in a folder of an earlier version, whose settings may have it."""
     notes: tuple[str, ...] = ()
     """What to know of the results, for a reader."""
     sources: dict[str, str] = {}

@@ -77,7 +77,7 @@ def collect_results(path: Path) -> Results:
             source.records.append(record)
     steps = [(folder, read_manifest(folder)) for folder in _steps(path, manifest.step)]
     return Results(
-        title=found.title or manifest.settings.get("title", "Data curve"),
+        title=manifest.settings.get("title", "Data curve") if found.title is None else found.title,
         created=manifest.finished,
         version=manifest.versions["recollect"],
         model=_model(manifest, found),

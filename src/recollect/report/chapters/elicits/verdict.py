@@ -105,5 +105,5 @@ def _together(best: Best) -> list[str]:
 def _out_of_domain(best: Best) -> list[str]:
     if best.ood_score is None:
         return ["Out-of-domain facts were not scored, so whether the gain carries over is open."]
-    against = "" if best.ood_base is None else f": {difference(best.ood_base)} against the base"
+    against = "" if best.ood_base is None else f"; against the base: {difference(best.ood_base)}"
     return [f"On relations it was never trained on (out-of-domain) it reaches {percent(best.ood_score)}{against}."]
