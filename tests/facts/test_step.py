@@ -80,7 +80,7 @@ def test_unusable_data_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_load_facts_takes_a_step_and_a_file(tmp_path: Path) -> None:
     path = source(tmp_path)
     result = run_facts(FactsSettings.make(path=path), tmp_path / "facts")
-    assert load_facts(str(result.path)).facts == result.facts.facts
+    assert load_facts(result.path).facts == load_facts(str(result.path)).facts == result.facts.facts
     assert load_facts(path).facts == result.facts.facts
     assert load_facts(path).name == "data"
     assert load_facts(str(result.path / "facts.parquet")).facts == result.facts.facts

@@ -194,6 +194,8 @@ def test_a_resolved_name_is_found_checked_and_fingerprinted_once(adapter: Path, 
     assert load(ModelSettings(model=str(adapter), device="cpu"), ref).fingerprint == ref.fingerprint
     with pytest.raises(ModelError, match="no such model folder"):
         resolve(ModelSettings(model="./none"))
+    with pytest.raises(ModelError, match="no such model folder"):
+        find_model(Path("no/such/folder"))
 
 
 @pytest.mark.parametrize("shown", [True, False])

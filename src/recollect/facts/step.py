@@ -147,7 +147,7 @@ def read_facts(settings: FactsSettings) -> tuple[FactSet, FactsReport]:
     return facts, report
 
 
-def load_facts(name: str) -> FactSet:
+def load_facts(name: str | Path) -> FactSet:
     """The facts named by a user: "pocket" or "pocket-shop" (shipped), a facts or label step, or a data path.
 
     Examples:
@@ -155,6 +155,7 @@ def load_facts(name: str) -> FactSet:
         >>> load_facts("pocket").counts()
         {'train': 1540, 'test': 660, 'ood': 924}
     """
+    name = str(name)
     if name in SHIPPED:
         return FactSet(FactSet.read(SHIPPED[name].facts).facts, name)
     path = Path(name)

@@ -41,11 +41,12 @@ _SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules
 """Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
 
 
-def find_model(name: str, revision: str | None = None) -> Path:
+def find_model(name: str | Path, revision: str | None = None) -> Path:
     """The local folder of a model; downloads a hub model only when the hub may be used. Raises ModelError.
 
     A model that a step made is checked byte by byte, once per process; StepError names a damaged file.
     """
+    name = str(name)
     if name in SHIPPED:
         return SHIPPED[name].model
     try:

@@ -73,7 +73,7 @@ def resolve(settings: ModelSettings) -> ModelRef:
     return resolve_name(settings.model, settings.revision, settings.trust_remote_code)
 
 
-def resolve_name(name: str, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
+def resolve_name(name: str | Path, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
     """Find and check the model of a name: shipped, a folder, a step directory, or of the hub. As `resolve`."""
     folder = find_model(name, revision)
     check_folder(folder, trust_remote_code=trust_remote_code, revision=revision)

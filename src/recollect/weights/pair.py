@@ -282,8 +282,8 @@ def open_pair(
     Raises ModelError for models that are missing, unsafe, not whole, or do not belong together; the text names the
     tensor. NaN and infinities are met, and refused, while ranking and measuring.
     """
-    base_ref = resolve_name(str(base), revision, trust_remote_code)
-    tuned_ref = resolve_name(str(tuned), tuned_revision, trust_remote_code)
+    base_ref = resolve_name(base, revision, trust_remote_code)
+    tuned_ref = resolve_name(tuned, tuned_revision, trust_remote_code)
     if base_ref.base:
         raise ModelError(
             f"the base must be a whole model, but {base_ref.folder} is an adapter. Give the model it was trained on."
