@@ -289,6 +289,8 @@ def test_a_cache_that_is_no_folder_is_refused_before_anything_is_asked(tmp_path:
         "http://[",
         "http://x:99999/v1",
         "http://x:no/v1",
+        "http://localhost:1/v1 ",
+        "http://localhost:1/v1\nx",
         f"https://me:{CANARY}@x/v1",
         f"https://x/v1?key={CANARY}",
     ],

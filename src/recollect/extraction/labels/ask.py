@@ -186,7 +186,7 @@ def _check_endpoint(endpoint: str) -> str:
         host, secret = parts.hostname or "", parts.username or parts.password or parts.query
     except ValueError:
         host, secret = "", None
-    if not host or urlsplit(endpoint).scheme not in ("http", "https"):
+    if not host or parts.scheme not in ("http", "https") or " " in endpoint or not endpoint.isprintable():
         raise InputError("endpoint must be an http or https address, e.g. http://localhost:8000/v1.")
     if secret:
         raise InputError("endpoint must hold no name, password or query. Put the key into the environment.")
