@@ -296,6 +296,14 @@ def test_what_cannot_be_run_is_refused_before_any_work(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "given", [{"sizes": [15, 60, 240]}, {"until": "decided"}, {"level": "mixed"}, {"train": {"epochs": 2}}]
+)
+def test_what_a_file_of_scores_has_no_use_for_is_refused_and_not_passed_over(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(given))} does not go with scores"):
+        CurveSettings.make(scores="runs.csv", **given)
+
+
 def test_the_command_judges_a_file_of_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,10 @@ from recollect.train import TrainSettings
 Size = Annotated[int, Field(ge=0)]
 
 
+_OF_TRAININGS = ("sizes", "repeats", "level", "levels", "until", "most_trainings", "train", "evaluate", "keep_models")
+"""What a file of scores has no use for."""
+
+
 class CurveSettings(PlaceSettings):
     """How the score moves with the number of training examples, and whether there are enough of them.
 
@@ -95,6 +99,8 @@ class CurveSettings(PlaceSettings):
             raise ValueError(f"levels must be given to select by level {self.level!r}: a probe step directory")
         if self.scores is not None and {"metric", "group"} & self.model_fields_set:
             raise ValueError("metric and group go with trained models; scores are taken as they stand in the file")
+        if self.scores is not None and (unused := [name for name in _OF_TRAININGS if name in self.model_fields_set]):
+            raise ValueError(f"{unused[0]} does not go with scores, all of which are judged; leave it out")
         if self.scores is None and self.bad_rows != "error":
             raise ValueError("bad_rows goes with scores")
         if self.scores is None and self.unit != "auto":
