@@ -18,12 +18,11 @@ import pytest
 import yaml
 
 from helpers_schedule import bare_found
+from helpers_search_run import TABLES, rungs_on_disk
 from helpers_world import EVALUATE, Command, World
 from recollect.core.settings import read_yaml
 from recollect.experiments.search.results import lines
 from recollect.experiments.search.validation import Points
-
-TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
 
 
 @pytest.fixture
@@ -74,7 +73,13 @@ def test_the_answer_is_one_json_object(recollect: Command, config: Path, tmp_pat
 def test_people_get_tables_and_sentences(recollect: Command, config: Path, tmp_path: Path) -> None:
     answer = recollect("search", "--config", config, "--out", tmp_path / "out")
     assert answer.code == 0
-    for words in ("0 (baseline)", "Best on validation: trial", "settings tried", "unseen"):
+    for words in (
+        "0 (baseline)",
+        "Best on validation, by the share of right answers",
+        ": trial",
+        "settings tried",
+        "unseen",
+    ):
         assert words in answer.out
 
 
@@ -118,14 +123,14 @@ def test_bad_input_ends_with_its_code(
 
 def test_ctrl_c_pauses_and_the_same_command_goes_on(config: Path, tmp_path: Path) -> None:
     search = start(config, tmp_path / "out")
-    until(lambda: rungs(tmp_path / "out.partial"), 120)
+    until(lambda: rungs_on_disk(tmp_path / "out.partial"), 120)
     search.send_signal(signal.SIGINT)
     _, errors = search.communicate(timeout=60)
     assert search.returncode == 130, errors
     assert "run the same command again to resume" in errors
-    kept = rungs(tmp_path / "out.partial")
+    kept = rungs_on_disk(tmp_path / "out.partial")
     found = finish(config, tmp_path / "out", "--resume")
-    assert found["trials"] == 3 and kept.items() <= rungs(tmp_path / "out").items()
+    assert found["trials"] == 3 and kept.items() <= rungs_on_disk(tmp_path / "out").items()
 
 
 @pytest.mark.slow
@@ -139,18 +144,20 @@ def test_ten_kills_of_the_loop_lose_no_finished_rung(world: World, levels: Path,
         before = len(kept)
         wait = draw.uniform(0, 0.5)
         end = time.monotonic() + 180
-        while len(rungs(tmp_path / "out.partial")) <= before and search.poll() is None and time.monotonic() < end:
+        while (
+            len(rungs_on_disk(tmp_path / "out.partial")) <= before and search.poll() is None and time.monotonic() < end
+        ):
             time.sleep(0.05)
         time.sleep(wait)
         search.kill()
         search.communicate()
-        now = rungs(tmp_path / "out.partial")
+        now = rungs_on_disk(tmp_path / "out.partial")
         assert kept.items() <= now.items(), f"kill {kill}: a finished rung was run again"
         kept = now
         assert not (tmp_path / "out").exists(), f"the search ended after {kill} kills; give it more trials"
     finish(config, tmp_path / "out")
     finish(config, tmp_path / "quiet")
-    assert kept.items() <= rungs(tmp_path / "out").items()
+    assert kept.items() <= rungs_on_disk(tmp_path / "out").items()
     for name in TABLES:
         assert pl.read_parquet(tmp_path / "out" / name).equals(pl.read_parquet(tmp_path / "quiet" / name)), name
 
@@ -162,7 +169,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(world: World, levels: P
     draw, kills, kept = random.Random(1), 0, {}
     while search.poll() is None and kills < 10:
         time.sleep(draw.uniform(2, 6))
-        now = rungs(tmp_path / ("out" if (tmp_path / "out").exists() else "out.partial"))
+        now = rungs_on_disk(tmp_path / ("out" if (tmp_path / "out").exists() else "out.partial"))
         assert kept.items() <= now.items()
         kept = now
         workers = [
@@ -184,6 +191,12 @@ def test_the_sentences_say_what_is_known_and_no_more() -> None:
     assert list(lines(alone)) == [
         "Best on validation: trial 0 (learning_rate 0.001).",
         "Nothing tried beat the baseline on validation; it scores 50.0 on unseen items.",
+    ]
+    named = {"validated_as": "mean over memory levels 0, 1", "scored_as": "mean over memory levels 0, 1, 2"}
+    assert list(lines(alone.model_copy(update=named))) == [
+        "Best on validation, by the mean over memory levels 0, 1: trial 0 (learning_rate 0.001).",
+        "Nothing tried beat the baseline on validation; it scores 50.0 (the mean over memory levels 0, 1, 2) on unseen "
+        "items.",
     ]
     gain = Points(value=2.04, low=-0.5, high=4.5, n=330)
     more = {"best_trial": 3, "gain_over_baseline": gain, "baseline_test": 47.96, "base_test": 10.0}
@@ -211,11 +224,6 @@ def finish(config: Path, out: Path, *flags: str) -> dict[str, Any]:
     assert search.returncode == 0, errors
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
-
-
-def rungs(folder: Path) -> dict[str, bytes]:
-    """Every finished rung's file, which holds the seconds it took."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("trials/*/rung-*.json")}
 
 
 def until(true: Any, seconds: float) -> None:

@@ -10,17 +10,12 @@ from pathlib import Path
 import pytest
 
 import recollect.experiments.search.runner as runner_module
+from helpers_search_run import SPACE, TABLES, Stop, rungs_on_disk
 from helpers_world import EVALUATE, World
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.search import Job, SearchResult, SearchSettings, run_search
 from recollect.experiments.search.once import Event
 from recollect.experiments.search.rung_file import claim
-
-TABLES = ("trials.parquet", "rungs.parquet", "losses.parquet", "test.parquet")
-
-
-class Stop(Exception):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +24,7 @@ def settings(world: World, levels: Path) -> SearchSettings:
         model=str(world.model),
         facts=str(world.facts),
         levels=str(levels),
-        space={"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "batch_size": [4, 8]},
+        space=SPACE,
         trials=5,
         sampler="random",
         select={"size": 12, "level": "random"},
@@ -56,11 +51,7 @@ def stopped(settings: SearchSettings, out: Path, after: int) -> dict[str, bytes]
 
     with pytest.raises(Stop):
         run_search(settings, out, watch=watch)
-    return rungs(out.with_name(out.name + ".partial"))
-
-
-def rungs(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("trials/*/rung-*.json")}
+    return rungs_on_disk(out.with_name(out.name + ".partial"))
 
 
 def flip(data: bytes) -> bytes:
@@ -91,7 +82,7 @@ def test_a_damaged_ledger_costs_no_training(
     ledger.write_bytes((DAMAGES | MORE)[name](ledger.read_bytes()))
     said: list[str] = []
     result = run_search(settings, tmp_path / "search", say=said.append)
-    assert kept.items() <= rungs(result.path).items(), "a finished rung was run again"
+    assert kept.items() <= rungs_on_disk(result.path).items(), "a finished rung was run again"
     assert len(said) == (name != "emptied") and not any("\n" in line for line in said)
     for table in TABLES:
         assert (whole.path / table).read_bytes() == (result.path / table).read_bytes(), table
@@ -150,7 +141,7 @@ def test_a_rungs_file_that_is_garbled_is_one_line_and_the_way_out_works(
     (partial / "ledger.journal").rename(tmp_path / "ledger.journal")
     result = run_search(settings, tmp_path / "search")
     kept.pop("trials/001/rung-0.json")
-    assert kept.items() <= rungs(result.path).items()
+    assert kept.items() <= rungs_on_disk(result.path).items()
     for table in TABLES:
         assert (whole.path / table).read_bytes() == (result.path / table).read_bytes(), table
 

@@ -15,6 +15,7 @@ from helpers_search_run import values
 from helpers_world import World
 from recollect.errors import InputError, RecollectError
 from recollect.experiments.search import SearchSettings, run_search
+from recollect.facts import FactSet
 
 
 def test_a_search_where_nothing_works_says_why(
@@ -46,6 +47,8 @@ def test_a_budget_too_small_is_refused_before_anything_is_trained(world: World, 
         ({"levels": "none", "space": {"level": ["1", "2"]}, "select": {}}, "levels must be known"),
         ({"validation_share": 0.1}, "at least 4 facts to validate on"),
         ({"space": "no-such-file.yaml"}, "no such file"),
+        ({"space": {1: [2]}}, "^space: value error, must be a YAML file or its text, or a mapping of settings' names"),
+        ({"space": [1]}, "^space: value error, must be a YAML file or its text, or a mapping of settings' names"),
         ({"space": "a: &a [x]\nb: [*a]\n" + "# more than a file's name may have\n" * 200}, "aliases"),
         ({"space": "[" * 50_000}, "nested too deeply"),
         ({"space": "x" * 50_000}, "the space must hold one mapping"),
@@ -61,12 +64,21 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert not list(tmp_path.glob("search*/trials"))
 
 
+def test_facts_that_are_too_few_leave_no_folder(world: World, levels: Path, tmp_path: Path) -> None:
+    """So the same command with more facts is no other search in a place that is taken."""
+    few = FactSet(world.fact_set.part("train").facts + world.fact_set.part("test").facts[:5], "few")
+    with pytest.raises(InputError, match="at least 4 facts to validate on"):
+        run_search(SearchSettings.make(**values(world, levels)), tmp_path / "search", facts=few)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"storage": "postgresql+psycopg://nobody@nowhere/nothing"}, "needs psycopg"),
         ({"storage": "/dev/null"}, "a pipe or a device"),
         ({"storage": "/"}, "a folder"),
+        ({"storage": "/dev/null/search.journal"}, "/dev/null is no folder"),
         ({"executor": "ray", "address": "10.0.0.1:6379"}, "no Ray cluster at|executor ray needs ray"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from helpers_world import EVALUATE, World
 from recollect.cli.search import rung_line
 from recollect.core.settings import read_yaml
 from recollect.errors import RecollectError
-from recollect.experiments.search import SearchResult, SearchSettings, run_search
+from recollect.experiments.search import SearchFound, SearchResult, SearchSettings, run_search
 from recollect.experiments.search.once import Event
 from recollect.extraction.labels import LabelSettings, run_label
 from recollect.facts import load_facts
@@ -37,6 +38,16 @@ def test_facts_handed_over_are_searched_on_whatever_the_settings_name(
         assert_frame_equal(pl.read_parquet(found.path / name), pl.read_parquet(whole.path / name))
     assert found.found.trials == whole.found.trials
     assert run_search(settings, tmp_path / "search", facts=load_facts(str(world.facts))).path == found.path
+
+
+def test_best_settings_name_the_facts_that_were_handed_over(world: World, levels: Path, tmp_path: Path) -> None:
+    """And not those that the settings name, from which the command in best.yaml would choose other examples."""
+    given = values(world, levels, trials=1, finalists=1)
+    del given["facts"]
+    found = run_search(SearchSettings.make(**given), tmp_path / "search", facts=world.fact_set)
+    named = re.search(r"--facts (\S+)", found.best.read_text())
+    assert named is not None and load_facts(named[1]).fingerprint() == world.fact_set.fingerprint()
+    assert found.found.sources["facts"] == f"in memory: {world.fact_set.name}"
 
 
 def test_what_a_search_leaves(whole: SearchResult) -> None:
@@ -201,6 +212,27 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path, monkeypatch
     monkeypatch.undo()
     with pytest.raises(RecollectError, match=r"no trial was trained to its end .*unparsable"):
         run_search(SearchSettings.make(**settings), tmp_path / "honest")
+
+
+def test_what_each_seed_of_several_leaves_names_places_that_are_there(world: World, tmp_path: Path) -> None:
+    """Each search is made inside the folder of all, whose name changes at the end."""
+    settings = {
+        "model": str(world.model),
+        "facts": str(world.facts),
+        "space": {"learning_rate": [1e-3]},
+        "repeats": 2,
+        "trials": 1,
+        "random_finishers": 0,
+        "select": {"size": 8, "level": "0"},
+        "evaluate": EVALUATE,
+        "probe": {"templates": 1, "samples": 1, "max_new_tokens": 4},
+    }
+    result = run_search(SearchSettings.make(**settings), tmp_path / "search")
+    for folder in (result.path, *(result.path / "seeds" / str(seed) for seed in (0, 1))):
+        found = SearchFound.read(folder)
+        named = re.search(r"--levels (\S+)", (folder / "best.yaml").read_text())
+        assert named is not None and (Path(named[1]) / "levels.parquet").is_file()
+        assert Path(found.model).is_dir() and Path(found.report).is_file()
 
 
 @pytest.mark.slow

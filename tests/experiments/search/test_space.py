@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -43,6 +44,9 @@ def test_yaml_gives_the_parameters_it_says(tmp_path: Path) -> None:
         ("learning_rate: {low: 0.1}", "low and high"),
         ("learning_rate: {low: 0.1, high: 0.2, steps: 3}", "unknown word 'steps'"),
         ("learning_rate: {low: .inf, high: .inf}", "finite"),
+        (f"batch_size: {{low: 1, high: {'9' * 400}}}", "finite"),
+        (f"batch_size: [{'9' * 400}]", "finite"),
+        ("size: {low: 30, high: 90, step: true}", "step must be a whole number"),
         ("learnig_rate: 0.1", "Did you mean learning_rate"),
         ("lr: 0.1", "Did you mean learning_rate"),
         ("seed: [1, 2]", "cannot be searched over"),
@@ -62,6 +66,12 @@ def test_yaml_gives_the_parameters_it_says(tmp_path: Path) -> None:
 def test_a_bad_space_is_refused_in_words(text: str, part: str) -> None:
     with pytest.raises(InputError, match=part):
         Space.of(text)
+
+
+@pytest.mark.parametrize("given", [5, None, ["learning_rate"]])
+def test_what_is_no_mapping_is_no_space(given: Any) -> None:
+    with pytest.raises(InputError, match="a space must be a mapping"):
+        Space.of(given)
 
 
 def test_free_names_are_taken_as_they_are() -> None:

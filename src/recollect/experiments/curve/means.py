@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from recollect.core.estimates import Estimate
+from recollect.core.random import FIXED_SEED
 from recollect.experiments.curve.observations import Floats, Ints, Items, Observations
 
 POOLED_WORTH = 4.0  # runs; what the pooled variance counts against a size's own
 _BOOTSTRAP_DRAWS = 1000
-_SEED = 20_240_713
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def item_covariance(items: Items, size: np.ndarray, draws: int = _BOOTSTRAP_DRAW
     Units that lie in one group only are drawn within it, so that group sizes stay; units with items in several
     groups (pages) are drawn together.
     """
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(FIXED_SEED)
     units = np.unique(items.unit)
     weight = np.zeros((draws, len(units)))
     pairs = np.unique(np.stack([items.unit, items.group]), axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Any
 
 from recollect._version import __version__
 from recollect.core.estimates import Estimate
@@ -18,9 +17,10 @@ from recollect.experiments.search.runner import TRIALS, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
 from recollect.experiments.search.trial import Trial, trial_name
 from recollect.experiments.search.validation import Points
-from recollect.report import Results, make_results
 from recollect.report.chapters.search.record import Finalist as FinalistRecord
 from recollect.report.chapters.search.record import Importance, RungPoint, Search, SearchTrial
+from recollect.report.chapters.search.view import CHAPTER
+from recollect.report.page.results import Facts, Model, Results, SettingValue, StepRecord
 
 _LEAST_FOR_IMPORTANCE = 4
 _MOST_LOSSES = 200
@@ -36,36 +36,30 @@ def collect(
     best_yaml: str,
 ) -> Results:
     """The report's results."""
-    settings, loaded = prepared.settings, runner.base.load()
-    return make_results(
-        {
-            "title": f"Search for settings: {found.trials} tried, {found.finished} trained to the end",
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "version": __version__,
-            "model": {
-                "name": settings.model,
-                "fingerprint": loaded.fingerprint,
-                "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
-            },
-            "facts": {
-                "name": prepared.facts.name,
-                "fingerprint": prepared.facts.fingerprint(),
-                **prepared.facts.counts(),
-            },
-            "search": _search(step, prepared, scheduler, held_out, found, best_yaml),
-            "settings": [
-                {
-                    "step": "search",
-                    "name": name,
-                    "value": value,
-                    "origin": "given" if name in settings.model_fields_set else "default",
-                }
-                for name, value in settings.model_dump(mode="json").items()
-            ],
-            "steps": _steps(step),
-            "machine": loaded.machine.line(),
-            "notes": found.warnings,
-        }
+    settings, facts, loaded = prepared.settings, prepared.facts, runner.base.load()
+    return Results(
+        title=f"Search for settings: {found.trials} tried, {found.finished} trained to the end",
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        model=Model(
+            name=settings.model,
+            fingerprint=loaded.fingerprint,
+            parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
+        ),
+        facts=Facts(name=facts.name, fingerprint=facts.fingerprint(), **facts.counts()),
+        chapters={CHAPTER.id: _search(step, prepared, scheduler, held_out, found, best_yaml)},
+        settings=[
+            SettingValue(
+                step="search",
+                name=name,
+                value=value,
+                origin="given" if name in settings.model_fields_set else "default",
+            )
+            for name, value in settings.model_dump(mode="json").items()
+        ],
+        steps=_steps(step),
+        machine=loaded.machine.line(),
+        notes=list(found.warnings),
     )
 
 
@@ -169,18 +163,18 @@ def _finalist(one: Finalist) -> FinalistRecord:
     )
 
 
-def _steps(step: Step) -> list[dict[str, Any]]:
+def _steps(step: Step) -> list[StepRecord]:
     found = []
     for manifest in sorted(step.folder.rglob("manifest.json")):
         if ASIDE in manifest.relative_to(step.folder).as_posix():
             continue
         read = read_manifest(manifest.parent)
         found.append(
-            {
-                "step": read.step,
-                "path": manifest.parent.relative_to(step.folder).as_posix(),
-                "fingerprint": read.fingerprint,
-                "seconds": read.metrics.get("seconds"),
-            }
+            StepRecord(
+                step=read.step,
+                path=manifest.parent.relative_to(step.folder).as_posix(),
+                fingerprint=read.fingerprint,
+                seconds=read.metrics.get("seconds"),
+            )
         )
     return found

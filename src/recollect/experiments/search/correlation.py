@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from recollect.core.random import FIXED_SEED
 from recollect.experiments.search.trial import Trial
 
 Array = NDArray[np.float64]
@@ -33,7 +34,6 @@ LEVEL = 0.95
 LEAST_PAIRS = 4
 """Finished trials below which no correlation and no range is stated."""
 _DRAWS = 20_000
-_SEED = 20_240_713  # any fixed number: equal inputs must give equal intervals
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ class Line:
         """The correlation measured, with its interval."""
         if not self.measured:
             return Correlation(len(self._x), len(self._all))
-        low, high = np.quantile(self.draws(np.random.default_rng(_SEED), _DRAWS), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(
+            self.draws(np.random.default_rng(FIXED_SEED), _DRAWS), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        )
         return Correlation(
             pairs=len(self._x),
             trials=len(self._all),

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from recollect.core.random import FIXED_SEED
 from recollect.experiments.search.settings import Plan
 from recollect.experiments.search.trial import Forecast, Trial
 
@@ -34,7 +35,6 @@ _PRIOR_NOISE = 0.7
 _PRIOR_GAIN, _PRIOR_GAIN_SD = 0.25, 1.0
 _PRIOR_SLOPE, _PRIOR_SLOPE_SD = 0.9, 0.5
 _DRAWS = 4000
-_SEED = 20_240_713  # any fixed number: equal inputs must give equal intervals
 _CORRELATIONS = (0.5, 0.7, 0.8, 0.9)
 _OF_TRIALS = (1 / 2, 0.4, 1 / 3, 1 / 5)
 """By correlation of early and final scores, the share to promote that rarely loses the best of 20 trials."""
@@ -81,7 +81,7 @@ class Forecaster:
 
     def correlation(self) -> float:
         """The correlation of early and final scores over all trials that the policy expects: the posterior's median."""
-        rng = np.random.default_rng(_SEED)
+        rng = np.random.default_rng(FIXED_SEED)
         noise = self._rate / rng.gamma(self._shape, size=_DRAWS)
         root = np.linalg.cholesky(self._covariance)
         slopes = 1 + self._mean[1] + np.sqrt(noise) * (rng.standard_normal((_DRAWS, 2)) @ root.T)[:, 1]

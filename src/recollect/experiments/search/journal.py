@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import locked, sync_folder, write_atomic
 from recollect.errors import StepError
 from recollect.experiments.search.prepare import check_place
@@ -49,7 +49,7 @@ class CheckedJournal(JournalFileBackend):
         super().__init__(str(path), lock_obj=_Held(str(path)))
         self._path = path
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[JsonObject]) -> None:
         """Add records; on a full disk the file is left as it was."""
         size = self._path.stat().st_size
         try:
@@ -128,13 +128,13 @@ def repair(path: Path) -> Repair | None:
     return Repair(copy, bad + 1, behind)
 
 
-def _line(log: dict[str, Any]) -> bytes:
+def _line(log: JsonObject) -> bytes:
     """A record as Optuna writes it, and behind it the checksum of these bytes."""
     body = json.dumps(log, separators=(",", ":")).encode()
     return body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> JsonObject | None:
     """The record of a line; None for one that is cut, garbled, or not what its checksum says."""
     text = line.removesuffix(b"\n")
     if text == line:

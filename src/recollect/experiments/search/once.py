@@ -19,6 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.settings import source_of
 from recollect.core.workspace import Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.cell import drop_weights
@@ -83,14 +84,16 @@ class Watching:
     say: Say
 
 
-def search_once(prepared: Prepared, out: Path | None, root: Path, with_: Watching) -> SearchResult:
-    """One search with one seed; see `run_search`."""
+def search_once(
+    prepared: Prepared, out: Path | None, root: Path, with_: Watching, home: Path | None = None
+) -> SearchResult:
+    """One search with one seed; see `run_search`. `home`: where its folder will lie at last, if not at `out`."""
     settings = prepared.settings
     with open_step("search", settings, prepared.inputs, out, root) as step:
         if settings.resume and not step.done and not step.resumed:
             raise StepError(f"there is no search at {step.path} to resume. Leave --resume out to begin one.")
         if not (done := step.done):
-            _Search(step, prepared, with_).work()
+            _Search(step, prepared, with_, home or step.path).work()
         found = SearchFound.read(step.path)
         if done and settings.trials not in (None, found.trials):
             with_.say(
@@ -103,8 +106,8 @@ def search_once(prepared: Prepared, out: Path | None, root: Path, with_: Watchin
 class _Search:
     """One search at work."""
 
-    def __init__(self, step: Step, prepared: Prepared, with_: Watching) -> None:
-        self.step, self.prepared, self.folder = step, prepared, step.folder
+    def __init__(self, step: Step, prepared: Prepared, with_: Watching, home: Path) -> None:
+        self.step, self.prepared, self.folder, self.home = step, prepared, step.folder, home
         self.stage, self.watch, self.say = with_.stage, with_.watch, with_.say
         self.settings = prepared.settings
         self.plan = prepared.settings.plan()
@@ -304,7 +307,7 @@ class _Search:
         step.write_table("test.parquet", test_table(held_out))
         best = held_out.best.trial
         size = size_used(self.folder, best.number)
-        text = best_yaml(self.settings, runner, held_out, size, step.path, len(found))
+        text = best_yaml(self.prepared, runner, held_out, size, self.home, len(found))
         write_atomic(self.folder / BEST, lambda file: file.write(text.encode()))
         chosen = SearchFound.of(scheduler.summary(), held_out, size, runner.selection(best.values).level)
         with self.stage("writing the report", ""):
@@ -313,9 +316,13 @@ class _Search:
             self._drop_weights(found, best.number)
         lock_of(self.folder / JOURNAL).unlink(missing_ok=True)
         more = {
-            "model": str(step.path / TRIALS / trial_name(best.number) / "train"),
-            "sources": {name: str(getattr(self.settings, name)) for name in ("model", "facts", "levels")},
-            "report": str(step.path / "report.html"),
+            "model": str(self.home / TRIALS / trial_name(best.number) / "train"),
+            "sources": {
+                "model": self.settings.model,
+                "facts": source_of(self.settings, "facts", self.prepared.facts if self.prepared.handed_over else None),
+                "levels": self.settings.levels,
+            },
+            "report": str(self.home / "report.html"),
             "seconds": round(time.monotonic() - started, 3),
         }
         step.finish(chosen.model_copy(update=more))
@@ -325,7 +332,7 @@ class _Search:
         if found := sorted(folder.name for folder in (self.folder / TRIALS).glob(f"*{ASIDE}*")):
             self.say(
                 f"{len(found)} trainings from before the ledger was cut have other settings now and take no part; they "
-                f"are kept as {', '.join(found[:10])} in {self.step.path / TRIALS}."
+                f"are kept as {', '.join(found[:10])} in {self.home / TRIALS}."
             )
 
     def _drop_weights(self, found: list[Trial], best: int) -> None:

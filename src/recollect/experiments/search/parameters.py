@@ -33,7 +33,7 @@ class _Range:
     def _check(self) -> None:
         for name in ("low", "high"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
                 raise InputError(f"{name} must be a finite number, but got {value!r}.")
         if self.low > self.high:
             raise InputError(f"low must be at most high, but got low={self.low} and high={self.high}. Swap them.")
@@ -112,7 +112,7 @@ class Int(_Range):
     def __post_init__(self) -> None:
         self._check()
         for name in ("low", "high", "step"):
-            if not isinstance(getattr(self, name), int):
+            if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be a whole number, but got {getattr(self, name)!r}.")
         if self.step < 1:
             raise InputError(f"step must be at least 1, but got step={self.step}.")
@@ -166,7 +166,7 @@ class Choice:
         for option in options:
             if not isinstance(option, str | int | float | bool | None):
                 raise InputError(f"a choice is of numbers and texts, but got {option!r}.")
-            if isinstance(option, float) and not math.isfinite(option):
+            if isinstance(option, int | float) and not _finite(option):
                 raise InputError(f"a choice must have finite numbers, but got {option!r}.")
         if len({(type(option), option) for option in options}) < len(options):
             raise InputError(f"a choice must name each value once, but got {list(options)!r}.")
@@ -266,6 +266,14 @@ def read_parameter(given: Any, *, whole: bool | None) -> Parameter:
     if "step" in given:
         raise InputError("only whole numbers have a step. Leave it out, or name the values as options.")
     return Float(_real(low), _real(high), log, when)
+
+
+def _finite(value: float) -> bool:
+    """Is it a number that a float can hold? Python's whole numbers may be larger."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _number(value: Any) -> Any:

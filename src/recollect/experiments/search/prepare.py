@@ -27,6 +27,7 @@ from recollect.experiments.search.parameters import Choice, Float, Int, Paramete
 from recollect.experiments.search.settings import SearchSettings
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import TrialValue, TrialValues
+from recollect.experiments.search.validation import units_to_split
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import ModelSettings, check_whole, machine_of, resolve
 from recollect.probe import ProbeSettings, choice_inputs
@@ -74,6 +75,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     levels = read_levels(Path(settings.levels)) if named and not in_json else None
     if not len(facts.part("train")):
         raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
+    units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)  # refuses too few
     train = _train(settings)
     model = resolve(train)
     check_whole(model)
@@ -115,7 +117,11 @@ def machines(settings: SearchSettings) -> tuple[tuple[str, Machine], ...]:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a pipe, a device or a folder for a journal, which would be waited for or read without end: InputError."""
+    """Refuse a pipe, a device or a folder for a journal, which would be waited for or read without end, and a place
+    inside a file: InputError."""
+    above = next((one for one in path.absolute().parents if one.exists()), path)
+    if not above.is_dir():
+        raise InputError(f"storage must be a file in a folder, but got {path}, and {above} is no folder.")
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a pipe or a device"
         raise InputError(f"storage must be the path of a journal file, or a URL, but {path} is {what}.")

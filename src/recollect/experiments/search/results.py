@@ -15,12 +15,14 @@ from typing import Any
 import polars as pl
 import yaml
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace.result import Result
-from recollect.experiments.search.correlation import LEVEL, Summary
+from recollect.experiments.search.correlation import LEVEL, Correlation, Summary
 from recollect.experiments.search.held_out_test import Finalist, HeldOut
+from recollect.experiments.search.prepare import Prepared
 from recollect.experiments.search.rung_file import last_losses
-from recollect.experiments.search.runner import TRIALS, TrialRunner
-from recollect.experiments.search.settings import Plan, SearchSettings
+from recollect.experiments.search.runner import FACTS, TRIALS, TrialRunner
+from recollect.experiments.search.settings import Plan
 from recollect.experiments.search.space import Space
 from recollect.experiments.search.trial import Trial, TrialValue, trial_name
 from recollect.experiments.search.validation import Points
@@ -117,7 +119,8 @@ class SearchFound(Result):
     @classmethod
     def of(cls, summary: Summary, held_out: HeldOut, size: int | None, level: str) -> SearchFound:
         """From a search at its end."""
-        best, correlation, overlap = held_out.best, summary.correlation, summary.overlap
+        best, overlap = held_out.best, summary.overlap
+        correlation = summary.correlation or Correlation(pairs=0, trials=0)
         return cls(
             best=dict(best.trial.values),
             best_trial=best.trial.number,
@@ -140,12 +143,12 @@ class SearchFound(Result):
             steps=summary.steps,
             full_steps=summary.full_steps,
             cost_fraction=summary.cost_fraction,
-            early_final_correlation=None if correlation is None else correlation.pearson,
-            early_final_rank_correlation=None if correlation is None else correlation.spearman,
-            early_final_correlation_low=None if correlation is None else correlation.low,
-            early_final_correlation_high=None if correlation is None else correlation.high,
-            early_final_pairs=0 if correlation is None else correlation.pairs,
-            early_final_trials=0 if correlation is None else correlation.trials,
+            early_final_correlation=correlation.pearson,
+            early_final_rank_correlation=correlation.spearman,
+            early_final_correlation_low=correlation.low,
+            early_final_correlation_high=correlation.high,
+            early_final_pairs=correlation.pairs,
+            early_final_trials=correlation.trials,
             top5_overlap=None if overlap is None else overlap.shared,
             top_k=None if overlap is None else overlap.k,
             top_overlap_by_chance=None if overlap is None else overlap.by_chance,
@@ -176,7 +179,7 @@ class SearchResult:
         """The best settings, for `recollect train --config`."""
         return self.path / BEST
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonObject:
         """The command's JSON answer."""
         return {**self.found.model_dump(mode="json", exclude={"sources"}), "out": str(self.path)}
 
@@ -265,21 +268,23 @@ def size_used(folder: Path, trial: int) -> int | None:
 
 
 def best_yaml(
-    settings: SearchSettings, runner: TrialRunner, held_out: HeldOut, size: int | None, folder: Path, tried: int
+    prepared: Prepared, runner: TrialRunner, held_out: HeldOut, size: int | None, folder: Path, tried: int
 ) -> str:
-    """The best trial's settings as YAML for `recollect train --config`, and above them the commands to use it with."""
+    """The best trial's settings as YAML for `recollect train --config`, and above them the commands to use it with,
+    which name what is inside the search's `folder` where nothing else has it: levels probed, facts handed over."""
     best = held_out.best.trial
     chosen = runner.selection(best.values)
     made = runner.settings(best.values)
     defaults = TrainSettings()
-    values: dict[str, Any] = {"model": settings.model}
+    values: dict[str, object] = {"model": prepared.settings.model}
     for name, value in made.model_dump(mode="json").items():
         if name in ("model", "preset", "save_every"):
             continue
         if name in best.values or value != getattr(defaults, name):
             values[name] = value
-    select = ["recollect", "select", "--facts", settings.facts, "--level", chosen.level, "--size", str(size)]
-    levels = str(folder / "probe") if settings.levels == "probe" and not runner.task.in_json else settings.levels
+    facts = str(folder / FACTS) if prepared.handed_over else prepared.settings.facts
+    select = ["recollect", "select", "--facts", facts, "--level", chosen.level, "--size", str(size)]
+    levels = prepared.settings.levels if prepared.probe is None else str(folder / "probe")
     if runner.task.levels is not None:
         select += ["--levels", levels]
     if chosen.min_level_confidence:
@@ -299,8 +304,9 @@ def best_yaml(
 def lines(found: SearchFound) -> Iterator[str]:
     """What a search found, in sentences."""
     settings = ", ".join(f"{name} {_short(value)}" for name, value in found.best.items())
-    scored_as = f", by the {found.scored_as}" if found.scored_as else ""
-    yield f"Best on validation{scored_as}: trial {found.best_trial} ({settings})."
+    judged = f", by the {found.validated_as}" if found.validated_as else ""
+    other = f" (the {found.scored_as})" if found.scored_as != found.validated_as else ""
+    yield f"Best on validation{judged}: trial {found.best_trial} ({settings})."
     if found.base_validation is not None and found.base_validation >= found.validation:
         yield (
             f"No training did better than the untouched base on validation: it has {found.base_validation:.1f}, "
@@ -308,10 +314,10 @@ def lines(found: SearchFound) -> Iterator[str]:
         )
     gain = found.gain_over_baseline
     if found.best_trial == 0:
-        yield f"Nothing tried beat the baseline on validation; it scores {found.test:.1f} on unseen items."
+        yield f"Nothing tried beat the baseline on validation; it scores {found.test:.1f}{other} on unseen items."
     elif gain is not None:
         yield (
-            f"On {gain.n:,} unseen items it scores {found.test:.1f}, the baseline {found.baseline_test:.1f}: "
+            f"On {gain.n:,} unseen items it scores {found.test:.1f}{other}, the baseline {found.baseline_test:.1f}: "
             f"{with_interval(gain, sign=True)} points, with the 95 % interval over the questions. The untouched base: "
             f"{found.base_test:.1f}. Each was trained once: how far another training seed differs is not in the "
             "interval (--repeats measures it)."

@@ -68,14 +68,13 @@ def run_several(prepared: Prepared, out: Path | None, root: Path, with_: Watchin
                 place = step.folder / "seeds" / str(seed)
                 place.parent.mkdir(exist_ok=True)
                 ready = replace(prepare(one, prepared.facts), handed_over=prepared.handed_over)
-                results.append(search_once(ready, place, root, with_))
+                results.append(search_once(ready, place, root, with_, step.path / "seeds" / str(seed)))
             best = max(results, key=lambda result: _validation_gain(result.found))
             for name in (BEST, "report.html"):
                 shutil.copy(best.path / name, step.folder / name)
-            model = step.path / "seeds" / best.path.name / Path(best.found.model).relative_to(best.path)
-            more = {"report": str(step.path / "report.html"), "model": str(model)}
             over = over_seeds([result.found for result in results], settings.seed)
-            step.finish(best.found.model_copy(update={**more, "over_seeds": over}))
+            more = {"report": str(step.path / "report.html"), "over_seeds": over}
+            step.finish(best.found.model_copy(update=more))
         return SearchResult(step.path, SearchFound.read(step.path))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from recollect.core.json_object import JsonObject
 from recollect.core.secret_url import SecretUrl
 from recollect.core.settings import Fixed, PathOrName, Settings, path_as_text
 from recollect.evaluate import EvaluateSettings
@@ -43,7 +46,7 @@ class _Searched(Settings):
     levels: PathOrName = "probe"
     """The base model's probe step directory: scores are by memory level, and examples are chosen by it. "probe": probe
     the base first. "none": neither. Pages are scored by attribute and have no levels."""
-    space: PathOrName | dict[str, Any] | None = None
+    space: PathOrName | JsonObject | None = None
     """What to search: a YAML file, or a mapping such as "{learning_rate: {low: 1e-5, high: 1e-3, log: true},
     batch_size: [4, 8]}". Default: sane ranges for the method."""
     method: Literal["full", "lora"] = "full"
@@ -70,7 +73,10 @@ class _Planned(Settings):
     """Paused trials, drawn at random, that are trained to the end to measure that correlation."""
     sampler: Sampler = "auto"
     """Which of Optuna's samplers proposes settings: tpe (a tree-structured Parzen estimator), gp (a Gaussian process,
-    for spaces without conditions), random for comparison. auto is tpe."""
+    for spaces without conditions), random for comparison. auto is tpe, by replays of recorded training curves alone; no
+    real searches were compared. Against the Gaussian process of our own that it replaced, its regret at the cost of 8
+    trainings was 0.017 higher (95 % interval 0.004 lower to 0.039 higher), and on one task of six it was worse beyond
+    noise; at 20 there was no difference."""
 
 
 class Plan(_Planned):
@@ -205,6 +211,14 @@ class SearchSettings(_Planned, _Searched):
         if isinstance(value, str):
             return [item.strip() for item in value.split(",") if item.strip()]
         return [value] if isinstance(value, int | float) else value
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _named_settings(cls, value: Any) -> Any:
+        named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+        if not named and not isinstance(value, str | os.PathLike | None):
+            raise ValueError("must be a YAML file or its text, or a mapping of settings' names to ranges or lists")
+        return value
 
     @field_validator("storage")
     @classmethod

@@ -93,6 +93,10 @@ class Space:
             given = read_yaml(given)
         elif isinstance(given, str):
             given = mapping_of(parse_yaml(given, "the space"), "the space")
+        elif not isinstance(given, Mapping):
+            raise InputError(
+                f"a space must be a mapping of names to ranges or lists, a YAML file or its text, but got {given!r}."
+            )
         parameters = {}
         for name, value in given.items():
             if not free:

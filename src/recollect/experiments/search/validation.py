@@ -59,6 +59,26 @@ class Slices:
     """The rest of the in-domain test part, and the out-of-domain part."""
 
 
+def units_to_split(
+    facts: FactSet, share: float, most: int | None, *, by_subject: bool
+) -> tuple[Mapping[str, list[Fact]], int]:
+    """The test part by unit, and how many of the units validate. Raises InputError when validation or test would have
+    fewer than four."""
+    units: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts.part("test"):
+        units[fact.subject if by_subject else fact.id].append(fact)
+    wanted = round(share * len(units))
+    wanted = wanted if most is None else min(wanted, most)
+    if min(wanted, len(units) - wanted) < LEAST:
+        what = "pages" if by_subject else "facts"
+        raise InputError(
+            f"a search needs at least {LEAST} {what} to validate on and {LEAST} others to test on, but the fact set "
+            f"{facts.name!r} has {len(units)} in its in-domain test part, of which validation would take {wanted}. "
+            "Give more test facts, or change --validation-share."
+        )
+    return units, wanted
+
+
 def split(
     facts: FactSet,
     level_of: Mapping[str, int] | None,
@@ -73,18 +93,7 @@ def split(
     `level_of` gives levels by fact id; `by_subject` keeps all facts of one subject (a page) together. Raises
     InputError when either side would have fewer than four units.
     """
-    units: dict[str, list[Fact]] = defaultdict(list)
-    for fact in facts.part("test"):
-        units[fact.subject if by_subject else fact.id].append(fact)
-    wanted = round(share * len(units))
-    wanted = wanted if most is None else min(wanted, most)
-    if min(wanted, len(units) - wanted) < LEAST:
-        what = "pages" if by_subject else "facts"
-        raise InputError(
-            f"a search needs at least {LEAST} {what} to validate on and {LEAST} others to test on, but the fact set "
-            f"{facts.name!r} has {len(units)} in its in-domain test part, of which validation would take {wanted}. "
-            "Give more test facts, or change --validation-share."
-        )
+    units, wanted = units_to_split(facts, share, most, by_subject=by_subject)
     strata: dict[tuple[str, int], list[str]] = defaultdict(list)
     for unit, members in units.items():
         level = -1 if level_of is None else level_of.get(members[0].id, -1)
