@@ -62,7 +62,7 @@ class CurveResult:
         return self.path / "report.html"
 
     def runs(self) -> pl.DataFrame:
-        """One row per run and part: part, size, seed, score, examples (items asked)."""
+        """One row per run and part: part, size, seed, score, items (how many were asked)."""
         return pl.read_parquet(self.path / "curve.parquet", glob=False)
 
 
