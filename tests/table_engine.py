@@ -69,7 +69,9 @@ class TableEngine:
         return [self._say(ids, Sampling(1.0, max_new_tokens), None) for ids in prompts]
 
     def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
-        addresses = [[(ask.name, str(ask.number), str(number)) for number in range(ask.draws)] for ask in asks]
+        addresses = [
+            [(ask.name, str(ask.number), str(ask.first + number)) for number in range(ask.draws)] for ask in asks
+        ]
         return [
             Drawn(tuple(self._say(ask.prompt, how, address) for address in those))
             for ask, those in zip(asks, addresses, strict=True)

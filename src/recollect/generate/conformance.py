@@ -180,6 +180,11 @@ def check_addresses(engine: Engine, truth: Truth) -> None:
     _need([engine.sample([ask], how)[0] for ask in asks] == together, "draws hang on the batch")
     fewer = engine.sample([Ask(ask.prompt, ask.name, ask.number, 7) for ask in asks], how)
     _need([one.draws[:7] for one in together] == [one.draws for one in fewer], "draws hang on how many there are")
+    after = engine.sample([Ask(ask.prompt, ask.name, ask.number, 12, first=at) for at, ask in enumerate(asks, 3)], how)
+    _need(
+        [one.draws[at : at + 12] for at, one in enumerate(together, 3)] == [one.draws for one in after],
+        "draws hang on which number is the first",
+    )
     for other in (
         engine.sample([Ask(ask.prompt, "another", ask.number, 30) for ask in asks], how),
         engine.sample([Ask(ask.prompt, ask.name, ask.number + 7, 30) for ask in asks], how),

@@ -40,6 +40,8 @@ class Ask:
     excluded: Sequence[Ids] | None = None
     """Draw from the distribution *given that the text starts with none of these*, exactly. Only where the engine
     `draws_excluding`."""
+    first: int = 0
+    """The number of its first draw: who wants more draws of a prompt asks for those that come after."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ class TransformersEngine(TokenizerVocabulary):
         draws: list[list[list[int]]] = [[] for _ in asks]
         if rows:
             names, numbers = [asks[row].name for row in rows], [asks[row].number for row in rows]
-            keys = draw_keys(how.seed, names, numbers, [draw for count in counts for draw in range(count)])
+            order = [ask.first + draw for ask, count in zip(asks, counts, strict=True) for draw in range(count)]
+            keys = draw_keys(how.seed, names, numbers, order)
             for row, ids in zip(rows, sample(state, rows, keys, how, self._stops, tries, decided), strict=True):
                 draws[row].append(ids)
         started = [
