@@ -7,10 +7,10 @@ from scipy.stats import chisquare, kstest
 
 from enumerable import Small, load_small
 from recollect.errors import SelfTestError
-from recollect.generate import Sampling, sampler
+from recollect.generate import Sampling, distribution
 from recollect.generate.engine import Decided
 from recollect.generate.random import draw_keys, uniforms
-from recollect.generate.sampler import SETTLE_EVERY, Trie, prefix_free, sample
+from recollect.generate.sampler import SETTLE_EVERY, Trie, arrange, prefix_free, sample
 from recollect.generate.selftest import self_test
 from recollect.generate.state import continuation_logprobs, greedy, prefill
 
@@ -205,12 +205,12 @@ def test_self_test_accepts_the_sampler(small: Small) -> None:
 
 @pytest.mark.parametrize("fault", ["top-k", "temperature"])
 def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = sampler.token_probabilities
+    right = distribution.weights
 
     def wrong(logits: torch.Tensor, temperature: float, top_k: int = 0) -> torch.Tensor:
         return right(logits, temperature, 2) if fault == "top-k" else right(logits, 1.0, top_k)
 
-    monkeypatch.setattr(sampler, "token_probabilities", wrong)
+    monkeypatch.setattr(distribution, "weights", wrong)
     with pytest.raises(SelfTestError, match="do not follow"):
         self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
 
@@ -226,3 +226,14 @@ def test_self_test_bins_are_filled_for_flat_and_peaked_distributions() -> None:
     assert _bins(np.array([0.5, 0.2])).tolist() == [0, 0]
     peaked = _bins(np.array([690.0, 6.0, 3.0, 1.0]))
     assert peaked.tolist() == [0, 1, 1, 1]
+
+
+def test_children_stay_where_their_parents_are_and_fill_what_is_free() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        rows = int(random.integers(1, 12))
+        parents = np.sort(random.integers(0, rows, random.integers(1, 15)))
+        place = arrange(parents)
+        assert sorted(place.tolist()) == list(range(len(parents)))
+        for parent in np.unique(parents):
+            assert parent >= len(parents) or parent in place[parents == parent]

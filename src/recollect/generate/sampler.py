@@ -3,7 +3,8 @@
 Notable choices
 - Draws are leaves of a tree: a row of the batch is a distinct text so far, and a draw points to its row. Draws part
   when their tokens differ. The distribution is that of independent draws; on a sure model it costs a fraction of them.
-- Each draw's uniform number is addressed (see `random`), and picks its token by inverse cumulative probability.
+- Each draw's uniform number is addressed (see `random`), and picks its token by inverse cumulative probability
+  (see `distribution`).
 - No top-k, no top-p unless asked for: `top_k=0` means the whole vocabulary, always.
 - A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the matter.
 - `exclude` samples from the distribution *given that the text starts with none of a prompt's excluded continuations*,
@@ -14,16 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect.generate import distribution
+from recollect.generate.distribution import Ints
 from recollect.generate.engine import Decided, Ids, Sampling
 from recollect.generate.random import Keys, uniforms
 from recollect.generate.state import State
-
-if TYPE_CHECKING:
-    import torch
 
 SETTLE_EVERY = 4  # tokens between two looks at the texts
 
@@ -43,87 +42,118 @@ def sample(
     """
     import torch
 
-    draws, max_new_tokens = len(prompt_of_draw), how.max_new_tokens
-    prompts = np.asarray(prompt_of_draw, dtype=np.int64)
-    drawn = np.full((draws, max_new_tokens), -1, dtype=np.int64)
-    length = np.zeros(draws, dtype=np.int64)
-    alive = np.arange(draws)
-    row = prompts.copy()  # row of `state` each living draw is at
-    on_path: list[int] = [] if exclude is None else [0] * state.rows  # trie node of each row; -1 once off
-    trie_of_row: list[int] = list(range(state.rows))
-    stops = np.asarray(sorted(stop_ids), dtype=np.int64)
-    vocabulary = state.logits.shape[1]
+    device = state.mask.device
+    draws = _Draws(prompt_of_draw, how.max_new_tokens, stop_ids)
+    paths = None if exclude is None else _Paths(exclude)
+    for step in range(how.max_new_tokens):
+        if not len(draws.alive):
+            break
+        tokens = distribution.pick(
+            state.logits,
+            torch.as_tensor(uniforms(keys[draws.alive], step), device=device),
+            draws.row,
+            temperature=how.temperature,
+            top_k=how.top_k,
+            discounts=None if paths is None else paths.discounts(),
+        )
+        draws.said(step, tokens.cpu().numpy())
+        if step + 1 == how.max_new_tokens or not len(draws.alive):
+            break
+        asked = settled if (step + 1) % SETTLE_EVERY == 0 else None
+        parents, last = draws.part(step, asked)
+        if not len(parents):
+            break
+        if paths is not None:
+            paths.follow(parents, last)
+        state.advance(torch.as_tensor(parents, device=device), torch.as_tensor(last, device=device))
+    return [draws.drawn[draw, : draws.length[draw]].tolist() for draw in range(len(draws.drawn))]
 
-    for step in range(max_new_tokens):
-        if not len(alive):
-            break
-        probabilities = token_probabilities(state.logits, how.temperature, how.top_k)
-        if exclude is not None:
-            for at, node in enumerate(on_path):
-                if node >= 0:
-                    exclude[trie_of_row[at]].discount(probabilities[at], node)
-        tokens = _pick(probabilities, row, uniforms(keys[alive], step))
-        ended = np.isin(tokens, stops)
-        going = ~ended
-        alive, row, tokens = alive[going], row[going], tokens[going]
-        drawn[alive, step] = tokens
-        length[alive] = step + 1
-        if step + 1 == max_new_tokens or not len(alive):
-            break
-        # rows of the next step: the distinct (row, token) pairs
-        pairs, first, row = np.unique(row * vocabulary + tokens, return_index=True, return_inverse=True)
-        if settled is not None and (step + 1) % SETTLE_EVERY == 0:
+
+class _Draws:
+    """What each draw said so far, and which row of the batch each living draw is at."""
+
+    def __init__(self, prompts: Sequence[int], longest: int, stop_ids: Collection[int]) -> None:
+        self.prompts = np.asarray(prompts, dtype=np.int64)
+        self.drawn = np.full((len(self.prompts), longest), -1, dtype=np.int64)
+        self.length = np.zeros(len(self.prompts), dtype=np.int64)
+        self.alive = np.arange(len(self.prompts))
+        self.row = self.prompts.copy()
+        self._stops = np.asarray(sorted(stop_ids), dtype=np.int64)
+
+    def said(self, step: int, tokens: Ints) -> None:
+        """Note the token of each living draw; those that said a stop token have ended."""
+        going = ~np.isin(tokens, self._stops)
+        self.alive, self.row = self.alive[going], self.row[going]
+        self.drawn[self.alive, step] = tokens[going]
+        self.length[self.alive] = step + 1
+
+    def part(self, step: int, settled: Decided | None) -> tuple[Ints, Ints]:
+        """One row for each distinct text, less those that are settled: (its parent's row, its last token) by row."""
+        last = self.drawn[self.alive, step]
+        texts = np.stack([self.row, last], axis=1)
+        distinct, first, row = np.unique(texts, axis=0, return_index=True, return_inverse=True)
+        row = row.reshape(-1)
+        if settled is not None:
             done = np.array(
-                [settled(int(prompts[alive[at]]), drawn[alive[at], : step + 1].tolist()) for at in first],
+                [
+                    settled(int(self.prompts[draw]), self.drawn[draw, : step + 1].tolist())
+                    for draw in self.alive[first].tolist()
+                ],
                 dtype=bool,
             )
             keep, renumber = ~done[row], np.cumsum(~done) - 1
-            alive, pairs, row = alive[keep], pairs[~done], renumber[row[keep]]
-            if not len(alive):
-                break
-        parents, said = pairs // vocabulary, pairs % vocabulary
-        if exclude is not None:
-            on_path = [
-                exclude[trie_of_row[parent]].child(on_path[parent], token)
-                for parent, token in zip(parents.tolist(), said.tolist(), strict=True)
-            ]
-            trie_of_row = [trie_of_row[parent] for parent in parents.tolist()]
-        device = state.mask.device
-        state.select(torch.as_tensor(parents, device=device))
-        state.read(torch.as_tensor(said, device=device)[:, None])
-    return [drawn[draw, : length[draw]].tolist() for draw in range(draws)]
+            self.alive, distinct, row = self.alive[keep], distinct[~done], renumber[row[keep]]
+        place = arrange(distinct[:, 0])
+        self.row = place[row]
+        return _by_row(distinct[:, 0], place), _by_row(distinct[:, 1], place)
 
 
-def token_probabilities(logits: torch.Tensor, temperature: float, top_k: int = 0) -> torch.Tensor:
-    """softmax(z / T) [rows, vocabulary] in float64, cut to the k most likely tokens when top_k > 0 (ties kept)."""
-    import torch
+def arrange(parents: Ints) -> Ints:
+    """A row for each child of the rows `parents` (ascending): the first rows of a batch, and as few moves as can be.
 
-    scaled = logits.double() / temperature
-    if top_k:
-        least = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < least, -torch.inf)
-    return torch.softmax(scaled, dim=-1)
+    A row's first child stays where its parent is, if that is within the new batch; the others take what is free.
+    """
+    place = np.empty(len(parents), dtype=np.int64)
+    stays = (parents < len(parents)) & np.r_[True, parents[1:] != parents[:-1]][: len(parents)]
+    place[stays] = parents[stays]
+    free = np.ones(len(parents), dtype=bool)
+    free[parents[stays]] = False
+    place[~stays] = np.flatnonzero(free)
+    return place
 
 
-def _pick(
-    probabilities: torch.Tensor, row: np.ndarray[Any, Any], uniform: np.ndarray[Any, Any]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Inverse cumulative probability: the token of each draw from the distribution of its row."""
-    import torch
+def _by_row(values: Ints, place: Ints) -> Ints:
+    ordered = np.empty_like(values)
+    ordered[place] = values
+    return ordered
 
-    cumulative = probabilities.cumsum(dim=-1)
-    # searchsorted wants the draws of a row side by side: a [rows, most draws of a row] table, padded with 0
-    order = np.argsort(row, kind="stable")
-    sorted_rows = row[order]
-    starts = np.searchsorted(sorted_rows, np.arange(cumulative.shape[0]))
-    place = np.arange(len(row)) - starts[sorted_rows]
-    table = np.zeros((cumulative.shape[0], int(place.max()) + 1))
-    table[sorted_rows, place] = uniform[order]
-    wanted = torch.as_tensor(table, device=cumulative.device) * cumulative[:, -1:]
-    found = torch.searchsorted(cumulative, wanted, right=True).clamp_(max=cumulative.shape[1] - 1)
-    tokens = np.empty(len(row), dtype=np.int64)
-    tokens[order] = found.cpu().numpy()[sorted_rows, place]
-    return tokens
+
+class _Paths:
+    """Where each row of the batch is in the tree of its prompt's excluded continuations."""
+
+    def __init__(self, tries: Sequence[Trie]) -> None:
+        self._tries = tries
+        self._trie = list(range(len(tries)))
+        self._node = [0] * len(tries)  # -1 once off the tree
+
+    def discounts(self) -> distribution.Discounts:
+        """The factors on the next tokens of the rows that are still on an excluded path."""
+        found = [
+            (row, token, factor)
+            for row, (trie, node) in enumerate(zip(self._trie, self._node, strict=True))
+            if node >= 0
+            for token, factor in self._tries[trie].discounts(node)
+        ]
+        row, token, factor = zip(*found, strict=True) if found else ((), (), ())
+        return distribution.Discounts(
+            np.array(row, dtype=np.int64), np.array(token, dtype=np.int64), np.array(factor, dtype=np.float64)
+        )
+
+    def follow(self, parents: Ints, tokens: Ints) -> None:
+        """Each new row has read its token after its parent."""
+        pairs = list(zip(parents.tolist(), tokens.tolist(), strict=True))
+        self._node = [self._tries[self._trie[parent]].child(self._node[parent], token) for parent, token in pairs]
+        self._trie = [self._trie[parent] for parent, _ in pairs]
 
 
 def prefix_free(sequences: Sequence[Ids]) -> list[tuple[int, ...]]:
@@ -177,10 +207,9 @@ class Trie:
         """The probability that the text starts with one of the sequences."""
         return self._completed[0]
 
-    def discount(self, probabilities: torch.Tensor, node: int) -> None:
-        """Reweight the next-token probabilities [vocabulary] at a node, in place; the sum becomes 1 - q(node)."""
-        for token, child in self._children[node].items():
-            probabilities[token] *= 1.0 - self._completed[child]
+    def discounts(self, node: int) -> list[tuple[int, float]]:
+        """(token, factor on its probability) of every token that goes on at a node; the sum becomes 1 - q(node)."""
+        return [(token, 1.0 - self._completed[child]) for token, child in self._children[node].items()]
 
     def child(self, node: int, token: int) -> int:
         """The node after `token`, or -1 when the text has left the tree (or had left it before)."""

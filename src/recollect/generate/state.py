@@ -12,6 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recollect.generate.distribution import logprobs_of
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 class State:
     """The model's state after reading one text per row.
 
-    Shapes: `mask` [rows, read], `position` [rows] (position of the next token), `logits` [rows, vocabulary] float32.
+    Shapes: `mask` [rows, read], `position` [rows] (position of the next token), `logits` [rows, vocabulary] in the
+    model's own number format.
     """
 
     model: PreTrainedModel
@@ -39,10 +42,20 @@ class State:
         """Keep (or repeat, or reorder) these rows, in place."""
         if len(rows) == self.rows and bool((rows == _arange(rows)).all()):
             return
+        self._select_read(rows)
+        self.logits = self.logits[rows]
+
+    def advance(self, rows: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Keep (or repeat, or reorder) these rows, in place, and read one more token after each."""
+        if len(rows) != self.rows or not bool((rows == _arange(rows)).all()):
+            self._select_read(rows)
+        self.read(tokens[:, None])
+
+    def _select_read(self, rows: torch.Tensor) -> None:
+        """All but the logits, which the next read replaces anyway."""
         self.cache.batch_select_indices(rows)
         self.mask = self.mask[rows]
         self.position = self.position[rows]
-        self.logits = self.logits[rows]
 
     def taken(self, rows: torch.Tensor) -> State:
         """A new state of these rows; this one stays as it is."""
@@ -71,7 +84,7 @@ class State:
             )
         self.cache = output.past_key_values
         self.position = self.position + mask.sum(dim=1)
-        logits: torch.Tensor = output.logits.float()
+        logits: torch.Tensor = output.logits
         self.logits = logits[:, -1]
         return logits
 
@@ -100,7 +113,7 @@ def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: in
             use_cache=True,
             logits_to_keep=1,
         )
-    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1].float())
+    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1])
 
 
 def continuation_logprobs(
@@ -133,8 +146,7 @@ def continuation_logprobs(
         later = state.taken(index).read(tokens[:, :-1], real[:, :-1], keep=width - 1)
         first = torch.cat([first, later], dim=1)
     with torch.inference_mode():
-        logprobs = torch.log_softmax(first.double() / temperature, dim=-1)
-        chosen = logprobs.gather(2, tokens[:, :, None])[:, :, 0].cpu()
+        chosen = logprobs_of(first, tokens, temperature).cpu()
     return [chosen[row, : len(ids)].tolist() for row, ids in enumerate(continuations)]
 
 
@@ -166,7 +178,7 @@ def greedy(
     return said
 
 
-_LOGIT_BUDGET = 1 << 26  # numbers of one float64 block of logits: half a gigabyte
+_LOGIT_BUDGET = 1 << 26  # numbers of one block of logits: a quarter of a gigabyte in float32
 
 
 def _arange(like: torch.Tensor) -> torch.Tensor:
