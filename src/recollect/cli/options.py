@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import json
 import operator
@@ -10,6 +9,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -29,7 +29,9 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperCommand
 
+from recollect.cli.heartbeat import Heartbeat
 from recollect.core.machine import Machine
+from recollect.core.progress import Detail, Pace, duration
 from recollect.core.redact import hide_secrets
 from recollect.core.settings import Settings, read_yaml
 from recollect.errors import reading
@@ -37,6 +39,9 @@ from recollect.errors import reading
 # no markup: paths and values may hold [brackets] and :colons:
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
 console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
+
+heartbeat = Heartbeat(lambda line: note(f"  {line}"), lambda: console.is_terminal)
+"""Of the command at work: it speaks where that is silent."""
 
 _LONGEST_SHOWN = 2000  # characters of one setting's value on the line that repeats the settings
 
@@ -72,7 +77,7 @@ def command(
         given = {field.replace("__", "."): value for field, value in values.items()}
         made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=given)
         show_settings(made, origin)
-        with reading(_inputs_of(made, origin)):
+        with heartbeat.held(), reading(_inputs_of(made, origin)):
             run(made, out=out, as_json=as_json, **others)
 
     body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -187,6 +192,7 @@ def _exists(value: str | Path) -> bool:
 
 def note(text: str) -> None:
     """Print one line for people on stderr; in a log it stays one line."""
+    heartbeat.heard()
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
 
 
@@ -221,17 +227,31 @@ class _Rate(ProgressColumn):
 
 
 class _TimeLeft(ProgressColumn):
-    """The time left, once there is something to tell it from."""
+    """The time left, once there is something to tell it from; and what is at work inside."""
+
+    max_refresh = 1.0
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
 
     def render(self, task: Task) -> Text:
-        seconds = task.time_remaining
-        return Text("" if seconds is None else f"{datetime.timedelta(seconds=round(seconds))} left")
+        detail = self._pace.detail()
+        left = self._pace.seconds_left() if detail.seconds_left is None else detail.seconds_left
+        shown = [] if left is None else [f"{duration(left)} left"]
+        return Text("; ".join([*shown, *([detail.text] if detail.text else [])]))
 
 
 class ProgressLine:
-    """A progress bar with rate and time left, on stderr; used as the `progress` callback of a step."""
+    """How far a step is, on stderr: a bar with rate and time left on a terminal, else a line every 15 seconds.
 
-    def __init__(self, what: str, unit: str) -> None:
+    Used as the `progress` callback of a step.
+
+    detail: what work that is made of other work says of itself.
+    """
+
+    def __init__(self, what: str, unit: str, detail: Callable[[], Detail] | None = None) -> None:
+        self._pace = Pace(what, unit, detail)
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn(what),
@@ -239,24 +259,23 @@ class ProgressLine:
             TextColumn("{task.fields[count]}"),
             _Rate(unit),
             TimeElapsedColumn(),
-            _TimeLeft(),
+            _TimeLeft(self._pace),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._what, self._tenths = what, 0
         self._task = self._bar.add_task(what, total=None, count="")
+        self._open = ExitStack()
 
     def __enter__(self) -> ProgressLine:
+        self._open.enter_context(heartbeat.working(self._pace))
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        self._open.close()
 
     def __call__(self, done: int, total: int) -> None:
+        self._pace(done, total)
         self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
-        tenths = 10 * done // max(1, total)
-        if not console.is_terminal and total >= 10 and tenths > self._tenths:  # a log gets a line per tenth
-            self._tenths = tenths
-            note(f"  {self._what}: {10 * tenths} %")

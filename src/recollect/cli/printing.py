@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from recollect.cli.options import ProgressLine, console_out, note
 from recollect.core.numbers import number
+from recollect.core.progress import Detail
 
 if TYPE_CHECKING:
     from recollect.core.estimates import Estimate
@@ -35,10 +36,10 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 @contextmanager
-def stage(what: str, unit: str) -> Iterator[Any]:
+def stage(what: str, unit: str, detail: Callable[[], Detail] | None = None) -> Iterator[Any]:
     """One progress line, left on the screen with its time."""
     started = time.monotonic()
-    with ProgressLine(what, unit or "steps") as progress:
+    with ProgressLine(what, unit or "steps", detail) as progress:
         yield progress
     note(f"  {what}: {time.monotonic() - started:.1f} s")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from recollect.cli.options import answer, command, console, console_out, machine_line
+from recollect.cli.options import answer, command, console, console_out, machine_line, note
 from recollect.cli.printing import stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
@@ -29,7 +29,7 @@ def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     from recollect.report import Trained, verdict
 
     machine_line(*machines(settings))
-    result = run_study(settings, out, stage=stage)
+    result = run_study(settings, out, stage=stage, say=note)
     trained = result.results.of(Trained) or Trained()
     if not as_json:
         _cells_table(trained)

@@ -12,7 +12,8 @@ Notable choices
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,12 @@ from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, ru
 from recollect.errors import RecollectError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.executors import Executor, run_all
+from recollect.experiments.remaining import ASKING, CLIMBING, COMPARING, TRAINING, Planned, Remaining
+from recollect.experiments.under_way import Telling, watched
 from recollect.facts import FactSet
 from recollect.models import LoadedModel, ModelSettings, load
 from recollect.restore import LadderFound, LadderResult, LadderSettings, run_ladder
+from recollect.restore.ladder import rungs_of
 from recollect.select import SelectSettings, run_select
 from recollect.train import PausedTraining, TrainFound, TrainResult, TrainSettings, run_train_until
 
@@ -80,6 +84,19 @@ class Cell:
         """The directory of one of its steps."""
         return folder / self.name.format(step=step)
 
+    def label(self, folder: Path) -> str:
+        """Its name for people, and of its file while it is under way."""
+        return self.name.format(step="").strip("-") or folder.name
+
+    def planned(self, folder: Path, examples: int) -> Planned:
+        """Its work in the parts' units; `examples` is how many it trains on."""
+        train = self.train
+        read = examples * train.epochs if train.max_steps is None else train.max_steps * train.batch_size
+        units = {TRAINING: max(1.0, float(read)), ASKING: 1.0}
+        units |= {COMPARING: 1.0} if self.drift else {}
+        units |= {CLIMBING: float(len(rungs_of(self.ladder)))} if self.ladder else {}
+        return Planned(self.label(folder), units)
+
 
 @dataclass(frozen=True)
 class Context:
@@ -95,6 +112,12 @@ class Context:
     """The facts to ask, where those are not all."""
     keep_models: bool = False
     """Keep the weights of a cell that is scored."""
+    told: Path | None = None
+    """Where the cells tell how far they are, see `under_way`; None where nobody asks."""
+
+    def telling(self, cell: Cell) -> Telling:
+        """What a cell tells through."""
+        return Telling(self.told, cell.label(self.folder))
 
     def start(self) -> Callable[[Cell], ScoredCell]:
         """The function that runs cells."""
@@ -129,8 +152,10 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     Raises what the steps raise: InputError for more examples than there are, ModelError for a training that diverges.
     """
     wanted = {cell.evaluate_as: True, "drift": cell.drift is not None, "ladder": cell.ladder is not None}
+    telling = context.telling(cell)
     if not all(is_finished(cell.path(context.folder, step)) for step, asked in wanted.items() if asked):
-        measure_cell(context, cell, train_cell(context, cell, watch))
+        measure_cell(context, cell, train_cell(context, cell, watch, telling), telling)
+    telling.end()
     train = cell.path(context.folder, "train")
     if cell.share == 1 and not context.keep_models:
         drop_weights(train)
@@ -164,31 +189,63 @@ def run_cells(
     return [found[cell.name] for cell in cells]
 
 
-def train_cell(context: Context, cell: Cell, watch: Watch | None = None) -> TrainResult | PausedTraining:
+@contextmanager
+def watch_cells(
+    context: Context, cells: Sequence[Cell], slots: int, asking_seconds: float | None = None
+) -> Iterator[Remaining]:
+    """Watch cells from outside while the block is open; gives who knows what is at work and how long the rest takes.
+
+    asking_seconds: what asking the base took, where that is known.
+    """
+    assert context.told is not None
+    most = sum(fact.part == "train" for fact in context.facts)
+    sizes = [most if cell.select.size == "all" else cell.select.size for cell in cells]
+    planned = [cell.planned(context.folder, size) for cell, size in zip(cells, sizes, strict=True)]
+    with watched(context.told):
+        yield Remaining(planned, context.told, slots, asking_seconds)
+
+
+def train_cell(
+    context: Context, cell: Cell, watch: Watch | None = None, telling: Telling | None = None
+) -> TrainResult | PausedTraining:
     """Select, and train to the cell's share."""
-    watch = watch or Watch()
+    watch, telling = watch or Watch(), telling or context.telling(cell)
     select = run_select(cell.select, context.facts, context.levels, out=cell.path(context.folder, "select"))
     out = cell.path(context.folder, "train")
-    base = context.base.load()
-    return run_train_until(
-        cell.train, select.path, cell.share, out=out, base=base, progress=watch.progress, judge=watch.judge
-    )
+    with telling.part(TRAINING, "updates") as told:
+
+        def progress(done: int, total: int) -> None:
+            told(done, total)
+            if watch.progress:
+                watch.progress(done, total)
+
+        base = context.base.load()
+        return run_train_until(
+            cell.train, select.path, cell.share, out=out, base=base, progress=progress, judge=watch.judge
+        )
 
 
-def measure_cell(context: Context, cell: Cell, trained: TrainResult | PausedTraining) -> None:
+def measure_cell(
+    context: Context, cell: Cell, trained: TrainResult | PausedTraining, telling: Telling | None = None
+) -> None:
     """Evaluate the model, and where the cell asks for it compare it with the base and climb the ladder."""
-    folder, base = context.folder, context.base
+    folder, base, telling = context.folder, context.base, telling or context.telling(cell)
     model = str(trained.path if isinstance(trained, TrainResult) else trained.model_folder)
     if not is_finished(out := cell.path(folder, cell.evaluate_as)):
         settings = cell.evaluate.model_copy(update={"model": model})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
-            loaded = load(settings)
-        run_evaluate(settings, context.asked or context.facts, context.levels, out=out, loaded=loaded)
+        with telling.part(ASKING, "questions") as told:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
+                loaded = load(settings)
+            asked = context.asked or context.facts
+            run_evaluate(settings, asked, context.levels, out=out, loaded=loaded, progress=told)
+            del loaded
     if cell.drift and not is_finished(out := cell.path(folder, "drift")):
-        run_drift(cell.drift, base.name, model, context.facts, out=out, base_side=base.side)
+        with telling.part(COMPARING, "weights") as told:
+            run_drift(cell.drift, base.name, model, context.facts, out=out, base_side=base.side, progress=told)
     if cell.ladder and not is_finished(out := cell.path(folder, "ladder")):
-        run_ladder(cell.ladder, base.name, model, context.facts, out=out)
+        with telling.part(CLIMBING, "rungs") as told:
+            run_ladder(cell.ladder, base.name, model, context.facts, out=out, progress=told)
 
 
 def read_cell(context: Context, cell: Cell) -> ScoredCell:

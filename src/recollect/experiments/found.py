@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
+from recollect.core.progress import Detail, Progress
 from recollect.core.settings import Settings
 from recollect.core.workspace.experiment import ExperimentFound, FactsFound
 from recollect.experiments.cell import Base
 from recollect.facts import FactSet
 
-Progress = Callable[[int, int], None]
-Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
-"""Called with what begins and its unit; gives the progress callback for it."""
+
+class Stage(Protocol):
+    """Who shows what an experiment is at."""
+
+    def __call__(
+        self, what: str, unit: str, detail: Callable[[], Detail] | None = None
+    ) -> AbstractContextManager[Progress | None]:
+        """Called with what begins, its unit and who knows what is at work inside; gives its progress callback."""
+        ...
 
 
-def no_stage(what: str, unit: str) -> AbstractContextManager[Progress | None]:
+def no_stage(
+    what: str, unit: str, detail: Callable[[], Detail] | None = None
+) -> AbstractContextManager[Progress | None]:
     """Of one whom nobody watches."""
     return nullcontext(None)
+
+
+def unheard(text: str) -> None:
+    """Of one whom nobody listens to."""
 
 
 def known(settings: Settings, base: Base, facts: FactSet) -> ExperimentFound:

@@ -89,7 +89,7 @@ def test_a_door_that_is_shut_is_found_before_the_base_is_asked(
     asked: list[str] = []
 
     @contextmanager
-    def stage(what: str, unit: str) -> Iterator[None]:
+    def stage(what: str, unit: str, detail: object = None) -> Iterator[None]:
         asked.append(what)
         yield
 

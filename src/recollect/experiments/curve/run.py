@@ -26,7 +26,7 @@ from recollect.core.workspace.experiment import ExperimentFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
-from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells
+from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.curve.decide import half_of
 from recollect.experiments.curve.observations import Observations, from_items, item_table
 from recollect.experiments.curve.scores_file import read_scores
@@ -35,6 +35,7 @@ from recollect.experiments.curve.verdict import judge_curve
 from recollect.experiments.curve.words import verdict_lines
 from recollect.experiments.executors import Executor, executor_class, make_executor
 from recollect.experiments.found import Stage, known, no_stage, write_page
+from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, machine_of
 from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels
@@ -111,7 +112,8 @@ def run_curve(
     with open_step("curve", values, inputs, out, root) as step:
         if not step.done:
             asked = evaluate.model_copy(update={"facts": sources["facts"], "levels": settings.levels})
-            context = Context(step.folder / "steps", base, facts, levels, keep_models=settings.keep_models)
+            steps, keep = step.folder / "steps", settings.keep_models
+            context = Context(steps, base, facts, levels, keep_models=keep, told=steps / UNDER_WAY)
             ground = known(settings, base, facts).model_copy(update={"sources": sources})
             _Curve(settings, train, asked, context, most, stage).work(step, sizes, ground)
     return _with_page(step, stage)
@@ -168,13 +170,19 @@ class _Curve:
             if place[0] == 0:
                 out, context = self.context.folder / "base", self.context
                 settings = self.evaluate.model_copy(update={"model": self.settings.model})
-                run_evaluate(settings, context.facts, context.levels, out=out, loaded=context.base.load())
+                with self.stage("asking the base", "questions") as progress:
+                    base = context.base.load()
+                    run_evaluate(settings, context.facts, context.levels, out=out, progress=progress, loaded=base)
                 found[place] = item_table(out, self.settings.metric)
         if not executor.in_process:
             self.context.base.release()
         cells = {place: self._cell(*place) for place in places if place[0]}
-        with self.stage("training and asking", "models") as progress:
-            scored = run_cells(executor, list(cells.values()), progress)
+        work = list(cells.values())
+        with (
+            watch_cells(self.context, work, executor.slots) as remaining,
+            self.stage("training and asking", "models", remaining.detail) as progress,
+        ):
+            scored = run_cells(executor, work, progress)
         for place, one in zip(cells, scored, strict=True):
             found[place] = item_table(one.evaluation.path, self.settings.metric)
         return found

@@ -13,7 +13,6 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from recollect.core.workspace import Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.cell import drop_weights
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
+from recollect.experiments.found import Stage
+from recollect.experiments.remaining import Remaining
 from recollect.experiments.search.held_out_test import BASE, HeldOut, choose_finalists, held_out_test
 from recollect.experiments.search.journal import held, lock_of
 from recollect.experiments.search.loop import Told, run_loop
@@ -45,11 +46,10 @@ from recollect.experiments.search.schedule import Scheduler
 from recollect.experiments.search.storage import Kept, open_storage, told_in_one_line
 from recollect.experiments.search.trial import Job, Outcome, Trial, trial_name
 from recollect.experiments.search.validation import broken_share, split
+from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.models import held_for
 from recollect.probe import run_probe
 
-Progress = Callable[[int, int], None]
-Stage = Callable[[str, str], AbstractContextManager[Progress | None]]
 JOURNAL = "ledger.journal"
 _BASE_ASKED = "base-validation"
 QUEUE = "queue.json"
@@ -181,8 +181,8 @@ class _Search:
             levels = None if prepared.levels is None else _absolute(self.settings.levels)
         runner.task = task = replace(runner.task, levels=levels)
         self._split(runner)
-        with self.stage("asking the base", "questions"):
-            asked = runner.ask(None, "validation", self.folder / _BASE_ASKED)
+        with self.stage("asking the base", "questions") as progress:
+            asked = runner.ask(None, "validation", self.folder / _BASE_ASKED, progress)
         outputs = asked.outputs()
         share, _ = broken_share(outputs["output"].to_list(), outputs["object"].to_list(), in_json=task.in_json)
         runner.task = replace(task, base_broken=share)
@@ -258,7 +258,9 @@ class _Search:
         if scheduler.done:
             return
         wanted = self.plan.trials
-        with self.stage("searching", "trials" if wanted else "% of the budget") as progress:
+        trials = Remaining((), self.folder / UNDER_WAY)  # how many are to come is the scheduler's to say
+        unit = "trials" if wanted else "% of the budget"
+        with watched(trials.folder), self.stage("searching", unit, trials.at_work) as progress:
             executor = self._executor(runner)
 
             def told(one: Told) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
 from recollect.errors import InputError, ModelError, StepBusy, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
@@ -33,6 +34,7 @@ from recollect.experiments.search.rung_file import claim, read_outcome, updates_
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import Job, Outcome, TrialValues, trial_name
 from recollect.experiments.search.validation import degenerate_answers, exploded, runs_away, score_of
+from recollect.experiments.under_way import UNDER_WAY, Telling
 from recollect.facts import FactSet, load_facts
 from recollect.models import load
 from recollect.select import SelectSettings, available, read_levels
@@ -192,22 +194,25 @@ class TrialRunner:
             (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
             seconds = round(time.monotonic() - started, 3)
             return replace(_failure(job, error), steps=made.here, total_steps=made.of, seconds=seconds)
+        finally:
+            Telling(self.folder / UNDER_WAY, folder.name).end()
         outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
         write_outcome(folder, job, outcome)
         return outcome
 
     def _run(self, job: Job, folder: Path, made: _Made) -> Outcome:
-        context = Context(folder, self.base, self.facts, self.levels, self.slice("validation"), keep_models=True)
+        asked_facts, told = self.slice("validation"), self.folder / UNDER_WAY
+        context = Context(folder, self.base, self.facts, self.levels, asked_facts, keep_models=True, told=told)
         settings = self.settings(job.values)
         every = settings.save_every or max(20, math.ceil(self.updates(job.values) / 10))
         settings = settings.model_copy(update={"save_every": every})
         asking, asked = self._asking(None), f"validation-{job.rung}"
         cell = Cell("{step}", self.selection(job.values), settings, asking, asked, job.share)
-        before = updates_told(folder, job.rung)
+        before, telling = updates_told(folder, job.rung), context.telling(cell)
         self.base.load()
         try:
             with _set_aside():
-                trained = train_cell(context, cell, Watch(made.since(before), made.judge))
+                trained = train_cell(context, cell, Watch(made.since(before), made.judge), telling)
         except ModelError as error:  # the loss ran away, or it or a weight is no number any more
             broken = Outcome(job.trial, job.rung, "degenerate", reason=_first_sentence(error), losses=made.losses)
             return replace(broken, steps=made.here, total_steps=made.of)
@@ -216,7 +221,7 @@ class TrialRunner:
         if reason := exploded(losses):
             return replace(found, reason=reason)
         try:
-            measure_cell(context, cell, trained)
+            measure_cell(context, cell, trained, telling)
         except ModelError:  # the loss of a model with such weights was not asked for any more
             return replace(found, reason=f"a weight is not a finite number after update {total}")
         evaluation = EvaluateResult(folder / asked)
@@ -240,7 +245,7 @@ class TrialRunner:
         named |= {} if self.task.levels is None else {"levels": self.task.levels}
         return EvaluateSettings.make(**shared | self.task.evaluate.model_dump(exclude_unset=True) | named)
 
-    def ask(self, model: Path | None, slice_name: str, out: Path) -> EvaluateResult:
+    def ask(self, model: Path | None, slice_name: str, out: Path, progress: Progress | None = None) -> EvaluateResult:
         """Ask a trained model, or the base, the questions of one slice."""
         if is_finished(out):  # its model's weights may be gone by now; the search's fingerprint covers it
             return EvaluateResult(out)
@@ -249,7 +254,7 @@ class TrialRunner:
             warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
             settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
             loaded = self.base.load() if model is None else load(settings)
-        return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded)
+        return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded, progress=progress)
 
 
 def _updates(settings: TrainSettings, examples: int) -> int:

@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.core.settings import source_of
-from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
+from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import run_evaluate
-from recollect.experiments.cell import Base, Cell, Context, run_cells
+from recollect.experiments.cell import Base, Cell, Context, run_cells, watch_cells
 from recollect.experiments.executors import executor_class, make_executor
-from recollect.experiments.found import Stage, known, no_stage, write_page
+from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
+from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
 from recollect.probe import ProbeResult, choice_inputs, run_probe
@@ -61,10 +63,12 @@ def run_study(
     root: Path = DEFAULT_ROOT,
     stage: Stage | None = None,
     facts: FactSet | None = None,
+    say: Callable[[str], None] = unheard,
 ) -> StudyResult:
     """Run the study, or resume it, or find it done; `facts` saves reading them again.
 
-    Raises what its steps raise; nothing finished is lost.
+    stage: shows what the study is at. say: is told what is to come, in sentences. Raises what its steps raise; nothing
+    finished is lost.
 
     Examples:
         `few` is the folder of a `run_facts` with 40 facts.
@@ -93,7 +97,7 @@ def run_study(
         "study", settings, {**inputs, **choice_inputs(facts, parts.probe), **_texts(parts)}, out, root
     ) as step:
         if not step.done:
-            _Study(step, settings, parts, facts, base, stage).work(sources)
+            _Study(step, settings, parts, facts, base, stage, say).work(sources)
     write_page(step.path, stage)
     result = StudyResult(step.path, StudyFound.read(step.path))
     if "title" in settings.model_fields_set and (before := result.results.title) != settings.title:
@@ -117,6 +121,7 @@ class _Study:
     facts: FactSet
     base: Base
     stage: Stage
+    say: Callable[[str], None]
 
     def work(self, sources: dict[str, str]) -> None:
         """Probe, ask the base, run the cells, finish."""
@@ -125,13 +130,17 @@ class _Study:
         with self.stage("probing the base", "prompts") as progress:
             probe = run_probe(self.parts.probe, self.facts, steps / "probe", progress=progress, loaded=self.base.load())
         parts = self.parts.about(sources["facts"], probe.path)
+        known_before = is_finished(steps / "base")
         with self.stage("asking the base", "questions") as progress:
-            asked = held_for(parts.evaluate, self.base.load())
+            asked, asking = held_for(parts.evaluate, self.base.load()), time.monotonic()
             run_evaluate(parts.evaluate, self.facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
             del asked
+        asking_seconds = None if known_before else time.monotonic() - asking
         ground = known(self.settings, self.base, self.facts)
         cells, skipped = self._cells(parts, probe)
-        self._run(cells, Context(steps, self.base, self.facts, probe.levels, keep_models=self.settings.keep_models))
+        keep = self.settings.keep_models
+        context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
+        self._run(cells, context, asking_seconds)
         self.step.finish(
             StudyFound(
                 **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
@@ -168,13 +177,15 @@ class _Study:
             ladder=parts.ladder if repaired else None,
         )
 
-    def _run(self, cells: list[Cell], context: Context) -> None:
+    def _run(self, cells: list[Cell], context: Context, asking_seconds: float | None) -> None:
         place = self.settings.place(self.step.folder)
         with make_executor(self.settings.executor, context, place) as executor:
             if not executor.in_process:
                 self.base.release()
-            with self.stage("training and asking", "models") as progress:
-                run_cells(executor, cells, progress)
+            with watch_cells(context, cells, executor.slots, asking_seconds) as remaining:
+                self.say(remaining.plan())
+                with self.stage("training and asking", "models", remaining.detail) as progress:
+                    run_cells(executor, cells, progress)
 
 
 def _left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:
