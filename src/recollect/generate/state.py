@@ -53,7 +53,7 @@ class State:
 
     def _select_read(self, rows: torch.Tensor) -> None:
         """All but the logits, which the next read replaces anyway."""
-        self.cache.batch_select_indices(rows)
+        self.cache.reorder_cache(rows)  # batch_select_indices knows no recurrent states
         self.mask = self.mask[rows]
         self.position = self.position[rows]
 
