@@ -52,7 +52,7 @@ def self_test(
         for ids in prompts:
             logits = model(input_ids=torch.as_tensor([[*ids, *answer]], device=model.device)).logits[0]
             plain.append(logits[len(ids) - 1 : -1].double().cpu().numpy())
-    state = prefill(model, prompts, tokenizer.pad_token_id or 0)
+    state = prefill(model, prompts, tokenizer.pad_token_id or 0, room=len(answer))
     cached = continuation_logprobs(state, range(len(prompts)), [answer] * len(prompts), 1.0)
     found = [log_softmax(rows, axis=-1)[range(len(answer)), answer] for rows in plain]
     difference = float(np.abs(np.array(cached) - np.array(found)).max())

@@ -40,28 +40,39 @@ class State:
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep (or repeat, or reorder) these rows, in place."""
-        if len(rows) == self.rows and bool((rows == _arange(rows)).all()):
-            return
-        self._select_read(rows)
-        self.logits = self.logits[rows]
+        if self._select_read(rows):
+            self.logits = self.logits[rows]
 
     def advance(self, rows: torch.Tensor, tokens: torch.Tensor) -> None:
         """Keep (or repeat, or reorder) these rows, in place, and read one more token after each."""
-        if len(rows) != self.rows or not bool((rows == _arange(rows)).all()):
-            self._select_read(rows)
+        self._select_read(rows)
         self.read(tokens[:, None])
 
-    def _select_read(self, rows: torch.Tensor) -> None:
-        """All but the logits, which the next read replaces anyway."""
-        self.cache.reorder_cache(rows)  # batch_select_indices knows no recurrent states
+    def _select_read(self, rows: torch.Tensor) -> bool:
+        """Select in all but the logits, which the next read replaces; False where the rows stay as they are."""
+        import torch
+
+        if len(rows) == self.rows and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
+            return False
+        with torch.inference_mode():
+            self.cache.reorder_cache(rows)  # batch_select_indices knows no recurrent states
         self.mask = self.mask[rows]
         self.position = self.position[rows]
+        return True
 
-    def taken(self, rows: torch.Tensor) -> State:
-        """A new state of these rows; this one stays as it is."""
-        other = State(self.model, deepcopy(self.cache), self.mask, self.position, self.logits)
-        other.select(rows)
-        return other
+    def taken(self, rows: torch.Tensor, room: int = 0) -> State:
+        """A new state of these rows with room for so many tokens more; this one stays as it is."""
+        import torch
+
+        from recollect.generate.cache import is_in_place, rows_of
+
+        if not is_in_place(self.cache):
+            other = State(self.model, deepcopy(self.cache), self.mask, self.position, self.logits)
+            other.select(rows)
+            return other
+        with torch.inference_mode():
+            cache = rows_of(self.cache, rows, room)
+        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows])
 
     def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
         """Read `tokens` [rows, n] (real where `mask` is 1, padded on the right); gives logits [rows, keep, vocabulary].
@@ -89,10 +100,17 @@ class State:
         return logits
 
 
-def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int) -> State:
-    """Read the prompts (token ids, each at least one token) as one left-padded batch."""
+def prefill(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, *, room: int | None = None, rows: int = 0
+) -> State:
+    """Read the prompts (token ids, each at least one token) as one left-padded batch.
+
+    room: how many tokens will follow at most, where known; rows: how many rows there may be. Both let memory be set
+    aside once.
+    """
     import torch
-    from transformers import DynamicCache
+
+    from recollect.generate.cache import set_aside
 
     if not prompts or min(map(len, prompts)) < 1:
         raise ValueError(f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}.")
@@ -109,7 +127,7 @@ def prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: in
             input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=DynamicCache(config=model.config),
+            past_key_values=set_aside(model, length, room, rows),
             use_cache=True,
             logits_to_keep=1,
         )
@@ -143,7 +161,7 @@ def continuation_logprobs(
         real[row, : len(ids)] = 1
     first = state.logits[index][:, None]
     if width > 1:
-        later = state.taken(index).read(tokens[:, :-1], real[:, :-1], keep=width - 1)
+        later = state.taken(index, width - 1).read(tokens[:, :-1], real[:, :-1], keep=width - 1)
         first = torch.cat([first, later], dim=1)
     with torch.inference_mode():
         chosen = logprobs_of(first, tokens, temperature).cpu()
@@ -163,7 +181,7 @@ def greedy(
     stops = set(stop_ids)
     said: list[list[int]] = [[] for _ in prompt_ids]
     alive = list(range(len(prompt_ids)))
-    state = prefill(model, prompt_ids, pad_id)
+    state = prefill(model, prompt_ids, pad_id, room=max_new_tokens)
     for step in range(max_new_tokens):
         tokens = state.logits.argmax(dim=-1).tolist()
         keep = [at for at, token in enumerate(tokens) if token not in stops]
@@ -179,9 +197,3 @@ def greedy(
 
 
 _LOGIT_BUDGET = 1 << 26  # numbers of one block of logits: a quarter of a gigabyte in float32
-
-
-def _arange(like: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch.arange(len(like), device=like.device)

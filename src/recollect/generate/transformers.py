@@ -56,7 +56,9 @@ class TransformersEngine(TokenizerVocabulary):
         """One prefill for all draws, with and without the excluded continuations."""
         if not asks:
             return []
-        state = prefill(self._model, [ask.prompt for ask in asks], self._pad)
+        room = max([how.max_new_tokens, *(len(ids) for ask in asks for ids in ask.excluded or ())])
+        draws_at_most = sum(ask.draws for ask in asks)
+        state = prefill(self._model, [ask.prompt for ask in asks], self._pad, room=room, rows=draws_at_most)
         tries = None
         if any(ask.excluded is not None for ask in asks):
             tries = _tries(state, [ask.excluded or () for ask in asks], how.temperature)
@@ -82,7 +84,8 @@ class TransformersEngine(TokenizerVocabulary):
         """By teacher forcing, all continuations of a prompt after one prefill."""
         if not prompts:
             return []
-        return _scores(prefill(self._model, prompts, self._pad), continuations, temperature)
+        room = max((len(ids) for texts in continuations for ids in texts), default=0)
+        return _scores(prefill(self._model, prompts, self._pad, room=room), continuations, temperature)
 
     def self_test(self, temperature: float, top_k: int = 0) -> float | None:
         """Draws against the softmax of a plain forward pass, cache against no cache."""
