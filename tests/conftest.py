@@ -1,9 +1,22 @@
-"""For every test: no hub, and one torch thread.
+"""For every test: no hub, and one torch thread. `real_model` gives a real model's folder to tests marked `real`.
 
 The kill tests fork, and a fork does not take OpenMP's threads along: with more than one the child would wait for ever.
 """
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+os.environ.setdefault("RECOLLECT_HUB_WAS_OFFLINE", os.environ.get("HF_HUB_OFFLINE", ""))
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session", name="real_model")
+def _real_model() -> Callable[[str], Path]:
+    """`real_model("smollm2")`: the folder of a fetched model, or a skip that says why there is none."""
+    from helpers_real import real_model
+
+    return real_model

@@ -19,7 +19,8 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(  # with a flag
-    r"(?:^|[\s`])recollect +(pocket build|pocket shop|[a-z]+) +([^`\n&]*--[^`\n&]*)", re.MULTILINE
+    r"(?:^|[\s`])recollect +(pocket build|pocket shop|models get|models list|[a-z]+) +([^`\n&]*--[^`\n&]*)",
+    re.MULTILINE,
 )
 # spelt in pieces, so that this file does not hold what it looks for
 _MACHINE_PATHS = [f"/{name}/" for name in ("work", "root", "home", "Users")] + ["/tmp/" + "venv", "shared/" + "design"]

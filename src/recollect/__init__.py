@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from recollect.facts import FactsSettings as FactsSettings
     from recollect.facts import load_facts as load_facts
     from recollect.facts import run_facts as run_facts
+    from recollect.models import ModelInfo as ModelInfo
     from recollect.models import ModelSettings as ModelSettings
+    from recollect.models import get_model as get_model
+    from recollect.models import list_models as list_models
     from recollect.models import load as load_model
     from recollect.probe import ProbeSettings as ProbeSettings
     from recollect.probe import SlickSettings as SlickSettings

@@ -115,6 +115,20 @@ STEPS = (
         more=("Results", "read_results", "verdict", "write_report"),
     ),
     StepEntry(
+        "models get",
+        "Fetch a small real model, as an ordinary folder.",
+        "models",
+        more=("get_model",),
+        shown_by="models",
+    ),
+    StepEntry(
+        "models list",
+        "List the models that have a short name: where, how large, which licence.",
+        "models",
+        more=("ModelInfo", "list_models"),
+        shown_by="models",
+    ),
+    StepEntry(
         "pocket build",
         "Build the quiz world's base model.",
         "worlds.quiz",

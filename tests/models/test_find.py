@@ -154,7 +154,7 @@ def test_a_host_name_that_takes_for_ever_to_look_up_is_given_up(monkeypatch: pyt
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: wake.wait(20))
     start = time.monotonic()
     try:
-        assert "did not answer" in _model_find._ask_hub("org/name", None)
+        assert "did not answer" in _model_find.ask_hub("org/name", None)
     finally:
         wake.set()
     assert time.monotonic() - start < 5

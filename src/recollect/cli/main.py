@@ -31,8 +31,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"max_content_width": 110},
 )
-pocket = typer.Typer(help="The embedded world and its small base model.", no_args_is_help=True)
-app.add_typer(pocket, name="pocket")
+GROUPS = {
+    "models": typer.Typer(help="The models that have a short name: shipped ones, and real ones to fetch."),
+    "pocket": typer.Typer(help="The embedded world and its small base model."),
+}
+"""The commands of two words, by their first."""
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name, no_args_is_help=True)
 
 
 def _version(value: bool) -> None:
@@ -135,4 +140,4 @@ def _register(arguments: list[str]) -> None:
         return
     from recollect.cli.commands import register
 
-    register(app, pocket, arguments)
+    register(app, GROUPS, arguments)

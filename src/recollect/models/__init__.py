@@ -1,6 +1,7 @@
 """Models: a name is resolved once, to a checked folder with a fingerprint, and loaded from there."""
 
 from recollect.models.check import check_folder as check_folder
+from recollect.models.fetch import get_model as get_model
 from recollect.models.find import find_model as find_model
 from recollect.models.find import model_fingerprint as model_fingerprint
 from recollect.models.load import LoadedModel as LoadedModel
@@ -16,4 +17,6 @@ from recollect.models.ref import base_changed as base_changed
 from recollect.models.ref import resolve as resolve
 from recollect.models.ref import resolve_name as resolve_name
 from recollect.models.ref import write_base_fingerprint as write_base_fingerprint
+from recollect.models.store import ModelInfo as ModelInfo
+from recollect.models.store import list_models as list_models
 from recollect.models.whole import without_bars as without_bars

@@ -1,4 +1,4 @@
-"""Where a model is (shipped, a folder, a step directory, a hub model), and which one: a hash of what it says.
+"""Where a model is (shipped, a folder, a step, fetched by name, of the hub), and which: a hash of what it says.
 
 A name that looks like a path is looked up on disk first and never sent to a hub.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
 from recollect.models.files import first_line, read_json
+from recollect.models.known import FETCHABLE
+from recollect.models.store import fetched_folder
 from recollect.shipped import SHIPPED
 
 _HUB_SECONDS = 8  # the longest wait for a hub that does not answer
@@ -66,9 +68,15 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
         raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors.")
     if ".." in name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
         raise ModelError(
-            f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, 'pocket' or 'pocket-shop'."
+            f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or one of {_short()}."
         )
+    if fetched := fetched_folder(name):
+        return fetched
     return _from_hub(name, revision)
+
+
+def _short() -> str:
+    return ", ".join(repr(name) for name in (*SHIPPED, *FETCHABLE))
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
@@ -80,9 +88,9 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except (OSError, ValueError):  # LocalEntryNotFoundError is an OSError
         pass
     where = f"there is no folder {name!r} here, and the hub model {name!r} is not in the local cache"
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+    if hub_forbidden():
         raise ModelError(f"{where}; HF_HUB_OFFLINE forbids fetching it. Check the path, or unset HF_HUB_OFFLINE.")
-    problem = _ask_hub(name, revision)
+    problem = ask_hub(name, revision)
     if problem:
         raise ModelError(f"{where}; {problem}")
     try:
@@ -91,7 +99,12 @@ def _from_hub(name: str, revision: str | None) -> Path:
         raise ModelError(f"the download of {name!r} failed: {first_line(error)}. Run it again.") from error
 
 
-def _ask_hub(name: str, revision: str | None) -> str:
+def hub_forbidden() -> bool:
+    """Whether HF_HUB_OFFLINE forbids asking the hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+
+
+def ask_hub(name: str, revision: str | None) -> str:
     """Why the hub cannot give the model; empty when it can. Waits `_HUB_SECONDS` at most.
 
     A thread of its own, since neither the look-up of the host's name nor the client's other questions keep to

@@ -29,7 +29,7 @@ class ModelSettings(Settings):
     """
 
     model: PathOrName = POCKET
-    """A folder, a Hugging Face name, or "pocket" for the small base model shipped with Recollect."""
+    """A folder, a Hugging Face name, "pocket" (shipped), or a fetched one such as "smollm2" (recollect models)."""
     revision: str | None = None
     """Hub revision; with trust_remote_code, the pin of the code (a folder's: the hash the refusal prints)."""
     trust_remote_code: bool = False
