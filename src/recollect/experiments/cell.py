@@ -14,11 +14,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import polars as pl
+from pydantic import ValidationError
 
 from recollect.core.workspace import is_finished
 from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
@@ -144,6 +145,8 @@ class ScoredCell:
     evaluation: EvaluateResult
     drift: DriftResult | None
     ladder: LadderResult | None
+    lost: tuple[str, ...] = ()
+    """What of its measurements could not be stored, and why; the rest stands."""
 
 
 def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> ScoredCell:
@@ -152,14 +155,14 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     Raises what the steps raise: InputError for more examples than there are, ModelError for a training that diverges.
     """
     wanted = {cell.evaluate_as: True, "drift": cell.drift is not None, "ladder": cell.ladder is not None}
-    telling = context.telling(cell)
+    telling, lost = context.telling(cell), ()
     if not all(is_finished(cell.path(context.folder, step)) for step, asked in wanted.items() if asked):
-        measure_cell(context, cell, train_cell(context, cell, watch, telling), telling)
+        lost = measure_cell(context, cell, train_cell(context, cell, watch, telling), telling)
     telling.end()
     train = cell.path(context.folder, "train")
-    if cell.share == 1 and not context.keep_models:
+    if cell.share == 1 and not context.keep_models and not lost:
         drop_weights(train)
-    return read_cell(context, cell)
+    return replace(read_cell(context, cell), lost=lost)
 
 
 def drop_weights(train: Path) -> None:
@@ -227,8 +230,12 @@ def train_cell(
 
 def measure_cell(
     context: Context, cell: Cell, trained: TrainResult | PausedTraining, telling: Telling | None = None
-) -> None:
-    """Evaluate the model, and where the cell asks for it compare it with the base and climb the ladder."""
+) -> tuple[str, ...]:
+    """Evaluate the model, and where the cell asks for it compare it with the base and climb the ladder.
+
+    Gives what was lost, in sentences: a comparison or ladder whose numbers its own record refuses costs no more than
+    itself. Whatever else goes wrong is raised.
+    """
     folder, base, telling = context.folder, context.base, telling or context.telling(cell)
     model = str(trained.path if isinstance(trained, TrainResult) else trained.model_folder)
     if not is_finished(out := cell.path(folder, cell.evaluate_as)):
@@ -240,12 +247,23 @@ def measure_cell(
             asked = context.asked or context.facts
             run_evaluate(settings, asked, context.levels, out=out, loaded=loaded, progress=told)
             del loaded
+    lost: list[str] = []
     if cell.drift and not is_finished(out := cell.path(folder, "drift")):
-        with telling.part(COMPARING, "weights") as told:
+        with telling.part(COMPARING, "weights") as told, _apart(lost, cell.label(folder), COMPARING):
             run_drift(cell.drift, base.name, model, context.facts, out=out, base_side=base.side, progress=told)
     if cell.ladder and not is_finished(out := cell.path(folder, "ladder")):
-        with telling.part(CLIMBING, "rungs") as told:
+        with telling.part(CLIMBING, "rungs") as told, _apart(lost, cell.label(folder), CLIMBING):
             run_ladder(cell.ladder, base.name, model, context.facts, out=out, progress=told)
+    return tuple(lost)
+
+
+@contextmanager
+def _apart(lost: list[str], name: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        reason = " ".join(str(error).split())[:300]
+        lost.append(f"{name}: {what} is left out, its record refuses a number: {reason}")
 
 
 def read_cell(context: Context, cell: Cell) -> ScoredCell:
@@ -256,6 +274,6 @@ def read_cell(context: Context, cell: Cell) -> ScoredCell:
         train,
         TrainFound.read(train) if is_finished(train) else None,
         EvaluateResult(cell.path(context.folder, cell.evaluate_as)),
-        DriftResult(drift, DriftFound.read(drift)) if cell.drift else None,
-        LadderResult(ladder, LadderFound.read(ladder)) if cell.ladder else None,
+        DriftResult(drift, DriftFound.read(drift)) if cell.drift and is_finished(drift) else None,
+        LadderResult(ladder, LadderFound.read(ladder)) if cell.ladder and is_finished(ladder) else None,
     )

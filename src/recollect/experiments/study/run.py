@@ -23,7 +23,7 @@ from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import run_evaluate
-from recollect.experiments.cell import Base, Cell, Context, run_cells, watch_cells
+from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.executors import executor_class, make_executor
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
@@ -140,12 +140,13 @@ class _Study:
         cells, skipped = self._cells(parts, probe)
         keep = self.settings.keep_models
         context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
-        self._run(cells, context, asking_seconds)
+        scored = self._run(cells, context, asking_seconds)
+        lost = [line for one in scored for line in one.lost]
         self.step.finish(
             StudyFound(
                 **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
                 title=self.settings.title,
-                notes=tuple(_left_out(*one, probe, self.facts) for one in skipped.items()),
+                notes=(*(_left_out(*one, probe, self.facts) for one in skipped.items()), *lost),
                 sources=sources,
                 cells=len(cells),
                 preset=parts.train.preset,
@@ -177,7 +178,7 @@ class _Study:
             ladder=parts.ladder if repaired else None,
         )
 
-    def _run(self, cells: list[Cell], context: Context, asking_seconds: float | None) -> None:
+    def _run(self, cells: list[Cell], context: Context, asking_seconds: float | None) -> list[ScoredCell]:
         place = self.settings.place(self.step.folder)
         with make_executor(self.settings.executor, context, place) as executor:
             if not executor.in_process:
@@ -185,7 +186,7 @@ class _Study:
             with watch_cells(context, cells, executor.slots, asking_seconds) as remaining:
                 self.say(remaining.plan())
                 with self.stage("training and asking", "models", remaining.detail) as progress:
-                    run_cells(executor, cells, progress)
+                    return run_cells(executor, cells, progress)
 
 
 def _left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:

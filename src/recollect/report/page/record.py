@@ -19,14 +19,22 @@ def _number_or_none(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _rounded(value: object) -> object:
-    """What rounding has moved past 0 or 1 is the bound, and NaN is null."""
-    if isinstance(value, float) and (-1e-8 < value < 0.0 or 1.0 < value < 1 + 1e-8):
-        return min(max(value, 0.0), 1.0)
-    return _number_or_none(value)
+def _to_bounds(least: float) -> Callable[[object], object]:
+    def rounded(value: object) -> object:
+        """What rounding has moved past a bound is the bound, and NaN is null."""
+        if isinstance(value, float) and (least - 1e-8 < value < least or 1.0 < value < 1 + 1e-8):
+            return min(max(value, least), 1.0)
+        return _number_or_none(value)
+
+    return rounded
 
 
-Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_rounded)]
+Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_to_bounds(0.0))]
+"""A fraction of a whole, 0 to 1, maybe a sum of floats: the weights' shares of a change once came to 1 + 1e-15."""
+Rate = Annotated[float, Field(ge=0, le=1), BeforeValidator(_to_bounds(0.0))]
+"""The same where there always is one."""
+Gain = Annotated[float, Field(ge=-1, le=1), BeforeValidator(_to_bounds(-1.0))]
+"""Of two such, one less the other."""
 Number = Annotated[float | None, Field(allow_inf_nan=False), BeforeValidator(_number_or_none)]
 """Any finite number; NaN becomes "not measured"."""
 

@@ -11,14 +11,14 @@ from recollect._version import __version__
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
 from recollect.core.workspace.curve import CurveFound
 from recollect.core.workspace.experiment import ExperimentFound, StudyFound
-from recollect.errors import InputError
+from recollect.errors import InputError, RecollectError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts
 from recollect.probe import ProbeFound
 from recollect.report.chapters import chapters
 from recollect.report.chapters.attributes.collect import AskedPages, collect_attributes, has_page_scores
 from recollect.report.chapters.elicits.record import missing_levels
-from recollect.report.page.chapter import Source
+from recollect.report.page.chapter import Chapter, Source
 from recollect.report.page.record import Record
 from recollect.report.page.results import Facts, Model, Results, SettingValue, StepRecord
 from recollect.report.results.read import RESULTS_FILE, read_results
@@ -70,8 +70,10 @@ def collect_results(path: Path) -> Results:
     found = FOUND[manifest.step].read(path)
     source = Source(path, manifest.step)
     records: dict[str, Record] = {}
+    left_out: list[str] = []
     for chapter in chapters():
-        record = chapter.collect(source)
+        record, why = _collected(chapter, source)
+        left_out += [why] if why else []
         if record is not None:
             records[chapter.id] = record
             source.records.append(record)
@@ -86,8 +88,22 @@ def collect_results(path: Path) -> Results:
         settings=_settings(path, manifest, found),
         steps=[_record(folder, step, path) for folder, step in steps],
         machine=found.machine,
-        notes=list(found.notes) if isinstance(found, CurveFound) else _notes(path, found.notes),
+        notes=[*left_out, *(found.notes if isinstance(found, CurveFound) else _notes(path, found.notes))],
     )
+
+
+def _collected(chapter: Chapter, source: Source) -> tuple[Record | None, str]:
+    """A chapter's record, or why it has none: a number that its record does not take costs the chapter, not the page.
+
+    What the user can fix, such as a damaged step, is raised.
+    """
+    try:
+        return chapter.collect(source), ""
+    except RecollectError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return None, f"The chapter {chapter.id!r} is left out, its numbers could not be read from the steps: {reason}"
 
 
 def _model(manifest: Manifest, found: ExperimentFound) -> Model | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recollect.core.estimates import Estimate
-from recollect.report.page.record import Count, Difference, Fraction, Level, Number, Record
+from recollect.report.page.record import Count, Difference, Fraction, Gain, Level, Number, Record
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 """What a model was trained on: facts of one memory level, an even mix of the levels, or a random draw."""
@@ -76,7 +76,7 @@ class Compared(Record):
     size: Count = 0
     score: Number
     """The other's own score there."""
-    value: Annotated[float, Field(ge=-1, le=1)]
+    value: Gain
     interval: Difference | None = None
     """Null where at least one side was trained once: then nothing is said of the difference."""
     n: Count

@@ -13,7 +13,7 @@ from recollect.core.workspace import MANIFEST, read_manifest
 from recollect.facts import Domain, Part, read_relations
 from recollect.probe import ProbeFound
 from recollect.report.page.chapter import Source
-from recollect.report.page.record import Count, Level, Record, Share
+from recollect.report.page.record import Count, Level, Rate, Record, Share
 
 PARTS: tuple[Part, ...] = ("train", "test", "ood")
 
@@ -58,7 +58,7 @@ class TemplateRate(Record):
 
     relation: str
     template_index: Count
-    rate: Annotated[float, Field(ge=0, le=1)]
+    rate: Rate
 
 
 class Known(Record):
