@@ -155,7 +155,8 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     Raises what the steps raise: InputError for more examples than there are, ModelError for a training that diverges.
     """
     wanted = {cell.evaluate_as: True, "drift": cell.drift is not None, "ladder": cell.ladder is not None}
-    telling, lost = context.telling(cell), ()
+    telling = context.telling(cell)
+    lost: tuple[str, ...] = ()
     if not all(is_finished(cell.path(context.folder, step)) for step, asked in wanted.items() if asked):
         lost = measure_cell(context, cell, train_cell(context, cell, watch, telling), telling)
     telling.end()
