@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from recollect.facts import Fact, FactSet
-from recollect.probe.agreement import is_stated, level_distribution
-from recollect.probe.levels import level_of
+from recollect.probe.agreement import level_distribution, why_unstated
+from recollect.probe.levels import level_bounds, level_of
 from recollect.probe.score import score_facts
 
 TEMPLATES, SAMPLES = 21, 10
@@ -60,7 +60,7 @@ def test_stated_agreement_and_level_0_are_calibrated(each: int, late: float, sty
     for seed in range(3):
         at_once, rest = world(seed, 700, late, style, alike)
         hits, draws, score = hybrid(seed + 50, at_once, rest, each)
-        assert is_stated(at_once.mean(axis=1), score, each)
+        assert not why_unstated(at_once.mean(axis=1), score, each)
         level = level_of(score, TOTAL)
         chances = level_distribution(at_once, hits, draws, SAMPLES)
         assert np.allclose(chances.sum(axis=1), 1) and (chances >= 0).all()
@@ -88,25 +88,38 @@ def test_42_misses_are_not_210_misses() -> None:
 def test_the_chance_of_no_hit_is_exact_where_answers_come_at_once() -> None:
     at_once = np.full((300, TEMPLATES), 0.0)
     at_once[:, 0] = np.linspace(0, 0.3, 300)
-    nothing = np.zeros_like(at_once)
-    chances = level_distribution(at_once, nothing, nothing, SAMPLES)
-    assert chances[:, 0] == pytest.approx((1 - at_once[:, 0]) ** SAMPLES, abs=1e-9)
+    nothing, many = np.zeros_like(at_once), np.full_like(at_once, 20_000.0)
+    chances = level_distribution(at_once, nothing, many, SAMPLES)
+    assert chances[:, 0] == pytest.approx((1 - at_once[:, 0]) ** SAMPLES, abs=2e-3)
+
+
+def test_a_full_draw_of_equal_templates_says_what_the_binomial_says() -> None:
+    """Many facts of one known rate: the fresh probe's hits are binomial, whatever this probe found."""
+    from scipy.stats import binom
+
+    for rate in (0.002, 0.1, 0.24, 0.6):
+        hits = np.random.default_rng(1).binomial(SAMPLES, rate, size=(4000, TEMPLATES)).astype(float)
+        chances = level_distribution(np.zeros_like(hits), hits, np.full_like(hits, SAMPLES), SAMPLES).mean(axis=0)
+        bounds = [0, *(last for _, last in level_bounds(TOTAL))]
+        upto = np.array([0.0, *binom.cdf(bounds[1:], TOTAL, rate)])
+        assert chances == pytest.approx(np.diff(upto), abs=0.03)
 
 
 @pytest.mark.parametrize(
-    ("facts", "late", "each", "stated"),
+    ("facts", "late", "each", "why"),
     [
-        (700, 0.6, 2, True),
-        (700, 0.6, 1, False),  # one draw a template does not show how templates differ
-        (700, 0.05, 1, True),
-        (100, 0.6, 2, False),  # too few facts
-        (100, 0.0, 2, False),
+        (700, 0.6, 2, ""),
+        (700, 0.6, 1, "one draw a template does not show how templates differ"),
+        (700, 0.05, 1, ""),
+        (100, 0.6, 2, "100 facts are too few"),
+        (100, 0.0, 2, "100 facts are too few"),
     ],
 )
-def test_nothing_is_stated_where_it_would_not_be_calibrated(facts: int, late: float, each: int, stated: bool) -> None:
+def test_nothing_is_stated_where_it_would_not_be_calibrated(facts: int, late: float, each: int, why: str) -> None:
     at_once, rest = world(0, facts, late, "uniform", 10.0)
     _, _, score = hybrid(1, at_once, rest, each)
-    assert is_stated(at_once.mean(axis=1), score, each) is stated
+    said = why_unstated(at_once.mean(axis=1), score, each)
+    assert why in said and bool(why) == bool(said)
 
 
 def rows_of(at_once: np.ndarray, hits: np.ndarray, draws: np.ndarray) -> tuple[pl.DataFrame, FactSet]:

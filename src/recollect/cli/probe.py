@@ -30,6 +30,11 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         _level_table(result.found.levels_by_part, f"memory levels ({settings.method})")
         print_notes(result.found.notes)
         console_out.print(f"{result.found.facts:,} facts in {result.found.seconds:.1f} s; {_agreement(result.found)}")
+        if result.found.largest_bias:
+            console_out.print(
+                f"{result.found.draws:,} draws; because a settled fact is drawn from no more, the expected R of a fact "
+                f"is off by at most {result.found.largest_bias:.3f}"
+            )
         console_out.print(str(result.path), soft_wrap=True)
     answer({**result.found.plain(), "out": str(result.path)}, as_json)
 
@@ -37,7 +42,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
 def _agreement(found: ProbeFound) -> str:
     agreement, expected = found.expected_repeat_agreement, found.levels_expected
     if agreement is None or expected is None:
-        return "how far a fresh probe would agree is not stated (see docs/probe.md)"
+        return f"how far a fresh probe would agree is not stated: {found.unstated}"
     counts = ", ".join(f"{count:.0f}" for count in expected.values())
     return (
         f"{found.borderline:,} borderline; a fresh probe would agree on about {100 * agreement:.0f} % of "

@@ -1,26 +1,33 @@
-"""The level that a fresh probe would give, as a probability over the five, for a hybrid probe.
+"""The level that a fresh probe of the studies would give, as a probability over the five, whatever was drawn.
 
-A hybrid probe knows how often an answer comes at once, and has a few draws of the rest; a fresh probe of the studies
-draws 10 times after each of 21 prompts. 42 misses are not 210 misses, so what the fresh probe finds is predicted.
+A probe knows how often an answer comes at once (hybrid, closed form; nothing of it where draws are plain), and has some
+draws of the rest; a fresh probe draws 10 times after each of 21 prompts. 42 misses are not 210 misses, so what the
+fresh probe finds is predicted.
 
 Notable choices
-- The rate of late answers after a template is Beta distributed around the fact's own rate, with one spread for all
+- The rate of hits in the rest after a template is Beta distributed around the fact's own rate, with one spread for all
   facts: the likeliest of a short list. It takes two draws after a template to see that spread.
 - The fact's own rate has no assumed shape: its distribution is fitted to the facts themselves, on a grid, by maximum
-  likelihood (expectation-maximisation, stopped early, which keeps it smooth), apart for strata of facts whose answers
-  come at once equally often. Late and immediate answers go together in one model and not in another.
+  a posteriori (expectation-maximisation, stopped early, which keeps it smooth) beside a few imagined facts of the
+  reference distribution, which carry it where there are few facts. Facts whose answers come at once equally often are
+  fitted together: late and immediate answers go together in one model and not in another.
+- Facts may have different numbers of draws. When a probe stopped drawing because of what it had drawn, that changes
+  nothing here: the likelihood of the draws is the same.
 - Hits of the fresh probe: none at all is worked out exactly, the other borders by a normal distribution with the exact
   mean and variance (a sum over templates, whose rates differ).
-- Nothing is stated where it is not calibrated (see `is_stated`); tests/probe/test_agreement.py measures where it is.
+- Nothing is stated where it is not calibrated (see `score`); tests/calibration/test_levels.py measures where it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recollect.probe.levels import Floats, Ints, level_bounds
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _RATES = np.concatenate(
     [
@@ -30,36 +37,61 @@ _RATES = np.concatenate(
         [0.965, 0.98, 0.99, 0.999],
     ]
 )
+_REFERENCE = (0.3, 1.2)  # Beta: most facts of most models are hardly known
+_IMAGINED = 5.0  # facts of the reference distribution beside those of the run
 _CONCENTRATIONS = (0.3, 0.6, 1.2, 2.5, 5.0, 12.0, 40.0, 400.0)  # of a template's rate around the fact's; 400: no spread
+_UNSEEN = 3  # which of them, where no template was drawn from twice
 _ROUNDS = 120
 _FACTS_OF_A_STRATUM = 50
 _STRATA = 6
+
+
 FEW_FACTS = 200
 LITTLE_LATE = 0.1
 
 
-def is_stated(p0: Floats, score: Floats, residual_draws: int) -> bool:
-    """Whether a hybrid probe knows enough to say how far a fresh probe agrees.
+def why_unstated(p0: Floats, score: Floats, residual_draws: int) -> str:
+    """Why a hybrid probe cannot say how far a fresh probe agrees, in words; empty where it can.
 
     It takes facts enough to see how late answers are distributed, and two draws a template to see how templates
     differ; where right answers seldom come late (under a tenth of them, from `p0` and `score` [facts]), one will do.
     """
     total = float(score.sum())
     late = 1 - float(p0.sum()) / total if total > 0 else 1.0
-    return len(score) >= FEW_FACTS and (residual_draws >= 2 or late <= LITTLE_LATE)
+    if len(score) < FEW_FACTS:
+        return (
+            f"{len(score):,} facts are too few to see how late answers are distributed beside those at once (from "
+            f"{FEW_FACTS} on it is stated; adaptive and sampled draws state it for any number)"
+        )
+    if residual_draws < 2 and late > LITTLE_LATE:
+        return (
+            f"{100 * late:.0f} % of the right answers come late, and one draw a template does not show how templates "
+            "differ (--residual-samples 2 does)"
+        )
+    return ""
+
+
+def reference_rates() -> tuple[Floats, Floats]:
+    """The grid of rates, and how often the reference distribution has each."""
+    from scipy.stats import beta
+
+    edges = np.concatenate([[0.0], (_RATES[1:] + _RATES[:-1]) / 2, [1.0]])
+    return _RATES, np.diff(beta.cdf(edges, *_REFERENCE))
 
 
 def level_distribution(p0: Floats, hits: Floats, draws: Floats, samples: int) -> Floats:
     """Probability of each level 0..4 in a fresh probe of `samples` draws a template, [facts, 5].
 
-    `p0`: probability of an answer at once; `hits` of `draws` from the rest; all [facts, templates].
+    `p0`: probability of an answer at once; `hits` of `draws` from the rest; all [facts, templates]. Of a fact without
+    draws its rest is taken to be like that of the facts with draws.
     """
     rest = _Rest.of(p0, hits, draws)
-    strata = _strata(p0.mean(axis=1), 0.5 / (samples * p0.shape[1]))
+    drawn: Mask = draws.max(axis=1) > 0
+    strata = _strata(p0.mean(axis=1), drawn, 0.5 / (samples * p0.shape[1]))
     found: tuple[float, _Tables, Floats] | None = None
-    for concentration in _CONCENTRATIONS if rest.most >= 2 else (_CONCENTRATIONS[3],):
-        tables = _Tables.of(concentration, rest.most, samples)
-        likelihood, weights = _fit(rest.classes @ tables.log_likelihood, strata)
+    for concentration in _CONCENTRATIONS if draws.max() >= 2 else (_CONCENTRATIONS[_UNSEEN],):
+        tables = _Tables.of(concentration, rest.kinds, samples)
+        likelihood, weights = _fit(rest.classes @ tables.log_likelihood, strata, drawn)
         if found is None or likelihood > found[0] + 1e-9:
             found = (likelihood, tables, weights)
     assert found is not None
@@ -69,9 +101,9 @@ def level_distribution(p0: Floats, hits: Floats, draws: Floats, samples: int) ->
 
 @dataclass(frozen=True)
 class _Rest:
-    """Sums over the templates of each fact, by how many hits the rest had (0..most); shapes [facts, most + 1]."""
+    """Sums over the templates of each fact, by what was drawn after them: one column per kind, [facts, kinds]."""
 
-    most: int
+    kinds: Ints  # [kinds, 2]: draws, hits
     classes: Floats  # templates
     weight: Floats  # w = 1 - p0
     mixed: Floats  # w * p0
@@ -81,22 +113,28 @@ class _Rest:
 
     @classmethod
     def of(cls, p0: Floats, hits: Floats, draws: Floats) -> _Rest:
-        most = int(draws.max()) if draws.size else 0
-        drawn = draws > 0
-        left = np.where(drawn, 1 - p0, 0.0)
-        kinds = [(hits == count) & drawn for count in range(most + 1)]
+        width = int(draws.max()) + 1
+        code = (draws * width + hits).astype(np.int64)
+        present = np.unique(code)
+        left = 1 - p0
 
         def sums(values: Floats) -> Floats:
-            return np.stack([(values * kind).sum(axis=1) for kind in kinds], axis=1)
+            return np.stack([(values * (code == one)).sum(axis=1) for one in present], axis=1)
 
-        log_rest = np.log(np.maximum(1 - p0, 1e-300)).sum(axis=1)
-        squared = sums(left**2)
-        return cls(most, sums(np.ones_like(p0)), sums(left), sums(left * p0), squared, p0.sum(axis=1), log_rest)
+        return cls(
+            np.stack([present // width, present % width], axis=1),
+            sums(np.ones_like(p0)),
+            sums(left),
+            sums(left * p0),
+            sums(left**2),
+            p0.sum(axis=1),
+            np.log(np.maximum(left, 1e-300)).sum(axis=1),
+        )
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """For a template of a fact with the rate m, by its hits: [most + 1, rates]."""
+    """For a template of a fact with the rate m, by what was drawn after it: [kinds, rates]."""
 
     log_likelihood: Floats
     mean: Floats  # of the template's rate r, given the hits
@@ -105,16 +143,15 @@ class _Tables:
     log_none: Floats  # ln of the expected (1 - r) ** samples
 
     @classmethod
-    def of(cls, concentration: float, most: int, samples: int) -> _Tables:
-        from scipy.special import betaln, gammaln
+    def of(cls, concentration: float, kinds: Ints, samples: int) -> _Tables:
+        from scipy.special import betaln
 
-        hits = np.arange(most + 1, dtype=np.float64)[:, None]
+        draws, hits = kinds[:, :1].astype(np.float64), kinds[:, 1:].astype(np.float64)
         a, b = _RATES * concentration, (1 - _RATES) * concentration
-        ways = gammaln(most + 1) - gammaln(hits + 1) - gammaln(most - hits + 1)
-        right, wrong = a + hits, b + most - hits
+        right, wrong = a + hits, b + draws - hits
         total = right + wrong
         return cls(
-            ways + betaln(right, wrong) - betaln(a, b),
+            betaln(right, wrong) - betaln(a, b),
             right / total,
             right * wrong / (total * (total + 1)),
             right * wrong / (total**2 * (total + 1)),
@@ -122,16 +159,21 @@ class _Tables:
         )
 
 
-def _strata(at_once: Floats, hardly_ever: float) -> list[Ints]:
-    """Row numbers of facts alike in how often their answers come at once; those of hardly ever are one stratum."""
+def _strata(at_once: Floats, drawn: Mask, hardly_ever: float) -> list[Ints]:
+    """Row numbers of facts alike in how often their answers come at once; those of hardly ever are one stratum.
+
+    Each stratum has so many facts that were drawn from, or it is the only one.
+    """
     order = np.argsort(at_once, kind="stable")
-    order = np.concatenate([order[at_once[order] < hardly_ever], order[at_once[order] >= hardly_ever]])
+    seen = np.cumsum(drawn[order])
     never = int((at_once < hardly_ever).sum())
-    others = len(order) - never
+    before = int(seen[never - 1]) if never else 0
+    others = int(drawn.sum()) - before
     count = max(1, min(_STRATA, others // _FACTS_OF_A_STRATUM))
-    parts: list[Ints] = [order[:never], *np.array_split(order[never:], count)]
-    small = [part for part in parts if 0 < len(part) < _FACTS_OF_A_STRATUM]
-    large = [part for part in parts if len(part) >= _FACTS_OF_A_STRATUM]
+    ends = before + np.arange(1, count) * others / count
+    parts: list[Ints] = [order[:never], *np.split(order[never:], np.searchsorted(seen[never:], ends))]
+    small = [part for part in parts if len(part) > 0 and drawn[part].sum() < _FACTS_OF_A_STRATUM]
+    large = [part for part in parts if drawn[part].sum() >= _FACTS_OF_A_STRATUM]
     if not large:
         return [order]
     if small:
@@ -139,17 +181,20 @@ def _strata(at_once: Floats, hardly_ever: float) -> list[Ints]:
     return large
 
 
-def _fit(log_likelihood: Floats, strata: list[Ints]) -> tuple[float, Floats]:
+def _fit(log_likelihood: Floats, strata: list[Ints], drawn: Mask) -> tuple[float, Floats]:
     """The total log-likelihood, and the posterior over the rates of every fact [facts, rates]."""
+    _, reference = reference_rates()
     total = 0.0
     posterior = np.empty_like(log_likelihood)
     for rows in strata:
         highest = log_likelihood[rows].max(axis=1, keepdims=True)
         given = np.exp(log_likelihood[rows] - highest)
-        share = np.full(len(_RATES), 1 / len(_RATES))
-        for _ in range(_ROUNDS):
-            found = given * share
-            share = (found / found.sum(axis=1, keepdims=True)).mean(axis=0)
+        known = given[drawn[rows]]
+        share = reference
+        for _ in range(_ROUNDS if len(known) else 0):
+            found = known * share
+            found /= found.sum(axis=1, keepdims=True)
+            share = (found.sum(axis=0) + _IMAGINED * reference) / (len(known) + _IMAGINED)
         found = given * share
         sums = found.sum(axis=1, keepdims=True)
         posterior[rows] = found / sums

@@ -1,8 +1,4 @@
-"""What there is to do: one job per (fact, template), and a batch of jobs done: counts, closed form and texts.
-
-A batch's columns are the same for every method: `fact`, `template`, `p0` (closed form; null for sampled), `draws`,
-`hits` (plain containment), `texts` (completions, as far as they were drawn).
-"""
+"""What there is to do: which facts, and one job per (fact, template)."""
 
 from __future__ import annotations
 
@@ -10,26 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import polars as pl
-
 from recollect.core.random import LIMIT, draw
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
-from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
+from recollect.generate import Engine
 from recollect.generate.encoding import accepted_paths, check_context, unreachable
-from recollect.match import contains, settled
 from recollect.probe.settings import AskedFacts, ProbeSettings
 
 Item = TypeVar("Item")
-
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "fact": pl.Int64,
-    "template": pl.Int64,
-    "p0": pl.Float64,
-    "draws": pl.Int64,
-    "hits": pl.Int64,
-    "texts": pl.List(pl.String),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,49 +100,6 @@ def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> li
             shortest[job.fact] = min(*lengths, shortest.get(job.fact, max(lengths)))
     answers = [fact.object for fact in facts]
     return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens).notes
-
-
-def draws_per_job(settings: ProbeSettings) -> int:
-    """How many draws a job takes at most."""
-    return {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 0}[settings.method]
-
-
-def measure(engine: Engine, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings) -> pl.DataFrame:
-    """Run one batch; the result depends on the jobs and the settings alone."""
-    asked = [facts.facts[job.fact] for job in jobs]
-    # only a path that a completion can hold whole can come at once
-    at_once = [[path for path in job.answers if len(path) <= settings.max_new_tokens] for job in jobs]
-    if settings.method == "closed-form":
-        forms = [prefix_free(paths) for paths in at_once]
-        scores = engine.score([job.prompt for job in jobs], forms, settings.temperature)
-        drawn = [Drawn((), starting_probability(*pair)) for pair in zip(forms, scores, strict=True)]
-    else:
-        asks = [
-            Ask(
-                job.prompt,
-                fact.id,
-                job.template,
-                draws_per_job(settings),
-                paths if settings.method == "hybrid" else None,
-            )
-            for job, fact, paths in zip(jobs, asked, at_once, strict=True)
-        ]
-        how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
-        drawn = engine.sample(asks, how, lambda at, ids: settled(engine.decode(ids), asked[at].accepted))
-    texts = [[engine.decode(ids) for ids in one.draws] for one in drawn]
-    return pl.DataFrame(
-        {
-            "fact": [job.fact for job in jobs],
-            "template": [job.template for job in jobs],
-            "p0": [one.excluded for one in drawn],
-            "draws": [len(said) for said in texts],
-            "hits": [
-                sum(contains(text, fact.accepted) for text in said) for fact, said in zip(asked, texts, strict=True)
-            ],
-            "texts": texts,
-        },
-        schema=SCHEMA,
-    )
 
 
 def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

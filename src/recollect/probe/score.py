@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from recollect.facts import FactSet
-from recollect.probe.agreement import is_stated, level_distribution
-from recollect.probe.levels import BORDERLINE, Floats, Ints, fit_prior, level_of, repeat_probability, score_interval
+from recollect.probe.agreement import level_distribution, why_unstated
+from recollect.probe.levels import BORDERLINE, Floats, level_of, score_interval
 from recollect.probe.settings import Method
 
 
@@ -24,14 +24,14 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     shape = (len(facts), templates)
     hits = rows["hits"].to_numpy().astype(np.float64).reshape(shape)
     draws = rows["draws"].to_numpy().astype(np.float64).reshape(shape)
-    p0 = np.zeros(shape) if method == "sampled" else rows["p0"].to_numpy().astype(np.float64).reshape(shape)
+    p0 = np.zeros(shape) if is_plain(method) else rows["p0"].to_numpy().astype(np.float64).reshape(shape)
     rest = np.divide(hits, draws, out=np.zeros(shape), where=draws > 0)
     by_template = p0 + (1 - p0) * rest if method == "hybrid" else p0 if method == "closed-form" else rest
     score = by_template.mean(axis=1)
     total = templates * samples
     level = level_of(score, total)
 
-    distribution = _distribution(method, level, p0, hits, draws, samples, score)
+    distribution = _distribution(method, p0, hits, draws, samples, score)
     chances = [None] * len(level) if distribution is None else distribution[np.arange(len(level)), level].tolist()
     low, high = _interval(method, p0, hits, draws, score)
     return pl.DataFrame(
@@ -48,7 +48,7 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
             "hits": hits.astype(np.int64).tolist(),
             "draws": draws.astype(np.int64).tolist(),
             "template_scores": by_template.tolist(),
-            "p0": p0.mean(axis=1) if method != "sampled" else [None] * len(facts),
+            "p0": [None] * len(facts) if is_plain(method) else p0.mean(axis=1),
         },
         schema_overrides={
             "level_probability": pl.Float64,
@@ -70,24 +70,31 @@ def _interval(method: Method, p0: Floats, hits: Floats, draws: Floats, score: Fl
     return fixed + weight * low, np.minimum(1.0, fixed + weight * high)
 
 
+def is_plain(method: Method) -> bool:
+    """Whether a method draws from all that the model may say, not beside the answers at once."""
+    return method in ("sampled", "adaptive")
+
+
+def unstated(levels: pl.DataFrame, method: Method) -> str:
+    """Why `score_facts` stated no agreement in this table, in words; empty where it did."""
+    if method == "closed-form":
+        return (
+            "the closed form draws nothing, so it cannot know how many answers come late (--method auto measures that "
+            "on the first facts)"
+        )
+    if is_plain(method):
+        return ""
+    most = int(levels["draws"].list.max().max())  # type: ignore[arg-type]
+    return why_unstated(levels["p0"].to_numpy(), levels["score"].to_numpy(), most)
+
+
 def _distribution(
-    method: Method, level: Ints, p0: Floats, hits: Floats, draws: Floats, samples: int, score: Floats
+    method: Method, p0: Floats, hits: Floats, draws: Floats, samples: int, score: Floats
 ) -> Floats | None:
     """Probability of each level in a fresh probe [facts, 5]; None where the method cannot say it."""
-    if method == "closed-form":
-        return None  # it does not know how many answers come late
-    if method == "hybrid":
-        stated = is_stated(p0.mean(axis=1), score, int(draws.max()))
-        return level_distribution(p0, hits, draws, samples) if stated else None
-    right, drawn = hits.sum(axis=1), draws.sum(axis=1)
-    a, b = fit_prior(right, drawn)
-    zeros = np.zeros(len(level))
-    total = hits.shape[1] * samples
-    each = [
-        repeat_probability(np.full(len(level), value), right + a, drawn - right + b, total, zeros, zeros + 1)
-        for value in range(5)
-    ]
-    return np.stack(each, axis=1)
+    if method == "closed-form" or (method == "hybrid" and why_unstated(p0.mean(axis=1), score, int(draws.max()))):
+        return None
+    return level_distribution(p0, hits, draws, samples)
 
 
 def _residual(method: Method, p0: Floats, hits: Floats, draws: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -96,7 +103,7 @@ def _residual(method: Method, p0: Floats, hits: Floats, draws: Floats) -> tuple[
     For hybrid the templates' residual rates r_i have weights w_i = 1 - p0_i: rate = sum w_i r_i / sum w_i, and its
     effective number of draws is (sum w_i)^2 / sum(w_i^2 / d_i), the one with the same variance at equal rates.
     """
-    if method == "sampled":
+    if is_plain(method):
         zeros = np.zeros(len(hits))
         return zeros, zeros + 1, hits.sum(axis=1), draws.sum(axis=1)
     weights = np.where(draws > 0, 1 - p0, 0.0)

@@ -10,7 +10,7 @@ from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 
-Method = Literal["sampled", "closed-form", "hybrid"]
+Method = Literal["sampled", "adaptive", "closed-form", "hybrid"]
 
 
 class AskedFacts(EngineSettings):
@@ -40,11 +40,12 @@ class ProbeSettings(AskedFacts):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
+    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled"}
 
     method: Method = "hybrid"
-    """sampled: the studies' 21 x 10 draws. closed-form: probability that the object follows at once. hybrid: the closed
-    form plus sampling of the rest; unbiased for the sampled score, cheaper, and
-    less noisy where answers come at once."""
+    """sampled: the studies' 21 x 10 draws. adaptive: the same draws in rounds, until the level of a fact is settled;
+    about half of them. closed-form: probability that the object follows at once. hybrid: the closed form plus sampling
+    of the rest; unbiased for the sampled score, cheaper, and less noisy where answers come at once."""
     templates: Annotated[int, Field(ge=1)] = 21
     """Mapping templates per relation."""
     samples: Annotated[int, Field(ge=1)] = 10
@@ -52,12 +53,15 @@ class ProbeSettings(AskedFacts):
     residual_samples: Annotated[int, Field(ge=1)] = 2
     """hybrid: draws per template from what the closed form leaves over. Raise it for models whose right answers come
     late in the text (share_at_once well below 1). Our choice."""
+    settled: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """adaptive: a fact is drawn from no more when all the draws of `sampled` would leave its level as it is with this
+    probability. Our choice: half of the draws, for one or two facts in a hundred that get another level."""
     temperature: Annotated[float, Field(gt=0)] = 0.7
     """Softmax temperature."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     """Longest completion."""
     top_k: Annotated[int, Field(ge=0)] = 0
-    """0: the whole vocabulary. The studies state none; ours is none. Only for sampled."""
+    """0: the whole vocabulary. The studies state none; ours is none. Only for sampled and adaptive."""
     template_file: PathOrName = ""
     """YAML with your own mapping templates by relation; "" uses the shipped ones."""
     keep_text: bool = True
@@ -67,9 +71,10 @@ class ProbeSettings(AskedFacts):
 
     @model_validator(mode="after")
     def _top_k_is_sampled(self) -> Self:
-        if self.top_k and self.method != "sampled":
+        if self.top_k and self.method not in ("sampled", "adaptive"):
             raise ValueError(
-                f"top_k={self.top_k} goes with method sampled only (the closed form is of the whole vocabulary), "
+                f"top_k={self.top_k} goes with sampled or adaptive draws only (the closed form is of the whole "
+                f"vocabulary), "
                 f"but method is {self.method}"
             )
         return self
@@ -91,6 +96,13 @@ class ProbeFound(Result):
     """Share of the facts to which a fresh probe would give the same level."""
     levels_expected: dict[str, float] | None = None
     """Facts by level that a fresh probe would find."""
+    unstated: str = ""
+    """Why no agreement is stated, in words; empty where it is."""
+    draws: int | None = None
+    """Completions drawn, for all facts; None in a probe of an earlier version."""
+    largest_bias: float | None = None
+    """adaptive: how far the expected score of any fact can lie from its true one because draws end when a level is
+    settled; computed from the stopping rule. The other methods have no such bias."""
     share_at_once: float | None = None
     """hybrid: share of the mean score that comes at once; sampling or the closed form alone cannot tell."""
     notes: list[str] = []

@@ -18,18 +18,11 @@ from recollect.generate import Engine, engine_notes
 from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
-from recollect.probe.jobs import (
-    SCHEMA,
-    choice_inputs,
-    chosen_facts,
-    cut,
-    draws_per_job,
-    make_jobs,
-    measure,
-    out_of_reach,
-)
-from recollect.probe.score import score_facts
-from recollect.probe.settings import ProbeFound, ProbeSettings
+from recollect.probe.jobs import choice_inputs, chosen_facts, make_jobs, out_of_reach
+from recollect.probe.measure import SCHEMA, Bench, draws_per_job
+from recollect.probe.score import is_plain, score_facts, unstated
+from recollect.probe.settings import Method, ProbeFound, ProbeSettings
+from recollect.probe.stopping import largest_bias, stopping_rule
 
 Progress = Callable[[int, int], None]
 
@@ -103,11 +96,12 @@ def _work(
         threads=engine.machine.threads,
         self_test_p=engine.self_test(settings.temperature, settings.top_k),
     )
-    batches = cut(jobs, plan["batch_size"])
+    bench = Bench(engine, facts, settings)
+    batches = bench.batches(jobs, plan["batch_size"])
     done = 0
     for index, batch in enumerate(batches):
         if not step.has_part(index):
-            step.write_part(index, measure(engine, facts, batch, settings))
+            step.write_part(index, bench.measure(batch, plan["batch_size"]))
         done += len(batch)
         if progress is not None:
             progress(done, len(jobs))
@@ -143,6 +137,9 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
         levels={str(level): levels.filter(level=level).height for level in range(5)},
         levels_by_part=by_part,
         mean_score=round(score, 6),
+        draws=int(levels["draws"].list.sum().sum()),
+        unstated=unstated(levels, settings.method),
+        largest_bias=_largest_bias(settings),
         seconds=0,
     )
     if settings.method == "hybrid" and score:
@@ -160,6 +157,12 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
     )
 
 
+def _largest_bias(settings: ProbeSettings) -> float | None:
+    if settings.method != "adaptive":
+        return None
+    return round(largest_bias(stopping_rule(settings.templates, settings.samples, settings.settled))[0], 4)
+
+
 def _template_table(levels: pl.DataFrame) -> pl.DataFrame:
     """Mean hit rate of each template of each relation: which wordings reach the knowledge."""
     exploded = levels.select("relation", "template_scores").with_columns(
@@ -174,7 +177,7 @@ def _template_table(levels: pl.DataFrame) -> pl.DataFrame:
 
 
 def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "contains") -> pl.DataFrame:
-    """Grade a finished `sampled` probe again from its stored texts, with another matcher; nothing is sampled.
+    """Grade a finished `sampled` or `adaptive` probe again from its stored texts, by another matcher; no model is read.
 
     Exact for both shipped matchers: a draw was only ended early when both had accepted it for good.
 
@@ -188,9 +191,10 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     manifest = step_input(path, "probe")
     settings = manifest.settings
     judge = matcher_of(matcher)
-    if (method := settings.get("method")) != "sampled":
+    method: Method = settings["method"]
+    if not is_plain(method):
         raise InputError(
-            f"{path} was probed by {method!r}, whose closed form is tied to its matcher; only 'sampled' "
+            f"{path} was probed by {method!r}, whose closed form is tied to its matcher; only 'sampled' and 'adaptive' "
             "probes can be judged again. Probe with --method sampled."
         )
     if not (path / "completions.parquet").is_file():
@@ -213,4 +217,4 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
         },
         schema=SCHEMA,
     )
-    return score_facts(rows, chosen, "sampled", settings["samples"])
+    return score_facts(rows, chosen, method, settings["samples"])

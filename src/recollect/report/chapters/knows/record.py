@@ -115,9 +115,8 @@ def collect(source: Source) -> Known | None:
 
 def _agreement(found: ProbeFound, draws: int) -> str:
     if found.expected_repeat_agreement is None:
-        return (
-            "How far a fresh probe would agree on the levels is not stated: late answers are not measured well enough."
-        )
+        why = found.unstated or "late answers are not measured well enough"
+        return f"How far a fresh probe would agree on the levels is not stated: {why}."
     return (
         f"A fresh probe of {found.facts:,} facts by {draws} draws each is expected to give "
         f"{100 * found.expected_repeat_agreement:.0f} % of them the same level; {found.borderline:,} facts are "

@@ -96,13 +96,14 @@ def terms(results: Results) -> list[tuple[str, str]]:
 
 
 def _never(probe: Probe | None) -> str:
-    if probe is None or probe.method == "sampled":
+    if probe is None or probe.method in ("sampled", "adaptive"):
         return "R = 0"
     return f"R under half of one in {probe.templates * probe.samples}, as good as never right"
 
 
 def _score(probe: Probe) -> str:
-    draws = f" × {probe.samples} samples" if probe.method == "sampled" else ""
+    counts = {"sampled": f" × {probe.samples} samples", "adaptive": f" × up to {probe.samples} samples"}
+    draws = counts.get(probe.method, "")
     time = "" if probe.seconds is None else f", {duration(probe.seconds)}"
     note = f" {probe.agreement_note[:300]}" if probe.agreement_note else ""
     return (
