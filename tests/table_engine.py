@@ -50,8 +50,10 @@ class TableEngine:
             [self.words.index(word) for word in prompt.split() if word in self.words[1:]] or [1] for prompt in prompts
         ]
 
-    def encode_answers(self, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-        return list(zip(self.encode(prompts), self.encode(answers), strict=True))
+    def encode_answers(
+        self, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
+    ) -> list[tuple[list[int], list[int]]]:
+        return list(zip(self.encode(prompts), self.encode([lead + answer for answer in answers]), strict=True))
 
     def decode(self, ids: Ids) -> str:
         return "".join(f" {self.words[at]}" for at in ids)

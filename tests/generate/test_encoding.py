@@ -184,8 +184,8 @@ def exact_scores(world: World) -> tuple[list[float], list[float]]:
     texts: dict[tuple[int, ...], str] = {}
     right, at_once = [], []
     for fact in facts():
-        paths = [tuple(answer_ids(tokenizer, [f"Q: {fact.question}\nA:"], [form])[0][1]) for form in fact.accepted]
-        paths = [path for path in paths if contains(decode(tokenizer, path), fact.accepted)]
+        [found] = accepted_paths(TokenizerVocabulary(tokenizer), [f"Q: {fact.question}\nA:"], [fact.accepted])
+        paths = found.right
         sums = [0.0, 0.0]
         for said, probability in distributions[fact.question]:
             text = texts.setdefault(said, decode(tokenizer, said))

@@ -129,7 +129,7 @@ FAULTS: dict[str, tuple[Callable[[Any, Truth], None], TableEngine, str]] = {
     ),
     "two encodings": (
         suite.check_vocabulary,
-        with_fault(encode_answers=lambda self, a, b: [([1, *p], ids) for p, ids in E.encode_answers(self, a, b)]),
+        with_fault(encode_answers=lambda self, a, b, lead=" ": [([1, *p], i) for p, i in E.encode_answers(self, a, b)]),
         "encode_answers encodes otherwise",
     ),
     "other text": (suite.check_vocabulary, with_fault(decode=lambda self, ids: " a"), "decode gives 'a' for the ids"),

@@ -9,7 +9,9 @@ Notable choices
 - The begin tokens are those that the tokenizer puts before a text; where it puts none, its begin token, if it has one.
 - No text becomes a special token: a question that holds `</s>` cannot end its own prompt.
 - An answer is encoded together with its prompt, as a model meets both in running text; where that would change the
-  prompt's own ids, it is encoded on its own.
+  prompt's own ids, it is encoded after another text that it leaves as it is. Training, evaluation, scoring and drawing
+  share this one boundary.
+- A prompt that ends in white space has had its blank: the answer follows it directly.
 - A text longer than the model's context is refused before any work: rotary models would give numbers without a word.
 """
 
@@ -17,27 +19,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.native import careful
 from recollect.errors import InputError
 from recollect.generate.engine import Vocabulary
-from recollect.match import contains
+from recollect.match import contains, written_without_blanks
+from recollect.match.text import folded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LENGTH_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
+FORMS_VERSION = "2"
+"""Of `accepted_paths`, in the inputs of each step whose numbers hang on them; 1 knew only a blank before answers."""
+LEADS = (" ", ' "', " the ", " The ", ": ", "\n", "\n\n")
+"""What may stand between a prompt and an answer that still comes at once: what real models were seen to put there
+(`benchmarks/leading_forms.py`)."""
+
 _NAMED = 3
+_OPENING = tuple("\"'“‘«„([{")  # a prompt that ends in one of these has begun the answer
+_ANCHORS = ("a", ":", ".", "1", "\n")  # texts to put before an answer that would change the ids of its own prompt
 
 
 def begin_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids that stand before every prompt."""
-    marked, plain = list(tokenizer.encode("a")), list(tokenizer.encode("a", add_special_tokens=False))
-    for at in range(len(marked) - len(plain) + 1):
-        if at and marked[at : at + len(plain)] == plain:
-            return marked[:at]
+    for text in _ANCHORS:  # a small vocabulary may lack some of them
+        marked, plain = list(tokenizer.encode(text)), list(tokenizer.encode(text, add_special_tokens=False))
+        for at in range(1, len(marked) - len(plain) + 1 if plain else 0):
+            if marked[at : at + len(plain)] == plain:
+                return marked[:at]
+        if plain:
+            break
     return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
 
 
@@ -72,20 +85,46 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
 
 
 def answer_ids(
-    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
 ) -> list[tuple[list[int], list[int]]]:
-    """(ids of the prompt, ids of the answer as it follows the prompt after a blank) of each pair."""
+    """(ids of the prompt, ids of the answer as it follows the prompt) of each pair; `lead` stands before the answer.
+
+    A blank that the lead begins with falls away after a prompt that ends in white space.
+    """
     given = prompt_ids(tokenizer, prompts)
     begin = len(begin_ids(tokenizer))
-    together = text_ids(tokenizer, [f"{prompt} {answer}" for prompt, answer in zip(prompts, answers, strict=True)])
+    said = [
+        lead.removeprefix(" " if prompt[-1:].isspace() else "") + answer
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    together = text_ids(tokenizer, [prompt + text for prompt, text in zip(prompts, said, strict=True)])
     found = []
-    for prompt, whole, answer in zip(given, together, answers, strict=True):
+    for prompt, whole, text in zip(given, together, said, strict=True):
         own = prompt[begin:]
-        if whole[: len(own)] == own and len(whole) > len(own):
-            found.append((prompt, whole[len(own) :]))
-        else:
-            found.append((prompt, text_ids(tokenizer, [f" {answer}"])[0]))
+        follows = whole[: len(own)] == own and len(whole) > len(own)
+        found.append((prompt, whole[len(own) :] if follows else _ids_after(tokenizer, own, text)))
     return found
+
+
+def _ids_after(tokenizer: PreTrainedTokenizerBase, own: Sequence[int], text: str) -> list[int]:
+    """The ids of a text after ids that are kept as they are, though both written together would have others.
+
+    A tokenizer may put a blank of its own before a text that stands alone, so the ids are taken from behind an anchor:
+    the first whose ids stay, and after which both are read back with the white space that the text begins with.
+    """
+    white = len(text) - len(text.lstrip())
+    before = decode(tokenizer, own)
+    found = []
+    for anchor in _ANCHORS:
+        alone, whole = text_ids(tokenizer, [anchor, anchor + text])
+        if alone and whole[: len(alone)] == alone and len(whole) > len(alone):
+            found.append(whole[len(alone) :])
+    found += text_ids(tokenizer, [text])
+    for ids in found:
+        after = decode(tokenizer, [*own, *ids]).removeprefix(before)
+        if len(after) - len(after.lstrip()) == white:
+            return ids
+    return found[0]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
@@ -103,9 +142,11 @@ class TokenizerVocabulary:
         """See `prompt_ids`."""
         return prompt_ids(self.tokenizer, prompts)
 
-    def encode_answers(self, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    def encode_answers(
+        self, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
+    ) -> list[tuple[list[int], list[int]]]:
         """See `answer_ids`."""
-        return answer_ids(self.tokenizer, prompts, answers)
+        return answer_ids(self.tokenizer, prompts, answers, lead)
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `decode`."""
@@ -171,22 +212,53 @@ class Unreachable:
 
 
 def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[Paths]:
-    """For each prompt, its ids and the right paths of its accepted forms, in the order of the forms."""
-    texts = [text for text, forms in zip(prompts, accepted, strict=True) for _ in forms]
-    encoded = iter(vocabulary.encode_answers(texts, [form for forms in accepted for form in forms]))
+    """For each prompt, its ids and the right paths of its accepted forms, after each of `LEADS`.
+
+    First the forms after a blank, encoded with their own prompt, in the order of the forms. Then those after the other
+    leads; these hang little on the prompt and are encoded once a form. Where no blank is to be expected (the prompt
+    has opened a quote or bracket, or one of the two is of a script without blanks) also the forms without one. Each
+    is a path only if its text is judged right, so a form in other capitals is none. The paths of a prompt may start one
+    another (see `prefix_free`).
+    """
+    texts = [(prompt, form) for prompt, forms in zip(prompts, accepted, strict=True) for form in forms]
+    encoded = iter(_encoded(vocabulary, texts))
+    first = {form: prompt for prompt, form in reversed(texts)}
+    led: dict[str, list[tuple[int, ...]]] = {form: [] for form in first}
+    for lead in LEADS[1:]:
+        once = _encoded(vocabulary, [(prompt, form) for form, prompt in first.items()], lead)
+        for form, (_, path) in zip(first, once, strict=True):
+            if folded(vocabulary.decode(path)).startswith(folded(lead)):  # a small vocabulary may lack the lead
+                led[form].append(path)
+    touching = [pair for pair in dict.fromkeys(texts) if _touch(*pair)]
+    close = {pair: path for pair, (_, path) in zip(touching, _encoded(vocabulary, touching, ""), strict=True)}
     verdicts: dict[tuple[tuple[int, ...], tuple[str, ...]], bool] = {}
     found = []
-    for forms in map(tuple, accepted):
-        pairs = list(islice(encoded, len(forms)))
+    for prompt, forms in zip(prompts, accepted, strict=True):
+        pairs = [next(encoded) for _ in forms]
+        paths = [path for _, path in pairs]
+        paths += [close[prompt, form] for form in forms if (prompt, form) in close]
+        paths += [path for form in forms for path in led[form]]
         right = []
-        for _, ids in pairs:
-            path = tuple(ids)
-            if (path, forms) not in verdicts:
-                verdicts[path, forms] = bool(path) and contains(vocabulary.decode(path), forms)
-            if verdicts[path, forms]:
+        for path in dict.fromkeys(paths):
+            key = (path, tuple(forms))
+            if key not in verdicts:
+                verdicts[key] = bool(path) and contains(vocabulary.decode(path), forms)
+            if verdicts[key]:
                 right.append(path)
-        found.append(Paths(tuple(pairs[0][0]), tuple(right)))
+        found.append(Paths(pairs[0][0], tuple(right)))
     return found
+
+
+def _encoded(
+    vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]], lead: str = LEADS[0]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    found = vocabulary.encode_answers([prompt for prompt, _ in pairs], [form for _, form in pairs], lead)
+    return [(tuple(prompt), tuple(path)) for prompt, path in found]
+
+
+def _touch(prompt: str, form: str) -> bool:
+    """Whether an answer may follow its prompt without a blank."""
+    return prompt.endswith(_OPENING) or any(map(written_without_blanks, prompt[-1:] + form[:1]))
 
 
 def unreachable(answers: Sequence[str], shortest: Sequence[int | None], limit: int) -> Unreachable:

@@ -70,8 +70,14 @@ class Vocabulary(Protocol):
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """The ids of each text as a prompt; never empty (InputError)."""
 
-    def encode_answers(self, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-        """(ids of the prompt, ids of the answer as it follows the prompt after a blank) of each pair."""
+    def encode_answers(
+        self, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
+    ) -> list[tuple[list[int], list[int]]]:
+        """(ids of the prompt, ids of the answer as it follows the prompt) of each pair; `lead` stands between the two.
+
+        The ids of the prompt are those of `encode`. What a vocabulary cannot write it leaves out: what comes out is
+        judged as text.
+        """
 
     def decode(self, ids: Ids) -> str:
         """The text of generated ids as it is judged: without special tokens."""

@@ -6,6 +6,7 @@ Caches, prefix trees and tensors stay inside: `state` reads, `sampler` draws, `s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from recollect.generate.encoding import TokenizerVocabulary, context_limit
@@ -40,6 +41,10 @@ class TransformersEngine(TokenizerVocabulary):
     def context(self) -> int | None:
         """As the model's configuration states it."""
         return context_limit(self._model.config)
+
+    def decode(self, ids: Ids) -> str:
+        """Up to the first token that ends a text, also one that only the model's generation settings name."""
+        return super().decode(list(takewhile(lambda token: token not in self._stops, ids)))
 
     def batch_size(self, draws: int) -> int:
         """So many that a float64 table of next-token probabilities of all draws stays within bounds."""

@@ -21,6 +21,7 @@ from typing import Literal
 
 from recollect.errors import InputError
 from recollect.match.edges import is_open_number, stands_alone
+from recollect.match.edges import written_without_blanks as written_without_blanks
 from recollect.match.text import canonical, folded
 
 MATCHER_VERSION = "2"

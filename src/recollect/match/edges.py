@@ -44,6 +44,11 @@ def stands_alone(form: str, said: str) -> bool:
     return bool(_places(form, said))
 
 
+def written_without_blanks(character: str) -> bool:
+    """Whether the character is of a script that puts no blank between words (Chinese, Japanese, Thai and their kin)."""
+    return _WITHOUT_BLANKS.match(character) is not None
+
+
 def is_open_number(form: str, said: str, close: str, rest: str | None) -> bool:
     """Whether what follows may still join a number that the form ends with.
 

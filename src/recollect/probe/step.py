@@ -15,6 +15,7 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import FactSet, Relation, load_facts, read_relations
 from recollect.generate import Engine, engine_notes
+from recollect.generate.encoding import FORMS_VERSION
 from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
@@ -68,6 +69,7 @@ def run_probe(
         "facts": chosen.fingerprint(),
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
+        **({} if settings.method == "sampled" else {"answer forms": FORMS_VERSION}),
         **choice_inputs(facts, settings),
     }
     with open_step("probe", settings, inputs, out, root) as step:
