@@ -24,7 +24,6 @@ from recollect.generate import TransformersEngine
 from recollect.generate.encoding import (
     TokenizerVocabulary,
     accepted_paths,
-    answer_ids,
     begin_ids,
     check_context,
     context_limit,
@@ -33,6 +32,7 @@ from recollect.generate.encoding import (
     text_ids,
     unreachable,
 )
+from recollect.generate.leads import useful_leads
 from recollect.match import contains, exact
 from recollect.models import LoadedModel, model_fingerprint
 from recollect.probe import ProbeSettings, SlickSettings, run_probe, run_slick
@@ -182,10 +182,12 @@ def exact_scores(world: World) -> tuple[list[float], list[float]]:
     tokenizer = world.loaded.tokenizer
     distributions = {fact.question: world.completions(fact.question) for fact in facts()}
     texts: dict[tuple[int, ...], str] = {}
+    prompts = [f"Q: {fact.question}\nA:" for fact in facts()]
+    leads = useful_leads(TransformersEngine(world.loaded), prompts, [f.accepted for f in facts()], TEMPERATURE, 2)
     right, at_once = [], []
     for fact in facts():
-        [found] = accepted_paths(TokenizerVocabulary(tokenizer), [f"Q: {fact.question}\nA:"], [fact.accepted])
-        paths = found.right
+        [found] = accepted_paths(TokenizerVocabulary(tokenizer), [f"Q: {fact.question}\nA:"], [fact.accepted], leads)
+        paths = [path for path in found.right if len(path) <= 2]
         sums = [0.0, 0.0]
         for said, probability in distributions[fact.question]:
             text = texts.setdefault(said, decode(tokenizer, said))

@@ -31,12 +31,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LENGTH_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
-FORMS_VERSION = "2"
-"""Of `accepted_paths`, in the inputs of each step whose numbers hang on them; 1 knew only a blank before answers."""
-LEADS = (" ", ' "', " the ", " The ", ": ", "\n", "\n\n")
-"""What may stand between a prompt and an answer that still comes at once: what real models were seen to put there
-(`benchmarks/leading_forms.py`)."""
-
+BLANK = " "
+"""What stands between a prompt and its answer, unless something else is asked for."""
 _NAMED = 3
 _OPENING = tuple("\"'“‘«„([{")  # a prompt that ends in one of these has begun the answer
 _ANCHORS = ("a", ":", ".", "1", "\n")  # texts to put before an answer that would change the ids of its own prompt
@@ -85,7 +81,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
 
 
 def answer_ids(
-    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], lead: str = BLANK
 ) -> list[tuple[list[int], list[int]]]:
     """(ids of the prompt, ids of the answer as it follows the prompt) of each pair; `lead` stands before the answer.
 
@@ -143,7 +139,7 @@ class TokenizerVocabulary:
         return prompt_ids(self.tokenizer, prompts)
 
     def encode_answers(
-        self, prompts: Sequence[str], answers: Sequence[str], lead: str = " "
+        self, prompts: Sequence[str], answers: Sequence[str], lead: str = BLANK
     ) -> list[tuple[list[int], list[int]]]:
         """See `answer_ids`."""
         return answer_ids(self.tokenizer, prompts, answers, lead)
@@ -211,8 +207,13 @@ class Unreachable:
     """A line for each kind that occurs."""
 
 
-def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Sequence[Sequence[str]]) -> list[Paths]:
-    """For each prompt, its ids and the right paths of its accepted forms, after each of `LEADS`.
+def accepted_paths(
+    vocabulary: Vocabulary,
+    prompts: Sequence[str],
+    accepted: Sequence[Sequence[str]],
+    leads: Sequence[str] = (BLANK,),
+) -> list[Paths]:
+    """For each prompt, its ids and the right paths of its accepted forms, after a blank and after each other lead.
 
     First the forms after a blank, encoded with their own prompt, in the order of the forms. Then those after the other
     leads; these hang little on the prompt and are encoded once a form. Where no blank is to be expected (the prompt
@@ -224,7 +225,7 @@ def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Seq
     encoded = iter(_encoded(vocabulary, texts))
     first = {form: prompt for prompt, form in reversed(texts)}
     led: dict[str, list[tuple[int, ...]]] = {form: [] for form in first}
-    for lead in LEADS[1:]:
+    for lead in (one for one in leads if one != BLANK):
         once = _encoded(vocabulary, [(prompt, form) for form, prompt in first.items()], lead)
         for form, (_, path) in zip(first, once, strict=True):
             if folded(vocabulary.decode(path)).startswith(folded(lead)):  # a small vocabulary may lack the lead
@@ -250,7 +251,7 @@ def accepted_paths(vocabulary: Vocabulary, prompts: Sequence[str], accepted: Seq
 
 
 def _encoded(
-    vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]], lead: str = LEADS[0]
+    vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]], lead: str = BLANK
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     found = vocabulary.encode_answers([prompt for prompt, _ in pairs], [form for _, form in pairs], lead)
     return [(tuple(prompt), tuple(path)) for prompt, path in found]

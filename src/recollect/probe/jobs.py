@@ -10,7 +10,8 @@ from recollect.core.random import LIMIT, draw
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Engine
-from recollect.generate.encoding import accepted_paths, check_context, unreachable
+from recollect.generate.encoding import BLANK, accepted_paths, check_context, unreachable
+from recollect.generate.leads import useful_leads
 from recollect.probe.settings import AskedFacts, ProbeSettings
 
 Item = TypeVar("Item")
@@ -66,6 +67,11 @@ def _is_cut(wanted: Sequence[Fact], settings: AskedFacts) -> bool:
     return settings.limit is not None and settings.limit < len(wanted)
 
 
+def counts_starts(settings: ProbeSettings) -> bool:
+    """Whether the method counts answers that come at once, so that the leads before them matter."""
+    return settings.method not in ("sampled", "adaptive")
+
+
 def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine, settings: ProbeSettings) -> list[Job]:
     """All jobs, shortest prompt first (equal lengths in fact order), so that a batch carries little padding.
 
@@ -79,7 +85,11 @@ def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine,
             prompts.append(text)
             places.append((index, template))
     everything = facts.facts
-    encoded = accepted_paths(engine, prompts, [everything[index].accepted for index, _ in places])
+    accepted = [everything[index].accepted for index, _ in places]
+    leads: Sequence[str] = (BLANK,)
+    if counts_starts(settings):
+        leads = useful_leads(engine, prompts, accepted, settings.temperature, settings.max_new_tokens)
+    encoded = accepted_paths(engine, prompts, accepted, leads)
     jobs = [
         Job(index, template, paths.prompt, paths.right)
         for paths, (index, template) in zip(encoded, places, strict=True)
