@@ -237,3 +237,22 @@ def test_children_stay_where_their_parents_are_and_fill_what_is_free() -> None:
         assert sorted(place.tolist()) == list(range(len(parents)))
         for parent in np.unique(parents):
             assert parent >= len(parents) or parent in place[parents == parent]
+
+
+@pytest.mark.parametrize("unseen", [2, 3, 8, 50])
+@pytest.mark.parametrize("excluding", [False, True])
+def test_tokens_drawn_before_anybody_looks_are_the_same(small: Small, unseen: int, excluding: bool) -> None:
+    prompts = [ids(small, text) for text in ("c", "a d b c", "b")]
+    forms = prefix_free([words(small, text) for text in ("a b", "a c d", "d")])
+    rows = [row for row in range(3) for _ in range(60)]
+    keys = draw_keys(4, ["x"] * len(rows), rows, list(range(len(rows))))
+
+    def run(unseen: int) -> list[list[int]]:
+        state = prefill(small.loaded.model, prompts, 2)
+        scores = continuation_logprobs(state, [0] * len(forms), forms, T)
+        tries = [Trie(forms, scores), Trie([], []), Trie(forms[:1], scores[:1])] if excluding else None
+        return sample(state, rows, keys, Sampling(T, 11), {1}, exclude=tries, unseen=unseen)
+
+    seen = run(1)
+    assert len({len(said) for said in seen}) > 5
+    assert run(unseen) == seen

@@ -64,19 +64,19 @@ class InPlaceLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no t
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
         """Row i becomes what row `beam_idx[i]` was; rows that stay are not touched."""
+        self.move(beam_idx, moved_rows(beam_idx))
+
+    def move(self, rows: torch.Tensor, moved: torch.Tensor) -> None:
+        """As `reorder_cache`, where it is known already which rows move."""
         if not self.is_initialized:
             return
-        rows, tokens = len(beam_idx), self.get_seq_length()
-        if rows > self._memory[0].shape[0]:
-            self._memory = [_wider(memory, beam_idx, tokens) for memory in self._memory]
-        elif self.device.type == "cpu":
-            moved = (beam_idx != torch.arange(rows)).nonzero()[:, 0]
+        tokens = self.get_seq_length()
+        if len(rows) > self._memory[0].shape[0]:
+            self._memory = [_wider(memory, rows, tokens) for memory in self._memory]
+        elif len(moved):
             for memory in self._memory:
-                memory[moved, :, :tokens] = memory[beam_idx[moved], :, :tokens]
-        else:  # to learn which rows move would mean to wait for the device
-            for memory in self._memory:
-                memory[:rows, :, :tokens] = memory[beam_idx, :, :tokens]
-        self._look(rows, tokens)
+                memory[moved, :, :tokens] = memory[rows[moved], :, :tokens]
+        self._look(len(rows), tokens)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """See `reorder_cache`."""
@@ -123,6 +123,21 @@ def set_aside(model: PreTrainedModel, tokens: int, room: int | None, rows: int) 
     if all(plain):
         cache.layers = [InPlaceLayer(rows, _ROOM if room is None else room, window) for window in windows]
     return cache
+
+
+def moved_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Which of the new rows were another one."""
+    return (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
+
+
+def select_rows(cache: Any, rows: torch.Tensor) -> None:
+    """Keep (or repeat, or reorder) these rows of any cache."""
+    if is_in_place(cache):
+        moved = moved_rows(rows)  # once for all layers: it waits for the device
+        for layer in cache.layers:
+            layer.move(rows, moved)
+    else:
+        cache.reorder_cache(rows)  # batch_select_indices knows no recurrent states
 
 
 def is_in_place(cache: Any) -> bool:

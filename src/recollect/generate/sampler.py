@@ -5,6 +5,7 @@ Notable choices
   when their tokens differ. The distribution is that of independent draws; on a sure model it costs a fraction of them.
 - Each draw's uniform number is addressed (see `random`), and picks its token by inverse cumulative probability
   (see `distribution`).
+- On a GPU several tokens are drawn before anybody looks at them (`unseen`): a look waits for the device.
 - No top-k, no top-p unless asked for: `top_k=0` means the whole vocabulary, always.
 - A draw ends at a stop token, at `max_new_tokens`, or when `settled` says that its text decides the matter.
 - `exclude` samples from the distribution *given that the text starts with none of a prompt's excluded continuations*,
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from recollect.generate.distribution import Ints
 from recollect.generate.engine import Decided, Ids, Sampling
 from recollect.generate.random import Keys, uniforms
 from recollect.generate.state import State
+
+if TYPE_CHECKING:
+    import torch
 
 SETTLE_EVERY = 4  # tokens between two looks at the texts
 
@@ -35,38 +40,62 @@ def sample(
     stop_ids: Collection[int],
     exclude: Sequence[Trie] | None = None,
     settled: Decided | None = None,
+    unseen: int = 1,
 ) -> list[list[int]]:
     """Draw one continuation per entry of `prompt_of_draw` (row of `state`), each with its own key; uses `state` up.
 
     Returns the drawn token ids per draw, without the stop token. `exclude` holds one trie per row of `state`.
+    `unseen`: how many tokens to draw before looking at them; more than one saves waiting for a device, and draws the
+    same.
     """
     import torch
 
     device = state.mask.device
     draws = _Draws(prompt_of_draw, how.max_new_tokens, stop_ids)
     paths = None if exclude is None else _Paths(exclude)
-    for step in range(how.max_new_tokens):
-        if not len(draws.alive):
+    step = 0
+    while len(draws.alive):
+        ahead = 1 if paths is not None else min(unseen, how.max_new_tokens - step)
+        discounts = None if paths is None else paths.discounts()
+        draws.said(step, _run(state, draws, keys, how, range(step, step + ahead), discounts).cpu().numpy())
+        step += ahead
+        if step == how.max_new_tokens or not len(draws.alive):
             break
-        tokens = distribution.pick(
-            state.logits,
-            torch.as_tensor(uniforms(keys[draws.alive], step), device=device),
-            draws.row,
-            temperature=how.temperature,
-            top_k=how.top_k,
-            discounts=None if paths is None else paths.discounts(),
-        )
-        draws.said(step, tokens.cpu().numpy())
-        if step + 1 == how.max_new_tokens or not len(draws.alive):
-            break
-        asked = settled if (step + 1) % SETTLE_EVERY == 0 else None
-        parents, last = draws.part(step, asked)
+        look = step // SETTLE_EVERY > (step - ahead) // SETTLE_EVERY
+        parents, last = draws.part(step - 1, settled if look else None)
         if not len(parents):
             break
         if paths is not None:
             paths.follow(parents, last)
+            paths = paths if paths.on_path() else None
         state.advance(torch.as_tensor(parents, device=device), torch.as_tensor(last, device=device))
     return [draws.drawn[draw, : draws.length[draw]].tolist() for draw in range(len(draws.drawn))]
+
+
+def _run(
+    state: State, draws: _Draws, keys: Keys, how: Sampling, steps: range, discounts: distribution.Discounts | None
+) -> torch.Tensor:
+    """The tokens [steps, living draws] of these steps, on the device and without a look at them.
+
+    Over several steps every draw gets a row of its own, and those that have ended go on until somebody looks.
+    """
+    import torch
+
+    numbers = np.stack([uniforms(keys[draws.alive], step) for step in steps])
+    uniform = torch.as_tensor(numbers, device=state.mask.device)
+    said = [
+        distribution.pick(
+            state.logits, uniform[0], draws.row, temperature=how.temperature, top_k=how.top_k, discounts=discounts
+        )
+    ]
+    if len(steps) > 1:
+        rows: torch.Tensor | None = torch.as_tensor(draws.row, device=state.mask.device)
+        draws.row = np.arange(len(draws.alive))
+        for number in uniform[1:]:
+            state.advance(rows, said[-1])
+            said.append(distribution.pick(state.logits, number, temperature=how.temperature, top_k=how.top_k))
+            rows = None
+    return torch.stack(said)
 
 
 class _Draws:
@@ -81,18 +110,20 @@ class _Draws:
         self._stops = np.asarray(sorted(stop_ids), dtype=np.int64)
 
     def said(self, step: int, tokens: Ints) -> None:
-        """Note the token of each living draw; those that said a stop token have ended."""
-        going = ~np.isin(tokens, self._stops)
-        self.alive, self.row = self.alive[going], self.row[going]
-        self.drawn[self.alive, step] = tokens[going]
-        self.length[self.alive] = step + 1
+        """Note the tokens [n, living draws] from `step` on; those that said a stop token ended before it."""
+        stopped = np.isin(tokens, self._stops)
+        count = np.where(stopped.any(axis=0), stopped.argmax(axis=0), len(tokens))
+        for at, told in enumerate(tokens):
+            going = count > at
+            self.drawn[self.alive[going], step + at] = told[going]
+        self.length[self.alive] = step + count
+        self.alive, self.row = self.alive[count == len(tokens)], self.row[count == len(tokens)]
 
     def part(self, step: int, settled: Decided | None) -> tuple[Ints, Ints]:
         """One row for each distinct text, less those that are settled: (its parent's row, its last token) by row."""
         last = self.drawn[self.alive, step]
-        texts = np.stack([self.row, last], axis=1)
-        distinct, first, row = np.unique(texts, axis=0, return_index=True, return_inverse=True)
-        row = row.reshape(-1)
+        width = int(last.max()) + 1
+        distinct, first, row = np.unique(self.row * width + last, return_index=True, return_inverse=True)
         if settled is not None:
             done = np.array(
                 [
@@ -103,9 +134,9 @@ class _Draws:
             )
             keep, renumber = ~done[row], np.cumsum(~done) - 1
             self.alive, distinct, row = self.alive[keep], distinct[~done], renumber[row[keep]]
-        place = arrange(distinct[:, 0])
+        place = arrange(distinct // width)
         self.row = place[row]
-        return _by_row(distinct[:, 0], place), _by_row(distinct[:, 1], place)
+        return _by_row(distinct // width, place), _by_row(distinct % width, place)
 
 
 def arrange(parents: Ints) -> Ints:
@@ -148,6 +179,10 @@ class _Paths:
         return distribution.Discounts(
             np.array(row, dtype=np.int64), np.array(token, dtype=np.int64), np.array(factor, dtype=np.float64)
         )
+
+    def on_path(self) -> bool:
+        """Whether any row is still on an excluded path."""
+        return max(self._node, default=-1) >= 0
 
     def follow(self, parents: Ints, tokens: Ints) -> None:
         """Each new row has read its token after its parent."""

@@ -8,10 +8,12 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from recollect.generate.attention import can_be_packed, packed
 from recollect.generate.distribution import logprobs_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class State:
     mask: torch.Tensor
     position: torch.Tensor
     logits: torch.Tensor
+    packed: bool = False
+    """Whether single tokens are read with `attention.packed`."""
 
     @property
     def rows(self) -> int:
@@ -43,19 +47,22 @@ class State:
         if self._select_read(rows):
             self.logits = self.logits[rows]
 
-    def advance(self, rows: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Keep (or repeat, or reorder) these rows, in place, and read one more token after each."""
-        self._select_read(rows)
+    def advance(self, rows: torch.Tensor | None, tokens: torch.Tensor) -> None:
+        """Keep (or repeat, or reorder) these rows (None: as they are), in place, and read one more token after each."""
+        if rows is not None:
+            self._select_read(rows)
         self.read(tokens[:, None])
 
     def _select_read(self, rows: torch.Tensor) -> bool:
         """Select in all but the logits, which the next read replaces; False where the rows stay as they are."""
         import torch
 
+        from recollect.generate.cache import select_rows
+
         if len(rows) == self.rows and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
             return False
         with torch.inference_mode():
-            self.cache.reorder_cache(rows)  # batch_select_indices knows no recurrent states
+            select_rows(self.cache, rows)
         self.mask = self.mask[rows]
         self.position = self.position[rows]
         return True
@@ -72,7 +79,7 @@ class State:
             return other
         with torch.inference_mode():
             cache = rows_of(self.cache, rows, room)
-        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows])
+        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows], self.packed)
 
     def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
         """Read `tokens` [rows, n] (real where `mask` is 1, padded on the right); gives logits [rows, keep, vocabulary].
@@ -84,10 +91,13 @@ class State:
         mask = torch.ones_like(tokens) if mask is None else mask
         self.mask = torch.cat([self.mask, mask], dim=1)
         positions = self.position[:, None] + torch.arange(tokens.shape[1], device=tokens.device)[None, :]
-        with torch.inference_mode():
+        seen, reading = self.mask, cast(AbstractContextManager[None], nullcontext())
+        if self.packed and tokens.shape[1] == 1:
+            seen, reading = self.mask.bool()[:, None, None, :], packed(self.model)
+        with torch.inference_mode(), reading:
             output = self.model(
                 input_ids=tokens,
-                attention_mask=self.mask,
+                attention_mask=seen,
                 position_ids=positions,
                 past_key_values=self.cache,
                 use_cache=True,
@@ -110,7 +120,7 @@ def prefill(
     """
     import torch
 
-    from recollect.generate.cache import set_aside
+    from recollect.generate.cache import is_in_place, set_aside
 
     if not prompts or min(map(len, prompts)) < 1:
         raise ValueError(f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}.")
@@ -122,16 +132,18 @@ def prefill(
         mask[row, length - len(prompt) :] = 1
     tokens, mask = tokens.to(model.device), mask.to(model.device)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    cache = set_aside(model, length, room, rows)
     with torch.inference_mode():
         output = model(
             input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=set_aside(model, length, room, rows),
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1])
+    ours = is_in_place(cache) and can_be_packed(model)
+    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1], ours)
 
 
 def continuation_logprobs(

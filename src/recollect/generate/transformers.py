@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from recollect.core.machine import Machine
     from recollect.models import LoadedModel
 
+_TOKENS_A_ROW = 96  # prompt and answer, for the size of a batch: both of the studies' kind have under half of it
+_UNSEEN_ON_A_GPU = 8  # tokens drawn before a look at them
+_LOOK_FROM = 1_000_000_000
+"""Parameters from which a look at a draw's text (some 20 microseconds) costs less than it saves on a GPU, where a
+small model says a token in two. Draws end early or do not; either way they are judged alike."""
+
 
 class TransformersEngine(TokenizerVocabulary):
     """A loaded transformers model as an `Engine`."""
@@ -36,6 +42,9 @@ class TransformersEngine(TokenizerVocabulary):
         self._model = loaded.model
         self._stops = stop_tokens(loaded.model, loaded.tokenizer)
         self._pad = loaded.tokenizer.pad_token_id or 0
+        gpu = self.machine.device.startswith("cuda")
+        self._unseen = _UNSEEN_ON_A_GPU if gpu else 1
+        self._looks = not gpu or loaded.model.num_parameters() >= _LOOK_FROM
 
     @property
     def context(self) -> int | None:
@@ -47,11 +56,16 @@ class TransformersEngine(TokenizerVocabulary):
         return super().decode(list(takewhile(lambda token: token not in self._stops, ids)))
 
     def batch_size(self, draws: int) -> int:
-        """So many that a float64 table of next-token probabilities of all draws stays within bounds."""
+        """So many that logits and caches of all draws stay within bounds: on a GPU within half of what is free."""
         vocabulary = int(self._model.config.get_text_config().vocab_size)
-        cpu = self.machine.device == "cpu"
-        budget = (1 << 26) if cpu else (1 << 29)  # numbers: half a gigabyte, four gigabytes
-        return max(1, min(256 if cpu else 1024, budget // (vocabulary * max(1, draws))))
+        rows = max(1, draws)
+        if not self.machine.device.startswith("cuda"):
+            return max(1, min(256, (1 << 26) // (vocabulary * rows)))
+        import torch
+
+        free = int(torch.cuda.mem_get_info(self._model.device)[0])
+        numbers = vocabulary + _TOKENS_A_ROW * cached_numbers(self._model)
+        return max(1, min(4096, free // (2 * int(self._model.dtype.itemsize) * numbers * rows)))
 
     def greedy(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
         """The most likely token each time; finished rows are dropped."""
@@ -76,7 +90,9 @@ class TransformersEngine(TokenizerVocabulary):
             names, numbers = [asks[row].name for row in rows], [asks[row].number for row in rows]
             order = [ask.first + draw for ask, count in zip(asks, counts, strict=True) for draw in range(count)]
             keys = draw_keys(how.seed, names, numbers, order)
-            for row, ids in zip(rows, sample(state, rows, keys, how, self._stops, tries, decided), strict=True):
+            decided = decided if self._looks else None
+            said = sample(state, rows, keys, how, self._stops, tries, decided, self._unseen)
+            for row, ids in zip(rows, said, strict=True):
                 draws[row].append(ids)
         started = [
             None if ask.excluded is None or tries is None else tries[row].probability for row, ask in enumerate(asks)
@@ -106,6 +122,14 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> s
         elif value is not None:
             ids.update(int(item) for item in value)
     return ids
+
+
+def cached_numbers(model: PreTrainedModel) -> int:
+    """How many numbers the attention cache holds of a token, at most."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", 1)
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * width)
 
 
 def _scores(state: State, continuations: Sequence[Sequence[Ids]], temperature: float) -> list[list[list[float]]]:
