@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -89,11 +91,7 @@ def _train_with_bytes(raw: Tokenizer) -> None:
     plain = [text.replace("é", "").replace("京", "").replace("\n", " ") for text in CORPUS]
     trainer = trainers.BpeTrainer(vocab_size=76, special_tokens=[*SPECIAL, *BYTES], show_progress=False)
     raw.train_from_iterator(plain, trainer)
-    # bytes are ordinary tokens in published files, not special ones
-    state = raw.to_str()
-    import json
-
-    written = json.loads(state)
+    written = json.loads(raw.to_str())  # bytes are ordinary tokens in published files, not special ones
     written["added_tokens"] = [token for token in written["added_tokens"] if token["content"] not in BYTES]
     made = Tokenizer.from_str(json.dumps(written))
     raw.__setstate__(made.__getstate__())
@@ -150,9 +148,15 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
 DRESSES: dict[str, str | None] = {"plain": None, "begin": "<s> $A", "begin and end": "<s> $A </s>", "end": "$A </s>"}
 
 
+@cache
+def _trained(kind: str) -> str:
+    """Written down once: unigram numbers its pieces anew in each training."""
+    return KINDS[kind]().to_str()
+
+
 def dressed(kind: str, dress: str = "plain", **named: str | None) -> PreTrainedTokenizerFast:
     """The tokenizer with a post-processor; `named` overrides its special tokens (None takes one away)."""
-    raw = KINDS[kind]()
+    raw = Tokenizer.from_str(_trained(kind))
     frame = DRESSES[dress]
     if frame is not None:
         pairs = [(name, raw.token_to_id(name)) for name in ("<s>", "</s>") if name in frame]
