@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
+from recollect.core.machine import Machine
 from recollect.errors import InputError
 from recollect.generate import Engine, TransformersEngine
-from recollect.models import LoadedModel, ModelSettings, check_held, load, resolve
+from recollect.models import LoadedModel, ModelSettings, check_held, load, machine_of, resolve
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,30 @@ class FoundModel:
     fingerprint: str
     """Of its weights: part of the fingerprint of every step that asks it."""
     load: Callable[[], Engine]
+    number_format: str = ""
+    """Where `dtype: auto` chose another one than float32 on a CPU: part of the fingerprint too, since the numbers
+    differ. "" elsewhere."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What of the model decides the result of a step that asks it."""
+        chosen = {"number_format": self.number_format} if self.number_format else {}
+        return {"model": self.fingerprint, **chosen}
+
+
+def _chosen_format(settings: ModelSettings, machine: Machine) -> str:
+    automatic = settings.dtype == "auto" and machine.device == "cpu"
+    return machine.dtype if automatic and machine.dtype != "float32" else ""
 
 
 def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundModel:
     if loaded is not None:
         check_held(settings, loaded)
-        return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded))
+        chosen = _chosen_format(settings, loaded.machine)
+        return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded), chosen)
     ref = resolve(settings)
-    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)))
+    chosen = _chosen_format(settings, machine_of(settings, ref.folder))
+    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen)
 
 
 Finder = Callable[[ModelSettings, LoadedModel | None], FoundModel]

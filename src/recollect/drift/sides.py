@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recollect.core.machine import prepare
 from recollect.drift.settings import SOURCES, AskSettings
 from recollect.evaluate import EvaluateSettings
 from recollect.models import LoadedModel, ModelSettings, check_whole, load
@@ -41,7 +42,9 @@ def load_tuned(settings: AskSettings, name: str) -> LoadedModel:
 
 def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel:
     trusted = settings.trust_remote_code
-    values = {"revision": revision, "trust_remote_code": trusted, "device": settings.device, "dtype": settings.dtype}
+    # small differences are what is measured here: on a CPU auto stays float32, whatever the model is stored in
+    dtype = prepare(settings.device, settings.dtype).dtype
+    values = {"revision": revision, "trust_remote_code": trusted, "device": settings.device, "dtype": dtype}
     return load(ModelSettings.make(model=name, **values))
 
 

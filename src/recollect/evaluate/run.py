@@ -159,7 +159,7 @@ def run_evaluate(
     settings = for_pages(settings) if task else settings
     model = find_engine(settings, loaded)
     inputs = {
-        "model": model.fingerprint,
+        **model.inputs,
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,

@@ -129,6 +129,10 @@ class Stored:
         found = {name: file.get_slice(name).get_dtype() for name, file in self._file_of.items()}
         return {name: FORMATS[kind] for name, kind in found.items() if kind in FORMATS}
 
+    def shapes(self) -> dict[str, list[int]]:
+        """The shape of every tensor, by its stored name."""
+        return {name: list(file.get_slice(name).get_shape()) for name, file in self._file_of.items()}
+
     def name_of(self, name: str, prefix: str) -> str | None:
         """The stored name of a model's weight `name`; `prefix` is the model's `base_model_prefix`."""
         return parameter_of(name, self._file_of, prefix)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.core.machine import Machine, prepare
 from recollect.core.settings import PathOrName, Settings
-from recollect.errors import InputError, ModelError, ModelWarning
+from recollect.errors import InputError, ModelError, ModelWarning, RecollectError
 from recollect.models.adapter import merge_into
+from recollect.models.automatic import format_on_processor
+from recollect.models.find import find_model
 from recollect.models.ref import ModelRef, base_changed, resolve
 from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer, not_loaded, quiet
 from recollect.shipped import POCKET
@@ -37,7 +39,8 @@ class ModelSettings(Settings):
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a CUDA device when there is one."""
     dtype: str = "auto"
-    """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, else float32."""
+    """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, and on a CPU that computes in it for a
+    model that is stored in it and not small; else float32."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,27 @@ def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
         1303680
     """
     ref = ref or resolve(settings)
-    machine = machine_of(settings)
+    machine = machine_of(settings, ref.folder)
     model, tokenizer = load_weights(ref, machine)
     if ref.base and (changed := base_changed(ref, ref.base)):
         warnings.warn(changed, ModelWarning, stacklevel=2)
     return LoadedModel(model, tokenizer, ref.folder, ref.fingerprint, machine)
 
 
-def machine_of(settings: ModelSettings) -> Machine:
-    """The device and number format that a step with these settings holds its model in."""
-    return prepare(settings.device, settings.dtype)
+def machine_of(settings: ModelSettings, folder: Path | None = None) -> Machine:
+    """The device and number format that a step with these settings holds its model in; `folder` is the model's.
+
+    Without a folder it is looked for; where there is none, that is for the step to say.
+    """
+    machine = prepare(settings.device, settings.dtype)
+    if settings.dtype != "auto" or machine.device != "cpu":
+        return machine
+    try:
+        found = folder or find_model(settings.model, settings.revision)
+        dtype, reason = format_on_processor(found)
+    except (RecollectError, OSError):
+        return machine
+    return replace(machine, dtype=dtype, dtype_reason=reason)
 
 
 def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
@@ -86,7 +100,7 @@ def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
 
     For several steps that share one model in memory while each has a format of its own.
     """
-    machine = machine_of(settings)
+    machine = machine_of(settings, held.folder)
     if (machine.device, machine.dtype) == (held.machine.device, held.machine.dtype):
         return held
     ref = ModelRef.at(held.folder, settings.revision, settings.trust_remote_code)

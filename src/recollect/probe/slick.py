@@ -113,7 +113,7 @@ def run_slick(
     chosen = chosen_facts(facts, settings)
     examples = _examples(chosen, facts, settings)
     inputs = {
-        "model": model.fingerprint,
+        **model.inputs,
         "facts": facts.fingerprint(),
         "matcher": MATCHER_VERSION,
         **choice_inputs(facts, settings),

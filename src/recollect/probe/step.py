@@ -65,7 +65,7 @@ def run_probe(
     chosen = chosen_facts(facts, settings)
     used = {name: list(relations[name].templates) for name in chosen.relations if name in relations}
     inputs = {
-        "model": model.fingerprint,
+        **model.inputs,
         "facts": chosen.fingerprint(),
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
