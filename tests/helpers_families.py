@@ -61,6 +61,11 @@ class Family:
     note: str = ""
     """For the table."""
 
+    @property
+    def mixture(self) -> bool:
+        """Whether it has experts."""
+        return any("experts" in key for key in self.given)
+
     def config(self) -> Any:
         """Its configuration."""
         from transformers import AutoConfig
@@ -72,21 +77,130 @@ def _plain(name: str, kind: str, **given: Any) -> Family:
     return Family(name, kind, given)
 
 
-FAMILIES: tuple[Family, ...] = (
+_SLIDING: dict[str, Any] = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"], "head_dim": 8}
+_GEMMA: dict[str, Any] = {**_SLIDING, "query_pre_attn_scalar": 8}
+_GPT: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+_GPT2: dict[str, Any] = {**_GPT, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
+_FEW_EXPERTS: dict[str, Any] = {"num_local_experts": 4, "num_experts_per_tok": 2}
+_LATENT: dict[str, Any] = {
+    "n_routed_experts": 4,
+    "n_group": 2,
+    "topk_group": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 4,
+}
+_JAMBA: dict[str, Any] = {
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "expert_layer_period": 2,
+    "expert_layer_offset": 1,
+    "num_experts": 4,
+    "mamba_d_state": 8,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_dt_rank": 4,
+    "use_mamba_kernels": False,
+}
+_NEMOTRON_H: dict[str, Any] = {
+    "hybrid_override_pattern": "M*",
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 8,
+    "ssm_state_size": 8,
+    "n_groups": 1,
+    "chunk_size": 8,
+    "conv_kernel": 4,
+    "expand": 2,
+    "head_dim": 8,
+}
+_KIMI: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "num_experts": 4,
+    "num_experts_per_token": 2,
+    "moe_intermediate_size": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "head_dim": 8,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "linear_attn_config": {
+        "head_dim": 8,
+        "num_heads": 4,
+        "short_conv_kernel_size": 4,
+        "full_attn_layers": [2],
+        "kda_layers": [1],
+    },
+}
+_SHARED = {"shared_expert_intermediate_size": 16, "decoder_sparse_step": 1}
+_OLMO_LINEAR = {**_LINEAR, "linear_num_key_heads": 4}
+del _OLMO_LINEAR["head_dim"]
+
+DENSE: tuple[Family, ...] = (
+    _plain("Llama", "llama"),
+    _plain("Qwen2, Qwen2.5", "qwen2"),
+    _plain("Qwen3", "qwen3", head_dim=8),
+    _plain("SmolLM3", "smollm3"),
+    _plain("OLMo 2", "olmo2"),
+    _plain("Phi-3, Phi-4", "phi3"),
+    _plain("GLM-4", "glm4", head_dim=8),
+    _plain("Command R", "cohere"),
+    _plain("Granite 3", "granite"),
+    _plain("Gemma", "gemma", head_dim=8),
+)
+SLIDING: tuple[Family, ...] = (
+    _plain("Mistral", "mistral", sliding_window=4),
+    _plain("Gemma 2 (softcapped logits)", "gemma2", **_GEMMA),
+    _plain("Gemma 3 (text)", "gemma3_text", **_GEMMA),
+    _plain("OLMo 3", "olmo3", **_SLIDING),
+    _plain("Command R7B", "cohere2", sliding_window=4, head_dim=8),
+)
+OLDER: tuple[Family, ...] = (
+    Family("GPT-2 (learned positions)", "gpt2", _GPT2, common=False),
+    _plain("GPT-NeoX, Pythia", "gpt_neox"),
+    Family("GPT-J", "gptj", {**_GPT2, "rotary_dim": 4}, common=False),
+    _plain("OPT (learned positions)", "opt", ffn_dim=48, word_embed_proj_dim=32),
+    Family("Bloom (ALiBi)", "bloom", {**_GPT, "hidden_size": 32, "n_layer": 2, "n_head": 4}, common=False),
+    Family(
+        "MPT (ALiBi)", "mpt", {**_GPT, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 256}, common=False
+    ),
+)
+MIXTURES: tuple[Family, ...] = (
+    _plain("Mixtral", "mixtral", **_FEW_EXPERTS),
+    _plain("Qwen3-MoE", "qwen3_moe", head_dim=8, **_MOE, decoder_sparse_step=1),
+    _plain("OLMoE", "olmoe", num_experts=4, num_experts_per_tok=2),
+    _plain("GPT-OSS", "gpt_oss", **_SLIDING, **_FEW_EXPERTS),
+    _plain("DeepSeek-V3", "deepseek_v3", **_LATENT),
+    _plain("Granite MoE", "granitemoe", **_FEW_EXPERTS),
+)
+HYBRIDS: tuple[Family, ...] = (
     _plain("Qwen3.5 (text)", "qwen3_5_text", **_LINEAR),
-    _plain("Qwen3-Next", "qwen3_next", **_LINEAR, **_MOE, shared_expert_intermediate_size=16, decoder_sparse_step=1),
+    _plain("Qwen3-Next", "qwen3_next", **_LINEAR, **_MOE, **_SHARED),
     _plain("LFM2", "lfm2", layer_types=["conv", "full_attention"], conv_L_cache=3, block_multiple_of=8),
     _plain(
         "Granite 4 hybrid",
         "granitemoehybrid",
         layer_types=["mamba", "attention"],
         shared_intermediate_size=32,
-        num_local_experts=4,
-        num_experts_per_tok=2,
+        **_FEW_EXPERTS,
         **_MAMBA,
     ),
     _plain("Falcon-H1", "falcon_h1", **_MAMBA, mamba_d_ssm=64),
+    _plain("Bamba", "bamba", attn_layer_indices=[1], **_MAMBA),
+    _plain("Jamba", "jamba", **_JAMBA),
+    _plain("Nemotron-H", "nemotron_h", **_NEMOTRON_H),
+    _plain("OLMo hybrid", "olmo_hybrid", **_OLMO_LINEAR),
+    _plain("Kimi Linear", "kimi_linear", **_KIMI),
 )
+FAMILIES: tuple[Family, ...] = (*DENSE, *SLIDING, *OLDER, *MIXTURES, *HYBRIDS)
 
 
 def family_model(folder: Path, family: Family, *, seed: int = 0, scale: float = 1.0) -> Path:
@@ -107,6 +221,8 @@ def family_model(folder: Path, family: Family, *, seed: int = 0, scale: float = 
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     parameter *= scale
+            embedding = model.get_input_embeddings().weight
+            embedding[0] = embedding[5]  # zero as made: padding that is read would then leave no trace
     model.save_pretrained(folder)
     return folder
 

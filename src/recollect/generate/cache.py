@@ -146,6 +146,11 @@ def is_in_place(cache: Any) -> bool:
     return bool(layers) and all(isinstance(layer, InPlaceLayer) for layer in layers)
 
 
+def keeps_states(cache: Any) -> bool:
+    """Whether some layer remembers a state of fixed size (linear attention, convolution, state space) beside keys."""
+    return any(hasattr(layer, "recurrent_states") for layer in getattr(cache, "layers", []))
+
+
 def rows_of(cache: Cache, rows: torch.Tensor, room: int) -> Cache:
     """A cache of its own that holds these rows of one that is in place, with so much room behind."""
     return Cache(layers=[layer.taken(rows, room) for layer in cache.layers])

@@ -31,7 +31,7 @@ _CODE_EXTENSIONS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _MOST_CONFIG = 1 << 24  # bytes of config.json
 _FEW = 1024  # layers, heads, experts or labels that are built in a moment whatever the weights say
 _MOST_POSITIONS = 1 << 25  # tables over positions may be computed for all of them
-_COUNT = re.compile(r"(^|_)(layers?|heads?|experts?|blocks?|groups?|streams?|labels?)(_|$)")
+_COUNT = re.compile(r"(?!.*_(size|dim)$)(?:.*_|^)(layers?|heads?|experts?|blocks?|groups?|streams?|labels?)(_|$)")
 _POSITIONS = re.compile(r"(^|_)(positions?|position_embeddings)$")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _STACK = re.compile(
@@ -229,7 +229,7 @@ def check_sizes(folder: Path, config: JsonObject, stored: Mapping[str, TensorInf
     most = max([_FEW, len(stored), *(max(tensor.shape, default=0) for tensor in stored.values())])
     for key, value in _numbers(config):
         name = key.rsplit(".", 1)[-1]
-        if _COUNT.search(name) and value > most:
+        if _COUNT.match(name) and value > most:
             raise ModelError(
                 f"{folder}: config.json says {key} = {value:,.0f}, but its weights are {len(stored):,} tensors of at "
                 f"most {most:,} rows. The configuration is broken."
