@@ -87,7 +87,7 @@ def _cached(
     except Exception as error:  # a model's own code may fail in any way on a cache that is not of its kind
         raise SelfTestError(
             f"the model {model.config.model_type!r} cannot be read in a batch with a cache by this version "
-            f"of transformers ({type(error).__name__}: {str(error)[:200]}). The built-in sampler cannot probe it; a newer "
+            f"of transformers ({type(error).__name__}: {str(error)[:200]}). It cannot be probed; a newer "
             "transformers may help."
         ) from error
 
