@@ -93,8 +93,9 @@ class State:
         mask = torch.ones_like(tokens) if mask is None else mask
         if tokens.shape[1] > 1 and keeps_states(self.cache):
             # Several at once start from an empty state in some versions of the library and some models (Jamba still)
-            columns = zip(tokens.split(1, dim=1), mask.split(1, dim=1), strict=True)
-            return torch.cat([self.read(token, real) for token, real in columns], dim=1)[:, -keep:]
+            each = range(tokens.shape[1])
+            read = [self.read(tokens[:, at : at + 1], mask[:, at : at + 1]) for at in each]
+            return torch.cat(read, dim=1)[:, -keep:]
         self.mask = torch.cat([self.mask, mask], dim=1)
         positions = self.position[:, None] + torch.arange(tokens.shape[1], device=tokens.device)[None, :]
         seen, reading = self.mask, cast(AbstractContextManager[None], nullcontext())
