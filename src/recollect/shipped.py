@@ -49,6 +49,11 @@ SHIPPED = {POCKET: _shipped("quiz", "pocket"), "pocket-shop": _shipped("shop", "
 """By the name that a user gives as model or facts."""
 
 
+def own_preset_of(model: str) -> str | None:
+    """The preset of a shipped model; None for any other, whose training then follows its width and the examples."""
+    return SHIPPED[model].preset if model in SHIPPED else None
+
+
 def preset_of(model: str) -> str:
     """The preset for full fine-tuning of a model, by its name: a shipped model's own, else the paper's."""
     return SHIPPED[model].preset if model in SHIPPED else "token-and-parameter-levels"

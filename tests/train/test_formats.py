@@ -104,9 +104,13 @@ def test_the_tuned_model_is_stored_in_the_bases_formats_or_the_one_named(bases, 
         assert result.found.weights_moved > 0.5
 
 
+@pytest.mark.filterwarnings("ignore:.*can hardly move:recollect.errors.RecollectWarning")
+@pytest.mark.filterwarnings("ignore:.*smaller changes round back:recollect.errors.RecollectWarning")
 def test_what_rounding_took_away_is_measured_and_said(bases, selection, tmp_path):
     """At a rate of 1e-6 an update is far below a bfloat16 weight's last place; float32 keeps it."""
-    pure = run_train(settings(bases["bfloat16"], learning_rate=1e-6, dtype="bfloat16"), selection, root=tmp_path)
+    pure = run_train(
+        settings(bases["bfloat16"], learning_rate=1e-6, dtype="bfloat16", precision="pure"), selection, root=tmp_path
+    )
     before, after = load_file(bases["bfloat16"] / WEIGHTS), load_file(pure.model_folder / WEIGHTS)
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
     assert pure.found.weights_moved == moved / sum(value.numel() for value in before.values())

@@ -34,6 +34,7 @@ from recollect.restore import LadderFound, LadderResult, LadderSettings, run_lad
 from recollect.restore.ladder import rungs_of
 from recollect.select import SelectSettings, run_select
 from recollect.train import PausedTraining, TrainFound, TrainResult, TrainSettings, run_train_until
+from recollect.train.auto import WIDTH, plan
 
 
 class Base:
@@ -92,7 +93,8 @@ class Cell:
     def planned(self, folder: Path, examples: int) -> Planned:
         """Its work in the parts' units; `examples` is how many it trains on."""
         train = self.train
-        read = examples * train.epochs if train.max_steps is None else train.max_steps * train.batch_size
+        epochs = plan(train, examples, WIDTH).epochs  # which do not depend on the width
+        read = examples * epochs if train.max_steps is None else train.max_steps * train.batch_size
         units = {TRAINING: max(1.0, float(read)), ASKING: 1.0}
         units |= {COMPARING: 1.0} if self.drift else {}
         units |= {CLIMBING: float(len(rungs_of(self.ladder)))} if self.ladder else {}

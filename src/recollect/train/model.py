@@ -13,12 +13,14 @@ from recollect.core.workspace import Step
 from recollect.errors import InputError, ModelError
 from recollect.generate.random import library_seed
 from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
-from recollect.models.formats import copy_for_training
+from recollect.models.formats import copy_for_training, percent
 from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from recollect.train.auto import Plan
 
 
 def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
@@ -77,6 +79,38 @@ def load_base(
     return model.train(), tokenizer, machine.device
 
 
+def beforehand(settings: TrainSettings, chosen: Plan, model: PreTrainedModel, mixed: bool) -> list[str]:
+    """What is to be said before a training starts: that it can hardly move the model, and why.
+
+    Raises InputError for a training in pure bfloat16 that nobody asked for by `precision pure` and in which most
+    weights cannot move.
+    """
+    found = [chosen.warning] if chosen.warning else []
+    if mixed or settings.method != "full" or str(model.dtype) != "torch.bfloat16" or settings.max_steps == 0:
+        return found
+    share = movable(model, chosen.learning_rate)
+    text = f"at rate {chosen.learning_rate:g} an update can move {percent(share)} of the weights in pure bfloat16"
+    if share < 0.5 and settings.precision == "auto":
+        raise InputError(
+            f"{text}; the others round back. Leave --dtype at auto (float32 weights), or take --precision pure "
+            "to train so all the same."
+        )
+    return [*found, f"{text}; smaller changes round back"]
+
+
+def movable(model: PreTrainedModel, rate: float) -> float:
+    """The share of weights that one full update of AdamW, which is as long as the rate, changes in the weights' own
+    number format."""
+    import torch
+
+    moved = n = 0
+    with torch.no_grad():
+        for weight in model.parameters():
+            moved += int((weight - rate != weight).sum())
+            n += weight.numel()
+    return moved / max(1, n)
+
+
 def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
     """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
     from peft import LoraConfig, get_peft_model
@@ -113,7 +147,7 @@ def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) 
     where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
     raise ModelError(
         f"the training diverged: {where} is not a finite number. Nothing was stored. "
-        f"Lower --learning-rate (it was {settings.learning_rate:g})."
+        f"Lower --learning-rate (it was {settings.learning_rate})."
     )
 
 

@@ -16,6 +16,7 @@ import copy
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,17 +26,18 @@ import polars as pl
 
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.core.workspace.result import Result
-from recollect.errors import InputError, ModelError
+from recollect.errors import InputError, ModelError, RecollectWarning
 from recollect.generate.encoding import check_context, context_limit
 from recollect.models import LoadedModel, ModelRef, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
+from recollect.train import auto as _auto
 from recollect.train.checkpoints import last_checkpoint
-from recollect.train.model import load_base, mixed_precision, refuse_broken, with_adapters, write_model
+from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, with_adapters, write_model
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from recollect.train.trainer import Example
 
@@ -55,6 +57,10 @@ class TrainFound(Result):
     first_loss: float | None = None
     last_loss: float | None = None
     trained_parameters: int
+    learning_rate: float | None = None
+    """The highest one, as given or chosen; None in a folder of an earlier version."""
+    epochs: float | None = None
+    """Passes over the examples, likewise."""
     weights_moved: float | None = None
     """Share of the weights that the training changed; None for an adapter."""
     weights_moved_as_stored: float | None = None
@@ -212,6 +218,7 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
         "model": base.fingerprint if base else training.ref.fingerprint,
         "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
+    inputs |= _auto.auto_input(settings)
     with open_step("train", settings, inputs, out, root) as step:
         scratch = step.scratch()
         checkpoint = None if step.done else last_checkpoint(scratch)
@@ -248,13 +255,15 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
     """Load, train and, where `step` is given (the first process), write; None when the training paused."""
     from recollect.train import trainer as _trainer
 
-    settings = training.settings
     with _trainer.undisturbed():
-        model, tokenizer, device = load_base(settings, training.ref, training.base)
+        model, tokenizer, device = load_base(training.settings, training.ref, training.base)
+        settings, chosen = _settled(training, model)
         trained_in, mixed = str(model.dtype).removeprefix("torch."), mixed_precision(settings, device)
         if step:
             computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
             step.pin(device=device, dtype=trained_in, computed_in=computed_in, processes=training.processes)
+            for text in beforehand(settings, chosen, model, mixed):
+                warnings.warn(text, RecollectWarning, stacklevel=2)
         config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
         examples, notes = _examples(training, tokenizer, config)
         started = time.monotonic()
@@ -285,16 +294,29 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         return TrainFound(
             steps=len(log),
             examples=training.rows.height,
-            notes=notes,
+            notes=(*notes, *([chosen.note] if chosen.note else [])),
             answer_tokens=sum(sum(mask) for _, mask in examples),
             first_loss=log[0]["loss"] if log else None,
             last_loss=log[-1]["loss"] if log else None,
+            learning_rate=chosen.learning_rate,
+            epochs=chosen.epochs,
             trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             weights_moved=None if moved is None else moved.trained,
             weights_moved_as_stored=None if moved is None else moved.stored,
-            warnings=format_warnings(moved, trained_in) if log and full else (),
+            warnings=(
+                *(format_warnings(moved, trained_in) if log and full else ()),
+                *([chosen.warning] if chosen.warning and log else []),
+            ),
             seconds=round(seconds, 3),
         )
+
+
+def _settled(training: _Training, model: PreTrainedModel) -> tuple[TrainSettings, _auto.Plan]:
+    """The settings with the rate and the epochs that were left to us."""
+    settings = training.settings
+    chosen = _auto.plan(settings, training.rows.height, int(model.config.get_text_config().hidden_size))
+    values = {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs}
+    return settings.model_copy(update=values), chosen
 
 
 def _examples(

@@ -64,15 +64,16 @@ class TrainSettings(ModelSettings):
     token-and-parameter-levels, also called A, A-LLaMA-2, B-LoRA and C; or ours: pocket, pocket-shop. Flags beat it."""
     method: Literal["full", "lora"] = "full"
     """Train all parameters, or low-rank adapters on a frozen base."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
-    """Highest learning rate of AdamW."""
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Highest learning rate of AdamW. auto: by the model's width and the number of updates, printed with the reason;
+    the presets have their own."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Examples per update, over all devices and accumulated pieces together."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     """Pieces in which each update's batch is computed; more pieces need less memory and give the same
     update."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Passes over the selection."""
+    epochs: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Passes over the selection. auto: as many as give 8 updates, at most 3; with a learning rate of your own, one."""
     max_steps: Annotated[int, Field(ge=0)] | None = None
     """Updates to make instead of counting epochs; 0 stores the base as it is."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -93,7 +94,8 @@ class TrainSettings(ModelSettings):
     """Names of the modules that get adapters, separated by commas; "all-linear" for every linear one."""
     precision: Literal["auto", "mixed", "pure"] = "auto"
     """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
-    1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure."""
+    1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure, and refused where
+    most weights cannot move."""
     save_dtype: Literal["base", "float32", "bfloat16", "float16"] = "base"
     """Number format of the stored weights. base: each weight in the format the base stores it in, which may round small
     changes away (the run says which share). An adapter is stored as trained, in float32, unless a format is named."""
@@ -111,10 +113,15 @@ class TrainSettings(ModelSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _fill_in_preset(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if not isinstance(values, Mapping) or values.get("preset") not in PRESETS:
+        if not isinstance(values, Mapping):
             return handler(values)
-        name = values["preset"]
-        made = handler({**PRESETS[name], **values, "preset": _LETTERS.get(name, name)})
+        if values.get("preset") not in PRESETS:
+            if values.get("learning_rate", "auto") == "auto" or "epochs" in values:
+                return handler(values)
+            made = handler({"epochs": 1.0, **values})
+        else:
+            name = values["preset"]
+            made = handler({**PRESETS[name], **values, "preset": _LETTERS.get(name, name)})
         made.__pydantic_fields_set__.intersection_update(values)  # what the preset filled in was not given
         return made
 

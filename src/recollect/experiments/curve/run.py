@@ -39,8 +39,9 @@ from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, machine_of
 from recollect.select import LEVELS, SelectSettings, available, levels_fingerprint, read_levels
-from recollect.shipped import preset_of
+from recollect.shipped import own_preset_of
 from recollect.train import TrainSettings, training_machine
+from recollect.train.auto import auto_input
 
 Place = tuple[int, int]
 """Size and seed."""
@@ -106,6 +107,7 @@ def run_curve(
             "model": base.load().fingerprint,
             "facts": facts.fingerprint(),
             "levels": None if levels is None else levels_fingerprint(levels),
+            **auto_input(train),
         }
     values = settings.fingerprint_values()
     values |= {"sizes": list(sizes), "verdict_from": VERDICT_FROM, "least_per_level": evaluate.least_per_level}
@@ -312,7 +314,7 @@ def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]
     both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
     shared = settings.train.model_dump(include=both & settings.train.model_fields_set)
     try:
-        train = settings.train.over(preset=preset_of(settings.model), model=settings.model)
+        train = settings.train.over(preset=own_preset_of(settings.model), model=settings.model)
         evaluate = settings.evaluate.over(**shared, facts=settings.facts, model=settings.model)
     except InputError as error:
         raise InputError(f"in the curve's sections train and evaluate: {error}") from None

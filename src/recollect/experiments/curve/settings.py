@@ -78,7 +78,7 @@ class CurveSettings(PlaceSettings):
     """Stop adding sizes before there are more trainings than this."""
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train`, except model and seed; on the command line as "{learning_rate: 0.001}". Without a
-    preset: a pocket model's own, token-and-parameter-levels for any other."""
+    preset: a pocket model's own; for any other, rate and epochs follow its width and the number of examples."""
     evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     keep_models: bool = False

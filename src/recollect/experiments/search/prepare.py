@@ -138,7 +138,14 @@ def _templates(probe: ProbeSettings | None, facts: FactSet) -> dict[str, str | N
 
 def _train(settings: SearchSettings) -> TrainSettings:
     preset = "B-LoRA" if settings.method == "lora" else preset_of(settings.model)
-    return settings.train.over(preset=preset, model=settings.model, seed=settings.seed)
+    train = settings.train.over(preset=preset, model=settings.model, seed=settings.seed)
+    for name, value in (("learning_rate", train.learning_rate), ("epochs", train.epochs)):
+        if value == "auto":
+            raise InputError(
+                f"in the search's section train: {name} must be a number, but got 'auto': a search compares settings. "
+                "Leave it out for the preset's."
+            )
+    return train
 
 
 def _evaluate(settings: SearchSettings) -> EvaluateSettings:

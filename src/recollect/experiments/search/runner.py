@@ -39,6 +39,7 @@ from recollect.facts import FactSet, load_facts
 from recollect.models import load
 from recollect.select import SelectSettings, available, read_levels
 from recollect.train import PausedTraining, TrainResult, TrainSettings
+from recollect.train.auto import updates_of
 
 TRIALS = "trials"
 SPLIT = "split.parquet"
@@ -168,7 +169,9 @@ class TrialRunner:
     def updates(self, values: TrialValues) -> int:
         """Updates of a trial's whole training. Raises InputError for settings that no training takes."""
         chosen = self.selection(values)
-        return _updates(self.settings(values), self._available(chosen) if chosen.size == "all" else chosen.size)
+        settings = self.settings(values)
+        examples = self._available(chosen) if chosen.size == "all" else chosen.size
+        return updates_of(settings, examples, float(settings.epochs))
 
     def _available(self, chosen: SelectSettings) -> int:
         place = chosen.level, chosen.min_level_confidence
@@ -255,13 +258,6 @@ class TrialRunner:
             settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
             loaded = self.base.load() if model is None else load(settings)
         return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded, progress=progress)
-
-
-def _updates(settings: TrainSettings, examples: int) -> int:
-    """Updates of the whole schedule, as the trainer counts them."""
-    if settings.max_steps is not None:
-        return settings.max_steps
-    return math.ceil(settings.epochs * math.ceil(examples / settings.batch_size))
 
 
 def _log(trained: TrainResult | PausedTraining) -> tuple[tuple[tuple[int, float], ...], int, int]:

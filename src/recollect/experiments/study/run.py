@@ -32,6 +32,7 @@ from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
 from recollect.probe import ProbeResult, choice_inputs, run_probe
 from recollect.select import SelectSettings, available
+from recollect.train.auto import auto_input
 
 if TYPE_CHECKING:
     from recollect.report import Results
@@ -94,7 +95,11 @@ def run_study(
     with stage("loading the model", ""):
         inputs = {"model": base.load().fingerprint, "facts": facts.fingerprint(), "templates": templates}
     with open_step(
-        "study", settings, {**inputs, **choice_inputs(facts, parts.probe), **_texts(parts)}, out, root
+        "study",
+        settings,
+        {**inputs, **choice_inputs(facts, parts.probe), **_texts(parts), **auto_input(parts.train)},
+        out,
+        root,
     ) as step:
         if not step.done:
             _Study(step, settings, parts, facts, base, stage, say).work(sources)

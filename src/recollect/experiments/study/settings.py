@@ -17,7 +17,7 @@ from recollect.experiments.executors.settings import PlaceSettings
 from recollect.models import machine_of
 from recollect.probe import ProbeSettings
 from recollect.restore import LadderSettings
-from recollect.shipped import POCKET, preset_of
+from recollect.shipped import POCKET, own_preset_of
 from recollect.train import TrainSettings, training_machine
 
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
@@ -61,8 +61,8 @@ class StudySettings(PlaceSettings):
     probe: ProbeSection = ProbeSettings()
     """Settings of `recollect probe`, except model and facts; on the command line as "{method: sampled, samples: 5}"."""
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
-    """Settings of `recollect train`, except model and seed. Without a preset: a pocket model's own,
-    token-and-parameter-levels for any other."""
+    """Settings of `recollect train`, except model and seed. Without a preset: a pocket model's own;
+    for any other, rate and epochs follow its width and the number of examples."""
     evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     measure_drift: bool = True
@@ -141,7 +141,7 @@ class StudyParts:
                 raise InputError(f"in the study's section {name}: parts must contain {part}, but got {parts!r}.")
         return cls(
             probe,
-            settings.train.over(**shared, preset=preset_of(model), model=model),
+            settings.train.over(**shared, preset=own_preset_of(model), model=model),
             evaluate,
             settings.drift.over(**asked, template_file=probe.template_file),
             settings.ladder.over(**asked, export="none"),

@@ -1,0 +1,105 @@
+"""Learning rate and epochs that fit the model and the number of examples, and what will not move a model.
+
+Notable choices
+- What decides is the sum of the rates of all updates, here rate x updates. On SmolLM2-135M (random EntityQuestions
+  facts, batch 8) the gain came at 0.8e-3 to 1.2e-3, with 15 examples as with 60; below 0.5e-3 the answers stayed the
+  base's, and above 2e-3 they became worse again. The table is in docs/training.md; benchmarks/rates_real.py makes it.
+- With the width of the model the rate falls as 1 / width (Tensor Programs V, arXiv 2203.03466). From SmolLM2's 576 that
+  leads to 0.7e-5 to 2.8e-5 at a width of 4,096: the studies' 1e-5 to 2e-5 for models of 7 B and 8 B lie in it.
+- Adapters get ten times the rate, as "LoRA Without Regret" (2025) found. That was not measured here.
+- Few epochs: 15 examples read twelve times were learned by heart and scored less than read three times.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recollect.train.settings import TrainSettings
+
+VERSION = 1
+"""Part of the fingerprint of a training that leaves a choice to this file; raised when the choice changes."""
+SUM = 1e-3
+"""Rate x updates that is aimed at, at the width `WIDTH`."""
+LEAST_SUM = 5e-4
+"""Below this the measured models answered as the base does."""
+LOWEST, HIGHEST = 5e-5, 2e-4
+"""Rates at the width `WIDTH` between which the choice stays."""
+WIDTH = 576
+"""Of SmolLM2-135M, on which the numbers were measured."""
+LORA = 10.0
+_UPDATES, _EPOCHS = 8, 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training will go."""
+
+    learning_rate: float
+    epochs: float
+    updates: int
+    """Of the whole schedule."""
+    note: str = ""
+    """What was chosen and why; empty where nothing was."""
+    warning: str = ""
+    """Why the training can hardly move the model; empty otherwise."""
+
+
+def auto_input(settings: TrainSettings) -> dict[str, str]:
+    """For the fingerprint of whatever trains: by which version of this file it chooses, where it does."""
+    return {"auto": str(VERSION)} if "auto" in (settings.learning_rate, settings.epochs) else {}
+
+
+def updates_of(settings: TrainSettings, examples: int, epochs: float) -> int:
+    """Updates of the whole schedule, as the trainer counts them."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return math.ceil(epochs * math.ceil(examples / settings.batch_size))
+
+
+def plan(settings: TrainSettings, examples: int, width: int) -> Plan:
+    """The rate and the epochs of a training, where they are left to it, and what to say of them before it starts.
+
+    width: the model's hidden size.
+
+    Examples:
+        >>> from recollect import TrainSettings
+        >>> chosen = plan(TrainSettings(), 60, width=576)
+        >>> chosen.learning_rate, chosen.epochs, chosen.updates
+        (0.00013, 1.0, 8)
+        >>> plan(TrainSettings.make(preset="C"), 15, width=576).warning
+        '2 updates at rate 1e-05 ...'
+    """
+    each = math.ceil(examples / settings.batch_size)
+    epochs = settings.epochs
+    if epochs == "auto":
+        epochs = float(min(_EPOCHS, math.ceil(_UPDATES / max(1, each))))
+    updates = updates_of(settings, examples, epochs)
+    adapters = LORA if settings.method == "lora" else 1.0
+    scale = WIDTH / width * adapters
+    rate = settings.learning_rate
+    if rate == "auto":
+        rate = float(f"{min(HIGHEST, max(LOWEST, SUM / max(1, updates))) * scale:.1e}")
+    note = ""
+    if updates and "auto" in (settings.learning_rate, settings.epochs):
+        note = (
+            f"chosen for {examples:,} examples and a model of width {width:,}: rate {rate:g}, {epochs:g} "
+            f"epoch{'' if epochs == 1 else 's'}, {updates:,} update{'' if updates == 1 else 's'} of "
+            f"{settings.batch_size} examples (--learning-rate and --epochs set them)"
+        )
+    return Plan(rate, epochs, updates, note, _hardly_moves(rate, updates, min(scale, adapters)))
+
+
+def _hardly_moves(rate: float, updates: int, scale: float) -> str:
+    """Why so few updates do little. The rule's scale ends at 1: models narrower than the measured one move by less."""
+    if not updates or rate * updates >= LEAST_SUM * scale:
+        return ""
+    wanted = LEAST_SUM * scale / rate
+    return (
+        f"{updates} update{'' if updates == 1 else 's'} at rate {rate:g} can hardly move this model: rate x updates is "
+        f"{rate * updates:.1e}, and below {LEAST_SUM * scale:.1e} the models we measured answered as their base did. "
+        f"Leave --learning-rate and --epochs at auto, raise the rate, or make {math.ceil(wanted):,} updates "
+        "(docs/training.md#train)."
+    )
