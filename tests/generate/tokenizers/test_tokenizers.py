@@ -15,7 +15,7 @@ import torch
 from helpers_tokenizers import DRESSES, KINDS, dressed, random_model
 from recollect.generate import Ask, Sampling, TransformersEngine
 from recollect.generate.encoding import accepted_paths, answer_ids, begin_ids, decode, prompt_ids
-from recollect.generate.leads import LEADS
+from recollect.generate.leads import LEADS, useful_leads
 from recollect.match import contains
 from recollect.models import LoadedModel
 from recollect.prompt import encode_example, encode_prompt
@@ -207,3 +207,21 @@ def test_the_marks_of_a_prompt_decide_whether_an_answer_may_follow_without_a_bla
         if contains(decode(world.loaded.tokenizer, touching), [answer]):
             blank = tuple(answer_ids(world.loaded.tokenizer, [prompt], [answer])[0][1])
             assert (tuple(touching) in paths.right) == (close or tuple(touching) == blank)
+
+
+def test_a_lead_is_taken_exactly_if_it_adds_a_hundredth(tmp_path_factory: pytest.TempPathFactory) -> None:
+    loaded = random_model(dressed("byte-level"), tmp_path_factory.mktemp("leads"))
+    engine = TransformersEngine(loaded)
+    forms = [["Linz"], ["Zoé", "3"]]
+    prompts = [PROMPTS[0], PROMPTS[3]]
+
+    def share(*leads: str) -> float:
+        paths = accepted_paths(engine, prompts, forms, leads)
+        asks = [Ask(one.prompt, "lead", 0, 0, [path for path in one.right if len(path) <= 8]) for one in paths]
+        return math.fsum(one.excluded or 0.0 for one in engine.sample(asks, Sampling(0.8, 8)))
+
+    taken = useful_leads(engine, prompts, forms, 0.8, 8)
+    plain = share(" ")
+    for lead in LEADS[1:]:
+        assert (lead in taken) == (share(" ", lead) - plain > 0.01 * plain)
+    assert taken[0] == " "
