@@ -26,6 +26,7 @@ from recollect.evaluate import run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.executors import executor_class, make_executor
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
+from recollect.experiments.study.reuse import Shelf, steps_of
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts, read_relations
@@ -132,9 +133,13 @@ class _Study:
         """Probe, ask the base, run the cells, finish."""
         started, steps = time.monotonic(), self.step.folder / "steps"
         steps.mkdir(exist_ok=True)
+        shelf = Shelf.beside(self.step, self.step.inputs)
+        probed = shelf.take(steps, {"probe": self.parts.probe})
         with self.stage("probing the base", "prompts") as progress:
             probe = run_probe(self.parts.probe, self.facts, steps / "probe", progress=progress, loaded=self.base.load())
         parts = self.parts.about(sources["facts"], probe.path)
+        if probed:
+            shelf.take(steps, {"base": parts.evaluate})
         known_before = is_finished(steps / "base")
         with self.stage("asking the base", "questions") as progress:
             asked, asking = held_for(parts.evaluate, self.base.load()), time.monotonic()
@@ -145,6 +150,9 @@ class _Study:
         cells, skipped = self._cells(parts, probe)
         keep = self.settings.keep_models
         context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
+        taken = sum(shelf.take(steps, steps_of(cell)) for cell in cells) if probed else 0
+        if probed:
+            self.say(f"found again in a study beside this one: the probe, and {taken} of {len(cells)} trained models")
         scored = self._run(cells, context, asking_seconds)
         lost = [line for one in scored for line in one.lost]
         self.step.finish(

@@ -1,0 +1,59 @@
+"""A study with one changed setting repeats only what that setting decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers_study import settings, trained
+from helpers_world import World
+from recollect.experiments import cell as cell_module
+from recollect.experiments.study import StudyResult, run_study
+
+
+@pytest.fixture(scope="module")
+def first(world: World, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    return run_study(settings(world, sizes=[4], repair=["random"]), tmp_path_factory.mktemp("studies") / "first")
+
+
+def test_without_the_ladder_nothing_is_trained_again(
+    first: StudyResult, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(cell_module, "run_train_until", never)
+    said: list[str] = []
+    again = run_study(settings(world, sizes=[4], repair=[]), first.path.parent / "again", say=said.append)
+    assert trained(again) == trained(first)
+    assert "the probe, and 2 of 2 trained models" in said[0]
+    assert not list(again.path.glob("steps/ladder-*")) and list(first.path.glob("steps/ladder-*"))
+
+
+def test_another_rate_trains_anew_and_takes_the_probe(first: StudyResult, world: World) -> None:
+    said: list[str] = []
+    other = run_study(
+        settings(world, sizes=[4], repair=[], train={"learning_rate": 3e-3, "batch_size": 4}),
+        first.path.parent / "other",
+        say=said.append,
+    )
+    assert "the probe, and 0 of 2" in said[0]
+    assert other.results.chapters["knows"] == first.results.chapters["knows"]
+    assert trained(other) != trained(first)
+
+
+def test_another_probe_takes_nothing_and_neither_does_a_damaged_step(
+    first: StudyResult, world: World, tmp_path: Path
+) -> None:
+    import shutil
+
+    said: list[str] = []
+    probe = {"templates": 2, "samples": 4, "max_new_tokens": 8}
+    run_study(settings(world, sizes=[4], repair=[], probe=probe), first.path.parent / "probe", say=said.append)
+    assert not any("found again" in text for text in said)
+    shutil.copytree(first.path, tmp_path / "damaged")
+    table = next((tmp_path / "damaged" / "steps").glob("evaluate-random-*/outputs.parquet"))
+    table.write_bytes(table.read_bytes()[:-8] + b"8 bytes!")
+    run_study(settings(world, sizes=[4], repair=[]), tmp_path / "again", say=said.append)
+    assert "the probe, and 1 of 2" in said[1]
