@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recollect.core.settings import Settings
-from recollect.core.workspace import MANIFEST, Step, is_finished, read_manifest, step_input
+from recollect.core.workspace import MANIFEST, Step, is_finished, read_manifest
 from recollect.errors import RecollectError
 from recollect.experiments.cell import Cell
 
@@ -65,10 +65,10 @@ class Shelf:
         return False
 
     def _fits(self, folder: Path, settings: Settings) -> bool:
-        if not is_finished(folder):
-            return False
         try:
-            found = step_input(folder, read_manifest(folder).step)  # checks every file too
+            if not is_finished(folder):
+                return False
+            found = read_manifest(folder)  # which checks every file too
         except RecollectError:  # damaged, or of another version
             return False
         same = json.loads(json.dumps(settings.fingerprint_values())) == found.settings
