@@ -103,9 +103,12 @@ def test_probe_slick_and_evaluation_run_with_the_toy_engine(table: str, tmp_path
 
 
 def test_hybrid_is_refused_where_the_engine_cannot_exclude(table: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"engine 'table' cannot. Take --method sampled"):
-        run_probe(settings_of(table), facts(), tmp_path / "p")
+    with pytest.raises(InputError, match=r"engine 'table' cannot. Take --method auto"):
+        run_probe(settings_of(table, method="hybrid"), facts(), tmp_path / "p")
     assert not (tmp_path / "p").exists()
+    found = run_probe(settings_of(table, pilot=8), facts(), tmp_path / "p").found
+    assert found.choice is not None
+    assert {one.way for one in found.choice.candidates} == {"closed-form", "sampled", "adaptive"}
 
 
 @pytest.mark.parametrize("method", ["sampled", "closed-form"])  # the latter's examples are draws

@@ -46,7 +46,7 @@ class DemoSettings(StudySettings):
     """Title of the report."""
     repeats: Annotated[int, Field(ge=1)] = 2
     """Seeds to run, from the first one up; each draws its own training sets and trains anew on them."""
-    probe: ProbeSection = ProbeSettings(residual_samples=1)
+    probe: ProbeSection = ProbeSettings(method="hybrid", residual_samples=1)
     """Settings of `recollect probe`, except model and facts; one residual draw per template keeps the demo short."""
     drift: DriftSection = DriftSettings(limit=100, text_tokens=3_000)
     """Settings of `recollect drift`, except where models, facts and levels are; few facts keep the demo short."""

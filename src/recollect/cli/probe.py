@@ -27,7 +27,9 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, out=out, progress=progress)
     if not as_json:
-        _level_table(result.found.levels_by_part, f"memory levels ({settings.method})")
+        _level_table(result.found.levels_by_part, f"memory levels ({result.found.method})")
+        if result.found.choice is not None:
+            console_out.print(f"chosen: {result.found.choice.words}")
         print_notes(result.found.notes)
         console_out.print(f"{result.found.facts:,} facts in {result.found.seconds:.1f} s; {_agreement(result.found)}")
         if result.found.largest_bias:

@@ -50,24 +50,27 @@ FEW_FACTS = 200
 LITTLE_LATE = 0.1
 
 
-def why_unstated(p0: Floats, score: Floats, residual_draws: int) -> str:
-    """Why a hybrid probe cannot say how far a fresh probe agrees, in words; empty where it can.
+def why_unstated(p0: Floats, score: Floats, draws: int) -> str:
+    """Why what is known beside the closed form cannot say how far a fresh probe agrees, in words; empty where it can.
 
-    It takes facts enough to see how late answers are distributed, and two draws a template to see how templates
-    differ; where right answers seldom come late (under a tenth of them, from `p0` and `score` [facts]), one will do.
+    `draws`: from the rest after a template; 0 where only some facts were drawn from. Where right answers seldom come
+    late (under a tenth of them, from `p0` and `score` [facts]), little hangs on the rest. Else it takes facts enough to
+    see how late answers are distributed, and two draws a template to see how templates differ.
     """
     total = float(score.sum())
     late = 1 - float(p0.sum()) / total if total > 0 else 1.0
+    if late <= LITTLE_LATE:
+        return ""
+    said = f"{100 * late:.0f} % of the right answers come late, and "
+    if draws == 0:
+        return f"{said}the closed form sees none of them"
     if len(score) < FEW_FACTS:
         return (
-            f"{len(score):,} facts are too few to see how late answers are distributed beside those at once (from "
+            f"{said}{len(score):,} facts are too few to see how these are distributed beside those at once (from "
             f"{FEW_FACTS} on it is stated; adaptive and sampled draws state it for any number)"
         )
-    if residual_draws < 2 and late > LITTLE_LATE:
-        return (
-            f"{100 * late:.0f} % of the right answers come late, and one draw a template does not show how templates "
-            "differ (--residual-samples 2 does)"
-        )
+    if draws < 2:
+        return f"{said}one draw a template does not show how templates differ (--residual-samples 2 does)"
     return ""
 
 
@@ -85,18 +88,35 @@ def level_distribution(p0: Floats, hits: Floats, draws: Floats, samples: int) ->
     `p0`: probability of an answer at once; `hits` of `draws` from the rest; all [facts, templates]. Of a fact without
     draws its rest is taken to be like that of the facts with draws.
     """
+    rest, concentration, posterior = _fitted(p0, hits, draws, samples)
+    return _predict(rest, _Tables.of(concentration, rest.kinds, samples), posterior, samples, p0.shape[1])
+
+
+def rest_rates(
+    p0: Floats, hits: Floats, draws: Floats, samples: int, random: np.random.Generator, count: int
+) -> Floats:
+    """Possible rates of hits in the rest after each template, given what was drawn: [count, facts, templates]."""
+    _, concentration, posterior = _fitted(p0, hits, draws, samples)
+    upto = posterior.cumsum(axis=1)
+    picked = (random.random((count, len(p0), 1)) > upto[None] / upto[None, :, -1:]).sum(axis=2)
+    own = _RATES[np.minimum(picked, len(_RATES) - 1)][:, :, None]
+    found: Floats = random.beta(own * concentration + hits, (1 - own) * concentration + draws - hits)
+    return found
+
+
+def _fitted(p0: Floats, hits: Floats, draws: Floats, samples: int) -> tuple[_Rest, float, Floats]:
+    """The evidence, the likeliest spread of templates, and the posterior over the rates of each fact."""
     rest = _Rest.of(p0, hits, draws)
     drawn: Mask = draws.max(axis=1) > 0
     strata = _strata(p0.mean(axis=1), drawn, 0.5 / (samples * p0.shape[1]))
-    found: tuple[float, _Tables, Floats] | None = None
+    found: tuple[float, float, Floats] | None = None
     for concentration in _CONCENTRATIONS if draws.max() >= 2 else (_CONCENTRATIONS[_UNSEEN],):
         tables = _Tables.of(concentration, rest.kinds, samples)
-        likelihood, weights = _fit(rest.classes @ tables.log_likelihood, strata, drawn)
+        likelihood, posterior = _fit(rest.classes @ tables.log_likelihood, strata, drawn)
         if found is None or likelihood > found[0] + 1e-9:
-            found = (likelihood, tables, weights)
+            found = (likelihood, concentration, posterior)
     assert found is not None
-    _, tables, weights = found
-    return _predict(rest, tables, weights, samples, p0.shape[1])
+    return rest, found[1], found[2]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """A batch of jobs done: counts, closed form and texts.
 
 A batch's columns are the same for every method: `fact`, `template`, `p0` (closed form; null where draws are plain),
-`draws`, `hits` (plain containment), `texts` (completions, as far as they were drawn).
+`draws`, `hits` (plain containment), `texts` (completions, as far as they were drawn), and of the first facts of `auto`
+`at_once` (draws that start with an accepted form), `tokens` (drawn), `rest_tokens` (of the draws not at once) and
+`pair_tokens` (of the first two draws, where they say the same counted once); else null.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "draws": pl.Int64,
     "hits": pl.Int64,
     "texts": pl.List(pl.String),
+    "at_once": pl.Int64,
+    "tokens": pl.Int64,
+    "pair_tokens": pl.Int64,
+    "rest_tokens": pl.Int64,
 }
 
 
@@ -35,6 +41,8 @@ class Bench:
     engine: Engine
     facts: FactSet
     settings: ProbeSettings
+    pilot: bool = False
+    """Also compute the closed form of plain draws, and tell those at once from the rest."""
 
     @property
     def sampling(self) -> Sampling:
@@ -57,7 +65,11 @@ class Bench:
         if self.settings.method == "closed-form":
             return self._rows(jobs, self.closed_form(jobs))
         if self.settings.method == "adaptive":
-            return self._rows(jobs, self._in_rounds(jobs, size))
+            return (
+                self._compared(jobs, self._in_rounds(jobs, size), size)
+                if self.pilot
+                else self._rows(jobs, self._in_rounds(jobs, size))
+            )
         beside = self.settings.method == "hybrid"
         paths = self._at_once(jobs) if beside else [None] * len(jobs)
         asks = [
@@ -89,6 +101,20 @@ class Bench:
             before = end
         return [Drawn(tuple(said)) for said in draws]
 
+    def _compared(self, jobs: Sequence[Job], drawn: Sequence[Drawn], size: int) -> pl.DataFrame:
+        """Plain draws beside the closed form of the same prompts."""
+        closed = [one.excluded for some in cut(jobs, size) for one in self.closed_form(some)]
+        more: dict[str, list[int]] = {name: [] for name in ("at_once", "tokens", "pair_tokens", "rest_tokens")}
+        for paths, one in zip(self._at_once(jobs), drawn, strict=True):
+            rest = [ids for ids in one.draws if not any(tuple(ids[: len(path)]) == path for path in paths)]
+            more["at_once"].append(len(one.draws) - len(rest))
+            more["tokens"].append(sum(map(len, one.draws)))
+            more["rest_tokens"].append(sum(map(len, rest)))
+            pair = {tuple(ids[: at + 1]) for ids in one.draws[:2] for at in range(len(ids))}
+            more["pair_tokens"].append(len(pair))
+        columns = [pl.Series(name, values, pl.Int64) for name, values in more.items()]
+        return self._rows(jobs, drawn).with_columns(pl.Series("p0", closed, pl.Float64), *columns)
+
     def _sample(self, jobs: Sequence[Job], asks: Sequence[Ask]) -> list[Drawn]:
         def decided(at: int, ids: list[int]) -> bool:
             return settled(self.engine.decode(ids), self._fact(jobs[at]).accepted)
@@ -115,6 +141,10 @@ class Bench:
                 "draws": [len(said) for said in texts],
                 "hits": [self._hits(job, said) for job, said in zip(jobs, texts, strict=True)],
                 "texts": texts,
+                "at_once": None,
+                "tokens": None,
+                "pair_tokens": None,
+                "rest_tokens": None,
             },
             schema=SCHEMA,
         )
@@ -122,7 +152,7 @@ class Bench:
 
 def draws_per_job(settings: ProbeSettings) -> int:
     """How many draws a job takes at once, at most."""
-    if settings.method == "adaptive":
+    if settings.method in ("adaptive", "auto"):  # the latter's first facts
         ends = stopping_rule(settings.templates, settings.samples, settings.settled).ends
         return max(after - before for before, after in zip((0, *ends), ends, strict=False))
-    return {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 0}[settings.method]
+    return {"sampled": settings.samples, "hybrid": settings.residual_samples}.get(settings.method, 0)

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
 from recollect.facts import FactSet
-from recollect.probe.agreement import level_distribution, why_unstated
+from recollect.probe.agreement import Mask, level_distribution, why_unstated
 from recollect.probe.levels import BORDERLINE, Floats, level_of, score_interval
-from recollect.probe.settings import Method
+from recollect.probe.settings import Way
 
 
-def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int) -> pl.DataFrame:
-    """Grade every fact from its jobs' rows (columns fact, template, p0, draws, hits; any order).
+def score_facts(rows: pl.DataFrame, facts: FactSet, method: Way, samples: int) -> pl.DataFrame:
+    """Grade every fact from its jobs' rows (columns of `measure.SCHEMA`; any order).
 
     Columns: fact_id, relation, subject, object, part, score (R), low and high (95 % interval of R; for closed-form R
     itself and 1, since answers that come later are not in it), level, level_probability, borderline and
     level_probabilities (of the levels 0..4 in a fresh probe; null where not stated), hits (per template), draws (per
     template), template_scores (the estimated hit rate of each template), p0 (mean closed form).
     """
-    rows = rows.sort("fact", "template")
-    templates = int(rows["template"].max()) + 1  # type: ignore[arg-type]
-    shape = (len(facts), templates)
-    hits = rows["hits"].to_numpy().astype(np.float64).reshape(shape)
-    draws = rows["draws"].to_numpy().astype(np.float64).reshape(shape)
-    p0 = np.zeros(shape) if is_plain(method) else rows["p0"].to_numpy().astype(np.float64).reshape(shape)
-    rest = np.divide(hits, draws, out=np.zeros(shape), where=draws > 0)
-    by_template = p0 + (1 - p0) * rest if method == "hybrid" else p0 if method == "closed-form" else rest
-    score = by_template.mean(axis=1)
-    total = templates * samples
-    level = level_of(score, total)
+    drawn = _Drawn.of(rows, len(facts), method)
+    score = drawn.by_template.mean(axis=1)
+    level = level_of(score, drawn.p0.shape[1] * samples)
 
-    distribution = _distribution(method, p0, hits, draws, samples, score)
+    distribution = None if drawn.why_unstated() else level_distribution(drawn.p0, drawn.late, drawn.rest, samples)
     chances = [None] * len(level) if distribution is None else distribution[np.arange(len(level)), level].tolist()
-    low, high = _interval(method, p0, hits, draws, score)
+    low, high = drawn.interval()
     return pl.DataFrame(
         {
             "fact_id": [fact.id for fact in facts],
@@ -45,10 +39,10 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
             "level_probability": chances,
             "borderline": [None if chance is None else chance < BORDERLINE for chance in chances],
             "level_probabilities": chances if distribution is None else distribution.tolist(),
-            "hits": hits.astype(np.int64).tolist(),
-            "draws": draws.astype(np.int64).tolist(),
-            "template_scores": by_template.tolist(),
-            "p0": [None] * len(facts) if is_plain(method) else p0.mean(axis=1),
+            "hits": drawn.hits.astype(np.int64).tolist(),
+            "draws": drawn.draws.astype(np.int64).tolist(),
+            "template_scores": drawn.by_template.tolist(),
+            "p0": [None] * len(facts) if is_plain(method) else drawn.p0.mean(axis=1),
         },
         schema_overrides={
             "level_probability": pl.Float64,
@@ -61,55 +55,100 @@ def score_facts(rows: pl.DataFrame, facts: FactSet, method: Method, samples: int
     )
 
 
-def _interval(method: Method, p0: Floats, hits: Floats, draws: Floats, score: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of R; the closed form knows only that R is not lower."""
-    if method == "closed-form":
-        return score, np.ones_like(score)
-    fixed, weight, residual_hits, residual_draws = _residual(method, p0, hits, draws)
-    low, high = score_interval(residual_hits, residual_draws)
-    return fixed + weight * low, np.minimum(1.0, fixed + weight * high)
-
-
-def is_plain(method: Method) -> bool:
+def is_plain(method: Way) -> bool:
     """Whether a method draws from all that the model may say, not beside the answers at once."""
     return method in ("sampled", "adaptive")
 
 
-def unstated(levels: pl.DataFrame, method: Method) -> str:
-    """Why `score_facts` stated no agreement in this table, in words; empty where it did."""
-    if method == "closed-form":
+def unstated(rows: pl.DataFrame, facts: FactSet, method: Way) -> str:
+    """Why `score_facts` states no agreement of these rows, in words; empty where it does."""
+    return _Drawn.of(rows, len(facts), method).why_unstated()
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is known of each prompt; shapes [facts, templates].
+
+    The first facts of `auto` were drawn from plainly, and their p0 is known too. Where the others are graded beside the
+    answers at once, so are they: the draws that did not come at once are draws of the rest.
+    """
+
+    method: Way
+    p0: Floats
+    """Zero where the method draws plainly."""
+    hits: Floats
+    draws: Floats
+    late: Floats
+    """Hits of `rest`."""
+    rest: Floats
+    """Draws beside the answers at once; with plain draws all of them."""
+    first: Mask
+    """[facts] Drawn from plainly though the method does not."""
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, facts: int, method: Way) -> _Drawn:
+        rows = rows.sort("fact", "template")
+        shape = (facts, int(rows["template"].max()) + 1)  # type: ignore[arg-type]
+
+        def column(name: str) -> Floats:
+            return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape).copy()
+
+        hits, draws = column("hits"), column("draws")
+        if is_plain(method):
+            return cls(method, np.zeros(shape), hits, draws, hits, draws, np.zeros(facts, dtype=np.bool_))
+        at_once = column("at_once")
+        first = ~np.isnan(at_once[:, 0])
+        at_once[~first] = 0.0
+        # a draw at once is a hit, but for a form that more letters would make another word
+        late = np.clip(hits - at_once, 0, draws - at_once)
+        return cls(method, column("p0"), hits, draws, late, draws - at_once, first)
+
+    @property
+    def by_template(self) -> Floats:
+        """The estimated hit rate of each template."""
+        share = np.divide(self.late, self.draws, out=np.zeros_like(self.late), where=self.draws > 0)
+        beside = np.where(self.first[:, None], 1.0, 1 - self.p0)  # of plain draws the share of late ones is whole
+        found: Floats = self.p0 + beside * share
+        return found
+
+    def why_unstated(self) -> str:
+        """Empty where the evidence says how far a fresh probe agrees."""
+        if is_plain(self.method):
+            return ""
+        p0, score = self.p0.mean(axis=1), self.by_template.mean(axis=1)
+        if self.method == "hybrid":  # the first facts show how templates differ, whatever comes after
+            return why_unstated(p0, score, 2 if self.first.any() else int(self.draws.max()))
+        if self.first.any():
+            return why_unstated(p0[self.first], score[self.first], 0)
         return (
             "the closed form draws nothing, so it cannot know how many answers come late (--method auto measures that "
             "on the first facts)"
         )
-    if is_plain(method):
-        return ""
-    most = int(levels["draws"].list.max().max())  # type: ignore[arg-type]
-    return why_unstated(levels["p0"].to_numpy(), levels["score"].to_numpy(), most)
 
+    def interval(self) -> tuple[Floats, Floats]:
+        """95 % interval of R; the closed form knows only that R is not lower."""
+        score = self.by_template.mean(axis=1)
+        fixed, weight, hits, draws = self._residual()
+        low, high = score_interval(hits, draws)
+        low, high = fixed + weight * low, np.minimum(1.0, fixed + weight * high)
+        if self.method == "closed-form":
+            low, high = np.where(self.first, low, score), np.where(self.first, high, 1.0)
+        return np.minimum(low, score), np.maximum(high, score)
 
-def _distribution(
-    method: Method, p0: Floats, hits: Floats, draws: Floats, samples: int, score: Floats
-) -> Floats | None:
-    """Probability of each level in a fresh probe [facts, 5]; None where the method cannot say it."""
-    if method == "closed-form" or (method == "hybrid" and why_unstated(p0.mean(axis=1), score, int(draws.max()))):
-        return None
-    return level_distribution(p0, hits, draws, samples)
+    def _residual(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """R as fixed + weight * rate, with the effective hits and draws behind the rate. Shapes [facts].
 
-
-def _residual(method: Method, p0: Floats, hits: Floats, draws: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """R as fixed + weight * rate, with the effective hits and draws behind the rate. Shapes [facts].
-
-    For hybrid the templates' residual rates r_i have weights w_i = 1 - p0_i: rate = sum w_i r_i / sum w_i, and its
-    effective number of draws is (sum w_i)^2 / sum(w_i^2 / d_i), the one with the same variance at equal rates.
-    """
-    if is_plain(method):
-        zeros = np.zeros(len(hits))
-        return zeros, zeros + 1, hits.sum(axis=1), draws.sum(axis=1)
-    weights = np.where(draws > 0, 1 - p0, 0.0)
-    total = weights.sum(axis=1)
-    rest = np.divide(hits, draws, out=np.zeros_like(hits), where=draws > 0)
-    noise = np.divide(weights**2, draws, out=np.zeros_like(hits), where=draws > 0).sum(axis=1)
-    rate = np.divide((weights * rest).sum(axis=1), total, out=np.zeros(len(hits)), where=total > 0)
-    effective = np.divide(total**2, noise, out=np.zeros(len(hits)), where=noise > 0)
-    return p0.mean(axis=1), weights.mean(axis=1), rate * effective, effective
+        The templates' residual rates r_i have weights w_i = 1 - p0_i: rate = sum w_i r_i / sum w_i, and its effective
+        number of draws is (sum w_i)^2 / sum(w_i^2 / d_i), the one with the same variance at equal rates.
+        """
+        if is_plain(self.method):
+            zeros = np.zeros(len(self.hits))
+            return zeros, zeros + 1, self.hits.sum(axis=1), self.draws.sum(axis=1)
+        drawn = self.rest > 0
+        weights = np.where(drawn, 1 - self.p0, 0.0)
+        total = weights.sum(axis=1)
+        rest = np.divide(self.late, self.rest, out=np.zeros_like(self.late), where=drawn)
+        noise = np.divide(weights**2, self.rest, out=np.zeros_like(self.late), where=drawn).sum(axis=1)
+        rate = np.divide((weights * rest).sum(axis=1), total, out=np.zeros(len(total)), where=total > 0)
+        effective = np.divide(total**2, noise, out=np.zeros(len(total)), where=noise > 0)
+        return self.p0.mean(axis=1), weights.mean(axis=1), rate * effective, effective

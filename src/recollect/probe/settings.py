@@ -10,7 +10,10 @@ from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 
-Method = Literal["sampled", "adaptive", "closed-form", "hybrid"]
+Way = Literal["sampled", "adaptive", "closed-form", "hybrid"]
+"""How facts are graded."""
+Method = Literal["auto", "sampled", "adaptive", "closed-form", "hybrid"]
+"""What can be asked for: a way, or the one that suits the model."""
 
 
 class AskedFacts(EngineSettings):
@@ -40,12 +43,13 @@ class ProbeSettings(AskedFacts):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
-    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled"}
+    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled", "pilot", "agreement_loss"}
 
-    method: Method = "hybrid"
-    """sampled: the studies' 21 x 10 draws. adaptive: the same draws in rounds, until the level of a fact is settled;
-    about half of them. closed-form: probability that the object follows at once. hybrid: the closed form plus sampling
-    of the rest; unbiased for the sampled score, cheaper, and less noisy where answers come at once."""
+    method: Method = "auto"
+    """auto: compare the ways on the first facts, and take the cheapest that agrees with the studies' probe as asked
+    for (agreement_loss); prints what and why. sampled: the studies' 21 x 10 draws. adaptive: the same draws in rounds,
+    until the level of a fact is settled; about half of them. closed-form: probability that the object follows at once.
+    hybrid: the closed form plus sampling of the rest; unbiased, and less noisy where answers come at once."""
     templates: Annotated[int, Field(ge=1)] = 21
     """Mapping templates per relation."""
     samples: Annotated[int, Field(ge=1)] = 10
@@ -56,12 +60,18 @@ class ProbeSettings(AskedFacts):
     settled: Annotated[float, Field(gt=0, le=1)] = 0.8
     """adaptive: a fact is drawn from no more when all the draws of `sampled` would leave its level as it is with this
     probability. Our choice: half of the draws, for one or two facts in a hundred that get another level."""
+    pilot: Annotated[int, Field(ge=8)] = 16
+    """auto: facts on which the ways are compared. They are drawn from as in adaptive, and keep what was drawn."""
+    agreement_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """auto: a fresh 21 x 10 probe may give so much smaller a share of the facts the same level as it gives those of
+    another such probe. Our choice."""
     temperature: Annotated[float, Field(gt=0)] = 0.7
     """Softmax temperature."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     """Longest completion."""
     top_k: Annotated[int, Field(ge=0)] = 0
-    """0: the whole vocabulary. The studies state none; ours is none. Only for sampled and adaptive."""
+    """0: the whole vocabulary. The studies state none; ours is none. Only with plain draws (not closed-form,
+    hybrid)."""
     template_file: PathOrName = ""
     """YAML with your own mapping templates by relation; "" uses the shipped ones."""
     keep_text: bool = True
@@ -71,7 +81,7 @@ class ProbeSettings(AskedFacts):
 
     @model_validator(mode="after")
     def _top_k_is_sampled(self) -> Self:
-        if self.top_k and self.method not in ("sampled", "adaptive"):
+        if self.top_k and self.method in ("closed-form", "hybrid"):
             raise ValueError(
                 f"top_k={self.top_k} goes with sampled or adaptive draws only (the closed form is of the whole "
                 f"vocabulary), "
@@ -80,11 +90,57 @@ class ProbeSettings(AskedFacts):
         return self
 
 
+class Candidate(Result):
+    """A way to grade facts, as the first facts let expect it."""
+
+    way: Way
+    residual_samples: int | None = None
+    """Of hybrid."""
+    settled: float | None = None
+    """Of adaptive."""
+    agreement: float
+    """Share of facts to which a fresh probe of the studies would give the same level."""
+    error: float
+    """Root mean square error of R."""
+    tokens: float
+    """What a fact costs, in tokens read; a drawn one counts threefold."""
+
+    @property
+    def words(self) -> str:
+        """Its name with its one setting."""
+        if self.way == "hybrid":
+            return f"hybrid with {self.residual_samples} residual draws"
+        return f"adaptive until {100 * self.settled:.0f} % settled" if self.settled else self.way
+
+
+class Choice(Result):
+    """What `auto` chose, and why."""
+
+    taken: Candidate | None
+    """None where there was nothing to compare."""
+    way: Way
+    why: str
+    pilot: int
+    """Facts it was measured on."""
+    share_at_once: float | None = None
+    """Of their mean score."""
+    candidates: list[Candidate] = []
+
+    @property
+    def words(self) -> str:
+        """The choice in a sentence without its full stop."""
+        on = f"measured on {self.pilot:,} facts: " if self.pilot else ""
+        return f"{self.taken.words if self.taken else self.way}, {on}{self.why}"
+
+
 class ProbeFound(Result):
     """What a probe found; the facts themselves are in its levels.parquet."""
 
     facts: int
-    method: Method
+    method: Way
+    """The way the facts were graded; of auto the one it chose."""
+    choice: Choice | None = None
+    """auto: what it chose and why."""
     levels: dict[str, int]
     """Facts by level "0" to "4"."""
     levels_by_part: dict[str, list[int]]
@@ -104,7 +160,8 @@ class ProbeFound(Result):
     """adaptive: how far the expected score of any fact can lie from its true one because draws end when a level is
     settled; computed from the stopping rule. The other methods have no such bias."""
     share_at_once: float | None = None
-    """hybrid: share of the mean score that comes at once; sampling or the closed form alone cannot tell."""
+    """Share of the mean score that comes at once, of hybrid, and of auto on its first facts; plain draws or the closed
+    form alone cannot tell."""
     notes: list[str] = []
     self_test_p: float | None = None
     seconds: float

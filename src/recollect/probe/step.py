@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
 from recollect.probe.jobs import choice_inputs, chosen_facts, counts_starts, make_jobs, out_of_reach
-from recollect.probe.measure import SCHEMA, Bench, draws_per_job
+from recollect.probe.measure import SCHEMA, draws_per_job
 from recollect.probe.score import is_plain, score_facts, unstated
-from recollect.probe.settings import Method, ProbeFound, ProbeSettings
+from recollect.probe.settings import ProbeFound, ProbeSettings, Way
 from recollect.probe.stopping import largest_bias, stopping_rule
-
-Progress = Callable[[int, int], None]
+from recollect.probe.work import Progress, measure_all
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _work(
     if settings.method == "hybrid" and not engine.draws_excluding:
         raise InputError(
             f"method hybrid draws from what the closed form leaves over, which the engine {engine.name!r} cannot. Take "
-            "--method sampled, or closed-form."
+            "--method auto, adaptive, sampled or closed-form."
         )
     jobs = make_jobs(facts, relations, engine, settings)
     plan = step.pin(
@@ -98,17 +97,9 @@ def _work(
         threads=engine.machine.threads,
         self_test_p=engine.self_test(settings.temperature, settings.top_k),
     )
-    bench = Bench(engine, facts, settings)
-    batches = bench.batches(jobs, plan["batch_size"])
-    done = 0
-    for index, batch in enumerate(batches):
-        if not step.has_part(index):
-            step.write_part(index, bench.measure(batch, plan["batch_size"]))
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(jobs))
-    rows = step.read_parts(len(batches)).sort("fact", "template")
-    levels = score_facts(rows, facts, settings.method, settings.samples)
+    measured = measure_all(step, engine, facts, jobs, settings, progress)
+    rows, taken, choice = measured.rows.sort("fact", "template"), measured.settings, measured.choice
+    levels = score_facts(rows, facts, _way(taken), settings.samples)
     step.write_table("levels.parquet", levels)
     step.write_table("templates.parquet", _template_table(levels))
     if settings.keep_text and settings.method != "closed-form":
@@ -117,8 +108,10 @@ def _work(
     step.write_table(EXAMPLES, draw_examples(engine, facts, levels, relations, settings))
     unreachable = out_of_reach(facts, jobs, settings.max_new_tokens)
     step.finish(
-        _found(levels, settings).model_copy(
+        _found(levels, taken).model_copy(
             update={
+                "unstated": unstated(rows, facts, _way(taken)),
+                **({} if choice is None else {"choice": choice, "share_at_once": choice.share_at_once}),
                 "notes": [*unreachable, *engine_notes(engine)],
                 "self_test_p": None if plan["self_test_p"] is None else round(plan["self_test_p"], 6),
                 "seconds": round(time.monotonic() - started, 3),
@@ -135,12 +128,11 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
     score = float(levels["score"].mean())  # type: ignore[arg-type]
     found = ProbeFound(
         facts=len(levels),
-        method=settings.method,
+        method=_way(settings),
         levels={str(level): levels.filter(level=level).height for level in range(5)},
         levels_by_part=by_part,
         mean_score=round(score, 6),
         draws=int(levels["draws"].list.sum().sum()),
-        unstated=unstated(levels, settings.method),
         largest_bias=_largest_bias(settings),
         seconds=0,
     )
@@ -157,6 +149,12 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
             "levels_expected": {str(level): round(float(count), 1) for level, count in enumerate(by_level)},
         }
     )
+
+
+def _way(settings: ProbeSettings) -> Way:
+    if settings.method == "auto":
+        raise ValueError("auto is no way to grade facts, but a choice of one")
+    return settings.method
 
 
 def _largest_bias(settings: ProbeSettings) -> float | None:
@@ -193,7 +191,7 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     manifest = step_input(path, "probe")
     settings = manifest.settings
     judge = matcher_of(matcher)
-    method: Method = settings["method"]
+    method = ProbeFound.read(path).method
     if not is_plain(method):
         raise InputError(
             f"{path} was probed by {method!r}, whose closed form is tied to its matcher; only 'sampled' and 'adaptive' "
@@ -216,6 +214,10 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
                 for fact_id, said in zip(texts["fact_id"], texts["texts"], strict=True)
             ],
             "texts": texts["texts"],
+            "at_once": None,
+            "tokens": None,
+            "pair_tokens": None,
+            "rest_tokens": None,
         },
         schema=SCHEMA,
     )

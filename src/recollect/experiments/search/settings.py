@@ -172,7 +172,7 @@ class SearchSettings(_Planned, _Searched):
     lora; pocket or pocket-shop for those models, token-and-parameter-levels for any other."""
     evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "parts", "limit")] = EvaluateSettings()
     """Settings of `recollect evaluate`."""
-    probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings(residual_samples=1)
+    probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings()
     """Settings of `recollect probe` where the search probes the base itself."""
 
     @classmethod

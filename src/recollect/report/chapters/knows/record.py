@@ -30,6 +30,8 @@ class Probe(Record):
     matcher_version: str
     agreement_note: str | None = None
     """Text on how far two ways of measuring agree, if that was checked."""
+    choice_note: str | None = None
+    """Which way was taken and why, where the probe chose it."""
 
 
 class LevelCount(Record):
@@ -90,10 +92,12 @@ def collect(source: Source) -> Known | None:
     levels = pl.read_parquet(probe / "levels.parquet", glob=False)
     return Known(
         probe=Probe(
-            **{name: settings[name] for name in ("method", "templates", "samples", "temperature", "max_new_tokens")},
+            method=found.method,
+            **{name: settings[name] for name in ("templates", "samples", "temperature", "max_new_tokens")},
             seconds=found.seconds,
             matcher_version=manifest.inputs["matcher"],
             agreement_note=_agreement(found, settings["templates"] * settings["samples"]),
+            choice_note=None if found.choice is None else f"Chosen on the facts themselves: {found.choice.words}.",
         ),
         levels=[
             LevelCount(part=part, level=level, n=n)

@@ -105,7 +105,7 @@ def _score(probe: Probe) -> str:
     counts = {"sampled": f" × {probe.samples} samples", "adaptive": f" × up to {probe.samples} samples"}
     draws = counts.get(probe.method, "")
     time = "" if probe.seconds is None else f", {duration(probe.seconds)}"
-    note = f" {probe.agreement_note[:300]}" if probe.agreement_note else ""
+    note = "".join(f" {text[:400]}" for text in (probe.choice_note, probe.agreement_note) if text)
     return (
         f"Share of right completions of a fact by the untouched base: {probe.templates} mapping templates{draws} at "
         f"temperature {probe.temperature}, at most {probe.max_new_tokens} new tokens (method {probe.method[:200]}"
