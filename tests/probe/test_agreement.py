@@ -112,7 +112,7 @@ def test_a_full_draw_of_equal_templates_says_what_the_binomial_says() -> None:
         (700, 0.6, 1, "one draw a template does not show how templates differ"),
         (700, 0.05, 1, ""),
         (100, 0.6, 2, "100 facts are too few"),
-        (100, 0.0, 2, "100 facts are too few"),
+        (100, 0.0, 2, ""),  # little hangs on the rest
     ],
 )
 def test_nothing_is_stated_where_it_would_not_be_calibrated(facts: int, late: float, each: int, why: str) -> None:

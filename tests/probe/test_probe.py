@@ -279,7 +279,7 @@ def test_hybrid_texts_are_not_judged_again(small: Small, template_file: str, tmp
         ({"parts": "ood"}, "has no facts in ood"),
         ({"templates": 4}, "has 3 templates, but 4 are asked for"),
         ({"samples": 0}, "samples: input should be greater than or equal to 1, but got 0"),
-        ({"method": "magic"}, "method: input should be 'sampled'"),
+        ({"method": "magic"}, "method: input should be 'auto'"),
     ],
 )
 def test_bad_settings_are_named(
