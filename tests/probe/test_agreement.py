@@ -132,6 +132,7 @@ def rows_of(at_once: np.ndarray, hits: np.ndarray, draws: np.ndarray) -> tuple[p
             "p0": at_once.ravel(),
             "draws": draws.ravel().astype(int),
             "hits": hits.ravel().astype(int),
+            "at_once": [None] * len(places),
         }
     )
     return rows, facts
