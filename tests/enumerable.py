@@ -20,7 +20,7 @@ SPECIAL = ["<s>", "</s>", "<pad>"]
 WORDS = ["a", "b", "c", "d"]
 
 
-def save_model(folder: Path, seed: int = 0, sharpness: float = 12.0) -> None:
+def save_model(folder: Path, seed: int = 0, sharpness: float = 12.0, head_dim: int = 8) -> None:
     """A random model over `WORDS` whose next-token distribution is neither flat nor sure."""
     vocabulary = {token: index for index, token in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
@@ -38,6 +38,7 @@ def save_model(folder: Path, seed: int = 0, sharpness: float = 12.0) -> None:
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=2,
+            head_dim=head_dim,
             max_position_embeddings=64,
             initializer_range=0.3,
             bos_token_id=0,

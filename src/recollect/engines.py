@@ -1,17 +1,41 @@
-"""Which engines there are: a name, and how each finds a model. Adding one: a file with its class, and a line here."""
+"""Which engines there are: a name, and how each finds a model. Adding one: a file with its class, and a line here.
+
+`auto` is no engine: it takes vLLM where that pays, and otherwise transformers. A step that let it choose counts as one
+whose settings named what was chosen, so that texts of one engine never pass for another's.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from recollect.core.machine import Machine
-from recollect.errors import InputError
+from recollect.errors import InputError, MissingExtra, ModelError, ModelWarning
 from recollect.generate import Engine, TransformersEngine
-from recollect.models import LoadedModel, ModelSettings, check_held, load, machine_of, resolve
+from recollect.generate.encoding import context_limit
+from recollect.generate.transformers import stop_tokens
+from recollect.models import (
+    LoadedModel,
+    ModelRef,
+    ModelSettings,
+    base_changed,
+    check_held,
+    check_whole,
+    load,
+    machine_of,
+    resolve,
+)
+from recollect.models.plain_adapter import plain_rank
+from recollect.models.whole import empty_model
+
+_LARGE = 1_000_000_000
+"""From so many bytes of weights on `auto` takes vLLM: its start takes half a minute or more. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +48,8 @@ class FoundModel:
     number_format: str = ""
     """Where `dtype: auto` chose another one than float32 on a CPU: part of the fingerprint too, since the numbers
     differ. "" elsewhere."""
+    engine: str = ""
+    """The name of its engine, never `auto`."""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -32,12 +58,85 @@ class FoundModel:
         return {"model": self.fingerprint, **chosen}
 
 
+class EngineSettings(ModelSettings):
+    """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
+
+    later_fields: ClassVar[set[str]] = {"engine", "memory_fraction"}
+
+    engine: Annotated[str, AfterValidator(lambda name: _check_engine(name))] = "auto"
+    """transformers: in this process. vllm: vLLM, where it is installed (docs/engines.md). auto: vllm where it is
+    installed, a GPU is there, the weights take 1 GB or more and the step asks nothing that it lacks; else
+    transformers."""
+    memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """vllm on a GPU: the share of its memory that vLLM may take, for weights and cache."""
+
+    @property
+    def draws_beside(self) -> bool:
+        """Whether the step draws beside excluded continuations, which not every engine can."""
+        return False
+
+    def run_by(self, model: FoundModel) -> Self:
+        """These settings with the engine that runs the model in the place of `auto`."""
+        return self.model_copy(update={"engine": model.engine})
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As for any settings; `transformers` goes unnamed, as before there was a choice."""
+        values = super().fingerprint_values()
+        values.pop("memory_fraction", None)
+        if self.engine in ("auto", "transformers"):
+            values.pop("engine", None)
+        return values
+
+
+Finder = Callable[[EngineSettings, LoadedModel | None], FoundModel]
+"""From the settings to a model; one that the caller has in memory already comes along, for those that can take it.
+
+The fingerprint of a model folder is that of `recollect.models.ModelRef`: a study hands its model to every engine.
+"""
+
+
+def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> FoundModel:
+    """Find and check the model of the settings with their engine; `loaded` is that model where it is in memory.
+
+    Raises ModelError for a broken or unsafe model, MissingExtra for an engine that is not installed, InputError for a
+    model in memory that is not as the settings say, or that the engine would pass over for another one.
+    """
+    name = settings.engine
+    if name == "auto":
+        name = "vllm" if why_vllm(settings, loaded) else "transformers"
+    found = replace(ENGINES[name](settings, loaded), engine=name)
+    if loaded is not None and loaded.fingerprint != found.fingerprint:
+        raise InputError(
+            f"the engine {name!r} asks the model {settings.model}, but the one in memory has other weights. "
+            "Leave `loaded` out, save that model and name its folder, or take the engine transformers."
+        )
+    return found
+
+
+def why_vllm(settings: EngineSettings, loaded: LoadedModel | None = None) -> str:
+    """Why `auto` takes vLLM for a step with these settings; "" where it takes transformers."""
+    try:
+        installed = version("vllm")  # not the package of its CPU build, which is slower than what we have
+    except PackageNotFoundError:
+        return ""
+    if loaded is not None or settings.draws_beside:
+        return ""
+    machine = machine_of(settings)
+    if not machine.device.startswith("cuda"):
+        return ""
+    ref = resolve(settings)
+    size = sum(file.stat().st_size for file in ref.whole.glob("*.safetensors"))
+    if size < _LARGE or ref.runs_code or not _can_serve(ref):
+        return ""
+    return f"chosen since vLLM {installed} is installed, a GPU is there and the weights take {size / 1e9:.1f} GB"
+
+
 def _chosen_format(settings: ModelSettings, machine: Machine) -> str:
     automatic = settings.dtype == "auto" and machine.device == "cpu"
     return machine.dtype if automatic and machine.dtype != "float32" else ""
 
 
-def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundModel:
+def _transformers(settings: EngineSettings, loaded: LoadedModel | None) -> FoundModel:
     if loaded is not None:
         check_held(settings, loaded)
         chosen = _chosen_format(settings, loaded.machine)
@@ -47,40 +146,60 @@ def _transformers(settings: ModelSettings, loaded: LoadedModel | None) -> FoundM
     return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen)
 
 
-Finder = Callable[[ModelSettings, LoadedModel | None], FoundModel]
-"""From the settings to a model; one that the caller has in memory already comes along, for those that can take it.
+def _vllm(settings: EngineSettings, loaded: LoadedModel | None) -> FoundModel:
+    if find_spec("vllm") is None:
+        raise MissingExtra(
+            "the engine vllm needs vllm, which is not installed: pip install 'recollect[vllm]' -c constraints-vllm.txt "
+            "into an environment of its own (docs/engines.md; without a GPU: its CPU build)"
+        )
+    ref = resolve(settings)
+    rank = 0 if ref.base is None else plain_rank(ref)
+    chosen = why_vllm(settings, loaded) if settings.engine == "auto" else ""
 
-The fingerprint of a model folder is that of `recollect.models.ModelRef`: a study hands its model to every engine.
-"""
+    def start() -> Engine:
+        if chosen:
+            warnings.warn(
+                f"The engine is vllm, {chosen}. --engine transformers is the other.", ModelWarning, stacklevel=2
+            )
+        return _served(settings, ref, rank, chosen or "asked for")
 
-ENGINES: dict[str, Finder] = {"transformers": _transformers}
+    return FoundModel(ref.fingerprint, start, _chosen_format(settings, machine_of(settings, ref.folder)))
+
+
+def _served(settings: EngineSettings, ref: ModelRef, rank: int, reason: str) -> Engine:
+    from recollect.generate.vllm import VllmEngine
+    from recollect.generate.vllm_start import Served
+
+    tokenizer, empty = check_whole(ref), empty_model(ref.whole, ref.runs_code)
+    if ref.base and (changed := base_changed(ref, ref.base)):
+        warnings.warn(changed, ModelWarning, stacklevel=2)
+    return VllmEngine(
+        Served(
+            folder=ref.whole,
+            tokenizer=tokenizer,
+            stops=frozenset(stop_tokens(empty, tokenizer)),
+            machine=machine_of(settings, ref.folder),
+            context=context_limit(empty.config),
+            adapter=ref.folder if ref.base else None,
+            rank=rank,
+            runs_code=ref.runs_code,
+            memory_fraction=settings.memory_fraction,
+            reason=reason,
+        )
+    )
+
+
+def _can_serve(ref: ModelRef) -> bool:
+    try:
+        return ref.base is None or plain_rank(ref) > 0
+    except ModelError:
+        return False
+
+
+ENGINES: dict[str, Finder] = {"transformers": _transformers, "vllm": _vllm}
 
 
 def _check_engine(name: str) -> str:
-    if name not in ENGINES:
-        raise ValueError(f"must be one of {', '.join(ENGINES)}")
+    if name != "auto" and name not in ENGINES:
+        raise ValueError(f"must be one of auto, {', '.join(ENGINES)}")
     return name
-
-
-class EngineSettings(ModelSettings):
-    """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
-
-    later_fields: ClassVar[set[str]] = {"engine"}
-
-    engine: Annotated[str, AfterValidator(_check_engine)] = "transformers"
-    """What runs the model; see `recollect.generate.engine` for how to add one."""
-
-
-def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> FoundModel:
-    """Find and check the model of the settings with their engine; `loaded` is that model where it is in memory.
-
-    Raises ModelError for a broken or unsafe model, InputError for a model in memory that is not as the settings say, or
-    that the engine would pass over for another one.
-    """
-    found = ENGINES[settings.engine](settings, loaded)
-    if loaded is not None and loaded.fingerprint != found.fingerprint:
-        raise InputError(
-            f"the engine {settings.engine!r} asks the model {settings.model}, but the one in memory has other weights. "
-            "Leave `loaded` out, save that model and name its folder, or take the engine transformers."
-        )
-    return found

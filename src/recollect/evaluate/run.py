@@ -31,7 +31,7 @@ from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table
 from recollect.evaluate.pages import PagesAsked, for_pages, page_task, write_page_scores
 from recollect.evaluate.settings import PARTS, EvaluateSettings
 from recollect.facts import Fact, FactSet, Part, load_facts
-from recollect.generate import Engine
+from recollect.generate import Engine, engine_notes
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, MATCHERS, Matcher, MatcherName, matcher_of
 from recollect.models import LoadedModel
@@ -158,6 +158,7 @@ def run_evaluate(
     task = page_task(settings, facts)
     settings = for_pages(settings) if task else settings
     model = find_engine(settings, loaded)
+    settings = settings.run_by(model)
     inputs = {
         **model.inputs,
         "facts": facts.fingerprint(),
@@ -176,7 +177,7 @@ def run_evaluate(
             found = EvaluateFound(
                 accuracy={} if task else accuracies(outputs, settings.least_per_level),
                 pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
-                notes=_notes(settings, asked, paths),
+                notes=[*_notes(settings, asked, paths), *engine_notes(engine, draws=False)],
                 sources=sources,
             )
             step.finish(found)

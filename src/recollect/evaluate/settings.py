@@ -35,7 +35,7 @@ class EvaluateSettings(EngineSettings):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
-    later_fields: ClassVar[set[str]] = {"engine", "decode"}
+    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode"}
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""

@@ -124,11 +124,13 @@ class Engine(Vocabulary, Protocol):
         """A p-value for its draws being those of its model; None without such a test. Raises SelfTestError."""
 
 
-def engine_notes(engine: Engine) -> list[str]:
-    """What a step that drew from the engine must say of it."""
-    if engine.draws_are_addressed:
-        return []
+def engine_notes(engine: Engine, draws: bool = True) -> list[str]:
+    """What a step that asked the engine must say of it: its own `notes`, where it has some, and of its draws."""
+    own = list(getattr(engine, "notes", ()))
+    if engine.draws_are_addressed or not draws:
+        return own
     return [
+        *own,
         f"The engine {engine.name!r} does not address its draws: another batch size or a resumed run gives other draws "
-        "of the same distribution."
+        "of the same distribution.",
     ]

@@ -25,7 +25,8 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 _TEXTS = ("The capital of the country is", "She was born in", "Question: Who wrote it? Answer:")
 _DRAWS = 700  # of each text
-_SMALLEST_P = 1e-6  # a false alarm in a million runs
+SMALLEST_P = 1e-6
+"""Below this p-value a self-test fails: a false alarm in a million runs."""
 
 
 class SelfTest(NamedTuple):
@@ -61,10 +62,10 @@ def self_test(
             f"the model says something else with a cache and padding than without: log-probabilities differ by "
             f"{difference:.3g}, at most {allowed} expected. This model cannot be probed with the built-in sampler."
         )
-    p_value = _p_value(
+    p_value = first_token_p_value(
         _first_tokens(state, Sampling(temperature, 1, top_k)), [rows[0] for rows in plain], temperature, top_k
     )
-    if p_value < _SMALLEST_P:
+    if p_value < SMALLEST_P:
         raise SelfTestError(
             f"first-token draws do not follow softmax(z/T) at T={temperature}, top_k={top_k} (chi-square p = "
             f"{p_value:.2g}). Nothing measured with this sampler can be trusted; please report the model and versions."
@@ -115,8 +116,12 @@ def _first_tokens(state: State, how: Sampling) -> list[Ints]:
     return np.split(np.array([ids[0] for ids in drawn]), np.arange(_DRAWS, len(rows), _DRAWS))
 
 
-def _p_value(drawn: Sequence[Ints], logits: Sequence[Floats], temperature: float, top_k: int) -> float:
-    """Chi-square of the draws against the softmax of the logits, over all prompts; SelfTestError for an impossible."""
+def first_token_p_value(drawn: Sequence[Ints], logits: Sequence[Floats], temperature: float, top_k: int) -> float:
+    """Chi-square of the first tokens drawn after each prompt against softmax(logits / T) there, over all prompts.
+
+    `drawn`: token ids, as many after each prompt; `logits`: of every token after that prompt, up to a constant.
+    Raises SelfTestError for a draw that is impossible.
+    """
     from scipy.special import softmax
     from scipy.stats import chisquare
 
@@ -124,7 +129,7 @@ def _p_value(drawn: Sequence[Ints], logits: Sequence[Floats], temperature: float
     wanted: list[float] = []
     for tokens, row in zip(drawn, logits, strict=True):
         least = np.sort(row)[-min(top_k, len(row))] if top_k else -np.inf
-        want = softmax(np.where(row < least, -np.inf, row / temperature)) * _DRAWS
+        want = softmax(np.where(row < least, -np.inf, row / temperature)) * len(tokens)
         counts = np.bincount(tokens, minlength=len(want)).astype(float)
         if counts[want == 0].any():
             raise SelfTestError(
@@ -144,9 +149,14 @@ def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     """The ids of the three prompts and of a continuation, within the model's context and never empty."""
     longest = context_limit(model.config) or 1024
     answer = text_ids(tokenizer, [" the city of"])[0][: max(1, longest // 4)] or [0]
+    return short_texts(tokenizer, longest - len(answer)), answer
+
+
+def short_texts(tokenizer: PreTrainedTokenizerBase, longest: int) -> list[list[int]]:
+    """The ids of three short prompts, each of one token at least and `longest` at most."""
     begin = begin_ids(tokenizer)
     texts = [begin + (ids or [0]) for ids in text_ids(tokenizer, _TEXTS)]
-    return [ids[: max(1, longest - len(answer))] for ids in texts], answer
+    return [ids[: max(1, longest)] for ids in texts]
 
 
 def _bins(want: Floats) -> Ints:

@@ -19,7 +19,7 @@ Method = Literal["auto", "sampled", "adaptive", "closed-form", "hybrid"]
 class AskedFacts(EngineSettings):
     """Which facts a step grades, and which model it grades by them."""
 
-    later_fields: ClassVar[set[str]] = {"engine", "facts_seed"}
+    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "facts_seed"}
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
@@ -78,6 +78,11 @@ class ProbeSettings(AskedFacts):
     """Store every completion, so that levels can be judged again without sampling."""
     batch_size: Annotated[int | None, Field(ge=1)] = None
     """Prompts read at once; by default from the vocabulary and the machine."""
+
+    @property
+    def draws_beside(self) -> bool:
+        """hybrid does."""
+        return self.method == "hybrid"
 
     @model_validator(mode="after")
     def _top_k_is_sampled(self) -> Self:

@@ -110,6 +110,7 @@ def run_slick(
     """
     facts = load_facts(settings.facts) if facts is None else facts
     model = find_engine(settings, loaded)
+    settings = settings.run_by(model)
     chosen = chosen_facts(facts, settings)
     examples = _examples(chosen, facts, settings)
     inputs = {

@@ -60,6 +60,7 @@ def run_probe(
     """
     facts = load_facts(settings.facts) if facts is None else facts
     model = find_engine(settings, loaded)
+    settings = settings.run_by(model)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
     chosen = chosen_facts(facts, settings)
     used = {name: list(relations[name].templates) for name in chosen.relations if name in relations}
