@@ -112,7 +112,7 @@ def test_a_full_draw_of_equal_templates_says_what_the_binomial_says() -> None:
         (700, 0.6, 1, "one draw a template does not show how templates differ"),
         (700, 0.05, 1, ""),
         (100, 0.6, 2, "100 facts are too few"),
-        (100, 0.0, 2, ""),  # little hangs on the rest
+        (100, 0.0, 2, "100 facts are too few"),
     ],
 )
 def test_nothing_is_stated_where_it_would_not_be_calibrated(facts: int, late: float, each: int, why: str) -> None:
@@ -156,16 +156,3 @@ def test_hybrid_tables_hold_the_probability_of_their_level() -> None:
     for row in levels.iter_rows(named=True):
         assert row["level_probability"] == row["level_probabilities"][row["level"]]
         assert row["borderline"] == (row["level_probability"] < 0.9)
-
-
-@pytest.mark.parametrize("late", [0.0, 0.05, 0.08])
-@pytest.mark.parametrize("facts", [30, 60])
-def test_few_facts_state_their_agreement_where_answers_seldom_come_late(facts: int, late: float) -> None:
-    stated, agreed = [], []
-    for seed in range(25):
-        at_once, rest = world(seed, facts, late, "uniform", 8.0)
-        hits, draws, score = hybrid(seed + 50, at_once, rest, 2)
-        level = level_of(score, TOTAL)
-        stated.append(level_distribution(at_once, hits, draws, SAMPLES)[np.arange(facts), level].mean())
-        agreed += [(level == fresh_levels(100 + 10 * seed + again, at_once, rest)).mean() for again in range(3)]
-    assert np.mean(stated) == pytest.approx(np.mean(agreed), abs=0.03)

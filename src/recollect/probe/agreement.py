@@ -59,18 +59,18 @@ def why_unstated(p0: Floats, score: Floats, draws: int) -> str:
     """
     total = float(score.sum())
     late = 1 - float(p0.sum()) / total if total > 0 else 1.0
-    if late <= LITTLE_LATE:
-        return ""
-    said = f"{100 * late:.0f} % of the right answers come late, and "
     if draws == 0:
-        return f"{said}the closed form sees none of them"
+        return "the closed form sees no late answers, and the first facts alone do not say how many the others have"
     if len(score) < FEW_FACTS:
         return (
-            f"{said}{len(score):,} facts are too few to see how these are distributed beside those at once (from "
+            f"{len(score):,} facts are too few to see how late answers are distributed beside those at once (from "
             f"{FEW_FACTS} on it is stated; adaptive and sampled draws state it for any number)"
         )
-    if draws < 2:
-        return f"{said}one draw a template does not show how templates differ (--residual-samples 2 does)"
+    if draws < 2 and late > LITTLE_LATE:
+        return (
+            f"{100 * late:.0f} % of the right answers come late, and one draw a template does not show how templates "
+            "differ (--residual-samples 2 does)"
+        )
     return ""
 
 

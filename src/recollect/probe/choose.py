@@ -10,7 +10,7 @@ Notable choices
 - The asked-for agreement is relative to what two probes of the studies agree on: no way reaches what they do not.
 - Cost is counted in tokens: prompts (anew in each round) and forms as they are, drawn ones threefold (they come one
   after the other), where draws say the same once. Seconds would choose otherwise on a busy day.
-- A way that could not say how far it agrees (`agreement.why_unstated`) is not taken.
+- Where many answers come late, the closed form alone is not taken, nor the hybrid for few facts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recollect.probe.agreement import rest_rates, why_unstated
+from recollect.probe.agreement import FEW_FACTS, LITTLE_LATE, rest_rates
 from recollect.probe.levels import Floats, level_of
 from recollect.probe.settings import Candidate, Choice, ProbeSettings
 from recollect.probe.stopping import StoppingRule, stopping_rule
@@ -89,11 +89,11 @@ def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -
     if excluding:
         candidates += [worlds.hybrid(draws) for draws in sorted({1, 2, settings.residual_samples})]
     ceiling = next(one.agreement for one in candidates if one.way == "sampled")
-    score = np.resize(pilot.score, facts)  # as if all facts were like these: what may be stated hangs on how many
-    p0 = np.resize(pilot.p0.mean(axis=1), facts)
-    # plain draws of the first facts show how templates differ, so one draw beside the answers at once will do
+    share = float(pilot.p0.mean() / pilot.score.mean()) if pilot.score.sum() else 0.0
+    # late answers need draws, and facts enough to see how they are distributed
+    much_late = 1 - share > LITTLE_LATE
     mute = {one.way: False for one in candidates}
-    mute |= {"hybrid": bool(why_unstated(p0, score, 2)), "closed-form": bool(why_unstated(p0, score, 0))}
+    mute |= {"hybrid": much_late and facts < FEW_FACTS, "closed-form": much_late}
     able = [one for one in candidates if not mute[one.way]]
     reaching = [one for one in able if one.way == "sampled" or one.agreement >= ceiling - settings.agreement_loss]
     taken = min(reaching, key=lambda one: (one.tokens, one.words))
