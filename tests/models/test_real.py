@@ -29,7 +29,8 @@ def held(request: pytest.FixtureRequest, real_model: Callable[[str], Path]) -> L
 
 
 def test_its_name_finds_its_folder_and_the_hashes_are_right(real_model: Callable[[str], Path]) -> None:
-    assert find_model("smollm2") == real_model("smollm2")
+    folder = real_model("smollm2")
+    assert find_model("smollm2") == folder
     told = {model.name: model for model in list_models()}["smollm2"]
     assert told.state == "fetched", told
     assert 250e6 < told.bytes < 300e6
