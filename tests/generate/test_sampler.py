@@ -215,6 +215,19 @@ def test_self_test_refuses_a_sampler_that_strays(small: Small, fault: str, monke
         self_test(small.loaded.model, small.loaded.tokenizer, temperature=T)
 
 
+def test_self_test_gives_the_p_value_of_the_chi_square_test() -> None:
+    """Of one prompt with a few likely tokens it is scipy's own; no token is so rare that it shares a bin."""
+    from scipy.special import softmax
+    from scipy.stats import chisquare
+
+    from recollect.generate.selftest import _DRAWS, first_token_p_value
+
+    logits = np.array([1.0, 0.5, 0.0, -0.5, -1.0])
+    drawn = np.random.default_rng(3).choice(5, size=_DRAWS, p=softmax(logits / T))
+    wanted = chisquare(np.bincount(drawn, minlength=5), softmax(logits / T) * _DRAWS).pvalue
+    assert first_token_p_value([drawn], [logits], T, 0) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_self_test_bins_are_filled_for_flat_and_peaked_distributions() -> None:
     """With 2,048 nearly equal tokens every one is rare; bins must not swallow the difference."""
     from recollect.generate.selftest import _bins

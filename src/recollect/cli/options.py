@@ -31,6 +31,7 @@ from typer.core import TyperCommand
 
 from recollect.cli.heartbeat import Heartbeat
 from recollect.core.machine import Machine
+from recollect.core.phases import start_up_line
 from recollect.core.progress import Detail, Pace, duration
 from recollect.core.redact import hide_secrets
 from recollect.core.settings import Settings, read_yaml
@@ -278,4 +279,6 @@ class ProgressLine:
 
     def __call__(self, done: int, total: int) -> None:
         self._pace(done, total)
+        if done and (line := start_up_line()):
+            note(f"  {line}")
         self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recollect.core.phases import phase
 from recollect.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
 
     Raises InputError for a number format that is none of `DTYPES` and for a device that is not there.
     """
-    import torch
+    with phase("torch"):
+        import torch
 
     if dtype != "auto" and dtype not in DTYPES:
         raise InputError(f"dtype must be auto, {', '.join(DTYPES)}, but got dtype={dtype!r}.")
@@ -126,7 +129,10 @@ def _busy_cores(seconds: float = 0.2) -> float:
     """How many cores other processes keep busy right now; asked once a process."""
     import psutil
 
-    return float(psutil.cpu_percent(seconds)) / 100 * (os.cpu_count() or 1)
+    started, own = time.perf_counter(), time.process_time()
+    busy = float(psutil.cpu_percent(seconds)) / 100 * (os.cpu_count() or 1)
+    own = (time.process_time() - own) / (time.perf_counter() - started)  # a thread of ours may read a model meanwhile
+    return max(0.0, busy - own)
 
 
 def _cgroup_cores() -> float | None:

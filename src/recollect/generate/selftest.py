@@ -122,8 +122,7 @@ def first_token_p_value(drawn: Sequence[Ints], logits: Sequence[Floats], tempera
     `drawn`: token ids, as many after each prompt; `logits`: of every token after that prompt, up to a constant.
     Raises SelfTestError for a draw that is impossible.
     """
-    from scipy.special import softmax
-    from scipy.stats import chisquare
+    from scipy.special import chdtrc, softmax  # scipy.stats has the same test, and takes a third of a second to import
 
     observed: list[float] = []
     wanted: list[float] = []
@@ -142,7 +141,8 @@ def first_token_p_value(drawn: Sequence[Ints], logits: Sequence[Floats], tempera
     seen, expected = np.array(observed)[usable], np.array(wanted)[usable]
     if len(expected) <= len(logits):
         return 1.0
-    return float(chisquare(seen, expected * seen.sum() / expected.sum(), ddof=len(logits) - 1).pvalue)
+    expected = expected * seen.sum() / expected.sum()
+    return float(chdtrc(len(expected) - len(logits), ((seen - expected) ** 2 / expected).sum()))
 
 
 def _prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], list[int]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from recollect.core.phases import phase
 from recollect.generate.encoding import TokenizerVocabulary, context_limit
 from recollect.generate.engine import NEGLIGIBLE, Ask, Decided, Drawn, Ids, Sampling
 from recollect.generate.random import draw_keys
@@ -110,7 +111,8 @@ class TransformersEngine(TokenizerVocabulary):
 
     def self_test(self, temperature: float, top_k: int = 0) -> float | None:
         """Draws against the softmax of a plain forward pass, cache against no cache."""
-        return self_test(self._model, self.tokenizer, temperature=temperature, top_k=top_k).p_value
+        with phase("self-test"):
+            return self_test(self._model, self.tokenizer, temperature=temperature, top_k=top_k).p_value
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

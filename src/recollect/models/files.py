@@ -158,6 +158,16 @@ def parameter_of(name: str, known: Collection[str], prefix: str) -> str | None:
     return None
 
 
+def all_finite(values: torch.Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinities: both show in its extremes, in one pass without a copy.
+
+    `isfinite` takes 30 times as long for bfloat16 on a CPU: a second for 135 million weights.
+    """
+    import torch
+
+    return values.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(values.detach()))).all())
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's text, or its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+from recollect.core.phases import phase
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
 from recollect.models.files import first_line, read_json
@@ -39,6 +41,9 @@ DECIDING = (  # every file that decides what a model says
     "vocab.json",
     "vocab.txt",
 )
+_CHUNK = 1 << 24  # bytes; the interpreter is waited for once a chunk while others import
+_AHEAD: dict[Path, tuple[threading.Thread, list[str]]] = {}
+_LOCK = threading.Lock()
 _SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules", "target_parameters")
 """Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
 
@@ -158,6 +163,49 @@ def model_fingerprint(folder: Path, base: str | None = None) -> str:
     the base's name; `base` is that fingerprint where it is known already. Raises ModelError for an adapter without its
     base.
     """
+    with _LOCK:
+        begun = _AHEAD.pop(folder, None)
+    if begun is not None and base is None:
+        with phase("hashing the weights"):
+            begun[0].join()
+        if begun[1]:
+            return begun[1][0]
+    with phase("hashing the weights"):
+        return _fingerprint(folder, base)
+
+
+def hash_ahead(name: str | Path) -> None:
+    """Begin to hash the files of a model in a thread; the next `model_fingerprint` of its folder takes the result.
+
+    For the time in which something else is imported, which does not need the second core. Only for a whole model that
+    lies here as a plain folder; for any other nothing happens, and what is wrong with it is told by those who ask.
+    """
+    try:
+        folder = _plain_folder(name)
+        if folder is None or not (folder / "config.json").is_file() or is_adapter(folder):
+            return
+    except (OSError, RuntimeError, ModelError):
+        return
+    found: list[str] = []
+
+    def hash_it() -> None:
+        with suppress(Exception):
+            found.append(_fingerprint(folder))
+
+    thread = threading.Thread(target=hash_it, daemon=True, name="recollect-hash")
+    with _LOCK:
+        _AHEAD[folder] = (thread, found)
+    thread.start()
+
+
+def _plain_folder(name: str | Path) -> Path | None:
+    if str(name) in SHIPPED:
+        return SHIPPED[str(name)].model
+    path = Path(name).expanduser()
+    return path if path.is_dir() else fetched_folder(str(name))
+
+
+def _fingerprint(folder: Path, base: str | None = None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted({file for pattern in DECIDING for file in folder.glob(pattern) if file.is_file()}):
         add_file(digest, file.name, file)
@@ -175,5 +223,5 @@ def add_file(digest: hashlib.blake2b, name: str, file: Path) -> None:
     """Add the name, the size and the bytes of a file; the size keeps two files from passing for one."""
     with file.open("rb") as handle:
         digest.update(f"{name}\0{os.fstat(handle.fileno()).st_size}\0".encode())
-        while chunk := handle.read(1 << 22):
+        while chunk := handle.read(_CHUNK):
             digest.update(chunk)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.errors import ModelError
-from recollect.models.files import Stored
+from recollect.models.files import Stored, all_finite
 from recollect.models.find import is_adapter
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def cast_as_stored(model: PreTrainedModel, folder: Path, save_dtype: str) -> Mov
             at = None if merged else stored.name_of(name, prefix)
             kind = formats.get(at or "", most) if save_dtype == "base" else save_dtype
             cast = weight.detach().to(getattr(torch, kind))
-            if not torch.isfinite(cast).all():
+            if not all_finite(cast):
                 raise ModelError(
                     f"the trained weight {name} cannot be stored in {kind}: it exceeds its range. Take --save-dtype "
                     "float32."

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recollect.core.machine import Machine, prepare
+from recollect.core.phases import phase
 from recollect.core.settings import PathOrName, Settings
 from recollect.errors import InputError, ModelError, ModelWarning, RecollectError
 from recollect.models.adapter import merge_into
 from recollect.models.automatic import format_on_processor
-from recollect.models.find import find_model
+from recollect.models.files import all_finite
+from recollect.models.find import find_model, hash_ahead
 from recollect.models.ref import ModelRef, base_changed, resolve
 from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer, not_loaded, quiet
 from recollect.shipped import POCKET
@@ -82,8 +85,11 @@ def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
 def machine_of(settings: ModelSettings, folder: Path | None = None) -> Machine:
     """The device and number format that a step with these settings holds its model in; `folder` is the model's.
 
-    Without a folder it is looked for; where there is none, that is for the step to say.
+    Without a folder it is looked for; where there is none, that is for the step to say. The first time this imports
+    torch, which takes a second, and has the model hashed meanwhile.
     """
+    if "torch" not in sys.modules:
+        hash_ahead(settings.model)
     machine = prepare(settings.device, settings.dtype)
     if settings.dtype != "auto" or machine.device != "cpu":
         return machine
@@ -124,8 +130,13 @@ def load_weights(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, PreT
 
     Raises ModelError when a weight is missing, NaN or infinite, or the files do not fit together.
     """
-    import torch
+    with phase("transformers"):
+        import transformers.modeling_utils  # noqa: F401  # imported here, so that its time is told apart
+    with phase("loading the model"):
+        return _load_checked(ref, machine)
 
+
+def _load_checked(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = check_whole(ref)
     model = _read_weights(ref, machine)
     if ref.base:
@@ -133,7 +144,7 @@ def load_weights(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, PreT
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
+        if not all_finite(parameter):
             raise ModelError(f"{ref.folder}: the weight {name} holds NaN or infinite values. The checkpoint is broken.")
     return model.to(machine.device).eval(), tokenizer
 

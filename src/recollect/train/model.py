@@ -13,6 +13,7 @@ from recollect.core.workspace import Step
 from recollect.errors import InputError, ModelError
 from recollect.generate.random import library_seed
 from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
+from recollect.models.files import all_finite
 from recollect.models.formats import copy_for_training, percent
 from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
@@ -139,9 +140,7 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
 
 def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
     """Raise ModelError for a loss or a weight that is no number any more."""
-    import torch
-
-    bad = next((name for name, value in model.named_parameters() if not torch.isfinite(value).all()), None)
+    bad = next((name for name, value in model.named_parameters() if not all_finite(value)), None)
     if diverged_at is None and bad is None:
         return
     where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
