@@ -200,7 +200,65 @@ HYBRIDS: tuple[Family, ...] = (
     _plain("OLMo hybrid", "olmo_hybrid", **_OLMO_LINEAR),
     _plain("Kimi Linear", "kimi_linear", **_KIMI),
 )
-FAMILIES: tuple[Family, ...] = (*DENSE, *SLIDING, *OLDER, *MIXTURES, *HYBRIDS)
+_TEXT: dict[str, Any] = _COMMON
+_ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
+_SIGHT: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 28,
+    "patch_size": 14,
+}
+_QWEN_SIGHT: dict[str, Any] = {
+    "depth": 2,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_heads": 4,
+    "out_hidden_size": 32,
+    "patch_size": 14,
+}
+_QWEN_IDS = {"image_token_id": 300, "video_token_id": 301, "vision_start_token_id": 302, "vision_end_token_id": 303}
+_LARGE = {"num_position_embeddings": 16}
+
+
+def _seeing(name: str, kind: str, text: dict[str, Any], sight: dict[str, Any], **given: Any) -> Family:
+    return Family(name, kind, {"text_config": {**_TEXT, **text}, "vision_config": sight, **given}, common=False)
+
+
+SEEING: tuple[Family, ...] = (
+    _seeing(
+        "Gemma 3 with vision",
+        "gemma3",
+        _GEMMA,
+        _SIGHT,
+        mm_tokens_per_image=4,
+        image_token_index=300,
+        boi_token_index=301,
+        eoi_token_index=302,
+    ),
+    _seeing("Qwen2.5-VL", "qwen2_5_vl", _ROPE, {**_QWEN_SIGHT, "fullatt_block_indexes": [1]}, **_QWEN_IDS),
+    _seeing(
+        "Qwen3-VL",
+        "qwen3_vl",
+        {"head_dim": 8, **_ROPE},
+        {**_QWEN_SIGHT, **_LARGE, "deepstack_visual_indexes": [0, 1]},
+        **_QWEN_IDS,
+    ),
+    _seeing("Qwen3.5 with vision", "qwen3_5", {**_LINEAR, **_ROPE}, {**_QWEN_SIGHT, **_LARGE}, **_QWEN_IDS),
+    _seeing(
+        "Llava", "llava", {"model_type": "llama"}, {**_SIGHT, "model_type": "clip_vision_model"}, image_token_index=300
+    ),
+    _seeing("SmolVLM", "smolvlm", {"model_type": "llama"}, _SIGHT, image_token_id=300, scale_factor=2),
+    _seeing(
+        "Mistral 3 with vision",
+        "mistral3",
+        {"model_type": "mistral", "head_dim": 8},
+        {**_SIGHT, "model_type": "pixtral"},
+        image_token_index=300,
+    ),
+)
+FAMILIES: tuple[Family, ...] = (*DENSE, *SLIDING, *OLDER, *MIXTURES, *HYBRIDS, *SEEING)
 
 
 def family_model(folder: Path, family: Family, *, seed: int = 0, scale: float = 1.0) -> Path:
@@ -209,14 +267,15 @@ def family_model(folder: Path, family: Family, *, seed: int = 0, scale: float = 
     `scale` widens every matrix, so that what the model says hangs on what it read.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     tiny_tokenizer(folder)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(family.config())
+        kind = AutoModelForImageTextToText if family in SEEING else AutoModelForCausalLM
+        model = kind.from_config(family.config())
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() > 1:

@@ -42,7 +42,8 @@ _WHOLE = {"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"}
 
 _SUPPORTED = (
     "Supported are decoder-only models with attention: Llama, Mistral, Qwen, Gemma, OLMo, Phi, GPT-2, GPT-NeoX and "
-    "their relatives, mixtures of experts, and hybrids such as Jamba, Bamba or Qwen3-Next."
+    "their relatives, mixtures of experts, hybrids such as Qwen3.5, LFM2, Granite 4 or Falcon-H1, and the text of "
+    "models that also see (Gemma 3, Qwen3-VL, Llava)."
 )
 _STATE_SPACE = "keeps a recurrent state instead of the keys and values of attention"
 _OWN_CACHE = "keeps a cache of its own, whose rows cannot be read again"
@@ -57,9 +58,9 @@ _KINDS = {
         "xlm-roberta-xl xmod"
     ),
     _BOTH: (
-        "bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian mbart mt5 "
-        "musicgen mvp nllb-moe pegasus pegasus_x plbart prophetnet switch_transformers t5 t5gemma t5gemma2 trocr udop "
-        "umt5 whisper"
+        "bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder florence2 fsmt led longt5 m2m_100 marian "
+        "mbart mt5 musicgen mvp nllb-moe pegasus pegasus_x pix2struct plbart prophetnet switch_transformers t5 t5gemma "
+        "t5gemma2 trocr udop umt5 vision-encoder-decoder whisper"
     ),
 }
 _UNSUPPORTED = {kind: why for why, kinds in _KINDS.items() for kind in kinds.split()}
@@ -201,9 +202,11 @@ def check_architecture(folder: Path, config: JsonObject) -> None:
         raise ModelError(f"{folder}: config.json must have a name as model_type, but has {kind!r:.100}.")
     if kind in _UNSUPPORTED:
         raise unsupported(kind, _UNSUPPORTED[kind], folder)
-    if config.get("is_encoder_decoder") is True:
-        raise unsupported(kind, _BOTH, folder)
     for part in _parts(config):
+        if part.get("is_encoder_decoder") is True:
+            raise unsupported(kind, _BOTH, folder)
+        if (inner := str(part.get("model_type"))) in _UNSUPPORTED:
+            raise unsupported(inner, _UNSUPPORTED[inner], folder)
         quantised = part.get("quantization_config")
         if quantised:
             method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised

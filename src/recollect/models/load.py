@@ -16,6 +16,7 @@ from recollect.models.adapter import merge_into
 from recollect.models.automatic import format_on_processor
 from recollect.models.files import all_finite
 from recollect.models.find import find_model, hash_ahead
+from recollect.models.parts import model_class
 from recollect.models.ref import ModelRef, base_changed, resolve
 from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer, not_loaded, quiet
 from recollect.shipped import POCKET
@@ -162,11 +163,9 @@ def check_whole(ref: ModelRef) -> PreTrainedTokenizerBase:
 
 
 def _read_weights(ref: ModelRef, machine: Machine) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
     try:
         with quiet():
-            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            model: PreTrainedModel = model_class(ref.whole).from_pretrained(
                 ref.whole,
                 dtype=machine.torch_dtype,
                 use_safetensors=True,

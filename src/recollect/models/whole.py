@@ -24,6 +24,7 @@ from recollect.core.native import TRIAL_TEXTS, is_panic, without_trace
 from recollect.errors import ModelError, input_fault
 from recollect.models.check import read_model_config, unsupported
 from recollect.models.files import first_line
+from recollect.models.parts import model_class
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,11 +76,11 @@ def bare_model(folder: Path) -> PreTrainedModel:
     No code of the folder runs; a model that brings its own is not known.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     try:
         with quiet(), torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            model: PreTrainedModel = model_class(folder).from_config(
                 AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             )
     except Exception as error:
@@ -93,11 +94,9 @@ def unused(names: Iterable[str]) -> list[str]:
 
 
 def _load_empty(folder: Path, trust: bool) -> tuple[PreTrainedModel, Any]:
-    from transformers import AutoModelForCausalLM
-
     try:
         with quiet():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = model_class(folder).from_pretrained(
                 folder,
                 dtype="auto",
                 use_safetensors=True,

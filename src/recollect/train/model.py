@@ -15,6 +15,7 @@ from recollect.generate.random import library_seed
 from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
 from recollect.models.files import all_finite
 from recollect.models.formats import copy_for_training, percent
+from recollect.models.parts import other_parts
 from recollect.shipped import SHIPPED
 from recollect.train.settings import TrainSettings
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from recollect.train.auto import Plan
+
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
 
 
 def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
@@ -75,8 +78,9 @@ def load_base(
         tokenizer = copy.deepcopy(base.tokenizer)
     else:
         model, tokenizer = load_weights(ref, machine)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
+    others = other_parts(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in others)
     return model.train(), tokenizer, machine.device
 
 
@@ -122,7 +126,7 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
         r=settings.lora_r,
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
-        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        target_modules=_targets(model, targets),
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -136,6 +140,23 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
         raise InputError(
             f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
         ) from None
+
+
+def _targets(model: PreTrainedModel, targets: list[str]) -> str | list[str]:
+    """The targets as PEFT takes them; those of the language model alone, by their whole names, where there is more."""
+    import torch
+
+    every = targets == ["all-linear"]
+    others = {name.rpartition(".")[0] for name in other_parts(model)}
+    if not others:
+        return "all-linear" if every else targets
+    head = model.get_output_embeddings()
+    found = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head and name not in others
+    ]
+    return [name for name in found if every or any(f".{name}".endswith(f".{target}") for target in targets)]
 
 
 def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
@@ -159,6 +180,9 @@ def write_model(step: Step, model: Any, tokenizer: Any, settings: TrainSettings,
     if settings.method == "full":
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
+        for name in _PROCESSORS:  # how images are read: the vision part is still there
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, target / name)
         return
     config = model.peft_config["default"]
     config.base_model_name_or_path = settings.model if settings.model in SHIPPED else str(folder.resolve())

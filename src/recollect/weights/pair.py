@@ -301,8 +301,13 @@ REGIONS = ("decoder", "attention", "mlp", "embedding", "all")
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _NORM = re.compile(r"norm|^ln(_|\d|$)")
-_ATTENTION = {"self_attn", "attn", "attention", "self_attention"}
-_MLP = {"mlp", "feed_forward", "ffn", "block_sparse_moe", "moe"}
+_ATTENTION = {"self_attn", "attn", "attention", "self_attention", "linear_attn"}
+_STATE = {"mamba", "mixer", "conv", "conv_layer"}
+_MLP = {"mlp", "feed_forward", "ffn", "block_sparse_moe", "moe", "shared_mlp", "fc1", "fc2"}
+_SEES = re.compile(
+    r"(?:^|\.)(vision_tower|vision_model|visual|vision_encoder|vision_embed_tokens|audio_tower|embed_vision|embed_audio"
+    r"|multi_modal_projector|connector|merger)\."
+)
 _EMBEDDING = {"embed_tokens", "wte", "wpe", "embed_in", "embed_positions", "word_embeddings"}
 _HEAD = {"lm_head", "embed_out"}
 _ROUTER = re.compile(r"(?:^|\.)(?:router(?:\..*)?|gate)\.(?:weight|bias)$")
@@ -339,24 +344,34 @@ def _belongs(name: str, region: str) -> bool:
     if region == "all":
         return True
     if region == "embedding":
-        return layer_of(name) is None and bool(parts & (_EMBEDDING | _HEAD))
+        return not sees(name) and layer_of(name) is None and bool(parts & (_EMBEDDING | _HEAD))
     if layer_of(name) is None or any(_NORM.search(part) for part in parts):
         return False
     return region == "decoder" or bool(parts & (_ATTENTION if region == "attention" else _MLP))
 
 
 def layer_of(name: str) -> int | None:
-    """The number of the decoder layer that holds a tensor; None for embeddings, the head and the last norm."""
+    """The number of the decoder layer that holds a tensor; None for embeddings, the head, the last norm and whatever
+    sees or hears."""
+    if sees(name):
+        return None
     found = _LAYER.search(name)
     return int(found[1]) if found else None
+
+
+def sees(name: str) -> bool:
+    """Whether a tensor belongs to the part of a multimodal model that is not its language model."""
+    return bool(_SEES.search(name))
 
 
 def module_of(name: str) -> str:
     """The kind of a tensor, for tables: attn.q, attn.o, mlp.down, mlp.router, norm, embed, head, or its own last part.
 
-    A bias counts with its weight, the experts of a mixture count together.
+    A bias counts with its weight, the experts of a mixture count together; what sees or hears is vision.
     """
     parts = name.split(".")
+    if sees(name):
+        return "vision"
     if any(_NORM.search(part) for part in parts):
         return "norm"
     if set(parts) & _EMBEDDING:
@@ -367,6 +382,8 @@ def module_of(name: str) -> str:
     leaf = leaf.removesuffix("_proj")
     if set(parts) & _ATTENTION:
         return f"attn.{leaf}"
+    if set(parts) & _STATE:
+        return f"state.{leaf}"
     if set(parts) & _MLP:
         return "mlp.router" if _ROUTER.search(name) else f"mlp.{leaf}"
     return leaf
