@@ -290,3 +290,24 @@ def written(folder: Path) -> dict[str, Any]:
     """The configuration as stored."""
     found: dict[str, Any] = json.loads((folder / "config.json").read_text())
     return found
+
+
+def table() -> str:
+    """The table of docs/models.md."""
+    groups = (
+        ("dense", DENSE, ""),
+        ("sliding window", SLIDING, "windows of four tokens in the tests, outgrown by their prompts"),
+        ("older", OLDER, "learned positions and ALiBi"),
+        ("mixture of experts", MIXTURES, "experts fused to 3-D tensors have no adapter; the router and attention have"),
+        (
+            "hybrid",
+            HYBRIDS,
+            "recurrent or convolution states beside keys; what follows a prompt is read token by token",
+        ),
+        ("text of a multimodal model", SEEING, "loaded whole; what sees is frozen and stored as it was"),
+    )
+    rows = ["| families | kind | probed | trained | restored | note |", "|---|---|---|---|---|---|"]
+    for kind, families, note in groups:
+        names = " · ".join(family.name for family in families)
+        rows.append(f"| {names} | {kind} | yes | full, LoRA | yes | {note} |")
+    return "\n".join(rows)

@@ -31,11 +31,14 @@ def test_a_padded_batch_has_the_loss_and_gradient_of_its_rows_alone(
     family: Family, method: str, folder_of: FolderOf, tmp_path: Path
 ) -> None:
     folder = folder_of(family)
-    settings = TrainSettings.make(model=str(folder), device="cpu", method=method, batch_size=3, lora_dropout=0.0)
+    settings = TrainSettings.make(
+        model=str(folder), device="cpu", method=method, batch_size=3, lora_targets="all-linear"
+    )
     model, tokenizer, _ = load_base(settings, ModelRef.at(folder, None, False), None)
     model.config.use_cache = False
     if method == "lora":
-        model = with_adapters(model, settings)
+        with quiet("cpu"):
+            model = with_adapters(model, settings)
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if "lora_B" in name:
@@ -44,7 +47,7 @@ def test_a_padded_batch_has_the_loss_and_gradient_of_its_rows_alone(
         trainer = build_trainer(model, tokenizer, EXAMPLES, Setup(settings, "cpu", False, 1, tmp_path), Watch(None))
         batch = trainer.data_collator([trainer.train_dataset[at] for at in range(3)])
         assert batch["input_ids"].shape == (3, 9)
-        loss = trainer.compute_loss(trainer.model.train(), dict(batch))
+        loss = trainer.compute_loss(trainer.model.eval(), dict(batch))
         loss.backward()
     found = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     model.zero_grad()
@@ -57,13 +60,12 @@ def test_a_padded_batch_has_the_loss_and_gradient_of_its_rows_alone(
             total + torch.nn.functional.cross_entropy(logits.float(), said, ignore_index=-100, reduction="sum") / tokens
         )
     total.backward()
-    assert float(loss) == pytest.approx(float(total), abs=1e-4)
+    assert float(loss.detach()) == pytest.approx(float(total.detach()), abs=1e-4)
     alone = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
     largest = max(float(grad.abs().max()) for grad in alone.values())
     assert largest > 1e-3
     for name, grad in alone.items():
-        if "router" not in name:
-            assert (found.get(name, torch.zeros(())) - grad).abs().max() < 1e-3 * largest
+        assert (found.get(name, torch.zeros(())) - grad).abs().max() < 1e-3 * largest
 
 
 @every_family
@@ -76,7 +78,8 @@ def test_drift_reads_every_weight_and_restoration_is_exact_at_both_ends(
         assert not pair.warnings and not pair.unrankable
         counted = sum(pair.sizes.values())
         assert {layer_of(name) for name in pair.sizes} == {None, 0, 1}
-    assert counted == sum(weight.numel() for weight in loaded(base).model.parameters())
+    held = {weight.data_ptr(): weight.numel() for weight in loaded(base).model.state_dict().values()}  # tied ones once
+    assert counted == sum(held.values())
     before = [pairs.read(base), pairs.read(tuned)]
     for percent, wanted in ((0, before[1]), (100, before[0])):
         found = pairs.read(pairs.restore(base, tuned, percent, region="all", out=tmp_path / str(percent)).model)

@@ -143,19 +143,24 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
 
 
 def _targets(model: PreTrainedModel, targets: list[str]) -> str | list[str]:
-    """The targets as PEFT takes them; those of the language model alone, by their whole names, where there is more."""
+    """The targets as PEFT takes them. Whole names, of the language model alone, where it is not all there is; and for
+    all-linear where PEFT would also reach for experts (3-D tensors, which take no dropout) or a state's output."""
     import torch
 
-    every = targets == ["all-linear"]
-    others = {name.rpartition(".")[0] for name in other_parts(model)}
-    if not others:
+    every, others = targets == ["all-linear"], other_parts(model)
+    experts = any(weight.dim() == 3 and "experts" in name for name, weight in model.named_parameters())
+    states = {name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")}
+    if not others and not (every and (experts or states)):
         return "all-linear" if every else targets
     head = model.get_output_embeddings()
     found = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head and name not in others
+        if isinstance(module, torch.nn.Linear) and module is not head and f"{name}.weight" not in others
     ]
+    if experts and every:  # PEFT reads these names as the experts', wherever they are
+        found = [name for name in found if not name.endswith((".gate_proj", ".up_proj", ".down_proj"))]
+    found = [name for name in found if not (name.endswith(".out_proj") and name.rpartition(".")[0] in states)]
     return [name for name in found if every or any(f".{name}".endswith(f".{target}") for target in targets)]
 
 

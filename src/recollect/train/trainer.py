@@ -169,6 +169,7 @@ def build_trainer(
         report_to="none",
         disable_tqdm=True,
         **{_CHECKPOINTING: settings.gradient_checkpointing},
+        **({"router_aux_loss_coef": 0.0} if "router_aux_loss_coef" in _NAMES else {}),  # the answers' loss alone
     )
     if config.n_gpu > 1:
         # One process that sees several GPUs takes the first, never nn.DataParallel. transformers gives n_gpu no setter;
