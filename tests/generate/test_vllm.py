@@ -151,8 +151,10 @@ def test_probe_and_evaluation_run_and_agree_with_transformers(folder: Path, tmp_
     assert first.startswith("vLLM ") and first.endswith("(asked for).")
     assert second.startswith("The engine 'vllm' does not address its draws")
     assert read_manifest(tmp_path / "vllm").settings["engine"] == "vllm"
-    with pytest.raises(InputError, match=r"engine 'vllm' cannot. Take --method sampled"):
+    with pytest.raises(InputError, match=r"engine 'vllm' cannot"):
         run_probe(ProbeSettings.make(engine="vllm", method="hybrid", **common), facts(), tmp_path / "h")
+    chosen = run_probe(ProbeSettings.make(engine="vllm", **common), facts(), tmp_path / "auto").found.choice
+    assert chosen is not None and "hybrid" not in {one.way for one in chosen.candidates}
     answers = {
         name: run_evaluate(
             EvaluateSettings.make(
