@@ -31,6 +31,7 @@ from recollect.models import (
     machine_of,
     resolve,
 )
+from recollect.models.check import read_model_config
 from recollect.models.plain_adapter import plain_rank
 from recollect.models.whole import empty_model
 
@@ -101,10 +102,10 @@ def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> 
     Raises ModelError for a broken or unsafe model, MissingExtra for an engine that is not installed, InputError for a
     model in memory that is not as the settings say, or that the engine would pass over for another one.
     """
-    name = settings.engine
-    if name == "auto":
-        name = "vllm" if why_vllm(settings, loaded) else "transformers"
-    found = replace(ENGINES[name](settings, loaded), engine=name)
+    chosen = why_vllm(settings, loaded) if settings.engine == "auto" else ""
+    name = ("vllm" if chosen else "transformers") if settings.engine == "auto" else settings.engine
+    found = _vllm(settings, loaded, chosen) if chosen else ENGINES[name](settings, loaded)
+    found = replace(found, engine=name)
     if loaded is not None and loaded.fingerprint != found.fingerprint:
         raise InputError(
             f"the engine {name!r} asks the model {settings.model}, but the one in memory has other weights. "
@@ -126,7 +127,7 @@ def why_vllm(settings: EngineSettings, loaded: LoadedModel | None = None) -> str
         return ""
     ref = resolve(settings)
     size = sum(file.stat().st_size for file in ref.whole.glob("*.safetensors"))
-    if size < _LARGE or ref.runs_code or not _can_serve(ref):
+    if size < _LARGE or ref.runs_code or not _can_serve(ref, machine):
         return ""
     return f"chosen since vLLM {installed} is installed, a GPU is there and the weights take {size / 1e9:.1f} GB"
 
@@ -146,7 +147,7 @@ def _transformers(settings: EngineSettings, loaded: LoadedModel | None) -> Found
     return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen)
 
 
-def _vllm(settings: EngineSettings, loaded: LoadedModel | None) -> FoundModel:
+def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = "") -> FoundModel:
     if find_spec("vllm") is None:
         raise MissingExtra(
             "the engine vllm needs vllm, which is not installed: pip install 'recollect[vllm]' -c constraints-vllm.txt "
@@ -154,7 +155,6 @@ def _vllm(settings: EngineSettings, loaded: LoadedModel | None) -> FoundModel:
         )
     ref = resolve(settings)
     rank = 0 if ref.base is None else plain_rank(ref)
-    chosen = why_vllm(settings, loaded) if settings.engine == "auto" else ""
 
     def start() -> Engine:
         if chosen:
@@ -189,11 +189,16 @@ def _served(settings: EngineSettings, ref: ModelRef, rank: int, reason: str) -> 
     )
 
 
-def _can_serve(ref: ModelRef) -> bool:
+def _can_serve(ref: ModelRef, machine: Machine) -> bool:
+    """Whether vLLM knows the model, as one of text alone, and its adapter is one that it applies."""
+    from recollect.generate.vllm_start import knows
+
     try:
-        return ref.base is None or plain_rank(ref) > 0
+        plain = ref.base is None or plain_rank(ref) > 0
     except ModelError:
         return False
+    config = read_model_config(ref.whole)
+    return plain and "text_config" not in config and knows(machine, config.get("architectures"))
 
 
 ENGINES: dict[str, Finder] = {"transformers": _transformers, "vllm": _vllm}

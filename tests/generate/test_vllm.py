@@ -23,6 +23,7 @@ from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet
 from recollect.generate import Ask, Sampling
 from recollect.generate.conformance import check_engine
+from recollect.generate.vllm_start import knows
 from recollect.models import LoadedModel, model_fingerprint
 from recollect.probe import ProbeFound, ProbeSettings, run_probe
 
@@ -88,6 +89,10 @@ def test_an_adapter_is_the_merged_model(folder: Path, adapter: Path) -> None:
     engine.close()
     _, alive = psutil.wait_procs(own, timeout=30)
     assert not alive, "vLLM's processes outlive the engine"
+
+
+def test_what_vllm_knows_is_asked_of_it() -> None:
+    assert knows(HELD, ["LlamaForCausalLM"]) and not knows(HELD, ["UnheardForCausalLM"]) and not knows(HELD, None)
 
 
 def test_no_two_calls_share_their_random_numbers(engine: Any) -> None:

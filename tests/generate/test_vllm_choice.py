@@ -44,6 +44,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda module: object())
     monkeypatch.setattr(engines, "machine_of", lambda settings, folder=None: GPU)
     monkeypatch.setattr(engines, "_LARGE", 1)
+    vllm = ModuleType("vllm")
+    vllm.ModelRegistry = SimpleNamespace(get_supported_archs=lambda: ["Other", "LlamaForCausalLM"])  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
 
 
 def test_auto_takes_vllm_where_it_pays(folder: str, gpu: None) -> None:
@@ -75,6 +78,15 @@ def test_auto_stays_with_transformers_elsewhere(
     folder: str, gpu: None, monkeypatch: pytest.MonkeyPatch, name: str, value: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(engines, name, value)
+    assert find_engine(ProbeSettings.make(model=folder, **SAMPLED)).engine == "transformers"
+
+
+@pytest.mark.parametrize("changed", [{"architectures": ["Unheard"]}, {"text_config": {}}])
+def test_auto_takes_vllm_only_for_models_that_it_knows(
+    folder: str, gpu: None, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    config = engines.read_model_config(Path(folder))
+    monkeypatch.setattr(engines, "read_model_config", lambda where: {**config, **changed})
     assert find_engine(ProbeSettings.make(model=folder, **SAMPLED)).engine == "transformers"
 
 

@@ -74,6 +74,15 @@ def start_vllm(served: Served) -> Any:
             raise refused(served.folder, "start", error) from error
 
 
+def knows(machine: Machine, architectures: object) -> bool:
+    """Whether the vLLM that is installed has one of these architectures, as a configuration names them."""
+    with _environment(machine), _quiet():
+        from vllm import ModelRegistry
+
+        known = set(ModelRegistry.get_supported_archs())
+    return isinstance(architectures, list) and not known.isdisjoint(map(str, architectures))
+
+
 def adapter_request(served: Served) -> Any:
     """What vLLM wants beside each prompt for the adapter; None without one."""
     if served.adapter is None:
