@@ -5,7 +5,8 @@
 Draws only: 21 templates a fact, 10 draws of at most 32 tokens each, T 0.7, the prompts of `probe_speed.py`. With
 --beside, the sampler of transformers draws the same in a process of the other environment, in turn with vLLM, `repeats`
 times. Each turn is a line of JSON: seconds of the wall and of the processor (of every process of that engine), tokens
-drawn, and the start-up apart. A draw of transformers ends when its text has decided the matter, as in the probe; vLLM
+drawn, and the start-up apart. Two of vLLM's processes wait for each other in a loop, so that its processor time is
+nearly double; on a quiet machine compare seconds of the wall. A draw of transformers ends when its text has decided the matter, as in the probe; vLLM
 has no such way. --compiled lets vLLM compile on a CPU first. The first turn of an engine is warm-up, and is marked.
 """
 
@@ -92,7 +93,7 @@ def turns(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "completions": sum(len(one.draws) for one in drawn),
             "tokens": sum(len(ids) for one in drawn for ids in one.draws),
             "start_seconds": round(start, 1),
-            "compiled": bool(given.compiled),
+            "compiled": bool(given.compiled) and given.engine == "vllm",
             "machine": engine.machine.line(),
         }
         turn += 1

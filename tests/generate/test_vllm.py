@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,6 +91,38 @@ def test_an_adapter_is_the_merged_model(folder: Path, adapter: Path) -> None:
     engine.close()
     _, alive = psutil.wait_procs(own, timeout=30)
     assert not alive, "vLLM's processes outlive the engine"
+
+
+ASKING = """
+import sys, time
+from recollect.engines import EngineSettings, find_engine
+
+if __name__ == "__main__":
+    settings = EngineSettings.make(engine="vllm", model=sys.argv[1], device="cpu", dtype="float32")
+    find_engine(settings).load().greedy([[0, 3]], 1)
+    print("answered", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_vllm_ends_with_a_process_that_is_killed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "asking.py").write_text(ASKING, encoding="utf-8")
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    asking = subprocess.Popen(
+        [sys.executable, tmp_path / "asking.py", folder],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert asking.stdout is not None
+    assert any(line == "answered\n" for line in asking.stdout)
+    own = psutil.Process(asking.pid).children(recursive=True)
+    assert any("VLLM" in child.name() for child in own)
+    asking.kill()
+    asking.wait()
+    asking.stdout.close()
+    _, alive = psutil.wait_procs(own, timeout=30)
+    assert not alive, "vLLM's processes outlive one that was killed"
 
 
 def test_what_vllm_knows_is_asked_of_it() -> None:

@@ -174,8 +174,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
                 raise ValueError("Model architectures ['Odd'] are not supported\nand more")
 
         def collective_rpc(self, name: str, args: tuple[int]) -> None:
-            assert name == "recollect_reseed"
-            seen.seeds += args
+            assert name in ("recollect_reseed", "recollect_follow")
+            if name == "recollect_reseed":
+                seen.seeds += args
 
         def generate(self, prompts: list[Any], params: list[Any], **more: Any) -> list[Any]:
             assert more["use_tqdm"] is False

@@ -4,6 +4,7 @@ Notable choices
 - It runs in processes of its own. In ours it would bind memory, replace torch's function for threads and keep both.
 - Variables of the environment are set while it starts, since its processes inherit them, and are then put back, also
   those that vLLM writes itself. What a user has set of `_UNLESS_SET` holds.
+- Its processes would outlive one of ours that is killed; they are told to follow it (`vllm_worker`).
 - Nothing is reported to vLLM's makers (it would, by default), and nothing but errors is printed.
 - Nothing is taken from the model's own generation settings, and its tokenizer is not loaded: prompts go in as ids.
 """
@@ -69,7 +70,9 @@ def start_vllm(served: Served) -> Any:
         _check_device(served.machine, current_platform.device_type)
         arguments = _arguments(served)
         try:
-            return LLM(**arguments)
+            llm = LLM(**arguments)
+            llm.collective_rpc("recollect_follow", args=(os.getpid(),))
+            return llm
         except Exception as error:  # of many kinds; that of another process is printed there
             raise refused(served.folder, "start", error) from error
 
@@ -115,7 +118,7 @@ def _arguments(served: Served) -> dict[str, Any]:
         "max_model_len": -1,  # as much of the model's context as the memory holds
         "enforce_eager": not (served.machine.device != "cpu" if served.compiled is None else served.compiled),
         "seed": 0,  # set anew before draws
-        "worker_extension_cls": "recollect.generate.vllm_worker.Reseeded",
+        "worker_extension_cls": "recollect.generate.vllm_worker.Added",
     }
     if served.adapter is not None:
         rank = next((rank for rank in RANKS if rank >= served.rank), None)
