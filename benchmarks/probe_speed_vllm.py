@@ -6,8 +6,9 @@ Draws only: 21 templates a fact, 10 draws of at most 32 tokens each, T 0.7, the 
 --beside, the sampler of transformers draws the same in a process of the other environment, in turn with vLLM, `repeats`
 times. Each turn is a line of JSON: seconds of the wall and of the processor (of every process of that engine), tokens
 drawn, and the start-up apart. Two of vLLM's processes wait for each other in a loop, so that its processor time is
-nearly double; on a quiet machine compare seconds of the wall. A draw of transformers ends when its text has decided the matter, as in the probe; vLLM
-has no such way. --compiled lets vLLM compile on a CPU first. The first turn of an engine is warm-up, and is marked.
+nearly double; on a quiet machine compare seconds of the wall. A draw of transformers ends when its text has decided the
+matter, as in the probe; vLLM has no such way. --compiled lets vLLM compile on a CPU first. The first turn of an engine
+is warm-up, and is marked.
 """
 
 from __future__ import annotations
