@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recollect.core.phases import phase
 from recollect.errors import InputError, SelfTestError
 from recollect.generate.encoding import TokenizerVocabulary
 from recollect.generate.engine import Ask, Decided, Drawn, Ids, Sampling
@@ -128,6 +129,11 @@ class VllmEngine(TokenizerVocabulary):
     def self_test(self, temperature: float, top_k: int = 0) -> float | None:
         """First-token draws against vLLM's own distribution; greedy answers against it, cached against read anew."""
         _check_temperature(temperature)
+        self.start()
+        with phase("self-test"):
+            return self._tested(temperature, top_k)
+
+    def _tested(self, temperature: float, top_k: int) -> float:
         prompts = short_texts(self.tokenizer, (self._served.context or 1024) - _TEST_TOKENS)
         whole = self._ask(prompts, [self._params(1.0, 1, logprobs=-1)] * len(prompts))
         logprobs = [_whole(one.outputs[0].logprobs[0]) for one in whole]
@@ -154,6 +160,10 @@ class VllmEngine(TokenizerVocabulary):
                 f"(chi-square p = {p_value:.2g}). Nothing measured with it can be trusted. {TRANSFORMERS}"
             )
         return p_value
+
+    def start(self) -> None:
+        """Start vLLM, where it does not run yet."""
+        _ = self._llm
 
     def close(self) -> None:
         """End vLLM's processes; the next question starts them anew."""

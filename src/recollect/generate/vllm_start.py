@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.machine import Machine
+from recollect.core.phases import phase
 from recollect.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def start_vllm(served: Served) -> Any:
 
     Raises InputError for a device that the installed build is not for, ModelError for a model that it cannot run.
     """
-    with _environment(served.machine), _quiet():
+    with phase("starting vLLM"), _environment(served.machine), _quiet():
         from vllm import LLM
         from vllm.platforms import current_platform
 
