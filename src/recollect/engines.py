@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field
@@ -25,6 +26,7 @@ from recollect.models import (
     ModelRef,
     ModelSettings,
     base_changed,
+    begin_input,
     check_held,
     check_whole,
     load,
@@ -51,12 +53,15 @@ class FoundModel:
     differ. "" elsewhere."""
     engine: str = ""
     """The name of its engine, never `auto`."""
+    folder: Path | None = None
+    """Of the whole model; None where there is none."""
 
     @property
     def inputs(self) -> dict[str, str]:
         """What of the model decides the result of a step that asks it."""
         chosen = {"number_format": self.number_format} if self.number_format else {}
-        return {"model": self.fingerprint, **chosen}
+        begin = begin_input(self.folder) if self.folder else {}
+        return {"model": self.fingerprint, **begin, **chosen}
 
 
 class EngineSettings(ModelSettings):
@@ -141,10 +146,12 @@ def _transformers(settings: EngineSettings, loaded: LoadedModel | None) -> Found
     if loaded is not None:
         check_held(settings, loaded)
         chosen = _chosen_format(settings, loaded.machine)
-        return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded), chosen)
+        return FoundModel(
+            loaded.fingerprint, lambda: TransformersEngine(loaded), chosen, folder=ModelRef.at(loaded.folder).whole
+        )
     ref = resolve(settings)
     chosen = _chosen_format(settings, machine_of(settings, ref.folder))
-    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen)
+    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen, folder=ref.whole)
 
 
 def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = "") -> FoundModel:
@@ -163,7 +170,9 @@ def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = ""
             )
         return _served(settings, ref, rank, chosen or "asked for")
 
-    return FoundModel(ref.fingerprint, start, _chosen_format(settings, machine_of(settings, ref.folder)))
+    return FoundModel(
+        ref.fingerprint, start, _chosen_format(settings, machine_of(settings, ref.folder)), folder=ref.whole
+    )
 
 
 def _served(settings: EngineSettings, ref: ModelRef, rank: int, reason: str) -> Engine:

@@ -309,6 +309,20 @@ def test_begin_tokens_are_the_tokenizers_own_else_its_begin_token() -> None:
     assert begin_ids(PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="</s>")) == []
 
 
+def test_a_begin_token_that_opens_the_turns_of_a_chat_stands_before_no_plain_text() -> None:
+    """SmolLM2: `<|im_start|>` is named as its begin token, and its tokenizer puts nothing before a text."""
+    raw = bpe()
+    raw.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>")
+    assert begin_ids(tokenizer) == [1]
+    tokenizer.chat_template = "{% for m in messages %}<s>{{ m.content }}</s>{% endfor %}"
+    assert begin_ids(tokenizer) == []
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    own = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>")
+    own.chat_template = tokenizer.chat_template
+    assert begin_ids(own) == [1]
+
+
 @pytest.mark.parametrize(
     ("values", "limit"),
     [

@@ -39,7 +39,11 @@ _ANCHORS = ("a", ":", ".", "1", "\n")  # texts to put before an answer that woul
 
 
 def begin_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids that stand before every prompt."""
+    """The ids that stand before every prompt: what the tokenizer itself puts there.
+
+    One that puts nothing gets its begin token, unless it has a chat template: then that token opens a turn of a chat
+    (`<|im_start|>`), which plain text is not. SmolLM2 answers otherwise after it (see LOG.md, 2026-11-26).
+    """
     for text in _ANCHORS:  # a small vocabulary may lack some of them
         marked, plain = list(tokenizer.encode(text)), list(tokenizer.encode(text, add_special_tokens=False))
         for at in range(1, len(marked) - len(plain) + 1 if plain else 0):
@@ -47,7 +51,9 @@ def begin_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
                 return marked[:at]
         if plain:
             break
-    return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+    if tokenizer.bos_token_id is None or tokenizer.chat_template:
+        return []
+    return [int(tokenizer.bos_token_id)]
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:

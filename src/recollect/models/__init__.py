@@ -14,6 +14,7 @@ from recollect.models.load import load_weights as load_weights
 from recollect.models.load import machine_of as machine_of
 from recollect.models.ref import ModelRef as ModelRef
 from recollect.models.ref import base_changed as base_changed
+from recollect.models.ref import begin_input as begin_input
 from recollect.models.ref import resolve as resolve
 from recollect.models.ref import resolve_name as resolve_name
 from recollect.models.ref import write_base_fingerprint as write_base_fingerprint

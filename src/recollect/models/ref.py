@@ -57,6 +57,18 @@ class ModelRef:
         return model_fingerprint(self.folder, self.base.fingerprint if self.base else None)
 
 
+def begin_input(folder: Path) -> dict[str, str]:
+    """What a step's inputs say of a model with a chat template: its prompts once began with its begin token always.
+
+    So an older step of such a model is another one. {} for the others, whose prompts begin as they did.
+    """
+    settings = folder / "tokenizer_config.json"
+    templated = any(folder.glob("chat_template*")) or (
+        settings.is_file() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")
+    )
+    return {"begin": "the tokenizer's own"} if templated else {}
+
+
 def base_changed(adapter: ModelRef, base: ModelRef) -> str:
     """A warning when `base` is not what the adapter was trained on; nothing when it is, or when nobody knows."""
     known = _noted(adapter.folder) or _of_step(adapter.folder)

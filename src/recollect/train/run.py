@@ -28,7 +28,7 @@ from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step,
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError, ModelError, RecollectWarning
 from recollect.generate.encoding import check_context, context_limit
-from recollect.models import LoadedModel, ModelRef, resolve_name
+from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
 from recollect.train import auto as _auto
@@ -218,7 +218,7 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
         "model": base.fingerprint if base else training.ref.fingerprint,
         "selection": fingerprint(training.rows.to_dict(as_series=False)),
     }
-    inputs |= _auto.auto_input(settings)
+    inputs |= begin_input(training.ref.whole) | _auto.auto_input(settings)
     with open_step("train", settings, inputs, out, root) as step:
         scratch = step.scratch()
         checkpoint = None if step.done else last_checkpoint(scratch)

@@ -113,7 +113,7 @@ def test_no_file_and_no_stream_of_a_search_holds_the_password(
         yaml.safe_dump(
             {"model": str(world.model), "facts": str(world.facts), "levels": str(levels), "trials": 2}
             | {"space": {"batch_size": [4, 8]}, "select": {"size": 20, "level": "random"}, "sampler": "random"}
-            | {"evaluate": EVALUATE}
+            | {"evaluate": EVALUATE, "train": {"learning_rate": 1e-3}}
         )
     )
     database = tmp_path / "study.db"
