@@ -17,4 +17,6 @@ export TOKENIZERS_PARALLELISM=false
 .venv/bin/ruff check --quiet src tests benchmarks examples scripts
 .venv/bin/mypy
 .venv/bin/lint-imports --no-cache --no-logo
-exec .venv/bin/python -m pytest ${marked[@]+"${marked[@]}"} "$@"
+# one process a core, each with one thread: two torch processes with two threads each slow each other many times over
+export OMP_NUM_THREADS=1
+exec .venv/bin/python -m pytest -n auto --dist loadfile ${marked[@]+"${marked[@]}"} "$@"
