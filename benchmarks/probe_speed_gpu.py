@@ -120,7 +120,7 @@ class FixedLayer(InPlaceLayer):
 class Graph:
     """One token of every row, captured once and replayed: read the last token, draw the next, write all in place."""
 
-    def __init__(self, state: State, first: torch.Tensor, capture: bool) -> None:
+    def __init__(self, state: State, first: torch.Tensor) -> None:
         self.state, self.tokens = state, first.clone()
         rows, read, device = state.rows, int(state.mask.shape[1]), state.mask.device
         self.mask = torch.zeros(rows, read + TOKENS, dtype=torch.bool, device=device)
@@ -131,22 +131,20 @@ class Graph:
         for layer in state.cache.layers:
             layer.__class__ = FixedLayer
             layer.place = self.place
-        self.graph = None
-        if capture:
-            kept = [one.clone() for one in (self.tokens, self.mask, self.place, self.position)]
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream), torch.inference_mode():
+        kept = [one.clone() for one in (self.tokens, self.mask, self.place, self.position)]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream), torch.inference_mode():
+            self.step()
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode():
+            for one, value in zip((self.tokens, self.mask, self.place, self.position), kept, strict=True):
+                one.copy_(value)
+            with torch.cuda.graph(self.graph):
                 self.step()
-            torch.cuda.current_stream().wait_stream(stream)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.inference_mode():
-                for one, value in zip((self.tokens, self.mask, self.place, self.position), kept, strict=True):
-                    one.copy_(value)
-                with torch.cuda.graph(self.graph):
-                    self.step()
-                for one, value in zip((self.tokens, self.mask, self.place, self.position), kept, strict=True):
-                    one.copy_(value)
+            for one, value in zip((self.tokens, self.mask, self.place, self.position), kept, strict=True):
+                one.copy_(value)
 
     def step(self) -> None:
         """One token; everything it changes is changed in place."""
@@ -166,16 +164,12 @@ class Graph:
     def token(self, uniform: torch.Tensor) -> torch.Tensor:
         """The next token of every row."""
         self.uniform.copy_(uniform)
-        if self.graph is None:
-            with torch.inference_mode():
-                self.step()
-        else:
-            self.graph.replay()
+        self.graph.replay()
         return self.tokens.clone()
 
 
-def replayed(loaded: LoadedModel, prompts: list[list[int]], batch: int, capture: bool) -> list[list[list[int]]]:
-    """The same draws with fixed rows and memory; with `capture` as a graph."""
+def replayed(loaded: LoadedModel, prompts: list[list[int]], batch: int) -> list[list[list[int]]]:
+    """The same draws with fixed rows and memory, each step a graph's replay."""
     said: list[list[list[int]]] = []
     for at in range(0, len(prompts), batch):
         some = prompts[at : at + batch]
@@ -187,7 +181,7 @@ def replayed(loaded: LoadedModel, prompts: list[list[int]], batch: int, capture:
         out = [distribution.pick(state.logits, numbers[0], rows, temperature=T)]
         state.select(torch.as_tensor(rows, device=device))
         with packed(loaded.model):
-            graph = Graph(state, out[0], capture)
+            graph = Graph(state, out[0])
             out += [graph.token(number) for number in numbers[1:]]
         drawn = torch.stack(out, dim=1).tolist()
         said += [drawn[at : at + DRAWS] for at in range(0, len(drawn), DRAWS)]
@@ -279,17 +273,16 @@ def measure(
     for size in (given.plain_batch, 512, 1024):
         attempt(f"ours, eager, {size} prompts at a time", lambda size=size: ours(engine, prompts, size), seconds)
     attempt("ours, eager, batches by memory, again", lambda: ours(engine, prompts, batch), seconds)
-    fixed = attempt("fixed rows and memory, eager", lambda: replayed(loaded, prompts, batch, False), seconds)
     graph = None
     if torch.cuda.is_available():
         for size in (given.plain_batch, 512, batch):
             graph = attempt(
                 f"fixed rows and memory, CUDA graph, {size} prompts at a time",
-                lambda size=size: replayed(loaded, prompts, size, True),
+                lambda size=size: replayed(loaded, prompts, size),
                 seconds,
             )
     attempt("plain loop, batches as large as ours", lambda: plain_loop(loaded, prompts, batch), seconds)
-    compare(loaded, engine, prompts, facts, given, {"plain": plain, "ours": mine, "fixed": fixed, "graph": graph})
+    compare(loaded, engine, prompts, facts, given, {"plain": plain, "ours": mine, "graph": graph})
     base = next((value for name, value in seconds.items() if name.startswith("plain loop")), None)
     if base is not None:
         print("\nspeed beside the plain loop:")
@@ -306,7 +299,7 @@ def compare(
     given: argparse.Namespace,
     found: dict[str, list[list[list[int]]] | None],
 ) -> None:
-    """Hits by each way, equal draws of ours and the fixed ones, and first tokens against softmax of a plain pass."""
+    """Hits by each way, equal draws of ours and the graph's, and first tokens against softmax of a plain pass."""
     stops = set(engine._stops)
     cut = {name: until_stop(draws, stops) for name, draws in found.items() if draws is not None}
     for name, draws in cut.items():
@@ -319,7 +312,7 @@ def compare(
         print(
             f"hits, {name:6}: {hits} of {total} = {hits / total:.4f} (standard error about {(hits**0.5) / total:.4f})"
         )
-    for name in ("fixed", "graph"):
+    for name in ("graph",):
         if "ours" in cut and name in cut:
             pairs = [(a, b) for x, y in zip(cut["ours"], cut[name], strict=True) for a, b in zip(x, y, strict=True)]
             first = sum(a[:1] == b[:1] for a, b in pairs) / len(pairs)

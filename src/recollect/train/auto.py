@@ -3,11 +3,12 @@
 Notable choices
 - What decides is the sum of the rates of all updates, here rate x updates. On SmolLM2-135M (random EntityQuestions
   facts, batch 8) the gain came at 0.8e-3 to 1.2e-3, with 15 examples as with 60; below 0.5e-3 the answers stayed the
-  base's, and above 2e-3 they became worse again. The table is in docs/training.md; benchmarks/rates_real.py makes it.
+  base's; above 2e-3 some were worse again and some not. One training a row, and the rule was read off the same rows:
+  the table is in docs/training.md; benchmarks/rates_real.py makes it.
 - With the width of the model the rate falls as 1 / width (Tensor Programs V, arXiv 2203.03466). From SmolLM2's 576 that
   leads to 0.7e-5 to 2.8e-5 at a width of 4,096: the studies' 1e-5 to 2e-5 for models of 7 B and 8 B lie in it.
 - Adapters get ten times the rate, as "LoRA Without Regret" (2025) found. That was not measured here.
-- Few epochs: 15 examples read twelve times were learned by heart and scored less than read three times.
+- Few epochs: 15 examples read twelve times at 5e-5 scored less than read three times at 2e-4 (one training each).
 """
 
 from __future__ import annotations
