@@ -2,8 +2,8 @@
 
 Notable choices
 - Files, since all workers see the experiment's folder anyway: no executor needs a channel for it.
-- A file is written at most once a second and replaced as a whole. It is no result: the folder goes when the cells are
-  done, and a worker that cannot write it works on.
+- A file is written when a part begins, when its size is known, and then at most once a second; it is replaced as a
+  whole. It is no result: the folder goes when the cells are done, and a worker that cannot write it works on.
 - Times are lengths, never dates, so the clocks of several machines do not matter.
 """
 
@@ -62,8 +62,9 @@ class Telling:
         self._write()
 
         def progress(done: int, total: int) -> None:
+            first = told.total == 0  # how much there is to do is worth telling at once
             told.done, told.total, told.seconds = done, total, self._clock() - started
-            if self._clock() - self._written >= _EVERY:
+            if first or self._clock() - self._written >= _EVERY:
                 self._write()
 
         yield progress
