@@ -59,9 +59,7 @@ class FoundModel:
     @property
     def inputs(self) -> dict[str, str]:
         """What of the model decides the result of a step that asks it."""
-        chosen = {"number_format": self.number_format} if self.number_format else {}
-        begin = begin_input(self.folder) if self.folder else {}
-        return {"model": self.fingerprint, **begin, **chosen}
+        return _inputs(self.fingerprint, self.folder, self.number_format)
 
 
 class EngineSettings(ModelSettings):
@@ -135,6 +133,16 @@ def why_vllm(settings: EngineSettings, loaded: LoadedModel | None = None) -> str
     if size < _LARGE or ref.runs_code or not _can_serve(ref, machine):
         return ""
     return f"chosen since vLLM {installed} is installed, a GPU is there and the weights take {size / 1e9:.1f} GB"
+
+
+def asked_inputs(settings: ModelSettings, ref: ModelRef) -> dict[str, str]:
+    """The `inputs` of the model of these settings, which was found already."""
+    return _inputs(ref.fingerprint, ref.whole, _chosen_format(settings, machine_of(settings, ref.folder)))
+
+
+def _inputs(model: str, folder: Path | None, number_format: str) -> dict[str, str]:
+    chosen = {"number_format": number_format} if number_format else {}
+    return {"model": model, **(begin_input(folder) if folder else {}), **chosen}
 
 
 def _chosen_format(settings: ModelSettings, machine: Machine) -> str:

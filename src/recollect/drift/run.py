@@ -25,6 +25,7 @@ from recollect.drift.sides import open_both
 from recollect.drift.tokens import best_templates, general_text, known_best
 from recollect.errors import InputError
 from recollect.facts import FactSet, load_facts, read_relations
+from recollect.models import begin_input
 from recollect.select import levels_fingerprint, read_levels
 
 Progress = Callable[[int, int], None]
@@ -115,7 +116,7 @@ def run_drift(
     with open_both(settings, base, tuned, asked=settings.tokens) as pair:
         models = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint}
         asked = _read_asked(settings, base, facts, models["base"]) if settings.tokens else None
-        inputs = {**models, **_fingerprints(asked)} if asked else models
+        inputs = {**models, **begin_input(pair.base.whole), **_fingerprints(asked)} if asked else models
         with open_step("drift", settings, inputs, out, root) as step:
             if not step.done:
                 started = time.monotonic()

@@ -9,11 +9,11 @@ Notable choices
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 
 from recollect.generate.encoding import BLANK, accepted_paths
 from recollect.generate.engine import Engine
+from recollect.generate.random import text_key
 from recollect.generate.sampler import prefix_free, starting_probability
 
 FORMS_VERSION = "2"
@@ -33,10 +33,10 @@ def useful_leads(
 ) -> tuple[str, ...]:
     """The leads, the blank first, that add at least a hundredth to the probability of an answer at once.
 
-    Measured on at most 48 of the prompts, always the same ones of the same prompts. Those that the model's context
+    Measured on at most 48 of the prompts, by their texts: their order changes nothing. Those that the model's context
     cannot hold are passed over, and so are answers of more than `max_new_tokens` tokens.
     """
-    chosen = sorted(random.Random(0).sample(range(len(prompts)), min(_PROMPTS, len(prompts))))
+    chosen = sorted(range(len(prompts)), key=lambda index: text_key(0, prompts[index]))[:_PROMPTS]
     lengths = map(len, engine.encode([prompts[index] for index in chosen]))
     room = math.inf if engine.context is None else engine.context - max_new_tokens
     asked = [index for index, length in zip(chosen, lengths, strict=True) if length <= room]

@@ -60,7 +60,8 @@ class ModelRef:
 def begin_input(folder: Path) -> dict[str, str]:
     """What a step's inputs say of a model with a chat template: its prompts once began with its begin token always.
 
-    So an older step of such a model is another one. {} for the others, whose prompts begin as they did.
+    So an older step that put prompts to such a model is another one, also where its tokenizer puts that token itself:
+    that is known only once it is loaded. {} for models without a chat template, whose prompts begin as they did.
     """
     settings = folder / "tokenizer_config.json"
     templated = any(folder.glob("chat_template*")) or (

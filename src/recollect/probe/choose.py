@@ -89,36 +89,34 @@ def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -
     if excluding:
         candidates += [worlds.hybrid(draws) for draws in sorted({1, 2, settings.residual_samples})]
     ceiling = next(one.agreement for one in candidates if one.way == "sampled")
-    share = float(pilot.p0.mean() / pilot.score.mean()) if pilot.score.sum() else 0.0
+    total = float(pilot.score.sum())
+    share = float(pilot.p0.mean(axis=1).sum()) / total if total else 0.0
+    at_once = round(share, 4) if total else None
     # late answers need draws, and facts enough to see how they are distributed
-    much_late = 1 - share > LITTLE_LATE
-    mute = {one.way: False for one in candidates}
-    mute |= {"hybrid": much_late and facts < FEW_FACTS, "closed-form": much_late}
-    able = [one for one in candidates if not mute[one.way]]
+    unable = set()
+    if 1 - share > LITTLE_LATE:
+        unable = {"closed-form", "hybrid"} if facts < FEW_FACTS else {"closed-form"}
+    able = [one for one in candidates if one.way not in unable]
     reaching = [one for one in able if one.way == "sampled" or one.agreement >= ceiling - settings.agreement_loss]
     taken = min(reaching, key=lambda one: (one.tokens, one.words))
-    total = float(pilot.score.sum())
-    at_once = round(float(pilot.p0.sum()) / pilot.p0.shape[1] / total, 4) if total else None
     return Choice(
         taken=taken,
         way=taken.way,
-        why=_why(taken, ceiling, settings, at_once, candidates),
+        why=_why(taken, settings, at_once, candidates),
         pilot=len(pilot.p0),
         share_at_once=at_once,
         candidates=sorted(candidates, key=lambda one: one.tokens),
     )
 
 
-def _why(
-    taken: Candidate, ceiling: float, settings: ProbeSettings, at_once: float | None, candidates: list[Candidate]
-) -> str:
+def _why(taken: Candidate, settings: ProbeSettings, at_once: float | None, candidates: list[Candidate]) -> str:
     late = "no right answer was seen" if at_once is None else f"{100 * at_once:.0f} % of the right answers come at once"
     full = next(one for one in candidates if one.way == "sampled")
     if taken.way == "sampled":
         return f"{late}; no cheaper way comes within {100 * settings.agreement_loss:g} points of two full probes"
     return (
         f"{late}; expected to give {100 * taken.agreement:.0f} % of the facts the level of a fresh full probe (another "
-        f"full probe: {100 * ceiling:.0f} %) for {100 * taken.tokens / full.tokens:.0f} % of its tokens"
+        f"full probe: {100 * full.agreement:.0f} %) for {100 * taken.tokens / full.tokens:.0f} % of its tokens"
     )
 
 

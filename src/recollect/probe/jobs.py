@@ -11,7 +11,7 @@ from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Engine
 from recollect.generate.encoding import BLANK, accepted_paths, check_context, unreachable
-from recollect.generate.leads import useful_leads
+from recollect.generate.leads import FORMS_VERSION, useful_leads
 from recollect.probe.settings import AskedFacts, ProbeSettings
 
 Item = TypeVar("Item")
@@ -70,6 +70,11 @@ def _is_cut(wanted: Sequence[Fact], settings: AskedFacts) -> bool:
 def counts_starts(settings: ProbeSettings) -> bool:
     """Whether the method counts answers that come at once, so that the leads before them matter."""
     return settings.method not in ("sampled", "adaptive")
+
+
+def forms_input(settings: ProbeSettings) -> dict[str, str]:
+    """What the inputs of a probe, and of whatever probes, say of the forms that count as coming at once."""
+    return {"answer forms": FORMS_VERSION} if counts_starts(settings) else {}
 
 
 def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine, settings: ProbeSettings) -> list[Job]:

@@ -15,11 +15,10 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import FactSet, Relation, load_facts, read_relations
 from recollect.generate import Engine, engine_notes
-from recollect.generate.leads import FORMS_VERSION
 from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
-from recollect.probe.jobs import choice_inputs, chosen_facts, counts_starts, make_jobs, out_of_reach
+from recollect.probe.jobs import choice_inputs, chosen_facts, forms_input, make_jobs, out_of_reach
 from recollect.probe.measure import SCHEMA, draws_per_job
 from recollect.probe.score import is_plain, score_facts, unstated
 from recollect.probe.settings import ProbeFound, ProbeSettings, Way
@@ -69,7 +68,7 @@ def run_probe(
         "facts": chosen.fingerprint(),
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
-        **({"answer forms": FORMS_VERSION} if counts_starts(settings) else {}),
+        **forms_input(settings),
         **choice_inputs(facts, settings),
     }
     with open_step("probe", settings, inputs, out, root) as step:

@@ -28,7 +28,7 @@ from recollect.drift.tokens import general_loss, general_text
 from recollect.evaluate import accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.match import MATCHERS
-from recollect.models import LoadedModel
+from recollect.models import LoadedModel, begin_input
 from recollect.restore.choose import Choice, Judging, ahead, choose, judging
 from recollect.restore.run import run_restore
 from recollect.restore.settings import LadderSettings, RestoreSettings, percents_of
@@ -189,6 +189,7 @@ class _Asked:
             "facts": self.facts.fingerprint(),
             "levels": None if self.levels is None else levels_fingerprint(self.levels),
             "text": fingerprint(self.texts),
+            **begin_input(self.pair.base.whole),
         }
 
 

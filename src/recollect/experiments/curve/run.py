@@ -23,6 +23,7 @@ from recollect.core.tables import BadRows
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.core.workspace.curve import CurveFound, PartFound, Verdict
 from recollect.core.workspace.experiment import ExperimentFound
+from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
@@ -104,7 +105,7 @@ def run_curve(
     base = Base(evaluate)
     with stage("loading the model", ""):
         inputs = {
-            "model": base.load().fingerprint,
+            **find_engine(evaluate, base.load()).inputs,
             "facts": facts.fingerprint(),
             "levels": None if levels is None else levels_fingerprint(levels),
             **auto_input(train),

@@ -20,6 +20,7 @@ import polars as pl
 
 from recollect.core.machine import Machine
 from recollect.core.workspace import fingerprint
+from recollect.engines import asked_inputs
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.evaluate.pages import page_task
@@ -30,7 +31,7 @@ from recollect.experiments.search.trial import TrialValue, TrialValues
 from recollect.experiments.search.validation import units_to_split
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import ModelSettings, check_whole, machine_of, resolve
-from recollect.probe import ProbeSettings, choice_inputs
+from recollect.probe import ProbeSettings, choice_inputs, forms_input
 from recollect.select import SelectSettings, levels_fingerprint, read_levels
 from recollect.shipped import SHIPPED, Shipped, preset_of
 from recollect.train import PRESETS, TrainSettings, training_machine
@@ -101,12 +102,12 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         evaluate=evaluate,
         in_json=in_json,
         inputs={
-            "model": model.fingerprint,
+            **asked_inputs(evaluate, model),
             "facts": facts.fingerprint(),
             "levels": "probe" if probed else None if levels is None else levels_fingerprint(levels),
             "space": space.fingerprint(),
             **_templates(probe, facts),
-            **(choice_inputs(facts, probe) if probe else {}),
+            **({**forms_input(probe), **choice_inputs(facts, probe)} if probe else {}),
         },
     )
 

@@ -21,6 +21,7 @@ from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
+from recollect.engines import find_engine
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
@@ -31,7 +32,7 @@ from recollect.experiments.study.settings import Choice, StudyParts, StudySettin
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.models import held_for
-from recollect.probe import ProbeResult, choice_inputs, run_probe
+from recollect.probe import ProbeResult, choice_inputs, forms_input, run_probe
 from recollect.select import SelectSettings, available
 from recollect.train.auto import auto_input
 
@@ -94,14 +95,10 @@ def run_study(
     templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
     base = Base(parts.probe)
     with stage("loading the model", ""):
-        inputs = {"model": base.load().fingerprint, "facts": facts.fingerprint(), "templates": templates}
-    with open_step(
-        "study",
-        settings,
-        {**inputs, **choice_inputs(facts, parts.probe), **_texts(parts), **auto_input(parts.train)},
-        out,
-        root,
-    ) as step:
+        asked = find_engine(parts.probe, base.load())
+        inputs = {**asked.inputs, "facts": facts.fingerprint(), "templates": templates}
+    inputs |= forms_input(parts.probe) | choice_inputs(facts, parts.probe) | _texts(parts) | auto_input(parts.train)
+    with open_step("study", settings, inputs, out, root) as step:
         if not step.done:
             _Study(step, settings, parts, facts, base, stage, say).work(sources)
     write_page(step.path, stage)
