@@ -8,40 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from enumerable import Small, load_small
-from recollect.facts import Fact, FactSet
+from enumerable import Small
+from helpers_few_draws import TABLES, facts, run
+from recollect.facts import FactSet
 from recollect.generate import Ask, Drawn, Sampling, TransformersEngine
 from recollect.generate.engine import Decided
-from recollect.probe import ProbeFound, ProbeSettings, run_probe
+from recollect.probe import ProbeFound, ProbeSettings
 from recollect.probe.choose import Pilot, choose
 from recollect.probe.settings import Choice
 from recollect.probe.work import first_facts
 
-TEMPLATES = ["c [X]", "[X] d", "d c [X] b", "[X]"]
-TABLES = ("levels.parquet", "templates.parquet", "completions.parquet", "examples.parquet")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    return load_small(tmp_path_factory.mktemp("small"), seed=3)
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("templates") / "mine.yaml"
-    path.write_text("R:\n" + "".join(f'  - "{text}"\n' for text in TEMPLATES), encoding="utf-8")
-    return str(path)
-
-
-def facts(answers: str = "abcd") -> FactSet:
-    subjects = ["a", "b", "c", "d d", "a b", "b c a", "c c", "d a", "a d c b a"]
-    return FactSet(tuple(Fact("R", x, y, f"what of {x}") for x in subjects for y in answers))
-
 
 def probe(small: Small, frames: str, out: Path, given: FactSet | None = None, **values: object) -> Path:
-    how = {"samples": 10, "templates": 4, "max_new_tokens": 3, "batch_size": 16, "pilot": 9, **values}
-    settings = ProbeSettings.make(model=str(small.loaded.folder), template_file=frames, parts="train", **how)
-    return run_probe(settings, facts() if given is None else given, out, loaded=small.loaded).path
+    return run(small, frames, out, given, **{"pilot": 9, **values})
 
 
 def world(late: float, seed: int = 0, facts: int = 24) -> tuple[np.ndarray, np.ndarray]:

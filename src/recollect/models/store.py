@@ -70,13 +70,10 @@ class ModelInfo(Result):
 
 
 def models_folder() -> Path:
-    """The folder of fetched models: `RECOLLECT_MODELS`, else the user's cache folder."""
+    """The folder of fetched models: `RECOLLECT_MODELS`, else beside the Hugging Face cache, as that finds its place."""
     given = os.environ.get(PLACE, "")
-    if given:
-        return Path(given).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("recollect", appauthor=False) / "models"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return (Path(given) if given else cache / "recollect" / "models").expanduser().absolute()
 
 
 def fetched_folder(name: str) -> Path | None:
