@@ -19,6 +19,7 @@ import typer
 
 from recollect._version import __version__
 from recollect.cli.options import console, note
+from recollect.core.interrupt import interrupted, listen
 from recollect.core.redact import hide_secrets
 from recollect.errors import RecollectError, RecollectWarning, input_fault
 
@@ -62,6 +63,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
     warnings.showwarning = _show_warning
+    listen()
     try:
         _register(sys.argv[1:])
         app()
@@ -72,6 +74,8 @@ def main() -> None:
             _stopped()
         raise
     except BaseException as error:  # the panic of a library written in Rust is no Exception
+        if interrupted():
+            _stopped()
         known = _known(error)
         if known is None:
             raise  # a bug of ours keeps its traceback

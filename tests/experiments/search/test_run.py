@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from helpers_ray import two_nodes
 from helpers_search_run import SPACE, TABLES, same_tables, values
 from helpers_world import EVALUATE, World
 from recollect.cli.search import rung_line
+from recollect.core.interrupt import listen
 from recollect.core.settings import read_yaml
 from recollect.errors import RecollectError
 from recollect.experiments.search import SearchFound, SearchResult, SearchSettings, run_search
@@ -137,6 +140,30 @@ def test_a_trial_that_raises_is_told_and_the_search_goes_on(world: World, levels
     assert 0 < failed.height == result.found.failed and set(failed["set_batch_size"]) == {6}
     assert failed["reason"].str.contains("batch_size must be a multiple").all()
     assert result.found.best["batch_size"] == 4
+
+
+def test_ctrl_c_that_a_library_swallows_fails_no_trial(
+    world: World, levels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch, interrupted while it reads a tensor, raises a ValueError in place of the KeyboardInterrupt."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def swallowing(*given: Any, **more: Any) -> Any:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ValueError("could not determine the shape of object type")
+
+    try:
+        listen()
+        with monkeypatch.context() as patch:
+            patch.setattr(cell_module, "run_train_until", swallowing)
+            with pytest.raises(KeyboardInterrupt):
+                run_search(SearchSettings.make(**values(world, levels, trials=2)), tmp_path / "search")
+        assert not list(tmp_path.rglob("error.txt"))
+        listen()
+        assert run_search(SearchSettings.make(**values(world, levels, trials=2)), tmp_path / "search").found.failed == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.interrupt import interrupted
 from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
 from recollect.errors import InputError, ModelError, StepBusy, StepError
@@ -192,6 +193,8 @@ class TrialRunner:
         except StepError:
             raise  # another process holds the trial, or its folder is not ours: no fault of the settings
         except Exception as error:
+            if interrupted():
+                raise KeyboardInterrupt from error
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
