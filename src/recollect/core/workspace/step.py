@@ -20,6 +20,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from recollect._version import __version__
+from recollect.core.interrupt import interrupted
 from recollect.core.json_object import JsonObject
 from recollect.core.redact import hide_secrets_in
 from recollect.core.settings import Settings
@@ -90,13 +91,15 @@ class Step:
         return False
 
     def write_part(self, index: int, table: pl.DataFrame) -> None:
-        """Store one finished batch."""
+        """Store one finished batch. A Ctrl-C that was lost in it ends the work here, with the batch kept."""
         parts = self.folder / PARTS
         if not parts.is_dir():
             parts.mkdir()
             sync_folder(self.folder)
         data = parquet_bytes(table)
         write_atomic(parts / f"{index:06d}-{self._part_mark(index, data)}.parquet", lambda file: file.write(data))
+        if interrupted():
+            raise KeyboardInterrupt
 
     def read_part(self, index: int) -> pl.DataFrame:
         """One part. Raises StepError when it is damaged or gone."""
