@@ -1,7 +1,7 @@
 """Ctrl-C is not lost where a library swallows the KeyboardInterrupt that reaches it and raises an error of its own.
 
-torch does, in reading a tensor ("ValueError: could not determine the shape of object type"): a search then took the
-interrupt for a failed trial and went on.
+Seen once: a search, interrupted, counted torch's "ValueError: could not determine the shape of object type" as a failed
+trial and went on.
 """
 
 from __future__ import annotations
