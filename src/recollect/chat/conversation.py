@@ -14,6 +14,7 @@ from typing import Literal
 from recollect.core.json_object import JsonObject
 
 Role = Literal["system", "user", "assistant", "tool"]
+Part = Literal["train", "test", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Conversation:
     """Indices of the assistant turns to learn, where the row itself says so; None: as the setting says."""
     source: str = ""
     """File and place of the row, e.g. "chat.jsonl: line 3"."""
+    part: Part = "train"
+    """Which part of its source it is in."""
 
     def as_messages(self) -> list[JsonObject]:
         """The turns in the shape that `apply_chat_template` of transformers takes.
