@@ -5,16 +5,20 @@
     python benchmarks/probe_speed.py --model GEMMA3 --facts ENTITYQUESTIONS --count 2
 
 Peers: `model.generate(num_return_sequences=10)` in batches of 42 prompts, with top_k=0 and top_p=1 as the studies'
-definition wants, and with --continuous `model.generate_batch` (paged cache, continuous batching). All read the same
-prompts (21 templates a fact) and draw 10 continuations of at most 32 tokens each, in the number format that
-`dtype: auto` takes (or --dtype). The ways are run in turn, `repeats` times; seconds are of processor time, so that
+definition wants; with --continuous `model.generate_batch` (paged cache, continuous batching); with --lm-eval the model
+class of lm-evaluation-harness, which is given every prompt ten times, as its `repeats` do. All read the same prompts
+(21 templates a fact) and draw 10 continuations of at most 32 tokens each, in the number format that `dtype: auto` takes
+(or --dtype). The ways are run in turn, `repeats` times; seconds are of processor time, so that
 other work on the machine counts little, and ratios are medians over the turns. Last, the rate at which the model reads
-prompts of 32 tokens: the most that any sampler of one token a draw and step could reach.
+prompts of 32 tokens: the most that any sampler of one token a draw and step could reach. --json ends with one line of
+JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import json
 import statistics
 import tempfile
 import time
@@ -72,6 +76,20 @@ def continuous(loaded: LoadedModel, prompts: list[str]) -> None:
         raise RuntimeError(f"generate_batch answered {len(found)} of {len(given)}")
 
 
+def harness(loaded: LoadedModel, prompts: list[str], batch: int) -> Callable[[], object]:
+    """lm-evaluation-harness' own model class; a task with `repeats: 10` asks each prompt ten times."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    model = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch, max_length=512)
+    how = {"until": [], "do_sample": True, "temperature": 0.7, "top_k": 0, "top_p": 1.0, "max_gen_toks": TOKENS}
+    asked = [
+        Instance("generate_until", {}, (prompt, how), index)
+        for index, prompt in enumerate(prompt for prompt in prompts for _ in range(DRAWS))
+    ]
+    return lambda: model.generate_until(asked, disable_tqdm=True)
+
+
 def timed(work: Callable[[], object]) -> float:
     """Seconds of processor time (of the wall on a GPU) of one call."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
@@ -99,6 +117,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--methods", default="sampled,hybrid,closed-form")
     parser.add_argument("--continuous", action="store_true")
+    parser.add_argument("--lm-eval", action="store_true")
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     loaded = load(ModelSettings.make(model=given.model, dtype=given.dtype))
     if given.threads:
@@ -122,14 +142,20 @@ def main() -> None:
     ways |= {f"recollect {method}": ours(method, facts) for method in given.methods.split(",")}
     if given.continuous:
         ways["generate_batch"] = lambda: continuous(loaded, prompts)
+    if given.lm_eval:
+        name = f"lm-evaluation-harness {importlib.metadata.version('lm_eval')}"
+        ways[name] = harness(loaded, prompts, 42 * DRAWS)
     ours("closed-form", FactSet(facts.facts[:1]))()  # warm-up
-    report(ways, given.repeats)
+    seconds = report(ways, given.repeats)
     rate = prefill_rate(loaded)
-    print(f"\nreading prompts: {rate:.0f} tokens/s; {len(prompts) * DRAWS * TOKENS / rate:.1f} s for all tokens")
+    tokens = len(prompts) * DRAWS * TOKENS
+    print(f"\nreading prompts: {rate:.0f} tokens/s; {tokens / rate:.1f} s for all tokens")
+    if given.json:
+        print(json.dumps({"facts": len(facts), "seconds": seconds, "prefill_seconds": tokens / rate}))
 
 
-def report(ways: dict[str, Callable[[], object]], repeats: int) -> None:
-    """Run the ways in turn and print their seconds and ratios; what fails is printed and left out."""
+def report(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Run the ways in turn, print their seconds and ratios, return the seconds; what fails is printed and left out."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, work in list(ways.items()):
@@ -145,6 +171,7 @@ def report(ways: dict[str, Callable[[], object]], repeats: int) -> None:
         if values:
             ratio = statistics.median(one / other for one, other in zip(peer, values, strict=True))
             print(f"{name:32} {statistics.median(values):8.2f} s  {ratio:6.1f} x the speed of batched generate")
+    return {name: values for name, values in seconds.items() if len(values) == repeats}
 
 
 if __name__ == "__main__":

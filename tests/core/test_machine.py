@@ -162,13 +162,28 @@ def test_the_smallest_limit_wins(files: dict[str, str], monkeypatch: pytest.Monk
     assert choose_threads() == (1, "cgroup quota")
 
 
-def test_prepare_gives_torch_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_gives_torch_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
+    monkeypatch.setattr(machine, "_owner", [False])
+    machine.own_process()
     try:
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
         assert prepare("cpu").threads == torch.get_num_threads() == 2
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert prepare("cpu").threads == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_library_call_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(machine, "_owner", [False])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        torch.set_num_threads(3)
+        made = prepare("cpu")
+        assert torch.get_num_threads() == made.threads == 3
+        assert made.threads_reason == "as torch is set"
     finally:
         torch.set_num_threads(before)
 

@@ -20,6 +20,7 @@ import typer
 from recollect._version import __version__
 from recollect.cli.options import console, note
 from recollect.core.interrupt import interrupted, listen
+from recollect.core.machine import own_process
 from recollect.core.redact import hide_secrets
 from recollect.errors import RecollectError, RecollectWarning, input_fault
 
@@ -64,6 +65,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
     warnings.showwarning = _show_warning
     listen()
+    own_process()
     try:
         _register(sys.argv[1:])
         app()

@@ -1,9 +1,9 @@
 """What this machine has, and what we make of it: threads, device, number format; each choice with its reason.
 
 Notable choices
-- Threads: as many as the cores this process may use (affinity, cgroup quota, physical cores), less those that
-  other processes keep busy, unless OMP_NUM_THREADS says otherwise. Two torch processes that both take every core slow
-  each other by 10 to 50 times.
+- Threads: the command line takes as many as the cores this process may use (affinity, cgroup quota, physical cores),
+  less those that other processes keep busy, unless OMP_NUM_THREADS says otherwise. Two torch processes that both take
+  every core slow each other by 10 to 50 times. Inside somebody's program torch keeps the number it is set to.
 - Number format: float32 on a CPU (exact and simple), bfloat16 on a GPU that has it.
 """
 
@@ -54,8 +54,16 @@ class Machine:
         return found
 
 
+_owner = [False]
+
+
+def own_process() -> None:
+    """Say, at the start of a command, that this process is ours: `prepare` may set torch's threads for all of it."""
+    _owner[0] = True
+
+
 def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
-    """Choose, apply the thread count to torch, and return the choices.
+    """Choose and return the choices. Torch's thread count is set in a process of our own alone (`own_process`).
 
     Raises InputError for a number format that is none of `DTYPES` and for a device that is not there.
     """
@@ -66,8 +74,11 @@ def prepare(device: str = "auto", dtype: str = "auto") -> Machine:
         raise InputError(f"dtype must be auto, {', '.join(DTYPES)}, but got dtype={dtype!r}.")
     if device != "auto":
         _check_device(device)
-    threads, threads_reason = choose_threads()
-    torch.set_num_threads(threads)
+    if _owner[0]:
+        threads, threads_reason = choose_threads()
+        torch.set_num_threads(threads)
+    else:
+        threads, threads_reason = torch.get_num_threads(), "as torch is set"
     if device == "auto":
         device, device_reason = ("cuda", "found") if torch.cuda.is_available() else ("cpu", "no CUDA device found")
     else:
