@@ -1,7 +1,8 @@
-"""Write docs/settings.md and docs/reference.md from the list of steps: the words of `--help` and of the docstrings."""
+"""Write docs/settings.md, docs/reference.md and llms.txt: the words of `--help`, docstrings, and heads of pages."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -65,10 +66,33 @@ def reference_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "reference.md": reference_page}
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def llms_page() -> str:
+    """What a language model reads first: what this is, and one line per page (llmstxt.org)."""
+    _, summary = paragraphs(ROOT / "docs" / "index.md")
+    lines = ["# Recollect", "", f"> {summary}", "", "Commands, `recollect COMMAND --help` for each:", ""]
+    lines += [f"- `recollect {step.command}`: {step.line}" for step in STEPS]
+    lines += ["", "## Docs", ""]
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        title, line = paragraphs(page)
+        if page.stem != "index":
+            lines.append(f"- [{title}](docs/{page.name}): {line}")
+    return "\n".join([*lines, "", "## For agents", "", "- [AGENTS.md](AGENTS.md): how to use and how to change it", ""])
+
+
+def paragraphs(page: Path) -> tuple[str, str]:
+    """A page's title, and its first paragraph without its links."""
+    title, _, rest = page.read_text(encoding="utf-8").partition("\n\n")
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", rest.partition("\n\n")[0])
+    return title.removeprefix("# ").strip(), " ".join(text.split())
+
+
+PAGES = {"docs/settings.md": settings_page, "docs/reference.md": reference_page, "llms.txt": llms_page}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
-        target = Path(__file__).resolve().parent.parent / "docs" / name
+        target = ROOT / name
         target.write_text(make(), encoding="utf-8")
         sys.stdout.write(f"{target}\n")

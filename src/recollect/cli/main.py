@@ -28,7 +28,7 @@ app = typer.Typer(
     name="recollect",
     help="Measure what a base model knows, pick the few examples that elicit it, see how well each choice works.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"max_content_width": 110},
@@ -67,7 +67,7 @@ def main() -> None:
     listen()
     own_process()
     try:
-        _register(sys.argv[1:])
+        _register(_words() or sys.argv[1:])
         app()
     except KeyboardInterrupt:
         _stopped()
@@ -138,6 +138,14 @@ _python_shows = warnings.showwarning
 def _stopped() -> NoReturn:
     console.print("\nstopped. What was finished is kept: run the same command again to resume.")
     sys.exit(130)
+
+
+def _words() -> list[str]:
+    """What stands on the line that a shell asks us to complete; [] when no shell asks."""
+    if not any(name.endswith("RECOLLECT_COMPLETE") for name in os.environ):
+        return []
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:] or [""]
 
 
 def _register(arguments: list[str]) -> None:
