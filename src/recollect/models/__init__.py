@@ -18,6 +18,6 @@ from recollect.models.ref import begin_input as begin_input
 from recollect.models.ref import resolve as resolve
 from recollect.models.ref import resolve_name as resolve_name
 from recollect.models.ref import write_base_fingerprint as write_base_fingerprint
+from recollect.models.silence import without_bars as without_bars
 from recollect.models.store import ModelInfo as ModelInfo
 from recollect.models.store import list_models as list_models
-from recollect.models.whole import without_bars as without_bars

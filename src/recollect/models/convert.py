@@ -1,4 +1,4 @@
-"""A GGUF file as an ordinary Hugging Face folder: bfloat16 weights, tokenizer, chat template, nothing quantised.
+"""A GGUF file as an ordinary Hugging Face folder: weights as plain numbers, tokenizer, chat template.
 
 transformers reads the file and widens its weights; what it then holds still calls itself quantised and refuses to be
 saved. So the values go into a fresh model of the same configuration. The folder is read again, and must hold the same
@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from recollect.core.extras import need
-from recollect.core.machine import Machine
 from recollect.errors import ModelError
-from recollect.models.load import load_weights
-from recollect.models.ref import resolve_name
-from recollect.models.whole import not_loaded, quiet
+from recollect.models.files import all_finite
+from recollect.models.silence import not_loaded, quiet
 
 if TYPE_CHECKING:
     import torch
@@ -28,15 +26,21 @@ _PROMPT = "The capital of France is"
 _TOKENS = 12
 
 
-def need_gguf() -> None:
-    """Raises MissingExtra where the package that reads such files is not installed."""
-    need("gguf", "models", "recollect models get")
+def need_gguf(who: str = "recollect models get") -> None:
+    """Raises MissingExtra, which names `who` needs it, where the package that reads such files is not installed."""
+    need("gguf", "models", who)
 
 
-def convert(file: Path, folder: Path) -> None:
-    """Write the model of a GGUF file as a folder, and check that it is the same. Raises ModelError, MissingExtra."""
+def convert(file: Path, folder: Path, dtype: str = "bfloat16") -> None:
+    """Write the model of a GGUF file as a folder of weights in `dtype`, and check that it is the same.
+
+    Raises ModelError, MissingExtra.
+    """
     need_gguf()
-    model, tokenizer = _read(file)
+    model, tokenizer = _read(file, dtype)
+    for name, weight in model.named_parameters():
+        if not all_finite(weight):
+            raise ModelError(f"{file}: the weight {name} holds NaN or infinite values. The file is broken.")
     with quiet():
         _plain(model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -44,18 +48,24 @@ def convert(file: Path, folder: Path) -> None:
     _check_same(model, tokenizer, folder)
 
 
-def _read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _read(file: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    bar = patch("transformers.modeling_gguf_pytorch_utils.tqdm", lambda items, **_: items)  # no setting turns it off
+    with bar:
+        return _load(file.parent, dtype, gguf_file=file.name)
+
+
+def _load(folder: Path, dtype: str, **given: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    given = {"gguf_file": file.name, "local_files_only": True}
-    bar = patch("transformers.modeling_gguf_pytorch_utils.tqdm", lambda items, **_: items)  # no setting turns it off
     try:
-        with quiet(), bar:
-            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.bfloat16, **given)
-            return model.eval(), AutoTokenizer.from_pretrained(file.parent, **given)
+        with quiet():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), local_files_only=True, **given
+            )
+            return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True, **given)
     except Exception as error:  # transformers raises many kinds for a file it cannot read
-        raise not_loaded(file, error) from error
+        raise not_loaded(folder / given.get("gguf_file", ""), error) from error
 
 
 def _plain(model: PreTrainedModel) -> PreTrainedModel:
@@ -77,7 +87,7 @@ def _check_same(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     """Refuse a folder that does not hold what was read from the file."""
     import torch
 
-    again, its_tokenizer = load_weights(resolve_name(folder), Machine(1, "", "cpu", "", "bfloat16", ""))
+    again, its_tokenizer = _load(folder, str(model.dtype).removeprefix("torch."))
     held = again.state_dict()
     for name, value in model.state_dict().items():
         if name not in held or not torch.equal(value, held[name]):

@@ -17,6 +17,7 @@ from recollect.core.phases import phase
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
 from recollect.models.files import first_line, read_json
+from recollect.models.gguf_file import ENDING, gguf_folder, only_gguf
 from recollect.models.known import FETCHABLE
 from recollect.models.store import fetched_folder
 from recollect.shipped import SHIPPED
@@ -51,6 +52,8 @@ _SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules
 def find_model(name: str | Path, revision: str | None = None) -> Path:
     """The local folder of a model; downloads a hub model only when the hub may be used. Raises ModelError.
 
+    A GGUF file, or a folder with one and no other weights, gives the folder that it was widened into.
+
     A model that a step made is checked byte by byte, once per process; StepError names a damaged file.
     """
     name = str(name)
@@ -68,9 +71,14 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
             check_model_step(inner)
             return inner
         check_model_step(path)
-        return path
+        file = only_gguf(path)
+        return path if file is None else gguf_folder(file)
+    if path.suffix.lower() == ENDING:
+        if not is_file:
+            raise ModelError(f"no such GGUF file: {name}. Check the path.")
+        return gguf_folder(path)
     if is_file:
-        raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors.")
+        raise ModelError(f"{name} is a file; a model is a folder with config.json and *.safetensors, or a .gguf file.")
     if ".." in name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
         raise ModelError(
             f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or one of {_short()}."

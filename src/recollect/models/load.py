@@ -16,9 +16,11 @@ from recollect.models.adapter import merge_into
 from recollect.models.automatic import format_on_processor
 from recollect.models.files import all_finite
 from recollect.models.find import find_model, hash_ahead
+from recollect.models.gguf_file import widened_from
 from recollect.models.parts import model_class
 from recollect.models.ref import ModelRef, base_changed, resolve
-from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer, not_loaded, quiet
+from recollect.models.silence import not_loaded, quiet
+from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer
 from recollect.shipped import POCKET
 
 if TYPE_CHECKING:
@@ -92,14 +94,16 @@ def machine_of(settings: ModelSettings, folder: Path | None = None) -> Machine:
     if "torch" not in sys.modules:
         hash_ahead(settings.model)
     machine = prepare(settings.device, settings.dtype)
-    if settings.dtype != "auto" or machine.device != "cpu":
-        return machine
+    automatic = settings.dtype == "auto" and machine.device == "cpu"
     try:
-        found = folder or find_model(settings.model, settings.revision)
-        dtype, reason = format_on_processor(found)
+        found = folder or (find_model(settings.model, settings.revision) if automatic else None)
+        if automatic and found:
+            dtype, reason = format_on_processor(found)
+            machine = replace(machine, dtype=dtype, dtype_reason=reason)
+        widened = widened_from(found) if found else ""
     except (RecollectError, OSError):
         return machine
-    return replace(machine, dtype=dtype, dtype_reason=reason)
+    return replace(machine, dtype_reason=f"{machine.dtype_reason}; {widened}") if widened else machine
 
 
 def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
