@@ -21,14 +21,26 @@ TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfo
 FILE = "tiny.Q8_0.gguf"
 
 
-def write_gguf(path: Path, seed: int = 0) -> Path:
-    """A Llama of random weights in 8 bits, with a byte-level tokenizer and a chat template."""
+def write_gguf(
+    path: Path,
+    seed: int = 0,
+    *,
+    kind: str = "Q8_0",
+    architecture: str = "llama",
+    general: str = "model",
+    spoil: bool = False,
+) -> Path:
+    """A Llama of random weights in 8 bits, with a byte-level tokenizer and a chat template.
+
+    kind: the format of the matrices. architecture, general: what the file calls itself. spoil: one weight is NaN.
+    """
     import gguf
     from tokenizers.pre_tokenizers import ByteLevel
 
     tokens = ["<unk>", "<s>", "</s>", *sorted(ByteLevel.alphabet()), "Ġt", "he", "Ġthe"]
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
+    writer.add_type(general)
     writer.add_context_length(128)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
@@ -51,8 +63,9 @@ def write_gguf(path: Path, seed: int = 0) -> Path:
 
     def weight(name: str, rows: int, columns: int) -> None:
         values = random.normal(size=(rows, columns)).astype(np.float32) / 4
-        kind = gguf.GGMLQuantizationType.Q8_0
-        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+        values[0, 0] = np.nan if spoil and name == "blk.0.attn_q.weight" else values[0, 0]
+        stored = gguf.GGMLQuantizationType[kind]
+        writer.add_tensor(name, gguf.quants.quantize(values, stored), raw_dtype=stored)
 
     def norm(name: str) -> None:
         writer.add_tensor(name, np.ones(WIDTH, np.float32))

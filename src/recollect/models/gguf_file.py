@@ -75,28 +75,13 @@ def gguf_folder(file: Path) -> Path:
     extra "models".
     """
     file = file.expanduser().absolute()
-    found = file.stat()
-    return _folder_of(file, found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def widened_from(folder: Path) -> str:
-    """What the folder of a GGUF file is, for people: "dequantised from Q4_1"; empty for any other folder."""
-    if not (folder / RECORD).is_file():
-        return ""
-    kind = str(read_json(folder / RECORD, 1 << 20).get("format", ""))
-    return f"stored as {kind} in a GGUF file" if kind in _PLAIN else f"dequantised from {kind}"
-
-
-@cache
-def _folder_of(file: Path, *_: int) -> Path:
-    """As `gguf_folder`, once a process for a file that stays as it is."""
     if _SHARD.search(file.stem):
         raise ModelError(
             f"{file} is one part of a split GGUF. Join the parts with `llama-gguf-split --merge` of llama.cpp, and "
             "give the file that it writes."
         )
-    with phase("hashing the weights"):
-        digest = sha256_of(file)
+    found = file.stat()
+    digest = _digest(file, found.st_size, found.st_mtime_ns, found.st_ino)
     name = re.sub(r"[^\w.-]+", "-", file.stem)[:80]
     target = models_folder() / _PLACE / f"{name}-{digest[:12]}"
     if (target / RECORD).is_file():
@@ -111,6 +96,21 @@ def _folder_of(file: Path, *_: int) -> Path:
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def widened_from(folder: Path) -> str:
+    """What the folder of a GGUF file is, for people: "dequantised from Q4_1"; empty for any other folder."""
+    if not (folder / RECORD).is_file():
+        return ""
+    kind = str(read_json(folder / RECORD, 1 << 20).get("format", ""))
+    return f"stored as {kind} in a GGUF file" if kind in _PLAIN else f"dequantised from {kind}"
+
+
+@cache
+def _digest(file: Path, *_: int) -> str:
+    """The SHA-256 of a file, once a process while it stays as it is."""
+    with phase("hashing the weights"):
+        return sha256_of(file)
 
 
 def read_header(file: Path) -> Header:
