@@ -1,159 +1,225 @@
-"""How near does each way to probe come to the studies' 21 x 10 draws, and what does it cost? On a real model.
+"""How near does each way to probe come to the studies' 21 x 10 draws, what does it state of that, what does it cost?
 
-    python benchmarks/estimators.py draw --model smollm2 --facts entityquestions --reference reference.json --pool DIR
-    python benchmarks/estimators.py table --reference reference.json --pool DIR
+    python benchmarks/estimators.py --model smollm2 --facts FACTS --count 300 --json OUT.json
 
-`draw` fills a pool of draws fact by fact, and goes on where it was cut off (`--minutes` ends it early): 10 plain draws
-after each template, 4 beside the answers at once, each with its verdict, its tokens and the CPU time. The draws are
-those that `recollect probe` makes, so `table` computes from them what each way finds: its R against the reference, the
-agreement of its levels with fresh probes drawn from the reference rates, what it states of that, and its cost.
+`--facts` is a facts step, a data file or a folder of EntityQuestions; `--count` train facts of it are probed, spread
+over the relations. One model in memory serves all: each way is run once, with a seed of its own, then `--fresh` further
+full sampled probes with seeds of their own. These are what agreement is measured against (mean over them; the interval
+is exact, for the number of facts) and their mean is the reference of R (its noise is taken out of the RMSE). Works
+without a network, on a processor or a GPU; prints a line as each probe ends, then the table as Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
+import tempfile
 import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from recollect.facts import Fact, FactSet, load_facts, read_relations
-from recollect.generate import Ask, Engine, Sampling
-from recollect.generate.encoding import accepted_paths
-from recollect.match import contains, settled
-from recollect.probe.agreement import level_distribution, why_unstated
+from recollect.core.estimates import proportion
+from recollect.core.machine import Machine
+from recollect.facts import FactSet, load_facts
+from recollect.models import LoadedModel, ModelSettings, load
+from recollect.probe import ProbeResult, ProbeSettings, run_probe
 from recollect.probe.levels import level_of
-from recollect.probe.stopping import stopping_rule
 
-PLAIN, BESIDE, TEMPLATES = 10, 4, 21
-HOW = Sampling(0.7, 32, 0, 0)
-
-
-def draw_fact(engine: Engine, fact: Fact, prompts: list[str]) -> pl.DataFrame:
-    """One row per template: p0, hits and tokens of every draw of both kinds, and the fact's CPU seconds by kind."""
-    paths = accepted_paths(engine, prompts, [fact.accepted] * len(prompts))
-    columns: dict[str, list[object]] = {"template": list(range(len(prompts)))}
-    for kind, count in (("plain", PLAIN), ("beside", BESIDE)):
-        started = time.process_time()
-        asks = [
-            Ask(one.prompt, fact.id, number, count, list(one.right) if kind == "beside" else None)
-            for number, one in enumerate(paths)
-        ]
-        found = engine.sample(asks, HOW, lambda _, ids: settled(engine.decode(ids), fact.accepted))
-        columns[f"{kind}_seconds"] = [time.process_time() - started] * len(prompts)
-        columns[f"{kind}_hits"] = [[contains(engine.decode(ids), fact.accepted) for ids in one.draws] for one in found]
-        columns[f"{kind}_tokens"] = [[len(ids) for ids in one.draws] for one in found]
-        if kind == "beside":
-            columns["p0"] = [one.excluded for one in found]
-    started = time.process_time()
-    engine.score([one.prompt for one in paths], [list(one.right) for one in paths], HOW.temperature)
-    columns["closed_seconds"] = [time.process_time() - started] * len(prompts)
-    columns["prompt_tokens"] = [len(one.prompt) for one in paths]
-    return pl.DataFrame(columns).with_columns(fact_id=pl.lit(fact.id))
+TEMPLATES, SAMPLES = 21, 10
+WAYS = ("sampled", "adaptive", "hybrid", "auto", "closed-form")
+PACKAGES = ("recollect", "torch", "transformers", "numpy", "polars")
 
 
-def draw(given: argparse.Namespace) -> None:
-    """Fill the pool."""
-    from recollect.engines import EngineSettings, find_engine
+@dataclass
+class Bench:
+    """One model in memory and the facts it is asked; every probe is a run of the product."""
 
-    ended = time.monotonic() + 60 * given.minutes
-    wanted = list(json.loads(given.reference.read_text())["score"])
-    # every relation early, so that a pool cut short is still spread
-    wanted = sorted(wanted, key=lambda one: (_rank(wanted, one), one))
-    left = [one for one in wanted if not (given.pool / f"{one}.parquet").is_file()]
-    facts: FactSet = load_facts(given.facts)
-    if not left:
-        return
-    relations = read_relations(None)
-    engine = find_engine(EngineSettings.make(model=given.model, dtype="bfloat16")).load()
-    print(engine.machine.line(), flush=True)
-    for one in left:
-        if time.monotonic() > ended:
-            break
-        fact = facts[one]
-        rows = draw_fact(engine, fact, relations[fact.relation].prompts(fact.subject, TEMPLATES))
-        rows.write_parquet(given.pool / f"{one}.parquet")
-        print(f"{one}: {rows['plain_seconds'][0]:.1f} s, {rows['beside_seconds'][0]:.1f} s beside", flush=True)
+    loaded: LoadedModel
+    facts: FactSet
+    common: dict[str, object]
+    folder: Path
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    """(wall, processor) of every probe so far."""
 
-
-def _rank(wanted: list[str], one: str) -> int:
-    """The place of a fact inside its relation."""
-    return [other for other in wanted if other.split("-")[0] == one.split("-")[0]].index(one)
-
-
-def table(given: argparse.Namespace) -> None:
-    """Print a line per way."""
-    reference = json.loads(given.reference.read_text())["by_template"]
-    pool = [pl.read_parquet(path) for path in sorted(given.pool.glob("*.parquet"))]
-    rates = np.array([reference[rows["fact_id"][0]] for rows in pool])
-    plain = np.array([[hits[:10] for hits in rows["plain_hits"]] for rows in pool], dtype=float)
-    tokens = np.array([[said[:10] for said in rows["plain_tokens"]] for rows in pool], dtype=float)
-    beside = np.array([rows["beside_hits"].to_list() for rows in pool], dtype=float)
-    beside_tokens = np.array([rows["beside_tokens"].to_list() for rows in pool], dtype=float)
-    p0 = np.array([rows["p0"].to_list() for rows in pool])
-    prompts = np.array([rows["prompt_tokens"].sum() for rows in pool], dtype=float)
-    count = np.array([len(rows["plain_hits"][0]) for rows in pool])
-    seconds = np.array([rows["plain_seconds"][0] for rows in pool]) * 10 / count
-    fresh = np.array(
-        [level_of(np.random.default_rng(n).binomial(10, rates).sum(axis=1) / 210, 210) for n in range(999)]
-    )
-    print(f"{len(pool)} facts; mean R of the reference {rates.mean():.4f}, at once {p0.mean():.4f}")
-    full = (prompts + tokens.sum(axis=(1, 2))).mean()
-    zero = np.zeros_like(p0)
-
-    def line(name: str, score: np.ndarray, cost: np.ndarray, evidence: tuple[np.ndarray, ...] | None, why: str) -> None:
-        level = level_of(score, 210)
-        agreed = (fresh == level).mean(axis=0)
-        stated = "not stated: " + why
-        if evidence is not None and not why:
-            stated = f"{100 * level_distribution(*evidence, 10)[np.arange(len(level)), level].mean():.1f} %"
-        off = score - rates.mean(axis=1)
-        error = 1.96 * agreed.std() / np.sqrt(len(agreed))
+    def probe(self, method: str, seed: int) -> ProbeResult:
+        """One probe, timed; prints a line."""
+        settings = ProbeSettings.make(method=method, seed=seed, **self.common)
+        wall, processor = time.perf_counter(), time.process_time()
+        found = run_probe(settings, self.facts, self.folder / f"{method}-{seed}", loaded=self.loaded)
+        self.seconds.append((time.perf_counter() - wall, time.process_time() - processor))
         print(
-            f"{name:28} bias {off.mean():+.4f}  RMSE {np.sqrt((off**2).mean()):.4f}  same {100 * agreed.mean():.1f} "
-            f"± {100 * error:.1f} %  stated {stated[:60]}  tokens {cost.mean():.0f} ({cost.mean() / full:.2f})"
+            f"{method:12} seed {seed}: {self.seconds[-1][0]:6.1f} s ({self.seconds[-1][1]:.1f} of the processor), "
+            f"{found.found.draws:,} draws, levels {list(found.found.levels.values())}",
+            flush=True,
+        )
+        return found
+
+
+def bench(given: argparse.Namespace, folder: Path) -> Bench:
+    """What the flags of `flags` name, the model loaded."""
+    facts = load_facts(given.facts)
+    loaded = load(ModelSettings.make(model=given.model, dtype=given.dtype, device=given.device))
+    print(f"{versions()}\n{loaded.machine.line()}", flush=True)
+    common: dict[str, object] = {
+        "model": given.model,
+        "facts": given.facts,
+        "parts": "train",
+        "limit": given.count,
+        "dtype": given.dtype,
+        "device": given.device,
+    }
+    return Bench(loaded, facts, common, folder)
+
+
+def versions() -> str:
+    """Of what decides speed and numbers."""
+    named = " · ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"python {platform.python_version()} · {named} · {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way found, beside the fresh full probes."""
+
+    way: str
+    bias: float
+    """Of R, against the mean of the fresh probes."""
+    rmse: float
+    """Of R; the noise of that mean taken out."""
+    agreement: tuple[float, float, float]
+    """Share of facts with the level of a fresh full probe: mean, and its 95 % interval."""
+    stated: float | None
+    draws: int
+    share: float
+    """Of the draws of a full probe."""
+    wall: float
+    processor: float
+    choice: str = ""
+    """Of auto."""
+    expected: float | None = None
+    """Agreement that auto expected when it chose."""
+
+    @property
+    def markdown(self) -> str:
+        """A line of the table."""
+        mean, low, high = (f"{100 * one:.1f}" for one in self.agreement)
+        stated = "not" if self.stated is None else f"{100 * self.stated:.1f} %"
+        return (
+            f"| `{self.way}` | {self.bias:+.4f} | {self.rmse:.4f} | {mean} % ({low}–{high}) | {stated} | "
+            f"{self.draws:,} ({100 * self.share:.0f} %) | {self.wall:.1f} | {self.processor:.1f} |"
         )
 
-    line(
-        "sampled", plain.mean(axis=(1, 2)), prompts + tokens.sum(axis=(1, 2)), (zero, plain.sum(axis=2), zero + 10), ""
-    )
-    for settled_at in (0.8, 0.9, 0.95):
-        rule = stopping_rule(TEMPLATES, 10, settled_at)
-        ends = np.full(len(pool), 10)
-        rounds = np.full(len(pool), len(rule.ends))
-        for number in reversed(range(len(rule.ends))):
-            hits = plain[:, :, : rule.ends[number]].sum(axis=(1, 2)).astype(int)
-            stops = np.array([rule.stop(number, int(one)) for one in hits])
-            ends[stops], rounds[stops] = rule.ends[number], number + 1
-        kept = np.arange(10) < ends[:, None, None]
-        hits, draws = (plain * kept).sum(axis=2), np.repeat(ends[:, None], TEMPLATES, axis=1).astype(float)
-        cost = rounds * prompts + (tokens * kept).sum(axis=(1, 2))
-        line(f"adaptive {settled_at}", (hits / draws).mean(axis=1), cost, (zero, hits, draws), "")
-        said = f"draws {draws.sum(axis=1).mean():.0f} of 210"
-        print(f"{'':28} {said}, about {(seconds * ends / 10).mean():.1f} of {seconds.mean():.1f} CPU s")
-    for number in (2, 4):
-        hits = beside[:, :, :number].sum(axis=2)
-        score = (p0 + (1 - p0) * hits / number).mean(axis=1)
-        why = why_unstated(p0.mean(axis=1), score, number)
-        cost = prompts + beside_tokens[:, :, :number].sum(axis=(1, 2))
-        line(f"hybrid {number}", score, cost, (p0, hits, zero + number), why)
-    line("closed-form", p0.mean(axis=1), prompts, None, "draws nothing")
+
+@dataclass(frozen=True)
+class Fresh:
+    """Full sampled probes of the same facts, for comparison."""
+
+    levels: np.ndarray
+    """[probes, facts]"""
+    rates: np.ndarray
+    """Hits / draws of all of them [facts, templates]."""
+
+    @classmethod
+    def of(cls, probes: list[ProbeResult]) -> Fresh:
+        """From so many sampled probes."""
+        hits = sum(np.array(one.levels["hits"].to_list()) for one in probes)
+        levels = np.array([one.levels["level"].to_list() for one in probes])
+        return cls(levels, hits / (SAMPLES * len(probes)))
+
+    @property
+    def noise(self) -> float:
+        """Expected squared error of the mean R of a fact, over facts."""
+        draws = SAMPLES * len(self.levels)
+        return float((self.rates * (1 - self.rates) / max(1, draws - 1)).sum(axis=1).mean() / TEMPLATES**2)
+
+    @property
+    def best(self) -> float:
+        """Agreement of the levels of these rates themselves with one of the probes: more is hardly to be had."""
+        return self.agreement(level_of(self.rates.mean(axis=1), TEMPLATES * SAMPLES))[0]
+
+    def agreement(self, level: np.ndarray) -> tuple[float, float, float]:
+        """Mean over the probes; the interval is exact for one probe of these facts, so too wide for several."""
+        share = float((self.levels == level).mean())
+        found = proportion(round(share * len(level)), len(level))
+        return share, found.low, found.high
+
+    def row(self, way: str, probe: ProbeResult, seconds: tuple[float, float]) -> Row:
+        """The line of a probe."""
+        found, table = probe.found, probe.levels
+        off = table["score"].to_numpy() - self.rates.mean(axis=1)
+        choice = found.choice
+        return Row(
+            way=way,
+            bias=float(off.mean()),
+            rmse=float(np.sqrt(max(0.0, (off**2).mean() - self.noise))),
+            agreement=self.agreement(table["level"].to_numpy()),
+            stated=found.expected_repeat_agreement,
+            draws=found.draws or 0,
+            share=(found.draws or 0) / (TEMPLATES * SAMPLES * found.facts),
+            wall=seconds[0],
+            processor=seconds[1],
+            choice=choice.words if choice else "",
+            expected=choice.taken.agreement if choice and choice.taken else None,
+        )
+
+
+def compare(ways: list[str], fresh: int, seed: int, on: Bench) -> tuple[list[Row], Fresh]:
+    """Run everything; each probe has its own seed."""
+    probes = [on.probe(way, seed + number) for number, way in enumerate(ways)]
+    further = Fresh.of([on.probe("sampled", seed + 100 + number) for number in range(fresh)])
+    return [further.row(*one) for one in zip(ways, probes, on.seconds, strict=False)], further
+
+
+def flags(about: str, count: int) -> argparse.ArgumentParser:
+    """The flags that these benchmarks share."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pocket")
+    parser.add_argument("--facts", default="pocket")
+    parser.add_argument("--count", type=int, default=count, help="train facts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="write what was found there")
+    return parser
+
+
+def write_json(path: Path | None, on: Bench, values: dict[str, object]) -> None:
+    """What was found, with the versions and the machine."""
+    if path is None:
+        return
+    machine: Machine = on.loaded.machine
+    about = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    path.write_text(json.dumps({"versions": about, "machine": machine.line(), "asked": on.common} | values, indent=1))
 
 
 def main() -> None:
-    """Draw, or print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["draw", "table"])
-    parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--facts", default="")
-    parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=1e9)
+    """Probe, compare, print."""
+    parser = flags(__doc__ or "", 300)
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--fresh", type=int, default=3, help="further full probes to compare with")
     given = parser.parse_args()
-    given.pool.mkdir(parents=True, exist_ok=True)
-    draw(given) if given.what == "draw" else table(given)
+    with tempfile.TemporaryDirectory() as folder:
+        on = bench(given, Path(folder))
+        rows, fresh = compare(given.ways.split(","), given.fresh, given.seed, on)
+        facts = fresh.levels.shape[1]
+    print(
+        f"\n{facts} facts; each way once, against {given.fresh} fresh full probes; mean R {fresh.rates.mean():.4f}; "
+        f"their pooled levels agree with one of them on {100 * fresh.best:.1f} %\n\n"
+        "| way | bias of R | RMSE of R | same level as a fresh full probe (95 %) | stated | draws | seconds | "
+        "processor seconds |\n|---|---|---|---|---|---|---|---|"
+    )
+    for row in rows:
+        print(row.markdown)
+    for row in rows:
+        if row.choice:
+            print(f"\n{row.way}: {row.choice}")
+    values: dict[str, object] = {"facts": facts, "fresh": given.fresh, "mean_r": float(fresh.rates.mean())}
+    write_json(given.json, on, values | {"best": fresh.best, "rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

@@ -168,6 +168,14 @@ def test_levels_that_cover_only_some_facts_leave_the_others_to_micro(base_folder
     assert test.missing == ("2", "3", "4")
 
 
+def test_levels_of_other_facts_are_refused_before_a_question_is_asked(base_folder, facts, levels, tmp_path):
+    others = levels.filter(pl.col("fact_id").is_in([fact.id for fact in facts.part("train")]))
+    assert len(others)
+    with pytest.raises(InputError, match=rf"is among the {len(others)} of the levels given"):
+        run_evaluate(settings(base_folder), facts, others, out=tmp_path / "e")
+    assert not list(tmp_path.iterdir())
+
+
 def test_adapter_is_evaluated_merged(base_folder, taught, tmp_path):
     _, learnt = taught
     root = tmp_path
@@ -206,4 +214,4 @@ def test_no_question_to_ask_is_an_error(base_folder, facts, tmp_path):
 def test_other_levels_are_another_evaluation(base_folder, facts, levels, tmp_path):
     run_evaluate(settings(base_folder, limit=2), facts, levels, out=tmp_path / "e")
     with pytest.raises(StepError, match="input levels"):
-        run_evaluate(settings(base_folder, limit=2), facts, levels.head(9), out=tmp_path / "e")
+        run_evaluate(settings(base_folder, limit=2), facts, levels.tail(-1), out=tmp_path / "e")

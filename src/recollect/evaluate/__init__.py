@@ -6,6 +6,7 @@ from recollect.evaluate.accuracy import accuracy_table as accuracy_table
 from recollect.evaluate.pages import PagesAsked as PagesAsked
 from recollect.evaluate.run import EvaluateFound as EvaluateFound
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
+from recollect.evaluate.run import asked_facts as asked_facts
 from recollect.evaluate.run import facts_of_part as facts_of_part
 from recollect.evaluate.run import rescore_answers as rescore_answers
 from recollect.evaluate.run import run_evaluate as run_evaluate

@@ -154,7 +154,9 @@ def run_evaluate(
     facts = load_facts(settings.facts) if facts is None else facts
     if levels is None and settings.levels is not None:
         levels = read_levels(settings.levels)
-    asked = _asked(settings, facts)
+    asked = asked_facts(settings, facts)
+    if levels is not None:
+        _check_levels(asked, levels)
     task = page_task(settings, facts)
     settings = for_pages(settings) if task else settings
     model = find_engine(settings, loaded)
@@ -213,8 +215,8 @@ def facts_of_part(facts: FactSet, part: str, limit: int | None, seed: int) -> li
     return take([fact for fact in facts if fact.part == part], limit, seed, LIMIT, lambda fact: fact.id)
 
 
-def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
-    """The facts to ask, part by part, in the order of the fact set."""
+def asked_facts(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
+    """The facts to ask, part by part, in the order of the fact set; raises InputError where there is none."""
     asked: list[Fact] = []
     for part in settings.parts.split(","):
         asked += facts_of_part(facts, part, settings.limit, settings.seed)
@@ -223,6 +225,15 @@ def _asked(settings: EvaluateSettings, facts: FactSet) -> list[Fact]:
             f"the fact set {facts.name!r} has no fact in the parts {settings.parts}; it has {facts.counts()}."
         )
     return asked
+
+
+def _check_levels(asked: Sequence[Fact], levels: pl.DataFrame) -> None:
+    known = set(levels["fact_id"])
+    if known and not any(fact.id in known for fact in asked):
+        raise InputError(
+            f"none of the {len(asked):,} facts asked is among the {len(known):,} of the levels given. Give --levels "
+            "the probe of these facts, or leave it out."
+        )
 
 
 def _answers(
@@ -268,11 +279,6 @@ def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Pa
 
 def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
     level_of: dict[str, int] = {} if levels is None else dict(levels.select("fact_id", "level").iter_rows())
-    if level_of and not any(fact.id in level_of for fact in asked):
-        raise InputError(
-            f"none of the {len(asked):,} facts asked is among the {len(level_of):,} of the levels given. Give --levels "
-            "the probe of these facts, or leave it out."
-        )
     rows = []
     for fact in asked:
         known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)

@@ -2,6 +2,7 @@
 
 from recollect.probe.examples import read_examples as read_examples
 from recollect.probe.jobs import choice_inputs as choice_inputs
+from recollect.probe.jobs import chosen_facts as chosen_facts
 from recollect.probe.jobs import forms_input as forms_input
 from recollect.probe.levels import level_of as level_of
 from recollect.probe.settings import ProbeFound as ProbeFound

@@ -24,6 +24,7 @@ from recollect.engines import asked_inputs
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.evaluate.pages import page_task
+from recollect.experiments.probed import check_asked_are_probed
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter
 from recollect.experiments.search.settings import SearchSettings
 from recollect.experiments.search.space import SELECT_NAMES, Space
@@ -89,6 +90,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     if probed:
         same = {name: getattr(train, name) for name in ModelSettings.model_fields if name != "dtype"}
         probe = settings.probe.over(**same, facts=settings.facts)
+        check_asked_are_probed(facts.part("test"), facts, probe, "Without levels: --levels none.")
     return Prepared(
         settings=settings,
         facts=facts,

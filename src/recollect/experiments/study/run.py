@@ -23,10 +23,11 @@ from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.engines import find_engine
 from recollect.errors import InputError, RecollectWarning
-from recollect.evaluate import run_evaluate
+from recollect.evaluate import asked_facts, run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.executors import executor_class, make_executor
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
+from recollect.experiments.probed import check_asked_are_probed
 from recollect.experiments.study.reuse import Shelf, steps_of
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.experiments.under_way import UNDER_WAY
@@ -91,6 +92,8 @@ def run_study(
     counts = facts.counts()
     if not counts["train"] or not counts["test"]:
         raise InputError(f"a study needs facts in train and test, but the fact set {facts.name!r} has {counts}.")
+    without = "A training and its accuracy without levels: recollect train, then recollect evaluate."
+    check_asked_are_probed(asked_facts(parts.evaluate, facts), facts, parts.probe, without)
     relations = read_relations(Path(parts.probe.template_file) if parts.probe.template_file else None)
     templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
     base = Base(parts.probe)
