@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recollect import __version__
 from recollect.core.estimates import proportion
 from recollect.core.machine import Machine
 from recollect.facts import FactSet, load_facts
@@ -32,7 +33,7 @@ from recollect.probe.levels import level_of
 
 TEMPLATES, SAMPLES = 21, 10
 WAYS = ("sampled", "adaptive", "hybrid", "auto", "closed-form")
-PACKAGES = ("recollect", "torch", "transformers", "numpy", "polars")
+PACKAGES = ("torch", "transformers", "numpy", "polars")
 
 
 @dataclass
@@ -78,8 +79,13 @@ def bench(given: argparse.Namespace, folder: Path) -> Bench:
 
 def versions() -> str:
     """Of what decides speed and numbers."""
-    named = " · ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"python {platform.python_version()} · {named} · {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    named = " · ".join(f"{name} {number}" for name, number in _versions().items())
+    return f"{named} · {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
+def _versions() -> dict[str, str]:
+    own = {"recollect": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in PACKAGES}
 
 
 @dataclass(frozen=True)
@@ -193,8 +199,8 @@ def write_json(path: Path | None, on: Bench, values: dict[str, object]) -> None:
     if path is None:
         return
     machine: Machine = on.loaded.machine
-    about = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
-    path.write_text(json.dumps({"versions": about, "machine": machine.line(), "asked": on.common} | values, indent=1))
+    about = {"versions": _versions(), "machine": machine.line(), "asked": on.common}
+    path.write_text(json.dumps(about | values, indent=1))
 
 
 def main() -> None:
