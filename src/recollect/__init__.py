@@ -15,6 +15,9 @@ from recollect.core.lazy import lazy_names
 from recollect.steps import public_names
 
 if TYPE_CHECKING:
+    from recollect.compare import CompareSettings as CompareSettings
+    from recollect.compare import compare_evaluations as compare_evaluations
+    from recollect.compare import run_compare as run_compare
     from recollect.drift import DriftSettings as DriftSettings
     from recollect.drift import run_drift as run_drift
     from recollect.errors import InputError as InputError

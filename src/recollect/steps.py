@@ -72,6 +72,11 @@ STEPS = (
         *("evaluate", "EvaluateSettings", "run_evaluate"),
     ),
     StepEntry(
+        "compare",
+        "Compare models on the same questions: which answers flipped, and is it more than chance?",
+        *("compare", "CompareSettings", "run_compare", ("compare_evaluations",)),
+    ),
+    StepEntry(
         "study",
         "Train on every choice of examples at every size; one report.",
         *("experiments.study", "StudySettings", "run_study"),

@@ -30,12 +30,12 @@ from recollect.errors import InputError
 from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table
 from recollect.evaluate.pages import PagesAsked, for_pages, page_task, write_page_scores
 from recollect.evaluate.settings import PARTS, EvaluateSettings
+from recollect.evaluate.shots import Example, cut_answer, draw_examples, with_examples
 from recollect.facts import Fact, FactSet, Part, load_facts
 from recollect.generate import Engine, engine_notes
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
 from recollect.match import MATCHER_VERSION, MATCHERS, Matcher, MatcherName, matcher_of
 from recollect.models import LoadedModel
-from recollect.prompt import prompt_text
 from recollect.select import levels_fingerprint, read_levels
 
 _OUTPUTS = pl.Schema(
@@ -171,8 +171,13 @@ def run_evaluate(
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
             engine = model.load()
-            paths = _paths(settings, asked, engine)
+            examples = draw_examples(facts, asked, settings.shots, settings.seed)
+            paths = _paths(settings, asked, examples, engine)
             answers = _answers(step, settings, asked, paths, engine, progress)
+            answers = {
+                fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
+                for fact, shown in zip(asked, examples, strict=True)
+            }
             outputs = _judged(asked, answers, levels)
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), settings.least_per_level))
@@ -265,9 +270,14 @@ def _answers(
     return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
 
 
-def _paths(settings: EvaluateSettings, asked: Sequence[Fact], engine: Engine) -> list[Paths]:
-    """The prompt of each question, and what would be a right answer to it."""
-    prompts = [prompt_text(fact.question, settings.prompt_template) for fact in asked]
+def _paths(
+    settings: EvaluateSettings, asked: Sequence[Fact], examples: Sequence[Sequence[Example]], engine: Engine
+) -> list[Paths]:
+    """The prompt of each question, its examples above it, and what would be a right answer to it."""
+    prompts = [
+        with_examples(shown, fact.question, settings.prompt_template)
+        for fact, shown in zip(asked, examples, strict=True)
+    ]
     return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
 
 

@@ -35,7 +35,7 @@ class EvaluateSettings(EngineSettings):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
-    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode"}
+    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode", "shots"}
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
@@ -46,7 +46,11 @@ class EvaluateSettings(EngineSettings):
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most this many facts per part, drawn at random, the same ones for every model; all by default."""
     seed: int = 0
-    """Decides which facts a limit takes. Decoding is greedy and draws nothing."""
+    """Decides which facts a limit takes, and which examples stand before a question. Decoding is greedy and draws
+    nothing."""
+    shots: Annotated[int, Field(ge=0)] = 0
+    """So many training facts with their answers stand before each question (few-shot); for a model that was not taught
+    the prompt."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens; for pages 256, unless given."""
     least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
