@@ -28,6 +28,7 @@ Derivation
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +89,8 @@ def count_flips(first: Sequence[bool], second: Sequence[bool], chance: Sequence[
     wrong_twice = ~before & ~after
     independent = float((1 - before.mean()) * (1 - after.mean()) * odds.mean())
 
-    def flip(flipped: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Flip:
-        scores = flipped - np.where(wrong_twice, odds, 0.0)
+    def flip(flipped: Any) -> Flip:
+        scores = np.where(wrong_twice, -odds, flipped)
         found = within(mean_score([scores.tolist()], -float(odds.max()), 1.0), 0.0, 1.0)
         share = Estimate(max(found.value, 0.0), found.low, found.high, found.n, found.method, found.confidence)
         return Flip(count=int(flipped.sum()), share=share, study=max(0.0, float(flipped.mean()) - independent))

@@ -30,19 +30,21 @@ from recollect.match import MATCHER_VERSION
 from recollect.select import levels_fingerprint, read_levels
 
 Progress = Callable[[int, int], None]
-_FLIPS = {
-    "first": pl.String,
-    "second": pl.String,
-    "flip": pl.String,
-    "part": pl.String,
-    "relation": pl.String,
-    "level": pl.Int64,
-    "fact_id": pl.String,
-    "question": pl.String,
-    "accepted": pl.List(pl.String),
-    "first_output": pl.String,
-    "second_output": pl.String,
-}
+_FLIPS = pl.Schema(
+    {
+        "first": pl.String(),
+        "second": pl.String(),
+        "flip": pl.String(),
+        "part": pl.String(),
+        "relation": pl.String(),
+        "level": pl.Int64(),
+        "fact_id": pl.String(),
+        "question": pl.String(),
+        "accepted": pl.List(pl.String()),
+        "first_output": pl.String(),
+        "second_output": pl.String(),
+    }
+)
 
 
 def run_compare(

@@ -10,7 +10,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from recollect.core.random import draw
@@ -22,7 +22,7 @@ Example = tuple[str, str]
 """A question and its answer."""
 
 
-def draw_examples(facts: Sequence[Fact], asked: Sequence[Fact], count: int, seed: int) -> list[tuple[Example, ...]]:
+def draw_examples(facts: Iterable[Fact], asked: Sequence[Fact], count: int, seed: int) -> list[tuple[Example, ...]]:
     """The `count` examples before each of the `asked` facts, from the training facts among `facts`.
 
     Raises InputError where there are too few.
