@@ -13,7 +13,7 @@ from rich.text import Text
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.compare.settings import CompareSettings
-from recollect.core.numbers import estimate, percent
+from recollect.core.numbers import estimate, number, percent
 from recollect.errors import InputError
 from recollect.models import machine_of
 
@@ -97,15 +97,18 @@ def _contenders(found: CompareFound) -> None:
 
 
 def _comparisons(found: CompareFound) -> None:
-    n = found.main.flips.n
-    table = Table(title=f"what flipped, of {n:,} questions", title_justify="left", title_style="bold")
-    for name in ("from", "to"):
-        table.add_column(name, overflow="fold")
-    for name in ("right → wrong", "wrong → right", "difference, points", "p"):
-        table.add_column(name, justify="right")
-    for one in found.comparisons:
-        table.add_row(one.first, one.second, *_row(one))
-    console_out.print(table)
+    flips = found.main.flips
+    less = ", less chance" if flips.chance else ""
+    for first in dict.fromkeys(one.first for one in found.comparisons):
+        title = f"against {first}: how many of {flips.n:,} flipped (in %{less}), difference in points"
+        table = Table(title=title, title_justify="left", title_style="bold")
+        table.add_column("model", overflow="fold")
+        for name in ("right→wrong", "wrong→right", "difference", "p"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for one in found.comparisons:
+            if one.first == first:
+                table.add_row(one.second, *_row(one))
+        console_out.print(table)
     for line in _notes(found):
         console_out.print(line, soft_wrap=True)
 
@@ -113,20 +116,19 @@ def _comparisons(found: CompareFound) -> None:
 def _row(one: Comparison) -> list[str]:
     flips = one.flips
     shares = [
-        f"{flip.count:,}\n{percent(flip.share.value, 1)} ({percent(flip.share.low, 1)}–{percent(flip.share.high, 1)})"
-        for flip in (flips.right_to_wrong, flips.wrong_to_right)
+        f"{flip.count:,} ({number(100 * flip.share.value)})" for flip in (flips.right_to_wrong, flips.wrong_to_right)
     ]
-    p = f"{one.p_holm:.2g}" + ("" if one.p_holm == flips.p else " (Holm)")
-    return [*shares, estimate(flips.difference, sign=True), p]
+    return [*shares, estimate(flips.difference, sign=True), f"{one.p_holm:.2g}"]
 
 
 def _notes(found: CompareFound) -> list[str]:
-    chance = found.main.flips.chance
-    lines = ["p: McNemar's exact test, two-sided."]
-    if chance:
+    """What the numbers are, in a line each."""
+    corrected = any(one.p_holm != one.flips.p for one in found.comparisons)
+    several = ", corrected for the number of models (Holm)" if corrected else ""
+    lines = [f"difference with its 95 % interval, paired by question; p: McNemar's exact test, two-sided{several}"]
+    if chance := found.main.flips.chance:
         lines.append(
-            "The shares of flips are less what two guesses would give (a guess is right in "
-            f"{percent(chance, 1)} of the questions, see --chance); the counts are as they are."
+            f"less chance: less what two guesses would give, each right with {percent(chance, 1)} on average (--chance)"
         )
     return lines
 
