@@ -42,6 +42,7 @@ def settings_page() -> str:
             shown = default.replace("|", "\\|")
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
             meaning += f" On the command line `{extra['flag']}`." if "flag" in extra else ""
+            meaning += " On the command line it stands by itself." if "argument" in extra else ""
             lines.append(f"| `{name}` | `{shown}` | {meaning} |")
         lines.append("")
     return "\n".join(lines)

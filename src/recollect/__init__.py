@@ -15,6 +15,9 @@ from recollect.core.lazy import lazy_names
 from recollect.steps import public_names
 
 if TYPE_CHECKING:
+    from recollect.chat import DataSettings as DataSettings
+    from recollect.chat import read_conversations as read_conversations
+    from recollect.chat import run_data as run_data
     from recollect.compare import CompareSettings as CompareSettings
     from recollect.compare import compare_evaluations as compare_evaluations
     from recollect.compare import run_compare as run_compare

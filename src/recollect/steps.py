@@ -48,6 +48,11 @@ class StepEntry:
 STEPS = (
     StepEntry("demo", "Run the whole path on a shipped model, in a few minutes."),
     StepEntry(
+        "data",
+        "Look at chat data as a training will: formats, tokens, masks, repeats.",
+        *("chat", "DataSettings", "run_data", ("read_conversations",)),
+    ),
+    StepEntry(
         "facts",
         "Read facts from files or published sets, and report on them.",
         *("facts", "FactsSettings", "run_facts", ("Fact", "FactSet", "load_facts")),

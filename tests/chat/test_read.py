@@ -178,6 +178,33 @@ def test_a_table_of_questions(tmp_path):
     assert found.format == "question-answer" and found.columns == {"question": 2, "answer": 2}
 
 
+def test_cells_that_are_no_answer_are_not_learned_as_text(tmp_path):
+    rows = [
+        {"question": "Green?", "answer": ["green", "emerald"]},
+        {"question": "Green?", "answer": "['green', 'emerald']"},
+        {"question": "Which?", "answer": 1, "choices": ["red", "green"]},
+        {"question": "When?", "answer": float("nan")},
+        {"question": "Is it?", "answer": True},
+        {"question": "How many?", "answer": 12},
+    ]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    talks, found = read_conversations(tmp_path / "q.jsonl", "skip")
+    assert [talk.turns[1].content for talk in talks] == ["12"]
+    assert found.bad_rows.reasons == {
+        "answer is a list": 2,
+        "choices beside the answer": 1,
+        "empty answer": 1,
+        "answer is yes or no": 1,
+    }
+
+
+def test_years_that_pandas_stored_as_floats(tmp_path):
+    (tmp_path / "y.csv").write_text("instruction,output\nMoon landing?,1969.0\nWall?,1989.0\nNext?,\n")
+    talks, found = read_conversations(tmp_path / "y.csv", "skip")
+    assert [talk.turns[1].content for talk in talks] == ["1969", "1989"]
+    assert found.bad_rows.reasons == {"empty answer": 1}
+
+
 def test_rows_of_a_union_of_all_formats(tmp_path):
     keys = ("messages", "conversations", "prompt", "completion", "instruction", "input", "output")
     rows = [

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from recollect.core.tables import (
     RowError,
     check_ending,
     digest,
+    float_column,
     read_bytes,
     read_table,
 )
@@ -81,6 +83,15 @@ def read_conversations(
 
     InputError for what cannot be read; with bad_rows "error" for the first row that cannot be used, too, else for a
     source of which no row is left.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from recollect import read_conversations
+        >>> row = '{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello!"}]}'
+        >>> written = Path("chat.jsonl").write_text(f"{row}\\n")
+        >>> [talk], found = read_conversations("chat.jsonl")
+        >>> found.format, talk.turns[1].role, talk.turns[1].content
+        ('sharegpt', 'assistant', 'Hello!')
     """
     path = Path(path)
     bad = BadRows(bad_rows)
@@ -144,11 +155,25 @@ def part_of(file: Path) -> Part:
 
 def _rows(file: Path, bad: BadRows, data: bytes) -> list[Row]:
     try:
-        return read_table(file, bad, data).rows
+        table = read_table(file, bad, data)
     except InputError:
         if bad.mode == "skip" and bad.found:
             return []  # none but bad ones, which are counted
         raise
+    return _as_stored(table.rows, table.columns) if table.text_cells else table.rows
+
+
+def _as_stored(rows: list[Row], columns: Sequence[str]) -> list[Row]:
+    """Rows of a CSV, with 1969 for the 1969.0 that pandas makes of whole numbers in a column with gaps."""
+    floats = {name for name in columns if float_column([row.values.get(name) or "" for row in rows])}
+    if not floats:
+        return rows
+    return [
+        Row(
+            where, {name: text.removesuffix(".0") if text and name in floats else text for name, text in values.items()}
+        )
+        for where, values in rows
+    ]
 
 
 class _Reader:

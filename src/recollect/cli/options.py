@@ -127,6 +127,8 @@ def _annotation(name: str, info: FieldInfo, default: Any, section: str = "") -> 
     # the class docstring's line breaks are for the source; a terminal wraps by itself
     help_text = " ".join((info.description or "").split()) + f" [default: {shown}]"
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    if argument := extra.get("argument"):
+        return Annotated[kind | None, typer.Argument(metavar=str(argument), help=help_text, show_default=False)]
     flag = str(extra.get("flag", "--" + name.replace("_", "-")))  # "from" cannot be the name of a field
     flag = f"--{section.replace('_', '-')}{flag.removeprefix('--')}"
     if kind is bool:

@@ -42,7 +42,7 @@ class _Made:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class Shown:
     """A chapter on the page."""
 
     id: str
@@ -70,9 +70,10 @@ def render_page(results: Results, chapters: Sequence[Chapter]) -> str:
         small_print=list(dict.fromkeys(part.small_print for part in parts if part.small_print)),
     )
     terms = dict(term for made in found for term in made.terms)
-    shown = [_Shown(*HEADLINE, fill("headline.html.j2", r=results, **_values(headline)))]
-    shown += [_Shown(made.chapter.id, made.chapter.title, _body(made, results, number, terms)) for made in found]
-    page = fill("report.html.j2", r=results, created=_date(results.created), style=style(), chapters=shown)
+    shown = [Shown(*HEADLINE, fill("headline.html.j2", r=results, **_values(headline)))]
+    shown += [Shown(made.chapter.id, made.chapter.title, _body(made, results, number, terms)) for made in found]
+    frame = {"version": results.version, "title": results.title, "style": style(), "chapters": shown}
+    page = fill("report.html.j2", r=results, created=_date(results.created), **frame)
     return str(page)
 
 

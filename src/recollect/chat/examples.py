@@ -1,0 +1,101 @@
+"""What a training is given of conversations: token ids and what of them is learned, by template or plain prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from recollect.chat.conversation import Conversation
+from recollect.chat.render import TrainOn, render, trained_turns
+from recollect.chat.template import has_template, template_of
+from recollect.errors import InputError
+from recollect.prompt import DEFAULT_TEMPLATE, encode_example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Prompted = Literal["chat", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example: `mask` is 1 on each token that is learned."""
+
+    ids: Sequence[int]
+    mask: Sequence[int]
+
+    @property
+    def learned(self) -> int:
+        """Tokens that are learned."""
+        return sum(self.mask)
+
+    def is_cut(self, limit: int) -> bool:
+        """Whether a token that is to be learned stands beyond the first `limit` tokens."""
+        return any(self.mask[limit:])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """All examples of one conversation."""
+
+    examples: tuple[Example, ...]
+    left_out: tuple[str, ...] = ()
+    """What of the conversation the prompt does not hold."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all its examples."""
+        return sum(len(example.ids) for example in self.examples)
+
+    @property
+    def learned(self) -> int:
+        """Tokens that are learned of them."""
+        return sum(example.learned for example in self.examples)
+
+
+def prompted_by(tokenizer: PreTrainedTokenizerBase, prompt: Literal["auto", "chat", "plain"]) -> Prompted:
+    """How conversations are put to this model; auto: in its own chat template, where it has one.
+
+    Raises InputError for "chat" and a model without a template.
+    """
+    if prompt == "auto":
+        return "chat" if has_template(tokenizer) else "plain"
+    if prompt == "chat":
+        template_of(tokenizer)
+    return prompt
+
+
+def lesson(
+    tokenizer: PreTrainedTokenizerBase,
+    conversation: Conversation,
+    prompted: Prompted,
+    train_on: TrainOn = "all",
+    template: str = DEFAULT_TEMPLATE,
+) -> Lesson:
+    """The examples of a conversation. InputError for one that the model's chat template cannot write."""
+    if prompted == "chat":
+        rendered = render(tokenizer, conversation, train_on)
+        left_out = dict.fromkeys(name for one in rendered for name in one.left_out)
+        return Lesson(tuple(Example(one.ids, one.mask) for one in rendered), tuple(left_out))
+    return _plain(tokenizer, conversation, train_on, template)
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, conversation: Conversation, train_on: TrainOn, template: str) -> Lesson:
+    """The last learned answer after the last question before it; a plain prompt has no place for more."""
+    answer = trained_turns(conversation, train_on)[-1]
+    asked = [index for index, turn in enumerate(conversation.turns[:answer]) if turn.role == "user"][-1]
+    if conversation.turns[answer].tool_calls:
+        where = conversation.source or f"conversation {conversation.id}"
+        raise InputError(f"{where}: a plain prompt has no place for tool calls. Take a model with a chat template.")
+    others = {turn.role for index, turn in enumerate(conversation.turns) if index not in (asked, answer)}
+    names = {
+        "system": "the system turn",
+        "user": "earlier turns",
+        "assistant": "earlier turns",
+        "tool": "a tool's result",
+    }
+    ids, mask = encode_example(
+        tokenizer, conversation.turns[asked].content, conversation.turns[answer].content, template
+    )
+    return Lesson((Example(ids, mask),), tuple(sorted({names.get(role, "earlier turns") for role in others})))

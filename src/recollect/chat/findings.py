@@ -1,0 +1,96 @@
+"""What a data step found, in sentences: what a person should know before training, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from recollect.chat.found import DataFound, DataReport
+
+_FEW = 8  # conversations; fewer are one update at the default batch size
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two."""
+
+    text: str
+    to_do: bool = True
+    """Whether it asks for something to be done."""
+
+
+def findings(found: DataFound, report: DataReport) -> list[Finding]:
+    """All there is to say, what a training will do first."""
+    return [*_of_training(found, report), *_of_rows(found, report), *_of_repeats(found, report), *_of_texts(report)]
+
+
+def _of_training(found: DataFound, report: DataReport) -> Iterator[Finding]:
+    train = report.parts.get("train", 0)
+    if report.prompted is None or found.trained_tokens is None or found.masked_tokens is None:
+        yield Finding("Give --model to see its tokens, and how its chat template writes these conversations.", False)
+    else:
+        how = "in the model's own chat template" if report.prompted == "chat" else "as plain question and answer"
+        total = found.trained_tokens + found.masked_tokens
+        yield Finding(
+            f"{train:,} conversations make {report.examples or 0:,} examples {how}. Learned are "
+            f"{found.trained_tokens:,} of {total:,} tokens ({100 * found.trained_tokens / max(total, 1):.0f} %).",
+            False,
+        )
+    for what, count in report.left_out.items():
+        yield Finding(f"The prompt does not hold {what} of {count:,} conversations.")
+    if found.cut_answers:
+        yield Finding(
+            f"{found.cut_answers:,} conversations have an answer that does not fit into {report.length_limit:,} "
+            "tokens. Raise --max-length, or shorten or remove them: a training refuses them."
+        )
+    if report.context is not None and report.context < report.length_limit:
+        yield Finding(f"The model reads {report.context:,} tokens at most; --max-length is {report.length_limit:,}.")
+    if train < _FEW:
+        yield Finding(
+            f"{train:,} conversations are less than one batch of {_FEW}, so an epoch is a single update. Lower "
+            "--batch-size or raise --epochs."
+        )
+
+
+def _of_rows(found: DataFound, report: DataReport) -> Iterator[Finding]:
+    test = report.test_bad_rows
+    if found.dropped:
+        said = ", ".join(f"{count:,} with {reason}" for reason, count in found.dropped.items())
+        first = f" The first: {report.bad_rows.first[0].error}" if report.bad_rows.first else ""
+        yield Finding(f"{sum(found.dropped.values()):,} of {found.rows:,} rows are dropped: {said}.{first}")
+    if test.skipped:
+        yield Finding(f"{test.skipped:,} rows of the test file are dropped. The first: {test.first[0].error}")
+    if report.unused:
+        yield Finding(f"Columns that are not used: {', '.join(report.unused[:20])}.", False)
+
+
+def _of_repeats(found: DataFound, report: DataReport) -> Iterator[Finding]:
+    train = report.parts.get("train", 0)
+    tested = sum(report.parts.values()) - train
+    if found.duplicates or found.near_duplicates:
+        yield Finding(
+            f"{found.duplicates:,} conversations repeat an earlier one exactly, {found.near_duplicates:,} nearly: "
+            "each is learned once more."
+        )
+    if report.conflicts:
+        yield Finding(f"{report.conflicts:,} conversations give another answer to the prompt of an earlier one.")
+    if tested:
+        yield Finding(
+            f"{found.overlap:,} of {train:,} train conversations ask just what one of {tested:,} test conversations "
+            f"asks, {report.near_overlap:,} more nearly the same.",
+            bool(found.overlap or report.near_overlap),
+        )
+
+
+def _of_texts(report: DataReport) -> Iterator[Finding]:
+    if report.unanswered:
+        yield Finding(
+            f"{report.unanswered:,} conversations go on after their last answer; that is never learned.", False
+        )
+    if report.scripts:
+        said = ", ".join(f"{name} {count:,}" for name, count in report.scripts.items())
+        yield Finding(
+            f"Answers in scripts that put no blanks between words: {said}. The matcher `word` cannot cut these into "
+            "words: there it finds an answer inside a longer one, too.",
+            False,
+        )
