@@ -76,6 +76,15 @@ def test_a_question_with_one_word_changed_is_a_near_overlap():
     assert (odd.overlap, odd.near_overlap) == ([False], [True])
 
 
+def test_a_test_question_inside_a_longer_conversation_is_overlap():
+    train = [
+        chat("Capital of Peru?", "Lima", "And of Chile?", "Santiago"),
+        chat("Hello", "Hi", "Capital of Peru?", "Lima"),
+    ]
+    test = [chat("capital of peru", "Lima"), chat("Hello", "Hi", "How are you?", "Well")]
+    assert oddities(train, test).overlap == [True, False]
+
+
 def test_calls_count_as_what_was_said():
     def called(city):
         call = ToolCall("weather", {"city": city})
@@ -186,7 +195,7 @@ def test_a_test_file_and_the_parts_of_a_folder(write, tmp_path):
     assert result.report.parts == {"train": 3, "validation": 1, "test": 2}
     assert result.report.test_bad_rows.reasons == {"no assistant turn": 1}
     said = " ".join(one.text for one in findings(result.found, result.report))
-    assert "2 of 3 train conversations ask just what one of 3 test conversations asks" in said
+    assert "Of 3 train conversations, 2 ask what one of 3 test conversations asks, and 0 more nearly that." in said
 
 
 def test_the_same_again_is_found_and_other_bytes_are_another_step(write, tmp_path):

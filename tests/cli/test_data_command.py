@@ -53,7 +53,7 @@ def test_the_answer_has_exactly_these_keys(run, path, tmp_path):
 def test_what_it_prints_tells_what_is_learned_without_colour(run, path, tmp_path):
     code, out, _ = run("data", path, "--out", tmp_path / "out")
     assert code == 0 and "⟦Yes⟧" in out and "Translate." in out and "⟦Translate" not in out
-    assert "1 of 3 rows are dropped: 1 with no assistant turn" in " ".join(out.split())
+    assert "1 of 3 rows dropped: no assistant turn (1)." in " ".join(out.split())
     assert "\u202e" not in out
 
 

@@ -4,8 +4,9 @@
 |----------------|-----------------------------------------------------------------------------------------------|
 | duplicate      | turns and tools exactly those of an earlier conversation                                      |
 | near duplicate | another, whose turns are nearly those of an earlier one (see `near`), system turns aside       |
-| overlap        | its user turns are those of a test conversation, but for case, blanks, punctuation and Unicode |
-| near overlap   | another, whose user turns are nearly those of a test conversation                             |
+| overlap        | its user turns, all or those up to one of its answers, are those of a test conversation, but  |
+|                | for case, blanks, punctuation and Unicode form                                                |
+| near overlap   | another, where these are nearly those of a test conversation                                  |
 | conflict       | all up to the last answer is as in an earlier conversation, the answer is another             |
 
 Validation counts as test. Duplicates and conflicts are looked for inside train.
@@ -47,17 +48,8 @@ def oddities(train: Sequence[Conversation], test: Sequence[Conversation]) -> Odd
     near: list[int | None] = [None] * len(train)
     for at, twin in zip(fresh, earlier_twins([_said(train[at]) for at in fresh]), strict=True):
         near[at] = None if twin is None else fresh[twin]
-    asked, tested = [list(map(_asked, side)) for side in (train, test)]
-    known = set(map(normal, tested))
-    overlap = [normal(text) in known for text in asked]
-    nearly = twins_among(asked, tested) if test else [False] * len(train)
-    return Oddities(
-        duplicates,
-        near,
-        overlap,
-        [is_near and not is_equal for is_near, is_equal in zip(nearly, overlap, strict=True)],
-        _conflicts(train),
-    )
+    overlap, near_overlap = _overlaps(train, test)
+    return Oddities(duplicates, near, overlap, near_overlap, _conflicts(train))
 
 
 def scripts_without_blanks(conversations: Iterable[Conversation]) -> dict[str, int]:
@@ -79,6 +71,18 @@ def _earlier_equal(keys: Sequence[str]) -> list[int | None]:
     return found
 
 
+def _overlaps(train: Sequence[Conversation], test: Sequence[Conversation]) -> tuple[list[bool], list[bool]]:
+    """Whether each train conversation asks what one of test asks, and whether it does so only nearly."""
+    if not test:
+        return [False] * len(train), [False] * len(train)
+    tested = [_asked(one, len(one.turns)) for one in test]
+    known = set(map(normal, tested))
+    asked = [(at, _asked(one, stop)) for at, one in enumerate(train) for stop in one.answers]
+    equal = {at for at, text in asked if normal(text) in known}
+    nearly = {at for (at, _), twin in zip(asked, twins_among([text for _, text in asked], tested), strict=True) if twin}
+    return [at in equal for at in range(len(train))], [at in nearly - equal for at in range(len(train))]
+
+
 def _conflicts(conversations: Sequence[Conversation]) -> list[int | None]:
     """The earlier conversation with the same prompt whose last answer is another one."""
     first: dict[str, tuple[int, str]] = {}
@@ -96,8 +100,8 @@ def _said(conversation: Conversation) -> str:
     return "\n".join(_text(turn) for turn in conversation.turns if turn.role != "system")
 
 
-def _asked(conversation: Conversation) -> str:
-    return "\n".join(turn.content for turn in conversation.turns if turn.role == "user")
+def _asked(conversation: Conversation, stop: int) -> str:
+    return "\n".join(turn.content for turn in conversation.turns[:stop] if turn.role == "user")
 
 
 def _text(turn: Turn) -> str:

@@ -32,22 +32,22 @@ def _of_training(found: DataFound, report: DataReport) -> Iterator[Finding]:
         how = "in the model's own chat template" if report.prompted == "chat" else "as plain question and answer"
         total = found.trained_tokens + found.masked_tokens
         yield Finding(
-            f"{train:,} conversations make {report.examples or 0:,} examples {how}. Learned are "
+            f"{_many(train)} become {_many(report.examples or 0, 'example')} {how}. Learned are "
             f"{found.trained_tokens:,} of {total:,} tokens ({100 * found.trained_tokens / max(total, 1):.0f} %).",
             False,
         )
     for what, count in report.left_out.items():
-        yield Finding(f"The prompt does not hold {what} of {count:,} conversations.")
+        yield Finding(f"The prompt does not hold {what} of {_many(count)}.")
     if found.cut_answers:
         yield Finding(
-            f"{found.cut_answers:,} conversations have an answer that does not fit into {report.length_limit:,} "
-            "tokens. Raise --max-length, or shorten or remove them: a training refuses them."
+            f"{_many(found.cut_answers)} with an answer that does not fit into {report.length_limit:,} tokens. Raise "
+            "--max-length, or shorten or remove: a training refuses what is longer."
         )
     if report.context is not None and report.context < report.length_limit:
         yield Finding(f"The model reads {report.context:,} tokens at most; --max-length is {report.length_limit:,}.")
     if train < _FEW:
         yield Finding(
-            f"{train:,} conversations are less than one batch of {_FEW}, so an epoch is a single update. Lower "
+            f"{_many(train)}: less than one batch of {_FEW}, so an epoch is a single update. Lower "
             "--batch-size or raise --epochs."
         )
 
@@ -55,11 +55,11 @@ def _of_training(found: DataFound, report: DataReport) -> Iterator[Finding]:
 def _of_rows(found: DataFound, report: DataReport) -> Iterator[Finding]:
     test = report.test_bad_rows
     if found.dropped:
-        said = ", ".join(f"{count:,} with {reason}" for reason, count in found.dropped.items())
+        said = ", ".join(f"{reason} ({count:,})" for reason, count in found.dropped.items())
         first = f" The first: {report.bad_rows.first[0].error}" if report.bad_rows.first else ""
-        yield Finding(f"{sum(found.dropped.values()):,} of {found.rows:,} rows are dropped: {said}.{first}")
+        yield Finding(f"{sum(found.dropped.values()):,} of {found.rows:,} rows dropped: {said}.{first}")
     if test.skipped:
-        yield Finding(f"{test.skipped:,} rows of the test file are dropped. The first: {test.first[0].error}")
+        yield Finding(f"{test.skipped:,} rows of the test file dropped. The first: {test.first[0].error}")
     if report.unused:
         yield Finding(f"Columns that are not used: {', '.join(report.unused[:20])}.", False)
 
@@ -69,15 +69,15 @@ def _of_repeats(found: DataFound, report: DataReport) -> Iterator[Finding]:
     tested = sum(report.parts.values()) - train
     if found.duplicates or found.near_duplicates:
         yield Finding(
-            f"{found.duplicates:,} conversations repeat an earlier one exactly, {found.near_duplicates:,} nearly: "
-            "each is learned once more."
+            f"Repeats of an earlier conversation: {found.duplicates:,} exact, {found.near_duplicates:,} nearly so. "
+            "Each is learned once more."
         )
     if report.conflicts:
-        yield Finding(f"{report.conflicts:,} conversations give another answer to the prompt of an earlier one.")
+        yield Finding(f"{_many(report.conflicts)} with another answer to the prompt of an earlier one.")
     if tested:
         yield Finding(
-            f"{found.overlap:,} of {train:,} train conversations ask just what one of {tested:,} test conversations "
-            f"asks, {report.near_overlap:,} more nearly the same.",
+            f"Of {_many(train, 'train conversation')}, {found.overlap:,} ask what one of "
+            f"{_many(tested, 'test conversation')} asks, and {report.near_overlap:,} more nearly that.",
             bool(found.overlap or report.near_overlap),
         )
 
@@ -85,7 +85,7 @@ def _of_repeats(found: DataFound, report: DataReport) -> Iterator[Finding]:
 def _of_texts(report: DataReport) -> Iterator[Finding]:
     if report.unanswered:
         yield Finding(
-            f"{report.unanswered:,} conversations go on after their last answer; that is never learned.", False
+            f"{_many(report.unanswered)} with more turns after the last answer; these are never learned.", False
         )
     if report.scripts:
         said = ", ".join(f"{name} {count:,}" for name, count in report.scripts.items())
@@ -94,3 +94,7 @@ def _of_texts(report: DataReport) -> Iterator[Finding]:
             "words: there it finds an answer inside a longer one, too.",
             False,
         )
+
+
+def _many(count: int, what: str = "conversation") -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

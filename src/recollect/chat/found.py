@@ -53,7 +53,7 @@ class DataFound(Result):
     near_duplicates: int
     """Others with nearly the turns of an earlier one."""
     overlap: int
-    """Train conversations whose user turns stand in test or validation, too."""
+    """Train conversations that ask what one of test or validation asks."""
     cut_answers: int | None
     """Train conversations with an answer that does not fit into the length limit."""
 
@@ -89,7 +89,7 @@ class DataReport(Result):
     context: int | None
     """The most tokens the model was made to read."""
     near_overlap: int
-    """Train conversations whose user turns are nearly those of one in test, the equal ones left out."""
+    """Train conversations that ask nearly what one of test asks, the equal ones left out."""
     conflicts: int
     """Train conversations with the prompt of an earlier one and another answer."""
     unanswered: int
