@@ -74,6 +74,37 @@ class OnBase:
             found[name.replace(f"modules_to_save.{_NAME}.", "").replace("base_layer.", "")] = value
         return found
 
+    def one_matrix(self, table: str, head: str) -> bool:
+        """Whether tied embeddings are still one matrix with the adapter, by the names of the two modules.
+
+        They are where neither is changed, and where PEFT was told to keep them so (ensure_weight_tying): the same
+        values for both, or factors that are each other's transposes.
+        """
+        import torch
+
+        layers, whole = self.layers, self.replaced_modules()
+        if table in whole and head in whole:
+            return torch.equal(whole[table].weight, whole[head].weight)
+        if table in layers and head in layers:
+            one, other = layers[table], layers[head]
+            if one.lora_variant or other.lora_variant or one.scaling[_NAME] != other.scaling[_NAME]:
+                return False
+            left, right = one.lora_embedding_A[_NAME], one.lora_embedding_B[_NAME]
+            return torch.equal(other.lora_A[_NAME].weight, right.t()) and torch.equal(
+                other.lora_B[_NAME].weight, left.t()
+            )
+        return not {table, head} & {*layers, *whole}
+
+    def replaced_modules(self) -> dict[str, Any]:
+        """The modules that the adapter stores whole, by the name they have in the base."""
+        from peft.utils.other import ModulesToSaveWrapper
+
+        return {
+            name: module.modules_to_save[_NAME]
+            for name, module in self._modules()
+            if isinstance(module, ModulesToSaveWrapper) and _NAME in module.modules_to_save
+        }
+
     def _modules(self) -> Iterator[tuple[str, Any]]:
         yield from self.peft.get_base_model().named_modules()
 
@@ -187,10 +218,12 @@ def _check_whole(folder: Path, peft: Any, result: Any, config: JsonObject) -> No
 def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """A loaded base with the adapter of a folder merged into it; its weights keep their number format.
 
-    Tied embeddings of which the adapter changes one are two matrices from then on. Raises ModelError.
+    Tied embeddings of which the adapter changes one are two matrices from then on; where it keeps them one, they stay
+    so. Raises ModelError.
     """
     import torch
 
+    tied = tied_modules(base)
     placed = put_on(base, folder)
     for name, layer in placed.layers.items():
         own = layer.get_base_layer()
@@ -199,6 +232,8 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         if bias is not None:
             own.bias = torch.nn.Parameter(bias.to(own.bias.dtype))
         layer.merged_adapters.append(_NAME)  # so that PEFT adds nothing more
+    if tied and placed.one_matrix(*tied) and {*tied} <= {*placed.layers}:
+        placed.layers[tied[1]].get_base_layer().weight = placed.layers[tied[0]].get_base_layer().weight
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -206,6 +241,33 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     except Exception as error:
         raise _not_merged(folder, error) from error
     return merged
+
+
+def tied_modules(model: Any) -> tuple[str, str] | None:
+    """Names of the embedding and the output head where they are one matrix; None where they are two."""
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    text = model.config.get_text_config()
+    if table is None or head is None or not (table.weight is head.weight or text.tie_word_embeddings):
+        return None
+    names = {id(module): name for name, module in model.named_modules()}
+    return names[id(table)], names[id(head)]
+
+
+def put_beside(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """A loaded base with the adapter of a folder beside its layers, computed at each step: for a quantised base, into
+    which nothing can be merged without rounding it anew.
+
+    Raises ModelError as `put_on`, and for an adapter that began by taking parts out of its base.
+    """
+    config = read_adapter_config(folder)
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower() in _CHANGES_BASE:
+        raise ModelError(
+            f"{folder} was started by {start!r}, which took parts out of a base that was not quantised. Merge it into "
+            "that one with peft (merge_and_unload), and quantise the result."
+        )
+    beside: PreTrainedModel = put_on(base, folder).peft.get_base_model()
+    return beside
 
 
 def _not_merged(folder: Path, error: Exception) -> ModelError:

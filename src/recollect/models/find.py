@@ -16,7 +16,7 @@ from pathlib import Path
 from recollect.core.phases import phase
 from recollect.core.workspace import check_model_step
 from recollect.errors import ModelError
-from recollect.models.files import first_line, read_json
+from recollect.models.files import first_line, read_header, read_json, tensor_items
 from recollect.models.gguf_file import ENDING, gguf_folder, only_gguf
 from recollect.models.known import FETCHABLE
 from recollect.models.store import fetched_folder
@@ -45,6 +45,8 @@ DECIDING = (  # every file that decides what a model says
 _CHUNK = 1 << 24  # bytes; the interpreter is waited for once a chunk while others import
 _AHEAD: dict[Path, tuple[threading.Thread, list[str]]] = {}
 _LOCK = threading.Lock()
+NOTED = "base_fingerprint.json"
+"""Beside an adapter that we trained: what its base was."""
 _SETS = ("exclude_modules", "layers_pattern", "modules_to_save", "target_modules", "target_parameters")
 """Lists of adapter_config.json that are sets: PEFT writes some of them in another order in every process."""
 
@@ -151,17 +153,43 @@ def is_adapter(folder: Path) -> bool:
 
 
 def adapter_base(folder: Path) -> Path:
-    """The folder of an adapter's base. Raises ModelError where there is none, or it is an adapter itself."""
-    name = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    """The folder of an adapter's base. Raises ModelError where there is none, or it is an adapter itself.
+
+    A relative path is looked up from the adapter's folder, then from the working directory. Where what is named is not
+    there, the name that our training left beside the adapter (a model of Recollect's) is tried.
+    """
+    config = read_json(folder / "adapter_config.json")
+    name = str(config.get("base_model_name_or_path") or "")
     if not name:
         raise ModelError(f"{folder / 'adapter_config.json'} names no base model (base_model_name_or_path).")
+    revision = config.get("revision")
     try:
-        base = find_model(str(name))
+        base = find_model(_beside(folder, name), revision if isinstance(revision, str) and revision else None)
     except ModelError as error:
-        raise ModelError(f"{folder} is an adapter, and its base is missing: {error}") from None
+        if not (ours := _ours(folder)):
+            raise ModelError(f"{folder} is an adapter, and its base is missing: {error}") from None
+        base = find_model(ours)
     if is_adapter(base):
         raise ModelError(f"{folder} is an adapter on another adapter ({base}). Merge that one first.")
     return base
+
+
+def _beside(adapter: Path, name: str) -> str:
+    """A relative path as seen from the adapter's folder, where that leads somewhere; any other name as it is."""
+    if name.startswith("."):
+        with suppress(OSError, ValueError):
+            if (adapter / name).is_dir():
+                return str((adapter / name).resolve())
+    return name
+
+
+def _ours(adapter: Path) -> str:
+    """The name, among Recollect's own models, of the base that our training noted beside an adapter."""
+    try:
+        noted = read_json(adapter / NOTED).get("base") if (adapter / NOTED).is_file() else ""
+    except ModelError:
+        return ""
+    return noted if isinstance(noted, str) and (noted in SHIPPED or fetched_folder(noted)) else ""
 
 
 def model_fingerprint(folder: Path, base: str | None = None) -> str:
@@ -224,6 +252,29 @@ def _fingerprint(folder: Path, base: str | None = None) -> str:
             if isinstance(config.get(key), list):
                 config[key] = sorted(map(str, config[key]))
         digest.update(json.dumps(config, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """Hash of a whole model's tensors alone: names, formats, shapes and bytes, however they lie in files.
+
+    Reads every weight. Raises ModelError for a file that is no whole safetensors file.
+    """
+    tensors = sorted(
+        (name, str(item["dtype"]), tuple(item["shape"]), file, [start + at for at in item["data_offsets"]])
+        for file in folder.glob("*.safetensors")
+        for header, start in [read_header(file)]
+        for name, item in tensor_items(header).items()
+    )
+    digest = hashlib.blake2b(digest_size=16)
+    for name, kind, shape, file, (place, stop) in tensors:
+        digest.update(f"{name}\0{kind}\0{shape}\0".encode())
+        left = stop - place
+        with file.open("rb") as handle:
+            handle.seek(place)
+            while left and (chunk := handle.read(min(left, _CHUNK))):
+                digest.update(chunk)
+                left -= len(chunk)
     return digest.hexdigest()
 
 

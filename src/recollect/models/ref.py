@@ -1,8 +1,8 @@
 """A name, resolved once: the folder it stands for, checked, what it is, and its fingerprint.
 
-An adapter knows the weights of the base it was trained on, and tells when they are others now. Our training leaves the
-base's fingerprint beside the adapter; the manifest of its step holds it too. Adapters made elsewhere have neither, and
-nothing is said of them.
+An adapter knows the base it was trained on: our training leaves the base's fingerprint and the hash of its weights
+beside the adapter; the manifest of its step holds the former too. Other weights are refused. Adapters made elsewhere
+have neither, and nothing is said of them but what their shapes say.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.check import check_folder, wants_code
 from recollect.models.files import read_json
-from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint
+from recollect.models.find import NOTED as _FILE
+from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint, weights_fingerprint
 
 if TYPE_CHECKING:
     from recollect.models.load import ModelSettings
-
-_FILE = "base_fingerprint.json"
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,30 @@ def begin_input(folder: Path) -> dict[str, str]:
 
 
 def base_changed(adapter: ModelRef, base: ModelRef) -> str:
-    """A warning when `base` is not what the adapter was trained on; nothing when it is, or when nobody knows."""
-    known = _noted(adapter.folder) or _of_step(adapter.folder)
+    """A warning when `base` is not what the adapter was trained on, though its weights are; "" when it is, or when
+    nobody knows.
+
+    Where our training noted the hash of the weights, other weights are a ModelError. Adapters of an earlier version
+    noted only a hash of everything; for them other weights are a warning too.
+    """
+    known = _noted(adapter.folder, "base_fingerprint") or _of_step(adapter.folder)
     if known is None or known == base.fingerprint:
         return ""
-    return (
-        f"The adapter {adapter.folder} was trained on other weights than {base.folder} holds now (fingerprint "
-        f"{known[:12]}): the base has changed since, and what it answers now is another model's."
+    weights = _noted(adapter.folder, "base_weights")
+    if weights is None:
+        return (
+            f"The adapter {adapter.folder} was trained on other weights than {base.folder} holds now (fingerprint "
+            f"{known[:12]}): the base has changed since, and what it answers now is another model's."
+        )
+    if weights == weights_fingerprint(base.folder):
+        return (
+            f"The adapter {adapter.folder} was trained on the weights that {base.folder} holds, but its configuration "
+            "or tokenizer has changed since: what it answers may differ."
+        )
+    raise ModelError(
+        f"The adapter {adapter.folder} was trained on other weights (hash {weights[:12]}) than {base.folder} holds: on "
+        "these it is another model. Give the base it was trained on; to use it here all the same, delete "
+        f"{_FILE} beside the adapter."
     )
 
 
@@ -93,15 +109,20 @@ def resolve_name(name: str | Path, revision: str | None = None, trust_remote_cod
     return ModelRef.at(folder, revision, trust_remote_code)
 
 
-def write_base_fingerprint(adapter: Path, fingerprint: str) -> None:
-    """Leave the fingerprint of an adapter's base (`model_fingerprint`) beside the adapter's weights."""
-    text = json.dumps({"base_fingerprint": fingerprint}, indent=2)
+def write_base_fingerprint(adapter: Path, fingerprint: str, *, weights: str = "", name: str = "") -> None:
+    """Leave beside an adapter's weights which base it is of.
+
+    fingerprint: the base's `model_fingerprint`. weights: its `weights_fingerprint`. name: its name among Recollect's
+    own models, where it has one.
+    """
+    noted = {"base_fingerprint": fingerprint, "base_weights": weights, "base": name}
+    text = json.dumps({key: value for key, value in noted.items() if value}, indent=2)
     (adapter / _FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _noted(adapter: Path) -> str | None:
+def _noted(adapter: Path, key: str) -> str | None:
     """What our training left beside the adapter."""
-    value = _read(adapter / _FILE).get("base_fingerprint")
+    value = _read(adapter / _FILE).get(key)
     return value if isinstance(value, str) else None
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from recollect.core.machine import Machine, prepare
 from recollect.core.workspace import Step
 from recollect.errors import InputError, ModelError
-from recollect.generate.random import library_seed
 from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fingerprint
 from recollect.models.files import all_finite
+from recollect.models.find import weights_fingerprint
 from recollect.models.formats import copy_for_training, percent
 from recollect.models.parts import other_parts
-from recollect.shipped import SHIPPED
+from recollect.train.lora import Adapted, Factors
+from recollect.train.lora_files import name_base, write_adapter
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -116,54 +117,6 @@ def movable(model: PreTrainedModel, rate: float) -> float:
     return moved / max(1, n)
 
 
-def with_adapters(model: PreTrainedModel, settings: TrainSettings) -> Any:
-    """The model with fresh adapters, which change nothing yet: one of their two factors is zero."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import set_seed
-
-    targets = [name.strip() for name in settings.lora_targets.split(",") if name.strip()]
-    config = LoraConfig(
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules=_targets(model, targets),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    set_seed(library_seed(settings.seed))
-    try:
-        if "lm_head" in targets:
-            raise ValueError("the trainer computes the output layer itself, so lm_head cannot have an adapter")
-        return get_peft_model(model, config)
-    except ValueError as error:
-        reason = (str(error).strip().splitlines() or [""])[0][:300]
-        raise InputError(
-            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
-        ) from None
-
-
-def _targets(model: PreTrainedModel, targets: list[str]) -> str | list[str]:
-    """The targets as PEFT takes them. Whole names, of the language model alone, where it is not all there is; and for
-    all-linear where PEFT would also reach for experts (3-D tensors, which take no dropout) or a state's output."""
-    import torch
-
-    every, others = targets == ["all-linear"], other_parts(model)
-    experts = any(weight.dim() == 3 and "experts" in name for name, weight in model.named_parameters())
-    states = {name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")}
-    if not others and not (every and (experts or states)):
-        return "all-linear" if every else targets
-    head = model.get_output_embeddings()
-    found = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head and f"{name}.weight" not in others
-    ]
-    if experts and every:  # PEFT reads these names as the experts', wherever they are
-        found = [name for name in found if not name.endswith((".gate_proj", ".up_proj", ".down_proj"))]
-    found = [name for name in found if not (name.endswith(".out_proj") and name.rpartition(".")[0] in states)]
-    return [name for name in found if every or any(f".{name}".endswith(f".{target}") for target in targets)]
-
-
 def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
     """Raise ModelError for a loss or a weight that is no number any more."""
     bad = next((name for name, value in model.named_parameters() if not all_finite(value)), None)
@@ -176,10 +129,13 @@ def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) 
     )
 
 
-def write_model(step: Step, model: Any, tokenizer: Any, settings: TrainSettings, folder: Path) -> None:
-    """Write `model/` into the step: the whole model, or the adapter of the base in `folder`."""
-    import torch
+def write_model(
+    step: Step, model: Any, tokenizer: Any, settings: TrainSettings, folder: Path, start: Factors | None = None
+) -> tuple[str, ...]:
+    """Write `model/` into the step: the whole model, or the adapter of the base in `folder`; returns notes on it.
 
+    start: the adapters' first factors, where they were taken out of the base.
+    """
     target = step.folder / "model"
     shutil.rmtree(target, ignore_errors=True)
     if settings.method == "full":
@@ -188,13 +144,8 @@ def write_model(step: Step, model: Any, tokenizer: Any, settings: TrainSettings,
         for name in _PROCESSORS:  # how images are read: the vision part is still there
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, target / name)
-        return
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = settings.model if settings.model in SHIPPED else str(folder.resolve())
-    if isinstance(config.target_modules, set):  # sorted, so that equal trainings write equal bytes
-        config.target_modules = sorted(config.target_modules)
-    if settings.save_dtype != "base":
-        model = model.to(getattr(torch, settings.save_dtype))
-    model.save_pretrained(target, save_embedding_layers=False)
-    write_base_fingerprint(target, str(step.inputs["model"]))
-    (target / "README.md").unlink(missing_ok=True)
+        return ()
+    base = name_base(settings.model, folder, step.path / "model")
+    write_adapter(target, Adapted(model, start or {}), settings, base)
+    write_base_fingerprint(target, str(step.inputs["model"]), weights=weights_fingerprint(folder), name=base.ours)
+    return (base.note,) if base.note else ()

@@ -33,7 +33,8 @@ from recollect.models.formats import cast_as_stored, format_warnings
 from recollect.prompt import check_answers, encode_example
 from recollect.train import auto as _auto
 from recollect.train.checkpoints import last_checkpoint
-from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, with_adapters, write_model
+from recollect.train.lora import Factors, with_adapters
+from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, write_model
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -270,8 +271,10 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         watch = _trainer.Watch(training.progress, training.share, training.judge)
         with _trainer.quiet(device):
             log: list[Any] = []
+            start: Factors = {}
             if settings.method == "lora":
-                model = with_adapters(model, settings)
+                adapted = with_adapters(model, settings, examples)
+                model, start = adapted.model, adapted.start
             if settings.max_steps != 0:
                 setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
                 trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
@@ -289,7 +292,7 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         full = settings.method == "full"
         moved = cast_as_stored(model, training.ref.folder, settings.save_dtype) if full else None
         if step:
-            write_model(step, model, tokenizer, settings, training.ref.folder)
+            notes = (*notes, *write_model(step, model, tokenizer, settings, training.ref.folder, start))
             _write_log(step, log)
         return TrainFound(
             steps=len(log),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
+from recollect.train.lora_fields import Alphas, LayerNumbers, Ranks, Start
 
 Preset = Literal[
     "60-data-points", "60-data-points-llama-2", "attribute-extraction-lora", "token-and-parameter-levels", "pocket",
@@ -58,6 +60,10 @@ class TrainSettings(ModelSettings):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
+    later_fields: ClassVar[set[str]] = {
+        "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
+        "lora_modules_to_save",
+    }  # fmt: skip
 
     preset: Preset | None = None
     """A paper's settings: 60-data-points (60-data-points-llama-2: its rate for LLaMA-2), attribute-extraction-lora,
@@ -85,13 +91,34 @@ class TrainSettings(ModelSettings):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients longer than this are clipped to it; 0 is off. No paper states it; 1 is the libraries' custom."""
     lora_r: Annotated[int, Field(ge=1)] = 16
-    """Rank of the adapters."""
-    lora_alpha: Annotated[float, Field(gt=0)] = 32.0
-    """Scale of the adapters: their product is multiplied by alpha / r."""
+    """Rank of the adapters. 16 for every size of model: their room grows with the model's width by itself."""
+    lora_alpha: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Scale of the adapters: their product is multiplied by alpha / r, or with --lora-rslora by alpha / sqrt(r). auto:
+    8 sqrt(r), with --lora-rslora 8, so that the scale is 2 at rank 16 and falls as 1 / sqrt(r)."""
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout in front of the adapters."""
     lora_targets: str = "q_proj,v_proj"
-    """Names of the modules that get adapters, separated by commas; "all-linear" for every linear one."""
+    """Names of the modules that get adapters, separated by commas; "all-linear" for every linear one but the output
+    head; embed_tokens and lm_head by name."""
+    lora_rslora: bool = False
+    """Scale by alpha / sqrt(r) (rank-stabilised, arXiv 2312.03732)."""
+    lora_dora: bool = False
+    """Train the length of each weight row beside its direction (DoRA, arXiv 2402.09353); about twice the time."""
+    lora_init: Start = "default"
+    """How adapters start. default and gaussian: as no change. pissa (or its fast form pissa_niter_4, pissa_niter_16)
+    and olora: with the base's largest parts, in whose place they learn; stored as plain LoRA of twice the rank. eva: by
+    the directions of the examples, which also deal out the ranks."""
+    lora_rank_pattern: Ranks = {}
+    """Other ranks by module, or by what holds it: {layers.0: 4, down_proj: 32}. Of several names the first counts."""
+    lora_alpha_pattern: Alphas = {}
+    """Other alphas likewise. Where lora_alpha is auto, each rank has its own."""
+    lora_layers: LayerNumbers = ()
+    """Only these layers get adapters, counted from 0: 0-3,7. Empty: all."""
+    lora_bias: Literal["none", "all", "lora_only"] = "none"
+    """Biases to train as well: none, all there are, or those of the modules with adapters."""
+    lora_modules_to_save: str = ""
+    """Names of modules to train whole and to store with the adapter, separated by commas: norm, lm_head, embed_tokens.
+    Embeddings tied to the output head stay tied to it."""
     precision: Literal["auto", "mixed", "pure"] = "auto"
     """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
     1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure, and refused where
@@ -124,6 +151,21 @@ class TrainSettings(ModelSettings):
             made = handler({**PRESETS[name], **values, "preset": _LETTERS.get(name, name)})
         made.__pydantic_fields_set__.intersection_update(values)  # what the preset filled in was not given
         return made
+
+    @property
+    def alpha(self) -> float:
+        """The adapters' alpha as a number."""
+        return self.alpha_of(self.lora_r)
+
+    def alpha_of(self, rank: int) -> float:
+        """The alpha of adapters of a rank, where no pattern names another."""
+        if self.lora_alpha != "auto":
+            return self.lora_alpha
+        return 8.0 if self.lora_rslora else 8.0 * math.sqrt(rank)
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """As in `Settings`; an alpha that is left to the rank counts as the number it is."""
+        return super().fingerprint_values() | {"lora_alpha": self.alpha}
 
     def fingerprint_section(self) -> dict[str, Any]:
         """As in `Settings`, a paper's preset by its letter: both its names are one setting with one fingerprint."""

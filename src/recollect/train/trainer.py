@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import numpy as np
 import torch
-from transformers import PrinterCallback, TrainerCallback, TrainerState
+from peft.tuners.tuners_utils import BaseTunerLayer
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
@@ -66,6 +67,32 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
                     self.callback_handler.on_log(self.args, state, self.control, entry)
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+class HeadTrainer(QuietTrainer):
+    """For a model with an adapter on its output head, which TRL's own loss would pass over, and which it refuses.
+
+    The loss is the model's own over all logits: the same number, for more memory.
+    """
+
+    def __init__(self, model: Any, **given: Any) -> None:
+        model.get_output_embeddings = lambda: None  # what it is refused by
+        try:
+            super().__init__(model=model, **given)
+        finally:
+            del model.get_output_embeddings
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """As the transformers trainer does, not as TRL's."""
+        return Trainer.compute_loss(self, model, {**inputs, "use_cache": False}, return_outputs, num_items_in_batch)
+
+
+def trainer_of(model: Any) -> type[QuietTrainer]:
+    """The trainer that a model needs."""
+    head = model.get_output_embeddings()
+    return HeadTrainer if isinstance(head, BaseTunerLayer) else QuietTrainer
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
@@ -175,7 +202,7 @@ def build_trainer(
         # One process that sees several GPUs takes the first, never nn.DataParallel. transformers gives n_gpu no setter;
         # the other way, CUDA_VISIBLE_DEVICES, works only before CUDA is first used and for the whole process.
         config._n_gpu = 1
-    trainer = QuietTrainer(
+    trainer = trainer_of(model)(
         model=model,
         args=config,
         train_dataset=_dataset(examples),

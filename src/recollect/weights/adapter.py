@@ -5,7 +5,8 @@ Notable choices
   make them. Only what has no single weight (experts, single tokens) is refused, with the way out.
 - Merged in float32, before rounding to the base's format. One module is merged at a time, and the last few are kept,
   since the pieces of a tensor are asked for one after the other.
-- With tied embeddings an adapter on one of the two would part them, which the base's layout cannot hold.
+- With tied embeddings an adapter on one of the two would part them, which the base's layout cannot hold. One that keeps
+  them one matrix is told by the embedding alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recollect.errors import ModelError
-from recollect.models.adapter import WEIGHTS, put_on
+from recollect.models.adapter import WEIGHTS, put_on, tied_modules
 from recollect.models.whole import empty_model
 from recollect.weights.read import F32, Checkpoint, names_in
 
@@ -40,20 +41,22 @@ class Adapter:
         self._base, self._lock = base, threading.Lock()
         self._kept: OrderedDict[str, F32] = OrderedDict()
         empty = empty_model(base.folder, trust)
-        tied = _tied_modules(empty)
+        tied = tied_modules(empty)
         self._stored = names_in(empty, base.entries)
         self._placed = put_on(empty, folder)
         if odd := self._placed.odd():
             raise ModelError(f"{folder} changes {odd[0]} in a way that is no single weight. {_MERGE}")
-        self._replaced = self._placed.replaced()
-        parted = sorted(name for name in (*self._placed.layers, *self._replaced) if name.startswith(tied))
-        if tied and parted:
+        self._replaced, layers = self._placed.replaced(), dict(self._placed.layers)
+        if tied and not self._placed.one_matrix(*tied):
             raise ModelError(
-                f"{folder} changes {parted[0]}, but {base.folder} ties its output head to its embeddings: merged, they "
-                f"are two matrices. {_MERGE}"
+                f"{folder} changes {tied[0]} or {tied[1]}, but {base.folder} ties its output head to its embeddings: "
+                f"merged, they are two matrices. {_MERGE}"
             )
+        if tied:  # what becomes of the one is told by the other
+            layers.pop(tied[1], None)
+            self._replaced.pop(f"{tied[1]}.weight", None)
         self._module: dict[str, str] = {}  # stored name of a weight or bias: the layer that makes it
-        for name, layer in self._placed.layers.items():
+        for name, layer in layers.items():
             self._module[self._name(folder, f"{name}.weight")] = name
             if any(layer.lora_bias.values()):
                 self._module[self._name(folder, f"{name}.bias")] = name
@@ -113,12 +116,3 @@ class Adapter:
     def close(self) -> None:
         """Close the files."""
         self.weights.close()
-
-
-def _tied_modules(model: Any) -> tuple[str, ...]:
-    """Names of the embedding and the output head where they are one matrix; empty where they are two."""
-    table, head = model.get_input_embeddings(), model.get_output_embeddings()
-    text = model.config.get_text_config()
-    if table is None or head is None or not (table.weight is head.weight or text.tie_word_embeddings):
-        return ()
-    return tuple(name for name, module in model.named_modules() if module is table or module is head)

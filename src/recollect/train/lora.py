@@ -1,0 +1,290 @@
+"""The adapters that a training begins with: on which modules, of which rank, and how they start.
+
+Notable choices
+- Names are those of modules, never expressions. Where PEFT would read a name otherwise (a part of a name, all layers, a
+  pattern), the modules' full names are written instead, so that every reader of the adapter finds the same ones.
+- Embeddings and an output head that are one matrix can be trained whole, and stay one (PEFT's ensure_weight_tying).
+  Factors beside them are refused: PEFT would give the one matrix two sets in the same memory, which an optimizer
+  updates twice, and on a GPU both at once.
+- EVA reads the answers of the training's own examples, over and over until its directions are settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recollect.errors import InputError
+from recollect.generate.random import library_seed
+from recollect.models.adapter import tied_modules
+from recollect.models.parts import other_parts
+from recollect.train.lora_fields import CHANGES_BASE
+from recollect.train.settings import TrainSettings
+from recollect.weights.pair import layer_of
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from recollect.train.trainer import Example
+
+Factors = dict[str, "torch.Tensor"]
+"""The factors of adapters, by the names of the model's parameters."""
+FACTORS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
+_MOST_BATCHES = 2000  # of EVA: it is settled after a few passes, or never
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A base with fresh adapters."""
+
+    model: Any
+    start: Factors = field(default_factory=dict)
+    """The first factors, by the names of the model's parameters, where they were taken out of the base; else empty."""
+
+
+def with_adapters(model: PreTrainedModel, settings: TrainSettings, examples: Sequence[Example]) -> Adapted:
+    """The model with fresh adapters, which change nothing yet. Raises InputError for settings that it cannot have."""
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    config = _config(model, settings)
+    _check_start(model, settings)
+    set_seed(library_seed(settings.seed))
+    try:
+        adapted = get_peft_model(model, config)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        if settings.lora_init != "default" or settings.lora_dora:
+            raise InputError(f"such adapters cannot be put on this model: {reason}") from None
+        raise InputError(
+            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}: {reason}"
+        ) from None
+    if settings.lora_init == "eva":
+        _start_by_examples(adapted, settings, examples)
+    if settings.lora_init not in CHANGES_BASE:
+        return Adapted(adapted)
+    return Adapted(adapted, {name: value.detach().clone() for name, value in factors(adapted).items()})
+
+
+def factors(model: Any) -> Factors:
+    """The two factors of every adapter, by the names of the model's parameters."""
+    return {name: value for name, value in model.named_parameters() if any(f".{part}." in name for part in FACTORS)}
+
+
+def _check_start(model: PreTrainedModel, settings: TrainSettings) -> None:
+    import torch
+
+    if settings.lora_init not in CHANGES_BASE:
+        return
+    if getattr(model, "is_quantized", False) or model.dtype != torch.float32:
+        held = "quantised" if getattr(model, "is_quantized", False) else str(model.dtype).removeprefix("torch.")
+        raise InputError(
+            f"lora_init {settings.lora_init} takes parts out of the base, which needs float32 weights, but they are "
+            f"{held} here: rounding would change the base itself. Leave --dtype at auto, or take --lora-init default."
+        )
+
+
+def _config(model: PreTrainedModel, settings: TrainSettings) -> Any:
+    from peft import LoraConfig
+
+    changed = _modules(model, settings)
+    ranks = _by_module("lora_rank_pattern", settings.lora_rank_pattern, changed)
+    alphas = _by_module("lora_alpha_pattern", settings.lora_alpha_pattern, changed)
+    if settings.lora_alpha == "auto":
+        alphas = {name: settings.alpha_of(rank) for name, rank in ranks.items()} | alphas
+    whole, ends = _whole(model, settings), tied_modules(model) or ()
+    if both := [name for name in changed if name in ends]:
+        raise InputError(
+            f"lora_targets names {both[0]}, but embeddings and output head are one matrix in this model, and factors "
+            f"beside either would part them. Take --lora-modules-to-save {ends[0].rpartition('.')[2]}, which trains "
+            "the matrix whole."
+        )
+    given: dict[str, Any] = {
+        "r": settings.lora_r,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.lora_dropout,
+        "target_modules": _targets(model, settings, changed),
+        "bias": settings.lora_bias,
+        "task_type": "CAUSAL_LM",
+        "use_rslora": settings.lora_rslora,
+        "use_dora": settings.lora_dora,
+        "init_lora_weights": True if settings.lora_init == "default" else settings.lora_init,
+        "rank_pattern": {name: rank for name, rank in ranks.items() if rank != settings.lora_r},
+        "alpha_pattern": {name: alpha for name, alpha in alphas.items() if alpha != settings.alpha},
+        "modules_to_save": whole or None,
+        "ensure_weight_tying": any(name in ends for name in whole),
+    }
+    return LoraConfig(**given)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
+    """The full names of the modules that get adapters; of the language model alone, where it is not all there is.
+
+    For all-linear without experts (3-D tensors, which take no dropout) and a state's output, which PEFT would reach
+    for as well.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    wanted = _listed(settings.lora_targets)
+    every, others, head = "all-linear" in wanted, other_parts(model), model.get_output_embeddings()
+    found, linear = [], (torch.nn.Linear, Conv1D)
+    experts, states = _experts(model), _states(model)
+    for name, module in model.named_modules():
+        if not isinstance(module, (*linear, torch.nn.Embedding)) or f"{name}.weight" in others:
+            continue
+        state = name.endswith(".out_proj") and name.rpartition(".")[0] in states
+        expert = experts and every and name.endswith((".gate_proj", ".up_proj", ".down_proj"))  # PEFT's own reading
+        swept = every and isinstance(module, linear) and module is not head
+        named = any(f".{name}".endswith(f".{target}") for target in wanted)
+        if (swept or named) and not state and not expert:
+            found.append(name)
+    if settings.lora_layers:
+        found = _in_layers(found, settings.lora_layers)
+    if not found:
+        some = sorted({name.rpartition(".")[2] for name, one in model.named_modules() if isinstance(one, linear)})
+        raise InputError(
+            f"lora_targets must name linear modules of the model, but got {settings.lora_targets!r}. It has "
+            f"{', '.join(some[:12])}."
+        )
+    return found
+
+
+def _in_layers(names: list[str], layers: tuple[int, ...]) -> list[str]:
+    """The modules in these layers, and those in none (embeddings, the output head)."""
+    there = {layer_of(f"{name}.") for name in names} - {None}
+    if absent := sorted(set(layers) - there):  # type: ignore[operator]
+        raise InputError(f"lora_layers must be layers of the model with such modules, but there is no {absent[0]}.")
+    return [name for name in names if layer_of(f"{name}.") in {None, *layers}]
+
+
+def _experts(model: PreTrainedModel) -> bool:
+    return any(weight.dim() == 3 and "experts" in name for name, weight in model.named_parameters())
+
+
+def _states(model: PreTrainedModel) -> set[str]:
+    return {name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")}
+
+
+def _targets(model: PreTrainedModel, settings: TrainSettings, changed: list[str]) -> str | list[str]:
+    """The targets as PEFT takes them: as given where it reads them so, else whole names."""
+    wanted = _listed(settings.lora_targets)
+    every = "all-linear" in wanted
+    odd = other_parts(model) or (every and (_experts(model) or _states(model) or len(wanted) > 1))
+    if odd or settings.lora_layers:
+        return changed
+    return "all-linear" if every else wanted
+
+
+def _by_module(setting: str, pattern: Mapping[str, Any], modules: list[str]) -> dict[str, Any]:
+    """The number of each module that a pattern names, itself or by what holds it."""
+    found: dict[str, Any] = {}
+    for part, value in pattern.items():
+        inside = [name for name in modules if f".{part}." in f".{name}."]
+        if not inside:
+            raise InputError(
+                f"{setting} names {part!r}, but no module with an adapter is called so or lies in it. There are "
+                f"{', '.join(modules[:3])}{', …' if len(modules) > 3 else ''}."
+            )
+        for name in inside:
+            found.setdefault(name, value)
+    return found
+
+
+def _whole(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
+    """The full names of the modules that are trained whole."""
+    wanted, others = _listed(settings.lora_modules_to_save), other_parts(model)
+    names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    found: list[str] = []
+    for target in wanted:
+        inside = [name for name in names if f".{name}".endswith(f".{target}")]
+        held = [name for name in inside if any(True for _ in model.get_submodule(name).parameters())]
+        held = [name for name in held if not any(other.startswith(f"{name}.") for other in others)]
+        if not held:
+            raise InputError(
+                f"lora_modules_to_save must name modules of the model that hold weights, but got {target!r}. Such are "
+                f"{', '.join(sorted({name.rpartition('.')[2] for name in names if not name[-1].isdigit()})[:12])}."
+            )
+        found += [name for name in held if name not in found]
+    return found
+
+
+def _start_by_examples(model: Any, settings: TrainSettings, examples: Sequence[Example]) -> None:
+    """EVA: the first factor of each adapter is where the examples' answers vary most. Raises InputError."""
+    from peft import initialize_lora_eva_weights
+
+    config = model.peft_config["default"]
+    needed = math.ceil(max([settings.lora_r, *config.rank_pattern.values()]) * config.eva_config.rho)
+    batches = list(_batches(examples, settings.batch_size, needed))
+    if not batches:
+        held = sum(sum(mask) for _, mask in examples)
+        raise InputError(
+            f"lora_init eva needs {needed} tokens of answers for rank {settings.lora_r}, but the selection has {held}. "
+            "Take more examples, a lower --lora-r, or --lora-init default."
+        )
+    initialize_lora_eva_weights(model, _Repeated(batches), gather_distributed_inputs=False, show_progress_bar=False)
+    for part in ("target_modules",):  # in one order, so that equal trainings write equal bytes
+        setattr(config, part, sorted(getattr(config, part)))
+
+
+def _batches(examples: Sequence[Example], size: int, needed: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches of at least `size` examples and `needed` tokens of answers each; what is left over joins the last one.
+
+    None where there are fewer tokens.
+    """
+    groups: list[list[Example]] = [[]]
+    for example in examples:
+        if len(groups[-1]) >= size and _answer_tokens(groups[-1]) >= needed:
+            groups.append([])
+        groups[-1].append(example)
+    if len(groups) > 1 and _answer_tokens(groups[-1]) < needed:
+        groups[-2] += groups.pop()
+    if _answer_tokens(groups[-1]) >= needed:
+        yield from map(_padded, groups)
+
+
+def _answer_tokens(examples: Sequence[Example]) -> int:
+    return sum(sum(mask) for _, mask in examples)
+
+
+def _padded(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    import torch
+
+    longest = max(len(ids) for ids, _ in examples)
+    rows = [
+        (
+            [*ids, *[0] * (longest - len(ids))],
+            [*[1] * len(ids), *[0] * (longest - len(ids))],
+            [*(i if m else -100 for i, m in zip(ids, mask, strict=True)), *[-100] * (longest - len(ids))],
+        )
+        for ids, mask in examples
+    ]
+    return {
+        name: torch.tensor([row[part] for row in rows])
+        for part, name in enumerate(("input_ids", "attention_mask", "labels"))
+    }
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Batches, over and over; an end where EVA has not settled by then."""
+
+    batches: list[dict[str, torch.Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        for number in range(_MOST_BATCHES):
+            yield dict(self.batches[number % len(self.batches)])
+        raise InputError(
+            f"lora_init eva did not settle within {_MOST_BATCHES} batches of the examples. Take more examples, or "
+            "--lora-init default."
+        )
