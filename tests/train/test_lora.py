@@ -112,7 +112,7 @@ def train(base: Path, selection: Path, out: Path, **values: Any) -> TrainResult:
 def never(layout: str, kind: str) -> str:
     """Why such adapters are never made; "" for those that are."""
     if layout == "gpt2" and kind == "OLoRA":
-        return "cannot be put on this model"
+        return "does not know transposed layers such as transformer.h.0"
     if layout in ("tied", "gpt2") and kind in ("head", "embeddings"):
         return "are one matrix in this model.*lora-modules-to-save (embed_tokens|wte)"
     return ""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "adapter_model.safetensors"
 _NAME = "default"
+_TWICE = re.compile(r"\.modules_to_save\.(.*\.)?bias$")
+"""Biases of modules that are stored whole, which PEFT writes a second time where it trains biases."""
 _CHANGES_BASE = ("pissa", "olora")
 
 
@@ -77,33 +79,35 @@ class OnBase:
     def one_matrix(self, table: str, head: str) -> bool:
         """Whether tied embeddings are still one matrix with the adapter, by the names of the two modules.
 
-        They are where neither is changed, and where PEFT was told to keep them so (ensure_weight_tying): the same
-        values for both, or factors that are each other's transposes.
+        They are where neither is changed, where both are given the same values, and where their factors are each
+        other's transposes (PEFT's ensure_weight_tying). To be asked before anything is merged.
         """
         import torch
 
-        layers, whole = self.layers, self.replaced_modules()
-        if table in whole and head in whole:
-            return torch.equal(whole[table].weight, whole[head].weight)
+        layers = self.layers
         if table in layers and head in layers:
             one, other = layers[table], layers[head]
             if one.lora_variant or other.lora_variant or one.scaling[_NAME] != other.scaling[_NAME]:
                 return False
             left, right = one.lora_embedding_A[_NAME], one.lora_embedding_B[_NAME]
-            return torch.equal(other.lora_A[_NAME].weight, right.t()) and torch.equal(
-                other.lora_B[_NAME].weight, left.t()
-            )
-        return not {table, head} & {*layers, *whole}
+            first, second = other.lora_A[_NAME].weight, other.lora_B[_NAME].weight
+            return torch.equal(first, right.t()) and torch.equal(second, left.t())
+        if table in layers or head in layers:
+            return False
+        ours, theirs = (self._weight(name) for name in (table, head))
+        if ours.is_meta or theirs.is_meta:
+            return ours.is_meta and theirs.is_meta
+        return ours is theirs or torch.equal(ours, theirs)
 
-    def replaced_modules(self) -> dict[str, Any]:
-        """The modules that the adapter stores whole, by the name they have in the base."""
+    def _weight(self, name: str) -> torch.Tensor:
+        """The weight of a module that no factors change: the adapter's where it stores it whole."""
         from peft.utils.other import ModulesToSaveWrapper
 
-        return {
-            name: module.modules_to_save[_NAME]
-            for name, module in self._modules()
-            if isinstance(module, ModulesToSaveWrapper) and _NAME in module.modules_to_save
-        }
+        module = self.peft.get_base_model().get_submodule(name)
+        if isinstance(module, ModulesToSaveWrapper):
+            module = module.modules_to_save[_NAME]
+        weight: torch.Tensor = module.weight
+        return weight
 
     def _modules(self) -> Iterator[tuple[str, Any]]:
         yield from self.peft.get_base_model().named_modules()
@@ -207,8 +211,8 @@ def _check_whole(folder: Path, peft: Any, result: Any, config: JsonObject) -> No
             f"{folder} lacks {len(missing)} weights that its adapter_config.json asks for (missing adapter keys: "
             f"{', '.join(missing[:3])}). The adapter is not whole."
         )
-    if result.unexpected_keys:
-        left = sorted(result.unexpected_keys)
+    left = sorted(name for name in result.unexpected_keys if not _TWICE.search(name))
+    if left:
         raise ModelError(
             f"{folder} holds {len(left)} weights that have no place in its base by adapter_config.json "
             f"({', '.join(left[:3])}). It is an adapter of another model, or its configuration is another adapter's."
@@ -225,6 +229,7 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
     tied = tied_modules(base)
     placed = put_on(base, folder)
+    one = tied is not None and placed.one_matrix(*tied)
     for name, layer in placed.layers.items():
         own = layer.get_base_layer()
         weight, bias = placed.merge(name, own.weight, getattr(own, "bias", None))
@@ -232,14 +237,15 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         if bias is not None:
             own.bias = torch.nn.Parameter(bias.to(own.bias.dtype))
         layer.merged_adapters.append(_NAME)  # so that PEFT adds nothing more
-    if tied and placed.one_matrix(*tied) and {*tied} <= {*placed.layers}:
-        placed.layers[tied[1]].get_base_layer().weight = placed.layers[tied[0]].get_base_layer().weight
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             merged: PreTrainedModel = placed.peft.merge_and_unload()
     except Exception as error:
         raise _not_merged(folder, error) from error
+    if one:
+        merged.get_output_embeddings().weight = merged.get_input_embeddings().weight
+        merged.config.get_text_config().tie_word_embeddings = True
     return merged
 
 

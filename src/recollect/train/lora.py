@@ -12,7 +12,7 @@ Notable choices
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Factors = dict[str, "torch.Tensor"]
 """The factors of adapters, by the names of the model's parameters."""
 FACTORS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
+_KNOWN_AS_TIED = ("embed_tokens", "lm_head")  # PEFT's EMBEDDING_LAYER_NAMES
 _MOST_BATCHES = 2000  # of EVA: it is settled after a few passes, or never
 
 
@@ -50,8 +51,9 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings, examples: Seq
     from peft import get_peft_model
     from transformers import set_seed
 
-    config = _config(model, settings)
-    _check_start(model, settings)
+    changed = _modules(model, settings)
+    _check_start(model, settings, changed)
+    config = _config(model, settings, changed)
     set_seed(library_seed(settings.seed))
     try:
         adapted = get_peft_model(model, config)
@@ -74,9 +76,16 @@ def factors(model: Any) -> Factors:
     return {name: value for name, value in model.named_parameters() if any(f".{part}." in name for part in FACTORS)}
 
 
-def _check_start(model: PreTrainedModel, settings: TrainSettings) -> None:
+def _check_start(model: PreTrainedModel, settings: TrainSettings, changed: Iterable[str]) -> None:
     import torch
+    from transformers.pytorch_utils import Conv1D
 
+    transposed = [name for name in changed if isinstance(model.get_submodule(name), Conv1D)]
+    if settings.lora_init == "olora" and transposed:
+        raise InputError(
+            f"lora_init olora does not know transposed layers such as {transposed[0]} of this model. Take --lora-init "
+            "pissa."
+        )
     if settings.lora_init not in CHANGES_BASE:
         return
     if getattr(model, "is_quantized", False) or model.dtype != torch.float32:
@@ -87,15 +96,15 @@ def _check_start(model: PreTrainedModel, settings: TrainSettings) -> None:
         )
 
 
-def _config(model: PreTrainedModel, settings: TrainSettings) -> Any:
+def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str]) -> Any:
     from peft import LoraConfig
 
-    changed = _modules(model, settings)
     ranks = _by_module("lora_rank_pattern", settings.lora_rank_pattern, changed)
     alphas = _by_module("lora_alpha_pattern", settings.lora_alpha_pattern, changed)
     if settings.lora_alpha == "auto":
         alphas = {name: settings.alpha_of(rank) for name, rank in ranks.items()} | alphas
-    whole, ends = _whole(model, settings), tied_modules(model) or ()
+    ends = tied_modules(model) or ()
+    whole = _tied_by_peft(_whole(model, settings), ends)
     if both := [name for name in changed if name in ends]:
         raise InputError(
             f"lora_targets names {both[0]}, but embeddings and output head are one matrix in this model, and factors "
@@ -115,7 +124,7 @@ def _config(model: PreTrainedModel, settings: TrainSettings) -> Any:
         "rank_pattern": {name: rank for name, rank in ranks.items() if rank != settings.lora_r},
         "alpha_pattern": {name: alpha for name, alpha in alphas.items() if alpha != settings.alpha},
         "modules_to_save": whole or None,
-        "ensure_weight_tying": any(name in ends for name in whole),
+        "ensure_weight_tying": bool({*ends} & {*whole}),
     }
     return LoraConfig(**given)
 
@@ -214,6 +223,19 @@ def _whole(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
             )
         found += [name for name in held if name not in found]
     return found
+
+
+def _tied_by_peft(whole: list[str], ends: tuple[str, ...]) -> list[str]:
+    """Modules to train whole, of tied embeddings the one by whose name PEFT knows that they are tied."""
+    if not {*ends} & {*whole}:
+        return whole
+    known = [name for name in ends if name.rpartition(".")[2] in _KNOWN_AS_TIED]
+    if not known:
+        raise InputError(
+            f"lora_modules_to_save names {ends[0]}, but embeddings and output head are one matrix in this model, which "
+            "PEFT does not know of it: they would part. Take --method full."
+        )
+    return [known[-1], *(name for name in whole if name not in ends)]
 
 
 def _start_by_examples(model: Any, settings: TrainSettings, examples: Sequence[Example]) -> None:
