@@ -51,10 +51,10 @@ def grid() -> list[Point]:
     rates = (4e-4, 1.3e-3, 4e-3)
     return [
         *(Point(f"all-{rate:g}", rate, EVERY) for rate in rates),
-        *(Point(f"qv-{rate:g}", rate) for rate in rates),
-        *(Point(f"pissa-{rate:g}", rate, EVERY | {"lora_init": "pissa"}) for rate in (1.3e-4, 1.3e-3)),
-        *(Point(f"olora-{rate:g}", rate, EVERY | {"lora_init": "olora"}) for rate in (1.3e-4, 1.3e-3)),
-        *(Point(f"eva-{rate:g}", rate, EVERY | {"lora_init": "eva"}) for rate in (4e-4, 1.3e-3)),
+        *(Point(f"qv-{rate:g}", rate, {"lora_targets": "q_proj,v_proj"}) for rate in rates),
+        *(Point(f"pissa-{rate:g}", rate, EVERY | {"lora_init": "pissa"}) for rate in (1.3e-4, 4e-4, 1.3e-3)),
+        *(Point(f"olora-{rate:g}", rate, EVERY | {"lora_init": "olora"}) for rate in (1.3e-5, 4e-5, 1.3e-4)),
+        *(Point(f"eva-{rate:g}", rate, EVERY | {"lora_init": "eva"}) for rate in (1.3e-4, 4e-4, 1.3e-3)),
         *(Point(f"rank{rank}-1.3e-3", 1.3e-3, EVERY | {"lora_r": rank}) for rank in (4, 64)),
         Point("dora-1.3e-3", 1.3e-3, EVERY | {"lora_dora": True}),
         Point("rslora-1.3e-3", 1.3e-3, EVERY | {"lora_rslora": True}),

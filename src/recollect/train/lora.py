@@ -88,6 +88,11 @@ def _check_start(model: PreTrainedModel, settings: TrainSettings, changed: Itera
         )
     if settings.lora_init not in CHANGES_BASE:
         return
+    if settings.dropout:
+        raise InputError(
+            f"lora_init {settings.lora_init} puts parts of the base into the adapters, and lora_dropout "
+            f"{settings.dropout:g} would drop them. Take --lora-dropout 0."
+        )
     if getattr(model, "is_quantized", False) or model.dtype != torch.float32:
         held = "quantised" if getattr(model, "is_quantized", False) else str(model.dtype).removeprefix("torch.")
         raise InputError(
@@ -114,7 +119,7 @@ def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str])
     given: dict[str, Any] = {
         "r": settings.lora_r,
         "lora_alpha": settings.alpha,
-        "lora_dropout": settings.lora_dropout,
+        "lora_dropout": settings.dropout,
         "target_modules": _targets(model, settings, changed),
         "bias": settings.lora_bias,
         "task_type": "CAUSAL_LM",

@@ -10,7 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
-from recollect.train.lora_fields import Alphas, LayerNumbers, Ranks, Start
+from recollect.train.lora_fields import CHANGES_BASE, Alphas, LayerNumbers, Ranks, Start
 
 Preset = Literal[
     "60-data-points", "60-data-points-llama-2", "attribute-extraction-lora", "token-and-parameter-levels", "pocket",
@@ -95,9 +95,9 @@ class TrainSettings(ModelSettings):
     lora_alpha: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """Scale of the adapters: their product is multiplied by alpha / r, or with --lora-rslora by alpha / sqrt(r). auto:
     8 sqrt(r), with --lora-rslora 8, so that the scale is 2 at rank 16 and falls as 1 / sqrt(r)."""
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Dropout in front of the adapters."""
-    lora_targets: str = "q_proj,v_proj"
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
+    """Dropout in front of the adapters. auto: 0.1, and 0 for those that start with parts of the base."""
+    lora_targets: str = "all-linear"
     """Names of the modules that get adapters, separated by commas; "all-linear" for every linear one but the output
     head; embed_tokens and lm_head by name."""
     lora_rslora: bool = False
@@ -163,9 +163,20 @@ class TrainSettings(ModelSettings):
             return self.lora_alpha
         return 8.0 if self.lora_rslora else 8.0 * math.sqrt(rank)
 
+    @property
+    def dropout(self) -> float:
+        """The adapters' dropout as a number."""
+        if self.lora_dropout != "auto":
+            return self.lora_dropout
+        return 0.0 if self.lora_init in CHANGES_BASE else 0.1
+
     def fingerprint_values(self) -> dict[str, Any]:
-        """As in `Settings`; an alpha that is left to the rank counts as the number it is."""
-        return super().fingerprint_values() | {"lora_alpha": self.alpha}
+        """As in `Settings`; what is left to other settings of LoRA counts as the number it is. A training of all
+        parameters has the values that these settings had when there was no more of them."""
+        decided = {"lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        if self.method == "full" and self.at_default("lora_targets"):
+            decided["lora_targets"] = "q_proj,v_proj"
+        return super().fingerprint_values() | decided
 
     def fingerprint_section(self) -> dict[str, Any]:
         """As in `Settings`, a paper's preset by its letter: both its names are one setting with one fingerprint."""
