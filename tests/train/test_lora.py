@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 from helpers_adapters import PROMPT, tiny_base
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
-from recollect.train import TrainResult, TrainSettings, run_train
+from recollect.train import TrainResult, TrainSettings, run_train, run_train_until
 from recollect.train import run as _run
 from recollect.weights import open_pair
 
@@ -159,6 +159,30 @@ def test_equal_trainings_store_equal_bytes(bases: dict[str, Path], selection: Pa
     first, second = (train(bases["llama"], selection, tmp_path / name, **KINDS[kind]).model_folder for name in "ab")
     for file in ("adapter_model.safetensors", "adapter_config.json"):
         assert (first / file).read_bytes() == (second / file).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["PiSSA", "OLoRA", "EVA"])
+def test_a_training_that_pauses_is_asked_and_finished_as_if_it_had_not(
+    bases: dict[str, Path], selection: Path, tmp_path: Path, kind: str
+) -> None:
+    values = {"lora_targets": "all-linear", "lora_r": 4, "learning_rate": 1e-2, "max_steps": 4, **KINDS[kind]}
+    settings = TrainSettings.make(model=str(bases["llama"]), method="lora", **values)
+    whole = run_train(settings, selection, out=tmp_path / "whole").model_folder
+    paused = run_train_until(settings, selection, 0.5, out=tmp_path / "paused")
+    asked = load(ModelSettings(model=str(paused.model_folder), device="cpu")).model
+    assert not torch.equal(logits(asked), logits(by_peft(bases["llama"], whole)))
+    torch.testing.assert_close(
+        logits(asked), logits(by_peft(bases["llama"], paused.model_folder)), rtol=1e-4, atol=2e-5
+    )
+    finished = run_train(settings, selection, out=tmp_path / "paused").model_folder
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (finished / file).read_bytes() == (whole / file).read_bytes()
+
+
+def test_a_random_start_cannot_pause(bases: dict[str, Path], selection: Path, tmp_path: Path) -> None:
+    settings = TrainSettings.make(model=str(bases["llama"]), method="lora", lora_init="pissa_niter_4")
+    with pytest.raises(InputError, match="pauses cannot start by pissa_niter_4"):
+        run_train_until(settings, selection, 0.5, out=tmp_path / "out")
 
 
 def test_an_adapter_on_the_head_has_the_loss_of_any_other(

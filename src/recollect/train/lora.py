@@ -108,7 +108,7 @@ def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str])
     alphas = _by_module("lora_alpha_pattern", settings.lora_alpha_pattern, changed)
     if settings.lora_alpha == "auto":
         alphas = {name: settings.alpha_of(rank) for name, rank in ranks.items()} | alphas
-    ends = tied_modules(model) or ()
+    ends: tuple[str, ...] = tied_modules(model) or ()
     whole = _tied_by_peft(_whole(model, settings), ends)
     if both := [name for name in changed if name in ends]:
         raise InputError(
@@ -174,7 +174,7 @@ def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
 def _in_layers(names: list[str], layers: tuple[int, ...]) -> list[str]:
     """The modules in these layers, and those in none (embeddings, the output head)."""
     there = {layer_of(f"{name}.") for name in names} - {None}
-    if absent := sorted(set(layers) - there):  # type: ignore[operator]
+    if absent := sorted(set(layers) - there):
         raise InputError(f"lora_layers must be layers of the model with such modules, but there is no {absent[0]}.")
     return [name for name in names if layer_of(f"{name}.") in {None, *layers}]
 

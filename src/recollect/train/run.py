@@ -194,6 +194,11 @@ def run_train_until(
     """
     if not 0 < share <= 1:
         raise InputError(f"share must be above 0 and at most 1, but got {share!r}.")
+    if share < 1 and settings.method == "lora" and settings.lora_init.startswith("pissa_niter"):
+        raise InputError(
+            f"a training that pauses cannot start by {settings.lora_init}: what it took out of the base is random, and "
+            "is known when it is finished only. Take --lora-init pissa."
+        )
     training = replace(_read(settings, selection, progress, base), share=share, judge=judge)
     return _run(training, selection, out, root)
 

@@ -173,7 +173,7 @@ class TrainSettings(ModelSettings):
     def fingerprint_values(self) -> dict[str, Any]:
         """As in `Settings`; what is left to other settings of LoRA counts as the number it is. A training of all
         parameters has the values that these settings had when there was no more of them."""
-        decided = {"lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        decided: dict[str, str | float] = {"lora_alpha": self.alpha, "lora_dropout": self.dropout}
         if self.method == "full" and self.at_default("lora_targets"):
             decided["lora_targets"] = "q_proj,v_proj"
         return super().fingerprint_values() | decided
