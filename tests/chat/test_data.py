@@ -173,12 +173,13 @@ def test_rows_that_the_template_refuses_are_dropped_by_name(write, tmp_path):
         run_data(DataSettings.make(path=write([tools], "only.jsonl"), model=model), tmp_path / "none")
 
 
-def test_a_model_without_a_template_gets_the_plain_prompt(write, tmp_path):
-    path = write([{**row("earlier?", "said", "Capital?", "Lima"), "note": 1}])
+def test_a_model_without_a_template_gets_one_question_and_its_answer_in_the_plain_prompt(write, tmp_path):
+    path = write([row("Capital?", "Lima"), row("earlier?", "said", "Capital?", "Lima"), {**row("a?", "b"), "note": 1}])
     result = look(path, tmp_path, model="pocket")
-    assert result.report.prompted == "plain" and result.report.left_out == {"earlier turns": 1}
+    assert result.report.prompted == "plain" and result.found.kept == 2
+    assert result.found.dropped == {"more than one question and one answer": 1}
     shown = "".join(piece.text for piece in result.report.preview[0].examples[0])
-    assert "<|question|> Capital? <|answer|>" in shown and "earlier" not in shown
+    assert "<|question|> Capital? <|answer|> Lima" in shown
     assert result.report.unused == ["note"]
     with pytest.raises(InputError, match="no chat template"):
         run_data(DataSettings.make(path=path, model="pocket", prompt="chat"), tmp_path / "chat")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recollect.chat.conversation import Conversation
-from recollect.chat.render import TrainOn, render, trained_turns
+from recollect.chat.render import TrainOn, render
 from recollect.chat.template import has_template, template_of
 from recollect.errors import InputError
 from recollect.prompt import DEFAULT_TEMPLATE, encode_example
@@ -73,29 +73,16 @@ def lesson(
     train_on: TrainOn = "all",
     template: str = DEFAULT_TEMPLATE,
 ) -> Lesson:
-    """The examples of a conversation. InputError for one that the model's chat template cannot write."""
+    """The examples of a conversation. InputError for one that its prompt, chat template or plain, cannot write."""
     if prompted == "chat":
         rendered = render(tokenizer, conversation, train_on)
         left_out = dict.fromkeys(name for one in rendered for name in one.left_out)
         return Lesson(tuple(Example(one.ids, one.mask) for one in rendered), tuple(left_out))
-    return _plain(tokenizer, conversation, train_on, template)
-
-
-def _plain(tokenizer: PreTrainedTokenizerBase, conversation: Conversation, train_on: TrainOn, template: str) -> Lesson:
-    """The last learned answer after the last question before it; a plain prompt has no place for more."""
-    answer = trained_turns(conversation, train_on)[-1]
-    asked = [index for index, turn in enumerate(conversation.turns[:answer]) if turn.role == "user"][-1]
-    if conversation.turns[answer].tool_calls:
-        where = conversation.source or f"conversation {conversation.id}"
-        raise InputError(f"{where}: a plain prompt has no place for tool calls. Take a model with a chat template.")
-    others = {turn.role for index, turn in enumerate(conversation.turns) if index not in (asked, answer)}
-    names = {
-        "system": "the system turn",
-        "user": "earlier turns",
-        "assistant": "earlier turns",
-        "tool": "a tool's result",
-    }
-    ids, mask = encode_example(
-        tokenizer, conversation.turns[asked].content, conversation.turns[answer].content, template
-    )
-    return Lesson((Example(ids, mask),), tuple(sorted({names.get(role, "earlier turns") for role in others})))
+    turns = conversation.turns
+    if [turn.role for turn in turns] != ["user", "assistant"] or conversation.tools or turns[1].tool_calls:
+        raise InputError(
+            f"{conversation.source or conversation.id}: this is more than one question and one answer, which the plain "
+            "prompt has no place for. Take a model with a chat template, or leave it out."
+        )
+    ids, mask = encode_example(tokenizer, turns[0].content.strip(), turns[1].content.strip(), template)
+    return Lesson((Example(ids, mask),))

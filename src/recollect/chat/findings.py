@@ -37,7 +37,7 @@ def _of_training(found: DataFound, report: DataReport) -> Iterator[Finding]:
             False,
         )
     for what, count in report.left_out.items():
-        yield Finding(f"The prompt does not hold {what} of {_many(count)}.")
+        yield Finding(f"The chat template does not write {what} of {_many(count)}.")
     if found.cut_answers:
         yield Finding(
             f"{_many(found.cut_answers)} with an answer that does not fit into {report.length_limit:,} tokens. Raise "

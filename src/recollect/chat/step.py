@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 _REPORT = "report.json"
 _ROWS = "rows.parquet"
-REFUSED = "refused by the model's chat template"
+REFUSED: dict[Prompted, str] = {
+    "chat": "refused by the model's chat template",
+    "plain": "more than one question and one answer",
+}
+"""Why a conversation cannot be put to a model."""
 Progress = Callable[[int, int], None]
 
 
@@ -61,7 +65,7 @@ class DataSettings(Settings):
     trust_remote_code: bool = False
     """Let code inside the model's folder run. Needs --revision. Off, and better left off."""
     prompt: Literal["auto", "chat", "plain"] = "auto"
-    """chat: by the model's own template. plain: the last question and its answer in --prompt-template. auto: chat for a
+    """chat: by the model's own template. plain: one question and its answer in --prompt-template. auto: chat for a
     model that has a template, else plain."""
     train_on: TrainOn = "all"
     """Which of an assistant's turns are learned: all, or the last. Rows that say so themselves are followed."""
@@ -239,7 +243,7 @@ def _teach(settings: DataSettings, model: _Model | None, train: Sequence[Convers
             lessons.append(lesson(model.tokenizer, one, model.prompted, settings.train_on, settings.prompt_template))
             kept.append(one)
         except InputError as error:
-            bad.add(one.source.rpartition(": ")[2], RowError(REFUSED, str(error)))
+            bad.add(one.source.rpartition(": ")[2], RowError(REFUSED[model.prompted], str(error)))
         progress(done, len(train))
     if train and not kept:
         raise InputError(f"none of {len(train):,} conversations can be learned. The first: {bad.found[0].text}")
