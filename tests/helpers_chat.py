@@ -6,6 +6,7 @@ Qwen and Llama 3 have them, SentencePiece's kind with bytes as Llama 2, Mistral,
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -213,7 +214,8 @@ FAMILIES: dict[str, Family] = {
 
 
 @cache
-def _trained(pieces: bool) -> str:
+def trained_letters(pieces: bool) -> str:
+    """A tokenizer without control tokens, as JSON."""
     if pieces:
         raw = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
         raw.normalizer = normalizers.Replace(" ", "▁")
@@ -230,15 +232,15 @@ def _trained(pieces: bool) -> str:
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
     raw.train_from_iterator(TEXTS * 3, trainer)
-    return str(raw.to_str())
+    written = json.loads(raw.to_str())  # bytes are ordinary tokens in published files, not special ones
+    written["added_tokens"] = [token for token in written["added_tokens"] if token["content"] == "<unk>"]
+    return json.dumps(written)
 
 
 def chat_tokenizer(family: str | Family) -> PreTrainedTokenizerFast:
     """A tokenizer with the template of a family."""
     made = FAMILIES[family] if isinstance(family, str) else family
-    raw = Tokenizer.from_str(_trained(made.pieces))
-    if made.pieces:  # bytes are ordinary tokens in published files
-        raw.add_special_tokens(["<unk>"])
+    raw = Tokenizer.from_str(trained_letters(made.pieces))
     raw.add_special_tokens([*dict.fromkeys((made.begin, made.end, *made.control))])
     raw.add_tokens([AddedToken(word, normalized=False) for word in made.words])
     tokenizer = PreTrainedTokenizerFast(

@@ -18,7 +18,11 @@ from recollect.shipped import SHIPPED
 def chatty(tmp_path: Path) -> Path:
     folder = tmp_path / "chatty"
     shutil.copytree(SHIPPED["pocket"].model, folder)
-    (folder / "chat_template.jinja").write_text("{% for m in messages %}<s>{{ m }}{% endfor %}", encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant:{% endif %}",
+        encoding="utf-8",
+    )
     return folder
 
 

@@ -55,6 +55,8 @@ class FoundModel:
     """The name of its engine, never `auto`."""
     folder: Path | None = None
     """Of the whole model; None where there is none."""
+    ref: ModelRef | None = None
+    """Where it lies itself, an adapter beside its base; None where it has no folder."""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -154,12 +156,13 @@ def _transformers(settings: EngineSettings, loaded: LoadedModel | None) -> Found
     if loaded is not None:
         check_held(settings, loaded)
         chosen = _chosen_format(settings, loaded.machine)
-        return FoundModel(
-            loaded.fingerprint, lambda: TransformersEngine(loaded), chosen, folder=ModelRef.at(loaded.folder).whole
-        )
+        held = ModelRef.at(loaded.folder)
+        return FoundModel(loaded.fingerprint, lambda: TransformersEngine(loaded), chosen, folder=held.whole, ref=held)
     ref = resolve(settings)
     chosen = _chosen_format(settings, machine_of(settings, ref.folder))
-    return FoundModel(ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen, folder=ref.whole)
+    return FoundModel(
+        ref.fingerprint, lambda: TransformersEngine(load(settings, ref)), chosen, folder=ref.whole, ref=ref
+    )
 
 
 def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = "") -> FoundModel:
@@ -179,7 +182,7 @@ def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = ""
         return _served(settings, ref, rank, chosen or "asked for")
 
     return FoundModel(
-        ref.fingerprint, start, _chosen_format(settings, machine_of(settings, ref.folder)), folder=ref.whole
+        ref.fingerprint, start, _chosen_format(settings, machine_of(settings, ref.folder)), folder=ref.whole, ref=ref
     )
 
 

@@ -36,6 +36,8 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> No
     found = result.found
     if not as_json:
         print_notes(found.notes)
+        if found.prompt == "chat":
+            console_out.print("asked in the model's own chat template")
         if found.pages:
             page_score_tables(found.pages)
         else:

@@ -27,7 +27,7 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, out=out, progress=progress)
     if not as_json:
-        _level_table(result.found.levels_by_part, f"memory levels ({result.found.method})")
+        _level_table(result.found.levels_by_part, f"memory levels ({result.found.method}, {result.found.prompt})")
         if result.found.choice is not None:
             console_out.print(f"chosen: {result.found.choice.words}")
         print_notes(result.found.notes)

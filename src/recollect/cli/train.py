@@ -12,20 +12,26 @@ from recollect.cli.options import ProgressLine, answer, command, console, machin
 from recollect.cli.printing import print_notes, print_pairs
 from recollect.train import TrainSettings
 
-SelectionOption = Annotated[Path, typer.Option("--selection", help="A select step directory: the facts to train on.")]
+SelectionOption = Annotated[
+    Path | None, typer.Option("--selection", help="A select step directory: the facts to train on.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Chat data to train on instead, a file or a folder: messages, ShareGPT, Alpaca, ..."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, ...)})
+    command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, None), "data": (DataOption, None)})
 
 
-def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path) -> None:
+def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path | None, data: Path | None) -> None:
     from recollect.train import run_train, training_machine
 
     machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
-        result = run_train(settings, selection, out=out, progress=progress)
+        result = run_train(settings, selection, data=data, out=out, progress=progress)
     if os.environ.get("RANK", "0") != "0":
         return  # one of several processes: the first one answers
     found = {**result.found.plain(), "out": str(result.path)}

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 from pydantic import field_validator
 
+from recollect.chat.asking import Asking
 from recollect.core.estimates import Estimate, proportion
 from recollect.core.workspace import Step
 from recollect.core.workspace.result import Result
@@ -90,6 +91,8 @@ class Probe:
     best: Mapping[str, int] = field(default_factory=dict)
     relations: Mapping[str, Relation] = field(default_factory=dict)
     note: str | None = None
+    chat: bool = False
+    """Whether it asked in the chat template."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def compare_tokens(
     `key` names the base, the texts and the settings: all that the base's side depends on.
     """
     probe, levels = asked.probe, asked.probe.levels
-    drawn = _drawn(asked.facts, settings)
+    drawn, asking = _drawn(asked.facts, settings), Asking.of(settings)
     if not drawn:
         raise InputError(
             f"the fact set {asked.facts.name!r} has no test or ood fact to compare on; it has {asked.facts.counts()}."
@@ -143,7 +146,7 @@ def compare_tokens(
     def read(loaded: LoadedModel, first: list[Reading]) -> Side:
         longest = text_length(loaded)
         readings = {
-            "answers": answer_readings(loaded.tokenizer, drawn, settings.prompt_template),
+            "answers": answer_readings(loaded.tokenizer, drawn, asking),
             "general": text_readings(loaded.tokenizer, asked.texts, longest=longest, tokens=settings.text_tokens),
         }
         seen = see(loaded, {**readings, "first": first}, settings.batch_size)
@@ -151,12 +154,12 @@ def compare_tokens(
 
     def read_base() -> tuple[Side, Seen]:
         loaded = load_base(settings, names[0])
-        side = read(loaded, mapping_readings(loaded.tokenizer, best, probe.relations, probe.best))
+        side = read(loaded, mapping_readings(loaded.tokenizer, best, probe.relations, probe.best, probe.chat))
         # another batch size: other padding, other rounding
         return side, see(loaded, side.readings, max(1, settings.batch_size // 3))
 
     loaded = load_tuned(settings, names[1])
-    tuned = read(loaded, question_readings(loaded.tokenizer, best, settings.prompt_template))
+    tuned = read(loaded, question_readings(loaded.tokenizer, best, asking))
     del loaded
     base, again = base_side.get(key, read_base)
     tables, kinds = [], {}

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from recollect.chat.asking import Prompt
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.settings import PathOrName, Settings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
@@ -17,6 +18,8 @@ SOURCES = {"facts", "levels", "text", "revision", "tuned_revision", "trust_remot
 
 class AskSettings(Settings):
     """How the two models are loaded and asked."""
+
+    later_fields: ClassVar[set[str]] = {"prompt"}
 
     revision: str | None = None
     """Hub revision of the base; with trust_remote_code, the pin of its code (the refusal prints it)."""
@@ -48,8 +51,11 @@ class AskSettings(Settings):
     that chooses; without such a level it compares by micro."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Texts read side by side."""
+    prompt: Prompt = "auto"
+    """What both models are asked in. chat: their own chat template. plain: prompt_template. auto: as the tuned model
+    was trained here; else chat where it has a template."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
-    """The prompt the model was fine-tuned with, with {question} in it."""
+    """The plain prompt the model was fine-tuned with, with {question} in it."""
 
 
 class DriftSettings(AskSettings):

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from recollect.chat.asking import Asking
 from recollect.drift.kl import CHUNK, Divergences, Floats, Head, Reading, divergences, head_of, hidden_states, losses
 from recollect.drift.settings import AskSettings
 from recollect.errors import InputError, input_fault
 from recollect.facts import Fact, Relation
 from recollect.generate.encoding import check_context, context_limit, prompt_ids
 from recollect.models import find_model
-from recollect.prompt import DEFAULT_TEMPLATE, encode_example, encode_prompt
 from recollect.shipped import SHIPPED, text_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from recollect.models import LoadedModel
 
+_PLAINLY = Asking()
 TOP = 10
 """How many of the tuned model's logits the paper's measure looks at."""
 
@@ -59,12 +60,12 @@ def see(loaded: LoadedModel, readings: Mapping[str, Sequence[Reading]], batch_si
 
 
 def answer_readings(
-    tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], template: str = DEFAULT_TEMPLATE
+    tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], asking: Asking = _PLAINLY
 ) -> list[Reading]:
     """The fine-tuning prompt with its answer and end token; the distributions that those tokens are drawn from."""
     readings = []
     for fact in facts:
-        ids, mask = encode_example(tokenizer, fact.question, fact.object, template)
+        ids, mask = asking.example(tokenizer, fact.question, fact.object)
         readings.append(Reading(tuple(ids), tuple(at - 1 for at, answer in enumerate(mask) if answer)))
     return readings
 
@@ -136,10 +137,10 @@ def _text_of(line: str, path: Path, number: int) -> str:
 
 
 def question_readings(
-    tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], template: str = DEFAULT_TEMPLATE
+    tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact], asking: Asking = _PLAINLY
 ) -> list[Reading]:
     """The fine-tuning prompt; the distribution of the first token of its answer."""
-    return [_last(encode_prompt(tokenizer, fact.question, template)) for fact in facts]
+    return [_last(asking.prompt(tokenizer, fact.question)) for fact in facts]
 
 
 def mapping_readings(
@@ -147,10 +148,15 @@ def mapping_readings(
     facts: Sequence[Fact],
     relations: Mapping[str, Relation],
     best: Mapping[str, int],
+    chat: bool = False,
 ) -> list[Reading]:
-    """The best mapping prompt of each fact's relation; the distribution of the token that follows it."""
+    """The best mapping prompt of each fact's relation; the distribution of the token that follows it.
+
+    chat: in the model's own chat template, as the probe asked that found which is best.
+    """
     texts = [relations[fact.relation].templates[best[fact.relation]].replace("[X]", fact.subject) for fact in facts]
-    return [_last(ids) for ids in prompt_ids(tokenizer, texts)]
+    asked = [Asking(chat=True).prompt(tokenizer, text) for text in texts] if chat else prompt_ids(tokenizer, texts)
+    return [_last(ids) for ids in asked]
 
 
 def best_templates(templates: pl.DataFrame) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Ask a model every question, judge the answers, count.
 
 Notable choices
-- Greedy decoding of the fine-tuning prompt, 16 new tokens (docs/studies.md §3).
+- Greedy decoding of the fine-tuning prompt (a chat template's or the plain one), 16 new tokens (docs/studies.md §3).
 - Questions are asked in order of prompt length, so a batch has little padding; the tables are in the order of
   the facts.
 - The outputs are kept with every accepted form, so that they can be judged again without the model.
@@ -20,6 +20,8 @@ from typing import Any
 import polars as pl
 from pydantic import model_validator
 
+from recollect.chat.asking import Asking, Written, settled
+from recollect.chat.frame import with_turns
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.random import LIMIT, take
 from recollect.core.settings import source_of
@@ -61,6 +63,8 @@ class EvaluateFound(Result):
     """By part that was asked; empty for pages."""
     pages: PagesAsked | None = None
     """The scores of pages; None for facts."""
+    prompt: Written = "plain"
+    """What the questions were asked in; plain in a folder of an earlier version."""
     notes: list[str] = []
     """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
     sources: dict[str, str] = {}
@@ -77,7 +81,7 @@ class EvaluateFound(Result):
         """Steps of earlier versions hold the first part's numbers at the top, the others by name."""
         if not isinstance(values, dict) or not {"micro_low", "by_attribute"} & set(values):
             return values
-        rest = {name: values[name] for name in ("notes", "sources") if name in values}
+        rest = {name: values[name] for name in ("notes", "sources", "prompt") if name in values}
         if "by_attribute" in values:
             return {"pages": {name: value for name, value in values.items() if name not in rest}, **rest}
         first, means = values.get("part", "test"), values.get("word", {})
@@ -160,7 +164,7 @@ def run_evaluate(
     task = page_task(settings, facts)
     settings = for_pages(settings) if task else settings
     model = find_engine(settings, loaded)
-    settings = settings.run_by(model)
+    settings = settings.run_by(model).model_copy(update={"prompt": settled(settings.prompt, model.ref)})
     inputs = {
         **model.inputs,
         "facts": facts.fingerprint(),
@@ -170,20 +174,23 @@ def run_evaluate(
     }
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
-            engine = model.load()
+            asking = Asking.of(settings)
+            engine = asking.engine(model.load())
             examples = draw_examples(facts, asked, settings.shots, settings.seed)
-            paths = _paths(settings, asked, examples, engine)
+            paths = _paths(asking, asked, examples, engine)
             answers = _answers(step, settings, asked, paths, engine, progress)
-            answers = {
-                fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
-                for fact, shown in zip(asked, examples, strict=True)
-            }
+            if not asking.chat:  # there a model ends its turn itself
+                answers = {
+                    fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
+                    for fact, shown in zip(asked, examples, strict=True)
+                }
             outputs = _judged(asked, answers, levels)
             step.write_table("outputs.parquet", outputs)
             step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), settings.least_per_level))
             found = EvaluateFound(
                 accuracy={} if task else accuracies(outputs, settings.least_per_level),
                 pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
+                prompt=asking.written,
                 notes=[*_notes(settings, asked, paths), *engine_notes(engine, draws=False)],
                 sources=sources,
             )
@@ -270,14 +277,13 @@ def _answers(
     return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
 
 
-def _paths(
-    settings: EvaluateSettings, asked: Sequence[Fact], examples: Sequence[Sequence[Example]], engine: Engine
-) -> list[Paths]:
+def _paths(asking: Asking, asked: Sequence[Fact], examples: Sequence[Sequence[Example]], engine: Engine) -> list[Paths]:
     """The prompt of each question, its examples above it, and what would be a right answer to it."""
-    prompts = [
-        with_examples(shown, fact.question, settings.prompt_template)
-        for fact, shown in zip(asked, examples, strict=True)
-    ]
+    pairs = [(shown, fact.question) for fact, shown in zip(asked, examples, strict=True)]
+    if asking.chat:
+        prompts = [with_turns(shown, question) for shown, question in pairs]
+    else:
+        prompts = [with_examples(shown, question, asking.template) for shown, question in pairs]
     return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from recollect.chat.asking import Prompt
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.settings import PathOrName
 from recollect.engines import EngineSettings
@@ -35,7 +36,7 @@ class EvaluateSettings(EngineSettings):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
-    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode", "shots"}
+    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode", "shots", "prompt"}
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
@@ -49,8 +50,8 @@ class EvaluateSettings(EngineSettings):
     """Decides which facts a limit takes, and which examples stand before a question. Decoding is greedy and draws
     nothing."""
     shots: Annotated[int, Field(ge=0)] = 0
-    """So many training facts with their answers stand before each question (few-shot); for a model that was not taught
-    the prompt."""
+    """So many training facts with their answers stand before each question (few-shot), in a chat template as turns; for
+    a model that was not taught the prompt."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 16
     """Longest answer in tokens; for pages 256, unless given."""
     least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
@@ -61,5 +62,8 @@ class EvaluateSettings(EngineSettings):
     makes of it."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Questions decoded side by side; the unit in which a killed evaluation resumes."""
+    prompt: Prompt = "auto"
+    """What questions are asked in. chat: the model's own chat template, a question as the user's turn. plain:
+    prompt_template. auto: as the model was trained here; else chat where it has a template."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
-    """The prompt the model was fine-tuned with, with {question} in it."""
+    """The plain prompt the model was fine-tuned with, with {question} in it."""

@@ -104,11 +104,11 @@ def answer_ids(
     for prompt, whole, text in zip(given, together, said, strict=True):
         own = prompt[begin:]
         follows = whole[: len(own)] == own and len(whole) > len(own)
-        found.append((prompt, whole[len(own) :] if follows else _ids_after(tokenizer, own, text)))
+        found.append((prompt, whole[len(own) :] if follows else ids_after(tokenizer, own, text)))
     return found
 
 
-def _ids_after(tokenizer: PreTrainedTokenizerBase, own: Sequence[int], text: str) -> list[int]:
+def ids_after(tokenizer: PreTrainedTokenizerBase, own: Sequence[int], text: str) -> list[int]:
     """The ids of a text after ids that are kept as they are, though both written together would have others.
 
     A tokenizer may put a blank of its own before a text that stands alone, so the ids are taken from behind an anchor:

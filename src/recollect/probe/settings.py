@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from recollect.chat.asking import Written
 from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
@@ -43,13 +44,16 @@ class ProbeSettings(AskedFacts):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
-    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled", "pilot", "agreement_loss"}
+    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled", "pilot", "agreement_loss", "prompt"}
 
     method: Method = "auto"
     """auto: compare the ways on the first facts, and take the cheapest that agrees with the studies' probe as asked
     for (agreement_loss); prints what and why. sampled: the studies' 21 x 10 draws. adaptive: the same draws in rounds,
     until the level of a fact is settled; about half of them. closed-form: probability that the object follows at once.
     hybrid: the closed form plus sampling of the rest; unbiased, and less noisy where answers come at once."""
+    prompt: Written = "plain"
+    """plain: the model completes each template, as in the studies. chat: each template is the user's turn in the
+    model's own chat template, and the model answers; many answer otherwise there than they complete."""
     templates: Annotated[int, Field(ge=1)] = 21
     """Mapping templates per relation."""
     samples: Annotated[int, Field(ge=1)] = 10
@@ -144,6 +148,8 @@ class ProbeFound(Result):
     facts: int
     method: Way
     """The way the facts were graded; of auto the one it chose."""
+    prompt: Written = "plain"
+    """What the levels come from: completed templates, or templates asked as a user's turn of the chat template."""
     choice: Choice | None = None
     """auto: what it chose and why."""
     levels: dict[str, int]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recollect.chat.frame import in_chat
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
 from recollect.engines import find_engine
 from recollect.errors import InputError
@@ -91,6 +92,7 @@ def _work(
             f"method hybrid draws from what the closed form leaves over, which the engine {engine.name!r} cannot. Take "
             "--method auto, adaptive, sampled or closed-form."
         )
+    engine = in_chat(engine) if settings.prompt == "chat" else engine
     jobs = make_jobs(facts, relations, engine, settings)
     plan = step.pin(
         batch_size=settings.batch_size or engine.batch_size(draws_per_job(settings)),
@@ -129,6 +131,7 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
     found = ProbeFound(
         facts=len(levels),
         method=_way(settings),
+        prompt=settings.prompt,
         levels={str(level): levels.filter(level=level).height for level in range(5)},
         levels_by_part=by_part,
         mean_score=round(score, 6),

@@ -102,7 +102,36 @@ def plan(settings: TrainSettings, examples: int, width: int) -> Plan:
             f"epoch{'' if epochs == 1 else 's'}, {updates:,} update{'' if updates == 1 else 's'} of "
             f"{settings.batch_size} examples (--learning-rate and --epochs set them)"
         )
-    return Plan(rate, epochs, updates, note, _hardly_moves(rate, updates, min(scale, adapters)))
+    warning = _stands_still(settings, examples, updates) or _hardly_moves(rate, updates, min(scale, adapters))
+    return Plan(rate, epochs, updates, note, warning)
+
+
+def factors(settings: TrainSettings, updates: int) -> list[float]:
+    """What the highest rate is multiplied by in each update, by warm-up and schedule, as the trainer does it."""
+    warm = math.ceil(settings.warmup_ratio * updates)
+    found = []
+    for update in range(updates):
+        left = (updates - update) / max(1, updates - warm)
+        if update < warm:
+            found.append(update / warm)
+        elif settings.schedule == "constant":
+            found.append(1.0)
+        else:
+            found.append(left if settings.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
+    return found
+
+
+def _stands_still(settings: TrainSettings, examples: int, updates: int) -> str:
+    """Why a training changes nothing at all: every update has rate 0."""
+    if not updates or any(factors(settings, updates)):
+        return ""
+    count = "its one update has" if updates == 1 else f"its {updates} updates have"
+    return (
+        f"this training will change nothing: {count} rate 0, since the rate only begins to rise there (warmup_ratio "
+        f"{settings.warmup_ratio:g}); an epoch of {examples:,} examples at batch_size {settings.batch_size} has "
+        f"{math.ceil(examples / settings.batch_size):,}. Set --warmup-ratio 0, or make more updates: a smaller "
+        "--batch-size, more --epochs."
+    )
 
 
 def _hardly_moves(rate: float, updates: int, scale: float) -> str:

@@ -1,7 +1,7 @@
 """One training run: a base model and a selection in, a model folder and its log out.
 
 Notable choices
-- The loss is on the answer and the end token only; the prompt carries none.
+- The loss is on what is learned only (see `examples`): an answer and its end, or turns of the assistant.
 - A training starts from the base exactly as stored: a copy in memory that has rounded it is read from disk again.
 - Zero steps store the base exactly as stored: every comparison with "no training" starts from there.
 - Loading, computing and storing are three number formats; the result names all three and what rounding took away.
@@ -24,23 +24,21 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
+from recollect.chat.asking import Asking, Written, settled
+from recollect.core.workspace import DEFAULT_ROOT, Step, open_step
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError, ModelError, RecollectWarning
-from recollect.generate.encoding import check_context, context_limit
 from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
-from recollect.prompt import check_answers, encode_example
 from recollect.train import auto as _auto
 from recollect.train.checkpoints import last_checkpoint
+from recollect.train.examples import Source, learn, read_source
 from recollect.train.lora import Factors, with_adapters
 from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, write_model
 from recollect.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from recollect.train.trainer import Example
+    from transformers import PreTrainedModel
 
 Progress = Callable[[int, int], None]
 Judge = Callable[[Sequence[tuple[int, float]]], str]
@@ -55,6 +53,12 @@ class TrainFound(Result):
     examples: int
     answer_tokens: int
     """Tokens of the answers, the end tokens included: those that carry loss."""
+    masked_tokens: int | None = None
+    """The others; None in a folder of an earlier version."""
+    conversations: int | None = None
+    """Conversations that the examples are of; None for facts."""
+    prompt: Written = "plain"
+    """What the questions were asked in; plain in a folder of an earlier version."""
     first_loss: float | None = None
     last_loss: float | None = None
     trained_parameters: int
@@ -118,8 +122,8 @@ class _Training:
     """One training as every process of it knows it."""
 
     settings: TrainSettings
-    rows: pl.DataFrame
-    """The examples: fact_id, question, object."""
+    source: Source
+    """What is learned."""
     ref: ModelRef
     """What is trained."""
     base: LoadedModel | None
@@ -133,15 +137,16 @@ class _Training:
 
 def run_train(
     settings: TrainSettings,
-    selection: Path,
+    selection: Path | None = None,
     *,
+    data: Path | None = None,
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Progress | None = None,
     base: LoadedModel | None = None,
 ) -> TrainResult:
-    """Fine-tune the base on the facts of a select step; stores `model/` and `log.parquet` (step, loss,
-    learning_rate).
+    """Fine-tune the base on the facts of a select step, or on the conversations of `data`, a file or a folder of files
+    whose train part is learned; stores `model/` and `log.parquet` (step, loss, learning_rate).
 
     `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings` names. Where it
     is in memory in a number format that has rounded the stored weights, or on another device than the settings name,
@@ -159,7 +164,7 @@ def run_train(
         >>> sorted(path.name for path in tuned.model_folder.glob("*.safetensors"))
         ['model.safetensors']
     """
-    result = _run(_read(settings, selection, progress, base), selection, out, root)
+    result = _run(_read(settings, read_source(selection, data), progress, base), out, root)
     assert isinstance(result, TrainResult)
     return result
 
@@ -199,31 +204,27 @@ def run_train_until(
             f"a training that pauses cannot start by {settings.lora_init}: what it took out of the base is random, and "
             "is known when it is finished only. Take --lora-init pissa."
         )
-    training = replace(_read(settings, selection, progress, base), share=share, judge=judge)
-    return _run(training, selection, out, root)
+    training = _read(settings, read_source(selection, None), progress, base)
+    return _run(replace(training, share=share, judge=judge), out, root)
 
 
-def _read(settings: TrainSettings, selection: Path, progress: Progress | None, base: LoadedModel | None) -> _Training:
+def _read(settings: TrainSettings, source: Source, progress: Progress | None, base: LoadedModel | None) -> _Training:
     """What is to be trained on what; raises InputError and ModelError for what cannot be."""
-    step_input(selection, "select")
-    rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=["fact_id", "question", "object"])
     name = str(base.folder) if base else settings.model
     ref = resolve_name(name, settings.revision, settings.trust_remote_code)
     if settings.method == "lora" and ref.base:
         raise InputError(
             f"{ref.folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
-    return _Training(settings, rows, ref, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
+    settings = settings.model_copy(update={"prompt": settled(settings.asked_in(), ref)})
+    return _Training(settings, source, ref, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
 
 
-def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> TrainResult | PausedTraining:
+def _run(training: _Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
     if os.environ.get("RANK", "0") != "0":
         return _follow(training)
-    settings, base = training.settings, training.base
-    inputs = {
-        "model": base.fingerprint if base else training.ref.fingerprint,
-        "selection": fingerprint(training.rows.to_dict(as_series=False)),
-    }
+    settings, base, source = training.settings, training.base, training.source
+    inputs = {"model": base.fingerprint if base else training.ref.fingerprint, **source.inputs}
     inputs |= begin_input(training.ref.whole) | _auto.auto_input(settings)
     with open_step("train", settings, inputs, out, root) as step:
         scratch = step.scratch()
@@ -235,7 +236,7 @@ def _run(training: _Training, selection: Path, out: Path | None, root: Path) -> 
             if found is None:
                 ended = _paused(training, step.path, last_checkpoint(scratch))
             else:
-                sources = {"model": settings.model, "selection": str(selection)}
+                sources = {"model": settings.model, source.kind: str(source.path)}
                 step.finish(found.model_copy(update={"sources": sources}))
                 ended = _finished(step)
             assert ended is not None
@@ -263,7 +264,8 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
 
     with _trainer.undisturbed():
         model, tokenizer, device = load_base(training.settings, training.ref, training.base)
-        settings, chosen = _settled(training, model)
+        learned = learn(training.source, training.settings, tokenizer, model.config)
+        settings, chosen = _with_rate(training.settings, len(learned.examples), model)
         trained_in, mixed = str(model.dtype).removeprefix("torch."), mixed_precision(settings, device)
         if step:
             computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
@@ -271,18 +273,17 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
             for text in beforehand(settings, chosen, model, mixed):
                 warnings.warn(text, RecollectWarning, stacklevel=2)
         config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
-        examples, notes = _examples(training, tokenizer, config)
         started = time.monotonic()
         watch = _trainer.Watch(training.progress, training.share, training.judge)
         with _trainer.quiet(device):
             log: list[Any] = []
             start: Factors = {}
             if settings.method == "lora":
-                adapted = with_adapters(model, settings, examples)
+                adapted = with_adapters(model, settings, learned.examples)
                 model, start = adapted.model, adapted.start
             if settings.max_steps != 0:
                 setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
-                trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
+                trainer = _trainer.build_trainer(model, tokenizer, learned.examples, setup, watch)
                 trainer.train_from(checkpoint)
                 log = [entry for entry in trainer.state.log_history if "loss" in entry]
                 if watch.stopped:
@@ -297,13 +298,17 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         full = settings.method == "full"
         moved = cast_as_stored(model, training.ref.folder, settings.save_dtype) if full else None
         if step:
-            notes = (*notes, *write_model(step, model, tokenizer, settings, training.ref.folder, start))
+            learned.notes.extend(write_model(step, model, tokenizer, settings, training.ref.folder, start))
             _write_log(step, log)
+        answer_tokens = sum(sum(mask) for _, mask in learned.examples)
         return TrainFound(
             steps=len(log),
-            examples=training.rows.height,
-            notes=(*notes, *([chosen.note] if chosen.note else [])),
-            answer_tokens=sum(sum(mask) for _, mask in examples),
+            examples=len(learned.examples),
+            notes=(*learned.notes, *([chosen.note] if chosen.note else [])),
+            answer_tokens=answer_tokens,
+            masked_tokens=sum(len(ids) for ids, _ in learned.examples) - answer_tokens,
+            conversations=learned.conversations,
+            prompt=Asking.of(settings).written,
             first_loss=log[0]["loss"] if log else None,
             last_loss=log[-1]["loss"] if log else None,
             learning_rate=chosen.learning_rate,
@@ -319,34 +324,10 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         )
 
 
-def _settled(training: _Training, model: PreTrainedModel) -> tuple[TrainSettings, _auto.Plan]:
+def _with_rate(settings: TrainSettings, examples: int, model: PreTrainedModel) -> tuple[TrainSettings, _auto.Plan]:
     """The settings with the rate and the epochs that were left to us."""
-    settings = training.settings
-    chosen = _auto.plan(settings, training.rows.height, int(model.config.get_text_config().hidden_size))
-    values = {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs}
-    return settings.model_copy(update=values), chosen
-
-
-def _examples(
-    training: _Training, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
-) -> tuple[list[Example], tuple[str, ...]]:
-    """The examples as token ids with the mask of what carries loss, and notes on them; InputError for a long one."""
-    settings, ids = training.settings, training.rows["fact_id"].to_list()
-    questions, objects = training.rows["question"].to_list(), training.rows["object"].to_list()
-    examples = [
-        encode_example(tokenizer, question, answer, settings.prompt_template)
-        for question, answer in zip(questions, objects, strict=True)
-    ]
-    for fact_id, (tokens, _) in zip(ids, examples, strict=True):
-        if len(tokens) > settings.max_length:
-            raise InputError(
-                f"fact {fact_id} has {len(tokens)} tokens; max_length is {settings.max_length}. "
-                "Raise --max-length or leave the fact out."
-            )
-    names = [f"the example of fact {fact_id}" for fact_id in ids]
-    remedy = "Leave the fact out or take another model."
-    check_context(context_limit(config), [tokens for tokens, _ in examples], names, remedy=remedy)
-    return examples, tuple(check_answers(tokenizer, examples, objects))
+    chosen = _auto.plan(settings, examples, int(model.config.get_text_config().hidden_size))
+    return settings.model_copy(update={"learning_rate": chosen.learning_rate, "epochs": chosen.epochs}), chosen
 
 
 def _write_log(step: Step, log: Sequence[Any]) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
+from recollect.chat.asking import Prompt
+from recollect.chat.render import TrainOn
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from recollect.train.lora_fields import CHANGES_BASE, Alphas, LayerNumbers, Ranks, Start
@@ -62,7 +64,7 @@ class TrainSettings(ModelSettings):
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
     later_fields: ClassVar[set[str]] = {
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
-        "lora_modules_to_save",
+        "lora_modules_to_save", "prompt", "train_on",
     }  # fmt: skip
 
     preset: Preset | None = None
@@ -128,8 +130,14 @@ class TrainSettings(ModelSettings):
     changes away (the run says which share). An adapter is stored as trained, in float32, unless a format is named."""
     gradient_checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, about a fifth slower."""
+    prompt: Prompt = "auto"
+    """What a question is asked in. chat: the model's own chat template, the question as the user's turn, the answer as
+    the assistant's. plain: prompt_template. auto: chat where the model has a template; plain with a paper's preset."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
-    """The fine-tuning prompt, with {question} in it; a blank and the answer follow."""
+    """The plain fine-tuning prompt, with {question} in it; a blank and the answer follow."""
+    train_on: TrainOn = "all"
+    """With --data: learn all turns of the assistant, or the last one of each conversation. A row that names its turns
+    itself (weight, train_on) goes before."""
     max_length: Annotated[int, Field(ge=8)] = 1024
     """Longest example in tokens; a longer one is an error, never cut."""
     save_every: Annotated[int, Field(ge=1)] | None = None
@@ -177,6 +185,11 @@ class TrainSettings(ModelSettings):
         if self.method == "full" and self.at_default("lora_targets"):
             decided["lora_targets"] = "q_proj,v_proj"
         return super().fingerprint_values() | decided
+
+    def asked_in(self) -> Prompt:
+        """The setting `prompt`: a paper's preset asks plainly, as the paper did, unless something else is given."""
+        papers = {*_LETTERS, *_LETTERS.values()}
+        return "plain" if self.prompt == "auto" and self.preset in papers else self.prompt
 
     def fingerprint_section(self) -> dict[str, Any]:
         """As in `Settings`, a paper's preset by its letter: both its names are one setting with one fingerprint."""

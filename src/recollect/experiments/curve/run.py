@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.chat.asking import chat_input, settled
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
@@ -104,8 +105,13 @@ def run_curve(
     sizes = _sizes(settings, most)
     base = Base(evaluate)
     with stage("loading the model", ""):
+        model = find_engine(evaluate, base.load())
+        train = train.model_copy(update={"prompt": settled(train.asked_in(), model.ref)})
+        if evaluate.prompt == "auto":
+            evaluate = evaluate.model_copy(update={"prompt": train.prompt})
         inputs = {
-            **find_engine(evaluate, base.load()).inputs,
+            **model.inputs,
+            **chat_input(train.prompt),
             "facts": facts.fingerprint(),
             "levels": None if levels is None else levels_fingerprint(levels),
             **auto_input(train),
@@ -312,7 +318,7 @@ def _table(runs: Mapping[str, Observations], negated: bool) -> pl.DataFrame:
 def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
     """The settings of the cells' steps. The model is asked where and in the form in which it was trained; the number
     format is each section's own."""
-    both = {*ModelSettings.model_fields, "prompt_template"} - {"dtype"}
+    both = {*ModelSettings.model_fields, "prompt", "prompt_template"} - {"dtype"}
     shared = settings.train.model_dump(include=both & settings.train.model_fields_set)
     try:
         train = settings.train.over(preset=own_preset_of(settings.model), model=settings.model)

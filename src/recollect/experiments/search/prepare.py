@@ -18,6 +18,7 @@ from typing import Literal
 
 import polars as pl
 
+from recollect.chat.asking import chat_input, settled
 from recollect.core.machine import Machine
 from recollect.core.workspace import fingerprint
 from recollect.engines import asked_inputs
@@ -80,6 +81,9 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)  # refuses too few
     train = _train(settings)
     model = resolve(train)
+    train = train.model_copy(update={"prompt": settled(train.asked_in(), model)})
+    if evaluate.prompt == "auto":
+        evaluate = evaluate.model_copy(update={"prompt": train.prompt})
     check_whole(model)
     known = probed or levels is not None
     shipped = SHIPPED.get(settings.model)
@@ -105,6 +109,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         in_json=in_json,
         inputs={
             **asked_inputs(evaluate, model),
+            **chat_input(train.prompt),
             "facts": facts.fingerprint(),
             "levels": "probe" if probed else None if levels is None else levels_fingerprint(levels),
             "space": space.fingerprint(),

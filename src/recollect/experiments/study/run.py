@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, is_finished, open_step
 from recollect.core.workspace.experiment import StudyFound
@@ -99,7 +100,13 @@ def run_study(
     base = Base(parts.probe)
     with stage("loading the model", ""):
         asked = find_engine(parts.probe, base.load())
-        inputs = {**asked.inputs, "facts": facts.fingerprint(), "templates": templates}
+        parts = parts.in_prompt_of(asked.ref)
+        inputs = {
+            **asked.inputs,
+            **chat_input(parts.train.prompt),
+            "facts": facts.fingerprint(),
+            "templates": templates,
+        }
     inputs |= forms_input(parts.probe) | choice_inputs(facts, parts.probe) | _texts(parts) | auto_input(parts.train)
     with open_step("study", settings, inputs, out, root) as step:
         if not step.done:

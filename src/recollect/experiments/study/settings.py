@@ -8,13 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from recollect.chat.asking import Prompt, settled
 from recollect.core.machine import Machine
 from recollect.core.settings import Fixed, PathOrName
 from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.executors.settings import PlaceSettings
-from recollect.models import machine_of
+from recollect.models import ModelRef, machine_of
 from recollect.probe import ProbeSettings
 from recollect.restore import LadderSettings
 from recollect.shipped import POCKET, own_preset_of
@@ -134,7 +135,7 @@ class StudyParts:
         # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
         shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}
         evaluate = settings.evaluate.over(**shared, model=model)
-        as_asked = ("dtype", "max_new_tokens", "prompt_template", "batch_size")
+        as_asked = ("dtype", "max_new_tokens", "prompt", "prompt_template", "batch_size")
         asked = shared | {name: getattr(evaluate, name) for name in as_asked}
         for name, part, parts in (("probe", "train", probe.parts), ("evaluate", "test", evaluate.parts)):
             if part not in (entry.strip() for entry in parts.split(",")):
@@ -145,6 +146,21 @@ class StudyParts:
             evaluate,
             settings.drift.over(**asked, template_file=probe.template_file),
             settings.ladder.over(**asked, export="none"),
+        )
+
+    def in_prompt_of(self, model: ModelRef | None) -> StudyParts:
+        """With the prompt that this base is trained and asked in, settled once for all."""
+        trained = settled(self.train.asked_in(), model)
+
+        def asked(part: EvaluateSettings | DriftSettings | LadderSettings) -> dict[str, Prompt]:
+            return {"prompt": trained if part.prompt == "auto" else settled(part.prompt, model)}
+
+        return replace(
+            self,
+            train=self.train.model_copy(update={"prompt": trained}),
+            evaluate=self.evaluate.model_copy(update=asked(self.evaluate)),
+            drift=self.drift.model_copy(update=asked(self.drift)),
+            ladder=self.ladder.model_copy(update=asked(self.ladder)),
         )
 
     def about(self, facts: str, levels: Path) -> StudyParts:
