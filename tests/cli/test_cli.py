@@ -73,7 +73,8 @@ def test_every_setting_is_an_option_with_its_docstring_as_help(recollect: Comman
             inner = section.model_fields.items()
             options += [(f"{field}.{name}", info) for name, info in inner if name not in settings.fixed(field)]
     for field, info in options:
-        flag = (info.json_schema_extra or {}).get("flag", f"--{field.replace('_', '-')}")
+        extra = info.json_schema_extra or {}
+        flag = f"[{extra['argument']}]" if "argument" in extra else extra.get("flag", f"--{field.replace('_', '-')}")
         assert f"{flag} " in text.replace(",", " ").replace("/", " "), field
         first = (info.description or "").split(". ")[0].split()[:4]
         assert " ".join(first) in text, field
