@@ -11,9 +11,10 @@ from helpers_chat import write_chat_model
 from recollect.chat import DataSettings, run_data
 from recollect.chat.checks import oddities, scripts_without_blanks
 from recollect.chat.conversation import Conversation, ToolCall, Turn
+from recollect.chat.examples import Example, Lesson
 from recollect.chat.findings import findings
 from recollect.chat.found import Spread
-from recollect.chat.preview import evenly
+from recollect.chat.preview import chosen, evenly
 from recollect.errors import InputError
 
 
@@ -196,7 +197,7 @@ def test_a_test_file_and_the_parts_of_a_folder(write, tmp_path):
     assert result.report.parts == {"train": 3, "validation": 1, "test": 2}
     assert result.report.test_bad_rows.reasons == {"no assistant turn": 1}
     said = " ".join(one.text for one in findings(result.found, result.report))
-    assert "Of 3 train conversations, 2 ask what one of 3 test conversations asks, and 0 more nearly that." in said
+    assert "2 of 3 train conversations ask what is asked in test (3 there), 0 more nearly that." in said
 
 
 def test_the_same_again_is_found_and_other_bytes_are_another_step(write, tmp_path):
@@ -206,6 +207,18 @@ def test_the_same_again_is_found_and_other_bytes_are_another_step(write, tmp_pat
     assert run_data(settings, root=tmp_path / "runs").path == first.path
     write([row("a?", "c")])
     assert run_data(settings, root=tmp_path / "runs").path != first.path
+
+
+def test_a_preview_shows_what_is_rare_too():
+    common = Lesson((Example([1, 2], [0, 1]),))
+    cut, several = Lesson((Example([1, 2, 3], [0, 1, 1]),)), Lesson(common.examples * 2)
+    lessons = [common] * 100
+    assert chosen(lessons, 2) == evenly(100)
+    lessons[5], lessons[6] = cut, several
+    assert chosen(lessons, 2) == [0, 5, 6, 11, 22, 33, 44, 55, 66, 99]
+    lessons[11], lessons[22] = cut, several
+    assert chosen(lessons, 2) == evenly(100)
+    assert chosen([common, cut, several], 2) == [0, 1, 2]
 
 
 def test_spread_and_previews_by_hand():

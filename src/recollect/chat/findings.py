@@ -76,8 +76,8 @@ def _of_repeats(found: DataFound, report: DataReport) -> Iterator[Finding]:
         yield Finding(f"{_many(report.conflicts)} with another answer to the prompt of an earlier one.")
     if tested:
         yield Finding(
-            f"Of {_many(train, 'train conversation')}, {found.overlap:,} ask what one of "
-            f"{_many(tested, 'test conversation')} asks, and {report.near_overlap:,} more nearly that.",
+            f"{found.overlap:,} of {_many(train, 'train conversation')} ask what is asked in test ({tested:,} there), "
+            f"{report.near_overlap:,} more nearly that.",
             bool(found.overlap or report.near_overlap),
         )
 

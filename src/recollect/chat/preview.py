@@ -46,6 +46,17 @@ def evenly(count: int, most: int = ROWS) -> list[int]:
     return [round(at * (count - 1) / (most - 1)) for at in range(most)]
 
 
+def chosen(lessons: Sequence[Lesson], limit: int) -> list[int]:
+    """Indices of the lessons to show: evenly spread, with one that is cut and one of several examples, if there are."""
+    found = evenly(len(lessons))
+    rare = [
+        [at for at, one in enumerate(lessons) if any(example.is_cut(limit) for example in one.examples)],
+        [at for at, one in enumerate(lessons) if len(one.examples) > 1],
+    ]
+    more = [some[0] for some in rare if some and not set(some) & set(found)]
+    return sorted({*found[: -1 - len(more)], *more, *found[-1:]}) if more else found
+
+
 def tokens_preview(
     tokenizer: PreTrainedTokenizerBase, conversation: Conversation, lesson: Lesson, limit: int
 ) -> Preview:

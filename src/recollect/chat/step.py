@@ -15,7 +15,7 @@ from recollect.chat.checks import Oddities, oddities, scripts_without_blanks
 from recollect.chat.conversation import Conversation
 from recollect.chat.examples import Lesson, Prompted, lesson, prompted_by
 from recollect.chat.found import DataFound, DataReport, Spread
-from recollect.chat.preview import Preview, evenly, tokens_preview, turns_preview
+from recollect.chat.preview import Preview, chosen, evenly, tokens_preview, turns_preview
 from recollect.chat.read import READER_VERSION, ConversationsFound, read_conversations
 from recollect.chat.render import TrainOn
 from recollect.core.json_object import JsonObject
@@ -251,12 +251,11 @@ def _teach(settings: DataSettings, model: _Model | None, train: Sequence[Convers
 
 
 def _previews(settings: DataSettings, model: _Model | None, taught: _Taught) -> list[Preview]:
-    chosen = evenly(len(taught.conversations))
     if model is None:
-        return [turns_preview(taught.conversations[at], settings.train_on) for at in chosen]
+        return [turns_preview(taught.conversations[at], settings.train_on) for at in evenly(len(taught.conversations))]
     return [
         tokens_preview(model.tokenizer, taught.conversations[at], taught.lessons[at], settings.max_length)
-        for at in chosen
+        for at in chosen(taught.lessons, settings.max_length)
     ]
 
 

@@ -40,7 +40,7 @@ def _data(settings: DataSettings, out: Path | None, as_json: bool) -> None:
     page = write_data_page(result)
     if not as_json:
         _print(result)
-    note(f"page: {page}")
+    note(f"page: {page}; each conversation with its findings: {result.path / 'rows.parquet'}")
     answer(result.found.plain(), as_json)
 
 
@@ -104,6 +104,7 @@ def _panel(one: Preview, title: str) -> Panel:
             text.append("\n— and as another example —\n", style="italic dim")
         for piece in pieces:
             text += _marked(piece.kind, _shortened(piece))
+    text.rstrip()
     lines = text.split("\n")
     if len(lines) > _MOST_LINES:
         left = len(lines) - _MOST_LINES + 1
