@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from recollect.chat.asking import Written
 from recollect.chat.conversation import Conversation
 from recollect.chat.render import TrainOn, render
-from recollect.chat.template import has_template, template_of
 from recollect.errors import InputError
 from recollect.prompt import DEFAULT_TEMPLATE, encode_example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Prompted = Literal["chat", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +52,10 @@ class Lesson:
         return sum(example.learned for example in self.examples)
 
 
-def prompted_by(tokenizer: PreTrainedTokenizerBase, prompt: Literal["auto", "chat", "plain"]) -> Prompted:
-    """How conversations are put to this model; auto: in its own chat template, where it has one.
-
-    Raises InputError for "chat" and a model without a template.
-    """
-    if prompt == "auto":
-        return "chat" if has_template(tokenizer) else "plain"
-    if prompt == "chat":
-        template_of(tokenizer)
-    return prompt
-
-
 def lesson(
     tokenizer: PreTrainedTokenizerBase,
     conversation: Conversation,
-    prompted: Prompted,
+    prompted: Written,
     train_on: TrainOn = "all",
     template: str = DEFAULT_TEMPLATE,
 ) -> Lesson:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recollect.chat.examples import Prompted
+from recollect.chat.asking import Written
 from recollect.chat.preview import Preview
 from recollect.core.tables import BadRowsFound
 from recollect.core.workspace.result import Result
@@ -75,7 +75,7 @@ class DataReport(Result):
     """Conversations by part."""
     turns: Spread | None
     """Turns of a train conversation."""
-    prompted: Prompted | None
+    prompted: Written | None
     """How they are put to the model: in its chat template, or as plain question and answer."""
     examples: int | None
     """Examples made of the train conversations; a template that rewrites earlier turns makes several of one."""

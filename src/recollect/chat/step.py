@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
+from recollect.chat.asking import Prompt, Written, settled
 from recollect.chat.checks import Oddities, oddities, scripts_without_blanks
 from recollect.chat.conversation import Conversation
-from recollect.chat.examples import Lesson, Prompted, lesson, prompted_by
+from recollect.chat.examples import Lesson, lesson
 from recollect.chat.found import DataFound, DataReport, Spread
 from recollect.chat.preview import Preview, chosen, evenly, tokens_preview, turns_preview
 from recollect.chat.read import READER_VERSION, ConversationsFound, read_conversations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _REPORT = "report.json"
 _ROWS = "rows.parquet"
-REFUSED: dict[Prompted, str] = {
+REFUSED: dict[Written, str] = {
     "chat": "refused by the model's chat template",
     "plain": "more than one question and one answer",
 }
@@ -64,9 +65,9 @@ class DataSettings(Settings):
     """Hub revision; with trust_remote_code, the pin of the code (a folder's: the hash the refusal prints)."""
     trust_remote_code: bool = False
     """Let code inside the model's folder run. Needs --revision. Off, and better left off."""
-    prompt: Literal["auto", "chat", "plain"] = "auto"
-    """chat: by the model's own template. plain: one question and its answer in --prompt-template. auto: chat for a
-    model that has a template, else plain."""
+    prompt: Prompt = "auto"
+    """chat: by the model's own template. plain: one question and its answer in --prompt-template. auto: as a training
+    would, chat for a model that has a template, else plain."""
     train_on: TrainOn = "all"
     """Which of an assistant's turns are learned: all, or the last. Rows that say so themselves are followed."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
@@ -93,7 +94,7 @@ class _Model:
     """What is known of the model without its weights."""
 
     tokenizer: PreTrainedTokenizerBase
-    prompted: Prompted
+    prompted: Written
     context: int | None
 
 
@@ -218,7 +219,8 @@ def _model(settings: DataSettings) -> _Model | None:
     ref = resolve_name(settings.model, settings.revision, settings.trust_remote_code)
     tokenizer = load_tokenizer(ref.whole, ref.runs_code)
     config = AutoConfig.from_pretrained(ref.whole, local_files_only=True, trust_remote_code=ref.runs_code)
-    return _Model(tokenizer, prompted_by(tokenizer, settings.prompt), context_limit(config))
+    prompted: Written = "chat" if settled(settings.prompt, ref) == "chat" else "plain"
+    return _Model(tokenizer, prompted, context_limit(config))
 
 
 def _tokenizer_fingerprint(settings: DataSettings) -> str | None:
