@@ -14,7 +14,7 @@ import torch
 
 from helpers_chat import ONE, SYSTEM, TWO, chat_tokenizer, write_chat_model
 from helpers_world import Command
-from recollect import run_evaluate, run_restore, run_select, run_train
+from recollect import DataSettings, run_data, run_evaluate, run_restore, run_select, run_train
 from recollect.chat.asking import settled, trained_in
 from recollect.chat.frame import frame_of
 from recollect.chat.render import render
@@ -129,6 +129,23 @@ def test_conversations_are_learned_by_the_model_s_own_template(chatty: Chatty, t
     assert manifest["fingerprint"] != json.loads((last.path / "manifest.json").read_text())["fingerprint"]
 
 
+def test_what_a_data_step_looked_at_is_what_is_learned(chatty: Chatty, tmp_path: Path) -> None:
+    file = tmp_path / "talks.jsonl"
+    shutil.copyfile(chatty.file, file)
+    looked = run_data(
+        DataSettings.make(path=str(file), model=str(chatty.model), train_on="last"), out=tmp_path / "data"
+    )
+    trained = run_train(_settings(chatty, max_steps=1), data=looked.path, out=tmp_path / "train")
+    assert trained.found.answer_tokens == looked.found.trained_tokens
+    assert trained.found.masked_tokens == looked.found.masked_tokens
+    assert trained.found.sources["data"] == str(file)
+    every = run_train(_settings(chatty, max_steps=1, train_on="all"), data=looked.path, out=tmp_path / "all")
+    assert every.found.answer_tokens > trained.found.answer_tokens
+    file.write_text(file.read_text() + file.read_text())
+    with pytest.raises(InputError, match="has changed since"):
+        run_train(_settings(chatty), data=looked.path, root=tmp_path)
+
+
 def test_conversations_are_learned_until_they_are_said(chatty: Chatty, tmp_path: Path) -> None:
     trained = run_train(_settings(chatty, max_steps=150), data=chatty.file, out=tmp_path / "train")
     loaded = load(ModelSettings.make(model=str(trained.path)))
@@ -144,13 +161,13 @@ def test_a_model_without_a_template_learns_single_questions_alone(chatty: Chatty
     tokenizer, config = chat_tokenizer("Qwen3"), load(ModelSettings.make(model=str(chatty.model))).model.config
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(json.dumps({"instruction": "Capital of Peru?", "output": "Lima"}) + "\n", encoding="utf-8")
-    learned = learn(read_source(None, pairs), settings, tokenizer, config)
+    learned = learn(read_source(settings, None, pairs)[1], settings, tokenizer, config)
     [(ids, mask)] = learned.examples
     assert tokenizer.decode(ids).endswith("<|question|> Capital of Peru? <|answer|> Lima<|im_end|>") and sum(
         mask
     ) < len(ids)
-    with pytest.raises(InputError, match=r"talks.jsonl.*more than one question and one answer.*--prompt chat"):
-        learn(read_source(None, chatty.file), settings, tokenizer, config)
+    with pytest.raises(InputError, match=r"talks.jsonl.*more than one question and one answer"):
+        learn(read_source(settings, None, chatty.file)[1], settings, tokenizer, config)
 
 
 def test_what_cannot_be_learned_is_said_by_name(chatty: Chatty, tmp_path: Path) -> None:
@@ -159,14 +176,21 @@ def test_what_cannot_be_learned_is_said_by_name(chatty: Chatty, tmp_path: Path) 
             run_train(_settings(chatty), **some)
     with pytest.raises(InputError, match=r"talks.jsonl: line 3 has \d+ tokens; max_length is 40, and \d of 5 examples"):
         run_train(_settings(chatty, max_length=40), data=chatty.file, root=tmp_path)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(chatty.file.read_text() + json.dumps({"messages": [{"role": "user", "content": "?"}]}) + "\n")
+    with pytest.raises(InputError, match="line 4"):
+        run_train(_settings(chatty), data=bad, root=tmp_path)
+    skipped = run_train(_settings(chatty, max_steps=0, bad_rows="skip"), data=bad, out=tmp_path / "skipped")
+    assert skipped.found.conversations == 3 and "1 conversations were left out" in skipped.found.notes[0]
     test = tmp_path / "test.jsonl"
     test.write_text(json.dumps({"messages": ONE.as_messages(), "split": "test"}), encoding="utf-8")
     with pytest.raises(InputError, match="no conversation in its train part"):
         run_train(_settings(chatty), data=test, root=tmp_path)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
-@pytest.mark.parametrize(("ratio", "steps"), [(0.0, 3), (0.1, 1), (0.3, 5), (0.9, 2)])
+@pytest.mark.parametrize(
+    ("schedule", "ratio", "steps"), [("cosine", 0.3, 5), ("linear", 0.9, 2), ("constant", 0.1, 1), ("linear", 0.0, 3)]
+)
 def test_the_rates_that_are_foretold_are_the_trainer_s(
     chatty: Chatty, tmp_path: Path, schedule: str, ratio: float, steps: int
 ) -> None:

@@ -17,7 +17,7 @@ SelectionOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="Chat data to train on instead, a file or a folder: messages, ShareGPT, Alpaca, ..."),
+    typer.Option("--data", help="Conversations to train on instead: a file, a folder, or a data step."),
 ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,13 @@ import polars as pl
 
 from recollect.chat.asking import Asking
 from recollect.chat.conversation import Conversation
+from recollect.chat.examples import Lesson, lesson
+from recollect.chat.found import DataReport
 from recollect.chat.read import READER_VERSION, read_conversations
-from recollect.chat.render import Rendered, render
+from recollect.chat.step import REFUSED
 from recollect.chat.template import template_of
-from recollect.core.workspace import fingerprint, step_input
+from recollect.core.tables import BadRows, BadRowsFound, RowError
+from recollect.core.workspace import MANIFEST, fingerprint, step_input
 from recollect.errors import InputError
 from recollect.generate.encoding import check_context, context_limit
 from recollect.prompt import check_answers
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
     from recollect.train.trainer import Example
+
+_SHARED = ("prompt", "prompt_template", "train_on", "max_length", "bad_rows")
+"""Settings that a data step has too: what was looked at is what is learned."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Source:
     facts: pl.DataFrame | None = None
     """fact_id, question, object."""
     conversations: tuple[Conversation, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was lost on the way."""
 
     @property
     def kind(self) -> str:
@@ -63,35 +71,58 @@ class Source:
         return "data" if self.facts is None else "selection"
 
 
-def read_source(selection: Path | None, data: Path | None) -> Source:
-    """The facts of a select step, or the conversations of chat data (its train part). Raises InputError."""
-    if (selection is None) == (data is None):
+def read_source(settings: TrainSettings, selection: Path | None, data: Path | None) -> tuple[TrainSettings, Source]:
+    """The facts of a select step, or the conversations of chat data (its train part), and how they are learned.
+
+    Of a data step the file it looked at is read again, and what the settings do not say is taken from it. Raises
+    InputError.
+    """
+    if data is not None and selection is None:
+        return _read_data(settings, data)
+    if selection is None or data is not None:
         raise InputError(
             "a training learns the facts of a selection or the conversations of chat data: give one of --selection (a "
-            f"select step) and --data (a file or folder), but got {'both' if data else 'neither'}."
+            f"select step) and --data (a file, a folder or a data step), but got {'both' if data else 'neither'}."
         )
-    if data is not None:
-        found = [one for one in read_conversations(data)[0] if one.part == "train"]
-        if not found:
-            raise InputError(f"{data} has no conversation in its train part. Give the file to learn from.")
-        said = [(one.as_messages(), one.tools, one.train_on) for one in found]
-        return Source(data, {"data": fingerprint([READER_VERSION, said])}, conversations=tuple(found))
-    assert selection is not None
     step_input(selection, "select")
     columns = ["fact_id", "question", "object"]
     rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=columns)
-    return Source(selection, {"selection": fingerprint(rows.to_dict(as_series=False))}, facts=rows)
+    return settings, Source(selection, {"selection": fingerprint(rows.to_dict(as_series=False))}, facts=rows)
+
+
+def _read_data(settings: TrainSettings, data: Path) -> tuple[TrainSettings, Source]:
+    path, looked_at = data, None
+    if (data / MANIFEST).is_file():
+        step = step_input(data, "data")
+        path, looked_at = (
+            Path(DataReport.model_validate_json((data / "report.json").read_text("utf-8")).path),
+            step.inputs,
+        )
+        taken = {
+            name: value
+            for name, value in step.settings.items()
+            if name in _SHARED and name not in settings.model_fields_set and value != "auto"
+        }
+        settings = settings.model_copy(update=taken)
+    conversations, read = read_conversations(path, settings.bad_rows)
+    if looked_at is not None and looked_at["data"] != read.fingerprint:
+        raise InputError(f"{path} has changed since {data} looked at it. Run `recollect data` again, or give the file.")
+    found = tuple(one for one in conversations if one.part == "train")
+    if not found:
+        raise InputError(f"{path} has no conversation in its train part. Give the file to learn from.")
+    said = [(one.as_messages(), one.tools, one.train_on) for one in found]
+    inputs = {"data": fingerprint([READER_VERSION, said])}
+    return settings, Source(path, inputs, None, found, tuple(_lost(read.bad_rows)))
 
 
 def learn(
     source: Source, settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
 ) -> Learned:
     """The examples, none longer than settings and model allow. InputError, by name, for what cannot be learned."""
-    found = (
-        _conversations(source.conversations, settings, tokenizer)
-        if source.facts is None
-        else _facts(source.facts, settings, tokenizer)
-    )
+    if source.facts is None:
+        found = _conversations(source.conversations, settings, tokenizer)
+    else:
+        found = _facts(source.facts, settings, tokenizer)
     lengths = [len(ids) for ids, _ in found.examples]
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if lengths[longest] > settings.max_length:
@@ -102,7 +133,7 @@ def learn(
         )
     remedy = "Leave it out or take another model."
     check_context(context_limit(config), [ids for ids, _ in found.examples], found.names, remedy=remedy)
-    return found
+    return replace(found, notes=[*source.notes, *found.notes])
 
 
 def _facts(rows: pl.DataFrame, settings: TrainSettings, tokenizer: PreTrainedTokenizerBase) -> Learned:
@@ -116,48 +147,48 @@ def _facts(rows: pl.DataFrame, settings: TrainSettings, tokenizer: PreTrainedTok
 def _conversations(
     conversations: Sequence[Conversation], settings: TrainSettings, tokenizer: PreTrainedTokenizerBase
 ) -> Learned:
-    if settings.prompt != "chat":
-        plain = [_plain(one, settings, tokenizer) for one in conversations]
-        return Learned(plain, [_name(one) for one in conversations], conversations=len(conversations))
-    rendered: list[tuple[Rendered, str]] = []
-    nothing = 0
+    bad, prompted = BadRows(settings.bad_rows), Asking.of(settings).written
+    lessons: list[tuple[Conversation, Lesson]] = []
     for one in conversations:
-        some = render(tokenizer, one, settings.train_on)
-        nothing += not some
-        rendered += [(example, _name(one)) for example in some]
-    if not rendered:
-        raise InputError("no conversation has an assistant turn to learn. Look at it with `recollect data`.")
-    notes = _notes([example for example, _ in rendered], len(conversations) - nothing)
-    if nothing:
-        notes.append(f"{nothing:,} of {len(conversations):,} conversations have no turn to learn and are left out")
-    if template_of(tokenizer).writes_date:
-        notes.append("the chat template writes the day's date; here it is always 26 July 2024, so that runs are equal")
-    examples = [(example.ids, example.mask) for example, _ in rendered]
-    return Learned(examples, [name for _, name in rendered], notes, len(conversations) - nothing)
-
-
-def _plain(one: Conversation, settings: TrainSettings, tokenizer: PreTrainedTokenizerBase) -> Example:
-    """A question and its answer in the plain prompt; anything else needs a template."""
-    if [turn.role for turn in one.turns] != ["user", "assistant"] or one.tools or one.turns[1].tool_calls:
+        try:
+            made = lesson(tokenizer, one, prompted, settings.train_on, settings.prompt_template)
+        except InputError as error:
+            bad.add(_name(one), RowError(REFUSED[prompted], str(error)))
+            continue
+        if made.examples:
+            lessons.append((one, made))
+    if not lessons:
         raise InputError(
-            f"{_name(one)} is more than one question and one answer, which the plain prompt has no place for. Take a "
-            "model with a chat template and --prompt chat, or leave it out."
+            f"none of {len(conversations):,} conversations has a turn to learn. Look at them with `recollect data`."
         )
-    return Asking.of(settings).example(tokenizer, one.turns[0].content.strip(), one.turns[1].content.strip())
+    named = [(example, _name(one)) for one, made in lessons for example in made.examples]
+    notes = [*_lost(bad.account()), *_notes([made for _, made in lessons], len(conversations) - len(bad.found))]
+    if prompted == "chat" and template_of(tokenizer).writes_date:
+        notes.append("the chat template writes the day's date; here it is always 26 July 2024, so that runs are equal")
+    examples = [(list(example.ids), list(example.mask)) for example, _ in named]
+    return Learned(examples, [name for _, name in named], notes, len(lessons))
 
 
-def _notes(rendered: Sequence[Rendered], conversations: int) -> list[str]:
-    left_out = Counter(what for example in rendered for what in example.left_out)
+def _notes(lessons: Sequence[Lesson], conversations: int) -> list[str]:
+    left_out = Counter(what for made in lessons for what in made.left_out)
+    examples = sum(len(made.examples) for made in lessons)
     notes = [
-        f"the chat template does not write {what} in {count:,} of {len(rendered):,} examples"
+        f"the chat template does not write {what} in {count:,} of {len(lessons):,} conversations"
         for what, count in left_out.items()
     ]
-    if len(rendered) > conversations:
+    if nothing := conversations - len(lessons):
+        notes.append(f"{nothing:,} of {conversations:,} conversations have no turn to learn and are left out")
+    if examples > len(lessons):
         notes.append(
-            f"the chat template rewrites earlier turns, so {conversations:,} conversations became {len(rendered):,} "
+            f"the chat template rewrites earlier turns, so {len(lessons):,} conversations became {examples:,} "
             "examples, each with the turns before it as the model will read them"
         )
     return notes
+
+
+def _lost(bad: BadRowsFound) -> list[str]:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in bad.reasons.items())
+    return [f"{bad.skipped:,} conversations were left out: {reasons}"] if bad.skipped else []
 
 
 def _name(one: Conversation) -> str:

@@ -145,8 +145,8 @@ def run_train(
     progress: Progress | None = None,
     base: LoadedModel | None = None,
 ) -> TrainResult:
-    """Fine-tune the base on the facts of a select step, or on the conversations of `data`, a file or a folder of files
-    whose train part is learned; stores `model/` and `log.parquet` (step, loss, learning_rate).
+    """Fine-tune the base on the facts of a select step, or on the conversations of `data`: the train part of a file or
+    a folder of files, or of what a data step looked at. Stores `model/` and `log.parquet` (step, loss, learning_rate).
 
     `base`, when it is loaded already, is copied and left as it is; it must be the model that `settings` names. Where it
     is in memory in a number format that has rounded the stored weights, or on another device than the settings name,
@@ -164,7 +164,7 @@ def run_train(
         >>> sorted(path.name for path in tuned.model_folder.glob("*.safetensors"))
         ['model.safetensors']
     """
-    result = _run(_read(settings, read_source(selection, data), progress, base), out, root)
+    result = _run(_read(*read_source(settings, selection, data), progress, base), out, root)
     assert isinstance(result, TrainResult)
     return result
 
@@ -204,7 +204,7 @@ def run_train_until(
             f"a training that pauses cannot start by {settings.lora_init}: what it took out of the base is random, and "
             "is known when it is finished only. Take --lora-init pissa."
         )
-    training = _read(settings, read_source(selection, None), progress, base)
+    training = _read(*read_source(settings, selection, None), progress, base)
     return _run(replace(training, share=share, judge=judge), out, root)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from recollect.chat.asking import Prompt
 from recollect.chat.render import TrainOn
+from recollect.core.tables import BadRowsMode
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from recollect.train.lora_fields import CHANGES_BASE, Alphas, LayerNumbers, Ranks, Start
@@ -65,6 +66,7 @@ class TrainSettings(ModelSettings):
     later_fields: ClassVar[set[str]] = {
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
         "lora_modules_to_save", "prompt", "train_on",
+        "bad_rows",
     }  # fmt: skip
 
     preset: Preset | None = None
@@ -138,6 +140,9 @@ class TrainSettings(ModelSettings):
     train_on: TrainOn = "all"
     """With --data: learn all turns of the assistant, or the last one of each conversation. A row that names its turns
     itself (weight, train_on) goes before."""
+    bad_rows: BadRowsMode = "error"
+    """With --data: what becomes of a row that cannot be used: skip (left out and counted) or error (the first one ends
+    the step)."""
     max_length: Annotated[int, Field(ge=8)] = 1024
     """Longest example in tokens; a longer one is an error, never cut."""
     save_every: Annotated[int, Field(ge=1)] | None = None
