@@ -145,6 +145,17 @@ def test_tokens_masks_and_cuts_with_a_model(write, chatml, tmp_path):
     assert result.report.preview[0].examples[0][1].text == "Lima<|im_end|>\n"
 
 
+def test_what_the_model_reads_is_a_limit_too(write, chatml, tmp_path):
+    path = write([row("Capital?", "x" * 300), row("Capital?", "x" * 600)])  # one token each; it reads 512
+    result = look(path, tmp_path, model=chatml, max_length=4096)
+    assert result.report.length_limit == result.report.context == 512
+    assert pl.read_parquet(result.path / "rows.parquet")["cut"].to_list() == [False, True]
+    wide = run_data(DataSettings.make(path=path, model=chatml, max_length=100), tmp_path / "wide")
+    assert wide.report.length_limit == 100
+    said = [one.text for one in findings(result.found, result.report)]
+    assert any("512 tokens, the most that the model reads. Shorten" in text for text in said)
+
+
 def test_a_template_that_rewrites_makes_two_examples_of_one(write, qwen3, tmp_path):
     turns = [
         {"role": "user", "content": "Capital of Peru?"},

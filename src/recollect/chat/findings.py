@@ -39,12 +39,12 @@ def _of_training(found: DataFound, report: DataReport) -> Iterator[Finding]:
     for what, count in report.left_out.items():
         yield Finding(f"The chat template does not write {what} of {_many(count)}.")
     if found.cut_answers:
+        at_most = report.context == report.length_limit
+        remedy = "the most that the model reads. Shorten" if at_most else "Raise --max-length, or shorten"
         yield Finding(
-            f"{_many(found.cut_answers)} with an answer that does not fit into {report.length_limit:,} tokens. Raise "
-            "--max-length, or shorten or remove: a training refuses what is longer."
+            f"{_many(found.cut_answers)} with an answer that does not fit into {report.length_limit:,} tokens"
+            f"{', ' if at_most else '. '}{remedy} or remove: a training refuses what is longer."
         )
-    if report.context is not None and report.context < report.length_limit:
-        yield Finding(f"The model reads {report.context:,} tokens at most; --max-length is {report.length_limit:,}.")
     if train < _FEW:
         yield Finding(
             f"{_many(train)}: less than one batch of {_FEW}, so an epoch is a single update. Lower "

@@ -86,6 +86,7 @@ class DataReport(Result):
     left_out: dict[str, int]
     """In how many train conversations the template does not write something: reasoning, the system turn, …"""
     length_limit: int
+    """Tokens that an example may have: --max-length, or what the model reads where that is less."""
     context: int | None
     """The most tokens the model was made to read."""
     near_overlap: int
