@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.llm import Progress, usage_cost
 from recollect.core.tables import BadRows, BadRowsFound
 from recollect.core.workspace import DEFAULT_ROOT, open_step, step_input, write_atomic
 from recollect.core.workspace.files import digest_of
@@ -20,9 +21,8 @@ from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.extraction import need_pages
 from recollect.extraction.html import check_raw_pages
-from recollect.extraction.labels.ask import usage_cost
 from recollect.extraction.labels.labels import Lost, PageText, check_labels, make_examples, pages_of, raw_html
-from recollect.extraction.labels.llm import CostBound, Progress, ask_all, cost_bound
+from recollect.extraction.labels.llm import CostBound, inquiry
 from recollect.extraction.labels.schema_org import read_schema_org
 from recollect.extraction.labels.settings import LabelSettings
 from recollect.extraction.values import NORMALISER, Schema, parse_answer, read_schema, read_values, same_pages
@@ -151,7 +151,7 @@ def run_label(
 def label_estimate(settings: LabelSettings) -> CostBound:
     """What labelling with an LLM would cost at most; nothing is asked or written."""
     step_input(settings.pages, "pages")
-    return cost_bound(settings, read_schema(settings.attributes), pages_of(settings))
+    return CostBound.of(inquiry(settings, read_schema(settings.attributes), pages_of(settings)).bound())
 
 
 def _from_table(
@@ -195,7 +195,7 @@ def _from_schema_org(
 def _from_llm(
     settings: LabelSettings, schema: Schema, pages: Sequence[PageText], progress: Progress | None
 ) -> _Labelled:
-    replies = ask_all(settings, schema, pages, progress)
+    replies = inquiry(settings, schema, pages).ask(progress)
     answers = {page_id: parse_answer(reply.text) for page_id, reply in replies.answered.items()}
     no_json = {page_id: "answer is not a JSON object" for page_id, answer in answers.items() if answer is None}
     values = {
@@ -206,7 +206,9 @@ def _from_llm(
     tokens_in = sum(reply.tokens_in for reply in replies.answered.values())
     tokens_out = sum(reply.tokens_out for reply in replies.answered.values())
     cost = usage_cost(settings, tokens_in, tokens_out)
-    spent = Spent(model=settings.llm, tokens={"in": tokens_in, "out": tokens_out}, cost=cost, estimate=replies.bound)
+    spent = Spent(
+        model=settings.llm, tokens={"in": tokens_in, "out": tokens_out}, cost=cost, estimate=CostBound.of(replies.bound)
+    )
     return _Labelled(labels, spent=spent)
 
 

@@ -1,0 +1,55 @@
+"""Settings of whatever asks an LLM behind an OpenAI-compatible endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from recollect.core.settings import Settings
+
+
+class ServerSettings(Settings):
+    """Which LLM is asked, at which price, and how patiently."""
+
+    runtime_only: ClassVar[set[str]] = {
+        *("endpoint", "key_variable", "price_in", "price_out", "max_cost", "concurrency", "timeout", "retries"),
+        *("cache", "ask_again"),
+    }
+
+    endpoint: str = ""
+    """Address of an OpenAI-compatible server, e.g. http://localhost:8000/v1."""
+    llm: str = ""
+    """Name of the model to ask there."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key. Keys are read from nowhere else, and written nowhere."""
+    price_in: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million prompt tokens, in any currency; 0 for a server of your own."""
+    price_out: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million answer tokens, in the same currency."""
+    max_cost: Annotated[float, Field(ge=0)] = 1.0
+    """Refuse to start when the estimate is above this, and stop when it is spent; same currency."""
+    max_answer_tokens: Annotated[int, Field(ge=16)] = 400
+    """Longest answer of the LLM in tokens."""
+    temperature: Annotated[float, Field(ge=0)] | Literal["none"] = 0.0
+    """Sampling temperature of the LLM; "none" leaves it to the server, as models that take no other one need."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests to the LLM at one time."""
+    timeout: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds that a request may take in all, to the last byte of the reply, before it is tried again."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """Further tries, each after a longer pause, when the server is busy, fails or does not answer."""
+    cache: Path = Path("recollect-runs/llm-cache")
+    """Folder of the LLM's answers, by content: the same question is never paid twice."""
+    ask_again: bool = False
+    """Ask again where the kept answer is not the JSON that was asked for; without it such an answer, paid once,
+    stays."""
+
+    def lacking(self) -> str:
+        """Which settings are missing before anything can be asked, in words; empty where none is."""
+        if not (self.endpoint and self.llm):
+            return "endpoint and llm, the server's address and the model's name"
+        if self.price_in is None or self.price_out is None:
+            return "price-in and price-out, per million tokens; 0 for a server of your own"
+        return ""
