@@ -66,7 +66,7 @@ BAD = {
     "results that are none": ("report results.json", "must be given"),
     "an adapter of nothing": ("train --model MODEL --selection SELECTION --method lora --lora-targets x", "'x'"),
     "a closed form to judge again": ("rescore CLOSED --facts FACTS", "Probe with --method sampled"),
-    "an unknown matcher": ("rescore PROBE --facts FACTS --matcher like", "matcher must be one of"),
+    "an unknown matcher": ("rescore PROBE --facts FACTS --judge like", "judge must be one of"),
     "too few facts for a pocket": ("pocket build --facts few.csv", "at least 30 facts"),
     "too few examples": ("slick --model MODEL --facts FACTS --shots 90", "Lower --shots"),
     "a bad section": ("study --model MODEL --facts FACTS --probe '{samples: 0}'", "probe.samples"),

@@ -130,7 +130,7 @@ def test_stored_outputs_are_judged_again_without_the_model(base_folder, facts, l
     def anything(text, accepted):
         return True
 
-    with pytest.raises(InputError, match="matcher must be one of contains, word, but got 'nearly'"):
+    with pytest.raises(InputError, match="judge must be one of contains, word, .*, but got 'nearly'"):
         rescore_answers(result.path, matcher="nearly")
     again = rescore_answers(result.path, matcher=anything)
     assert set(again["accuracy"]) == {100.0}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
+from recollect.cli.judges import YesOption, agree_to_pay, judges_in_json, print_judges
 from recollect.cli.label import page_score_tables
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.core.numbers import estimate
 from recollect.evaluate import EvaluateSettings
+from recollect.match import DEFAULT_JUDGE
 from recollect.models import machine_of
 
 if TYPE_CHECKING:
@@ -24,24 +26,33 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "evaluate", EvaluateSettings, _evaluate)
+    command(app, "evaluate", EvaluateSettings, _evaluate, {"yes": (YesOption, False)})
 
 
-def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.evaluate import run_evaluate
+def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool, yes: bool) -> None:
+    from recollect.evaluate import judge_estimate, run_evaluate
 
+    if (bound := judge_estimate(settings)) is not None:
+        agree_to_pay(bound, settings.server, "answers", yes=yes)
     machine_line(("asking", machine_of(settings)))
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        print_notes([text])
+
     with ProgressLine("asking", "questions") as progress:
-        result = run_evaluate(settings, out=out, progress=progress)
+        result = run_evaluate(settings, out=out, progress=progress, tell=tell)
     found = result.found
     if not as_json:
-        print_notes(found.notes)
+        print_notes(text for text in found.notes if text not in told)
         if found.prompt == "chat":
             console_out.print("asked in the model's own chat template")
         if found.pages:
             page_score_tables(found.pages)
         else:
-            _score_table(found.accuracy)
+            _score_table(found.accuracy, found.judge)
+            print_judges(found)
         console_out.print(str(result.path), soft_wrap=True)
     answer({"ood": None, **_flat(found), "notes": found.notes, "out": str(result.path)}, as_json)
 
@@ -56,7 +67,7 @@ def _flat(found: EvaluateFound) -> dict[str, object]:
             words[mean if part == found.part else f"{part}_{mean}"] = None if value is None else 100 * value
     parts: dict[str, dict[str, object]] = {part: _flat_part(one) for part, one in found.accuracy.items()}
     others = {part: numbers for part, numbers in parts.items() if part != "test"}
-    return {"part": found.part, **parts.get(found.part, {}), **others, "word": words}
+    return {"part": found.part, **parts.get(found.part, {}), **others, "word": words, **judges_in_json(found)}
 
 
 def _flat_part(one: Accuracy) -> dict[str, object]:
@@ -77,10 +88,11 @@ def _flat_part(one: Accuracy) -> dict[str, object]:
     }
 
 
-def _score_table(accuracy: Mapping[Part, Accuracy]) -> None:
+def _score_table(accuracy: Mapping[Part, Accuracy], judge: str) -> None:
     names: dict[Part, str] = {"test": "in-domain test", "ood": "out-of-domain", "train": "train"}
     shown = {name: accuracy[part] for part, name in names.items() if part in accuracy}
-    table = Table(title="accuracy in % (95 % interval)", title_justify="left", title_style="bold")
+    by = "" if judge == DEFAULT_JUDGE else f" by {judge}"
+    table = Table(title=f"accuracy in %{by} (95 % interval)", title_justify="left", title_style="bold")
     table.add_column("memory level")
     for name in shown:
         table.add_column("facts", justify="right")

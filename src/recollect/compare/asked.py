@@ -13,6 +13,7 @@ from recollect.compare.settings import Kind
 from recollect.core.workspace import Manifest, step_input
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateFound, EvaluateResult
+from recollect.match import DEFAULT_JUDGE
 
 _ASKED_BY = ("prompt", "prompt_template", "max_new_tokens", "shots")
 """Settings of an evaluation that decide how a question is put."""
@@ -54,7 +55,13 @@ def read_answers(path: Path, name: str, kind: Kind = "other", judge: str | None 
 
 def judge_of(manifest: Manifest) -> str:
     """The judge whose verdict an evaluation goes by."""
-    return str(manifest.settings.get("judge") or "contains")
+    return str(manifest.settings.get("judge") or DEFAULT_JUDGE).split(",")[0]
+
+
+def _version(manifest: Manifest) -> str | None:
+    """Of the judge, where it is not one of the usual two, whose version is that of the matchers."""
+    versions: dict[str, str] = manifest.inputs.get("judges") or {}
+    return versions.get(judge_of(manifest))
 
 
 def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
@@ -65,7 +72,7 @@ def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
     first = found[0]
     for other in found[1:]:
         ways = [
-            (judge_of(one.manifest), one.manifest.inputs.get("matcher"), one.manifest.inputs.get("judge"))
+            (judge_of(one.manifest), one.manifest.inputs.get("matcher"), _version(one.manifest))
             for one in (first, other)
         ]
         if ways[0] != ways[1]:

@@ -80,6 +80,7 @@ def run_compare(
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,
+        **settings.judges().inputs(),
     }
     with open_step("compare", settings, inputs, out, root) as step:
         if not step.done:

@@ -158,7 +158,9 @@ class Settings(BaseModel):
         later: set[str] = getattr(type(self), "later_fields", set())
         runtime_only = runtime_only | {name for name in later if self.at_default(name)}
         sections = {
-            name: getattr(self, name).fingerprint_section() for name in type(self).model_fields if self.section(name)
+            name: getattr(self, name).fingerprint_section()
+            for name in type(self).model_fields
+            if self.section(name) and name not in runtime_only
         }
         return {**self.model_dump(mode="json", exclude=runtime_only), **sections}
 

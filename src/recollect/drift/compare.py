@@ -34,7 +34,7 @@ from recollect.drift.tokens import (
     text_readings,
 )
 from recollect.errors import InputError
-from recollect.evaluate import facts_of_part, run_evaluate
+from recollect.evaluate import RIGHT, facts_of_part, run_evaluate, with_right
 from recollect.facts import Fact, FactSet, Relation
 from recollect.models import LoadedModel
 
@@ -212,13 +212,15 @@ def _compare_kind(
     )
 
 
-def known_accuracy(outputs: pl.DataFrame, matcher: str = "contains") -> Estimate | None:
-    """Accuracy (95 % interval) on the facts of level 3 and 4 of all parts of an outputs table; None without such.
+def known_accuracy(outputs: pl.DataFrame) -> Estimate | None:
+    """Accuracy (95 % interval) on the facts of level 3 and 4 of all parts of an outputs table, by its main judge.
+
+    None without such facts.
 
     Read the base's own number with care: it may know a fact and not answer, because it has never seen the prompt.
     """
-    known = outputs.filter(pl.col("level").is_in(KNOWN))
-    return proportion(int(known[matcher].sum()), known.height) if known.height else None
+    known = with_right(outputs).filter(pl.col("level").is_in(KNOWN))
+    return proportion(int(known[RIGHT].sum()), known.height) if known.height else None
 
 
 def _compare_known(step: Step, tuned: pl.DataFrame | None, base: pl.DataFrame | None) -> KnownFound | None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from recollect.chat.asking import Prompt
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.core.settings import PathOrName, Settings
+from recollect.core.settings import PathOrName
+from recollect.evaluate.judges import JudgeSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
 SOURCES = {"facts", "levels", "text", "revision", "tuned_revision", "trust_remote_code"}
 """Settings that say where inputs come from; the inputs themselves are in a step's fingerprint."""
 
 
-class AskSettings(Settings):
+class AskSettings(JudgeSettings):
     """How the two models are loaded and asked."""
 
-    later_fields: ClassVar[set[str]] = {"prompt"}
+    later_fields: ClassVar[set[str]] = {*JudgeSettings.later_fields, "prompt"}
 
     revision: str | None = None
     """Hub revision of the base; with trust_remote_code, the pin of its code (the refusal prints it)."""
@@ -44,8 +45,8 @@ class AskSettings(Settings):
     """Read about this many tokens of the general text."""
     seed: int = 0
     """Decides which facts a limit takes, which of them choose the best percentage, and the order "random"."""
-    max_new_tokens: Annotated[int, Field(ge=1)] = 16
-    """Longest answer in tokens."""
+    max_new_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = 16
+    """Longest answer in tokens; auto: as long as the longest accepted answer that is asked for, and a few more."""
     least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
     """A memory level with fewer facts than this does not enter a macro accuracy. A ladder needs as many in the half
     that chooses; without such a level it compares by micro."""

@@ -15,10 +15,12 @@ from typing import Any
 import polars as pl
 from pydantic import model_validator
 
-from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, macro_over, proportion
+from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, macro_over, mean_score, proportion
 from recollect.core.workspace.result import Result
+from recollect.evaluate.judges import score_column
 from recollect.evaluate.settings import PARTS
 from recollect.facts import Part
+from recollect.match import DEFAULT_JUDGE
 from recollect.select import LEVELS
 
 SCHEMA = {
@@ -31,6 +33,9 @@ SCHEMA = {
     "low": pl.Float64,
     "high": pl.Float64,
     "in_macro": pl.Boolean,
+    "score": pl.Float64,
+    "score_low": pl.Float64,
+    "score_high": pl.Float64,
 }
 
 
@@ -45,6 +50,10 @@ class Accuracy(Result):
     """Of each level "0" to "4" that has facts."""
     macro_levels: tuple[str, ...] = ()
     """The levels with enough facts to enter the macro."""
+    score: Estimate | None = None
+    """The mean score over all facts, of a graded judge (token-f1); None of a judge that knows only right and wrong."""
+    macro_score: Estimate | None = None
+    """The mean of it over `macro_levels`."""
     word_macro: float | None = None
     """The same means by the stricter matcher `word`."""
     word_micro: float | None = None
@@ -103,10 +112,10 @@ class Accuracy(Result):
         }
 
 
-def accuracies(outputs: pl.DataFrame, least: int = LEAST_PER_LEVEL) -> dict[Part, Accuracy]:
-    """The accuracy on each part that was asked, judged by `contains`, with the means by `word` beside it.
+def accuracies(outputs: pl.DataFrame, least: int = LEAST_PER_LEVEL, judge: str = DEFAULT_JUDGE) -> dict[Part, Accuracy]:
+    """The accuracy on each part that was asked, by the judge of that name, with the means by `word` beside it.
 
-    `outputs` needs the columns part, level (null where unknown), contains and word.
+    `outputs` needs the columns part, level (null where unknown), word and that of the judge.
     """
     found: dict[Part, Accuracy] = {}
     for part in PARTS:
@@ -114,43 +123,53 @@ def accuracies(outputs: pl.DataFrame, least: int = LEAST_PER_LEVEL) -> dict[Part
         if table.height:
             word = _accuracy(table, "word", least)
             means = {"word_macro": word.macro.value if word.macro else None, "word_micro": word.micro.value}
-            found[part] = _accuracy(table, "contains", least).model_copy(update=means)
+            found[part] = _accuracy(table, judge, least).model_copy(update=means)
     return found
 
 
 def accuracy_table(outputs: pl.DataFrame, matchers: Sequence[str], least: int = LEAST_PER_LEVEL) -> pl.DataFrame:
-    """Accuracy in percent of each part, by level ("0".."4"), "macro" and "micro", for each matcher's column.
+    """Accuracy in percent of each part, by level ("0".."4"), "macro" and "micro", for each judge's column.
 
-    `outputs` needs the columns part, level (null where unknown) and one boolean column per matcher; `low` and `high`
-    are 95 % bounds (docs/statistics.md). `in_macro` says of a level whether it has the `least` facts to enter the
-    macro; n and right of "macro" are those of the levels that entered.
+    `outputs` needs the columns part, level (null where unknown) and one boolean column per judge, which is named under
+    `matcher`; `low` and `high` are 95 % bounds (docs/statistics.md). `in_macro` says of a level whether it has the
+    `least` facts to enter the macro; n and right of "macro" are those of the levels that entered. `score` is the mean
+    score of a graded judge in percent, of macro and micro; null elsewhere.
     """
     rows: list[tuple[str | float | bool | None, ...]] = []
+    no_score = (None, None, None)
     for part in PARTS:
         table = outputs.filter(pl.col("part") == part)
         for matcher in matchers if table.height else ():
             found = _accuracy(table, matcher, least)
             right = {level: round(one.value * one.n) for level, one in found.by_level.items()}
             for level, one in found.by_level.items():
-                rows.append((part, level, matcher, one.n, right[level], *one.percent, level in found.macro_levels))
+                entered = level in found.macro_levels
+                rows.append((part, level, matcher, one.n, right[level], *one.percent, entered, *no_score))
             if found.macro:
-                entered = sum(right[level] for level in found.macro_levels)
-                rows.append((part, "macro", matcher, found.macro.n, entered, *found.macro.percent, None))
+                of_macro = sum(right[level] for level in found.macro_levels)
+                score = found.macro_score.percent if found.macro_score else no_score
+                rows.append((part, "macro", matcher, found.macro.n, of_macro, *found.macro.percent, None, *score))
+            score = found.score.percent if found.score else no_score
             all_right = int(table[matcher].sum())
-            rows.append((part, "micro", matcher, found.n, all_right, *found.micro.percent, None))
+            rows.append((part, "micro", matcher, found.n, all_right, *found.micro.percent, None, *score))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def _accuracy(table: pl.DataFrame, matcher: str, least: int) -> Accuracy:
-    """Of one part by one matcher."""
+    """Of one part by one judge."""
     tables = {str(level): table.filter(pl.col("level") == level) for level in LEVELS}
     counts = {level: (int(one[matcher].sum()), one.height) for level, one in tables.items() if one.height}
     macro = macro_over(counts, least)
+    column = score_column(matcher)
+    graded = column in table.columns
+    levels = [tables[level][column].to_list() for level in macro.entered] if graded else []
     return Accuracy(
         micro=proportion(int(table[matcher].sum()), table.height),
         macro=macro.estimate,
         by_level={level: proportion(*count) for level, count in counts.items()},
         macro_levels=macro.entered,
+        score=mean_score([table[column].to_list()], 0, 1) if graded else None,
+        macro_score=mean_score(levels, 0, 1) if levels else None,
     )
 
 

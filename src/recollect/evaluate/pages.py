@@ -19,6 +19,7 @@ from pydantic import model_validator
 from recollect.core.json_object import JsonObject
 from recollect.core.workspace import Step
 from recollect.core.workspace.result import Result
+from recollect.errors import InputError
 from recollect.evaluate.settings import PARTS, EvaluateSettings
 from recollect.extraction import need_pages
 from recollect.extraction.values import (
@@ -33,6 +34,7 @@ from recollect.extraction.values import (
     write_scores,
 )
 from recollect.facts import Fact, FactSet, Part
+from recollect.match import DEFAULT_JUDGE
 
 MAX_NEW_TOKENS = 256
 """Longest answer about a page, where the settings do not say: eight attributes as JSON."""
@@ -99,7 +101,15 @@ def page_task(settings: EvaluateSettings, facts: FactSet) -> PageTask | None:
 
 
 def for_pages(settings: EvaluateSettings) -> EvaluateSettings:
-    """The settings with the pages' own default length of an answer, unless one was given."""
+    """The settings with the pages' own default length of an answer, unless one was given.
+
+    Raises InputError for another judge than the usual one: pages are scored by attribute.
+    """
+    if settings.judge != DEFAULT_JUDGE:
+        raise InputError(
+            f"these facts are page examples, which are scored by attribute; no judge goes with them, but got "
+            f"judge={settings.judge}. Leave it out."
+        )
     if "max_new_tokens" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"max_new_tokens": MAX_NEW_TOKENS})

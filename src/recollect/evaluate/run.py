@@ -15,28 +15,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from pydantic import model_validator
 
-from recollect.chat.asking import Asking, Written, settled
+from recollect.chat.asking import Asking, settled
 from recollect.chat.frame import with_turns
 from recollect.core.estimates import LEAST_PER_LEVEL
+from recollect.core.llm import Bound
 from recollect.core.random import LIMIT, take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
-from recollect.core.workspace.result import Result
+from recollect.core.workspace.files import digest_of
 from recollect.engines import find_engine
 from recollect.errors import InputError
-from recollect.evaluate.accuracy import Accuracy, accuracies, accuracy_table
-from recollect.evaluate.pages import PagesAsked, for_pages, page_task, write_page_scores
-from recollect.evaluate.settings import PARTS, EvaluateSettings
+from recollect.evaluate.accuracy import accuracies, accuracy_table
+from recollect.evaluate.agreement import read_hand_labels
+from recollect.evaluate.found import EvaluateFound
+from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
+from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
+from recollect.evaluate.settings import EvaluateSettings
 from recollect.evaluate.shots import Example, cut_answer, draw_examples, with_examples
-from recollect.facts import Fact, FactSet, Part, load_facts
+from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Engine, engine_notes
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
-from recollect.match import MATCHER_VERSION, MATCHERS, Matcher, MatcherName, matcher_of
+from recollect.match import (
+    DEFAULT_JUDGE,
+    MATCHER_VERSION,
+    Answer,
+    Asked,
+    Contained,
+    Judge,
+    Matcher,
+    check_all,
+    judge_of,
+)
 from recollect.models import LoadedModel
 from recollect.select import levels_fingerprint, read_levels
 
@@ -50,56 +62,11 @@ _OUTPUTS = pl.Schema(
         "object": pl.String(),
         "synonyms": pl.List(pl.String()),
         "output": pl.String(),
-        "contains": pl.Boolean(),
-        "word": pl.Boolean(),
     }
 )
-
-
-class EvaluateFound(Result):
-    """What an evaluation found: for facts by memory level, for pages by attribute."""
-
-    accuracy: dict[Part, Accuracy] = {}
-    """By part that was asked; empty for pages."""
-    pages: PagesAsked | None = None
-    """The scores of pages; None for facts."""
-    prompt: Written = "plain"
-    """What the questions were asked in; plain in a folder of an earlier version."""
-    notes: list[str] = []
-    """Lines for people about answers that no completion can hold or that the tokenizer cannot write."""
-    sources: dict[str, str] = {}
-    """Where model, facts and levels came from."""
-
-    @property
-    def part(self) -> Part:
-        """The part that is told first: test, unless only others were asked."""
-        return next((part for part in PARTS if part in self.accuracy), "test")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_flat(cls, values: Any) -> Any:
-        """Steps of earlier versions hold the first part's numbers at the top, the others by name."""
-        if not isinstance(values, dict) or not {"micro_low", "by_attribute"} & set(values):
-            return values
-        rest = {name: values[name] for name in ("notes", "sources", "prompt") if name in values}
-        if "by_attribute" in values:
-            return {"pages": {name: value for name, value in values.items() if name not in rest}, **rest}
-        first, means = values.get("part", "test"), values.get("word", {})
-        parts = {first: values, **{part: values[part] for part in PARTS if values.get(part)}}
-        return {
-            "accuracy": {
-                part: {
-                    **numbers,
-                    "word": {
-                        f"word_{mean}": means.get(mean if part == first else f"{part}_{mean}")
-                        for mean in ("macro", "micro")
-                    },
-                }
-                for part, numbers in parts.items()
-                if numbers["n"]
-            },
-            **rest,
-        }
+_SLACK = 8
+"""Tokens that `max_new_tokens: auto` leaves beyond the longest accepted answer: a lead, quotes, a full stop."""
+_LEAST_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -114,11 +81,11 @@ class EvaluateResult:
         return EvaluateFound.read(self.path)
 
     def outputs(self) -> pl.DataFrame:
-        """One row per question: the answer given, and each matcher's verdict."""
-        return pl.read_parquet(self.path / "outputs.parquet", glob=False)
+        """One row per question: the answer given, and each judge's verdict; the main judge's stands under `right`."""
+        return with_right(pl.read_parquet(self.path / "outputs.parquet", glob=False))
 
     def accuracy(self) -> pl.DataFrame:
-        """Accuracies in percent by part, level and matcher."""
+        """Accuracies in percent by part, level and judge (column matcher)."""
         return pl.read_parquet(self.path / "accuracy.parquet", glob=False)
 
     def items(self) -> pl.DataFrame | None:
@@ -136,11 +103,13 @@ def run_evaluate(
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
     loaded: LoadedModel | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> EvaluateResult:
     """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
 
     Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is the model
-    that `settings` names. A killed run resumes at the batch it was at. Raises InputError when there is no question to
+    that `settings` names. `tell` is told, before the asking, of answers that are longer than they may be. A killed run
+    resumes at the batch it was at. Raises InputError when there is no question to
     ask, and ModelError for a broken model.
 
     Examples:
@@ -163,6 +132,9 @@ def run_evaluate(
         _check_levels(asked, levels)
     task = page_task(settings, facts)
     settings = for_pages(settings) if task else settings
+    judges = settings.judges()
+    judges.check(asked)
+    labels = None if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts)
     model = find_engine(settings, loaded)
     settings = settings.run_by(model).model_copy(update={"prompt": settled(settings.prompt, model.ref)})
     inputs = {
@@ -170,56 +142,126 @@ def run_evaluate(
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),
         "matcher": MATCHER_VERSION,
+        **judges.inputs(),
+        **({"judge_labels": digest_of(settings.judge_labels)} if settings.judge_labels else {}),
         **({"schema": task.schema.text()} if task else {}),
     }
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
-            asking = Asking.of(settings)
-            engine = asking.engine(model.load())
             examples = draw_examples(facts, asked, settings.shots, settings.seed)
-            paths = _paths(asking, asked, examples, engine)
-            answers = _answers(step, settings, asked, paths, engine, progress)
-            if not asking.chat:  # there a model ends its turn itself
-                answers = {
-                    fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
-                    for fact, shown in zip(asked, examples, strict=True)
-                }
-            outputs = _judged(asked, answers, levels)
-            step.write_table("outputs.parquet", outputs)
-            step.write_table("accuracy.parquet", accuracy_table(outputs, list(MATCHERS), settings.least_per_level))
-            found = EvaluateFound(
-                accuracy={} if task else accuracies(outputs, settings.least_per_level),
-                pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
-                prompt=asking.written,
-                notes=[*_notes(settings, asked, paths), *engine_notes(engine, draws=False)],
-                sources=sources,
-            )
-            step.finish(found)
+            engine = Asking.of(settings).engine(model.load())
+            found = _Work(step, settings, asked, examples, levels, judges, task).done(engine, progress, tell)
+            agreed = {} if labels is None else {one.name: labels.compare(one) for one in judges.named}
+            spent = judges.llm.spent if judges.llm else None
+            step.finish(found.model_copy(update={"agreement": agreed, "llm": spent, "sources": sources}))
         return EvaluateResult(step.path)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One evaluation: what is asked, and who judges it."""
+
+    step: Step
+    settings: EvaluateSettings
+    asked: Sequence[Fact]
+    examples: Sequence[Sequence[Example]]
+    levels: pl.DataFrame | None
+    judges: Judges
+    task: PageTask | None
+
+    def done(
+        self, engine: Engine, progress: Callable[[int, int], None] | None, tell: Callable[[str], None] | None
+    ) -> EvaluateFound:
+        """Ask, judge and store; what it comes to."""
+        step, settings, asked, judges = self.step, self.settings, self.asked, self.judges
+        asking = Asking.of(settings)
+        paths = _paths(asking, asked, self.examples, engine)
+        longest = _longest(settings, paths)
+        unreached = unreachable([fact.object for fact in asked], [path.shortest for path in paths], longest)
+        notes = self.judges.main.of_lengths(unreached.notes)
+        for note in notes if tell else ():  # before the work, which may take hours
+            tell(note)
+        answers = _answers(step, settings, asked, paths, engine, longest, progress)
+        if not asking.chat:  # there a model ends its turn itself
+            answers = {
+                fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
+                for fact, shown in zip(asked, self.examples, strict=True)
+            }
+        outputs = _judged(asked, answers, self.levels, judges)
+        names = judges.names
+        step.write_table("outputs.parquet", outputs)
+        step.write_table("accuracy.parquet", accuracy_table(outputs, names, settings.least_per_level))
+        by_judge = {} if self.task else {name: accuracies(outputs, settings.least_per_level, name) for name in names}
+        main = judges.main.name
+        said_by = [] if main == DEFAULT_JUDGE else [f"Right or wrong is what the judge {main} says."]
+        return EvaluateFound(
+            accuracy=by_judge.get(main, {}),
+            judge=main,
+            judges=by_judge,
+            max_new_tokens=longest,
+            prompt=asking.written,
+            pages=write_page_scores(step, self.task, asked, answers, settings.decode) if self.task else None,
+            notes=[*said_by, *notes, *engine_notes(engine, draws=False)],
+        )
+
+
+def judge_estimate(settings: EvaluateSettings, facts: FactSet | None = None) -> Bound | None:
+    """What the judge llm would cost at most, about; None where it is not asked. Nothing is asked or written."""
+    llm = settings.judges().llm
+    if llm is None:
+        return None
+    facts = load_facts(settings.facts) if facts is None else facts
+    asked = asked_facts(settings, facts)
+    longest = max(len(form.encode()) for fact in asked for form in fact.accepted)
+    tokens = longest + _SLACK if settings.max_new_tokens == "auto" else settings.max_new_tokens
+    coming = [Answer("?", fact.accepted, asked_of(fact)) for fact in asked]
+    sample = [] if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts).answers
+    return llm.bound_before([*coming, *sample], tokens)
 
 
 def rescore_answers(
     path: Path,
     facts: FactSet | None = None,
-    matcher: MatcherName | Matcher = "contains",
+    matcher: str | Judge | Matcher = DEFAULT_JUDGE,
     least_per_level: int = LEAST_PER_LEVEL,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
     """Judge the stored outputs of an evaluate step again, without the model; returns an accuracy table.
 
-    `matcher` is a name or a function of (text, accepted forms). The accepted forms are the stored ones, or
-    those of `facts` when given. The step is left as it is; a function's rows carry its name.
+    `matcher` is a judge, its name ("token-f1:0.6"), or a function of (text, accepted forms). The accepted forms are the
+    stored ones, or those of `facts` when given. The step is left as it is; a function's rows carry its name. Raises
+    InputError for answers that the judge can never judge.
     """
+    answers = stored_answers(path, facts)
+    outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
+    judge = judge_of(matcher) if isinstance(matcher, str) else matcher
+    if isinstance(judge, Judge):
+        check_all(judge, [(one.accepted, one.asked) for one in answers])
+    else:
+        judge = Contained(getattr(judge, "__name__", "custom"), judge)
+    judged = outputs.select("part", "level").with_columns(verdict_columns([judge], answers, DEFAULT_JUDGE, progress))
+    return accuracy_table(judged, [judge.name], least_per_level)
+
+
+def stored_answers(path: Path, facts: FactSet | None = None) -> list[Answer]:
+    """The answers of an evaluate step with their stored accepted forms, or those of `facts` when given."""
     step_input(path, "evaluate")
     outputs = pl.read_parquet(path / "outputs.parquet", glob=False)
-    judge = matcher_of(matcher) if isinstance(matcher, str) else matcher
-    name = matcher if isinstance(matcher, str) else getattr(matcher, "__name__", "custom")
-    known = None if facts is None else facts.only(outputs["fact_id"].to_list())
-    verdicts = [
-        judge(row["output"], known[row["fact_id"]].accepted if known else (row["object"], *row["synonyms"]))
-        for row in outputs.iter_rows(named=True)
+    if facts is None:
+        return [
+            Answer(
+                row["output"],
+                (row["object"], *row["synonyms"]),
+                Asked(row["question"], tuple(row.get("choices") or ())),
+            )
+            for row in outputs.iter_rows(named=True)
+        ]
+    known = facts.only(outputs["fact_id"].to_list())
+    return [
+        Answer(output, fact.accepted, asked_of(fact))
+        for output, fact in zip(outputs["output"].to_list(), known, strict=True)
     ]
-    judged = outputs.select("part", "level").with_columns(pl.Series(name, verdicts, dtype=pl.Boolean))
-    return accuracy_table(judged, [name], least_per_level)
 
 
 def facts_of_part(facts: FactSet, part: str, limit: int | None, seed: int) -> list[Fact]:
@@ -254,6 +296,7 @@ def _answers(
     asked: Sequence[Fact],
     paths: Sequence[Paths],
     engine: Engine,
+    longest: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
     """The decoded answer to each fact, by fact id; finished batches are read back, the others are decoded."""
@@ -262,13 +305,13 @@ def _answers(
     prompts = [path.prompt for path in paths]
     remedy = "Lower --max-new-tokens, leave the fact out or take a model with more context."
     names = [f"the prompt of fact {fact.id}" for fact in asked]
-    check_context(engine.context, prompts, names, settings.max_new_tokens, remedy)
+    check_context(engine.context, prompts, names, longest, remedy)
     order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
     count = math.ceil(len(order) / size)
     for index in range(count):
         batch = order[index * size : (index + 1) * size]
         if not step.has_part(index):
-            tokens = engine.greedy([prompts[i] for i in batch], settings.max_new_tokens)
+            tokens = engine.greedy([prompts[i] for i in batch], longest)
             texts = [engine.decode(ids) for ids in tokens]
             step.write_part(index, pl.DataFrame({"fact_id": [asked[i].id for i in batch], "output": texts}))
         if progress:
@@ -287,18 +330,25 @@ def _paths(asking: Asking, asked: Sequence[Fact], examples: Sequence[Sequence[Ex
     return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
 
 
-def _notes(settings: EvaluateSettings, asked: Sequence[Fact], paths: Sequence[Paths]) -> list[str]:
-    """What cannot be answered within the limit, whatever the model knows."""
-    shortest = [path.shortest for path in paths]
-    return unreachable([fact.object for fact in asked], shortest, settings.max_new_tokens).notes
+def _longest(settings: EvaluateSettings, paths: Sequence[Paths]) -> int:
+    """The most tokens that an answer may have; by `auto` those of the longest accepted one, and a few more."""
+    if settings.max_new_tokens != "auto":
+        return settings.max_new_tokens
+    forms = [len(form) for path in paths for form in path.right]
+    return max(_LEAST_TOKENS, max(forms, default=0) + _SLACK)
 
 
-def _judged(asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None) -> pl.DataFrame:
+def _judged(
+    asked: Sequence[Fact], answers: dict[str, str], levels: pl.DataFrame | None, judges: Judges
+) -> pl.DataFrame:
     level_of: dict[str, int] = {} if levels is None else dict(levels.select("fact_id", "level").iter_rows())
     rows = []
     for fact in asked:
         known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)
-        text = answers[fact.id]
-        verdicts = (judge(text, fact.accepted) for judge in MATCHERS.values())
-        rows.append((*known, list(fact.synonyms), text, *verdicts))
-    return pl.DataFrame(rows, schema=_OUTPUTS, orient="row")
+        rows.append((*known, list(fact.synonyms), answers[fact.id]))
+    table = pl.DataFrame(rows, schema=_OUTPUTS, orient="row")
+    if any(fact.choices for fact in asked):
+        choices = [list(fact.choices) for fact in asked]
+        table = table.with_columns(pl.Series("choices", choices, dtype=pl.List(pl.String)))
+    said = [Answer(answers[fact.id], fact.accepted, asked_of(fact)) for fact in asked]
+    return table.with_columns(verdict_columns(judges.all, said, judges.main.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +12,7 @@ from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.settings import PathOrName
 from recollect.engines import EngineSettings
 from recollect.errors import InputError
+from recollect.evaluate.judges import JudgeSettings
 from recollect.extraction.values import Decode
 from recollect.facts import Part
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
@@ -26,7 +27,7 @@ def _check_parts(text: str) -> str:
     return ",".join(part for part in PARTS if part in parts)
 
 
-class EvaluateSettings(EngineSettings):
+class EvaluateSettings(JudgeSettings, EngineSettings):
     """Which answers to ask a model for, and how to decode them.
 
     Examples:
@@ -35,8 +36,14 @@ class EvaluateSettings(EngineSettings):
         'test'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size"}
-    later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "decode", "shots", "prompt"}
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size", "judge_labels"}
+    later_fields: ClassVar[set[str]] = {
+        *EngineSettings.later_fields,
+        *JudgeSettings.later_fields,
+        "decode",
+        "shots",
+        "prompt",
+    }
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
@@ -52,8 +59,12 @@ class EvaluateSettings(EngineSettings):
     shots: Annotated[int, Field(ge=0)] = 0
     """So many training facts with their answers stand before each question (few-shot), in a chat template as turns; for
     a model that was not taught the prompt."""
-    max_new_tokens: Annotated[int, Field(ge=1)] = 16
-    """Longest answer in tokens; for pages 256, unless given."""
+    max_new_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = 16
+    """Longest answer in tokens; 16 as in the papers, for pages 256, unless given. auto: as long as the longest accepted
+    answer that is asked for, and a few more. How many answers do not fit is said before the asking."""
+    judge_labels: Path | None = None
+    """A file of answers that were judged by hand (output, right, and fact_id or question and answer): how far each
+    judge agrees with it is printed, with Cohen's kappa."""
     least_per_level: Annotated[int, Field(ge=1)] = LEAST_PER_LEVEL
     """A memory level with fewer facts than this is shown and does not enter the macro accuracy: a level of one or two
     facts would decide it."""

@@ -150,6 +150,17 @@ class ChoiceColumns:
             raise RowError("the choice is empty", f"{where}: the choice {text!r} is empty. Fill it in.")
         return choices.texts[index]
 
+    def texts(self, row: Row, where: str) -> tuple[str, ...]:
+        """The texts of a row's choices; () when the row has none. Raises RowError for cells that are no choices."""
+        choices = _choices(row, self.names, where)
+        return () if choices is None else choices.texts
+
+
+def with_choices(question: str, choices: Sequence[str]) -> str:
+    """The question with its choices below, one a line: "A. red". More than there are letters for are left out."""
+    lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=False)]
+    return "\n".join([question, *lines])
+
 
 def find_choices(
     rows: Sequence[Row], columns: Mapping[str, str], mapping: Mapping[str, str], base: int | None, path: str

@@ -49,6 +49,8 @@ class Fact:
     split: Split = "train"
     id: str = ""
     """Filled in from the content when empty."""
+    choices: tuple[str, ...] = ()
+    """The texts of a multiple-choice question, in the order of their letters; empty for any other."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -82,12 +84,14 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "domain": pl.String,
     "split": pl.String,
 }
+CHOICES = "choices"
+"""A column more, of a set with multiple-choice questions."""
 
 
 FINGERPRINT_VERSION = "v2"
 """Of `FactSet.fingerprint`. v1 had no mark; it left the relation out, and forms could run into each other."""
 
-_FIELDS = tuple(field.name for field in fields(Fact))
+_FIELDS = tuple(field.name for field in fields(Fact) if field.name != CHOICES)
 
 
 @dataclass(frozen=True)
@@ -155,16 +159,23 @@ class FactSet:
         """Hash of every field of every fact, in order; begins with the version of how it is made."""
         digest = hashlib.blake2b(digest_size=16)
         for fact in self.facts:
-            row = json.dumps([getattr(fact, name) for name in _FIELDS], ensure_ascii=False)  # no two facts write alike
+            values = [getattr(fact, name) for name in _FIELDS]
+            row = json.dumps(
+                [*values, *([fact.choices] if fact.choices else [])], ensure_ascii=False
+            )  # none write alike
             digest.update(row.encode() + b"\n")
         return f"{FINGERPRINT_VERSION}-{digest.hexdigest()}"
 
     def table(self) -> pl.DataFrame:
-        """One row per fact; columns as in `SCHEMA`."""
+        """One row per fact; columns as in `SCHEMA`, and `choices` where some fact has them."""
         rows = [asdict(fact) for fact in self.facts]
         columns = {name: [row["id" if name == "fact_id" else name] for row in rows] for name in SCHEMA}
         columns["synonyms"] = [list(value) for value in columns["synonyms"]]
-        return pl.DataFrame(columns, schema=SCHEMA)
+        table = pl.DataFrame(columns, schema=SCHEMA)
+        if not any(fact.choices for fact in self.facts):
+            return table
+        choices = [list(fact.choices) for fact in self.facts]
+        return table.with_columns(pl.Series(CHOICES, choices, dtype=pl.List(pl.String)))
 
     @classmethod
     def from_table(cls, table: pl.DataFrame, name: str = "facts", *, where: str = "") -> FactSet:
@@ -180,6 +191,7 @@ class FactSet:
                 domain=row["domain"],
                 split=row["split"],
                 id=row["fact_id"],
+                choices=tuple(row.get(CHOICES) or ()),
             )
             for row in table.iter_rows(named=True)
         )
@@ -212,4 +224,5 @@ def _checked_table(table: pl.DataFrame, name: str) -> pl.DataFrame:
         odd = table.filter(~pl.col(column).is_in(known))
         if odd.height:
             raise InputError(f"{name}: {column} must be {' or '.join(known)}, but got {odd[column][0]!r}.")
-    return table.select(list(SCHEMA))
+    more = [CHOICES] if table.schema.get(CHOICES) == pl.List(pl.String) else []
+    return table.select([*SCHEMA, *more])

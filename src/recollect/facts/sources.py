@@ -49,6 +49,7 @@ class SourceOptions:
     relation: str | None = None
     relations: Sequence[str] | None = None
     choice_base: int | None = None
+    show_choices: bool = False
     bad_rows: BadRowsMode = "error"
 
 
@@ -130,7 +131,9 @@ def _read_file(
             rows = chat_rows(rows, shape, str(path), bad)
             kind = TableOptions(options.columns, plain=True)
         else:
-            kind = TableOptions(options.columns, relation, options.choice_base, floats=table.text_cells)
+            kind = TableOptions(
+                options.columns, relation, options.choice_base, options.show_choices, floats=table.text_cells
+            )
         if not rows:
             continue
         found = read_facts_table(rows, str(path), synonyms, kind, bad)

@@ -40,6 +40,7 @@ class FactsSettings(Settings):
     """
 
     runtime_only: ClassVar[set[str]] = {"path", "synonyms_file"}  # their content is in the inputs' fingerprint
+    later_fields: ClassVar[set[str]] = {"show_choices"}
 
     path: PathOrName
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
@@ -55,6 +56,9 @@ class FactsSettings(Settings):
     """The relation of every row of a table without a relation column, e.g. P36; "file": the name of each file."""
     choice_base: Literal[0, 1] | None = None
     """For answers that are numbers of choices: whether the first choice is 0 or 1. Default: told from the data."""
+    show_choices: bool = False
+    """For multiple-choice data: put the choices below the question, one a line ("A. red"), so that a letter answers
+    it (the judge choice)."""
     bad_rows: BadRowsMode = "error"
     """What becomes of a row that cannot be used: error (the first one ends the step) or skip (left out and counted)."""
     relations: tuple[str, ...] | None = None
@@ -188,6 +192,7 @@ def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
         relation=settings.relation_name,
         relations=settings.relations,
         choice_base=settings.choice_base,
+        show_choices=settings.show_choices,
         bad_rows=settings.bad_rows,
     )
     return read_source(path, options, synonyms)

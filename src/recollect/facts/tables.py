@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from recollect.core.tables import BadRows, CellError, Row, RowError, cell_list, cell_text, float_column
 from recollect.errors import InputError
-from recollect.facts.columns import ChoiceColumns, find_choices, find_columns
+from recollect.facts.columns import ChoiceColumns, find_choices, find_columns, with_choices
 from recollect.facts.fact import Domain, Fact, Split
 from recollect.facts.reading import Reading
 from recollect.facts.relations import QA, SLOT, shipped_relations
@@ -40,6 +40,8 @@ class TableOptions:
     """The relation of every row, for a table without a relation column."""
     choice_base: int | None = None
     """What the number of the first choice is; None: told from the answers."""
+    show_choices: bool = False
+    """Choices are put below the question, lettered."""
     plain: bool = False
     """Answers are taken as they stand: a text that looks like a list is that text (chat data)."""
     floats: bool = False
@@ -193,8 +195,11 @@ class _RowReader:
             reading.row("validation", question, forms)
             reading.drop(UNUSED_SPLIT, "validation")
             return
+        choices = self.choices.texts(cells.row, cells.where) if self.choices is not None else ()
+        if self.options.show_choices:
+            question = with_choices(question, choices)
         accepted = tuple(form for form in dict.fromkeys((*forms[1:], *self.synonyms(forms[0]))) if form != forms[0])
-        fact = Fact(relation, subject, forms[0], question, accepted, domain, split or "train", fact_id)
+        fact = Fact(relation, subject, forms[0], question, accepted, domain, split or "train", fact_id, choices)
         reading.row(reading.part(fact), question, forms)
         reading.facts.append(fact)
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from recollect.core.native import careful
 from recollect.errors import InputError
 from recollect.generate.engine import Vocabulary
-from recollect.match import contains, written_without_blanks
+from recollect.match import COUNTED_WRONG, contains, written_without_blanks
 from recollect.match.text import folded
 
 if TYPE_CHECKING:
@@ -276,13 +276,13 @@ def unreachable(answers: Sequence[str], shortest: Sequence[int | None], limit: i
     reasons = (
         (
             too_long,
-            f"longer than max_new_tokens={limit} in this tokenizer, in every accepted form, and can only be counted "
-            "wrong. Raise --max-new-tokens.",
+            f"longer than max_new_tokens={limit} in this tokenizer, in every accepted form, and {COUNTED_WRONG}. "
+            "Raise --max-new-tokens (auto takes the length of the answers).",
         ),
         (
             not_writable,
-            "not writable by this tokenizer (unknown words or changed letters), and can only be counted wrong. Leave "
-            "the facts out or take another model.",
+            f"not writable by this tokenizer (unknown words or changed letters), and {COUNTED_WRONG}. Leave the facts "
+            "out or take another model.",
         ),
     )
     notes = []

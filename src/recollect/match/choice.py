@@ -46,6 +46,7 @@ class Choice(Judge):
     """Right when the output gives the letter or the text of the right choice, and no other."""
 
     name = "choice"
+    needs = "other"
 
     def judge(self, output: str, accepted: Sequence[str], asked: Asked = NOTHING_ASKED) -> Verdict:
         """See the class."""

@@ -89,6 +89,7 @@ class Contained(Judge):
     """A matcher as a judge."""
 
     version = MATCHER_VERSION
+    needs = "whole"
 
     def __init__(self, name: str, matcher: Matcher) -> None:
         self._name, self._matcher = name, matcher

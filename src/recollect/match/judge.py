@@ -7,8 +7,9 @@ calls `conformance.check_judge`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class Asked:
 
 
 NOTHING_ASKED = Asked()
+COUNTED_WRONG = "can only be counted wrong"
+GIVEN_IN_PART = "cannot be given whole"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One output to judge."""
+
+    output: str
+    accepted: tuple[str, ...]
+    asked: Asked = NOTHING_ASKED
 
 
 class Judge(ABC):
@@ -46,6 +58,9 @@ class Judge(ABC):
     """Raised when the same output may get another verdict; part of the fingerprint of a step that judges by it."""
     graded: bool = False
     """Whether the score says more than right or wrong, so that its mean is worth stating."""
+
+    needs: Literal["whole", "part", "other"] = "part"
+    """What a right output gives of an accepted form: all of it, as far as it goes, or something of another length."""
 
     @property
     @abstractmethod
@@ -58,6 +73,16 @@ class Judge(ABC):
 
         An accepted form that is empty or blank says nothing and makes no output right.
         """
+
+    def judge_all(self, answers: Sequence[Answer], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
+        """The verdicts on many outputs, in their order; for a judge that works on several at a time."""
+        return [self.judge(one.output, one.accepted, one.asked) for one in answers]
+
+    def of_lengths(self, notes: Sequence[str]) -> list[str]:
+        """Notes on forms that no completion can hold or write whole, as far as they are true of this judge."""
+        if self.needs == "other":
+            return []
+        return [one if self.needs == "whole" else one.replace(COUNTED_WRONG, GIVEN_IN_PART) for one in notes]
 
     def check(self, accepted: Sequence[str], asked: Asked = NOTHING_ASKED) -> str:
         """Why no output could ever be judged by these forms, in words that follow "the answer …"; empty where it can.

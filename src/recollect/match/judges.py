@@ -6,13 +6,13 @@ comparisons and searches. A judge that asks a server is added to these where it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from recollect.errors import InputError
 from recollect.match.choice import Choice
 from recollect.match.containment import Contained, contains, equal, word
 from recollect.match.json_field import JsonField
-from recollect.match.judge import Judge
+from recollect.match.judge import Asked, Judge
 from recollect.match.numeric import Numeric
 from recollect.match.pattern import Pattern
 from recollect.match.squad import ExactMatch, TokenF1
@@ -55,6 +55,18 @@ def split_names(text: str) -> list[str]:
     if not all(names) or len(set(names)) < len(names):
         raise InputError(f"judge must name one or more judges with commas between them, each once, but got {text!r}.")
     return names
+
+
+def check_all(judge: Judge, wanted: Sequence[tuple[tuple[str, ...], Asked]]) -> None:
+    """Raise InputError where the judge could never judge one of these answers (accepted forms, what was asked)."""
+    faults = [(accepted, asked, why) for accepted, asked in wanted if (why := judge.check(accepted, asked))]
+    if faults:
+        accepted, asked, why = faults[0]
+        raise InputError(
+            f"the judge {judge.name} cannot judge {len(faults):,} of {len(wanted):,} answers; the first, "
+            f"{accepted[0][:60]!r} to {asked.question[:60]!r}, {why.rstrip('.')}. Take another judge for these facts, "
+            "or leave them out."
+        )
 
 
 def _without(judge: Judge, option: str) -> Judge:

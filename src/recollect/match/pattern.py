@@ -33,6 +33,7 @@ class Pattern(Judge):
     """Right when one of the accepted forms, read as a pattern, is found in the output."""
 
     name = "regex"
+    needs = "other"
 
     def judge(self, output: str, accepted: Sequence[str], asked: Asked = NOTHING_ASKED) -> Verdict:
         """See the class. Raises InputError for a bad pattern and for one that takes too long."""

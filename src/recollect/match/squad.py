@@ -66,6 +66,7 @@ class ExactMatch(Judge):
     """Right when the whole output is an accepted form, both in SQuAD's normal form."""
 
     name = "exact-match"
+    needs = "whole"
 
     def judge(self, output: str, accepted: Sequence[str], asked: Asked = NOTHING_ASKED) -> Verdict:
         """See the class."""

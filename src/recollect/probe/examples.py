@@ -12,8 +12,9 @@ import polars as pl
 
 from recollect.facts import FactSet, Relation
 from recollect.generate import Ask, Engine, Sampling
-from recollect.match import contains
+from recollect.match import judge_of
 from recollect.probe.jobs import cut
+from recollect.probe.measure import hits
 from recollect.probe.settings import ProbeSettings
 
 EXAMPLES = "examples.parquet"
@@ -51,7 +52,8 @@ def draw_examples(
     how = Sampling(settings.temperature, settings.max_new_tokens, settings.top_k, settings.seed)
     batches = cut(asks, settings.batch_size or engine.batch_size(1))
     said = [engine.decode(one.draws[0]) for some in batches for one in engine.sample(some, how)]
-    judged = [(*row, text, contains(text, facts[row[0]].accepted)) for row, text in zip(rows, said, strict=True)]
+    judge = judge_of(settings.judge)
+    judged = [(*row, text, hits(judge, facts[row[0]], [text]) == 1) for row, text in zip(rows, said, strict=True)]
     return pl.DataFrame(judged, schema=_SCHEMA, orient="row")
 
 

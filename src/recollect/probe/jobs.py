@@ -12,6 +12,7 @@ from recollect.facts import Fact, FactSet, Relation, relation_of
 from recollect.generate import Engine
 from recollect.generate.encoding import BLANK, accepted_paths, check_context, unreachable
 from recollect.generate.leads import FORMS_VERSION, useful_leads
+from recollect.match import judge_of
 from recollect.probe.settings import AskedFacts, ProbeSettings
 
 Item = TypeVar("Item")
@@ -69,7 +70,7 @@ def _is_cut(wanted: Sequence[Fact], settings: AskedFacts) -> bool:
 
 def counts_starts(settings: ProbeSettings) -> bool:
     """Whether the method counts answers that come at once, so that the leads before them matter."""
-    return settings.method not in ("sampled", "adaptive")
+    return settings.has_closed_form and settings.method not in ("sampled", "adaptive")
 
 
 def forms_input(settings: ProbeSettings) -> dict[str, str]:
@@ -106,7 +107,7 @@ def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine,
     return jobs
 
 
-def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> list[str]:
+def out_of_reach(facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings) -> list[str]:
     """Notes on the facts that no completion of so many tokens can answer, after any of their prompts."""
     shortest: dict[int, int] = {}
     for job in jobs:
@@ -114,7 +115,8 @@ def out_of_reach(facts: FactSet, jobs: Sequence[Job], max_new_tokens: int) -> li
         if lengths:
             shortest[job.fact] = min(*lengths, shortest.get(job.fact, max(lengths)))
     answers = [fact.object for fact in facts]
-    return unreachable(answers, [shortest.get(index) for index in range(len(facts))], max_new_tokens).notes
+    found = unreachable(answers, [shortest.get(index) for index in range(len(facts))], settings.max_new_tokens)
+    return judge_of(settings.judge).of_lengths(found.notes)
 
 
 def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -1,7 +1,7 @@
 """A batch of jobs done: counts, closed form and texts.
 
 A batch's columns are the same for every method: `fact`, `template`, `p0` (closed form; null where draws are plain),
-`draws`, `hits` (plain containment), `texts` (completions, as far as they were drawn), and of the first facts of `auto`
+`draws`, `hits` (by the judge), `texts` (completions, as far as they were drawn), and of the first facts of `auto`
 `at_once` (draws that start with an accepted form), `tokens` (drawn), `rest_tokens` (of the draws not at once) and
 `pair_tokens` (of the first two draws, where they say the same counted once); else null.
 """
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from recollect.facts import Fact, FactSet
 from recollect.generate import Ask, Drawn, Engine, Sampling, prefix_free, starting_probability
-from recollect.match import contains, settled
+from recollect.match import Answer, Asked, Judge, judge_of, settled
 from recollect.probe.jobs import Job, cut
 from recollect.probe.settings import ProbeSettings
 from recollect.probe.stopping import stopping_rule
@@ -43,6 +44,10 @@ class Bench:
     settings: ProbeSettings
     pilot: bool = False
     """Also compute the closed form of plain draws, and tell those at once from the rest."""
+
+    @cached_property
+    def _judge(self) -> Judge:
+        return judge_of(self.settings.judge)
 
     @property
     def sampling(self) -> Sampling:
@@ -119,7 +124,8 @@ class Bench:
         def decided(at: int, ids: list[int]) -> bool:
             return settled(self.engine.decode(ids), self._fact(jobs[at]).accepted)
 
-        return self.engine.sample(asks, self.sampling, decided)
+        # what follows an accepted form may undo the verdict of any other judge
+        return self.engine.sample(asks, self.sampling, decided if self.settings.has_closed_form else None)
 
     def _at_once(self, jobs: Sequence[Job]) -> list[list[tuple[int, ...]]]:
         """Only a path that a completion can hold whole can come at once."""
@@ -129,7 +135,7 @@ class Bench:
         return self.facts.facts[job.fact]
 
     def _hits(self, job: Job, texts: Sequence[str]) -> int:
-        return sum(contains(text, self._fact(job).accepted) for text in texts)
+        return hits(self._judge, self._fact(job), texts)
 
     def _rows(self, jobs: Sequence[Job], drawn: Sequence[Drawn]) -> pl.DataFrame:
         texts = [[self.engine.decode(ids) for ids in one.draws] for one in drawn]
@@ -148,6 +154,12 @@ class Bench:
             },
             schema=SCHEMA,
         )
+
+
+def hits(judge: Judge, fact: Fact, texts: Sequence[str]) -> int:
+    """How many of the texts are right answers to a fact."""
+    asked = Asked(fact.question, fact.choices)
+    return sum(one.right for one in judge.judge_all([Answer(text, fact.accepted, asked) for text in texts]))
 
 
 def draws_per_job(settings: ProbeSettings) -> int:

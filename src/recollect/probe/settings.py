@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from recollect.chat.asking import Written
 from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
+from recollect.errors import InputError
+from recollect.match import DEFAULT_JUDGE, judge_of
 
 Way = Literal["sampled", "adaptive", "closed-form", "hybrid"]
 """How facts are graded."""
 Method = Literal["auto", "sampled", "adaptive", "closed-form", "hybrid"]
 """What can be asked for: a way, or the one that suits the model."""
+
+
+def _check_judge(name: str) -> str:
+    if name.partition(":")[0] == "llm":
+        raise InputError("llm is no judge of a probe, which draws 210 completions a fact: sample, then rescore some")
+    return judge_of(name).name
 
 
 class AskedFacts(EngineSettings):
@@ -44,7 +52,14 @@ class ProbeSettings(AskedFacts):
     """
 
     runtime_only: ClassVar[set[str]] = {"model", "facts", "template_file", "revision", "trust_remote_code"}
-    later_fields: ClassVar[set[str]] = {*AskedFacts.later_fields, "settled", "pilot", "agreement_loss", "prompt"}
+    later_fields: ClassVar[set[str]] = {
+        *AskedFacts.later_fields,
+        "settled",
+        "pilot",
+        "agreement_loss",
+        "judge",
+        "prompt",
+    }
 
     method: Method = "auto"
     """auto: compare the ways on the first facts, and take the cheapest that agrees with the studies' probe as asked
@@ -76,6 +91,10 @@ class ProbeSettings(AskedFacts):
     top_k: Annotated[int, Field(ge=0)] = 0
     """0: the whole vocabulary. The studies state none; ours is none. Only with plain draws (not closed-form,
     hybrid)."""
+    judge: Annotated[str, AfterValidator(_check_judge)] = DEFAULT_JUDGE
+    """Who says whether a completion is right: contains as in the studies, or word, equal, exact-match, token-f1[:0.5],
+    numeric[:1%], choice, regex, json:PATH (docs/judges.md). Only contains has a closed form; with any other, auto takes
+    plain draws."""
     template_file: PathOrName = ""
     """YAML with your own mapping templates by relation; "" uses the shipped ones."""
     keep_text: bool = True
@@ -87,6 +106,21 @@ class ProbeSettings(AskedFacts):
     def draws_beside(self) -> bool:
         """hybrid does."""
         return self.method == "hybrid"
+
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether an answer can be told right by its first tokens, which containment of an accepted form can alone."""
+        return self.judge == DEFAULT_JUDGE
+
+    @model_validator(mode="after")
+    def _closed_form_applies(self) -> Self:
+        if not self.has_closed_form and self.method in ("closed-form", "hybrid"):
+            raise ValueError(
+                f"method {self.method} counts the probability that an accepted form begins the completion, which "
+                f"decides containment and nothing else, but judge is {self.judge}. Take method auto, adaptive or "
+                "sampled, or the judge contains"
+            )
+        return self
 
     @model_validator(mode="after")
     def _top_k_is_sampled(self) -> Self:
@@ -148,6 +182,8 @@ class ProbeFound(Result):
     facts: int
     method: Way
     """The way the facts were graded; of auto the one it chose."""
+    judge: str = DEFAULT_JUDGE
+    """Who said whether a completion is right."""
     prompt: Written = "plain"
     """What the levels come from: completed templates, or templates asked as a user's turn of the chat template."""
     choice: Choice | None = None

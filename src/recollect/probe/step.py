@@ -16,11 +16,11 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.facts import FactSet, Relation, load_facts, read_relations
 from recollect.generate import Engine, engine_notes
-from recollect.match import MATCHER_VERSION, MatcherName, matcher_of
+from recollect.match import CONTAINED, DEFAULT_JUDGE, MATCHER_VERSION, Asked, Judge, check_all, judge_of
 from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
 from recollect.probe.jobs import choice_inputs, chosen_facts, forms_input, make_jobs, out_of_reach
-from recollect.probe.measure import SCHEMA, draws_per_job
+from recollect.probe.measure import SCHEMA, draws_per_job, hits
 from recollect.probe.score import is_plain, score_facts, unstated
 from recollect.probe.settings import ProbeFound, ProbeSettings, Way
 from recollect.probe.stopping import largest_bias, stopping_rule
@@ -63,12 +63,15 @@ def run_probe(
     settings = settings.run_by(model)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
     chosen = chosen_facts(facts, settings)
+    judge = judge_of(settings.judge)
+    check_all(judge, [(fact.accepted, Asked(fact.question, fact.choices)) for fact in chosen])
     used = {name: list(relations[name].templates) for name in chosen.relations if name in relations}
     inputs = {
         **model.inputs,
         "facts": chosen.fingerprint(),
         "templates": fingerprint(used),
         "matcher": MATCHER_VERSION,
+        **({} if settings.has_closed_form else {"judge": judge.version}),
         **forms_input(settings),
         **choice_inputs(facts, settings),
     }
@@ -108,7 +111,7 @@ def _work(
         ids = pl.Series("fact_id", [fact.id for fact in facts])
         step.write_table("completions.parquet", rows.select(ids.gather(rows["fact"]), "template", "texts"))
     step.write_table(EXAMPLES, draw_examples(engine, facts, levels, relations, settings))
-    unreachable = out_of_reach(facts, jobs, settings.max_new_tokens)
+    unreachable = out_of_reach(facts, jobs, settings)
     step.finish(
         _found(levels, taken).model_copy(
             update={
@@ -131,6 +134,7 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
     found = ProbeFound(
         facts=len(levels),
         method=_way(settings),
+        judge=settings.judge,
         prompt=settings.prompt,
         levels={str(level): levels.filter(level=level).height for level in range(5)},
         levels_by_part=by_part,
@@ -179,10 +183,12 @@ def _template_table(levels: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "contains") -> pl.DataFrame:
-    """Grade a finished `sampled` or `adaptive` probe again from its stored texts, by another matcher; no model is read.
+def rescore_levels(path: Path, facts: FactSet, matcher: str | Judge = DEFAULT_JUDGE) -> pl.DataFrame:
+    """Grade a finished `sampled` or `adaptive` probe again from its stored texts, by another judge; no model is read.
 
-    Exact for both shipped matchers: a draw was only ended early when both had accepted it for good.
+    Exact for `contains` and `word`: a draw was only ended early when both had accepted it for good. For any other judge
+    the draws must be whole, which those of a probe with another judge than `contains` are; InputError where they are
+    not.
 
     Examples:
         `sampled` is the folder of a `run_probe` with `method="sampled"`.
@@ -193,7 +199,13 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
     """
     manifest = step_input(path, "probe")
     settings = manifest.settings
-    judge = matcher_of(matcher)
+    judge = judge_of(matcher) if isinstance(matcher, str) else matcher
+    if judge.name not in CONTAINED and settings.get("judge", DEFAULT_JUDGE) == DEFAULT_JUDGE:
+        raise InputError(
+            f"the draws of {path} ended as soon as they held the answer for good, so {judge.name} cannot judge them: "
+            f"what would have followed may undo its verdict. Probe with --judge {judge.name} --method sampled: whole "
+            "draws."
+        )
     method = ProbeFound.read(path).method
     if not is_plain(method):
         raise InputError(
@@ -213,7 +225,7 @@ def rescore_levels(path: Path, facts: FactSet, matcher: MatcherName | str = "con
             "p0": [None] * len(texts),
             "draws": [len(said) for said in texts["texts"]],
             "hits": [
-                sum(judge(text, facts[fact_id].accepted) for text in said)
+                hits(judge, facts[fact_id], said)
                 for fact_id, said in zip(texts["fact_id"], texts["texts"], strict=True)
             ],
             "texts": texts["texts"],

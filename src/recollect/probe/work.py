@@ -70,7 +70,7 @@ def measure_all(
         return Measured(parts.work(Bench(engine, facts, settings), jobs, size), settings, None)
     plainly = settings.model_copy(update={"method": "adaptive"})
     ids = first_facts(facts, settings)
-    comparing = not settings.top_k and len(ids) < len(facts)
+    comparing = settings.has_closed_form and not settings.top_k and len(ids) < len(facts)
     first = [job for job in jobs if comparing and facts.facts[job.fact].id in ids]
     others = [job for job in jobs if not (comparing and facts.facts[job.fact].id in ids)]
     tables = []
@@ -105,7 +105,9 @@ def _compare(rows: pl.DataFrame, jobs: Sequence[Job], settings: ProbeSettings, f
 
 def _only_one(settings: ProbeSettings, facts: FactSet) -> Choice:
     why = (
-        "top_k leaves only plain draws"
+        f"the judge {settings.judge} is no containment of an accepted form, so there is no closed form"
+        if not settings.has_closed_form
+        else "top_k leaves only plain draws"
         if settings.top_k
         else f"{len(facts):,} facts are no more than those on which the ways would be compared ({settings.pilot})"
     )

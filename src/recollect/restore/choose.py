@@ -18,6 +18,7 @@ from pydantic import Field, computed_field, model_validator
 from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, Mean, levels_entering, paired_difference, winner
 from recollect.core.estimates import halves as split
 from recollect.core.workspace.result import Result, fold_intervals
+from recollect.evaluate import RIGHT, with_right
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,16 @@ def judging(outputs: pl.DataFrame, seed: int, least: int = LEAST_PER_LEVEL) -> J
 
 
 def score(outputs: pl.DataFrame, levels: Sequence[int] = (), *, part: str = "test") -> float | None:
-    """Accuracy in percent of a part, by the main matcher: the mean over the levels, of all facts without levels.
+    """Accuracy in percent of a part, by the main judge: the mean over the levels, of all facts without levels.
 
     None without facts.
     """
-    table = outputs.filter(pl.col("part") == part)
+    table = with_right(outputs).filter(pl.col("part") == part)
     if not levels:
-        return 100 * float(table["contains"].mean()) if table.height else None  # type: ignore[arg-type]
-    by_level = table.filter(pl.col("level").is_in(levels)).group_by("level").agg(pl.col("contains").mean())
+        return 100 * float(table[RIGHT].mean()) if table.height else None  # type: ignore[arg-type]
+    by_level = table.filter(pl.col("level").is_in(levels)).group_by("level").agg(pl.col(RIGHT).mean())
     by_level = by_level.sort("level")  # the order of a sum decides its last digit, and ties must be ties
-    return 100 * float(by_level["contains"].mean()) if by_level.height else None  # type: ignore[arg-type]
+    return 100 * float(by_level[RIGHT].mean()) if by_level.height else None  # type: ignore[arg-type]
 
 
 class Choice(Result):

@@ -26,9 +26,8 @@ from recollect.core.workspace.result import Result, fold_intervals
 from recollect.drift.compare import known_accuracy
 from recollect.drift.sides import evaluate_settings, load_base, load_tuned, open_both
 from recollect.drift.tokens import general_loss, general_text
-from recollect.evaluate import accuracy_table, run_evaluate
+from recollect.evaluate import Judges, accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
-from recollect.match import MATCHERS
 from recollect.models import LoadedModel, begin_input
 from recollect.restore.choose import Choice, Judging, ahead, choose, judging
 from recollect.restore.run import run_restore
@@ -267,18 +266,20 @@ class _Climb:
 
 def _write_tables(step: Step, settings: LadderSettings, rows: pl.DataFrame, warnings: tuple[str, ...]) -> LadderFound:
     """Write the tables; what they come to."""
-    keys = ["order", "percent"]
+    keys, judges = ["order", "percent"], Judges.of(settings.judge, settings.server)
+    names = judges.names
     tables = {
         (str(order), float(percent)): table
         for (order, percent), table in rows.partition_by(keys, as_dict=True, maintain_order=True).items()
     }
     accuracy = pl.concat(
-        accuracy_table(table, list(MATCHERS), settings.least_per_level).select(
+        accuracy_table(table, names, settings.least_per_level).select(
             pl.lit(order).alias("order"), pl.lit(percent).alias("percent"), pl.all()
         )
         for (order, percent), table in tables.items()
     )
-    rungs = [_row(order, percent, table, accuracy) for (order, percent), table in tables.items()]
+    judged = accuracy.filter(matcher=judges.main.name)
+    rungs = [_row(order, percent, table, judged) for (order, percent), table in tables.items()]
     step.write_table("outputs.parquet", rows.drop(list(_MEASURED)))
     step.write_table("accuracy.parquet", accuracy)
     table = pl.DataFrame(rungs, infer_schema_length=None).drop([f"{name}_facts" for name in _INTERVALS])
@@ -291,9 +292,7 @@ def _row(order: str, percent: float, table: pl.DataFrame, accuracy: pl.DataFrame
     """One rung's row of rungs.parquet, and how many facts each interval is of; accuracies in percent."""
     found: dict[str, object] = {"order": order, "percent": percent}
     found |= {name: table[name][0] for name in _MEASURED}
-    mine = accuracy.filter(
-        (pl.col("order") == order) & (pl.col("percent") == percent) & (pl.col("matcher") == "contains")
-    )
+    mine = accuracy.filter((pl.col("order") == order) & (pl.col("percent") == percent))
     for part, prefix in (("test", ""), ("ood", "ood_")):
         for mean in ("macro", "micro"):
             rows = mine.filter((pl.col("part") == part) & (pl.col("level") == mean)).to_dicts()

@@ -1,5 +1,7 @@
 """Intervals and comparisons of accuracies; see docs/statistics.md. Every value is a fraction in 0..1."""
 
+from recollect.core.estimates.agreement import agreement as agreement
+from recollect.core.estimates.agreement import kappa as kappa
 from recollect.core.estimates.clusters import clustered as clustered
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio

@@ -1,7 +1,8 @@
 """Differences: of two runs on the same facts, of independent samples, and differences of differences.
 
 From counts or scores, one entry per level for the macro difference, a single entry with all facts for the micro one;
-and from `outputs.parquet` tables (columns fact_id, part, level, and one column per matcher).
+and from `outputs.parquet` tables (columns fact_id, part, level, and one column per judge; `right`, the main judge's, is
+`contains` where it is missing).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from recollect.core.estimates.intervals import (
     weighted,
 )
 from recollect.errors import InputError
-from recollect.match import MatcherName
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def paired_difference(
     second: pl.DataFrame,
     *,
     part: str = "test",
-    matcher: MatcherName = "contains",
+    matcher: str = "right",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -152,7 +152,7 @@ def paired_difference_of_differences(
     tables: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame],
     *,
     part: str = "test",
-    matcher: MatcherName = "contains",
+    matcher: str = "right",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -160,7 +160,7 @@ def paired_difference_of_differences(
 ) -> Estimate:
     """(fourth - third) - (second - first), four runs on the same facts; see `paired_difference`."""
     a, b, c, d = _same_facts(tables, part)
-    right = [table[matcher].cast(pl.Int64) for table in (a, b, c, d)]
+    right = [_of(table, matcher).cast(pl.Int64) for table in (a, b, c, d)]
     change = (right[3] - right[2]) - (right[1] - right[0])
     scores = a.select("level").with_columns(change.alias("score"))
     groups = [_pick(scores, level)["score"].to_list() for level in _groups(a, mean, least, levels, part)]
@@ -172,7 +172,7 @@ def independent_difference_of_differences(
     second: tuple[pl.DataFrame, pl.DataFrame],
     *,
     part: str = "test",
-    matcher: MatcherName = "contains",
+    matcher: str = "right",
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
@@ -224,7 +224,15 @@ def _pick(table: pl.DataFrame, level: int | None) -> pl.DataFrame:
     return table if level is None else table.filter(pl.col("level") == level)
 
 
-def _pairs(one: pl.DataFrame, other: pl.DataFrame, matcher: MatcherName, groups: Sequence[int | None]) -> list[Pairs]:
-    joined = pl.DataFrame({"level": one["level"], "first": one[matcher], "second": other[matcher]})
+def _pairs(one: pl.DataFrame, other: pl.DataFrame, matcher: str, groups: Sequence[int | None]) -> list[Pairs]:
+    joined = pl.DataFrame({"level": one["level"], "first": _of(one, matcher), "second": _of(other, matcher)})
     picked = [_pick(joined, level) for level in groups]
     return [Pairs.of(table["first"].to_list(), table["second"].to_list()) for table in picked]
+
+
+def _of(table: pl.DataFrame, judge: str) -> pl.Series:
+    """The verdicts of a judge; InputError where the table has none of its."""
+    name = "contains" if judge == "right" and "right" not in table.columns else judge
+    if name not in table.columns:
+        raise InputError(f"the answers were not judged by {judge!r}. Judge them again with `recollect rescore`.")
+    return table[name]

@@ -32,6 +32,7 @@ from recollect.errors import InputError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+_NO_CLIENT = "asking an LLM needs the openai client. Install it: pip install 'recollect[llm]'."
 _TOO_LARGE = "the reply is too large, or packed"
 _REFUSALS = (400, 413, 422)
 _SHORTEST_KEY = 8  # a word such as "none" may well be in an answer
@@ -63,9 +64,26 @@ def between_marks(text: str, kind: str) -> str:
     return f"<{mark}>\n{text}\n</{mark}>"
 
 
+def check_server(settings: ServerSettings) -> None:
+    """Raise InputError for an address, a key or an installation with which nothing can be asked; nothing is sent."""
+    _key(settings)
+    try:
+        import openai  # noqa: F401
+    except ImportError:
+        raise InputError(_NO_CLIENT) from None
+
+
 def make_client(settings: ServerSettings) -> AsyncOpenAI:
     """The client for the settings' endpoint, to be used in one event loop. Raises InputError for a bad address or a
     missing key."""
+    key = _key(settings)
+    try:
+        return _bounded_client(settings.endpoint, key or "none", seconds=settings.timeout, retries=settings.retries)
+    except ImportError:
+        raise InputError(_NO_CLIENT) from None
+
+
+def _key(settings: ServerSettings) -> str:
     host = _check_endpoint(settings.endpoint)
     key = os.environ.get(settings.key_variable, "")
     if not key and host not in _LOCAL:
@@ -78,10 +96,7 @@ def make_client(settings: ServerSettings) -> AsyncOpenAI:
             f"the key in ${settings.key_variable} holds a line break or a letter that no key has. Set it to "
             "the key alone."
         )
-    try:
-        return _bounded_client(settings.endpoint, key or "none", seconds=settings.timeout, retries=settings.retries)
-    except ImportError:
-        raise InputError("asking an LLM needs the openai client. Install it: pip install 'recollect[llm]'.") from None
+    return key
 
 
 async def ask(client: AsyncOpenAI, settings: ServerSettings, body: JsonObject) -> Reply:

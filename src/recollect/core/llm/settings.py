@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import Settings
 
 
@@ -46,10 +47,17 @@ class ServerSettings(Settings):
     """Ask again where the kept answer is not the JSON that was asked for; without it such an answer, paid once,
     stays."""
 
-    def lacking(self) -> str:
-        """Which settings are missing before anything can be asked, in words; empty where none is."""
+    def fingerprint_section(self) -> JsonObject:
+        """Without what decides no answer: address, price, patience."""
+        return {name: value for name, value in self.given().items() if name not in ServerSettings.runtime_only}
+
+    def lacking(self, flag: str) -> str:
+        """Which settings are missing before anything can be asked, in words; empty where none is.
+
+        flag: how their names begin on the command line, "--" or "--server.".
+        """
         if not (self.endpoint and self.llm):
-            return "endpoint and llm, the server's address and the model's name"
+            return f"{flag}endpoint and {flag}llm, the server's address and the model's name"
         if self.price_in is None or self.price_out is None:
-            return "price-in and price-out, per million tokens; 0 for a server of your own"
+            return f"{flag}price-in and {flag}price-out, per million tokens; 0 for a server of your own"
         return ""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from recollect.core.estimates import LEAST_PER_LEVEL, enough
 from recollect.errors import InputError
+from recollect.evaluate import RIGHT, with_right
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -174,12 +175,12 @@ def item_table(evaluation: Path, metric: Metric = "accuracy") -> pl.DataFrame:
         return _page_items(evaluation, metric)
     if metric == "f1":
         raise InputError("metric f1 is for pages, but these are facts. Use accuracy or word.")
-    outputs = pl.read_parquet(evaluation / "outputs.parquet", glob=False)
+    outputs = with_right(pl.read_parquet(evaluation / "outputs.parquet", glob=False))
     return outputs.select(
         item=pl.col("fact_id"),
         unit=pl.col("fact_id"),
         group=pl.col("level"),
-        right=pl.col("word" if metric == "word" else "contains").cast(pl.Float64),
+        right=pl.col("word" if metric == "word" else RIGHT).cast(pl.Float64),
         count=pl.lit(1.0),
         part=pl.col("part"),
     )

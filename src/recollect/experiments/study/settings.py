@@ -135,7 +135,7 @@ class StudyParts:
         # which model, and where; the number format is each section's own, or a probe in bfloat16 would train in it
         shared = {name: getattr(probe, name) for name in ("revision", "trust_remote_code", "device")}
         evaluate = settings.evaluate.over(**shared, model=model)
-        as_asked = ("dtype", "max_new_tokens", "prompt", "prompt_template", "batch_size")
+        as_asked = ("dtype", "max_new_tokens", "prompt", "prompt_template", "batch_size", "judge", "server")
         asked = shared | {name: getattr(evaluate, name) for name in as_asked}
         for name, part, parts in (("probe", "train", probe.parts), ("evaluate", "test", evaluate.parts)):
             if part not in (entry.strip() for entry in parts.split(",")):

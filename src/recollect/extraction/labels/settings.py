@@ -59,6 +59,6 @@ class LabelSettings(ServerSettings, _OfPages):
     def _fits_the_source(self) -> Self:
         if (self.source == "table") != (self.table is not None):
             raise ValueError("give --table FILE with --from table, and only then")
-        if self.source == "llm" and (missing := self.lacking()):
+        if self.source == "llm" and (missing := self.lacking("--")):
             raise ValueError(f"--from llm needs {missing}")
         return self

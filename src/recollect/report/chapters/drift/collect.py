@@ -11,6 +11,7 @@ from recollect.core.workspace import read_manifest
 from recollect.drift import DriftFound
 from recollect.drift.compare import KNOWN
 from recollect.drift.kl import Summary
+from recollect.evaluate import RIGHT, with_right
 from recollect.report.chapters.drift.record import (
     Drift,
     DriftCell,
@@ -89,7 +90,7 @@ def _modules(folder: Path) -> list[ModuleChange]:
 
 def _ladder(cell: CellSteps, folder: Path) -> Ladder:
     settings, climbed = read_manifest(folder).settings, LadderFound.read(folder)
-    outputs = pl.read_parquet(folder / "outputs.parquet", glob=False)
+    outputs = with_right(pl.read_parquet(folder / "outputs.parquet", glob=False))
     names = ("best", "beats_tuned", "mean", "note")
     found = Ladder(
         **_name(cell).model_dump(),
@@ -99,8 +100,8 @@ def _ladder(cell: CellSteps, folder: Path) -> Ladder:
     )
     order, percent = _shown_rung(found, settings["order"])
     both = _side_by_side(outputs, order, percent)
-    known = pl.col("level").is_in(KNOWN) | pl.col("contains")
-    was, now, then = pl.col("contains"), pl.col("contains_tuned"), pl.col("contains_repaired")
+    known = pl.col("level").is_in(KNOWN) | pl.col(RIGHT)
+    was, now, then = pl.col(RIGHT), pl.col(f"{RIGHT}_tuned"), pl.col(f"{RIGHT}_repaired")
     rules: dict[RepairName, pl.Expr] = {
         "lost, regained": known & ~now & then,
         "lost, still lost": known & ~now & ~then,
@@ -133,7 +134,7 @@ def _side_by_side(outputs: pl.DataFrame, order: str, percent: float) -> pl.DataF
     """The base's answers with the tuned and the repaired model's beside them."""
     found = _rung(outputs, "base", 100.0)
     for name, rung in (("tuned", ("tuned", 0.0)), ("repaired", (order, percent))):
-        other = _rung(outputs, *rung).select("fact_id", "output", "contains")
+        other = _rung(outputs, *rung).select("fact_id", "output", RIGHT)
         found = found.join(other, on="fact_id", suffix=f"_{name}", maintain_order="left")
     return found
 
@@ -154,9 +155,9 @@ def _examples(rows: pl.DataFrame, kind: RepairName) -> list[RepairExample]:
             base_answer=row["output"],
             tuned_answer=row["output_tuned"],
             repaired_answer=row["output_repaired"],
-            base_right=row["contains"],
-            tuned_right=row["contains_tuned"],
-            repaired_right=row["contains_repaired"],
+            base_right=row[RIGHT],
+            tuned_right=row[f"{RIGHT}_tuned"],
+            repaired_right=row[f"{RIGHT}_repaired"],
             kind=kind,
         )
         for row in rows[evenly(rows.height, _PER_KIND)].iter_rows(named=True)

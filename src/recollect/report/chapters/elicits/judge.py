@@ -27,6 +27,7 @@ from recollect.core.estimates import (
     training_difference,
     winner,
 )
+from recollect.evaluate import RIGHT, with_right
 from recollect.report.scores.record import CHOICES, Best, Choice, Compared
 
 Group = tuple[Choice, int]
@@ -211,7 +212,8 @@ def _verdicts(
     """By group, the base first and small sizes before large ones: of equal scores the cheapest wins."""
 
     def right(table: pl.DataFrame) -> Verdicts:
-        return table.filter(pl.col("part") == part).sort("fact_id")["contains"].to_numpy().astype(bool)
+        judged = with_right(table).filter(pl.col("part") == part)
+        return judged.sort("fact_id")[RIGHT].to_numpy().astype(bool)
 
     runs: dict[Group, list[Verdicts]] = {}
     for choice, size, table in cells:

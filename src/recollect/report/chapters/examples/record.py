@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import BeforeValidator, Field
 
-from recollect.evaluate import EvaluateResult
+from recollect.evaluate import RIGHT, EvaluateResult
 from recollect.facts import Part
 from recollect.probe import read_examples
 from recollect.report.page.chapter import Source
@@ -86,9 +86,9 @@ def collect(source: Source) -> Answers | None:
 
 def _examples(before: pl.DataFrame, cell: CellSteps) -> list[Example]:
     """Facts on which the training changed the answer and on which it did not, some of each kind."""
-    after = cell.evaluation.outputs().select("fact_id", "output", "contains")
+    after = cell.evaluation.outputs().select("fact_id", "output", RIGHT)
     both = before.join(after, on="fact_id", suffix="_tuned", maintain_order="left")
-    was, now = pl.col("contains"), pl.col("contains_tuned")
+    was, now = pl.col(RIGHT), pl.col(f"{RIGHT}_tuned")
     kinds: dict[KindName, pl.Expr] = {
         "elicited": ~was & now,
         "lost": was & ~now,
@@ -105,8 +105,8 @@ def _examples(before: pl.DataFrame, cell: CellSteps) -> list[Example]:
             base_answer=row["output"],
             tuned_answer=row["output_tuned"],
             tuned_by=f"{cell.size} facts, {choice(cell.levels)}, seed {cell.seed}",
-            base_right=row["contains"],
-            tuned_right=row["contains_tuned"],
+            base_right=row[RIGHT],
+            tuned_right=row[f"{RIGHT}_tuned"],
             kind=kind,
         )
         for kind, rule in kinds.items()
