@@ -179,8 +179,9 @@ class _Work:
         longest = _longest(settings, paths)
         unreached = unreachable([fact.object for fact in asked], [path.shortest for path in paths], longest)
         notes = self.judges.main.of_lengths(unreached.notes)
-        for note in notes if tell else ():  # before the work, which may take hours
-            tell(note)
+        if tell is not None:  # before the work, which may take hours
+            for note in notes:
+                tell(note)
         answers = _answers(step, settings, asked, paths, engine, longest, progress)
         if not asking.chat:  # there a model ends its turn itself
             answers = {
