@@ -6,7 +6,8 @@ Notable choices
 - Embeddings and an output head that are one matrix can be trained whole, and stay one (PEFT's ensure_weight_tying).
   Factors beside them are refused: PEFT would give the one matrix two sets in the same memory, which an optimizer
   updates twice, and on a GPU both at once.
-- EVA reads the answers of the training's own examples, over and over until its directions are settled.
+- EVA reads the answers of the training's own examples, over and over until its directions are settled: all at once as
+  far as they go, since between batches of few tokens they never are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ Factors = dict[str, "torch.Tensor"]
 """The factors of adapters, by the names of the model's parameters."""
 FACTORS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
 _KNOWN_AS_TIED = ("embed_tokens", "lm_head")  # PEFT's EMBEDDING_LAYER_NAMES
-_MOST_BATCHES = 2000  # of EVA: it is settled after a few passes, or never
+_MOST_PASSES = 60  # of EVA: it is settled after a few, or never
+_MOST_TOKENS = 1 << 13  # of one of EVA's batches, padding included
 
 
 @dataclass(frozen=True)
@@ -249,26 +251,38 @@ def _start_by_examples(model: Any, settings: TrainSettings, examples: Sequence[E
 
     config = model.peft_config["default"]
     needed = math.ceil(max([settings.lora_r, *config.rank_pattern.values()]) * config.eva_config.rho)
-    batches = list(_batches(examples, settings.batch_size, needed))
+    batches = list(_batches(examples, needed))
     if not batches:
-        held = sum(sum(mask) for _, mask in examples)
         raise InputError(
-            f"lora_init eva needs {needed} tokens of answers for rank {settings.lora_r}, but the selection has {held}. "
-            "Take more examples, a lower --lora-r, or --lora-init default."
+            f"lora_init eva needs {needed} tokens of answers for rank {settings.lora_r}, but the selection has "
+            f"{_answer_tokens(examples)}. Take more examples, a lower --lora-r, or --lora-init default."
         )
-    initialize_lora_eva_weights(model, _Repeated(batches), gather_distributed_inputs=False, show_progress_bar=False)
-    for part in ("target_modules",):  # in one order, so that equal trainings write equal bytes
-        setattr(config, part, sorted(getattr(config, part)))
+    base = model.get_base_model()
+    whole = not hasattr(base, base.base_model_prefix) or _has_adapter(base.get_output_embeddings())
+
+    def forward(_: Any, inputs: dict[str, torch.Tensor]) -> None:
+        seen = {name: value for name, value in inputs.items() if name != "labels"}
+        (base if whole else getattr(base, base.base_model_prefix))(**seen, use_cache=False)  # without logits
+
+    initialize_lora_eva_weights(
+        model, _Repeated(batches), forward_fn=forward, gather_distributed_inputs=False, show_progress_bar=False
+    )
+    config.target_modules = sorted(config.target_modules)  # so that equal trainings write equal bytes
 
 
-def _batches(examples: Sequence[Example], size: int, needed: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches of at least `size` examples and `needed` tokens of answers each; what is left over joins the last one.
+def _has_adapter(module: Any) -> bool:
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    None where there are fewer tokens.
-    """
+    return isinstance(module, BaseTunerLayer)
+
+
+def _batches(examples: Sequence[Example], needed: int) -> Iterator[dict[str, torch.Tensor]]:
+    """All examples in as few batches as fit; each has `needed` tokens of answers. None where there are fewer."""
     groups: list[list[Example]] = [[]]
     for example in examples:
-        if len(groups[-1]) >= size and _answer_tokens(groups[-1]) >= needed:
+        longest = max(len(ids) for ids, _ in [*groups[-1], example])
+        full = longest * (len(groups[-1]) + 1) > _MOST_TOKENS
+        if full and _answer_tokens(groups[-1]) >= needed:
             groups.append([])
         groups[-1].append(example)
     if len(groups) > 1 and _answer_tokens(groups[-1]) < needed:
@@ -309,9 +323,9 @@ class _Repeated:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        for number in range(_MOST_BATCHES):
-            yield dict(self.batches[number % len(self.batches)])
+        for _ in range(_MOST_PASSES):
+            yield from map(dict, self.batches)
         raise InputError(
-            f"lora_init eva did not settle within {_MOST_BATCHES} batches of the examples. Take more examples, or "
+            f"lora_init eva did not settle within {_MOST_PASSES} passes over the examples. Take more examples, or "
             "--lora-init default."
         )
