@@ -12,7 +12,8 @@ from helpers_models import loaded
 from recollect.models import ModelRef
 from recollect.models.parts import other_parts
 from recollect.train import TrainSettings
-from recollect.train.model import load_base, with_adapters
+from recollect.train.lora import with_adapters
+from recollect.train.model import load_base
 from recollect.weights.pair import in_region, layer_of, module_of, sees
 
 FolderOf = Callable[[Family], Path]
@@ -45,7 +46,8 @@ def test_only_the_language_model_is_trained(family: Family, folder_of: FolderOf)
 def test_adapters_are_put_on_the_language_model_alone(family: Family, folder_of: FolderOf, targets: str) -> None:
     settings = TrainSettings.make(model=str(folder_of(family)), device="cpu", method="lora", lora_targets=targets)
     model, _, _ = load_base(settings, ModelRef.at(folder_of(family), None, False), None)
-    adapted = {name for name, value in with_adapters(model, settings).named_parameters() if value.requires_grad}
+    parameters = with_adapters(model, settings, []).model.named_parameters()
+    adapted = {name for name, value in parameters if value.requires_grad}
     assert adapted and all("lora_" in name and layer_of(name) is not None for name in adapted)
     assert not any(sees(name) for name in adapted)
 

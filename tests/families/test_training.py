@@ -11,7 +11,8 @@ from helpers_families import FAMILIES, Family
 from helpers_models import loaded, nudged
 from recollect.models import ModelRef
 from recollect.train import TrainSettings
-from recollect.train.model import load_base, with_adapters
+from recollect.train.lora import with_adapters
+from recollect.train.model import load_base
 from recollect.train.trainer import Setup, Watch, build_trainer, quiet
 from recollect.weights import open_pair
 from recollect.weights.pair import layer_of
@@ -38,7 +39,7 @@ def test_a_padded_batch_has_the_loss_and_gradient_of_its_rows_alone(
     model.config.use_cache = False
     if method == "lora":
         with quiet("cpu"):
-            model = with_adapters(model, settings)
+            model = with_adapters(model, settings, []).model
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if "lora_B" in name:

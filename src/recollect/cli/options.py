@@ -153,7 +153,7 @@ def _plain(annotation: Any) -> Any:
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    if value == "":
+    if value in ("", (), {}):
         return "empty"
     if isinstance(value, tuple):
         return ",".join(map(str, value))

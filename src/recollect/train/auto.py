@@ -98,8 +98,8 @@ def plan(settings: TrainSettings, examples: int, width: int) -> Plan:
     note = ""
     if updates and "auto" in (settings.learning_rate, settings.epochs):
         note = (
-            f"chosen for {examples:,} examples and a model of width {width:,}: rate {rate:g}, {epochs:g} "
-            f"epoch{'' if epochs == 1 else 's'}, {updates:,} update{'' if updates == 1 else 's'} of "
+            f"chosen for {examples:,} examples and a model of width {width:,}: rate {rate:g}{_whose(settings)}, "
+            f"{epochs:g} epoch{'' if epochs == 1 else 's'}, {updates:,} update{'' if updates == 1 else 's'} of "
             f"{settings.batch_size} examples (--learning-rate and --epochs set them)"
         )
     warning = _stands_still(settings, examples, updates) or _hardly_moves(rate, updates, min(scale, adapters))
@@ -132,6 +132,17 @@ def _stands_still(settings: TrainSettings, examples: int, updates: int) -> str:
         f"{math.ceil(examples / settings.batch_size):,}. Set --warmup-ratio 0, or make more updates: a smaller "
         "--batch-size, more --epochs."
     )
+
+
+def _whose(settings: TrainSettings) -> str:
+    return (
+        f" for adapters of rank {settings.lora_r} and scale {_scale(settings):.3g}" if settings.method == "lora" else ""
+    )
+
+
+def _scale(settings: TrainSettings) -> float:
+    """What the product of the adapters' factors is multiplied by."""
+    return settings.alpha / (math.sqrt(settings.lora_r) if settings.lora_rslora else settings.lora_r)
 
 
 def _hardly_moves(rate: float, updates: int, scale: float) -> str:

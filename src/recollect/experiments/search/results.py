@@ -275,12 +275,12 @@ def best_yaml(
     best = held_out.best.trial
     chosen = runner.selection(best.values)
     made = runner.settings(best.values)
-    defaults = TrainSettings()
+    defaults = TrainSettings().model_dump(mode="json")
     values: dict[str, object] = {"model": prepared.settings.model}
     for name, value in made.model_dump(mode="json").items():
         if name in ("model", "preset", "save_every"):
             continue
-        if name in best.values or value != getattr(defaults, name):
+        if name in best.values or value != defaults[name]:
             values[name] = value
     facts = str(folder / FACTS) if prepared.handed_over else prepared.settings.facts
     select = ["recollect", "select", "--facts", facts, "--level", chosen.level, "--size", str(size)]
