@@ -35,13 +35,17 @@ def role_of(name: Any, place: str) -> Role:
     return known
 
 
-def text_of(value: Any, what: str) -> str:
-    """A text as it stands, "" for nothing; RowError for everything that is none, numbers included."""
+def text_of(value: Any, what: str, place: str = "") -> str:
+    """A text as it stands, "" for nothing; RowError for everything that is none, numbers included.
+
+    place: where in the row it stands, for the error's line; its reason names `what` alone.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
         kind = _kind(value)
-        raise RowError(f"{what} is {kind}", f"{what} must be a text, but is {short(value)} ({kind}).")
+        at = f"{place}: " if place else ""
+        raise RowError(f"{what} is {kind}", f"{at}{what} must be a text, but is {short(value)} ({kind}).")
     return value
 
 

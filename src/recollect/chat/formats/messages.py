@@ -66,17 +66,17 @@ def _turn(message: JsonObject, place: str) -> Turn:
     return Turn(
         role,
         content,
-        text_of(reasoning, f"{place}: the reasoning") if role == "assistant" else "",
+        text_of(reasoning, "reasoning", place) if role == "assistant" else "",
         calls,
-        text_of(message.get("name"), f"{place}: the name"),
-        text_of(message.get("tool_call_id"), f"{place}: tool_call_id"),
+        text_of(message.get("name"), "name", place),
+        text_of(message.get("tool_call_id"), "tool_call_id", place),
     )
 
 
 def _content(value: Any, place: str) -> tuple[str, str]:
     """The text of a content and the reasoning among its parts; text parts are joined by line ends."""
     if not isinstance(value, list):
-        return text_of(value, "content"), ""
+        return text_of(value, "content", place), ""
     texts, thoughts = [], []
     for part in value:
         if part is None:

@@ -52,4 +52,4 @@ def _turn(message: JsonObject, place: str) -> Turn:
         if not calls:
             raise RowError("empty tool call", f"{place} is an empty {speaker}. Fill it in or remove the row.")
         return Turn("assistant", "", "", calls)
-    return Turn(role_of(speaker, place), text_of(value, "value"))
+    return Turn(role_of(speaker, place), text_of(value, "value", place))
