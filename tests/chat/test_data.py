@@ -16,6 +16,7 @@ from recollect.chat.findings import findings
 from recollect.chat.found import Spread
 from recollect.chat.preview import chosen, evenly
 from recollect.errors import InputError
+from recollect.train import TrainSettings
 
 
 def chat(*texts, system="", id="x"):
@@ -230,6 +231,11 @@ def test_a_preview_shows_what_is_rare_too():
     lessons[11], lessons[22] = cut, several
     assert chosen(lessons, 2) == evenly(100)
     assert chosen([common, cut, several], 2) == [0, 1, 2]
+
+
+def test_what_it_is_told_is_what_a_training_takes_by_default():
+    for name in ("prompt", "train_on", "prompt_template", "max_length"):
+        assert DataSettings.model_fields[name].default == TrainSettings.model_fields[name].default, name
 
 
 def test_spread_and_previews_by_hand():

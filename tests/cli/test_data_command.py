@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,23 @@ def test_bad_rows_error_and_no_path(run, path, tmp_path):
     assert code == 2 and "line 3" in err
     code, _, err = run("data")
     assert code == 2 and "path must be given" in err
+
+
+def test_the_example_of_the_page(run, tmp_path):
+    examples = Path(__file__).parents[2] / "examples"
+    more = ("--test", examples / "chat_test.jsonl", "--out", tmp_path / "out", "--json")
+    code, out, _ = run("data", examples / "chat.jsonl", *more)
+    found = json.loads(out.splitlines()[-1])
+    assert code == 0 and (found["rows"], found["kept"]) == (19, 17)
+    assert (found["duplicates"], found["near_duplicates"], found["overlap"]) == (1, 1, 2)
+    assert found["dropped"] == {"image content": 1, "no assistant turn": 1}
+    assert found["format"] == "messages, sharegpt, alpaca, prompt-completion, openai"
+
+
+@pytest.mark.real
+def test_the_tokens_of_the_page_with_a_real_model(run, real_model, tmp_path):
+    examples = Path(__file__).parents[2] / "examples"
+    more = ("--model", real_model("smollm2"), "--max-length", 96, "--out", tmp_path / "out", "--json")
+    _, out, _ = run("data", examples / "chat.jsonl", *more)
+    found = json.loads(out.splitlines()[-1])
+    assert (found["trained_tokens"], found["masked_tokens"], found["cut_answers"]) == (232, 760, 1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ROWS = 10
-_LONGEST = 4_000  # characters of one piece that are kept
+_LONGEST = 1_500  # characters of one piece that are kept
 Kind = Literal["learned", "read", "beyond"]
 
 

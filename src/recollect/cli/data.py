@@ -116,7 +116,8 @@ def _panel(one: Preview, title: str) -> Panel:
 def _marked(kind: str, text: str) -> Text:
     """A text in its colour; between marks where there is no colour."""
     before, after = ("", "") if console_out.color_system else _MARKS[kind]
-    return Text(f"{before}{text}{after}", style=_STYLES[kind])
+    words = text.rstrip("\n")
+    return Text(f"{before}{words}{after}{text[len(words) :]}", style=_STYLES[kind])
 
 
 def _shortened(piece: Piece) -> str:
