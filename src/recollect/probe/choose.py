@@ -7,7 +7,9 @@ Notable choices
 - The rates of each template are drawn from what the first facts leave open (the model of `agreement`), many times over;
   in each of these worlds every way grades the facts, and two probes of the studies do. That gives agreement and error
   of each way with the template spread, the late answers and the stopping rule in them.
-- The asked-for agreement is relative to what two probes of the studies agree on: no way reaches what they do not.
+- The asked-for agreement is relative to what two probes of the studies agree on: no way reaches what they do not. A way
+  is taken if it loses no more than asked by its expected loss on the first facts and one standard error of it: few facts
+  are a sample, and the best-looking of several ways would be taken for better than it is.
 - Cost is counted in tokens: prompts (anew in each round) and forms as they are, drawn ones threefold (they come one
   after the other), where draws say the same once. Seconds would choose otherwise on a busy day.
 - Where many answers come late, the closed form alone is not taken, nor the hybrid for few facts.
@@ -27,6 +29,8 @@ from recollect.probe.stopping import StoppingRule, stopping_rule
 
 _WORLDS = 200
 _SURER = (0.9, 0.95)
+_RESIDUAL = (1, 2, 4)
+_ERRORS = 1.0  # standard errors of the pilot between what a way is expected to lose and what it loses at most
 _DRAWN = 3.0  # read tokens that cost as much as a drawn one; SmolLM2 on a processor, 1,500 and 500 a second
 
 
@@ -84,11 +88,10 @@ class Pilot:
 def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -> Choice:
     """The choice for so many facts in all; `excluding`: whether the engine can draw beside the answers at once."""
     worlds = _Worlds(pilot, settings)
-    candidates = [worlds.closed_form(), worlds.sampled()]
+    candidates = [worlds.sampled(), worlds.closed_form()]
     candidates += [worlds.adaptive(settled) for settled in sorted({settings.settled, *_SURER})]
     if excluding:
-        candidates += [worlds.hybrid(draws) for draws in sorted({1, 2, settings.residual_samples})]
-    ceiling = next(one.agreement for one in candidates if one.way == "sampled")
+        candidates += [worlds.hybrid(draws) for draws in sorted({*_RESIDUAL, settings.residual_samples})]
     total = float(pilot.score.sum())
     share = float(pilot.p0.mean(axis=1).sum()) / total if total else 0.0
     at_once = round(share, 4) if total else None
@@ -97,16 +100,26 @@ def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -
     if 1 - share > LITTLE_LATE:
         unable = {"closed-form", "hybrid"} if facts < FEW_FACTS else {"closed-form"}
     able = [one for one in candidates if one.way not in unable]
-    reaching = [one for one in able if one.way == "sampled" or one.agreement >= ceiling - settings.agreement_loss]
-    taken = min(reaching, key=lambda one: (one.tokens, one.words))
+    taken = _cheapest(able, settings, most=True)
     return Choice(
         taken=taken,
         way=taken.way,
         why=_why(taken, settings, at_once, candidates),
         pilot=len(pilot.p0),
+        clear=taken.words == _cheapest(able, settings, most=False).words,
         share_at_once=at_once,
         candidates=sorted(candidates, key=lambda one: one.tokens),
     )
+
+
+def _cheapest(candidates: list[Candidate], settings: ProbeSettings, most: bool) -> Candidate:
+    """Of those that lose no more than asked, at most (with the pilot's own error) or as expected."""
+    reaching = [
+        one
+        for one in candidates
+        if one.way == "sampled" or ((one.most_loss if most else one.loss) or 0.0) <= settings.agreement_loss
+    ]
+    return min(reaching, key=lambda one: (one.tokens, one.words))
 
 
 def _why(taken: Candidate, settings: ProbeSettings, at_once: float | None, candidates: list[Candidate]) -> str:
@@ -114,9 +127,11 @@ def _why(taken: Candidate, settings: ProbeSettings, at_once: float | None, candi
     full = next(one for one in candidates if one.way == "sampled")
     if taken.way == "sampled":
         return f"{late}; no cheaper way comes within {100 * settings.agreement_loss:g} points of two full probes"
+    error = 100 * (taken.agreement_error or 0.0)
     return (
-        f"{late}; expected to give {100 * taken.agreement:.0f} % of the facts the level of a fresh full probe (another "
-        f"full probe: {100 * full.agreement:.0f} %) for {100 * taken.tokens / full.tokens:.0f} % of its tokens"
+        f"{late}; expected to give {100 * taken.agreement:.0f} ± {error:.0f} % of the facts the level of a fresh full "
+        f"probe (another full probe: {100 * full.agreement:.0f} %) for {100 * taken.tokens / full.tokens:.0f} % of its "
+        "tokens; what it gave is stated with the levels"
     )
 
 
@@ -130,6 +145,7 @@ class _Worlds:
         self.random = np.random.default_rng([settings.seed % 2**32, 15])
         self.rest = rest_rates(pilot.p0, pilot.late, pilot.rest, settings.samples, self.random, _WORLDS)
         self.rates = pilot.p0 + (1 - pilot.p0) * self.rest
+        self.full: Floats | None = None
         self.fresh = self._levels(self.random.binomial(self.samples, self.rates).mean(axis=2) / self.samples)
 
     def sampled(self) -> Candidate:
@@ -174,7 +190,17 @@ class _Worlds:
 
     def _candidate(self, score: Floats, tokens: float, **named: object) -> Candidate:
         error = np.sqrt(((score - self.rates.mean(axis=2)) ** 2).mean())
-        same = (self._levels(score) == self.fresh).mean()
+        same = (self._levels(score) == self.fresh).mean(axis=0)
+        if self.full is None:  # sampled comes first
+            self.full = same
+        lost = self.full - same
+        loss, loss_error = float(lost.mean()), float(lost.std(ddof=1) / np.sqrt(len(lost)))
         return Candidate(
-            agreement=round(float(same), 4), error=round(float(error), 4), tokens=round(tokens, 1), **named
+            agreement=round(float(same.mean()), 4),
+            agreement_error=round(float(same.std(ddof=1) / np.sqrt(len(same))), 4),
+            loss=round(loss, 4),
+            most_loss=round(loss + _ERRORS * loss_error, 4),
+            error=round(float(error), 4),
+            tokens=round(tokens, 1),
+            **named,
         )

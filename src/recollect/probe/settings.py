@@ -80,10 +80,11 @@ class ProbeSettings(AskedFacts):
     """adaptive: a fact is drawn from no more when all the draws of `sampled` would leave its level as it is with this
     probability. Our choice: half of the draws, for one or two facts in a hundred that get another level."""
     pilot: Annotated[int, Field(ge=8)] = 16
-    """auto: facts on which the ways are compared. They are drawn from as in adaptive, and keep what was drawn."""
+    """auto: facts on which the ways are compared; up to four times as many where so few leave it open. They are drawn
+    from as in adaptive, and keep what was drawn."""
     agreement_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
     """auto: a fresh 21 x 10 probe may give so much smaller a share of the facts the same level as it gives those of
-    another such probe. Our choice."""
+    another such probe, with one standard error of the facts compared. Our choice."""
     temperature: Annotated[float, Field(gt=0)] = 0.7
     """Softmax temperature."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
@@ -143,6 +144,12 @@ class Candidate(Result):
     """Of adaptive."""
     agreement: float
     """Share of facts to which a fresh probe of the studies would give the same level."""
+    agreement_error: float | None = None
+    """Standard error of it, of the first facts' number; like the next two None in a probe of an earlier version."""
+    loss: float | None = None
+    """How much smaller than the agreement of two full probes; expected."""
+    most_loss: float | None = None
+    """The same, with one standard error of the first facts' number."""
     error: float
     """Root mean square error of R."""
     tokens: float
@@ -165,6 +172,8 @@ class Choice(Result):
     why: str
     pilot: int
     """Facts it was measured on."""
+    clear: bool = True
+    """Whether the same way is taken with and without the first facts' own error."""
     share_at_once: float | None = None
     """Of their mean score."""
     candidates: list[Candidate] = []

@@ -3,7 +3,8 @@
 Notable choices
 - Which facts come first is decided by their ids alone (`first_facts`), so order and batches change neither them nor the
   choice. The choice is kept in the step's plan: a resumed run does not make it anew.
-- What was drawn for the first facts stays; they are graded with the others.
+- There are as many first facts as make the choice clear: `pilot`, doubled while the pilot's own error decides it, at most
+  fourfold and to half of the facts. What was drawn for them stays; they are graded with the others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from recollect.probe.settings import Choice, ProbeSettings
 
 Progress = Callable[[int, int], None]
 _FIRST = "probe first"
+_MOST = 4  # times `pilot`
 
 
 @dataclass
@@ -68,32 +70,56 @@ def measure_all(
     if settings.method != "auto":
         size = step.plan["batch_size"]
         return Measured(parts.work(Bench(engine, facts, settings), jobs, size), settings, None)
-    plainly = settings.model_copy(update={"method": "adaptive"})
-    ids = first_facts(facts, settings)
-    comparing = settings.has_closed_form and not settings.top_k and len(ids) < len(facts)
-    first = [job for job in jobs if comparing and facts.facts[job.fact].id in ids]
-    others = [job for job in jobs if not (comparing and facts.facts[job.fact].id in ids)]
-    tables = []
-    if comparing:
-        tables.append(parts.work(Bench(engine, facts, plainly, pilot=True), first, step.plan["batch_size"]))
+    first = first_facts(facts, settings)
+    comparing = settings.has_closed_form and not settings.top_k and len(first) < len(facts)
+    tables, first = _draw_first(parts, facts, jobs, settings, engine) if comparing else ([], set())
     if "choice" not in step.plan:
-        choice = _compare(tables[0], first, settings, len(facts), engine) if comparing else _only_one(settings, facts)
-        taken = _taking(choice, settings)
-        step.plan = {
-            **step.plan,
-            "choice": choice.model_dump(mode="json"),
-            "batch_size_then": settings.batch_size or engine.batch_size(draws_per_job(taken)),
-        }
-        step.write_state()
+        _pin(step, _only_one(settings, facts), settings, engine)
     choice = Choice.model_validate(step.plan["choice"])
     taken = _taking(choice, settings)
+    others = [job for job in jobs if facts.facts[job.fact].id not in first]
     tables.append(parts.work(Bench(engine, facts, taken), others, step.plan["batch_size_then"]))
     return Measured(pl.concat(tables), taken, choice)
 
 
-def first_facts(facts: FactSet, settings: ProbeSettings) -> set[str]:
-    """The ids of the facts on which `auto` compares the ways."""
-    return {fact.id for fact in take(facts.facts, settings.pilot, settings.facts_seed, _FIRST, lambda fact: fact.id)}
+def _draw_first(
+    parts: Parts, facts: FactSet, jobs: Sequence[Job], settings: ProbeSettings, engine: Engine
+) -> tuple[list[pl.DataFrame], set[str]]:
+    """The rows of the first facts and their ids: as many as make the choice clear, or made it. Pins the choice."""
+    step, tables, drawn = parts.step, list[pl.DataFrame](), set[str]()
+    bench = Bench(engine, facts, settings.model_copy(update={"method": "adaptive"}), pilot=True)
+    size, most = settings.pilot, min(_MOST * settings.pilot, len(facts) // 2)
+    while True:
+        ids = first_facts(facts, settings, size)
+        new = [job for job in jobs if facts.facts[job.fact].id in ids - drawn]
+        tables.append(parts.work(bench, new, step.plan["batch_size"]))
+        drawn, size = ids, 2 * size
+        if "choice" in step.plan:
+            if len(drawn) >= step.plan["choice"]["pilot"]:
+                return tables, drawn
+            continue
+        first = [job for job in jobs if facts.facts[job.fact].id in drawn]
+        choice = _compare(pl.concat(tables), first, settings, len(facts), engine)
+        if choice.clear or size > most:
+            _pin(step, choice, settings, engine)
+            return tables, drawn
+
+
+def _pin(step: Step, choice: Choice, settings: ProbeSettings, engine: Engine) -> None:
+    """Keep the choice, so that a resumed run does not make it anew."""
+    draws = draws_per_job(_taking(choice, settings))
+    step.plan = {
+        **step.plan,
+        "choice": choice.model_dump(mode="json"),
+        "batch_size_then": settings.batch_size or engine.batch_size(draws),
+    }
+    step.write_state()
+
+
+def first_facts(facts: FactSet, settings: ProbeSettings, count: int | None = None) -> set[str]:
+    """The ids of the facts on which `auto` compares the ways: `pilot`, or so many, which hold those of any fewer."""
+    count = settings.pilot if count is None else count
+    return {fact.id for fact in take(facts.facts, count, settings.facts_seed, _FIRST, lambda fact: fact.id)}
 
 
 def _compare(rows: pl.DataFrame, jobs: Sequence[Job], settings: ProbeSettings, facts: int, engine: Engine) -> Choice:
