@@ -58,9 +58,8 @@ def test_what_is_asked_for_is_reached_and_nothing_cheaper_would() -> None:
     for late in (0.0, 0.05, 0.3, 0.9):
         for loss in (0.0, 0.02, 0.1):
             found = choice(late, 1000, agreement_loss=loss)
-            ceiling = next(one.agreement for one in found.candidates if one.way == "sampled")
-            assert found.taken is not None
-            assert found.way == "sampled" or found.taken.agreement >= ceiling - loss
+            assert found.taken is not None and found.taken.most_loss is not None and found.taken.loss is not None
+            assert found.way == "sampled" or found.taken.loss <= found.taken.most_loss <= loss
             costs = [one.tokens for one in found.candidates]
             assert costs == sorted(costs)
     assert choice(0.9, 1000, agreement_loss=0.3).taken.tokens < choice(0.9, 1000, agreement_loss=0.0).taken.tokens  # type: ignore[union-attr]
@@ -105,6 +104,29 @@ def test_the_first_facts_are_chosen_by_their_ids_and_keep_their_draws(
     assert mine["hits"].equals(plain["hits"]) and mine["draws"].equals(plain["draws"])
 
 
+def test_first_facts_are_doubled_while_they_leave_the_choice_open(
+    small: Small, frames: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most to two thirds of the facts; those drawn from before stay among them, with their draws."""
+    pilots: list[int] = []
+
+    def open_still(pilot: Pilot, *given: object) -> Choice:
+        pilots.append(len(pilot.p0))
+        return choose(pilot, *given).model_copy(update={"clear": False})  # type: ignore[arg-type]
+
+    monkeypatch.setattr("recollect.probe.work.choose", open_still)
+    path = probe(small, frames, tmp_path / "p", pilot=8)
+    assert pilots == [8, 16] and len(facts()) == 36
+    found, settings = ProbeFound.read(path), ProbeSettings.make(pilot=8)
+    assert found.choice is not None and found.choice.pilot == 16
+    first = first_facts(facts(), settings, 16)
+    assert first_facts(facts(), settings) < first and len(first) == 16
+    adaptive = pl.read_parquet(probe(small, frames, tmp_path / "a", method="adaptive") / "levels.parquet")
+    levels = pl.read_parquet(path / "levels.parquet")
+    mine, plain = (one.filter(pl.col("fact_id").is_in(first)) for one in (levels, adaptive))
+    assert mine["hits"].equals(plain["hits"]) and mine["draws"].equals(plain["draws"])
+
+
 def test_batches_and_order_change_neither_choice_nor_scores(small: Small, frames: str, tmp_path: Path) -> None:
     whole = probe(small, frames, tmp_path / "a", batch_size=1)
     shuffled = FactSet(tuple(np.random.default_rng(1).permutation(np.array(facts().facts, dtype=object)).tolist()))
@@ -121,11 +143,12 @@ class Cut(Exception):
     pass
 
 
+@pytest.mark.parametrize("pilot", [8, 9])
 @pytest.mark.parametrize("at", [1, 3, 6, 9])
 def test_a_probe_cut_off_goes_on_with_its_choice_to_the_same_bytes(
-    small: Small, frames: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+    small: Small, frames: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, pilot: int
 ) -> None:
-    whole = probe(small, frames, tmp_path / "whole")
+    whole = probe(small, frames, tmp_path / "whole", pilot=pilot)
     plain, calls = TransformersEngine.sample, 0
 
     def cut(self: TransformersEngine, asks: list[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
@@ -138,8 +161,8 @@ def test_a_probe_cut_off_goes_on_with_its_choice_to_the_same_bytes(
     with monkeypatch.context() as patched:
         patched.setattr(TransformersEngine, "sample", cut)
         with pytest.raises(Cut):
-            probe(small, frames, tmp_path / "cut")
-    path = probe(small, frames, tmp_path / "cut")
+            probe(small, frames, tmp_path / "cut", pilot=pilot)
+    path = probe(small, frames, tmp_path / "cut", pilot=pilot)
     for name in TABLES:
         assert (path / name).read_bytes() == (whole / name).read_bytes()
     assert ProbeFound.read(path).choice == ProbeFound.read(whole).choice

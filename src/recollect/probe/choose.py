@@ -8,8 +8,8 @@ Notable choices
   in each of these worlds every way grades the facts, and two probes of the studies do. That gives agreement and error
   of each way with the template spread, the late answers and the stopping rule in them.
 - The asked-for agreement is relative to what two probes of the studies agree on: no way reaches what they do not. A way
-  is taken if it loses no more than asked by its expected loss on the first facts and one standard error of it: few facts
-  are a sample, and the best-looking of several ways would be taken for better than it is.
+  is taken if its expected loss on the first facts and one standard error of it are no more than asked for: few facts
+  are a sample, and the best-looking of several ways is taken for better than it is.
 - Cost is counted in tokens: prompts (anew in each round) and forms as they are, drawn ones threefold (they come one
   after the other), where draws say the same once. Seconds would choose otherwise on a busy day.
 - Where many answers come late, the closed form alone is not taken, nor the hybrid for few facts.
@@ -87,7 +87,7 @@ class Pilot:
 
 def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -> Choice:
     """The choice for so many facts in all; `excluding`: whether the engine can draw beside the answers at once."""
-    worlds = _Worlds(pilot, settings)
+    worlds = _Worlds(pilot, settings, facts)
     candidates = [worlds.sampled(), worlds.closed_form()]
     candidates += [worlds.adaptive(settled) for settled in sorted({settings.settled, *_SURER})]
     if excluding:
@@ -138,7 +138,7 @@ def _why(taken: Candidate, settings: ProbeSettings, at_once: float | None, candi
 class _Worlds:
     """Possible rates of the first facts, and how each way fares there; shapes [worlds, facts, templates]."""
 
-    def __init__(self, pilot: Pilot, settings: ProbeSettings) -> None:
+    def __init__(self, pilot: Pilot, settings: ProbeSettings, facts: int) -> None:
         self.pilot, self.samples = pilot, settings.samples
         self.templates = pilot.p0.shape[1]
         self.total = self.templates * self.samples
@@ -146,6 +146,9 @@ class _Worlds:
         self.rest = rest_rates(pilot.p0, pilot.late, pilot.rest, settings.samples, self.random, _WORLDS)
         self.rates = pilot.p0 + (1 - pilot.p0) * self.rest
         self.full: Floats | None = None
+        first = len(pilot.p0)
+        # of a mean over all the facts, to which the first belong
+        self.per_root = float(np.sqrt(max(0.0, 1 - first / facts) / first))
         self.fresh = self._levels(self.random.binomial(self.samples, self.rates).mean(axis=2) / self.samples)
 
     def sampled(self) -> Candidate:
@@ -194,12 +197,12 @@ class _Worlds:
         if self.full is None:  # sampled comes first
             self.full = same
         lost = self.full - same
-        loss, loss_error = float(lost.mean()), float(lost.std(ddof=1) / np.sqrt(len(lost)))
+        loss = float(lost.mean())
         return Candidate(
             agreement=round(float(same.mean()), 4),
-            agreement_error=round(float(same.std(ddof=1) / np.sqrt(len(same))), 4),
+            agreement_error=round(float(same.std(ddof=1)) * self.per_root, 4),
             loss=round(loss, 4),
-            most_loss=round(loss + _ERRORS * loss_error, 4),
+            most_loss=round(loss + _ERRORS * float(lost.std(ddof=1)) * self.per_root, 4),
             error=round(float(error), 4),
             tokens=round(tokens, 1),
             **named,

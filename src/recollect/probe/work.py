@@ -3,8 +3,8 @@
 Notable choices
 - Which facts come first is decided by their ids alone (`first_facts`), so order and batches change neither them nor the
   choice. The choice is kept in the step's plan: a resumed run does not make it anew.
-- There are as many first facts as make the choice clear: `pilot`, doubled while the pilot's own error decides it, at most
-  fourfold and to half of the facts. What was drawn for them stays; they are graded with the others.
+- There are as many first facts as make the choice clear: `pilot`, doubled while their own error decides it, at most
+  fourfold and to two thirds of the facts. What was drawn for them stays; they are graded with the others.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _draw_first(
     """The rows of the first facts and their ids: as many as make the choice clear, or made it. Pins the choice."""
     step, tables, drawn = parts.step, list[pl.DataFrame](), set[str]()
     bench = Bench(engine, facts, settings.model_copy(update={"method": "adaptive"}), pilot=True)
-    size, most = settings.pilot, min(_MOST * settings.pilot, len(facts) // 2)
+    size, most = settings.pilot, min(_MOST * settings.pilot, 2 * len(facts) // 3)
     while True:
         ids = first_facts(facts, settings, size)
         new = [job for job in jobs if facts.facts[job.fact].id in ids - drawn]
