@@ -9,7 +9,7 @@ import torch
 
 from recollect.errors import InputError, RecollectWarning
 from recollect.train import PRESETS, TrainSettings, run_train
-from recollect.train.auto import HIGHEST, LEAST_SUM, LORA, LOWEST, WIDTH, plan
+from recollect.train.auto import HIGHEST, LEAST_SUM, LORA, LOWEST, WIDTH, auto_input, plan
 from recollect.train.model import movable
 
 
@@ -32,6 +32,29 @@ def test_at_the_width_of_the_studies_models_their_rates_come_out() -> None:
 def test_adapters_get_ten_times_the_rate() -> None:
     full, lora = plan(TrainSettings(), 60, WIDTH), plan(TrainSettings(method="lora"), 60, WIDTH)
     assert lora.learning_rate == pytest.approx(LORA * full.learning_rate, rel=0.05)
+
+
+def test_the_rate_of_adapters_falls_with_the_width_as_tinkers_and_is_near_it() -> None:
+    for width in (576, 2048, 4096):
+        chosen = plan(TrainSettings(method="lora"), 60, width).learning_rate
+        assert chosen == pytest.approx(5e-4 * (2000 / width) ** 0.781, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("start", "share"), [("pissa", 1 / 3), ("pissa_niter_4", 1 / 3), ("olora", 1 / 10), ("gaussian", 1)]
+)
+def test_adapters_that_start_with_parts_of_the_base_get_a_share_of_the_rate(start: str, share: float) -> None:
+    plain, other = (plan(TrainSettings(method="lora", lora_init=init), 60, WIDTH) for init in ("default", start))
+    assert other.learning_rate == pytest.approx(share * plain.learning_rate, rel=0.05)
+    assert "for adapters of rank 16 and scale 2" in other.note and not other.warning
+
+
+def test_what_is_left_to_us_of_lora_is_part_of_the_fingerprint_and_what_is_said_is_not() -> None:
+    assert auto_input(TrainSettings()) == {"auto": "1"}
+    assert auto_input(TrainSettings(method="lora")) == {"auto": "2", "lora": "2"}
+    assert auto_input(TrainSettings(preset="B-LoRA")) == {}
+    said = {"lora_targets": "q_proj", "lora_alpha": 32.0, "learning_rate": 1e-4}
+    assert auto_input(TrainSettings(method="lora", **said)) == {}
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))

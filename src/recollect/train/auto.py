@@ -34,8 +34,11 @@ WIDTH = 576
 LORA = 10.0
 LORA_WIDTH = 0.781
 """Exponent of the width in the rate of adapters; 1 for all parameters."""
+LORA_STARTS = {"pissa": 1 / 3, "pissa_niter_4": 1 / 3, "pissa_niter_16": 1 / 3, "olora": 1 / 10}
+"""The share of that rate for adapters that start with parts of the base, which move it by more: measured there too."""
 LORA_VERSION = 2
-"""As VERSION, for adapters: 2 knows LORA_WIDTH, and puts them on every linear layer with an alpha for their rank."""
+"""As VERSION, for adapters: 2 knows LORA_WIDTH and LORA_STARTS, and puts them on every linear layer with an alpha for
+their rank."""
 _UPDATES, _EPOCHS = 8, 3
 
 
@@ -90,7 +93,9 @@ def plan(settings: TrainSettings, examples: int, width: int) -> Plan:
     if epochs == "auto":
         epochs = float(min(_EPOCHS, math.ceil(_UPDATES / max(1, each))))
     updates = updates_of(settings, examples, epochs)
-    adapters, power = (LORA, LORA_WIDTH) if settings.method == "lora" else (1.0, 1.0)
+    adapters, power = 1.0, 1.0
+    if settings.method == "lora":
+        adapters, power = LORA * LORA_STARTS.get(settings.lora_init, 1.0), LORA_WIDTH
     scale = (WIDTH / width) ** power * adapters
     rate = settings.learning_rate
     if rate == "auto":
