@@ -259,22 +259,5 @@ def tied_modules(model: Any) -> tuple[str, str] | None:
     return names[id(table)], names[id(head)]
 
 
-def put_beside(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """A loaded base with the adapter of a folder beside its layers, computed at each step: for a quantised base, into
-    which nothing can be merged without rounding it anew.
-
-    Raises ModelError as `put_on`, and for an adapter that began by taking parts out of its base.
-    """
-    config = read_adapter_config(folder)
-    start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.lower() in _CHANGES_BASE:
-        raise ModelError(
-            f"{folder} was started by {start!r}, which took parts out of a base that was not quantised. Merge it into "
-            "that one with peft (merge_and_unload), and quantise the result."
-        )
-    beside: PreTrainedModel = put_on(base, folder).peft.get_base_model()
-    return beside
-
-
 def _not_merged(folder: Path, error: Exception) -> ModelError:
     return ModelError(f"{folder} could not be merged into its base: {first_line(error)}")
