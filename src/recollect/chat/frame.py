@@ -43,18 +43,35 @@ class Frame:
     closing: tuple[int, ...]
     """Ids that end an answer where the template writes none."""
 
+    def prompts(self, questions: Sequence[str]) -> list[list[int]]:
+        """The ids of each question's prompt."""
+        return self.template.ids_of([self._prompt(question) for question in questions])
+
+    def answers(
+        self, questions: Sequence[str], answers: Sequence[str], lead: str = BLANK
+    ) -> list[tuple[list[int], list[int]]]:
+        """(ids of the prompt, ids of the answer as it follows the prompt) of each; `lead` stands between."""
+        start = self.lead if lead == BLANK else lead if self.lead else lead.removeprefix(BLANK)
+        asked = [self._prompt(question) for question in questions]
+        said = [start + self.template.hide(answer) for answer in answers]
+        known = dict(zip(once := list(dict.fromkeys(asked)), self.template.ids_of(once), strict=True))
+        found = []
+        together = self.template.ids_of([text + rest for text, rest in zip(asked, said, strict=True)])
+        for text, rest, whole in zip(asked, said, together, strict=True):
+            prompt = known[text]
+            if whole[: len(prompt)] == prompt and len(whole) > len(prompt):
+                found.append((prompt, whole[len(prompt) :]))
+            else:
+                found.append((prompt, ids_after(self.template.tokenizer, prompt, self.template.shown(rest))))
+        return found
+
     def prompt(self, question: str) -> list[int]:
-        """The ids of a question's prompt."""
-        return self.template.ids(self._prompt(question))
+        """See `prompts`."""
+        return self.prompts([question])[0]
 
     def answer(self, question: str, answer: str, lead: str = BLANK) -> tuple[list[int], list[int]]:
-        """(ids of the prompt, ids of the answer as it follows the prompt); `lead` stands between, a blank if any."""
-        start = self.lead if lead == BLANK else lead if self.lead else lead.removeprefix(BLANK)
-        prompt, said = self.prompt(question), start + self.template.hide(answer)
-        whole = self.template.ids(self._prompt(question) + said)
-        if whole[: len(prompt)] == prompt and len(whole) > len(prompt):
-            return prompt, whole[len(prompt) :]
-        return prompt, ids_after(self.template.tokenizer, prompt, self.template.shown(said))
+        """See `answers`."""
+        return self.answers([question], [answer], lead)[0]
 
     def example(self, question: str, answer: str) -> tuple[list[int], list[int]]:
         """The ids of a training example and its mask: 1 on the answer and all that ends it."""
@@ -119,14 +136,14 @@ class _InChat:
         self._engine, self._frame = engine, frame
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
-        """See `Frame.prompt`."""
-        return [self._frame.prompt(text) for text in prompts]
+        """See `Frame.prompts`."""
+        return self._frame.prompts(prompts)
 
     def encode_answers(
         self, prompts: Sequence[str], answers: Sequence[str], lead: str = BLANK
     ) -> list[tuple[list[int], list[int]]]:
-        """See `Frame.answer`."""
-        return [self._frame.answer(prompt, text, lead) for prompt, text in zip(prompts, answers, strict=True)]
+        """See `Frame.answers`."""
+        return self._frame.answers(prompts, answers, lead)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._engine, name)

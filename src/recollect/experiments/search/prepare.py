@@ -81,7 +81,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)  # refuses too few
     train = _train(settings)
     model = resolve(train)
-    train = train.model_copy(update={"prompt": settled(train.asked_in(), model)})
+    train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model)})
     if evaluate.prompt == "auto":
         evaluate = evaluate.model_copy(update={"prompt": train.prompt})
     check_whole(model)
