@@ -382,3 +382,14 @@ def test_a_relation_without_templates_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("P36: {question: 'What is the capital of [X]?'}", encoding="utf-8")
     with pytest.raises(InputError, match=r"mine.yaml: P36 must have a list of texts as templates, but got None"):
         read_relations(tmp_path / "mine.yaml")
+
+
+def test_a_question_about_an_image_is_no_fact_without_it(tmp_path: Path) -> None:
+    def asked(*parts: object) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": [*parts]}, {"role": "assistant", "content": "Lima"}]}
+
+    text = {"type": "text", "text": "Which city is this?"}
+    rows = [asked({"type": "image_url", "image_url": {"url": "lima.png"}}, text), asked({"type": "text", "text": "Q?"})]
+    facts, report = read(tmp_path, rows, bad_rows="skip")
+    assert [fact.question for fact in facts] == ["Q?"]
+    assert report.bad_rows.reasons == {"content that is no text": 1}

@@ -7,7 +7,8 @@
 | alpaca            | instruction, input, output                   | instruction and input; output       |
 | sharegpt          | conversations: [{from, value}]               | as messages                         |
 
-System turns, and the turns before the last question, are left out.
+System turns, and the turns before the last question, are left out. Content with images or sound is refused: without
+them a question is another one. What a training on whole conversations reads is in `chat`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _KEYS: dict[Shape, tuple[str, ...]] = {
     "prompt-completion": ("prompt", "completion"),
     "alpaca": ("instruction", "output"),
 }
+NO_TEXT = "content that is no text"
+"""Why a row with an image in its content is refused."""
+_TEXT_PARTS = ("text", "input_text", "output_text")
 _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model", "chatgpt", "bot")
 
@@ -101,7 +105,11 @@ def _last_pair(turns: Any, role: str, content: str, where: str) -> tuple[str, st
 def _text(content: Any, where: str) -> str:
     """A text, or the texts of a list of content parts."""
     if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
+        parts = [part for part in content if isinstance(part, dict)]
+        other = next((kind for part in parts if (kind := part.get("type") or "text") not in _TEXT_PARTS), None)
+        if other is not None:
+            raise RowError(NO_TEXT, f"{where}: a turn holds a part of type {str(other)[:60]!r}, which is no text.")
+        texts = [part.get("text") for part in parts]
         content = "\n".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str):
         raise RowError("a turn without a text", f"{where}: a turn must hold a text, but holds {str(content)[:60]!r}.")

@@ -16,6 +16,7 @@ from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 from recollect.facts import reading as _reading
+from recollect.facts.chat import NO_TEXT
 from recollect.facts.columns import parse_columns
 from recollect.facts.entityquestions import is_entityquestions
 from recollect.facts.fact import SCHEMA, FactSet
@@ -130,6 +131,8 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
         "synonyms": fingerprint(table) if table is not None else None,
         "reader": READER_VERSION,
     }
+    if any(row.reason == NO_TEXT for row in reading.bad.found):
+        inputs["content"] = "text alone"  # such rows once lost their images and were read; other sources read as before
     with open_step("facts", settings, inputs, out, root) as step:
         if not step.done:
             facts, report, relations = _clean(reading, settings)
