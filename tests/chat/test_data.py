@@ -9,7 +9,7 @@ import pytest
 
 from helpers_chat import write_chat_model
 from recollect.chat import DataSettings, run_data
-from recollect.chat.checks import oddities, scripts_without_blanks
+from recollect.chat.checks import oddities, scripts_without_blanks, with_entities
 from recollect.chat.conversation import Conversation, ToolCall, Turn
 from recollect.chat.examples import Example, Lesson
 from recollect.chat.findings import findings
@@ -105,6 +105,11 @@ def test_scripts_of_answers():
         chat("d", "カタカナ"),
     ]
     assert scripts_without_blanks(talks) == {"Han": 1, "Hiragana": 1, "Katakana": 1, "Thai": 1}
+
+
+def test_html_entities_in_answers_are_said():
+    talks = [chat("a", "Salt &amp; Pepper"), chat("b", "R&D; <b>x</b> &c."), chat("&amp;", "c"), chat("d", "4 &#60; 5")]
+    assert with_entities(talks) == 2
 
 
 def test_without_a_model_tokens_are_not_counted(write, tmp_path):

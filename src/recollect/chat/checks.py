@@ -27,6 +27,7 @@ from recollect.chat.read import content_id
 from recollect.match import written_without_blanks
 
 SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Yi", "Javanese", "Balinese")
+_ENTITY = regex.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _SCRIPTS = {name: regex.compile(rf"\p{{{name}}}") for name in SCRIPTS}
 
 
@@ -60,6 +61,11 @@ def scripts_without_blanks(conversations: Iterable[Conversation]) -> dict[str, i
         if not text.isascii() and any(map(written_without_blanks, text)):
             found.update(name for name, pattern in _SCRIPTS.items() if pattern.search(text))
     return dict(found)
+
+
+def with_entities(conversations: Iterable[Conversation]) -> int:
+    """How many conversations have an answer with HTML entities, as texts copied out of pages have them."""
+    return sum(any(_ENTITY.search(one.turns[index].content) for index in one.answers) for one in conversations)
 
 
 def _earlier_equal(keys: Sequence[str]) -> list[int | None]:

@@ -87,6 +87,11 @@ def _of_texts(report: DataReport) -> Iterator[Finding]:
         yield Finding(
             f"{_many(report.unanswered)} with more turns after the last answer; these are never learned.", False
         )
+    if report.entities:
+        yield Finding(
+            f"{_many(report.entities)} with HTML entities (such as &amp;) in an answer; the model will learn to write "
+            "them. Unescape them, unless that is what you want."
+        )
     if report.scripts:
         said = ", ".join(f"{name} {count:,}" for name, count in report.scripts.items())
         yield Finding(

@@ -95,6 +95,8 @@ class DataReport(Result):
     """Train conversations with the prompt of an earlier one and another answer."""
     unanswered: int
     """Train conversations that end in something else than an answer."""
+    entities: int
+    """Train conversations with HTML entities in an answer."""
     scripts: dict[str, int]
     """Conversations with answers in scripts that put no blank between words."""
     bad_rows: BadRowsFound

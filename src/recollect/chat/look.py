@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recollect.chat.checks import Oddities, oddities, scripts_without_blanks
+from recollect.chat.checks import Oddities, oddities, scripts_without_blanks, with_entities
 from recollect.chat.conversation import Conversation
 from recollect.chat.found import DataFound, DataReport, Spread
 from recollect.chat.preview import Preview, chosen, evenly, tokens_preview, turns_preview
@@ -46,6 +46,7 @@ def look(
         model=settings.model,
         parts=_parts(source.read.parts, len(taught.bad.found), len(test.conversations) if test else 0),
         length_limit=limit,
+        entities=with_entities(taught.conversations),
         scripts=scripts_without_blanks([*taught.conversations, *tested]),
         preview=_previews(settings, model, taught, limit),
         **_of_reading(source.read, test.read if test else None, taught),
