@@ -38,7 +38,7 @@ def settings_page() -> str:
             value = str(info.default) if isinstance(info.default, Path) else info.default
             value = value.given() if isinstance(value, Settings) else value  # a section
             default = "required" if value is PydanticUndefined else repr(value)
-            meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+            meaning = " ".join((info.description or "").split()).replace("|", "\\|").replace("][", "]\\[")  # no link
             shown = default.replace("|", "\\|")
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
             meaning += f" On the command line `{extra['flag']}`." if "flag" in extra else ""
