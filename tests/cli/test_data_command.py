@@ -69,6 +69,14 @@ def test_the_page_is_whole_and_runs_nothing(run, path, tmp_path):
     assert again == 0 and (tmp_path / "out/data.html").read_text(encoding="utf-8") == page
 
 
+def test_a_hundred_columns_do_not_fill_the_screen(run, tmp_path):
+    row = {"question": "a?", "answer": "b", **{f"column{number}": 1 for number in range(100)}}
+    (tmp_path / "wide.jsonl").write_text(json.dumps(row))
+    _, out, _ = run("data", tmp_path / "wide.jsonl", "--out", tmp_path / "out")
+    assert "and 72 more" in out and "column90" not in out
+    assert "and 42 more" in (tmp_path / "out/data.html").read_text(encoding="utf-8")
+
+
 def test_bad_rows_error_and_no_path(run, path, tmp_path):
     code, _, err = run("data", path, "--bad-rows", "error", "--out", tmp_path / "out")
     assert code == 2 and "line 3" in err

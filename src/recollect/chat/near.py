@@ -30,6 +30,7 @@ RUN = 3
 """Words of a run."""
 FRAME_SHARE, FRAME_TEXTS = 0.1, 20
 """A run in more than both of the texts is the frame of the task."""
+# odd numbers with well-mixed bits: three word numbers become one of 64 bits, so that two runs hardly ever share one
 _PRIMES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 Runs = npt.NDArray[np.uint64]

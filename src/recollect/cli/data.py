@@ -24,6 +24,7 @@ _MARKS = {"learned": ("⟦", "⟧"), "read": ("", ""), "beyond": ("⟦✂", "⟧
 _LEGEND = {"learned": "learned", "read": "read only", "beyond": "to be learned, but over the length limit"}
 _LONGEST_PIECE = 360
 _MOST_LINES = 16
+_MOST_COLUMNS = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -75,7 +76,9 @@ def _counts(result: DataResult) -> Table:
     found, report = result.found, result.report
     table = Table.grid(padding=(0, 2))
     table.add_row("  format", ", ".join(f"{name} {count:,}" for name, count in report.formats.items()))
-    table.add_row("  columns", ", ".join(f"{_clean(name)} {count:,}" for name, count in report.columns.items()))
+    columns = [f"{_clean(name[:60])} {count:,}" for name, count in report.columns.items()]
+    left = [f"and {len(columns) - _MOST_COLUMNS:,} more"] if len(columns) > _MOST_COLUMNS else []
+    table.add_row("  columns", ", ".join([*columns[:_MOST_COLUMNS], *left]))
     table.add_row("  rows", f"{found.rows:,}, kept {found.kept:,}, dropped {sum(found.dropped.values()):,}")
     table.add_row("  parts", ", ".join(f"{part} {count:,}" for part, count in report.parts.items()))
     return table
