@@ -227,6 +227,11 @@ def test_what_a_template_does_not_write_is_refused_or_told() -> None:
         )
     assert [example.left_out for example in render(chat_tokenizer("ChatML"), THOUGHT)] == [("reasoning",)]
     assert [example.left_out for example in render(chat_tokenizer("Qwen3"), THOUGHT)] == [(), ()]
+    inline = Conversation("i", (ONE.turns[0], Turn("assistant", "<think>\nPeru, so\n</think>\n\nLima")))
+    assert [one.left_out for family in ("R1", "Qwen3") for one in render(chat_tokenizer(family), inline)] == [
+        ("reasoning",),
+        (),
+    ]
     told = render(chat_tokenizer("Phi-3"), Conversation("c", (ONE.turns[0], Turn("tool", "1285"), ONE.turns[1])))
     assert told[0].left_out == ("a tool's result",)
     bare = chat_tokenizer("ChatML")

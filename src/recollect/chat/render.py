@@ -183,7 +183,9 @@ def _left_out(
 ) -> tuple[str, ...]:
     """What of a turn, and of those before it, the template does not write."""
     found = []
-    if template.hide(conversation.turns[index].reasoning, by_model=True).strip() not in words:
+    turn = conversation.turns[index]
+    inside = turn.content.rpartition("</think>")[0].rpartition("<think>")[2]  # of the content, as some data have it
+    if any(template.hide(thought, by_model=True).strip() not in words for thought in (turn.reasoning, inside)):
         found.append("reasoning")
     names = {"system": "the system turn", "tool": "a tool's result", "user": "a user turn"}
     for turn in conversation.turns[:index]:

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 TODAY = datetime(2024, 7, 26)
 """What a template takes for today: the date that Llama 3.1's falls back to."""
 _PROBE = "a question"
-_REFUSALS = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError)
+_REFUSALS = (
+    *(TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
 _FORMAT = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 _HIDDEN = 0xF0000  # of Unicode's private use: stands for a control token's text until the ids are made
 _PLACES = re.compile("([\U000f0000-\U000f0fff])")
