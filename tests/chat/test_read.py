@@ -358,6 +358,9 @@ def test_no_folder_and_no_step(tmp_path):
         read_conversations(tmp_path / "gone.jsonl")
     with pytest.raises(InputError, match="holds no file"):
         read_conversations(tmp_path)
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"")
+    with pytest.raises(InputError, match="to_parquet"):
+        read_conversations(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="step directory"):
         read_conversations(tmp_path)

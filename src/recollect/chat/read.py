@@ -143,7 +143,9 @@ def chat_files(path: Path) -> list[Path]:
         and file.name not in ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
     ]
     if not found:
-        raise InputError(f"{path} holds no file that ends in {', '.join(ENDINGS)}. Give the folder with the data.")
+        arrow = any(path.rglob("*.arrow"))
+        hint = "Its .arrow files are of save_to_disk: write them with to_parquet." if arrow else "Give another folder."
+        raise InputError(f"{path} holds no file that ends in {', '.join(ENDINGS)}. {hint}")
     return found
 
 
