@@ -67,7 +67,7 @@ class FoundModel:
 class EngineSettings(ModelSettings):
     """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
 
-    later_fields: ClassVar[set[str]] = {"engine", "memory_fraction"}
+    later_fields: ClassVar[set[str]] = {*ModelSettings.later_fields, "engine", "memory_fraction"}
 
     engine: Annotated[str, AfterValidator(lambda name: _check_engine(name))] = "auto"
     """transformers: in this process. vllm: vLLM, where it is installed (docs/engines.md). auto: vllm where it is
@@ -125,14 +125,14 @@ def why_vllm(settings: EngineSettings, loaded: LoadedModel | None = None) -> str
         installed = version("vllm")  # not the package of its CPU build, which is slower than what we have
     except PackageNotFoundError:
         return ""
-    if loaded is not None or settings.draws_beside:
+    if loaded is not None or settings.draws_beside or settings.quantize != "none":
         return ""
     machine = machine_of(settings)
     if not machine.device.startswith("cuda"):
         return ""
     ref = resolve(settings)
     size = sum(file.stat().st_size for file in ref.whole.glob("*.safetensors"))
-    if size < _LARGE or ref.runs_code or not _can_serve(ref, machine):
+    if size < _LARGE or ref.runs_code or ref.quantised or not _can_serve(ref, machine):
         return ""
     return f"chosen since vLLM {installed} is installed, a GPU is there and the weights take {size / 1e9:.1f} GB"
 
@@ -170,6 +170,11 @@ def _vllm(settings: EngineSettings, loaded: LoadedModel | None, chosen: str = ""
         raise MissingExtra(
             "the engine vllm needs vllm, which is not installed: pip install 'recollect[vllm]' -c constraints-vllm.txt "
             "into an environment of its own (docs/engines.md; without a GPU: its CPU build)"
+        )
+    if settings.quantize != "none":
+        raise InputError(
+            f"the engine vllm does not quantise while it loads, but got quantize={settings.quantize!r}. Take --engine "
+            "transformers, or a base that is stored quantised."
         )
     ref = resolve(settings)
     rank = 0 if ref.base is None else plain_rank(ref)

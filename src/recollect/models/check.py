@@ -7,7 +7,7 @@ Notable choices
 - safetensors only; a folder with nothing but pickled weights is refused, not converted in silence.
 - Code that comes with a model does not run unless the user asks for it *and* pins its revision.
 - Counts that no checkpoint of this size could fill (a billion layers) are refused, since building them would not end.
-- Quantised weights are refused, not widened in silence: training, merging and comparing need the numbers themselves.
+- Quantised weights are let pass here where config.json says so; what can be done with them is in `quantised`.
 - A pad_token_id of -1 is the old way of saying "none" and is let pass.
 """
 
@@ -196,7 +196,7 @@ def unsupported(kind: object, why: str, folder: Path) -> ModelError:
 
 
 def check_architecture(folder: Path, config: JsonObject) -> None:
-    """Refuse models that do not continue a text with a cache of keys and values, and quantised ones, by name."""
+    """Refuse models that do not continue a text with a cache of keys and values, by name."""
     kind = config.get("model_type")
     if kind is not None and not isinstance(kind, str):
         raise ModelError(f"{folder}: config.json must have a name as model_type, but has {kind!r:.100}.")
@@ -207,14 +207,6 @@ def check_architecture(folder: Path, config: JsonObject) -> None:
             raise unsupported(kind, _BOTH, folder)
         if (inner := str(part.get("model_type"))) in _UNSUPPORTED:
             raise unsupported(inner, _UNSUPPORTED[inner], folder)
-        quantised = part.get("quantization_config")
-        if quantised:
-            method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-            raise ModelError(
-                f"{folder} is quantised ({method or 'of an unnamed method'}, by quantization_config in config.json); "
-                "only F32, F16 and BF16 weights can be trained, merged and compared. Take the model in bfloat16, or "
-                "dequantise it once and save it."
-            )
 
 
 def check_sizes(folder: Path, config: JsonObject, stored: Mapping[str, TensorInfo]) -> None:
@@ -222,12 +214,13 @@ def check_sizes(folder: Path, config: JsonObject, stored: Mapping[str, TensorInf
 
     Raises ModelError with both numbers.
     """
-    for name, tensor in stored.items():
+    said = any(part.get("quantization_config") for part in _parts(config))
+    for name, tensor in () if said else stored.items():
         quantised = tensor.dtype not in FORMATS and not (tensor.dtype in _WHOLE and not name.endswith(".weight"))
         if quantised:
             raise ModelError(
-                f"{folder}: the tensor {name} has the format {tensor.dtype}; only F32, F16 and BF16 weights can be "
-                "trained, merged and compared. Convert the model first."
+                f"{folder}: the tensor {name} has the format {tensor.dtype}, but config.json says nothing of a "
+                "quantisation (quantization_config), so its values cannot be known. Take the model in bfloat16."
             )
     most = max([_FEW, len(stored), *(max(tensor.shape, default=0) for tensor in stored.values())])
     for key, value in _numbers(config):

@@ -165,7 +165,12 @@ def all_finite(values: torch.Tensor) -> bool:
     """
     import torch
 
-    return values.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(values.detach()))).all())
+    if values.numel() == 0 or not values.is_floating_point():
+        return True
+    values = values.detach()
+    if values.element_size() == 1:  # float8 has no minimum
+        values = values.float()
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())
 
 
 def first_line(error: Exception) -> str:

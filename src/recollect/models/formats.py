@@ -48,16 +48,16 @@ def rounded_in(folder: Path, dtype: str) -> bool:
         return not set(stored.formats().values()) <= _HOLDS[dtype]
 
 
-def copy_for_training(loaded: LoadedModel, dtype: str, device: str) -> PreTrainedModel | None:
+def copy_for_training(loaded: LoadedModel, dtype: str, device: str, quantize: str = "none") -> PreTrainedModel | None:
     """A copy of a loaded model in the format that a training wants, equal to reading the folder in it; None where the
     loaded one has rounded the weights or is elsewhere, so that the folder must be read again."""
     import copy
 
-    if loaded.machine.device != device:
+    if loaded.machine.device != device or loaded.quantize != quantize:
         return None
     if loaded.machine.dtype == dtype:
         return copy.deepcopy(loaded.model)
-    if dtype == "float32" and not rounded_in(loaded.folder, loaded.machine.dtype):
+    if dtype == "float32" and quantize == "none" and not rounded_in(loaded.folder, loaded.machine.dtype):
         return copy.deepcopy(loaded.model).float()
     return None
 

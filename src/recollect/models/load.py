@@ -1,4 +1,4 @@
-"""From a resolved name to a loaded model. A LoRA adapter loads as its base with the adapter merged into it."""
+"""From a resolved name to a loaded model. A LoRA adapter is merged into its base, or kept beside a quantised one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from recollect.core.machine import Machine, prepare
 from recollect.core.phases import phase
@@ -15,12 +15,14 @@ from recollect.errors import InputError, ModelError, ModelWarning, RecollectErro
 from recollect.models.adapter import merge_into
 from recollect.models.automatic import format_on_processor
 from recollect.models.files import all_finite
-from recollect.models.find import find_model, hash_ahead
+from recollect.models.find import adapter_base, find_model, hash_ahead, is_adapter
 from recollect.models.gguf_file import widened_from
 from recollect.models.parts import model_class
+from recollect.models.quantised import Quantize, check_loadable, described, loading
 from recollect.models.ref import ModelRef, base_changed, resolve
 from recollect.models.silence import not_loaded, quiet
-from recollect.models.whole import check_vocabulary, empty_model, load_tokenizer
+from recollect.models.unmerged import put_beside
+from recollect.models.whole import check_report, check_vocabulary, empty_model, load_tokenizer
 from recollect.shipped import POCKET
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class ModelSettings(Settings):
         'cpu'
     """
 
+    later_fields: ClassVar[set[str]] = {"quantize"}
+
     model: PathOrName = POCKET
     """A folder, a Hugging Face name, "pocket" (shipped), or a fetched one such as "smollm2" (recollect models)."""
     revision: str | None = None
@@ -47,6 +51,9 @@ class ModelSettings(Settings):
     dtype: str = "auto"
     """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, and on a CPU that computes in it for a
     model that is stored in it and not small; else float32."""
+    quantize: Quantize = "none"
+    """Quantise the weights while they are loaded, with bitsandbytes (the extra "quantized"): 4bit is NF4 with its
+    scales quantised too, 8bit is int8. Less memory, other numbers. An adapter then stays beside its base, unmerged."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class LoadedModel:
     folder: Path
     fingerprint: str
     machine: Machine
+    quantize: Quantize = "none"
+    """To what the weights were quantised while they were loaded."""
 
     @property
     def device(self) -> str:
@@ -68,8 +77,8 @@ class LoadedModel:
 def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
     """Load the model of `settings` in evaluation mode; `ref` is that model where it is resolved already.
 
-    A LoRA adapter folder is loaded on its base and merged into it, with a ModelWarning when that base is not the one
-    it was trained on any more. Raises ModelError.
+    A LoRA adapter folder is loaded on its base and merged into it (on a quantised base it stays beside it), with a
+    ModelWarning when that base is not the one it was trained on any more. Raises ModelError.
 
     Examples:
         >>> from recollect import ModelSettings, load_model
@@ -82,7 +91,7 @@ def load(settings: ModelSettings, ref: ModelRef | None = None) -> LoadedModel:
     model, tokenizer = load_weights(ref, machine)
     if ref.base and (changed := base_changed(ref, ref.base)):
         warnings.warn(changed, ModelWarning, stacklevel=2)
-    return LoadedModel(model, tokenizer, ref.folder, ref.fingerprint, machine)
+    return LoadedModel(model, tokenizer, ref.folder, ref.fingerprint, machine, ref.quantize)
 
 
 def machine_of(settings: ModelSettings, folder: Path | None = None) -> Machine:
@@ -100,10 +109,16 @@ def machine_of(settings: ModelSettings, folder: Path | None = None) -> Machine:
         if automatic and found:
             dtype, reason = format_on_processor(found)
             machine = replace(machine, dtype=dtype, dtype_reason=reason)
-        widened = widened_from(found) if found else ""
+        more = _said_of(found, settings.quantize) if found else ""
     except (RecollectError, OSError):
         return machine
-    return replace(machine, dtype_reason=f"{machine.dtype_reason}; {widened}") if widened else machine
+    return replace(machine, dtype_reason=f"{machine.dtype_reason}; {more}") if more else machine
+
+
+def _said_of(folder: Path, quantize: Quantize) -> str:
+    """What else is to be said of a model's numbers: that they were quantised, or are."""
+    whole = adapter_base(folder) if is_adapter(folder) else folder
+    return widened_from(whole) or described(whole, quantize)
 
 
 def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
@@ -112,11 +127,12 @@ def held_for(settings: ModelSettings, held: LoadedModel) -> LoadedModel:
     For several steps that share one model in memory while each has a format of its own.
     """
     machine = machine_of(settings, held.folder)
-    if (machine.device, machine.dtype) == (held.machine.device, held.machine.dtype):
+    ours = (machine.device, machine.dtype, settings.quantize)
+    if ours == (held.machine.device, held.machine.dtype, held.quantize):
         return held
-    ref = ModelRef.at(held.folder, settings.revision, settings.trust_remote_code)
+    ref = ModelRef.at(held.folder, settings.revision, settings.trust_remote_code, settings.quantize)
     model, tokenizer = load_weights(ref, machine)
-    return LoadedModel(model, tokenizer, held.folder, held.fingerprint, machine)
+    return LoadedModel(model, tokenizer, held.folder, held.fingerprint, machine, ref.quantize)
 
 
 def check_held(settings: ModelSettings, held: LoadedModel) -> None:
@@ -128,10 +144,15 @@ def check_held(settings: ModelSettings, held: LoadedModel) -> None:
                 f"{name} is {wanted!r} in the settings, but the model in memory has {value!r}. Leave it at auto, or "
                 "give a model loaded with these settings."
             )
+    if settings.quantize != held.quantize:
+        raise InputError(
+            f"quantize is {settings.quantize!r} in the settings, but the model in memory was loaded with "
+            f"{held.quantize!r}. Give a model loaded with these settings."
+        )
 
 
 def load_weights(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, in evaluation mode, and its tokenizer; an adapter is merged into its base.
+    """The model, in evaluation mode, and its tokenizer; an adapter is merged into its base, or beside a quantised one.
 
     Raises ModelError when a weight is missing, NaN or infinite, or the files do not fit together.
     """
@@ -145,13 +166,13 @@ def _load_checked(ref: ModelRef, machine: Machine) -> tuple[PreTrainedModel, Pre
     tokenizer = check_whole(ref)
     model = _read_weights(ref, machine)
     if ref.base:
-        model = merge_into(model, ref.folder)
+        model = put_beside(model, ref.folder) if ref.quantised else merge_into(model, ref.folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     for name, parameter in model.named_parameters():
         if not all_finite(parameter):
             raise ModelError(f"{ref.folder}: the weight {name} holds NaN or infinite values. The checkpoint is broken.")
-    return model.to(machine.device).eval(), tokenizer
+    return (model if ref.quantised else model.to(machine.device)).eval(), tokenizer
 
 
 def check_whole(ref: ModelRef) -> PreTrainedTokenizerBase:
@@ -160,6 +181,7 @@ def check_whole(ref: ModelRef) -> PreTrainedTokenizerBase:
     Weights that are missing, unused or misshapen, a tokenizer that is broken or goes beyond the embedding: ModelError.
     Returns the tokenizer.
     """
+    check_loadable(ref.whole, ref.quantize)
     model = empty_model(ref.whole, ref.runs_code)
     tokenizer = load_tokenizer(ref.whole, ref.runs_code)
     check_vocabulary(ref.whole, tokenizer, model)
@@ -169,13 +191,18 @@ def check_whole(ref: ModelRef) -> PreTrainedTokenizerBase:
 def _read_weights(ref: ModelRef, machine: Machine) -> PreTrainedModel:
     try:
         with quiet():
-            model: PreTrainedModel = model_class(ref.whole).from_pretrained(
+            model: PreTrainedModel
+            model, report = model_class(ref.whole).from_pretrained(
                 ref.whole,
                 dtype=machine.torch_dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=ref.runs_code,
+                output_loading_info=True,
+                **loading(ref.whole, ref.quantize, machine),
             )
     except Exception as error:  # transformers raises many kinds for a broken folder: all the input's fault
         raise not_loaded(ref.whole, error) from error
+    if ref.quantised:  # of others the names were checked before
+        check_report(ref.whole, report)
     return model

@@ -19,6 +19,7 @@ from recollect.models.check import check_folder, wants_code
 from recollect.models.files import read_json
 from recollect.models.find import NOTED as _FILE
 from recollect.models.find import adapter_base, find_model, is_adapter, model_fingerprint, weights_fingerprint
+from recollect.models.quantised import Quantize, described
 
 if TYPE_CHECKING:
     from recollect.models.load import ModelSettings
@@ -33,17 +34,30 @@ class ModelRef:
     """What this is an adapter of; None for a whole model."""
     revision: str | None = None
     trust_remote_code: bool = False
+    quantize: Quantize = "none"
+    """To what the weights are quantised while they are loaded; one that is stored quantised is so anyway."""
 
     @classmethod
-    def at(cls, folder: Path, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
+    def at(
+        cls,
+        folder: Path,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        quantize: Quantize = "none",
+    ) -> ModelRef:
         """Of a folder that `check_folder` has passed. Raises ModelError for an adapter without its base."""
-        base = cls(adapter_base(folder), None, revision, trust_remote_code) if is_adapter(folder) else None
-        return cls(folder, base, revision, trust_remote_code)
+        base = cls(adapter_base(folder), None, revision, trust_remote_code, quantize) if is_adapter(folder) else None
+        return cls(folder, base, revision, trust_remote_code, quantize)
 
     @property
     def whole(self) -> Path:
         """The folder of a whole model: the base's, or this one."""
         return (self.base or self).folder
+
+    @property
+    def quantised(self) -> str:
+        """How the weights are quantised in memory, for people; empty for plain numbers."""
+        return described(self.whole, self.quantize)
 
     @property
     def runs_code(self) -> bool:
@@ -99,14 +113,19 @@ def base_changed(adapter: ModelRef, base: ModelRef) -> str:
 
 def resolve(settings: ModelSettings) -> ModelRef:
     """Find and check the model that settings name. Raises ModelError, and StepError for a damaged step."""
-    return resolve_name(settings.model, settings.revision, settings.trust_remote_code)
+    return resolve_name(settings.model, settings.revision, settings.trust_remote_code, settings.quantize)
 
 
-def resolve_name(name: str | Path, revision: str | None = None, trust_remote_code: bool = False) -> ModelRef:
+def resolve_name(
+    name: str | Path,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    quantize: Quantize = "none",
+) -> ModelRef:
     """Find and check the model of a name: shipped, a folder, a step directory, or of the hub. As `resolve`."""
     folder = find_model(name, revision)
     check_folder(folder, trust_remote_code=trust_remote_code, revision=revision)
-    return ModelRef.at(folder, revision, trust_remote_code)
+    return ModelRef.at(folder, revision, trust_remote_code, quantize)
 
 
 def write_base_fingerprint(adapter: Path, fingerprint: str, *, weights: str = "", name: str = "") -> None:

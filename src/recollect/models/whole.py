@@ -22,6 +22,7 @@ from recollect.core.native import TRIAL_TEXTS, is_panic, without_trace
 from recollect.errors import ModelError
 from recollect.models.check import read_model_config, unsupported
 from recollect.models.parts import model_class
+from recollect.models.quantised import stored_method
 from recollect.models.silence import not_loaded, quiet
 
 if TYPE_CHECKING:
@@ -40,12 +41,26 @@ _LOAD_SECONDS = 300.0  # some are converted from other formats first
 def empty_model(folder: Path, trust: bool = False) -> PreTrainedModel:
     """The model of a folder without its values, once its files are known to hold exactly what it needs.
 
-    Raises ModelError that names what is missing, left over or of another shape, and an unsupported architecture.
+    Raises ModelError that names what is missing, left over or of another shape, and an unsupported architecture. Of
+    weights that are stored quantised the names are known only once they are loaded, and checked then.
     """
+    if stored_method(folder):
+        model = bare_model(folder, trust)
+        _check_cached(folder, model)
+        return model
     model, report = _load_empty(folder, trust)
-    kind = read_model_config(folder).get("model_type")
+    _check_cached(folder, model)
+    check_report(folder, report)
+    return model
+
+
+def _check_cached(folder: Path, model: PreTrainedModel) -> None:
     if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise unsupported(kind, "takes no cache of keys and values", folder)
+        raise unsupported(read_model_config(folder).get("model_type"), "takes no cache of keys and values", folder)
+
+
+def check_report(folder: Path, report: Any) -> None:
+    """Refuse what transformers reports of a loading: weights that are misshapen, missing or left over. ModelError."""
     mismatched = sorted((name, tuple(ours), tuple(theirs)) for name, ours, theirs in report["mismatched_keys"])
     if mismatched:
         name, held, wanted = mismatched[0]
@@ -65,13 +80,12 @@ def empty_model(folder: Path, trust: bool = False) -> PreTrainedModel:
             f"{folder} holds {len(left)} weights that its config.json has no place for ({_few(left)}); they would be "
             "left out in silence. The configuration is another model's, or the weights are."
         )
-    return model
 
 
-def bare_model(folder: Path) -> PreTrainedModel:
+def bare_model(folder: Path, trust: bool = False) -> PreTrainedModel:
     """The model that config.json describes, without values and without a look at the weights. Raises ModelError.
 
-    No code of the folder runs; a model that brings its own is not known.
+    Unless it is trusted, no code of the folder runs; a model that brings its own is not known.
     """
     import torch
     from transformers import AutoConfig
@@ -79,7 +93,7 @@ def bare_model(folder: Path) -> PreTrainedModel:
     try:
         with quiet(), torch.device("meta"):
             model: PreTrainedModel = model_class(folder).from_config(
-                AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
             )
     except Exception as error:
         raise not_loaded(folder, error) from error

@@ -68,7 +68,8 @@ def write_adapter(target: Path, adapted: Adapted, settings: TrainSettings, base:
     ends = {name: value.detach() for name, value in factors(model).items()} if adapted.start else {}
     moved = any(not torch.equal(value, adapted.start[name]) for name, value in ends.items())
     if settings.save_dtype != "base":
-        model = model.to(getattr(torch, settings.save_dtype))
+        for trained in (weight for weight in model.parameters() if weight.requires_grad):  # a base may be quantised
+            trained.data = trained.data.to(getattr(torch, settings.save_dtype))
     config.base_model_name_or_path, config.revision = base.name, base.revision
     if adapted.start:
         _double(config)

@@ -16,6 +16,7 @@ from recollect.models.files import all_finite
 from recollect.models.find import weights_fingerprint
 from recollect.models.formats import copy_for_training, percent
 from recollect.models.parts import other_parts
+from recollect.models.quantised import refuse_untrainable
 from recollect.train.lora import Adapted, Factors
 from recollect.train.lora_files import name_base, write_adapter
 from recollect.train.settings import TrainSettings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
 
 
-def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -> Machine:
+def training_machine(settings: TrainSettings, base: LoadedModel | None = None, quantised: str = "") -> Machine:
     """Where a training computes and in which number format its weights are in memory, with the reasons.
 
     The device is the one that the settings name, else that of `base`. Raises InputError for a device or a format that
@@ -41,9 +42,10 @@ def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -
             f"Set CUDA_VISIBLE_DEVICES={device.removeprefix('cuda:')} and leave --device auto."
         )
     machine = prepare(device, settings.dtype)
-    if settings.max_steps == 0:
+    quantised = quantised or ("" if settings.quantize == "none" else settings.quantize)
+    if settings.max_steps == 0 and not quantised:
         return replace(machine, dtype="float32", dtype_reason="no step is made: the weights are stored as the base's")
-    if mixed_precision(settings, machine.device):
+    if mixed_precision(settings, machine.device, quantised):
         return replace(machine, dtype="float32", dtype_reason="the weights; computing in bfloat16")
     if machine.dtype == "float16" and settings.method == "full":
         raise InputError(
@@ -53,10 +55,20 @@ def training_machine(settings: TrainSettings, base: LoadedModel | None = None) -
     return machine
 
 
-def mixed_precision(settings: TrainSettings, device: str) -> bool:
-    """Whether weights stay float32 while the computing is in bfloat16."""
+def mixed_precision(settings: TrainSettings, device: str, quantised: str = "") -> bool:
+    """Whether weights stay float32 while the computing is in bfloat16.
+
+    Never those of a base that is `quantised`: what of it is not is in the format that is computed in, and its adapter
+    in float32 all the same.
+    """
     import torch
 
+    if quantised and settings.precision == "mixed":
+        raise InputError(
+            f"precision mixed keeps float32 weights, but the base is quantised ({quantised}). Leave it at auto."
+        )
+    if quantised:
+        return False
     able = device.startswith("cuda") and torch.cuda.is_bf16_supported()
     if settings.precision == "auto":
         return able and settings.dtype == "auto"
@@ -73,15 +85,17 @@ def load_base(
     settings: TrainSettings, ref: ModelRef, base: LoadedModel | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
-    machine = training_machine(settings, base)
-    model = copy_for_training(base, machine.dtype, machine.device) if base else None
+    machine = training_machine(settings, base, ref.quantised)
+    model = copy_for_training(base, machine.dtype, machine.device, ref.quantize) if base else None
     if base and model is not None:
         tokenizer = copy.deepcopy(base.tokenizer)
     else:
         model, tokenizer = load_weights(ref, machine)
+    if ref.quantised:
+        refuse_untrainable(model, ref.whole)
     others = other_parts(model)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in others)
+        parameter.requires_grad_(not ref.quantised and name not in others)
     return model.train(), tokenizer, machine.device
 
 

@@ -30,6 +30,7 @@ from recollect.core.workspace.result import Result
 from recollect.errors import InputError, ModelError, RecollectWarning
 from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
+from recollect.models.quantised import refuse_quantised
 from recollect.train import auto as _auto
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import Source, learn, read_source
@@ -211,13 +212,24 @@ def run_train_until(
 def _read(settings: TrainSettings, source: Source, progress: Progress | None, base: LoadedModel | None) -> _Training:
     """What is to be trained on what; raises InputError and ModelError for what cannot be."""
     name = str(base.folder) if base else settings.model
-    ref = resolve_name(name, settings.revision, settings.trust_remote_code)
+    ref = resolve_name(name, settings.revision, settings.trust_remote_code, settings.quantize)
+    if settings.method == "full":
+        _check_plain(ref)
     if settings.method == "lora" and ref.base:
         raise InputError(
             f"{ref.folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
     settings = settings.model_copy(update={"prompt": settled(settings.asked_in(), ref)})
     return _Training(settings, source, ref, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
+
+
+def _check_plain(ref: ModelRef) -> None:
+    """Refuse to train all weights of a quantised model: an update is far smaller than the steps between its levels."""
+    if ref.quantize != "none":
+        raise InputError(
+            f"method full trains all weights, but quantize is {ref.quantize!r}. Take --method lora, or --quantize none."
+        )
+    refuse_quantised(ref.whole, "a full training", "Take --method lora, which trains beside it. ")
 
 
 def _run(training: _Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
@@ -266,7 +278,10 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         model, tokenizer, device = load_base(training.settings, training.ref, training.base)
         learned = learn(training.source, training.settings, tokenizer, model.config)
         settings, chosen = _with_rate(training.settings, len(learned.examples), model)
-        trained_in, mixed = str(model.dtype).removeprefix("torch."), mixed_precision(settings, device)
+        trained_in, mixed = (
+            str(model.dtype).removeprefix("torch."),
+            mixed_precision(settings, device, training.ref.quantised),
+        )
         if step:
             computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
             step.pin(device=device, dtype=trained_in, computed_in=computed_in, processes=training.processes)

@@ -64,6 +64,7 @@ class TrainSettings(ModelSettings):
 
     runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
     later_fields: ClassVar[set[str]] = {
+        *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
         "lora_modules_to_save", "prompt", "train_on",
         "bad_rows",

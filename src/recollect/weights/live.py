@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recollect.errors import ModelError
-from recollect.models.files import parameter_of
 from recollect.weights.pair import Pair, names_of
 from recollect.weights.ranking import Cut
-from recollect.weights.read import F32, pieces
+from recollect.weights.read import F32, names_in, pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,8 +28,8 @@ class Live:
         self._pair = pair
         self._names = names_of(pair, region)
         known = dict(model.named_parameters(remove_duplicate=False))
-        places = {name: parameter_of(name, known, model.base_model_prefix) for name in self._names}
-        self._parameters = {name: known[place] for name, place in places.items() if place is not None}
+        places = {stored: name for name, stored in names_in(model, self._names).items()}
+        self._parameters = {name: known[places[name]] for name in self._names if places.get(name) in known}
         missing = [name for name in self._names if name not in self._parameters]
         odd = [
             name

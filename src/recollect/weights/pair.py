@@ -25,6 +25,7 @@ from recollect.core.json_object import JsonObject
 from recollect.errors import InputError, ModelError
 from recollect.models import ModelRef, base_changed, resolve_name
 from recollect.models.check import read_model_config
+from recollect.models.quantised import refuse_quantised
 from recollect.weights.adapter import Adapter
 from recollect.weights.read import (
     F32,
@@ -287,6 +288,12 @@ def open_pair(
     if base_ref.base:
         raise ModelError(
             f"the base must be a whole model, but {base_ref.folder} is an adapter. Give the model it was trained on."
+        )
+    for side in (base_ref, tuned_ref):
+        refuse_quantised(
+            side.whole,
+            "what compares or restores weights (drift, restore)",
+            "An adapter of it can be evaluated all the same; its whole change is its own file. ",
         )
     return CheckpointPair(base_ref, tuned_ref)
 

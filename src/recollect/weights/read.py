@@ -7,8 +7,8 @@ Notable choices
 - Buffers that code computes (rotary frequencies, GPT-2's masks) are no weights: one side may have them alone.
 - A model without an output head of its own uses its embedding as one, so the other side's head is compared with that; a
   tuned model that ties what the base keeps apart cannot hold the base's values and is refused.
-- Prefixes (`transformer.`, `model.`) are put on and taken off by transformers' own rules, with both models built on the
-  meta device. Only then is torch needed.
+- Prefixes (`transformer.`, `model.`) and old names are understood by transformers' own rules, with both models built on
+  the meta device. Only then is torch needed.
 """
 
 from __future__ import annotations
@@ -241,9 +241,32 @@ def parameter_names(folder: Path, stored: Iterable[str]) -> dict[str, str]:
 
 
 def names_in(model: Any, stored: Iterable[str]) -> dict[str, str]:
-    """The names that tensors have in a model, mapped to those they are stored by."""
+    """The names that tensors have in a model, mapped to those they are stored by: a prefix more or less, or renamed.
+
+    Renamed ones are understood by transformers' own rules (the names that Llava's weights have on the hub). Tensors
+    that it joins or cuts while it loads have no single name, and keep their own.
+    """
     known = {*model.state_dict(), *(name for name, _ in model.named_parameters(remove_duplicate=False))}
-    return {parameter_of(name, known, model.base_model_prefix) or name: name for name in stored}
+    renamings = _renamings(model)
+
+    def own(name: str) -> str:
+        renamed = name
+        for rule in renamings:
+            renamed, _ = rule.rename_source_key(renamed)
+        prefix = model.base_model_prefix
+        return parameter_of(name, known, prefix) or parameter_of(renamed, known, prefix) or name
+
+    return {own(name): name for name in stored}
+
+
+def _renamings(model: Any) -> list[Any]:
+    """transformers' rules for this model that only rename; none where this version has none."""
+    try:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+        from transformers.core_model_loading import WeightRenaming
+    except ImportError:
+        return []
+    return [rule for rule in get_model_conversion_mapping(model) if isinstance(rule, WeightRenaming)]
 
 
 def tied_copies(config: Mapping[str, object], base: Checkpoint, tuned: Checkpoint, places: Places) -> dict[str, str]:
