@@ -1,7 +1,7 @@
 """Quantised bases: recognised, loaded, adapters kept beside them; what needs plain numbers is refused by name.
 
-float8 needs no package and runs here. bitsandbytes and torchao are tried where they are installed, and on a GPU where
-there is one (`pytest -m gpu`); without the package the error that names it is what is tested.
+float8 needs no package and runs here. bitsandbytes is tried where it is installed, and on a GPU where there is one
+(`pytest -m gpu`); without the package the error that names it is what is tested.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def test_a_package_that_is_missing_is_named(
         check_whole(resolve(ModelSettings(model=str(tiny))))
 
 
-@pytest.mark.parametrize("method", ["bitsandbytes", "compressed-tensors", "torchao"])
+@pytest.mark.parametrize("method", ["bitsandbytes", "compressed-tensors"])
 def test_the_extra_is_named_for_those_it_brings(tiny: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recollect.models.quantised.find_spec", lambda name: None)
     edit(tiny / "config.json", quantization_config={"quant_method": method})

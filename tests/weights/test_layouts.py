@@ -28,7 +28,7 @@ TIED: dict[str, Make] = {
     "without prefix": made.changed(made.tied, made.bare),
 }
 GPT2: dict[str, Make] = {"today": made.family("GPT-2"), "hub": made.changed(made.family("GPT-2"), made.hub_gpt2)}
-LLAVA: dict[str, Make] = {"today": made.family("Llava"), "hub": made.changed(made.family("Llava"), made.old_llava)}
+LLAVA: dict[str, Make] = {"hub": made.family("Llava"), "own": made.changed(made.family("Llava"), made.own_llava)}
 PAIRS = [
     pytest.param(base, tuned, id=f"{kind}: {one} and {other}")
     for kind, group in (("plain", PLAIN), ("tied", TIED), ("GPT-2", GPT2), ("Llava", LLAVA))

@@ -27,7 +27,7 @@ Quantize = Literal["none", "4bit", "8bit"]
 
 _WIDENED = ("fp8", "mxfp8", "mxfp4", "compressed-tensors")
 """Methods that transformers widens while it loads."""
-_EXTRA = {"bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed_tensors", "torchao": "torchao"}
+_EXTRA = {"bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed_tensors"}
 """Methods whose package comes with the extra "quantized", by its name in Python."""
 _PACKAGES = {
     "gptq": {"gptqmodel": "gptqmodel", "optimum": "optimum"},
@@ -37,6 +37,7 @@ _PACKAGES = {
     "eetq": {"eetq": "eetq"},
     "hqq": {"hqq": "hqq"},
     "quanto": {"optimum.quanto": "optimum-quanto"},
+    "torchao": {"torchao": "torchao"},
     "vptq": {"vptq": "vptq"},
 }
 """Packages that other methods need: by their names in Python, those that pip knows."""
