@@ -112,7 +112,8 @@ class TrainSettings(ModelSettings):
     lora_init: Start = "default"
     """How adapters start. default and gaussian: as no change. pissa (or its fast form pissa_niter_4, pissa_niter_16)
     and olora: with the base's largest parts, in whose place they learn; stored as plain LoRA of twice the rank. eva: by
-    the directions of the examples, which also deal out the ranks."""
+    the directions of the examples, which also deal out the ranks. loftq is not offered: its adapter fits only the base
+    that it quantises itself."""
     lora_rank_pattern: Ranks = {}
     """Other ranks by module, or by what holds it: {layers.0: 4, down_proj: 32}. Of several names the first counts."""
     lora_alpha_pattern: Alphas = {}
