@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,21 @@ def test_settings_that_came_later_leave_the_fingerprint() -> None:
         "lora_r", "lora_alpha", "lora_dropout", "lora_targets",
     }  # fmt: skip
     assert TrainSettings(lora_dora=True).fingerprint_values()["lora_dora"] is True
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", ["plain", "PiSSA", "embeddings whole"])
+def test_an_adapter_of_a_real_model_is_loaded_by_plain_peft_wherever_it_lies(
+    real_model: Callable[[str], Path], selection: Path, tmp_path: Path, live: list[torch.Tensor], kind: str
+) -> None:
+    base = real_model("smollm2")
+    train(base, selection, tmp_path / "out", learning_rate=1e-4, max_steps=1, **KINDS[kind])
+    copied = Path(shutil.copytree(tmp_path / "out" / "model", tmp_path / "elsewhere" / "copied"))
+    [trained] = live
+    assert (trained - logits(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32))).abs().max() > 1e-3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), copied)
+    torch.testing.assert_close(logits(plain.eval()), trained, rtol=1e-3, atol=1e-3)
+    loaded = load(ModelSettings(model=str(copied), device="cpu", dtype="float32")).model
+    torch.testing.assert_close(logits(loaded), trained, rtol=1e-3, atol=1e-3)
