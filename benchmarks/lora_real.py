@@ -1,7 +1,8 @@
 """Which rate, rank, scale, modules and start of LoRA move a real base: a grid around one point.
 
     python benchmarks/lora_real.py --model FOLDER --facts ENTITYQUESTIONS --out FOLDER
-                                   [--seeds 1] [--questions 100] [--seconds N] [--only NAME,NAME] [--table]
+                                   [--seeds 1] [--questions 100] [--seconds N] [--only NAME,NAME]
+                                   [--prompt plain] [--table]
 
 A point is one training on 60 random train facts (batch 8, cosine, no warm-up; 8 updates unless a point says otherwise)
 and its answers to the same in-domain questions. Every point is a JSON file in the folder, and is not run again; with
@@ -70,7 +71,8 @@ def run_point(
     work = given.out / f"{point.name}-s{seed}"
     shutil.rmtree(work, ignore_errors=True)
     chosen = run_select(SelectSettings.make(level="random", size=SIZE, seed=seed), facts, out=work / "sel")
-    values: dict[str, object] = {"method": "lora", "batch_size": BATCH, "seed": seed, **point.changes}
+    values: dict[str, object] = {"method": "lora", "batch_size": BATCH, "seed": seed, "prompt": given.prompt}
+    values |= point.changes
     settings = TrainSettings.make(model=given.model, learning_rate=point.rate, epochs=point.epochs, **values)
     trained = run_train(settings, chosen.path, out=work / "train", base=base).found
     right, n = ask(given, str(work / "train"), facts, work / "ask")
@@ -84,7 +86,9 @@ def run_point(
 
 def ask(given: argparse.Namespace, model: str, facts: FactSet, out: Path) -> tuple[int, int]:
     """How many in-domain questions the model answers, and of how many."""
-    settings = EvaluateSettings.make(model=model, parts="test", limit=given.questions, dtype=given.ask_dtype)
+    settings = EvaluateSettings.make(
+        model=model, parts="test", limit=given.questions, dtype=given.ask_dtype, prompt=given.prompt
+    )
     outputs = run_evaluate(settings, facts, out=out).outputs()
     return int(outputs["contains"].sum()), outputs.height
 
@@ -124,6 +128,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--only", default="", help="names of points, separated by commas")
     parser.add_argument("--ask-dtype", default="auto")
+    parser.add_argument("--prompt", default="plain", help="plain, or chat: the model's own template")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if given.table:
