@@ -338,6 +338,7 @@ CHANGES = {
     "domain": "out-of-domain",
     "split": "test",
     "id": "A-2",
+    "choices": ("Tarn", "Besk"),
 }
 
 
@@ -357,6 +358,7 @@ ANY = st.builds(
     domain=st.sampled_from(["in-domain", "out-of-domain"]),
     split=st.sampled_from(["train", "test"]),
     id=PIECES.map("i".__add__),
+    choices=st.lists(PIECES, max_size=2).map(tuple),
 )
 
 
