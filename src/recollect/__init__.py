@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from recollect.experiments.search import run_search as run_search
     from recollect.experiments.study import StudySettings as StudySettings
     from recollect.experiments.study import run_study as run_study
+    from recollect.export import ExportSettings as ExportSettings
+    from recollect.export import run_export as run_export
     from recollect.extraction.html import PagesSettings as PagesSettings
     from recollect.extraction.html import run_pages as run_pages
     from recollect.extraction.labels import LabelSettings as LabelSettings

@@ -100,6 +100,11 @@ STEPS = (
         *("restore", "RestoreSettings", "run_restore", ("LadderSettings", "run_ladder")),
         shown_by="drift",
     ),
+    StepEntry(
+        "export",
+        "Take a trained model away: merged, adapter, GGUF, Ollama, MLX, vLLM.",
+        *("export", "ExportSettings", "run_export"),
+    ),
     StepEntry("pages", "Turn HTML pages into compact prompts.", "extraction.html", "PagesSettings", "run_pages"),
     StepEntry(
         "label",

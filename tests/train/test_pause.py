@@ -6,6 +6,7 @@ import torch
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
 from recollect.train import PausedTraining, TrainResult, TrainSettings, run_train, run_train_until
+from recollect.train.records import RESULTS, STATE
 
 
 def settings(base_folder, **values):
@@ -30,7 +31,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(base_folder, selection, 
     cut = run_train(chosen, selection, out=tmp_path / "cut", progress=lambda *now: seen.append(now))
     assert [step for step, _ in seen] == [1, 2, 6, 7, 8, 9, 10]
     assert files(cut.path) == files(whole.path)
-    assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model"}
+    assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model", STATE, *RESULTS}
 
 
 def test_a_paused_model_can_be_asked_and_lies_between_base_and_end(base_folder, selection, tmp_path):

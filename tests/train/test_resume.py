@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from recollect.errors import ModelError, RecollectWarning
 from recollect.train import TrainSettings, run_train
 from recollect.train.checkpoints import last_checkpoint
+from recollect.train.records import RESULTS, STATE
 
 
 class Stop(Exception):
@@ -45,7 +46,7 @@ def test_resumed_run_equals_an_uninterrupted_one(base_folder, selection, tmp_pat
     cut = run_train(chosen, selection, out=tmp_path / "cut", progress=lambda *now: seen.append(now[0]))
     assert seen == [7, 8, 9, 10]  # it went on from the checkpoint at 6
     assert files(cut.path) == files(whole.path)
-    assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model"}
+    assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model", STATE, *RESULTS}
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -97,6 +98,7 @@ def test_killed_process_is_resumed(base_folder, selection, tmp_path):
 import os, signal
 from pathlib import Path
 from recollect.train import TrainSettings, run_train
+from recollect.train.records import RESULTS, STATE
 def progress(done, total):
     if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)

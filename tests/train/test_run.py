@@ -16,6 +16,7 @@ from recollect.errors import InputError, ModelError, StepError
 from recollect.models import ModelSettings, load
 from recollect.prompt import encode_example
 from recollect.train import TrainSettings, run_train, run_train_until
+from recollect.train.records import RESULTS, STATE
 
 WEIGHTS = "model/model.safetensors"
 
@@ -203,7 +204,7 @@ def test_training_calls_nobody(base_folder, selection, tmp_path, monkeypatch):
 
 def test_only_our_files_are_stored_and_the_configuration_is_the_bases(base_folder, selection, tmp_path):
     result = run_train(settings(base_folder, save_every=2), selection, root=tmp_path)
-    assert {path.name for path in result.path.iterdir()} == {"log.parquet", "manifest.json", "model"}
+    assert {path.name for path in result.path.iterdir()} == {"log.parquet", "manifest.json", "model", STATE, *RESULTS}
     stored = json.loads((result.path / "model/config.json").read_text())
     assert stored == json.loads((base_folder / "config.json").read_text())
     tokenizer = "tokenizer.json"

@@ -196,8 +196,9 @@ def model_fingerprint(folder: Path, base: str | None = None) -> str:
     """Hash of the weights, configuration, tokenizer and code: everything that decides what the model says.
 
     It does not depend on the folder's name or on file times. An adapter's includes its base's, in place of
-    the base's name; `base` is that fingerprint where it is known already. Raises ModelError for an adapter without its
-    base.
+    the base's name; `base` is that fingerprint where it is known already. The tokenizer and the generation settings
+    that our training lays beside an adapter are copies for other programs: an adapter is asked with its base's.
+    Raises ModelError for an adapter without its base.
     """
     with _LOCK:
         begun = _AHEAD.pop(folder, None)
@@ -243,7 +244,8 @@ def _plain_folder(name: str | Path) -> Path | None:
 
 def _fingerprint(folder: Path, base: str | None = None) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for file in sorted({file for pattern in DECIDING for file in folder.glob(pattern) if file.is_file()}):
+    patterns = DECIDING[:1] if (folder / NOTED).is_file() and is_adapter(folder) else DECIDING
+    for file in sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}):
         add_file(digest, file.name, file)
     if is_adapter(folder):
         config = read_json(folder / "adapter_config.json")

@@ -18,6 +18,7 @@ from recollect.core.workspace.result import Result
 from recollect.drift.sides import open_both
 from recollect.errors import InputError, StepError
 from recollect.restore.settings import RestoreSettings
+from recollect.train.card import card_of_step, is_own_card, restored_card, write_card
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import USUAL_PERCENT, check_request, rank
 from recollect.weights.read import Checkpoint
@@ -149,7 +150,7 @@ def _restore(
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    return RestoreFound(
+    found = RestoreFound(
         restored=cut.restored,
         of=cut.of,
         changed=written.changed,
@@ -161,6 +162,9 @@ def _restore(
         seconds=round(time.monotonic() - began, 3),
         peak_rss_mb=round(peak_rss_mb(), 1),
     )
+    if content := card_of_step(pair.tuned_folder):
+        write_card(target, restored_card(content, found.plain()))
+    return found
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -176,7 +180,10 @@ def _identity(folder: Path, pair: CheckpointPair) -> str:
     """Hash that tells one model from another in little time: small files whole, of large ones 4 KiB in each MiB."""
     digest = hashlib.blake2b(digest_size=16)
     weights: Checkpoint = pair.weights_of(folder)
+    cards = {file for file in companions(weights) if is_own_card(file)}  # it decides nothing
     for file in [*(folder / name for name in weights.files), *companions(weights)]:
+        if file in cards:
+            continue
         size = file.stat().st_size
         digest.update(f"{file.name}\0{size}\0".encode())
         with file.open("rb") as handle:

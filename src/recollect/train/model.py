@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from recollect.models import LoadedModel, ModelRef, load_weights, write_base_fin
 from recollect.models.files import all_finite
 from recollect.models.find import weights_fingerprint
 from recollect.models.formats import copy_for_training, percent
+from recollect.models.origin import licence_files
 from recollect.models.parts import other_parts
 from recollect.models.quantised import refuse_untrainable
 from recollect.train.lora import Adapted, Factors
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from recollect.train.auto import Plan
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
+"""How images are read: the vision part of a model is still there."""
+GENERATION = "generation_config.json"
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+    *("vocab.txt", "merges.txt", "*.tiktoken", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    "chat_template.*",
+)
+"""The base's tokenizer beside an adapter, for those who load it elsewhere; Recollect itself asks the base for it."""
 
 
 def training_machine(settings: TrainSettings, base: LoadedModel | None = None, quantised: str = "") -> Machine:
@@ -148,6 +158,9 @@ def write_model(
 ) -> tuple[str, ...]:
     """Write `model/` into the step: the whole model, or the adapter of the base in `folder`; returns notes on it.
 
+    Each with all that others need to load it (tokenizer, chat template, generation settings, the base's licence). The
+    card comes last, see `card`.
+
     start: the adapters' first factors, where they were taken out of the base.
     """
     target = step.folder / "model"
@@ -155,11 +168,21 @@ def write_model(
     if settings.method == "full":
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
-        for name in _PROCESSORS:  # how images are read: the vision part is still there
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, target / name)
+        _copy([folder / name for name in _PROCESSORS if (folder / name).is_file()], target)
+        _copy(licence_files(folder), target)
         return ()
     base = name_base(settings.model, folder, step.path / "model")
     write_adapter(target, Adapted(model, start or {}), settings, base)
     write_base_fingerprint(target, str(step.inputs["model"]), weights=weights_fingerprint(folder), name=base.ours)
+    if not _copy([file for name in TOKENIZER for file in sorted(folder.glob(name))], target):
+        tokenizer.save_pretrained(target)
+    _copy([*folder.glob(GENERATION), *licence_files(folder)], target)
     return (base.note,) if base.note else ()
+
+
+def _copy(files: Iterable[Path], target: Path) -> int:
+    """Copy files of the base as they are; returns how many."""
+    found = list(files)
+    for file in found:
+        shutil.copyfile(file, target / file.name)
+    return len(found)

@@ -22,8 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from recollect.chat.asking import Asking, Written, settled
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step
 from recollect.core.workspace.result import Result
@@ -32,11 +30,14 @@ from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
 from recollect.models.quantised import refuse_quantised
 from recollect.train import auto as _auto
+from recollect.train.card import training_card, write_card
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import Source, learn, read_source
 from recollect.train.lora import Factors, with_adapters
 from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, write_model
+from recollect.train.records import write_log, write_records
 from recollect.train.settings import TrainSettings
+from recollect.train.trackers import check_trackers, place_of_logs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -211,6 +212,7 @@ def run_train_until(
 
 def _read(settings: TrainSettings, source: Source, progress: Progress | None, base: LoadedModel | None) -> _Training:
     """What is to be trained on what; raises InputError and ModelError for what cannot be."""
+    check_trackers(settings.report_to)
     name = str(base.folder) if base else settings.model
     ref = resolve_name(name, settings.revision, settings.trust_remote_code, settings.quantize)
     if settings.method == "full":
@@ -249,6 +251,9 @@ def _run(training: _Training, out: Path | None, root: Path) -> TrainResult | Pau
                 ended = _paused(training, step.path, last_checkpoint(scratch))
             else:
                 sources = {"model": settings.model, source.kind: str(source.path)}
+                write_card(
+                    step.folder / "model", training_card(training.settings, found, training.ref.whole, source.path)
+                )
                 step.finish(found.model_copy(update={"sources": sources}))
                 ended = _finished(step)
             assert ended is not None
@@ -272,6 +277,8 @@ def _finished(step: Step) -> TrainResult:
 
 def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: Step | None) -> TrainFound | None:
     """Load, train and, where `step` is given (the first process), write; None when the training paused."""
+    from transformers import TrainerState
+
     from recollect.train import trainer as _trainer
 
     with _trainer.undisturbed():
@@ -293,13 +300,17 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         with _trainer.quiet(device):
             log: list[Any] = []
             start: Factors = {}
+            state = TrainerState()
             if settings.method == "lora":
                 adapted = with_adapters(model, settings, learned.examples)
                 model, start = adapted.model, adapted.start
             if settings.max_steps != 0:
                 setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
+                if step:
+                    place_of_logs(step.path)
                 trainer = _trainer.build_trainer(model, tokenizer, learned.examples, setup, watch)
                 trainer.train_from(checkpoint)
+                state = trainer.state
                 log = [entry for entry in trainer.state.log_history if "loss" in entry]
                 if watch.stopped:
                     raise ModelError(watch.stopped)
@@ -314,7 +325,8 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         moved = cast_as_stored(model, training.ref.folder, settings.save_dtype) if full else None
         if step:
             learned.notes.extend(write_model(step, model, tokenizer, settings, training.ref.folder, start))
-            _write_log(step, log)
+            write_log(step, log)
+            write_records(step.folder, state, len(learned.examples))
         answer_tokens = sum(sum(mask) for _, mask in learned.examples)
         return TrainFound(
             steps=len(log),
@@ -343,15 +355,6 @@ def _with_rate(settings: TrainSettings, examples: int, model: PreTrainedModel) -
     """The settings with the rate and the epochs that were left to us."""
     chosen = _auto.plan(settings, examples, int(model.config.get_text_config().hidden_size))
     return settings.model_copy(update={"learning_rate": chosen.learning_rate, "epochs": chosen.epochs}), chosen
-
-
-def _write_log(step: Step, log: Sequence[Any]) -> None:
-    table = pl.DataFrame(
-        [(int(entry["step"]), float(entry["loss"]), float(entry["learning_rate"])) for entry in log],
-        schema={"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64},
-        orient="row",
-    )
-    step.write_table("log.parquet", table)
 
 
 def _paused(training: _Training, path: Path, checkpoint: Path | None) -> PausedTraining | None:

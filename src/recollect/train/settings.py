@@ -14,6 +14,7 @@ from recollect.core.tables import BadRowsMode
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from recollect.train.lora_fields import CHANGES_BASE, Alphas, LayerNumbers, Ranks, Start
+from recollect.train.trackers import ReportTo
 
 Preset = Literal[
     "60-data-points", "60-data-points-llama-2", "attribute-extraction-lora", "token-and-parameter-levels", "pocket",
@@ -62,7 +63,7 @@ class TrainSettings(ModelSettings):
         'lora'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every"}
+    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to"}
     later_fields: ClassVar[set[str]] = {
         *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
@@ -149,6 +150,9 @@ class TrainSettings(ModelSettings):
     """Longest example in tokens; a longer one is an error, never cut."""
     save_every: Annotated[int, Field(ge=1)] | None = None
     """Updates between checkpoints, from which a killed run resumes; without it, it starts again."""
+    report_to: ReportTo = "none"
+    """Trackers to show the training in as well, separated by commas: tensorboard, wandb, mlflow, trackio. Each needs
+    its own package, and sends what it sends; none of them unless it is named here."""
     seed: int = 0
     """Decides the order of the examples, the adapters' first weights and the dropout."""
 

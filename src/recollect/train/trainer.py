@@ -28,6 +28,7 @@ from recollect.errors import InputError, RecollectWarning
 from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
+from recollect.train.trackers import trackers_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -193,7 +194,7 @@ def build_trainer(
         save_steps=settings.save_every or 500,
         save_total_limit=1,
         ddp_find_unused_parameters=False,
-        report_to="none",
+        report_to=trackers_of(settings.report_to) or "none",
         disable_tqdm=True,
         **{_CHECKPOINTING: settings.gradient_checkpointing},
         **({"router_aux_loss_coef": 0.0} if "router_aux_loss_coef" in _NAMES else {}),  # the answers' loss alone
