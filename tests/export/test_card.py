@@ -19,7 +19,8 @@ from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.export import ExportSettings, run_export
 from recollect.models.origin import Origin, origin_of
 from recollect.restore import RestoreSettings, run_restore
-from recollect.train.card import CardContent, Score, card_of_step, card_text
+from recollect.train.card import CardContent, Score, card_text
+from recollect.train.step_card import card_of_step
 
 KEYS = {
     "base_model", "base_model_relation", "datasets", "language", "library_name", "license", "license_link",

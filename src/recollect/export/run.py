@@ -31,7 +31,8 @@ from recollect.models import ModelRef, ModelSettings, begin_input, load_weights,
 from recollect.models.origin import Origin, origin_of
 from recollect.models.whole import load_tokenizer
 from recollect.prompt import DEFAULT_TEMPLATE
-from recollect.train.card import CardContent, card_of_step, write_card
+from recollect.train.card import CardContent, write_card
+from recollect.train.step_card import card_of_step
 
 Progress = Callable[[int, int], None]
 _STAGES = 3  # writing, asking the original, asking the export

@@ -18,7 +18,8 @@ from recollect.core.workspace.result import Result
 from recollect.drift.sides import open_both
 from recollect.errors import InputError, StepError
 from recollect.restore.settings import RestoreSettings
-from recollect.train.card import card_of_step, is_own_card, restored_card, write_card
+from recollect.train.card import is_own_card, restored_card, write_card
+from recollect.train.step_card import card_of_step
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import USUAL_PERCENT, check_request, rank
 from recollect.weights.read import Checkpoint
