@@ -3,10 +3,10 @@
     python benchmarks/estimators.py --model smollm2 --facts FACTS --count 300 --json OUT.json
 
 `--facts` is a facts step, a data file or a folder of EntityQuestions; `--count` train facts of it are probed, spread
-over the relations. One model in memory serves all: each way is run once, with a seed of its own, then `--fresh` further
-full sampled probes with seeds of their own. These are what agreement is measured against (mean over them; the interval
-is exact, for the number of facts) and their mean is the reference of R (its noise is taken out of the RMSE). Works
-without a network, on a processor or a GPU; prints a line as each probe ends, then the table as Markdown.
+over the relations. One model in memory serves all: first `--fresh` full sampled probes, then each way once, every one
+with a seed of its own. The former are what agreement is measured against (mean over them; the interval is exact, for
+the number of facts) and their mean is the reference of R (its noise is taken out of the RMSE). Works without a network,
+on a processor or a GPU; prints a line and renews the JSON as each way ends, then the table as Markdown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -174,11 +175,11 @@ class Fresh:
         )
 
 
-def compare(ways: list[str], fresh: int, seed: int, on: Bench) -> tuple[list[Row], Fresh]:
-    """Run everything; each probe has its own seed."""
-    probes = [on.probe(way, seed + number) for number, way in enumerate(ways)]
+def compare(ways: list[str], fresh: int, seed: int, on: Bench) -> Iterator[tuple[Row, Fresh]]:
+    """The full probes to compare with, then a row for each way as it ends; each probe has its own seed."""
     further = Fresh.of([on.probe("sampled", seed + 100 + number) for number in range(fresh)])
-    return [further.row(*one) for one in zip(ways, probes, on.seconds, strict=False)], further
+    for number, way in enumerate(ways):
+        yield further.row(way, on.probe(way, seed + number), on.seconds[-1]), further
 
 
 def flags(about: str, count: int) -> argparse.ArgumentParser:
@@ -209,13 +210,18 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--fresh", type=int, default=3, help="further full probes to compare with")
     given = parser.parse_args()
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         on = bench(given, Path(folder))
-        rows, fresh = compare(given.ways.split(","), given.fresh, given.seed, on)
-        facts = fresh.levels.shape[1]
+        for row, fresh in compare(given.ways.split(","), given.fresh, given.seed, on):
+            rows.append(row)
+            print(row.markdown + (f"\n{row.choice}" if row.choice else ""), flush=True)
+            about = {"facts": fresh.levels.shape[1], "fresh": given.fresh, "mean_r": float(fresh.rates.mean())}
+            # as it goes, so that a run cut off has told what it saw
+            write_json(given.json, on, {**about, "best": fresh.best, "rows": [asdict(one) for one in rows]})
     print(
-        f"\n{facts} facts; each way once, against {given.fresh} fresh full probes; mean R {fresh.rates.mean():.4f}; "
-        f"their pooled levels agree with one of them on {100 * fresh.best:.1f} %\n\n"
+        f"\n{fresh.levels.shape[1]} facts; each way once, against {given.fresh} fresh full probes; mean R "
+        f"{fresh.rates.mean():.4f}; their pooled levels agree with one of them on {100 * fresh.best:.1f} %\n\n"
         "| way | bias of R | RMSE of R | same level as a fresh full probe (95 %) | stated | draws | seconds | "
         "processor seconds |\n|---|---|---|---|---|---|---|---|"
     )
@@ -224,8 +230,6 @@ def main() -> None:
     for row in rows:
         if row.choice:
             print(f"\n{row.way}: {row.choice}")
-    values: dict[str, object] = {"facts": facts, "fresh": given.fresh, "mean_r": float(fresh.rates.mean())}
-    write_json(given.json, on, values | {"best": fresh.best, "rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def _why(taken: Candidate, settings: ProbeSettings, at_once: float | None, candi
     return (
         f"{late}; expected to give {100 * taken.agreement:.0f} ± {error:.0f} % of the facts the level of a fresh full "
         f"probe (another full probe: {100 * full.agreement:.0f} %) for {100 * taken.tokens / full.tokens:.0f} % of its "
-        "tokens; what it gave is stated with the levels"
+        "tokens"
     )
 
 
