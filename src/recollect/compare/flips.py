@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates import Estimate, Pairs, mcnemar, mean_score, paired, within
+from recollect.core.estimates import Estimate, Pairs, mcnemar, mean_score, paired
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 
@@ -91,8 +91,9 @@ def count_flips(first: Sequence[bool], second: Sequence[bool], chance: Sequence[
 
     def flip(flipped: Any) -> Flip:
         scores = np.where(wrong_twice, -odds, flipped)
-        found = within(mean_score([scores.tolist()], -float(odds.max()), 1.0), 0.0, 1.0)
-        share = Estimate(max(found.value, 0.0), found.low, found.high, found.n, found.method, found.confidence)
+        found = mean_score([scores.tolist()], -float(odds.max()), 1.0)
+        value, low, high = (max(end, 0.0) for end in (found.value, found.low, found.high))
+        share = Estimate(value, low, high, found.n, found.method, found.confidence)
         return Flip(count=int(flipped.sum()), share=share, study=max(0.0, float(flipped.mean()) - independent))
 
     return Flips(

@@ -84,15 +84,19 @@ def run_compare(
     }
     with open_step("compare", settings, inputs, out, root) as step:
         if not step.done:
-            found = []
+            found, notes = [], list[str]()
             for number, (name, kind, model, shots) in enumerate(asked):
                 folder = step.folder / "steps" / f"{number}-{kind}"
                 how = settings.asking(model, shots)
-                run_evaluate(how, facts, levels, out=folder, progress=_share(progress, number, len(asked)))
+                try:
+                    run_evaluate(how, facts, levels, out=folder, progress=_share(progress, number, len(asked)))
+                except InputError as error:
+                    if kind != "few-shot":
+                        raise
+                    notes.append(f"{models[0]} was not asked with examples in its prompt: {error}")
+                    continue
                 found.append(read_answers(folder, name, kind))
-            notes = ["there are no training facts to show, so no few-shot prompt was asked"]
-            without = settings.few_shot and len(asked) == len(models)
-            _finish(step, settings.chance, found, notes if without else [])
+            _finish(step, settings.chance, found, notes)
         return CompareResult(step.path)
 
 
@@ -136,7 +140,7 @@ def _to_ask(settings: CompareSettings, models: list[str], facts: FactSet) -> lis
     asked: list[tuple[str, Kind, str, int | None]] = [
         (name, kind, model, None) for name, kind, model in zip(names, kinds, models, strict=True)
     ]
-    if settings.few_shot and any(fact.part == "train" for fact in facts):
+    if settings.few_shot:
         asked.insert(1, (f"{names[0]}, {settings.few_shot} examples", "few-shot", models[0], settings.few_shot))
     return asked
 

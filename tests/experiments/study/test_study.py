@@ -264,3 +264,16 @@ def _gone(place: Path) -> Iterator[None]:
         yield
     finally:
         away.rename(place)
+
+
+def test_the_base_is_asked_with_examples_beside_the_trained_models(world: World, tmp_path: Path) -> None:
+    from recollect.report.chapters.flips.record import FlipsFound
+
+    study = run_study(settings(world, sizes=[4], measure_drift=False, repair=[], few_shot=2), tmp_path / "study")
+    found = study.results.of(FlipsFound)
+    assert found is not None
+    assert {(row.levels, row.size) for row in found.rows} == {(None, 2), ("0", 4), ("random", 4)}
+    assert "Which answers flipped" in (study.path / "report.html").read_text(encoding="utf-8")
+    too_many = run_study(settings(world, sizes=[4], measure_drift=False, repair=[], few_shot=99), tmp_path / "many")
+    assert any("was not asked with 99 examples in its prompt: 99 examples" in note for note in too_many.results.notes)
+    assert not (too_many.path / "steps" / "base-few-shot").exists()

@@ -26,7 +26,6 @@ from recollect.core.estimates.intervals import enough as enough
 from recollect.core.estimates.intervals import macro_mean as macro_mean
 from recollect.core.estimates.intervals import macro_over as macro_over
 from recollect.core.estimates.intervals import proportion as proportion
-from recollect.core.estimates.intervals import within as within
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar
 from recollect.core.estimates.trainings import NO_REPEATS as NO_REPEATS

@@ -24,7 +24,7 @@ from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.engines import find_engine
 from recollect.errors import InputError, RecollectWarning
-from recollect.evaluate import asked_facts, run_evaluate
+from recollect.evaluate import EvaluateResult, asked_facts, run_evaluate
 from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.executors import executor_class, make_executor
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
@@ -153,6 +153,7 @@ class _Study:
             run_evaluate(parts.evaluate, self.facts, probe.levels, out=steps / "base", progress=progress, loaded=asked)
             del asked
         asking_seconds = None if known_before else time.monotonic() - asking
+        not_shown = self._ask_with_examples(steps, parts, probe)
         ground = known(self.settings, self.base, self.facts)
         cells, skipped = self._cells(parts, probe)
         keep = self.settings.keep_models
@@ -166,13 +167,28 @@ class _Study:
             StudyFound(
                 **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
                 title=self.settings.title,
-                notes=(*(_left_out(*one, probe, self.facts) for one in skipped.items()), *lost),
+                notes=(*(_left_out(*one, probe, self.facts) for one in skipped.items()), *not_shown, *lost),
                 sources=sources,
                 cells=len(cells),
                 preset=parts.train.preset,
                 seconds=round(time.monotonic() - started, 3),
             )
         )
+
+    def _ask_with_examples(self, steps: Path, parts: StudyParts, probe: ProbeResult) -> tuple[str, ...]:
+        """Ask the base with training facts in its prompt; why not, where they do not fit. Pages go without."""
+        shots = self.settings.few_shot
+        if not shots or parts.evaluate.shots or EvaluateResult(steps / "base").found.pages is not None:
+            return ()
+        asked = parts.evaluate.model_copy(update={"shots": shots})
+        try:
+            with self.stage("asking the base with examples", "questions") as progress:
+                held = held_for(asked, self.base.load())
+                out = steps / "base-few-shot"
+                run_evaluate(asked, self.facts, probe.levels, out=out, progress=progress, loaded=held)
+        except InputError as error:
+            return (f"The base was not asked with {shots} examples in its prompt: {error}",)
+        return ()
 
     def _cells(self, parts: StudyParts, probe: ProbeResult) -> tuple[list[Cell], dict[Choice, list[int]]]:
         """The cells in the order of work, and the sizes that a choice has too few facts for."""

@@ -40,6 +40,7 @@ class StudySettings(PlaceSettings):
     """
 
     runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
+    later_fields: ClassVar[set[str]] = {"few_shot"}
 
     title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
@@ -66,6 +67,9 @@ class StudySettings(PlaceSettings):
     for any other, rate and epochs follow its width and the number of examples."""
     evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
+    few_shot: Annotated[int, Field(ge=0)] = 4
+    """Ask the base once more with so many training facts and their answers in its prompt, as what a prompt alone gives;
+    0: not. Left out, with a note, where they do not fit."""
     measure_drift: bool = True
     """Compare each trained model with the base: next-token distributions, parameters, forgetting; see `drift`."""
     repair: tuple[Choice, ...] = ("random",)

@@ -11,6 +11,7 @@ CHAPTERS = [
     "search",
     "elicits",
     "sizes",
+    "flips",
     "curve",
     "attributes",
     "drift",

@@ -123,7 +123,11 @@ def _facts(manifest: Manifest, found: ExperimentFound) -> Facts | None:
 def _steps(path: Path, experiment: str) -> list[Path]:
     """Of a study the probe, the base's answers, and what was trained, answered, measured and repaired; of a curve all;
     by their names."""
-    kinds = ("probe", "base", "train-*", "evaluate-*", "drift-*", "ladder-*") if experiment == "study" else ("*",)
+    kinds = (
+        ("probe", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*")
+        if experiment == "study"
+        else ("*",)
+    )
     return [file.parent for kind in kinds for file in sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))]
 
 
