@@ -15,6 +15,7 @@ from recollect.core.lazy import lazy_names
 from recollect.steps import public_names
 
 if TYPE_CHECKING:
+    from recollect.ask import side_by_side as side_by_side
     from recollect.chat import DataSettings as DataSettings
     from recollect.chat import read_conversations as read_conversations
     from recollect.chat import run_data as run_data

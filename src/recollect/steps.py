@@ -82,6 +82,12 @@ STEPS = (
         *("compare", "CompareSettings", "run_compare", ("compare_evaluations",)),
     ),
     StepEntry(
+        "ask",
+        "Ask base, tuned and restored side by side, with how sure each is.",
+        "ask",
+        more=("side_by_side",),
+    ),
+    StepEntry(
         "study",
         "Train on every choice of examples at every size; one report.",
         *("experiments.study", "StudySettings", "run_study"),

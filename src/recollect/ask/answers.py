@@ -20,6 +20,7 @@ from recollect.core.workspace.result import Result
 from recollect.generate import Engine, TransformersEngine
 from recollect.generate.encoding import check_context
 from recollect.models import ModelSettings, load, resolve
+from recollect.prompt import prompt_text
 
 if TYPE_CHECKING:
     from recollect.models import LoadedModel
@@ -55,8 +56,7 @@ class SideBySide:
         """The greedy answer of each side, in their order. InputError for a question longer than the context."""
         prompts, said = {}, {}
         for side, engine in self.engines.items():
-            asked, texts = self.asking.asks(engine, [question])
-            [prompts[side]] = asked.encode(texts)
+            [prompts[side]] = self.asking.engine(engine).encode([self._text(question)])
             check_context(engine.context, [prompts[side]], ["the question"], max_new_tokens)
             [said[side]] = engine.greedy([prompts[side]], max_new_tokens)
         return [self._answer(side, question, prompts, said[side], max_new_tokens) for side in self.engines]
@@ -72,9 +72,12 @@ class SideBySide:
 
     def _written(self, engine: Engine, question: str, text: str) -> list[int]:
         """The ids of a text as this engine would write it after the question."""
-        asked, texts = self.asking.asks(engine, [question])
-        [(_, ids)] = asked.encode_answers(texts, [text.strip()])
+        [(_, ids)] = self.asking.engine(engine).encode_answers([self._text(question)], [text.strip()])
         return ids
+
+    def _text(self, question: str) -> str:
+        """What the engine is given: in a chat the user's turn, else the plain prompt."""
+        return question if self.asking.chat else prompt_text(question, self.asking.template)
 
 
 def side_by_side(

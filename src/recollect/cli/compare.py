@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from recollect.cli.judges import YesOption, agree_to_pay
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.compare.settings import CompareSettings
@@ -37,14 +38,14 @@ _PARTS = {"test": "in-domain", "ood": "out-of-domain", "train": "train"}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    more = {"models": (ModelsArgument, ...), "evaluations": (EvaluationsOption, False)}
+    more = {"models": (ModelsArgument, ...), "evaluations": (EvaluationsOption, False), "yes": (YesOption, False)}
     command(app, "compare", CompareSettings, _compare, more)
 
 
 def _compare(
-    settings: CompareSettings, out: Path | None, as_json: bool, models: Sequence[str], evaluations: bool
+    settings: CompareSettings, out: Path | None, as_json: bool, models: Sequence[str], evaluations: bool, yes: bool
 ) -> None:
-    result = _of_evaluations(settings, models, out) if evaluations else _of_models(settings, models, out)
+    result = _of_evaluations(settings, models, out) if evaluations else _of_models(settings, models, out, yes)
     found = result.found
     if not as_json:
         _print(result)
@@ -52,14 +53,18 @@ def _compare(
     answer(found.answer(), as_json)
 
 
-def _of_models(settings: CompareSettings, models: Sequence[str], out: Path | None) -> CompareResult:
+def _of_models(settings: CompareSettings, models: Sequence[str], out: Path | None, yes: bool) -> CompareResult:
     from recollect.compare import run_compare
+    from recollect.evaluate import judge_estimate
 
     given = [settings.model, *models] if "model" in settings.model_fields_set and len(models) == 1 else list(models)
     if "model" in settings.model_fields_set and len(models) > 1:
         raise InputError(
             "the models are the arguments, the base first; leave --model out, or give it and one argument."
         )
+    if (bound := judge_estimate(settings.asking(given[0]))) is not None:
+        times = len(given) + bool(settings.few_shot)
+        agree_to_pay(bound, settings.server, f"answers of each of {times} rounds", yes=yes)
     machine_line(("asking", machine_of(settings.asking(given[0]))))
     with ProgressLine("asking", "questions") as progress:
         return run_compare(settings, given, out=out, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,10 +13,8 @@ from recollect.compare.settings import Kind
 from recollect.core.workspace import Manifest, step_input
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateFound, EvaluateResult
-from recollect.match import DEFAULT_JUDGE
+from recollect.evaluate.judges import RIGHT
 
-_ASKED_BY = ("prompt", "prompt_template", "max_new_tokens", "shots")
-"""Settings of an evaluation that decide how a question is put."""
 _QUESTION = ("fact_id", "part", "relation", "level", "question", "object", "synonyms")
 
 
@@ -29,15 +27,28 @@ class Answers:
     model: str
     path: Path
     manifest: Manifest
+    found: EvaluateFound
     outputs: pl.DataFrame
-    """Its `outputs.parquet`, with the verdict as the column `right`."""
+    """The questions, the outputs, and the main judge's verdict as the column `right`."""
+
+    @property
+    def judged(self) -> tuple[str, object, object]:
+        """The judge, the version of the matchers, and the judge's own where it is none of them."""
+        versions = self.manifest.inputs.get("judges") or {}
+        return self.found.judge, self.manifest.inputs.get("matcher"), versions.get(self.found.judge)
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """How a question was put."""
+        settings, found = self.manifest.settings, self.found
+        template = settings.get("prompt_template") if found.prompt == "plain" else None
+        longest = found.max_new_tokens or settings.get("max_new_tokens")
+        shots = settings.get("shots", 0)
+        return {"prompt": found.prompt, "prompt_template": template, "max_new_tokens": longest, "shots": shots}
 
 
-def read_answers(path: Path, name: str, kind: Kind = "other", judge: str | None = None) -> Answers:
-    """The answers of a finished evaluate step. InputError for anything else, and for one about pages.
-
-    judge: the column with the verdict; None for the one the evaluation was judged by.
-    """
+def read_answers(path: Path, name: str, kind: Kind = "other") -> Answers:
+    """The answers of a finished evaluate step, by its main judge. InputError for anything else, and for pages."""
     manifest = step_input(path, "evaluate")
     found = EvaluateFound.read(path)
     if found.pages is not None:
@@ -45,23 +56,8 @@ def read_answers(path: Path, name: str, kind: Kind = "other", judge: str | None 
             f"{path} is an evaluation of pages, which are scored by attribute. `recollect report` puts several of them "
             "side by side."
         )
-    outputs = EvaluateResult(path).outputs()
-    column = judge or judge_of(manifest)
-    if column not in outputs.columns:
-        raise InputError(f"{path} holds no verdicts by the judge {column!r}.")
-    outputs = outputs.select(*_QUESTION, "output", pl.col(column).alias("right"))
-    return Answers(name, kind, found.sources.get("model", ""), path, manifest, outputs)
-
-
-def judge_of(manifest: Manifest) -> str:
-    """The judge whose verdict an evaluation goes by."""
-    return str(manifest.settings.get("judge") or DEFAULT_JUDGE).split(",")[0]
-
-
-def _version(manifest: Manifest) -> str | None:
-    """Of the judge, where it is not one of the usual two, whose version is that of the matchers."""
-    versions: dict[str, str] = manifest.inputs.get("judges") or {}
-    return versions.get(judge_of(manifest))
+    outputs = EvaluateResult(path).outputs().select(*_QUESTION, "output", RIGHT)
+    return Answers(name, kind, found.sources.get("model", ""), path, manifest, found, outputs)
 
 
 def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
@@ -71,14 +67,10 @@ def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
     """
     first = found[0]
     for other in found[1:]:
-        ways = [
-            (judge_of(one.manifest), one.manifest.inputs.get("matcher"), _version(one.manifest))
-            for one in (first, other)
-        ]
-        if ways[0] != ways[1]:
+        if first.judged != other.judged:
             raise InputError(
-                f"{first.path} and {other.path} were judged in different ways ({ways[0]} and {ways[1]}), so their "
-                "verdicts cannot be compared. Evaluate both by the same judge and version."
+                f"{first.path} and {other.path} were judged in different ways ({first.judged} and {other.judged}), so "
+                "their verdicts cannot be compared. Evaluate both by the same judge and version."
             )
     keys = ["fact_id", "question", "object"]
     asked = first.outputs.select(keys)
@@ -90,12 +82,11 @@ def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
             "same limit and seed."
         )
     kept = [
-        Answers(
-            one.name, one.kind, one.model, one.path, one.manifest,
-            asked.join(one.outputs, on=keys, how="left", maintain_order="left").select(one.outputs.columns),
+        replace(
+            one, outputs=asked.join(one.outputs, on=keys, how="left", maintain_order="left").select(one.outputs.columns)
         )
         for one in found
-    ]  # fmt: skip
+    ]
     return kept, [*_left_out(found, asked.height), *_asked_otherwise(found)]
 
 
@@ -107,12 +98,11 @@ def _left_out(found: Sequence[Answers], n: int) -> list[str]:
 def _asked_otherwise(found: Sequence[Answers]) -> list[str]:
     """In what other models were asked otherwise than the first: a flip may then be the prompt's."""
     notes = []
-    first = found[0].manifest.settings
     for one in found[1:]:
-        names = [name for name in _ASKED_BY if first.get(name) != one.manifest.settings.get(name)]
-        names = [name for name in names if not (one.kind == "few-shot" and name == "shots")]
-        if names:
-            what = ", ".join(f"{name} {one.manifest.settings.get(name)!r} for {first.get(name)!r}" for name in names)
+        pairs = [(name, one.asked[name], value) for name, value in found[0].asked.items() if one.asked[name] != value]
+        pairs = [pair for pair in pairs if not (one.kind == "few-shot" and pair[0] == "shots")]
+        if pairs:
+            what = ", ".join(f"{name} {value!r} for {first!r}" for name, value, first in pairs)
             notes.append(f"{one.name} was asked otherwise than {found[0].name}: {what}")
     return notes
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from recollect.compare.asked import Answers, judge_of, read_answers, same_questions, short_names
+from recollect.chat.asking import chat_input, settled
+from recollect.compare.asked import Answers, read_answers, same_questions, short_names
 from recollect.compare.chance import chance_of_a_guess
 from recollect.compare.flips import Flips, count_flips
 from recollect.compare.found import CompareFound, CompareResult, Comparison, Contender
@@ -148,7 +149,8 @@ def _to_ask(settings: CompareSettings, models: list[str], facts: FactSet) -> lis
 def _identity(settings: CompareSettings, model: str) -> dict[str, str]:
     """What of a model decides the result, with its engine where that is not the usual one."""
     found = find_engine(settings.asking(model))
-    return {**found.inputs, **({} if found.engine == "transformers" else {"engine": found.engine})}
+    prompt = chat_input(settled(settings.prompt, found.ref))
+    return {**found.inputs, **prompt, **({} if found.engine == "transformers" else {"engine": found.engine})}
 
 
 def _share(progress: Progress | None, number: int, of: int) -> Progress | None:
@@ -173,7 +175,7 @@ def _finish(step: Step, chance: str, found: Sequence[Answers], notes: Sequence[s
         CompareFound(
             contenders=tuple(_contender(one, step.folder) for one in answers),
             comparisons=tuple(comparisons),
-            judge=judge_of(answers[0].manifest),
+            judge=answers[0].found.judge,
             notes=(*notes, *more),
             sources={f"model {number + 1}": one.model for number, one in enumerate(answers)},
         )

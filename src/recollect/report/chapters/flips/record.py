@@ -93,7 +93,7 @@ def collect(source: Source) -> FlipsFound | None:
         return None
     everything = [*([shots] if shots else []), *tuned]
     return FlipsFound(
-        judge=base.manifest.settings.get("judge") or "contains",
+        judge=base.found.judge,
         models=len(tuned),
         rows=[row for model in everything for row in _rows(model)],
         lost=_questions(tuned, was=True),
