@@ -55,6 +55,7 @@ def test_the_folder_holds_the_report_its_numbers_and_the_steps(whole: StudyResul
     assert {path.name for path in (whole.path / "steps").iterdir()} == {
         "probe",
         "base",
+        "base-few-shot",
         *(f"{step}-{name}-{size}-seed0" for step in ("select", "train", "evaluate", "drift")
           for name in ("0", "random") for size in (4, 8)),
         "ladder-random-8-seed0",
