@@ -194,6 +194,6 @@ def test_answers_are_compared_as_texts():
 
 
 def test_a_base_id_that_is_no_name_on_the_hub_is_refused():
-    for name in ("no-slash", "a/b/c", "/work/x", "a b/c"):
+    for name in ("no-slash", "a/b/c", "/abs/x", "a b/c"):
         with pytest.raises(InputError, match="base_id must be a name on the hub"):
             ExportSettings.make(to="adapter", base_id=name)
