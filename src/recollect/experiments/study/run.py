@@ -144,6 +144,8 @@ class _Study:
         probed = shelf.take(steps, {"probe": self.parts.probe})
         with self.stage("probing the base", "prompts") as progress:
             probe = run_probe(self.parts.probe, self.facts, steps / "probe", progress=progress, loaded=self.base.load())
+        if probe.found.choice is not None:
+            self.say(f"the probe chose: {probe.found.choice.words}")
         parts = self.parts.about(sources["facts"], probe.path)
         if probed:
             shelf.take(steps, {"base": parts.evaluate})
