@@ -89,6 +89,7 @@ def run_point(given: argparse.Namespace, point: Point, facts: FactSet, base: Loa
         epochs=point.epochs,
         batch_size=point.batch,
         seed=point.seed,
+        prompt="plain",
         save_dtype="float32",  # what the training did, before any rounding
     )
     trained = run_train(settings, chosen.path, out=work / "train", base=base).found
@@ -107,7 +108,9 @@ def run_point(given: argparse.Namespace, point: Point, facts: FactSet, base: Loa
 
 def ask(given: argparse.Namespace, model: str, facts: FactSet, out: Path) -> tuple[int, int]:
     """How many in-domain questions the model answers, and of how many."""
-    settings = EvaluateSettings.make(model=model, parts="test", limit=given.questions, dtype=given.ask_dtype)
+    settings = EvaluateSettings.make(
+        model=model, parts="test", limit=given.questions, dtype=given.ask_dtype, prompt="plain"
+    )
     outputs = run_evaluate(settings, facts, out=out).outputs()
     return int(outputs["contains"].sum()), outputs.height
 

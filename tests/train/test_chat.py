@@ -15,7 +15,7 @@ import torch
 from helpers_chat import ONE, SYSTEM, TWO, chat_tokenizer, write_chat_model
 from helpers_world import Command
 from recollect import DataSettings, run_data, run_evaluate, run_restore, run_select, run_train
-from recollect.chat.asking import settled, trained_in
+from recollect.chat.asking import asked_for, settled, trained_in
 from recollect.chat.frame import frame_of
 from recollect.chat.render import render
 from recollect.errors import InputError, RecollectWarning
@@ -110,6 +110,10 @@ def test_a_paper_s_preset_asks_plainly_as_the_paper_did(chatty: Chatty) -> None:
     assert settled(TrainSettings.make(preset="C").asked_in(), model) == "plain"
     assert settled(TrainSettings.make(preset="60-data-points", prompt="chat").asked_in(), model) == "chat"
     assert settled(TrainSettings.make(preset="pocket").asked_in(), model) == "chat"
+    own = {"prompt_template": "Q: {question} A:"}  # who writes a plain prompt asks for it
+    assert settled(TrainSettings.make(**own).asked_in(), model) == "plain"
+    assert asked_for(EvaluateSettings.make(**own)) == "plain" and asked_for(EvaluateSettings()) == "auto"
+    assert settled(asked_for(EvaluateSettings.make(**own, prompt="chat")), model) == "chat"
 
 
 def test_conversations_are_learned_by_the_model_s_own_template(chatty: Chatty, tmp_path: Path) -> None:

@@ -69,6 +69,12 @@ class Asking:
         return in_chat(engine) if self.chat else engine
 
 
+def asked_for(settings: _Asks) -> Prompt:
+    """The setting `prompt`; who gives a plain prompt's own text asks for it."""
+    own = settings.prompt_template != DEFAULT_TEMPLATE
+    return "plain" if settings.prompt == "auto" and own else settings.prompt
+
+
 def settled(asked: Prompt, model: ModelRef | None) -> Prompt:
     """What a setting comes to for a model; None is one without a folder. InputError for a template that is not there.
 

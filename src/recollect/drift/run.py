@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import computed_field
 
-from recollect.chat.asking import settled
+from recollect.chat.asking import asked_for, settled
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input
 from recollect.core.workspace.result import Result
 from recollect.drift.change import ChangeFound, change
@@ -115,7 +115,7 @@ def run_drift(
         True
     """
     with open_both(settings, base, tuned, asked=settings.tokens) as pair:
-        settings = settings.model_copy(update={"prompt": settled(settings.prompt, pair.tuned)})
+        settings = settings.model_copy(update={"prompt": settled(asked_for(settings), pair.tuned)})
         models = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint}
         asked = _read_asked(settings, base, facts, models["base"]) if settings.tokens else None
         inputs = {**models, **begin_input(pair.base.whole), **_fingerprints(asked)} if asked else models

@@ -54,7 +54,7 @@ class AskSettings(JudgeSettings):
     """Texts read side by side."""
     prompt: Prompt = "auto"
     """What both models are asked in. chat: their own chat template. plain: prompt_template. auto: as the tuned model
-    was trained here; else chat where it has a template."""
+    was trained here; else chat where it has a template and no prompt_template is given."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The plain prompt the model was fine-tuned with, with {question} in it."""
 

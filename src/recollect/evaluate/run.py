@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.chat.asking import Asking, settled
+from recollect.chat.asking import Asking, asked_for, settled
 from recollect.chat.frame import with_turns
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.llm import Bound
@@ -136,7 +136,7 @@ def run_evaluate(
     judges.check(asked)
     labels = None if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts)
     model = find_engine(settings, loaded)
-    settings = settings.run_by(model).model_copy(update={"prompt": settled(settings.prompt, model.ref)})
+    settings = settings.run_by(model).model_copy(update={"prompt": settled(asked_for(settings), model.ref)})
     inputs = {
         **model.inputs,
         "facts": facts.fingerprint(),

@@ -75,6 +75,7 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
     """Questions decoded side by side; the unit in which a killed evaluation resumes."""
     prompt: Prompt = "auto"
     """What questions are asked in. chat: the model's own chat template, a question as the user's turn. plain:
-    prompt_template. auto: as the model was trained here; else chat where it has a template."""
+    prompt_template. auto: as the model was trained here; else chat where it has a template and no prompt_template is
+    given."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The plain prompt the model was fine-tuned with, with {question} in it."""

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Field, model_validator
 
-from recollect.chat.asking import settled
+from recollect.chat.asking import asked_for, settled
 from recollect.core.estimates import Estimate, Mean
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.core.workspace.result import Result, fold_intervals
@@ -158,7 +158,7 @@ def run_ladder(
         [0.0, 20.0, 100.0]
     """
     with open_both(settings, base, tuned) as pair:
-        settings = settings.model_copy(update={"prompt": settled(settings.prompt, pair.tuned)})
+        settings = settings.model_copy(update={"prompt": settled(asked_for(settings), pair.tuned)})
         facts = load_facts(settings.facts) if facts is None else facts
         if levels is None and settings.levels is not None:
             levels = read_levels(settings.levels)

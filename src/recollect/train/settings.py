@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
-from recollect.chat.asking import Prompt
+from recollect.chat.asking import Prompt, asked_for
 from recollect.chat.render import TrainOn
 from recollect.core.tables import BadRowsMode
 from recollect.models import ModelSettings
@@ -137,7 +137,8 @@ class TrainSettings(ModelSettings):
     """Compute activations again instead of keeping them: less memory, about a fifth slower."""
     prompt: Prompt = "auto"
     """What a question is asked in. chat: the model's own chat template, the question as the user's turn, the answer as
-    the assistant's. plain: prompt_template. auto: chat where the model has a template; plain with a paper's preset."""
+    the assistant's. plain: prompt_template. auto: chat where the model has a template; plain with a paper's preset, or
+    where a prompt_template is given."""
     prompt_template: PromptTemplate = DEFAULT_TEMPLATE
     """The plain fine-tuning prompt, with {question} in it; a blank and the answer follow."""
     train_on: TrainOn = "all"
@@ -200,7 +201,7 @@ class TrainSettings(ModelSettings):
     def asked_in(self) -> Prompt:
         """The setting `prompt`: a paper's preset asks plainly, as the paper did, unless something else is given."""
         papers = {*_LETTERS, *_LETTERS.values()}
-        return "plain" if self.prompt == "auto" and self.preset in papers else self.prompt
+        return "plain" if self.prompt == "auto" and self.preset in papers else asked_for(self)
 
     def fingerprint_section(self) -> dict[str, Any]:
         """As in `Settings`, a paper's preset by its letter: both its names are one setting with one fingerprint."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recollect.chat.asking import chat_input, settled
+from recollect.chat.asking import asked_for, chat_input, settled
 from recollect.core.machine import Machine
 from recollect.core.settings import source_of
 from recollect.core.tables import BadRows
@@ -107,7 +107,7 @@ def run_curve(
     with stage("loading the model", ""):
         model = find_engine(evaluate, base.load())
         train = train.model_copy(update={"prompt": settled(train.asked_in(), model.ref)})
-        if evaluate.prompt == "auto":
+        if asked_for(evaluate) == "auto":
             evaluate = evaluate.model_copy(update={"prompt": train.prompt})
         inputs = {
             **model.inputs,

@@ -18,7 +18,7 @@ from typing import Literal
 
 import polars as pl
 
-from recollect.chat.asking import chat_input, settled
+from recollect.chat.asking import asked_for, chat_input, settled
 from recollect.core.machine import Machine
 from recollect.core.workspace import fingerprint
 from recollect.engines import asked_inputs
@@ -82,7 +82,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     train = _train(settings)
     model = resolve(train)
     train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model)})
-    if evaluate.prompt == "auto":
+    if asked_for(evaluate) == "auto":
         evaluate = evaluate.model_copy(update={"prompt": train.prompt})
     check_whole(model)
     known = probed or levels is not None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recollect.chat.asking import Prompt, settled
+from recollect.chat.asking import Prompt, asked_for, settled
 from recollect.core.machine import Machine
 from recollect.core.settings import Fixed, PathOrName
 from recollect.drift import DriftSettings
@@ -157,7 +157,8 @@ class StudyParts:
         trained = settled(self.train.asked_in(), model)
 
         def asked(part: EvaluateSettings | DriftSettings | LadderSettings) -> dict[str, Prompt]:
-            return {"prompt": trained if part.prompt == "auto" else settled(part.prompt, model)}
+            own = asked_for(part)
+            return {"prompt": trained if own == "auto" else settled(own, model)}
 
         return replace(
             self,
