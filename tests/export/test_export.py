@@ -159,6 +159,10 @@ def test_a_converter_that_fails_is_told_in_its_own_words_without_secrets(tuned, 
     with pytest.raises(ModelError, match="the conversion to GGUF failed.*\n.*no such kind of model") as error:
         export("gguf", tuned["lora"], tmp_path / "g", converter=str(script))
     assert "hunter2" not in str(error.value)
+    script.write_text("def f():\n    raise ValueError('an unknown tokenizer')\n\nf()\n")
+    with pytest.raises(ModelError) as error:
+        export("gguf", tuned["lora"], tmp_path / "g", converter=str(script))
+    assert str(error.value).splitlines()[1:] == ["ValueError: an unknown tokenizer"]  # without the traceback
 
 
 def test_an_ollama_folder_has_a_modelfile(tuned, tmp_path, monkeypatch):

@@ -30,8 +30,14 @@ def run_tool(command: Sequence[str], what: str, env: Mapping[str, str] | None = 
     except OSError as error:
         raise ModelError(f"{what} could not begin: {command[0]}: {error.strerror or error}.") from None
     if done.returncode:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-_LAST:]
-        raise ModelError(
-            f"{what} failed ({Path(command[0]).name} ended with {done.returncode}):\n" + hide_secrets("\n".join(said))
-        )
+        said = hide_secrets("\n".join(_what_counts(done.stderr or done.stdout)))
+        raise ModelError(f"{what} failed ({Path(command[0]).name} ended with {done.returncode}):\n{said}")
     return done.stdout
+
+
+def _what_counts(text: str) -> list[str]:
+    """The last lines of what a program said; of a Python traceback the error alone."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any(line.startswith("Traceback ") for line in lines):
+        lines = [line for line in lines[-3:] if not line.startswith(" ")]
+    return lines[-_LAST:]
