@@ -172,17 +172,75 @@ DEVICES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose layers are multiples of what bitsandbytes packs."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from helpers_tiny import tiny_tokenizer
+
+    folder = tmp_path_factory.mktemp("blocks")
+    tiny_tokenizer(folder)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=300, num_key_value_heads=2, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def test_layers_that_cannot_be_packed_for_a_processor_are_named() -> None:
+    from recollect.models.quantised import check_packable
+
+    Linear4bit = type("Linear4bit", (torch.nn.Linear,), {})
+    for rows, columns, good in ((32, 64, True), (336, 64, False), (64, 96, False)):
+        model: Any = torch.nn.ModuleDict({"up_proj": Linear4bit(columns, rows)})
+        check_packable(model, Path("model"), "cuda")
+        if good:
+            check_packable(model, Path("model"), "cpu")
+            continue
+        with pytest.raises(ModelError, match=rf"up_proj has {rows} rows of {columns}, but on a processor .*8bit"):
+            check_packable(model, Path("model"), "cpu")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("quantize", ["4bit", "8bit"])
+def test_an_adapter_is_trained_beside_and_asked_beside(
+    device: str, quantize: Any, blocks: Path, tmp_path: Path
+) -> None:
+    from helpers_tiny import tiny_facts
+    from recollect.evaluate import EvaluateSettings, run_evaluate
+    from recollect.probe import ProbeSettings, run_probe
+    from recollect.select import SelectSettings, run_select
+    from recollect.train import run_train
+
+    facts = tiny_facts(1, test=1)
+    chosen = run_select(SelectSettings(size=8, level="random"), facts, out=tmp_path / "select").path
+    held: dict[str, Any] = {"model": str(blocks), "device": device, "quantize": quantize}
+    run_probe(ProbeSettings.make(**held, method="closed-form", templates=1), facts, out=tmp_path / "probe")
+    with pytest.raises(InputError, match=f"method full trains all weights, but quantize is '{quantize}'"):
+        run_train(TrainSettings.make(**held, method="full"), chosen, out=tmp_path / "full")
+    settings = TrainSettings.make(**held, method="lora", learning_rate=1e-2, max_steps=8, batch_size=8)
+    trained = run_train(settings, chosen, out=tmp_path / "train")
+    assert trained.found.last_loss < trained.found.first_loss
+    model = load(ModelSettings.make(**{**held, "model": str(trained.path)})).model
+    assert any("lora_A" in name for name, _ in model.named_parameters())
+    assert any(
+        type(module).__name__.startswith("Linear4bit" if quantize == "4bit" else "Linear8bit")
+        for module in model.modules()
+    )
+    asked = EvaluateSettings.make(**{**held, "model": str(trained.path)}, max_new_tokens=4)
+    assert run_evaluate(asked, facts, out=tmp_path / "evaluate").path.is_dir()
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("quantize", "bits"), [("4bit", 4), ("8bit", 8)])
-def test_a_plain_base_is_quantised_while_it_is_loaded(device: str, quantize: Any, bits: int, tmp_path: Path) -> None:
+def test_a_plain_base_is_quantised_while_it_is_loaded(device: str, quantize: Any, bits: int, blocks: Path) -> None:
     import bitsandbytes as bnb
 
-    settings = ModelSettings(model="pocket", device=device, quantize=quantize)
+    settings = ModelSettings(model=str(blocks), device=device, quantize=quantize)
     held = load(settings)
     layers = [m for m in held.model.modules() if isinstance(m, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt)]
     assert layers and all((type(layer).__name__ == "Linear4bit") == (bits == 4) for layer in layers)
     assert f"{bits} bits (bitsandbytes)" in held.machine.line()
-    plain = load(ModelSettings(model="pocket", device=device))
+    plain = load(ModelSettings(model=str(blocks), device=device))
     assert held.model.get_memory_footprint() < plain.model.get_memory_footprint()
     said, wanted = (torch.softmax(logits(model.to(device)).float(), -1) for model in (held.model, plain.model))
     assert 0 < (said - wanted).abs().max() < 0.5

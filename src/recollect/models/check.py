@@ -82,7 +82,9 @@ def check_folder(folder: Path, *, trust_remote_code: bool = False, revision: str
                 "read; only safetensors are loaded. Convert them once in a place you trust, with "
                 "`model.save_pretrained(FOLDER)` of transformers."
             )
-        raise ModelError(f"{folder} holds no {weights} weights.")
+        raise ModelError(
+            f"{folder} holds no {weights} weights. Where they are a GGUF file, fetch and name that: --model FILE.gguf."
+        )
     if adapter:
         read_adapter_config(folder)
         check_folder(adapter_base(folder), trust_remote_code=trust_remote_code, revision=revision)

@@ -55,6 +55,8 @@ def copy_for_training(loaded: LoadedModel, dtype: str, device: str, quantize: st
 
     if loaded.machine.device != device or loaded.quantize != quantize:
         return None
+    if getattr(loaded.model, "is_quantized", False):  # what has been asked is packed, for asking alone
+        return None
     if loaded.machine.dtype == dtype:
         return copy.deepcopy(loaded.model)
     if dtype == "float32" and quantize == "none" and not rounded_in(loaded.folder, loaded.machine.dtype):

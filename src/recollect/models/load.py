@@ -18,7 +18,7 @@ from recollect.models.files import all_finite
 from recollect.models.find import adapter_base, find_model, hash_ahead, is_adapter
 from recollect.models.gguf_file import widened_from
 from recollect.models.parts import model_class
-from recollect.models.quantised import Quantize, check_loadable, described, loading
+from recollect.models.quantised import Quantize, check_loadable, check_packable, described, loading
 from recollect.models.ref import ModelRef, base_changed, resolve
 from recollect.models.silence import not_loaded, quiet
 from recollect.models.unmerged import put_beside
@@ -205,4 +205,5 @@ def _read_weights(ref: ModelRef, machine: Machine) -> PreTrainedModel:
         raise not_loaded(ref.whole, error) from error
     if ref.quantised:  # of others the names were checked before
         check_report(ref.whole, report)
+        check_packable(model, ref.whole, machine.device)
     return model

@@ -23,6 +23,8 @@ from recollect.models.check import read_model_config
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_BLOCK = (32, 64)
+"""Rows and columns in which bitsandbytes 0.50 packs 4-bit weights for a processor; others fail inside it."""
 Quantize = Literal["none", "4bit", "8bit"]
 
 _WIDENED = ("fp8", "mxfp8", "mxfp4", "compressed-tensors")
@@ -151,6 +153,18 @@ def loading(folder: Path, quantize: str, machine: Machine) -> dict[str, Any]:
         bnb_4bit_compute_dtype=machine.torch_dtype,
     )
     return {"quantization_config": four, **place}
+
+
+def check_packable(model: PreTrainedModel, folder: Path, device: str) -> None:
+    """Refuse 4-bit layers that bitsandbytes cannot run on a processor, where it packs them in blocks. ModelError."""
+    rows, columns = _BLOCK
+    for name, module in model.named_modules() if device == "cpu" else ():
+        if type(module).__name__ == "Linear4bit" and (module.out_features % rows or module.in_features % columns):
+            raise ModelError(
+                f"{folder}: the layer {name} has {module.out_features} rows of {module.in_features}, but on a "
+                f"processor bitsandbytes runs 4-bit layers of multiples of {rows} rows and {columns} columns. Take "
+                "--quantize 8bit, a GPU, or the model in plain numbers."
+            )
 
 
 def described(folder: Path, quantize: str) -> str:
