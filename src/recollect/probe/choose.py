@@ -12,7 +12,8 @@ Notable choices
   are a sample, and the best-looking of several ways is taken for better than it is.
 - Cost is counted in tokens: prompts (anew in each round) and forms as they are, drawn ones threefold (they come one
   after the other), where draws say the same once. Seconds would choose otherwise on a busy day.
-- Where many answers come late, the closed form alone is not taken, nor the hybrid for few facts.
+- Where many answers come late, or may by the few hits seen, the closed form alone is not taken, nor the hybrid for few
+  facts.
 """
 
 from __future__ import annotations
@@ -79,6 +80,13 @@ class Pilot:
         return float(_DRAWN * self.p0.shape[1] * tokens * draws**self.parting)
 
     @property
+    def most_late(self) -> float:
+        """Share of the right answers that come late, with one standard error: few hits do not show that none do."""
+        late, at_once = float(self.late.sum()), float((self.p0 * self.draws).sum())
+        most = late + 1 + late**0.5
+        return most / (most + at_once)
+
+    @property
     def score(self) -> Floats:
         """R of each fact, unbiased but for the stopping rule [facts]."""
         found: Floats = (self.p0 + self.late / self.draws).mean(axis=1)
@@ -97,7 +105,7 @@ def choose(pilot: Pilot, settings: ProbeSettings, facts: int, excluding: bool) -
     at_once = round(share, 4) if total else None
     # late answers need draws, and facts enough to see how they are distributed
     unable = set()
-    if 1 - share > LITTLE_LATE:
+    if pilot.most_late > LITTLE_LATE:
         unable = {"closed-form", "hybrid"} if facts < FEW_FACTS else {"closed-form"}
     able = [one for one in candidates if one.way not in unable]
     taken = _cheapest(able, settings, most=True)
