@@ -83,7 +83,7 @@ class Pilot:
     def most_late(self) -> float:
         """Share of the right answers that come late, with one standard error: few hits do not show that none do."""
         late, at_once = float(self.late.sum()), float((self.p0 * self.draws).sum())
-        most = late + 1 + late**0.5
+        most = late + 1 + float(np.sqrt(late))
         return most / (most + at_once)
 
     @property
