@@ -201,3 +201,33 @@ def test_a_base_id_that_is_no_name_on_the_hub_is_refused():
     for name in ("no-slash", "a/b/c", "/abs/x", "a b/c"):
         with pytest.raises(InputError, match="base_id must be a name on the hub"):
             ExportSettings.make(to="adapter", base_id=name)
+
+
+LLAMA = """
+import gguf  # the package, though a file of this name lies beside the worker
+
+assert gguf.__spec__.submodule_search_locations
+
+
+class Llama:
+    def __init__(self, model_path, n_ctx, n_threads, n_threads_batch, verbose):
+        assert open(model_path, "rb").read(4) == b"GGUF" and n_ctx > 8
+
+    def create_completion(self, text, temperature, top_k, repeat_penalty, max_tokens):
+        assert (temperature, top_k, repeat_penalty, max_tokens) == (0.0, 1, 1.0, 8)
+        print("what a library says on the way")
+        return {"choices": [{"text": text[-9:]}]}
+"""
+
+
+def test_the_worker_asks_the_library_and_not_a_file_of_ours(tuned, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "llama_cpp.py").write_text(LLAMA)
+    script = tmp_path / "convert_hf_to_gguf.py"
+    script.write_text(CONVERTER)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    result = export("gguf", tuned["lora"], tmp_path / "g", converter=str(script))
+    assert result.found.unchecked == "" and result.answer()["n"] == 6
+    assert {one.export for one in result.differing} == {"|answer|>"}  # the end of each prompt, as it was put

@@ -114,9 +114,10 @@ def ask_gguf(job: Job, file: Path, prompts: Sequence[Prompt]) -> list[str]:
         "max_new_tokens": job.settings.max_new_tokens,
         "prompts": [{"text": prompt.text, "messages": list(prompt.messages)} for prompt in prompts],
     }
+    # -P: our own mlx.py and gguf.py lie beside the worker, and must not be taken for the packages
     worker = Path(__file__).with_name("llama_worker.py")
     try:
-        said = run_tool([sys.executable, str(worker)], "asking the GGUF file", given=json.dumps(asked))
+        said = run_tool([sys.executable, "-P", str(worker)], "asking the GGUF file", given=json.dumps(asked))
     except ModelError as error:
         raise CannotAskError(f"llama-cpp-python could not run it: {error}") from error
     answers: list[str] = json.loads(said.strip().splitlines()[-1])

@@ -59,12 +59,13 @@ class Mlx:
     def ask(self, job: Job, written: Written, prompts: Sequence[Prompt]) -> list[str]:
         """By mlx-lm, in a process of its own, from the same token ids."""
         if find_spec("mlx_lm") is None:
-            raise CannotAskError("mlx-lm is not installed (pip install mlx-lm, on a Mac)")
+            raise CannotAskError("mlx-lm is not installed (pip install mlx-lm, elsewhere than on a Mac with mlx[cpu])")
         ids = ids_of(load_tokenizer(job.ref.whole, job.ref.runs_code), prompts)
         asked = {"path": str(written.path), "max_new_tokens": job.settings.max_new_tokens, "prompts": ids}
+        # -P: our own mlx.py lies beside the worker, and must not be taken for the package
         worker = Path(__file__).with_name("mlx_worker.py")
         try:
-            said = run_tool([sys.executable, str(worker)], "asking mlx-lm", given=json.dumps(asked))
+            said = run_tool([sys.executable, "-P", str(worker)], "asking mlx-lm", given=json.dumps(asked))
         except ModelError as error:
             raise CannotAskError(f"mlx-lm could not run it: {error}") from error
         answers: list[str] = json.loads(said.strip().splitlines()[-1])
