@@ -57,6 +57,7 @@ def grid() -> list[Point]:
         *(Point(f"olora-{rate:g}", rate, EVERY | {"lora_init": "olora"}) for rate in (1.3e-5, 4e-5, 1.3e-4)),
         *(Point(f"eva-{rate:g}", rate, EVERY | {"lora_init": "eva"}) for rate in (1.3e-4, 4e-4, 1.3e-3)),
         *(Point(f"rank{rank}-1.3e-3", 1.3e-3, EVERY | {"lora_r": rank}) for rank in (4, 64)),
+        *(Point(f"rank{rank}-alpha32", 1.3e-3, EVERY | {"lora_r": rank, "lora_alpha": 32.0}) for rank in (4, 64)),
         Point("dora-1.3e-3", 1.3e-3, EVERY | {"lora_dora": True}),
         Point("rslora-1.3e-3", 1.3e-3, EVERY | {"lora_rslora": True}),
         Point("full-1.3e-4", 1.3e-4, {"method": "full"}),

@@ -229,7 +229,7 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
     tied = tied_modules(base)
     placed = put_on(base, folder)
-    one = tied is not None and placed.one_matrix(*tied)
+    one, said = tied is not None and placed.one_matrix(*tied), getattr(base.config, "tie_word_embeddings", None)
     for name, layer in placed.layers.items():
         own = layer.get_base_layer()
         weight, bias = placed.merge(name, own.weight, getattr(own, "bias", None))
@@ -245,15 +245,17 @@ def merge_into(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         raise _not_merged(folder, error) from error
     if one:
         merged.get_output_embeddings().weight = merged.get_input_embeddings().weight
-        merged.config.get_text_config().tie_word_embeddings = True
+        if said is not None:
+            merged.config.tie_word_embeddings = said
     return merged
 
 
 def tied_modules(model: Any) -> tuple[str, str] | None:
     """Names of the embedding and the output head where they are one matrix; None where they are two."""
     table, head = model.get_input_embeddings(), model.get_output_embeddings()
-    text = model.config.get_text_config()
-    if table is None or head is None or not (table.weight is head.weight or text.tie_word_embeddings):
+    configs = (model.config.get_text_config(), model.config)  # of a multimodal model one of them says it
+    said = next((bool(one.tie_word_embeddings) for one in configs if hasattr(one, "tie_word_embeddings")), False)
+    if table is None or head is None or not (table.weight is head.weight or said):
         return None
     names = {id(module): name for name, module in model.named_modules()}
     return names[id(table)], names[id(head)]
