@@ -11,6 +11,7 @@ Notable choices
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -131,6 +132,8 @@ def loading(folder: Path, quantize: str, machine: Machine) -> dict[str, Any]:
     method = stored_method(folder)
     if quantize == "none" and not method:
         return {}
+    if quantize != "none" or method == "bitsandbytes":  # it tells of every cast, each time
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     place: dict[str, Any] = {"device_map": {"": machine.device}}
     if method in _WIDENED:
         from transformers import AutoConfig
