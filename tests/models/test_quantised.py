@@ -245,3 +245,32 @@ def test_a_plain_base_is_quantised_while_it_is_loaded(device: str, quantize: Any
     said, wanted = (torch.softmax(logits(model.to(device)).float(), -1) for model in (held.model, plain.model))
     assert 0 < (said - wanted).abs().max() < 0.5
     assert held.quantize == quantize and held.fingerprint == plain.fingerprint
+
+
+def test_mxfp4_is_widened_to_value_times_power_of_two(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    from helpers_tiny import tiny_tokenizer
+
+    tiny_tokenizer(tmp_path)
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    more = {"num_key_value_heads": 2, "head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2}
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    GptOssForCausalLM(GptOssConfig(vocab_size=300, **sizes, **more, **ids)).save_pretrained(tmp_path)
+    levels = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    stored, wanted, source = {}, {}, torch.Generator().manual_seed(0)
+    for name, value in load_file(tmp_path / "model.safetensors").items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            stored[name] = value
+            continue
+        experts, inside, rows = value.shape
+        codes = torch.randint(0, 256, (experts, rows, inside // 32, 16), generator=source, dtype=torch.uint8)
+        powers = torch.randint(118, 122, (experts, rows, inside // 32), generator=source, dtype=torch.uint8)
+        stored[f"{name}_blocks"], stored[f"{name}_scales"] = codes, powers
+        pairs = torch.stack([levels[(codes & 15).long()], levels[(codes >> 4).long()]], -1).flatten(-2)
+        wanted[name] = (pairs * torch.exp2(powers.float() - 127)[..., None]).flatten(-2).transpose(1, 2)
+    save_file(stored, tmp_path / "model.safetensors", {"format": "pt"})
+    edit(tmp_path / "config.json", quantization_config={"quant_method": "mxfp4"})
+    found = loaded(tmp_path).model.state_dict()
+    assert len(wanted) == 2 and all(torch.equal(found[name].float(), wanted[name]) for name in wanted)
