@@ -30,7 +30,10 @@ def main() -> None:
     print(" · ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as place:
-        rows = [_row(given, quantize, Path(place) / quantize) for quantize in ("none", "4bit", "8bit")]
+        rows = []
+        for quantize in ("none", "4bit", "8bit"):
+            rows.append(_row(given, quantize, Path(place) / quantize))
+            print({name: value for name, value in rows[-1].items() if name != "answers"}, flush=True)
     plain = rows[0].pop("answers")
     rows[0]["same answers"] = 1.0
     for row in rows[1:]:
