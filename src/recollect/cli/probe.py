@@ -10,8 +10,10 @@ from rich.table import Table
 
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes, print_pairs
+from recollect.core.numbers import estimate
 from recollect.models import machine_of
 from recollect.probe import ProbeFound, ProbeSettings, SlickSettings
+from recollect.probe.prompts import OtherPrompt
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +30,8 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
         result = run_probe(settings, out=out, progress=progress)
     if not as_json:
         _level_table(result.found.levels_by_part, f"memory levels ({result.found.method}, {result.found.prompt})")
+        if result.found.other_prompt is not None:
+            console_out.print(_other_prompt(result.found.other_prompt), soft_wrap=True)
         if result.found.choice is not None:
             console_out.print(f"chosen: {result.found.choice.words}")
         print_notes(result.found.notes)
@@ -39,6 +43,20 @@ def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
             )
         console_out.print(str(result.path), soft_wrap=True)
     answer({**result.found.plain(), "out": str(result.path)}, as_json)
+
+
+def _other_prompt(other: OtherPrompt) -> str:
+    counts = ", ".join(map(str, other.levels.values()))
+    same = estimate(other.same_level)
+    kappa = (
+        ""
+        if other.kappa is None
+        else f", kappa {other.kappa.value:.2f} ({other.kappa.low:.2f} to {other.kappa.high:.2f})"
+    )
+    return (
+        f"levels come from plain completion; in the model's chat template {counts} facts have levels 0 to 4: "
+        f"{same} % have the same level{kappa}; {other.higher:,} a higher one there, {other.lower:,} a lower one"
+    )
 
 
 def _agreement(found: ProbeFound) -> str:

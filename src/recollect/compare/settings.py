@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from recollect.compare.chance import MOST
 from recollect.errors import InputError
@@ -40,6 +40,14 @@ class CompareSettings(EvaluateSettings):
     chance: Annotated[str, AfterValidator(_check_chance)] = "auto"
     """How likely a guess is right, which the shares of flips are corrected for: a number such as 0.25 (four choices), 0
     for none. auto: one over the number of answers that the questions of a relation have."""
+
+    @model_validator(mode="after")
+    def _asks_facts(self) -> Self:
+        if self.data is not None:
+            raise ValueError(
+                "compare asks facts. Ask each model with `recollect evaluate --data`, and compare the evaluations"
+            )
+        return self
 
     def asking(self, model: str, shots: int | None = None) -> EvaluateSettings:
         """The evaluation that one of the models gets."""

@@ -30,6 +30,7 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
+from recollect.evaluate.conversations import Talks, for_talks, read_talks
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
@@ -124,19 +125,28 @@ def run_evaluate(
     """
     given = {"facts": facts, "levels": levels}
     sources = {"model": settings.model, **{name: source_of(settings, name, one) for name, one in given.items()}}
+    talks = None if settings.data is None else read_talks(settings)
+    if talks is not None:
+        settings, facts = for_talks(settings), talks.facts
+        sources = {**sources, "facts": str(settings.data)}
     facts = load_facts(settings.facts) if facts is None else facts
     if levels is None and settings.levels is not None:
         levels = read_levels(settings.levels)
     asked = asked_facts(settings, facts)
     if levels is not None:
         _check_levels(asked, levels)
-    task = page_task(settings, facts)
+    task = None if talks else page_task(settings, facts)
     settings = for_pages(settings) if task else settings
     judges = settings.judges()
     judges.check(asked)
     labels = None if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts)
     model = find_engine(settings, loaded)
     settings = settings.run_by(model).model_copy(update={"prompt": settled(asked_for(settings), model.ref)})
+    if talks is not None and settings.prompt != "chat":
+        raise InputError(
+            f"data is asked in a chat template, but {settings.model} has none, or prompt is plain. `recollect facts` "
+            "reads the same data as questions and answers, which a plain prompt can ask (--facts)."
+        )
     inputs = {
         **model.inputs,
         "facts": facts.fingerprint(),
@@ -144,13 +154,14 @@ def run_evaluate(
         "matcher": MATCHER_VERSION,
         **judges.inputs(),
         **({"judge_labels": digest_of(settings.judge_labels)} if settings.judge_labels else {}),
+        **({"data": talks.fingerprint} if talks else {}),
         **({"schema": task.schema.text()} if task else {}),
     }
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
             examples = draw_examples(facts, asked, settings.shots, settings.seed)
             engine = Asking.of(settings).engine(model.load())
-            found = _Work(step, settings, asked, examples, levels, judges, task).done(engine, progress, tell)
+            found = _Work(step, settings, asked, examples, levels, judges, talks or task).done(engine, progress, tell)
             agreed = {} if labels is None else {one.name: labels.compare(one) for one in judges.named}
             spent = judges.llm.spent if judges.llm else None
             step.finish(found.model_copy(update={"agreement": agreed, "llm": spent, "sources": sources}))
@@ -167,7 +178,8 @@ class _Work:
     examples: Sequence[Sequence[Example]]
     levels: pl.DataFrame | None
     judges: Judges
-    task: PageTask | None
+    kind: PageTask | Talks | None
+    """What the facts are, where they are no facts."""
 
     def done(
         self, engine: Engine, progress: Callable[[int, int], None] | None, tell: Callable[[str], None] | None
@@ -175,8 +187,10 @@ class _Work:
         """Ask, judge and store; what it comes to."""
         step, settings, asked, judges = self.step, self.settings, self.asked, self.judges
         asking = Asking.of(settings)
-        paths = _paths(asking, asked, self.examples, engine)
-        longest = _longest(settings, paths)
+        task = self.kind if isinstance(self.kind, PageTask) else None
+        talks = self.kind if isinstance(self.kind, Talks) else None
+        paths = talks.paths(asked, engine) if talks else _paths(asking, asked, self.examples, engine)
+        longest = _longest(settings, paths, engine.context)
         unreached = unreachable([fact.object for fact in asked], [path.shortest for path in paths], longest)
         notes = self.judges.main.of_lengths(unreached.notes)
         if tell is not None:  # before the work, which may take hours
@@ -192,7 +206,7 @@ class _Work:
         names = judges.names
         step.write_table("outputs.parquet", outputs)
         step.write_table("accuracy.parquet", accuracy_table(outputs, names, settings.least_per_level))
-        by_judge = {} if self.task else {name: accuracies(outputs, settings.least_per_level, name) for name in names}
+        by_judge = {} if task else {name: accuracies(outputs, settings.least_per_level, name) for name in names}
         main = judges.main.name
         said_by = [] if main == DEFAULT_JUDGE else [f"Right or wrong is what the judge {main} says."]
         return EvaluateFound(
@@ -201,8 +215,8 @@ class _Work:
             judges=by_judge,
             max_new_tokens=longest,
             prompt=asking.written,
-            pages=write_page_scores(step, self.task, asked, answers, settings.decode) if self.task else None,
-            notes=[*said_by, *notes, *engine_notes(engine, draws=False)],
+            pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
+            notes=[*said_by, *(talks.notes if talks else ()), *notes, *engine_notes(engine, draws=False)],
         )
 
 
@@ -211,6 +225,8 @@ def judge_estimate(settings: EvaluateSettings, facts: FactSet | None = None) -> 
     llm = settings.judges().llm
     if llm is None:
         return None
+    if settings.data is not None:
+        settings, facts = for_talks(settings), read_talks(settings).facts
     facts = load_facts(settings.facts) if facts is None else facts
     asked = asked_facts(settings, facts)
     longest = max(len(form.encode()) for fact in asked for form in fact.accepted)
@@ -331,12 +347,14 @@ def _paths(asking: Asking, asked: Sequence[Fact], examples: Sequence[Sequence[Ex
     return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
 
 
-def _longest(settings: EvaluateSettings, paths: Sequence[Paths]) -> int:
+def _longest(settings: EvaluateSettings, paths: Sequence[Paths], context: int | None) -> int:
     """The most tokens that an answer may have; by `auto` those of the longest accepted one, and a few more."""
     if settings.max_new_tokens != "auto":
         return settings.max_new_tokens
     forms = [len(form) for path in paths for form in path.right]
-    return max(_LEAST_TOKENS, max(forms, default=0) + _SLACK)
+    longest = max(_LEAST_TOKENS, max(forms, default=0) + _SLACK)
+    left = longest if context is None else context - max(len(path.prompt) for path in paths)
+    return max(1, min(longest, left))  # what does not fit is noted
 
 
 def _judged(

@@ -36,7 +36,7 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
         'test'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size", "judge_labels"}
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size", "judge_labels", "data"}
     later_fields: ClassVar[set[str]] = {
         *EngineSettings.later_fields,
         *JudgeSettings.later_fields,
@@ -47,6 +47,9 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
 
     facts: PathOrName = "pocket"
     """A facts step directory, a data file, or "pocket"."""
+    data: PathOrName | None = None
+    """Chat data to ask instead of facts, a file or a folder: of each conversation all up to its last answer, in the
+    model's chat template, judged against that answer (by token-f1 and with max_new_tokens auto, unless given)."""
     levels: Path | None = None
     """The base model's probe step directory; without it, accuracy is not split by memory level."""
     parts: Annotated[str, AfterValidator(_check_parts)] = "test,ood"

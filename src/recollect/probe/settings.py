@@ -12,6 +12,7 @@ from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 from recollect.errors import InputError
 from recollect.match import DEFAULT_JUDGE, judge_of
+from recollect.probe.prompts import OtherPrompt
 
 Way = Literal["sampled", "adaptive", "closed-form", "hybrid"]
 """How facts are graded."""
@@ -66,9 +67,10 @@ class ProbeSettings(AskedFacts):
     for (agreement_loss); prints what and why. sampled: the studies' 21 x 10 draws. adaptive: the same draws in rounds,
     until the level of a fact is settled; about half of them. closed-form: probability that the object follows at once.
     hybrid: the closed form plus sampling of the rest; unbiased, and less noisy where answers come at once."""
-    prompt: Written = "plain"
+    prompt: Written | Literal["both"] = "plain"
     """plain: the model completes each template, as in the studies. chat: each template is the user's turn in the
-    model's own chat template, and the model answers; many answer otherwise there than they complete."""
+    model's own chat template, and the model answers; many answer otherwise there than they complete. both: levels from
+    plain, and beside them a probe in the template, with how far the two agree."""
     templates: Annotated[int, Field(ge=1)] = 21
     """Mapping templates per relation."""
     samples: Annotated[int, Field(ge=1)] = 10
@@ -195,6 +197,8 @@ class ProbeFound(Result):
     """Who said whether a completion is right."""
     prompt: Written = "plain"
     """What the levels come from: completed templates, or templates asked as a user's turn of the chat template."""
+    other_prompt: OtherPrompt | None = None
+    """Of `prompt: both`, the probe in the chat template, and how far it agrees."""
     choice: Choice | None = None
     """auto: what it chose and why."""
     levels: dict[str, int]

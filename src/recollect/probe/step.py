@@ -21,6 +21,7 @@ from recollect.models import LoadedModel
 from recollect.probe.examples import EXAMPLES, draw_examples
 from recollect.probe.jobs import choice_inputs, chosen_facts, forms_input, make_jobs, out_of_reach
 from recollect.probe.measure import SCHEMA, draws_per_job, hits
+from recollect.probe.prompts import OTHER, compare_levels
 from recollect.probe.score import is_plain, score_facts, unstated
 from recollect.probe.settings import ProbeFound, ProbeSettings, Way
 from recollect.probe.stopping import largest_bias, stopping_rule
@@ -77,7 +78,12 @@ def run_probe(
     }
     with open_step("probe", settings, inputs, out, root) as step:
         if not step.done:
-            _work(step, settings, chosen, relations, model.load(), progress)
+            other = None
+            if settings.prompt == "both":
+                asked = settings.model_copy(update={"prompt": "chat"})
+                other = run_probe(asked, facts, step.folder / OTHER, progress=_half(progress, 0), loaded=loaded).levels
+                settings, progress = settings.model_copy(update={"prompt": "plain"}), _half(progress, 1)
+            _work(step, settings, chosen, relations, model.load(), progress, other)
         return ProbeResult(step.path, step.read_table("levels.parquet"), ProbeFound.read(step.path))
 
 
@@ -88,6 +94,7 @@ def _work(
     relations: Mapping[str, Relation],
     engine: Engine,
     progress: Progress | None,
+    other: pl.DataFrame | None,
 ) -> None:
     started = time.monotonic()
     if settings.method == "hybrid" and not engine.draws_excluding:
@@ -115,6 +122,7 @@ def _work(
     step.finish(
         _found(levels, taken).model_copy(
             update={
+                "other_prompt": None if other is None else compare_levels(levels, other, "chat"),
                 "unstated": unstated(rows, facts, _way(taken)),
                 **({} if choice is None else {"choice": choice, "share_at_once": choice.share_at_once}),
                 "notes": [*unreachable, *engine_notes(engine)],
@@ -123,6 +131,13 @@ def _work(
             }
         )
     )
+
+
+def _half(progress: Progress | None, half: int) -> Progress | None:
+    """The progress of one of two equally long probes as that of both."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(half * total + done, 2 * total)
 
 
 def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
@@ -135,7 +150,7 @@ def _found(levels: pl.DataFrame, settings: ProbeSettings) -> ProbeFound:
         facts=len(levels),
         method=_way(settings),
         judge=settings.judge,
-        prompt=settings.prompt,
+        prompt="chat" if settings.prompt == "chat" else "plain",
         levels={str(level): levels.filter(level=level).height for level in range(5)},
         levels_by_part=by_part,
         mean_score=round(score, 6),

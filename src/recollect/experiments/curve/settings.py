@@ -79,7 +79,7 @@ class CurveSettings(PlaceSettings):
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train`, except model and seed; on the command line as "{learning_rate: 0.001}". Without a
     preset: a pocket model's own; for any other, rate and epochs follow its width and the number of examples."""
-    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "data")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""

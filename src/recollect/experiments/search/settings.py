@@ -170,7 +170,9 @@ class SearchSettings(_Planned, _Searched):
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train` for what the space leaves open. Without a preset: attribute-extraction-lora for
     lora; pocket or pocket-shop for those models, token-and-parameter-levels for any other."""
-    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "parts", "limit")] = EvaluateSettings()
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "data", "parts", "limit")] = (
+        EvaluateSettings()
+    )
     """Settings of `recollect evaluate`."""
     probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings()
     """Settings of `recollect probe` where the search probes the base itself."""

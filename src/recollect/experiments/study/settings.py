@@ -65,7 +65,7 @@ class StudySettings(PlaceSettings):
     train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
     """Settings of `recollect train`, except model and seed. Without a preset: a pocket model's own;
     for any other, rate and epochs follow its width and the number of examples."""
-    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels")] = EvaluateSettings()
+    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "data")] = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     few_shot: Annotated[int, Field(ge=0)] = 4
     """Ask the base once more with so many training facts and their answers in its prompt, as what a prompt alone gives;
