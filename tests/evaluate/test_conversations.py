@@ -12,6 +12,7 @@ from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.render import render
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.evaluate.conversations import spoken
 from recollect.models import ModelSettings, load
 from recollect.train import TrainSettings, run_train
 
@@ -48,6 +49,7 @@ def test_a_model_that_learned_the_conversations_says_their_last_answers(model: P
     outputs, found = result.outputs(), result.found
     last = [row["messages"][-1]["content"] for row in ROWS]
     assert [text.strip() for text in outputs["output"]] == last
+    assert outputs["reasoning"].str.contains("</think>").all()  # which the template writes, and the model learned
     assert outputs["question"].to_list() == [row["messages"][-2]["content"] for row in ROWS]
     assert (found.judge, found.accuracy["test"].score.value, found.accuracy["test"].n) == ("token-f1", 1, 2)
     assert found.sources["facts"] == str(path)
@@ -58,6 +60,13 @@ def test_a_model_that_learned_the_conversations_says_their_last_answers(model: P
     assert found.max_new_tokens == max(16, sum(example.mask) + 8)
     untaught = run_evaluate(EvaluateSettings.make(model=str(model), data=path), out=tmp_path / "base").found
     assert untaught.accuracy["test"].score.value < 1
+
+
+def test_what_a_model_thinks_is_no_part_of_its_answer() -> None:
+    assert spoken("<think>\nLima?\n</think>\n\nSuva") == ("\n\nSuva", "<think>\nLima?\n</think>")
+    assert spoken("Lima?</think>Suva") == ("Suva", "Lima?</think>")  # where the prompt opened it
+    assert spoken("<think>Lima or") == ("", "<think>Lima or")
+    assert spoken("Suva") == ("Suva", "")
 
 
 def test_parts_of_the_data_decide_what_is_asked(model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ Notable choices
 - The prompt is the very ids that a training on the conversation has before its last answer (`chat.render`), so what a
   training conditions on is what is asked.
 - Of data with parts those of test and validation are asked, else all of it: the file is the held-out data.
+- A model may think before it answers (`<think>…</think>`): what it thinks is kept apart and not judged. One that is
+  still thinking at the end of its tokens has said nothing.
 - A conversation whose last answer is a call of a tool, or nothing but one, has no text to judge by and is left out.
 - The main judge is `token-f1` and the length of an answer that of the longest one, unless they are given: whole answers
   are seldom contained in others, and 16 tokens hold few of them.
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 RELATION = "chat"
+_THINKS, _THOUGHT = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,14 @@ def read_talks(settings: EvaluateSettings) -> Talks:
     left = len(conversations) - len(facts)
     notes = [f"{left:,} of {len(conversations):,} conversations have no answer with a text at their end: left out."]
     return Talks(FactSet(tuple(facts), "conversations"), kept, read.fingerprint, tuple(notes if left else ()))
+
+
+def spoken(text: str) -> tuple[str, str]:
+    """What a model says, and what it thought before, apart."""
+    before, closed, after = text.rpartition(_THOUGHT)
+    if closed:
+        return after, before + closed
+    return ("", text) if text.lstrip().startswith(_THINKS) else (text, "")
 
 
 def for_talks(settings: EvaluateSettings) -> EvaluateSettings:

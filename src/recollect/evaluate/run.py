@@ -30,7 +30,7 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
-from recollect.evaluate.conversations import Talks, for_talks, read_talks
+from recollect.evaluate.conversations import Talks, for_talks, read_talks, spoken
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
@@ -202,7 +202,15 @@ class _Work:
                 fact.id: cut_answer(answers[fact.id], shown, settings.prompt_template)
                 for fact, shown in zip(asked, self.examples, strict=True)
             }
+        thoughts = {}
+        if talks:
+            said = {name: spoken(text) for name, text in answers.items()}
+            answers = {name: answer for name, (answer, _) in said.items()}
+            thoughts = {name: thought for name, (_, thought) in said.items() if thought}
         outputs = _judged(asked, answers, self.levels, judges)
+        if thoughts:
+            column = [thoughts.get(fact.id, "") for fact in asked]
+            outputs = outputs.with_columns(pl.Series("reasoning", column, dtype=pl.String))
         names = judges.names
         step.write_table("outputs.parquet", outputs)
         step.write_table("accuracy.parquet", accuracy_table(outputs, names, settings.least_per_level))
