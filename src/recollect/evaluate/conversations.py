@@ -99,6 +99,15 @@ def for_talks(settings: EvaluateSettings) -> EvaluateSettings:
     )
 
 
+def check_prompt(settings: EvaluateSettings) -> None:
+    """Raise InputError where the settled prompt is not the chat template, in which conversations are asked."""
+    if settings.prompt != "chat":
+        raise InputError(
+            f"data is asked in a chat template, but {settings.model} has none, or prompt is plain. `recollect facts` "
+            "reads the same data as questions and answers, which a plain prompt can ask (--facts)."
+        )
+
+
 def _last_answer(conversation: Conversation) -> int | None:
     """The place of the last assistant turn, where it has a text and a question before it."""
     last = max(conversation.answers, default=None)

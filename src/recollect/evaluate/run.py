@@ -30,7 +30,7 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
-from recollect.evaluate.conversations import Talks, for_talks, read_talks, spoken
+from recollect.evaluate.conversations import Talks, check_prompt, for_talks, read_talks, spoken
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
@@ -110,8 +110,8 @@ def run_evaluate(
 
     Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is the model
     that `settings` names. `tell` is told, before the asking, of answers that are longer than they may be. A killed run
-    resumes at the batch it was at. Raises InputError when there is no question to
-    ask, and ModelError for a broken model.
+    resumes at the batch it was at. Raises InputError when there is no question to ask, and ModelError for a broken
+    model.
 
     Examples:
         `tuned` is the folder of a `run_train`.
@@ -142,11 +142,8 @@ def run_evaluate(
     labels = None if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts)
     model = find_engine(settings, loaded)
     settings = settings.run_by(model).model_copy(update={"prompt": settled(asked_for(settings), model.ref)})
-    if talks is not None and settings.prompt != "chat":
-        raise InputError(
-            f"data is asked in a chat template, but {settings.model} has none, or prompt is plain. `recollect facts` "
-            "reads the same data as questions and answers, which a plain prompt can ask (--facts)."
-        )
+    if talks is not None:
+        check_prompt(settings)
     inputs = {
         **model.inputs,
         "facts": facts.fingerprint(),
