@@ -76,10 +76,10 @@ def llms_page() -> str:
     lines = ["# Recollect", "", f"> {summary}", "", "Commands, `recollect COMMAND --help` for each:", ""]
     lines += [f"- `recollect {step.command}`: {step.line}" for step in STEPS]
     lines += ["", "## Docs", ""]
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in [*sorted((ROOT / "docs" / "guides").glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
         title, line = paragraphs(page)
         if page.stem != "index":
-            lines.append(f"- [{title}](docs/{page.name}): {line}")
+            lines.append(f"- [{title}]({page.relative_to(ROOT).as_posix()}): {line}")
     return "\n".join([*lines, "", "## For agents", "", "- [AGENTS.md](AGENTS.md): how to use and how to change it", ""])
 
 
