@@ -146,17 +146,40 @@ def test_bear_rows_take_their_relation_from_the_name_of_the_file(tmp_path: Path)
     assert read(tmp_path, [BEAR], "capitals.jsonl", relation_name="P36")[0].relations == ("P36",)
 
 
-def test_a_folder_of_bear_files_is_one_set_and_a_folder_of_splits_is_not(tmp_path: Path) -> None:
+def test_a_folder_of_bear_files_is_one_set(tmp_path: Path) -> None:
     for name in ("P36", "P19"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(BEAR))
     facts = read_facts(FactsSettings.make(path=str(tmp_path)))[0]
     assert set(facts.relations) == {"P36", "P19"}
     assert read_facts(FactsSettings.make(path=str(tmp_path), relations="P19"))[0].relations == ("P19",)
-    (tmp_path / "hf").mkdir()
+
+
+def test_a_folder_of_splits_is_read_by_the_names_of_its_files(tmp_path: Path) -> None:
+    def asked(question: str, **more: str) -> str:
+        turns = [("system", "Be brief."), ("user", question), ("assistant", f"to {question}")]
+        return json.dumps({"messages": [{"role": role, "content": text} for role, text in turns], **more}) + "\n"
+
+    (tmp_path / "train.jsonl").write_text(asked("one") + asked("two"))
+    (tmp_path / "test-00000-of-00001.jsonl").write_text(asked("three") + asked("four", split="train"))
+    (tmp_path / "validation.csv").write_text("question,answer\nfive,to five\n")
+    for source in ("auto", "chat"):
+        if source == "chat":
+            (tmp_path / "validation.csv").unlink()
+        facts, report = read_facts(FactsSettings.make(path=str(tmp_path), source=source))
+        parts = {fact.question: fact.part for fact in facts}
+        assert parts == {"one": "train", "two": "train", "three": "test", "four": "train"}
+        assert facts.relations == ("qa",)
+        assert "The part of a fact is said by the name of its file." in report.notes
+    (tmp_path / "extra.jsonl").write_text(asked("six"))
+    with pytest.raises(InputError, match="named neither by relations such as P36 nor all by their part"):
+        read_facts(FactsSettings.make(path=str(tmp_path)))
+
+
+def test_the_subjects_of_a_folder_of_splits_have_no_relation_of_that_name(tmp_path: Path) -> None:
     for name in ("train", "test"):
-        (tmp_path / "hf" / f"{name}.jsonl").write_text('{"question": "q?", "answer": "a"}')
-    with pytest.raises(InputError, match="not named by relations"):
-        read_facts(FactsSettings.make(path=str(tmp_path / "hf")))
+        (tmp_path / f"{name}.csv").write_text(f"subject,question,answer\n{name},Who is {name}?,{name} it is\n")
+    facts = read_facts(FactsSettings.make(path=str(tmp_path)))[0]
+    assert {(fact.relation, fact.part) for fact in facts} == {("qa", "train"), ("qa", "test")}
 
 
 def test_lama_rows_are_read_and_nested_sets_are_refused_by_name(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from recollect.chat.formats import Found, read_row
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import (
     ENDINGS,
+    PART_WORDS,
     BadRows,
     BadRowsFound,
     BadRowsMode,
@@ -31,6 +32,7 @@ from recollect.core.tables import (
     check_ending,
     digest,
     float_column,
+    part_by_name,
     read_bytes,
     read_table,
 )
@@ -40,12 +42,6 @@ from recollect.errors import InputError
 READER_VERSION = 1
 """Raised when the same bytes give other conversations."""
 
-_PARTS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation", "heldout", "ood"), "test"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-}
-_WORDS = re.compile(r"[^A-Za-z]+")
 _IDS = ("id", "conversation_id", "prompt_id")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos")
 _DEEPEST = 3  # folders inside each other, as data/<config>/ on the Hub
@@ -151,8 +147,7 @@ def chat_files(path: Path) -> list[Path]:
 
 def part_of(file: Path) -> Part:
     """The part that a file's name says, as on the Hub (test-00000-of-00001.parquet); train where it says none."""
-    words = [word.lower() for word in _WORDS.split(file.stem)]
-    return next((_PARTS[word] for word in words if word in _PARTS), "train")
+    return part_by_name(file) or "train"
 
 
 def _rows(file: Path, bad: BadRows, data: bytes) -> list[Row]:
@@ -218,10 +213,10 @@ def _part(values: JsonObject, part: Part) -> Part:
     said = values.get("split")
     if not isinstance(said, str) or not said.strip():
         return part
-    word = _WORDS.split(said.strip().lower())[0]
-    if word not in _PARTS:
+    word = re.split(r"[^A-Za-z]+", said.strip().lower())[0]
+    if word not in PART_WORDS:
         raise RowError("unknown split", f"split must be train, test or validation, but is {said[:60]!r}.")
-    return _PARTS[word]
+    return PART_WORDS[word]
 
 
 def _check_media(values: JsonObject) -> None:

@@ -3,15 +3,15 @@
 Notable choices
 - Rows of a table may be of several shapes (a union of chat shapes with the keys of all): each is read by the keys it
   fills.
-- A folder that is not EntityQuestions is read only where its files are named by their relation (BEAR), or the user says
-  so: the files train.csv and test.csv of a folder are not two relations.
+- A folder that is not EntityQuestions is read only where its files are named by their relation (BEAR) or by their part
+  (train.jsonl, test.jsonl), or the user says that each is a relation: train.csv and test.csv are not two relations.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from recollect.core.tables import (
     Table,
     check_ending,
     digest,
+    part_by_name,
     read_bytes,
     read_table,
 )
@@ -65,10 +66,12 @@ def read_source(path: Path, options: SourceOptions, synonyms: Synonyms) -> Readi
         return read_entityquestions(path, synonyms, bad)
     reading: Reading | None = None
     used: list[tuple[str, bytes]] = []
+    parted = options.relation != BY_FILE and _by_part(tables)
     for file in tables or [path]:
         data = _bytes(file)
         used.append((file.name if tables else "", data))
-        found = _read_file(file, data, options, synonyms, bad, in_folder=bool(tables))
+        part = (part_by_name(file) or "") if parted else ""
+        found = _read_file(file, data, options, synonyms, bad, in_folder=bool(tables) and not parted, part=part)
         if reading is None:
             reading = found
         elif reading.split_given != found.split_given or reading.own_ids != found.own_ids:
@@ -80,7 +83,9 @@ def read_source(path: Path, options: SourceOptions, synonyms: Synonyms) -> Readi
     assert reading is not None
     if tables:
         reading.notes.insert(0, f"{len(tables):,} files were read: {', '.join(file.name for file in tables[:30])}.")
-        if options.relation in (None, BY_FILE) and "relation" not in reading.columns:
+        if parted:
+            reading.notes.insert(1, "The part of a fact is said by the name of its file.")
+        elif options.relation in (None, BY_FILE) and "relation" not in reading.columns:
             reading.notes.insert(1, "The relation of a fact is the name of its file.")
     reading.fingerprint, reading.bad = digest(iter(used)), bad
     return reading
@@ -93,25 +98,42 @@ def _bytes(path: Path) -> bytes:
 
 
 def _folder_of_tables(path: Path, options: SourceOptions) -> list[Path]:
-    """The tables of a folder that are named by their relation; empty for anything else."""
-    if options.source not in ("auto", "table") or not path.is_dir() or is_entityquestions(path):
+    """The tables of a folder that are named by their relation or their part; empty for anything else."""
+    if options.source == "entityquestions" or not path.is_dir() or is_entityquestions(path):
         return []
     if (path / "manifest.json").is_file():
         raise InputError(f"{path} is a step directory, not data. Give it to the next step, or give its source here.")
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
     named = [file for file in files if _is_relation(file.stem)]
-    if options.relation is not None:
+    if options.relation is not None or (not named and _by_part(files)):
         named = files
     if not named:
         if options.source == "auto" and not files:
             return []  # refused as EntityQuestions
         raise InputError(
-            f"{path} is a folder without the layout of EntityQuestions, and its files are not named by relations such "
-            "as P36. Give one file, or say --relation-name file if each file is one relation."
+            f"{path} is a folder without the layout of EntityQuestions, and its files are named neither by relations "
+            "such as P36 nor all by their part, such as train and test. Give one file, or say --relation-name file if "
+            "each file is one relation."
         )
     if options.relations is not None:
         named = [file for file in named if file.stem in options.relations] or named
     return named
+
+
+def _by_part(files: Sequence[Path]) -> bool:
+    """Whether the names of all files say their part."""
+    return bool(files) and all(part_by_name(file) for file in files)
+
+
+def _with_part(table: Table, part: str, options: SourceOptions) -> Table:
+    """The table with its file's part as the split of every row that says none itself."""
+    given = options.columns.get("split")
+    names = {given} if given else {name for name in table.columns if name.lower() in USUAL["split"]} or {"split"}
+    rows = [
+        row if any(row.values.get(name) for name in names) else Row(row.where, {**row.values, min(names): part})
+        for row in table.rows
+    ]
+    return replace(table, rows=rows)
 
 
 def _is_relation(stem: str) -> bool:
@@ -119,10 +141,19 @@ def _is_relation(stem: str) -> bool:
 
 
 def _read_file(
-    path: Path, data: bytes, options: SourceOptions, synonyms: Synonyms, bad: BadRows, *, in_folder: bool
+    path: Path,
+    data: bytes,
+    options: SourceOptions,
+    synonyms: Synonyms,
+    bad: BadRows,
+    *,
+    in_folder: bool,
+    part: str = "",
 ) -> Reading:
     before = len(bad.found)
     table = read_table(path, bad, data)
+    if part:
+        table = _with_part(table, part, options)
     relation, said = _relation(path, table, options, in_folder)
     groups = _by_shape(table.rows, options, path)
     reading: Reading | None = None

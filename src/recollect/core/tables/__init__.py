@@ -17,6 +17,8 @@ from recollect.core.tables.files import read_bytes as read_bytes
 from recollect.core.tables.formats import check_value as check_value
 from recollect.core.tables.formats import load_json as load_json
 from recollect.core.tables.formats import read_own as read_own
+from recollect.core.tables.part import PART_WORDS as PART_WORDS
+from recollect.core.tables.part import part_by_name as part_by_name
 from recollect.core.tables.table import ENDINGS as ENDINGS
 from recollect.core.tables.table import Row as Row
 from recollect.core.tables.table import Table as Table
