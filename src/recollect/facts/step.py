@@ -45,7 +45,7 @@ class FactsSettings(Settings):
 
     path: PathOrName
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
-    named by its relation (BEAR)."""
+    named by its relation (BEAR), or by its part (train, test)."""
     source: Source = "auto"
     """Kind of data; auto tells it from the path and the columns. chat means any of the four chat shapes."""
     name: str = "facts"
