@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,16 +79,19 @@ def _command(path: Path) -> list[str]:
 
 def write_gguf(job: Job, target: Path, work: Path) -> tuple[Path, str]:
     """Convert the model to a file in `target`; returns it and its number format."""
-    folder = job.ref.folder
-    if job.ref.base is not None or job.settings.save_dtype != "base":
+    folder, wanted, merged = job.ref.folder, job.settings.save_dtype, job.ref.base is not None
+    if merged or wanted != "base":
         folder = work / "whole"
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(job, folder)
-    outtype = job.settings.outtype
+        exact = job.settings.model_copy(update={"save_dtype": "float32" if wanted == "base" else wanted})
+        write_whole(replace(job, settings=exact), folder)  # rounded once, to the format of the file
+    outtype = str(job.settings.outtype)
     if outtype == "auto":
-        with Stored(folder) as stored:
-            outtype = _OUTTYPES.get(stored.main_format(), "f16")  # type: ignore[assignment]
+        with Stored(job.ref.whole) as stored:
+            outtype = _OUTTYPES.get(stored.main_format(), "f16")
+        if merged and outtype == "bf16":
+            outtype = "f16"  # of the same size, and an eighth of the rounding of what was merged
     target.mkdir(parents=True)
     path = target / f"{job.name}-{outtype}.gguf"
     command = [*converter(job.settings.converter), str(folder), "--outfile", str(path), "--outtype", outtype]

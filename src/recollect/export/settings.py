@@ -45,7 +45,8 @@ class ExportSettings(Settings):
     save_dtype: Literal["base", "float32", "bfloat16", "float16"] = "base"
     """Number format of merged weights. base: each weight in the format that the base stores it in."""
     outtype: Literal["auto", "f32", "f16", "bf16", "q8_0"] = "auto"
-    """gguf, ollama: number format of the file. auto: the 16-bit format of the model, or f32."""
+    """gguf, ollama: number format of the file. auto: the format of the model; of an adapter merged into
+    a bfloat16 base f16, which rounds less."""
     converter: PathOrName = ""
     """gguf, ollama: llama.cpp's convert_hf_to_gguf.py, or a program that takes its options. Without it, it is looked
     for on PATH."""
