@@ -40,7 +40,7 @@ def test_two_equal_models_are_called_different_in_one_of_twenty_at_most(
 
 
 def test_several_equal_models_are_called_different_in_one_of_twenty_at_most() -> None:
-    """Five models as good as the base, which they share: without Holm 13 % of such families make a claim."""
+    """Five models as good as the base, which they share: without Holm over 8 % of such families make a claim."""
     random = np.random.default_rng(3)
     hardness = random.normal(0, 1.5, 200)
     claims, uncorrected = [], []
