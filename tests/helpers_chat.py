@@ -15,7 +15,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from recollect.chat.conversation import Conversation, ToolCall, Turn
+from recollect.conversation import Conversation, ToolCall, Turn
 
 TEXTS = [
     "What is the capital of Peru? Lima",

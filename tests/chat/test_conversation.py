@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recollect.chat.conversation import Conversation, ToolCall, Turn
+from recollect.conversation import Conversation, ToolCall, Turn
 
 
 def test_a_call_and_its_result_name_each_other_and_empty_fields_are_left_out():

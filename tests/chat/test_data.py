@@ -10,11 +10,11 @@ import pytest
 from helpers_chat import write_chat_model
 from recollect.chat import DataSettings, run_data
 from recollect.chat.checks import oddities, scripts_without_blanks, with_entities
-from recollect.chat.conversation import Conversation, ToolCall, Turn
 from recollect.chat.examples import Example, Lesson
 from recollect.chat.findings import findings
 from recollect.chat.found import Spread
 from recollect.chat.preview import chosen, evenly
+from recollect.conversation import Conversation, ToolCall, Turn
 from recollect.errors import InputError
 from recollect.train import TrainSettings
 

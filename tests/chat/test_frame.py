@@ -6,9 +6,9 @@ import pytest
 
 from helpers_chat import FAMILIES, chat_tokenizer
 from recollect.chat.asking import Asking
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.frame import Frame, frame_of, with_turns
 from recollect.chat.render import render
+from recollect.conversation import Conversation, Turn
 from recollect.errors import InputError
 
 _Q, _A = "What is the capital of Peru?", "Lima"

@@ -7,8 +7,8 @@ import json
 import polars as pl
 import pytest
 
-from recollect.chat.conversation import ToolCall, Turn
 from recollect.chat.read import part_of, read_conversations
+from recollect.conversation import ToolCall, Turn
 from recollect.errors import InputError
 
 ASK, SAY = {"role": "user", "content": "Capital of Peru?"}, {"role": "assistant", "content": "Lima"}

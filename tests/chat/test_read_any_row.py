@@ -7,9 +7,9 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recollect.chat.conversation import Conversation
 from recollect.chat.formats import read_row
 from recollect.chat.read import check_turns, content_id
+from recollect.conversation import Conversation
 from recollect.core.tables import RowError
 
 ROLES = st.sampled_from(

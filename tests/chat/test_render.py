@@ -11,9 +11,9 @@ import re
 import pytest
 
 from helpers_chat import AREA, FAMILIES, ONE, SYSTEM, THOUGHT, TOOLS, TWO, Family, chat_tokenizer
-from recollect.chat.conversation import Conversation, ToolCall, Turn
 from recollect.chat.render import Rendered, render, trained_turns
 from recollect.chat.template import ChatTemplate, has_template
+from recollect.conversation import Conversation, ToolCall, Turn
 from recollect.errors import InputError
 
 _IM = "<|im_start|>{}\n{}<|im_end|>\n"

@@ -18,8 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
 from helpers_chat import ONE, SYSTEM, TOOLS, TWO, trained_letters
-from recollect.chat.conversation import Conversation
 from recollect.chat.render import render
+from recollect.conversation import Conversation
 from recollect.train import TrainSettings
 from recollect.train.trainer import Setup, Watch, build_trainer, quiet, undisturbed
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from helpers_chat import write_chat_model
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.render import render
+from recollect.conversation import Conversation, Turn
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.conversations import spoken

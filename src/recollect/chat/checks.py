@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import regex
 
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.near import earlier_twins, normal, twins_among
 from recollect.chat.read import content_id
+from recollect.conversation import Conversation, Turn
 from recollect.match import written_without_blanks
 
 SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Yi", "Javanese", "Balinese")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recollect.chat.asking import Written
-from recollect.chat.conversation import Conversation
 from recollect.chat.render import TrainOn, render
+from recollect.conversation import Conversation
 from recollect.errors import InputError
 from recollect.prompt import DEFAULT_TEMPLATE, encode_example
 

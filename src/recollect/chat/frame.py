@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.render import render
 from recollect.chat.template import ChatTemplate, template_of
+from recollect.conversation import Conversation, Turn
 from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
 from recollect.generate import Engine

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from recollect.chat.checks import Oddities, oddities, scripts_without_blanks, with_entities
-from recollect.chat.conversation import Conversation
 from recollect.chat.found import DataFound, DataReport, Spread
 from recollect.chat.preview import Preview, chosen, evenly, tokens_preview, turns_preview
 from recollect.chat.read import ConversationsFound
 from recollect.chat.settings import DataSettings
 from recollect.chat.teach import Model, Progress, Taught, read_model, teach
+from recollect.conversation import Conversation
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import BadRowsFound
 

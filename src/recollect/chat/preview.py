@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.examples import Example, Lesson
 from recollect.chat.render import TrainOn, trained_turns
+from recollect.conversation import Conversation, Turn
 from recollect.core.workspace.result import Result
 
 if TYPE_CHECKING:

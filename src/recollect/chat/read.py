@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recollect.chat.conversation import Conversation, Part, Turn
 from recollect.chat.formats import Found, read_row
+from recollect.conversation import Conversation, Part, Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import (
     ENDINGS,

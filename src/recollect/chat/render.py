@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recollect.chat.conversation import Conversation, Turn
 from recollect.chat.template import ChatTemplate, template_of
+from recollect.conversation import Conversation, Turn
 from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
 
@@ -68,7 +68,7 @@ def render(
     Examples:
         `tokenizer` is that of a model with a chat template.
 
-        >>> from recollect.chat.conversation import Conversation, Turn
+        >>> from recollect.conversation import Conversation, Turn
         >>> from recollect.chat.render import render
         >>> talk = Conversation("1", (Turn("user", "Capital of Peru?"), Turn("assistant", "Lima")))
         >>> [example] = render(tokenizer, talk)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recollect.chat.asking import Written, settled
-from recollect.chat.conversation import Conversation
 from recollect.chat.examples import Lesson, lesson
 from recollect.chat.settings import DataSettings
+from recollect.conversation import Conversation
 from recollect.core.tables import BadRows, RowError, digest
 from recollect.errors import InputError
 from recollect.generate.encoding import context_limit

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
-from recollect.chat.conversation import Conversation
+from recollect.conversation import Conversation
 from recollect.core.json_object import JsonObject
 from recollect.core.native import careful
 from recollect.errors import InputError
@@ -79,7 +79,7 @@ class ChatTemplate:
         thinking: the switch of templates that have one (`enable_thinking`); None leaves it as it is. Raises InputError
         with what the template says when it refuses the messages.
         """
-        values: dict[str, Any] = {"add_generation_prompt": generation, "tools": list(tools) or None}
+        values: dict[str, object] = {"add_generation_prompt": generation, "tools": list(tools) or None}
         if thinking is not None:
             values["enable_thinking"] = thinking
         given = list(map(_in_parts, messages)) if self._wants_parts else list(messages)
@@ -128,7 +128,7 @@ class ChatTemplate:
         """Whether the template asks what day it is."""
         return "strftime_now" in str(self.tokenizer.chat_template)
 
-    def _applied(self, messages: Sequence[JsonObject], values: Mapping[str, Any]) -> str:
+    def _applied(self, messages: Sequence[JsonObject], values: Mapping[str, object]) -> str:
         own = str(self.tokenizer.get_chat_template(tools=values.get("tools")))
         dated = _fixed_date(own) + own
         return str(self.tokenizer.apply_chat_template(list(messages), chat_template=dated, tokenize=False, **values))

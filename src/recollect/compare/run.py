@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -76,7 +75,7 @@ def run_compare(
     facts = load_facts(settings.facts) if facts is None else facts
     levels = None if settings.levels is None else read_levels(settings.levels)
     asked = _to_ask(settings, list(models), facts)
-    inputs: dict[str, Any] = {
+    inputs: dict[str, object] = {
         "models": [_identity(settings, model) for model in models],
         "facts": facts.fingerprint(),
         "levels": None if levels is None else levels_fingerprint(levels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -52,7 +52,7 @@ class CompareSettings(EvaluateSettings):
     def asking(self, model: str, shots: int | None = None) -> EvaluateSettings:
         """The evaluation that one of the models gets."""
         own = CompareSettings.model_fields.keys() - EvaluateSettings.model_fields.keys()
-        given: dict[str, Any] = self.model_dump(exclude_unset=True, exclude=set(own))
+        given: dict[str, object] = self.model_dump(exclude_unset=True, exclude=set(own))
         return EvaluateSettings.make(**{**given, "model": model, **({} if shots is None else {"shots": shots})})
 
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recollect.chat.conversation import Conversation
 from recollect.chat.read import read_conversations
 from recollect.chat.render import render
+from recollect.conversation import Conversation
 from recollect.errors import InputError
 from recollect.evaluate.settings import EvaluateSettings
 from recollect.facts import Fact, FactSet

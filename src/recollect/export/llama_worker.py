@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 
 def main() -> None:
     """Answer what stands on stdin."""
     from llama_cpp import Llama  # type: ignore[import-not-found, unused-ignore]
 
-    asked: dict[str, Any] = json.load(sys.stdin)
+    asked = json.load(sys.stdin)
     threads = int(asked["threads"])
     model = Llama(
         model_path=asked["path"], n_ctx=int(asked["context"]), n_threads=threads, n_threads_batch=threads, verbose=False

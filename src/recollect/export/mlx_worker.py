@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 
 def main() -> None:
     """Answer what stands on stdin."""
     from mlx_lm import generate, load  # type: ignore[import-not-found, unused-ignore]
 
-    asked: dict[str, Any] = json.load(sys.stdin)
+    asked = json.load(sys.stdin)
     model, tokenizer = load(asked["path"])
     answers = [
         generate(model, tokenizer, prompt=ids, max_tokens=int(asked["max_new_tokens"])) for ids in asked["prompts"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from recollect.chat.conversation import Conversation
 from recollect.chat.read import read_conversations
+from recollect.conversation import Conversation
 from recollect.core.json_object import JsonObject
 from recollect.core.random import LIMIT, take
 from recollect.core.workspace import read_manifest

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from recollect.core.json_object import JsonObject
 from recollect.core.machine import Machine
@@ -124,7 +124,7 @@ def _there(module: str) -> bool:
         return False
 
 
-def loading(folder: Path, quantize: str, machine: Machine) -> dict[str, Any]:
+def loading(folder: Path, quantize: str, machine: Machine) -> dict[str, object]:
     """What transformers is given to load a quantised model, beside what it gets for any; {} for plain numbers.
 
     4 bits are NF4 with the scales quantised too, computing in the machine's number format.
@@ -134,7 +134,7 @@ def loading(folder: Path, quantize: str, machine: Machine) -> dict[str, Any]:
         return {}
     if quantize != "none" or method == "bitsandbytes":  # it tells of every cast, each time
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    place: dict[str, Any] = {"device_map": {"": machine.device}}
+    place: dict[str, object] = {"device_map": {"": machine.device}}
     if method in _WIDENED:
         from transformers import AutoConfig
 

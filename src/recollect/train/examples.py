@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from recollect.chat.asking import Asking
-from recollect.chat.conversation import Conversation
 from recollect.chat.examples import Lesson, lesson
 from recollect.chat.found import DataReport
 from recollect.chat.read import READER_VERSION, read_conversations
 from recollect.chat.step import REFUSED
 from recollect.chat.template import template_of
+from recollect.conversation import Conversation
 from recollect.core.tables import BadRows, BadRowsFound, RowError
 from recollect.core.workspace import MANIFEST, fingerprint, step_input
 from recollect.errors import InputError

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recollect.errors import InputError
 from recollect.generate.random import library_seed
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from recollect.train.trainer import Example
+
+Number = TypeVar("Number", int, float)
 
 Factors = dict[str, "torch.Tensor"]
 """The factors of adapters, by the names of the model's parameters."""
@@ -118,7 +120,7 @@ def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str])
             f"beside either would part them. Take --lora-modules-to-save {ends[0].rpartition('.')[2]}, which trains "
             "the matrix whole."
         )
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         "r": settings.lora_r,
         "lora_alpha": settings.alpha,
         "lora_dropout": settings.dropout,
@@ -199,9 +201,9 @@ def _targets(model: PreTrainedModel, settings: TrainSettings, changed: list[str]
     return "all-linear" if every else wanted
 
 
-def _by_module(setting: str, pattern: Mapping[str, Any], modules: list[str]) -> dict[str, Any]:
+def _by_module(setting: str, pattern: Mapping[str, Number], modules: list[str]) -> dict[str, Number]:
     """The number of each module that a pattern names, itself or by what holds it."""
-    found: dict[str, Any] = {}
+    found: dict[str, Number] = {}
     for part, value in pattern.items():
         inside = [name for name in modules if f".{part}." in f".{name}."]
         if not inside:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from recollect.chat.conversation import Turn
 from recollect.chat.formats.draft import Draft, system_turn, text_of
 from recollect.chat.formats.tools import tools_of
+from recollect.conversation import Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import RowError
 

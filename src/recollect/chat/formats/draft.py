@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from recollect.chat.conversation import Role, Turn
+from recollect.conversation import Role, Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import CellError, RowError, cell_text
 

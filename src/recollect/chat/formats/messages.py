@@ -6,9 +6,9 @@ import ast
 import re
 from typing import Any
 
-from recollect.chat.conversation import ToolCall, Turn
 from recollect.chat.formats.draft import Draft, role_of, short, system_turn, text_of
 from recollect.chat.formats.tools import calls_of, loaded, tools_of
+from recollect.conversation import ToolCall, Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import RowError
 

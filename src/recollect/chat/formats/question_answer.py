@@ -5,8 +5,8 @@ What facts take for several forms of an answer, or for the number of a choice, i
 
 from __future__ import annotations
 
-from recollect.chat.conversation import Turn
 from recollect.chat.formats.draft import Draft, short, system_turn
+from recollect.conversation import Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import CellError, RowError, cell_list, cell_text
 

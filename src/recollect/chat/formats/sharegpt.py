@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recollect.chat.conversation import Turn
 from recollect.chat.formats.draft import Draft, role_of, system_turn, text_of
 from recollect.chat.formats.messages import learn_it
 from recollect.chat.formats.tools import calls_of, tools_of
+from recollect.conversation import Turn
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import RowError
 

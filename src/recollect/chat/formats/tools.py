@@ -10,8 +10,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from recollect.chat.conversation import ToolCall
 from recollect.chat.formats.draft import short
+from recollect.conversation import ToolCall
 from recollect.core.json_object import JsonObject
 from recollect.core.tables import RowError, check_value, load_json
 from recollect.errors import InputError

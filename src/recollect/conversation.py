@@ -84,7 +84,7 @@ class Conversation:
         """The turns in the shape that `apply_chat_template` of transformers takes.
 
         Examples:
-            >>> from recollect.chat.conversation import Conversation, Turn
+            >>> from recollect.conversation import Conversation, Turn
             >>> talk = Conversation("1", (Turn("user", "Capital of Peru?"), Turn("assistant", "Lima")))
             >>> talk.as_messages()
             [{'role': 'user', 'content': 'Capital of Peru?'}, {'role': 'assistant', 'content': 'Lima'}]
