@@ -1,6 +1,6 @@
 """What is left of a model's answers when it is taken away: LoRA on chats of several turns, exported, 50 questions each.
 
-    python benchmarks/export_parity.py --model smollm2 --to merged,adapter,gguf:bf16,gguf:f16,gguf:q8_0 \\
+    python benchmarks/export_parity.py --model smollm2 --to merged,merged:float16,adapter,gguf:f16,gguf:q8_0 \\
         --converter PATH/convert_hf_to_gguf.py
 
 Trains adapters on 60 conversations of an invented bicycle shop (made here), exports them and prints, for each form, the
@@ -76,7 +76,7 @@ def main() -> None:
           f"{tuned.found.last_loss:.3f}", flush=True)  # fmt: skip
     for form in given.to.split(","):
         to, _, outtype = form.partition(":")
-        values = {"outtype": outtype} if outtype else {}
+        values = {"save_dtype" if to == "merged" else "outtype": outtype} if outtype else {}
         asked = ExportSettings.make(
             to=to, converter=given.converter, questions=given.questions, max_new_tokens=given.new_tokens, **values
         )
