@@ -93,21 +93,22 @@ def _score_table(accuracy: Mapping[Part, Accuracy], judge: str) -> None:
     shown = {name: accuracy[part] for part, name in names.items() if part in accuracy}
     by = "" if judge == DEFAULT_JUDGE else f" by {judge}"
     table = Table(title=f"accuracy in %{by} (95 % interval)", title_justify="left", title_style="bold")
-    table.add_column("memory level")
+    leveled = any(part.by_level or part.macro for part in shown.values())
+    table.add_column("memory level" if leveled else "")
     for name in shown:
         table.add_column("facts", justify="right")
         table.add_column(name, justify="right")
-    for level in map(str, range(5)):
+    for level in map(str, range(5)) if leveled else ():
         row = []
         for part in shown.values():
             found = part.by_level.get(level)
             row += [f"{found.n if found else 0:,}", estimate(found) + (" *" if level in part.left_out else "")]
         table.add_row(level, *row)
-    if any(part.without_level for part in shown.values()):
+    if leveled and any(part.without_level for part in shown.values()):
         table.add_row("unknown", *(text for part in shown.values() for text in (f"{part.without_level:,}", "")))
     table.add_section()
     macros, micros = [part.macro for part in shown.values()], [part.micro for part in shown.values()]
-    for name, means in (("macro", macros), ("micro", micros)):
+    for name, means in (("macro", macros), ("micro", micros))[0 if leveled else 1 :]:
         table.add_row(name, *(text for one in means for text in (f"{one.n if one else 0:,}", estimate(one))))
     console_out.print(table)
     for line in _score_notes(shown):
