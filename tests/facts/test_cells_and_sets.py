@@ -170,6 +170,7 @@ def test_a_folder_of_splits_is_read_by_the_names_of_its_files(tmp_path: Path) ->
         assert parts == {"one": "train", "two": "train", "three": "test", "four": "train"}
         assert facts.relations == ("qa",)
         assert "The part of a fact is said by the name of its file." in report.notes
+        assert "train.jsonl: 2 rows have a system turn, without which their questions are asked." in report.notes
     (tmp_path / "extra.jsonl").write_text(asked("six"))
     with pytest.raises(InputError, match="named neither by relations such as P36 nor all by their part"):
         read_facts(FactsSettings.make(path=str(tmp_path)))
@@ -418,3 +419,11 @@ def test_a_question_about_an_image_is_no_fact_without_it(tmp_path: Path) -> None
     facts, report = read(tmp_path, rows, bad_rows="skip")
     assert [fact.question for fact in facts] == ["Q?"]
     assert report.bad_rows.reasons == {"content that is no text": 1}
+
+
+def test_earlier_turns_that_no_question_holds_are_told(tmp_path: Path) -> None:
+    turns = [("human", "one"), ("gpt", "1"), ("human", "two"), ("gpt", "2")]
+    rows = [{"conversations": [{"from": who, "value": text} for who, text in part]} for part in (turns, turns[:2])]
+    facts, report = read(tmp_path, rows)
+    assert {fact.object for fact in facts} == {"1", "2"}
+    assert "t.jsonl: 1 rows have earlier turns, without which their questions are asked." in report.notes

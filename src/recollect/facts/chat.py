@@ -51,6 +51,28 @@ def chat_rows(rows: list[Row], shape: Shape, path: str, bad: BadRows) -> list[Ro
     return out
 
 
+def left_out(rows: list[Row]) -> str:
+    """What of the rows no question will hold, in words: system turns and earlier turns; "" where there are none."""
+    roles = [_roles(row) for row in rows]
+    counts = {
+        "a system turn": sum(bool({"system", "developer"} & set(names)) for names in roles),
+        "earlier turns": sum(sum(name in _USER for name in names) > 1 for names in roles),
+    }
+    told = [f"{count:,} rows have {name}" for name, count in counts.items() if count]
+    return f"{' and '.join(told)}, without which their questions are asked." if told else ""
+
+
+def _roles(row: Row) -> list[str]:
+    """Who speaks in a row's turns, as far as they can be read."""
+    turns = row.values.get("messages") or row.values.get("conversations") or row.values.get("prompt")
+    found = (
+        [turn.get("role", turn.get("from")) for turn in turns if isinstance(turn, dict)]
+        if isinstance(turns, list)
+        else []
+    )
+    return [name for name in found if isinstance(name, str)]
+
+
 def _chat_row(row: Row, shape: Shape, path: str) -> Row:
     where, values = row
     place = f"{path}: {where}"

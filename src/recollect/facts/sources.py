@@ -28,7 +28,7 @@ from recollect.core.tables import (
     read_table,
 )
 from recollect.errors import InputError
-from recollect.facts.chat import SHAPES, Shape, chat_rows, shape_of
+from recollect.facts.chat import SHAPES, Shape, chat_rows, left_out, shape_of
 from recollect.facts.columns import USUAL
 from recollect.facts.entityquestions import is_entityquestions, read_entityquestions
 from recollect.facts.reading import Reading
@@ -158,7 +158,9 @@ def _read_file(
     groups = _by_shape(table.rows, options, path)
     reading: Reading | None = None
     for shape, rows in groups.items():
+        lost = ""
         if shape is not None:
+            lost = left_out(rows)
             rows = chat_rows(rows, shape, str(path), bad)
             kind = TableOptions(options.columns, plain=True)
         else:
@@ -169,6 +171,7 @@ def _read_file(
             continue
         found = read_facts_table(rows, str(path), synonyms, kind, bad)
         found.source = shape or "table"
+        found.notes += [f"{path.name}: {lost}"] if lost else []
         if reading is None:
             reading = found
         elif reading.split_given != found.split_given:
