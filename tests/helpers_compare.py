@@ -35,10 +35,12 @@ def maker(folder: Path) -> Maker:
         model: str = "",
         questions: Sequence[tuple[str, str, tuple[str, ...], str, str]] = QUESTIONS,
         matcher: str = MATCHER_VERSION,
+        outputs: Sequence[str] | None = None,
         **settings: object,
     ) -> Path:
         rows = [
-            (f"f{at}", part, relation, None, question, answer, list(synonyms), f" {answer}." if good else f" no {at}",
+            (f"f{at}", part, relation, None, question, answer, list(synonyms),
+             outputs[at] if outputs else f" {answer}." if good else f" no {at}",
              good, good)
             for at, ((question, answer, synonyms, part, relation), good) in enumerate(
                 zip(questions, right, strict=True)

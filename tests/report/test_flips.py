@@ -92,3 +92,18 @@ def test_a_bar_holds_what_was_counted() -> None:
     for flip in (prompt.right_to_wrong, prompt.wrong_to_right):
         assert f">{100 * flip.count / prompt.n:.1f}<" in svg
     assert flips_chart([]) is None
+
+
+def test_one_answer_to_many_questions_is_told_in_the_chapter(tmp_path: Path) -> None:
+    questions = [(f"Where is {at}?", "Peru" if at else "USA", (), "test", "P17") for at in range(6)]
+    make = maker(tmp_path / "steps")
+    make("base", [0] * 6, model="base", questions=questions)
+    make("evaluate-2-60-seed0", [1, *[0] * 5], questions=questions, outputs=[" USA"] * 6)
+    found = collect(Source(tmp_path, "study"))
+    assert found is not None and found.notes == [
+        "60 examples of level 2, seed 0: the model gives 'USA' to 6 of 6 questions, the base to 0; it is right for 1. "
+        "Of the other 5, the base has 0 right and the model 0."
+    ]
+    record = invented_flips(notes=found.notes).model_dump(mode="json")
+    results = make_results({"title": "x", "created": "2026-01-01", "version": "0", "chapters": {"flips": record}})
+    assert "to 6 of 6 questions, the base to 0" in render(results)

@@ -92,7 +92,8 @@ def same_questions(found: Sequence[Answers]) -> tuple[list[Answers], list[str]]:
 
 def _left_out(found: Sequence[Answers], n: int) -> list[str]:
     over = [f"{one.name} {one.outputs.height - n:,} more" for one in found if one.outputs.height > n]
-    return [f"compared on the {n:,} questions that all were asked; left out: {', '.join(over)}"] if over else []
+    asked = "one question that all were" if n == 1 else f"{n:,} questions that all were"
+    return [f"compared on the {asked} asked; left out: {', '.join(over)}"] if over else []
 
 
 def _asked_otherwise(found: Sequence[Answers]) -> list[str]:

@@ -17,6 +17,7 @@ import polars as pl
 from recollect.chat.asking import chat_input, settled
 from recollect.compare.asked import Answers, read_answers, same_questions, short_names
 from recollect.compare.chance import chance_of_a_guess
+from recollect.compare.favourite import favourites
 from recollect.compare.flips import Flips, count_flips
 from recollect.compare.found import CompareFound, CompareResult, Comparison, Contender
 from recollect.compare.settings import CompareSettings, Kind
@@ -175,7 +176,7 @@ def _finish(step: Step, chance: str, found: Sequence[Answers], notes: Sequence[s
             contenders=tuple(_contender(one, step.folder) for one in answers),
             comparisons=tuple(comparisons),
             judge=answers[0].found.judge,
-            notes=(*notes, *more),
+            notes=(*notes, *more, *favourites(answers)),
             sources={f"model {number + 1}": one.model for number, one in enumerate(answers)},
         )
     )

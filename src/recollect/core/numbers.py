@@ -49,6 +49,16 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NOTHING if share is None else f"{number(100 * share, digits)} %"
 
 
+def many(count: int, what: str) -> str:
+    """How many of something, in words: "1 row", "12,345 rows".
+
+    Examples:
+        >>> many(1, "row"), many(12345, "row")
+        ('1 row', '12,345 rows')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def thousands(count: int | None) -> str:
     """ "12,345"; "–" for None."""
     return NOTHING if count is None else f"{count:,}".replace("-", "−")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recollect.compare import Flips, chance_of_a_guess, count_flips
 from recollect.compare.asked import Answers, read_answers, same_questions
+from recollect.compare.favourite import Favourite, favourite
+from recollect.core.numbers import many
 from recollect.core.workspace import MANIFEST
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult
@@ -61,6 +63,8 @@ class FlipsFound(Record):
     lost: list[FlippedQuestion] = []
     """Right before and wrong after, in the most models first."""
     gained: list[FlippedQuestion] = []
+    notes: list[str] = []
+    """Models that give one and the same answer to many questions, those with the most first."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def collect(source: Source) -> FlipsFound | None:
         rows=[row for model in everything for row in _rows(model)],
         lost=_questions(tuned, was=True),
         gained=_questions(tuned, was=False),
+        notes=_favourites(tuned),
     )
 
 
@@ -125,6 +130,21 @@ def _rows(model: _Model) -> list[FlipRow]:
             flips = count_flips(first, second, [guess[place] for place in at])
             found.append(FlipRow(part=part, levels=model.levels, size=model.size, seed=model.seed, flips=flips))
     return found
+
+
+def _favourites(models: Sequence[_Model]) -> list[str]:
+    """One answer to many questions outside of train: a note on each model that gives one, at most `_QUESTIONS`."""
+    found: list[tuple[Favourite, str]] = []
+    for model in models:
+        asked = model.answers.outputs["part"] != "train"
+        before, after = (replace(one, outputs=one.outputs.filter(asked)) for one in (model.base, model.answers))
+        if one := favourite(before, after):
+            seed = "" if model.seed is None else f", seed {model.seed}"
+            found.append((one, f"{model.name}{seed}:"))
+    found.sort(key=lambda pair: -pair[0].given / pair[0].n)
+    notes = [f"{name} {one.text('the model', 'the base')}." for one, name in found[:_QUESTIONS]]
+    left = len(found) - len(notes)
+    return [*notes, f"{many(left, 'more model')} with one answer to many questions."] if left else notes
 
 
 def _questions(models: Sequence[_Model], was: bool) -> list[FlippedQuestion]:

@@ -48,6 +48,7 @@ class FlipsView:
     chance: float
     """The greatest mean chance of a guess, in percent."""
     seeds: bool
+    notes: list[str]
 
 
 def context(results: Results) -> FlipsView | None:
@@ -69,6 +70,7 @@ def context(results: Results) -> FlipsView | None:
         prompt=any(row.levels is None for row in found.rows),
         chance=100 * max(row.flips.chance for row in found.rows),
         seeds=any(len(group.rows) > 1 for _, group in groups),
+        notes=found.notes,
     )
 
 
