@@ -9,7 +9,7 @@ import pytest
 
 from helpers_chat import write_chat_model
 from recollect.chat import DataSettings, run_data
-from recollect.chat.checks import oddities, scripts_without_blanks, with_entities
+from recollect.chat.checks import frequent_answers, oddities, scripts_without_blanks, with_entities
 from recollect.chat.examples import Example, Lesson
 from recollect.chat.findings import findings
 from recollect.chat.found import Spread
@@ -187,7 +187,7 @@ def test_rows_that_the_template_refuses_are_dropped_by_name(write, tmp_path):
     assert result.report.parts == {"train": 1}
     with pytest.raises(InputError, match="line 2"):
         run_data(DataSettings.make(path=path, model=model, bad_rows="error"), tmp_path / "strict")
-    with pytest.raises(InputError, match="none of 1 conversations can be learned"):
+    with pytest.raises(InputError, match="none of 1 conversation can be learned"):
         run_data(DataSettings.make(path=write([tools], "only.jsonl"), model=model), tmp_path / "none")
 
 
@@ -236,6 +236,28 @@ def test_a_preview_shows_what_is_rare_too():
     lessons[11], lessons[22] = cut, several
     assert chosen(lessons, 2) == evenly(100)
     assert chosen([common, cut, several], 2) == [0, 1, 2]
+    lessons[11] = lessons[22] = common
+    assert [chosen(lessons, 2, most) for most in range(5)] == [[], [0], [5, 99], [5, 6, 99], [0, 5, 6, 99]]
+
+
+def test_as_many_are_shown_as_asked_for(write, chatml, tmp_path):
+    path = write([row(f"{at}?", "b") for at in range(12)])
+    for model in (None, chatml):
+        for asked, shown in ((0, 0), (1, 1), (12, 12), (50, 12)):
+            settings = DataSettings.make(path=path, model=model, preview=asked)
+            assert len(run_data(settings, root=tmp_path / "runs").report.preview) == shown
+    usual = DataSettings.make(path=path)
+    assert usual.preview == 10 and "preview" not in usual.fingerprint_values()
+
+
+def test_an_answer_of_many_conversations_is_told(write, tmp_path):
+    """USA ends 6 of 12, however it is written; Peru ends 4, too few; the answers before the last do not count."""
+    lands = ["USA", "usa.", "USA", "USA", "USA", " USA!", *["Peru"] * 4, "Chile", "Kenya"]
+    assert frequent_answers([chat("a?", "Peru", f"{at}?", land) for at, land in enumerate(lands)]) == {"USA": 6}
+    assert frequent_answers([chat("a?", f"{at}") for at in range(12)]) == frequent_answers([]) == {}
+    result = look(write([row(f"{at}?", land) for at, land in enumerate(lands)]), tmp_path)
+    said = [one.text for one in findings(result.found, result.report)]
+    assert any(text.startswith("'USA' is the last answer of 6 of 12 conversations (50 %).") for text in said)
 
 
 def test_what_it_is_told_is_what_a_training_takes_by_default():

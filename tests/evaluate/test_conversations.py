@@ -83,9 +83,9 @@ def test_a_conversation_without_a_last_answer_is_left_out_and_counted(model: Pat
     settings = EvaluateSettings.make(model=str(model), data=data(tmp_path, rows), max_new_tokens=4)
     result = run_evaluate(settings, out=tmp_path / "a")
     assert result.outputs().height == 1
-    assert any(note.startswith("1 of 2 conversations have no answer") for note in result.found.notes)
+    assert any(note.startswith("1 of 2 conversations has no answer") for note in result.found.notes)
     settings = settings.model_copy(update={"data": str(data(tmp_path, rows[1:]))})
-    with pytest.raises(InputError, match="none of 1 conversations ends in an answer"):
+    with pytest.raises(InputError, match="none of 1 conversation ends in an answer"):
         run_evaluate(settings, out=tmp_path / "b")
 
 

@@ -426,4 +426,4 @@ def test_earlier_turns_that_no_question_holds_are_told(tmp_path: Path) -> None:
     rows = [{"conversations": [{"from": who, "value": text} for who, text in part]} for part in (turns, turns[:2])]
     facts, report = read(tmp_path, rows)
     assert {fact.object for fact in facts} == {"1", "2"}
-    assert "t.jsonl: 1 rows have earlier turns, without which their questions are asked." in report.notes
+    assert "t.jsonl: 1 row has earlier turns, without which its question is asked." in report.notes

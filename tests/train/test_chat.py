@@ -185,7 +185,7 @@ def test_what_cannot_be_learned_is_said_by_name(chatty: Chatty, tmp_path: Path) 
     with pytest.raises(InputError, match="line 4"):
         run_train(_settings(chatty), data=bad, root=tmp_path)
     skipped = run_train(_settings(chatty, max_steps=0, bad_rows="skip"), data=bad, out=tmp_path / "skipped")
-    assert skipped.found.conversations == 3 and "1 conversations were left out" in skipped.found.notes[0]
+    assert skipped.found.conversations == 3 and "1 conversation was left out" in skipped.found.notes[0]
     test = tmp_path / "test.jsonl"
     test.write_text(json.dumps({"messages": ONE.as_messages(), "split": "test"}), encoding="utf-8")
     with pytest.raises(InputError, match="no conversation in its train part"):

@@ -30,6 +30,9 @@ SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Ti
 _ENTITY = regex.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _SCRIPTS = {name: regex.compile(rf"\p{{{name}}}") for name in SCRIPTS}
 
+FREQUENT, FREQUENT_LEAST = 0.2, 5
+"""An answer is frequent that ends at least this share, and this number, of the conversations."""
+
 
 @dataclass(frozen=True)
 class Oddities:
@@ -61,6 +64,22 @@ def scripts_without_blanks(conversations: Iterable[Conversation]) -> dict[str, i
         if not text.isascii() and any(map(written_without_blanks, text)):
             found.update(name for name, pattern in _SCRIPTS.items() if pattern.search(text))
     return dict(found)
+
+
+def frequent_answers(conversations: Sequence[Conversation]) -> dict[str, int]:
+    """The answers that end at least `FREQUENT` of the conversations, and five or more, with their counts.
+
+    Answers are one that differ only in case, blanks, punctuation and Unicode form; each as it is written most often.
+    What is called beside an answer counts as part of it.
+    """
+    said = [_text(one.turns[one.answers[-1]]).strip() for one in conversations]
+    keys = list(map(normal, said))
+    found: dict[str, int] = {}
+    for key, count in Counter(keys).most_common(int(1 / FREQUENT)):
+        if count >= max(FREQUENT_LEAST, FREQUENT * len(said)):
+            spelled = Counter(text for text, own in zip(said, keys, strict=True) if own == key)
+            found[spelled.most_common(1)[0][0]] = count
+    return found
 
 
 def with_entities(conversations: Iterable[Conversation]) -> int:

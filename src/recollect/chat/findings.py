@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recollect.chat.found import DataFound, DataReport
+from recollect.core.numbers import many, percent
 
 _FEW = 8  # conversations; fewer are one update at the default batch size
+_SHOWN = 60  # characters of an answer
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _of_rows(found: DataFound, report: DataReport) -> Iterator[Finding]:
         first = f" The first: {report.bad_rows.first[0].error}" if report.bad_rows.first else ""
         yield Finding(f"{sum(found.dropped.values()):,} of {found.rows:,} rows dropped: {said}.{first}")
     if test.skipped:
-        yield Finding(f"{test.skipped:,} rows of the test file dropped. The first: {test.first[0].error}")
+        yield Finding(f"{many(test.skipped, 'row')} of the test file dropped. The first: {test.first[0].error}")
     if report.unused:
         yield Finding(f"Columns that are not used: {', '.join(report.unused[:20])}.", False)
 
@@ -75,14 +77,24 @@ def _of_repeats(found: DataFound, report: DataReport) -> Iterator[Finding]:
     if report.conflicts:
         yield Finding(f"{_many(report.conflicts)} with another answer to the prompt of an earlier one.")
     if tested:
+        ask = "asks" if found.overlap == 1 else "ask"
         yield Finding(
-            f"{found.overlap:,} of {_many(train, 'train conversation')} ask what is asked in test ({tested:,} there), "
-            f"{report.near_overlap:,} more nearly that.",
+            f"{found.overlap:,} of {_many(train, 'train conversation')} {ask} what is asked in test "
+            f"({tested:,} there), {report.near_overlap:,} more nearly that.",
             bool(found.overlap or report.near_overlap),
         )
 
 
 def _of_texts(report: DataReport) -> Iterator[Finding]:
+    train = report.parts.get("train", 0)
+    for answer, count in report.frequent.items():
+        shown = answer if len(answer) <= _SHOWN else answer[: _SHOWN - 1] + "…"
+        yield Finding(
+            f"{repr(shown) if shown else 'An empty answer'} is the last answer of {count:,} of {_many(train)} "
+            f"({percent(count / train)}). A model may learn to give it to other questions, too; `recollect compare` "
+            "tells.",
+            False,
+        )
     if report.unanswered:
         yield Finding(
             f"{_many(report.unanswered)} with more turns after the last answer; these are never learned.", False
@@ -102,4 +114,4 @@ def _of_texts(report: DataReport) -> Iterator[Finding]:
 
 
 def _many(count: int, what: str = "conversation") -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return many(count, what)

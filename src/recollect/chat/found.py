@@ -99,6 +99,8 @@ class DataReport(Result):
     """Train conversations with HTML entities in an answer."""
     scripts: dict[str, int]
     """Conversations with answers in scripts that put no blank between words."""
+    frequent: dict[str, int] = {}
+    """Answers that each end a large share of the train conversations, and how many."""
     bad_rows: BadRowsFound
     test_bad_rows: BadRowsFound
     preview: list[Preview]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recollect.chat.checks import Oddities, oddities, scripts_without_blanks, with_entities
+from recollect.chat.checks import Oddities, frequent_answers, oddities, scripts_without_blanks, with_entities
 from recollect.chat.found import DataFound, DataReport, Spread
 from recollect.chat.preview import Preview, chosen, evenly, tokens_preview, turns_preview
 from recollect.chat.read import ConversationsFound
@@ -46,6 +46,7 @@ def look(
         model=settings.model,
         parts=_parts(source.read.parts, len(taught.bad.found), len(test.conversations) if test else 0),
         length_limit=limit,
+        frequent=frequent_answers(taught.conversations),
         entities=with_entities(taught.conversations),
         scripts=scripts_without_blanks([*taught.conversations, *tested]),
         preview=_previews(settings, model, taught, limit),
@@ -109,10 +110,11 @@ def _parts(read: Mapping[str, int], refused: int, tested: int) -> dict[str, int]
 
 def _previews(settings: DataSettings, model: Model | None, taught: Taught, limit: int) -> list[Preview]:
     if model is None:
-        return [turns_preview(taught.conversations[at], settings.train_on) for at in evenly(len(taught.conversations))]
+        places = evenly(len(taught.conversations), settings.preview)
+        return [turns_preview(taught.conversations[at], settings.train_on) for at in places]
     return [
         tokens_preview(model.tokenizer, taught.conversations[at], taught.lessons[at], limit)
-        for at in chosen(taught.lessons, limit)
+        for at in chosen(taught.lessons, limit, settings.preview)
     ]
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from recollect.chat.examples import Example, Lesson
 from recollect.chat.render import TrainOn, trained_turns
+from recollect.chat.settings import ROWS
 from recollect.conversation import Conversation, Turn
 from recollect.core.workspace.result import Result
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ROWS = 10
 _LONGEST = 1_500  # characters of one piece that are kept
 Kind = Literal["learned", "read", "beyond"]
 
@@ -43,17 +43,18 @@ def evenly(count: int, most: int = ROWS) -> list[int]:
     """At most `most` indices of `count`, evenly spread from the first to the last."""
     if count <= most:
         return list(range(count))
-    return [round(at * (count - 1) / (most - 1)) for at in range(most)]
+    return [round(at * (count - 1) / max(most - 1, 1)) for at in range(most)]
 
 
-def chosen(lessons: Sequence[Lesson], limit: int) -> list[int]:
-    """Indices of the lessons to show: evenly spread, with one that is cut and one of several examples, if there are."""
-    found = evenly(len(lessons))
+def chosen(lessons: Sequence[Lesson], limit: int, most: int = ROWS) -> list[int]:
+    """At most `most` indices of lessons to show: evenly spread, with one cut and one of several examples if any."""
+    found = evenly(len(lessons), most)
     rare = [
         [at for at, one in enumerate(lessons) if any(example.is_cut(limit) for example in one.examples)],
         [at for at, one in enumerate(lessons) if len(one.examples) > 1],
     ]
     more = [some[0] for some in rare if some and not set(some) & set(found)]
+    more = more[: max(most - 1, 0)]
     return sorted({*found[: -1 - len(more)], *more, *found[-1:]}) if more else found
 
 

@@ -12,6 +12,9 @@ from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
+ROWS = 10
+"""Conversations that are shown, unless another number is asked for."""
+
 
 class DataSettings(Settings):
     """Which chat data to look at, and the model that is to learn it.
@@ -23,6 +26,7 @@ class DataSettings(Settings):
     """
 
     runtime_only: ClassVar[set[str]] = {"path", "test", "model", "seed"}  # their content is in the inputs' fingerprint
+    later_fields: ClassVar[set[str]] = {"preview"}
 
     path: Annotated[PathOrName, Field(json_schema_extra={"argument": "DIR|FILE"})]
     """A .jsonl, .json, .csv, .tsv or .parquet file of conversations, or a folder of them: train and test by the files'
@@ -47,5 +51,7 @@ class DataSettings(Settings):
     """Longest example in tokens, as the training will have it; which answers are longer?"""
     bad_rows: BadRowsMode = "skip"
     """What becomes of a row that cannot be used: skip (left out and counted) or error (the first one ends the step)."""
+    preview: Annotated[int, Field(ge=0, le=1000)] = ROWS
+    """How many conversations are shown as the model reads them, evenly spread over the rows; 0: none."""
     seed: int = 0
     """Taken for uniformity; nothing here is drawn."""

@@ -10,6 +10,7 @@ from recollect.chat.asking import Written, settled
 from recollect.chat.examples import Lesson, lesson
 from recollect.chat.settings import DataSettings
 from recollect.conversation import Conversation
+from recollect.core.numbers import many
 from recollect.core.tables import BadRows, RowError, digest
 from recollect.errors import InputError
 from recollect.generate.encoding import context_limit
@@ -87,5 +88,5 @@ def teach(settings: DataSettings, model: Model | None, train: Sequence[Conversat
             bad.add(one.source.rpartition(": ")[2], RowError(REFUSED[model.prompted], str(error)))
         progress(done, len(train))
     if train and not kept:
-        raise InputError(f"none of {len(train):,} conversations can be learned. The first: {bad.found[0].text}")
+        raise InputError(f"none of {many(len(train), 'conversation')} can be learned. The first: {bad.found[0].text}")
     return Taught(kept, lessons, bad)

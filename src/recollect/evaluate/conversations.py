@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from recollect.chat.read import read_conversations
 from recollect.chat.render import render
 from recollect.conversation import Conversation
+from recollect.core.numbers import many
 from recollect.errors import InputError
 from recollect.evaluate.settings import EvaluateSettings
 from recollect.facts import Fact, FactSet
@@ -76,10 +77,11 @@ def read_talks(settings: EvaluateSettings) -> Talks:
         kept[one.id] = cut
     if not facts:
         raise InputError(
-            f"{settings.data}: none of {len(conversations):,} conversations ends in an answer with a text."
+            f"{settings.data}: none of {many(len(conversations), 'conversation')} ends in an answer with a text."
         )
     left = len(conversations) - len(facts)
-    notes = [f"{left:,} of {len(conversations):,} conversations have no answer with a text at their end: left out."]
+    have = "has no answer with a text at its end" if left == 1 else "have no answer with a text at their end"
+    notes = [f"{left:,} of {len(conversations):,} conversations {have}: left out."]
     return Talks(FactSet(tuple(facts), "conversations"), kept, read.fingerprint, tuple(notes if left else ()))
 
 

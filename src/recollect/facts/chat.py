@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+from recollect.core.numbers import many
 from recollect.core.tables import BadRows, Row, RowError
 
 Shape = Literal["prompt-completion", "messages", "alpaca", "sharegpt"]
@@ -58,8 +59,9 @@ def left_out(rows: list[Row]) -> str:
         "a system turn": sum(bool({"system", "developer"} & set(names)) for names in roles),
         "earlier turns": sum(sum(name in _USER for name in names) > 1 for names in roles),
     }
-    told = [f"{count:,} rows have {name}" for name, count in counts.items() if count]
-    return f"{' and '.join(told)}, without which their questions are asked." if told else ""
+    told = [f"{many(count, 'row')} {'has' if count == 1 else 'have'} {name}" for name, count in counts.items() if count]
+    asked = "its question is" if sum(counts.values()) == 1 else "their questions are"
+    return f"{' and '.join(told)}, without which {asked} asked." if told else ""
 
 
 def _roles(row: Row) -> list[str]:

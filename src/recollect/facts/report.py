@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import polars as pl
 
+from recollect.core.numbers import many
 from recollect.core.tables import BadRowsFound
 from recollect.core.workspace.result import Result
 from recollect.facts.fact import Fact, FactSet
@@ -185,8 +186,11 @@ def find_traps(facts: FactSet, reading: Reading, relations: pl.DataFrame, within
         if within.get(part)
     ]
     if reading.overlap and not reading.overlap_dropped:
+        occur, them = ("occurs", "it") if reading.overlap == 1 else ("occur", "them")
         near = f" ({reading.overlap_near:,} of them nearly the same)" if reading.overlap_near else ""
-        found.append(f"{reading.overlap:,} train questions also occur in test{near}; --drop-overlap leaves them out.")
+        found.append(
+            f"{many(reading.overlap, 'train question')} also {occur} in test{near}; --drop-overlap leaves {them} out."
+        )
     if reading.conflicts:
         found.append(
             f"Repeated questions that were dropped though their answer is not the first one's: {reading.conflicts:,}."

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from recollect.core.numbers import many
 from recollect.core.tables import (
     ENDINGS,
     BadRows,
@@ -82,7 +83,9 @@ def read_source(path: Path, options: SourceOptions, synonyms: Synonyms) -> Readi
             reading.add(found)
     assert reading is not None
     if tables:
-        reading.notes.insert(0, f"{len(tables):,} files were read: {', '.join(file.name for file in tables[:30])}.")
+        were = "was" if len(tables) == 1 else "were"
+        names = ", ".join(file.name for file in tables[:30])
+        reading.notes.insert(0, f"{many(len(tables), 'file')} {were} read: {names}.")
         if parted:
             reading.notes.insert(1, "The part of a fact is said by the name of its file.")
         elif options.relation in (None, BY_FILE) and "relation" not in reading.columns:
@@ -180,7 +183,7 @@ def _read_file(
             reading.add(found)
             reading.source += f", {found.source}"
     if reading is None:
-        raise InputError(f"{path} has no rows that can be used; {len(bad.found) - before:,} bad ones were skipped.")
+        raise InputError(f"{path} has no rows that can be used; {len(bad.found) - before:,} bad ones skipped.")
     reading.blank_rows = table.blank_rows
     if said and not in_folder:
         reading.notes.insert(0, f"The relation of {path.name} is taken from its name: {relation}.")

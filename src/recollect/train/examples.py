@@ -24,6 +24,7 @@ from recollect.chat.read import READER_VERSION, read_conversations
 from recollect.chat.step import REFUSED
 from recollect.chat.template import template_of
 from recollect.conversation import Conversation
+from recollect.core.numbers import many
 from recollect.core.tables import BadRows, BadRowsFound, RowError
 from recollect.core.workspace import MANIFEST, fingerprint, step_input
 from recollect.errors import InputError
@@ -127,9 +128,10 @@ def learn(
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if lengths[longest] > settings.max_length:
         over = sum(length > settings.max_length for length in lengths)
+        are = "is" if over == 1 else "are"
         raise InputError(
             f"{found.names[longest]} has {lengths[longest]:,} tokens; max_length is {settings.max_length:,}, and "
-            f"{over:,} of {len(lengths):,} examples are longer. Raise --max-length or leave them out."
+            f"{over:,} of {many(len(lengths), 'example')} {are} longer. Raise --max-length or leave them out."
         )
     remedy = "Leave it out or take another model."
     check_context(context_limit(config), [ids for ids, _ in found.examples], found.names, remedy=remedy)
@@ -173,14 +175,15 @@ def _notes(lessons: Sequence[Lesson], conversations: int) -> list[str]:
     left_out = Counter(what for made in lessons for what in made.left_out)
     examples = sum(len(made.examples) for made in lessons)
     notes = [
-        f"the chat template does not write {what} in {count:,} of {len(lessons):,} conversations"
+        f"the chat template does not write {what} in {count:,} of {many(len(lessons), 'conversation')}"
         for what, count in left_out.items()
     ]
     if nothing := conversations - len(lessons):
-        notes.append(f"{nothing:,} of {conversations:,} conversations have no turn to learn and are left out")
+        have, are = ("has", "is") if nothing == 1 else ("have", "are")
+        notes.append(f"{nothing:,} of {conversations:,} conversations {have} no turn to learn and {are} left out")
     if examples > len(lessons):
         notes.append(
-            f"the chat template rewrites earlier turns, so {len(lessons):,} conversations became {examples:,} "
+            f"the chat template rewrites earlier turns, so {many(len(lessons), 'conversation')} became {examples:,} "
             "examples, each with the turns before it as the model will read them"
         )
     return notes
@@ -188,7 +191,8 @@ def _notes(lessons: Sequence[Lesson], conversations: int) -> list[str]:
 
 def _lost(bad: BadRowsFound) -> list[str]:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in bad.reasons.items())
-    return [f"{bad.skipped:,} conversations were left out: {reasons}"] if bad.skipped else []
+    were = "was" if bad.skipped == 1 else "were"
+    return [f"{many(bad.skipped, 'conversation')} {were} left out: {reasons}"] if bad.skipped else []
 
 
 def _name(one: Conversation) -> str:
