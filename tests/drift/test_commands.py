@@ -1,10 +1,15 @@
+import io
 import json
+import time
 
 import pytest
 import torch
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
+import recollect.cli.options as options
+import recollect.drift.run as drift_module
 from helpers_tiny import tiny_facts, tiny_model
 from recollect.cli.drift import register
 from recollect.errors import InputError
@@ -115,3 +120,22 @@ def test_base_and_tuned_must_be_given_and_every_option_has_its_help(command):
     assert run(command).exit_code == 2
     text = run(command, "--help").stdout
     assert "BASE" in text and "TUNED" in text and "--region" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_models_at_work_are_no_weights_that_are_read(base, tuned, facts, tmp_path, monkeypatch, terminal):
+    """Long after the last weight nothing says 100 %: what runs then has its own name, and no time left."""
+    screen, plain = io.StringIO(), drift_module.compare_tokens
+
+    def slowly(*given, **more):
+        screen.truncate(screen.seek(0))
+        time.sleep(0.4)
+        return plain(*given, **more)
+
+    monkeypatch.setattr(options, "console", Console(file=screen, force_terminal=terminal, width=200))
+    monkeypatch.setattr(options.heartbeat, "every", 0.05)
+    monkeypatch.setattr(drift_module, "compare_tokens", slowly)
+    found = run("drift", base, tuned, "--facts", facts, "--out", tmp_path / "drift")
+    assert found.exit_code == 0, found.output
+    assert "running both models" in screen.getvalue()
+    assert "reading weights" not in screen.getvalue() and "100 %" not in screen.getvalue()

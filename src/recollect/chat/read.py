@@ -21,6 +21,7 @@ from pathlib import Path
 from recollect.chat.formats import Found, read_row
 from recollect.conversation import Conversation, Part, Turn
 from recollect.core.json_object import JsonObject
+from recollect.core.numbers import many
 from recollect.core.tables import (
     ENDINGS,
     PART_WORDS,
@@ -108,7 +109,7 @@ def read_conversations(
     if not reader.found:
         said = "; ".join(f"{count:,} with {reason}" for reason, count in bad.account().reasons.items())
         first = f" The first: {bad.found[0].text}" if bad.found else ""
-        raise InputError(f"{path}: no conversation is left of {reader.rows:,} rows: {said}.{first}")
+        raise InputError(f"{path}: no conversation is left of {many(reader.rows, 'row')}: {said}.{first}")
     conversations = _with_distinct_ids(reader.found)
     return conversations, ConversationsFound(
         files=[str(file) for file in files],

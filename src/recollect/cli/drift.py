@@ -38,7 +38,13 @@ def _drift(settings: DriftSettings, out: Path | None, as_json: bool, base: str, 
     from recollect.drift import run_drift
 
     machine_line(("asking", prepare(settings.device, settings.dtype)))
-    with ProgressLine("reading weights", "weights") as progress:
+    with ProgressLine("reading weights", "weights") as line:
+
+        def progress(done: int, total: int) -> None:
+            line(done, total)
+            if done == total and settings.tokens:  # the models have no progress of their own, and take longer
+                line.then("running both models")
+
         result = run_drift(settings, base, tuned, out=out, progress=progress)
     found = result.found
     if not as_json:

@@ -257,7 +257,7 @@ class ProgressLine:
         self._pace = Pace(what, unit, detail)
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn(what),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[count]}"),
             _Rate(unit),
@@ -278,6 +278,12 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
         self._open.close()
+
+    def then(self, what: str) -> None:
+        """Other work from here on, whose length is not known."""
+        self._pace.begin(what)
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(what, total=None, count="")
 
     def __call__(self, done: int, total: int) -> None:
         self._pace(done, total)

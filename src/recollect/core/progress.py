@@ -44,10 +44,16 @@ class Pace:
     def __init__(
         self, what: str, unit: str = "", detail: Callable[[], Detail] | None = None, clock: Clock = time.monotonic
     ) -> None:
-        self.what, self.unit, self._detail, self._clock = what, unit, detail, clock
-        self.started = clock()
-        self.done, self.total = 0, 0
+        self.unit, self._detail, self._clock = unit, detail, clock
         self._seen: deque[tuple[float, int]] = deque(maxlen=64)
+        self.begin(what)
+
+    def begin(self, what: str) -> None:
+        """From here on it is other work, of which nothing is done and no length known."""
+        self.what = what
+        self.started = self._clock()
+        self.done, self.total = 0, 0
+        self._seen.clear()
 
     def __call__(self, done: int, total: int) -> None:
         """Take in how far the work is."""

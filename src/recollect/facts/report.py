@@ -181,7 +181,7 @@ def find_traps(facts: FactSet, reading: Reading, relations: pl.DataFrame, within
     """The traps in words. `within`: facts by part whose answer occurs in their question."""
     counts = facts.counts()
     found = [
-        f"{part}: the answer occurs in the question of {within[part]:,} of {counts[part]:,} facts."
+        f"{part}: the answer occurs in the question of {within[part]:,} of {many(counts[part], 'fact')}."
         for part in PARTS
         if within.get(part)
     ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
+from recollect.core.numbers import many
 from recollect.core.settings import PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
@@ -212,7 +213,7 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, FactsRep
         lost |= reading.bad.account().reasons
         reasons = ", ".join(f"{count:,} by {reason!r}" for reason, count in lost.items())
         rows = reading.read.total() + len(reading.bad.found)
-        raise InputError(f"{settings.path}: no fact is left of {rows:,} rows; dropped: {reasons}.")
+        raise InputError(f"{settings.path}: no fact is left of {many(rows, 'row')}; dropped: {reasons}.")
     facts = FactSet(tuple(reading.facts), settings.name)
     relations = relation_table(facts)
     return facts, data_report(facts, reading, relations), relations
