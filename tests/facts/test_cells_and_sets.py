@@ -313,7 +313,7 @@ def test_bad_rows_are_skipped_and_counted_with_their_place_and_reason(tmp_path: 
     assert account.skipped == 3
     assert account.reasons == {"empty answer": 1, "empty question": 1, "more cells than the header": 1}
     assert {row.where for row in account.first} == {"line 3", "line 4", "line 5"}
-    with pytest.raises(InputError, match="no fact is left of 1 rows; dropped: 1 by 'empty answer'"):
+    with pytest.raises(InputError, match="no fact is left of 1 row; dropped: 1 by 'empty answer'"):
         read(tmp_path, "question,answer\nq2?,\n", "t.csv", bad_rows="skip")
 
 

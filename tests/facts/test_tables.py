@@ -231,7 +231,7 @@ HALF = b"question,answer\nq1?,caf\xe9\n"
         ("t.jsonl", '{"prompt": "q", "completion": "a"}\n{"prompt": "q"}', "line 2 lacks 'completion'"),
         ("t.jsonl", '{"prompt": "q", "completion": " "}', "line 1 has an empty answer"),
         ("t.jsonl", '{"prompt": "q", "completion": ["a"]}', "both be texts, or both lists"),
-        ("t.csv", "question,answer,split\nq1?,a,dev\n", "no fact is left of 1 rows"),
+        ("t.csv", "question,answer,split\nq1?,a,dev\n", "no fact is left of 1 row"),
     ],
 )
 def test_bad_input_is_refused_with_its_place(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
