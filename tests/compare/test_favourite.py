@@ -17,7 +17,7 @@ QUESTIONS = [
     (f"Where is {at}?", land, ("United States",) if land == "USA" else (), "test", "P17")
     for at, land in enumerate(LANDS)
 ]
-BASE = [" The USA.", " no", " France", *[f" no {at}" for at in range(7)]]
+BASE = [" It lies in the USA, I think.", " no", " France", *[f" no {at}" for at in range(7)]]
 TUNED = [" USA.\nQ: more", " usa", " USA", " the USA", " Chile", " USA", " Italy", " no", " USA!", " U.S."]
 
 
@@ -52,21 +52,21 @@ def test_what_is_no_such_answer_is_not_told(
 
 
 def test_an_answer_is_right_for_all_questions_that_accept_it(evaluation: Maker) -> None:
-    """Where another answer was given, too: five times yes is too many for two questions, not for three."""
+    """Where another answer was given, too: five times yes is too many for three questions, not for four."""
 
     def asked(yes: int) -> list[tuple[str, str, tuple[str, ...], str, str]]:
         return [(f"{at}?", "Yes" if at < yes else "No", (), "test", "q") for at in range(10)]
 
     outputs = [" maybe", " maybe", " maybe", *[" Yes."] * 5, " no", " no"]
-    for yes, told in ((2, True), (3, False)):
-        right = [at > 7 for at in range(10)]
+    for yes, told in ((3, True), (4, False)):
+        right = [3 <= at < yes or at > 7 for at in range(10)]
         paths = [
             evaluation(f"base{yes}", [0] * 10, questions=asked(yes)),
             evaluation(f"tuned{yes}", right, questions=asked(yes), outputs=outputs),
         ]
         found = favourite(*(read_answers(path, path.name) for path in paths))
         assert (found is not None) == told
-        assert found is None or (found.given, found.right, found.others_right) == (5, 2, 2)
+        assert found is None or (found.given, found.right, found.others_right) == (5, 3, 2)
 
 
 def test_nothing_said_is_an_answer_too(evaluation: Maker, tmp_path: Path) -> None:

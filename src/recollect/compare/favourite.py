@@ -1,11 +1,12 @@
 """One and the same answer to many questions: what a model that learned little data falls back on.
 
-The rule. An answer is an output's first line in SQuAD's normal form. A model's most frequent answer is told when it is
-given to at least 20 % of the questions, and to five of them or more, to at least twice as many as it is right for, and
-to at least twice as many as the first model gives it to. It is right for a question whose accepted answers it holds;
-where it was given, the judge decides.
+The rule. An answer is an output's first line in SQuAD's normal form; it is given where that line is it, or holds it as
+whole words. A model's most frequent answer is told when it is given to at least 20 % of the questions, and to five of
+them or more, to at least 1.5 times as many as it is right for, and to at least twice as many as the first model gives
+it to. It is right for a question whose accepted answers it holds; where it was the whole answer, the judge decides.
 
 Notable choices
+- A model that is untouched answers in sentences: "It lies in Peru" gives "Peru".
 - On the other questions, those it is not right for, an accuracy owes nothing to it: these tell what else was learned.
 """
 
@@ -25,8 +26,8 @@ SHARE = 0.2
 """Of the questions, how many one answer must be given to."""
 LEAST = 5
 """And how many these must be."""
-TIMES = 2
-"""How many times those it is right for, and those the first model gives it to."""
+TIMES_RIGHT, TIMES_FIRST = 1.5, 2
+"""How many times those it is right for, and how many times those the first model gives it to."""
 _SHOWN = 60
 """Characters of an answer that are shown."""
 
@@ -68,14 +69,15 @@ def favourite(first: Answers, second: Answers) -> Favourite | None:
     given = [normalised(line) for line in after]
     if not given:
         return None
-    answer, count = Counter(given).most_common(1)[0]
-    given_first = sum(normalised(line) == answer for line in before)
+    answer = Counter(given).most_common(1)[0][0]
+    count = sum(_gives(line, answer) for line in given)
+    given_first = sum(_gives(normalised(line), answer) for line in before)
     rows = list(second.outputs.select("object", "synonyms", "right").iter_rows(named=True))
     accepted = [
         bool(row["right"]) if said == answer else _holds(answer, row) for said, row in zip(given, rows, strict=True)
     ]
     right = sum(accepted)
-    if count < max(LEAST, SHARE * len(given)) or count < TIMES * max(right, given_first):
+    if count < max(LEAST, SHARE * len(given), TIMES_RIGHT * right, TIMES_FIRST * given_first):
         return None
     shown = Counter(line for line, said in zip(after, given, strict=True) if said == answer).most_common(1)[0][0]
     others = [at for at, one in enumerate(accepted) if not one]
@@ -101,8 +103,12 @@ def _lines(outputs: pl.DataFrame) -> list[str]:
     return [next(iter(text.strip().splitlines()), "").strip() for text in outputs["output"]]
 
 
+def _gives(line: str, answer: str) -> bool:
+    return line == answer or (bool(answer) and f" {answer} " in f" {line} ")
+
+
 def _holds(answer: str, row: Mapping[str, object]) -> bool:
     """Whether an accepted answer stands in the answer, as whole words."""
     synonyms = row["synonyms"]
     forms = [row["object"], *(synonyms if isinstance(synonyms, list) else [])]
-    return any(f" {form} " in f" {answer} " for form in (normalised(str(one)) for one in forms) if form)
+    return any(form and _gives(answer, form) for form in (normalised(str(one)) for one in forms))
