@@ -31,8 +31,8 @@ def test_one_answer_to_many_questions_is_told(evaluation: Maker, tmp_path: Path)
     paths = [made(evaluation, "base", BASE), made(evaluation, "tuned", TUNED)]
     found = compare_evaluations(paths, out=tmp_path / "c").found
     assert found.notes == (
-        "tuned gives 'USA' to 6 of 10 questions, base to 1; it is right for 2. Of the other 8, base has 1 right and "
-        "tuned 2",
+        "tuned gives 'USA' to 6 of 10 questions, base to 1, and it is right for 2. Of the 8 with another answer, base has "
+        "1 right and tuned 2",
     )
 
 
@@ -66,7 +66,7 @@ def test_an_answer_is_right_for_all_questions_that_accept_it(evaluation: Maker) 
         ]
         found = favourite(*(read_answers(path, path.name) for path in paths))
         assert (found is not None) == told
-        assert found is None or (found.given, found.right, found.others_right) == (5, 3, 2)
+        assert found is None or (found.answers[0].given, found.answers[0].right, found.others_right) == (5, 3, 2)
 
 
 def test_nothing_said_is_an_answer_too(evaluation: Maker, tmp_path: Path) -> None:
@@ -74,5 +74,15 @@ def test_nothing_said_is_an_answer_too(evaluation: Maker, tmp_path: Path) -> Non
     assert (
         compare_evaluations(paths, out=tmp_path / "c")
         .found.notes[0]
-        .startswith("tuned gives an empty answer to 9 of 10 questions, base to 0; it is right for 0. ")
+        .startswith("tuned gives an empty answer to 9 of 10 questions, base to 0, and it is right for 0. ")
+    )
+
+
+def test_two_answers_to_many_questions_are_both_told(evaluation: Maker, tmp_path: Path) -> None:
+    """USA to 5, right for 2, and Peru to 5, right for 1: seven questions have another answer, and tuned knows none."""
+    tuned = [*[" USA", " Peru"] * 4, " Peru", " USA"]
+    paths = [made(evaluation, "base", BASE), made(evaluation, "tuned", tuned)]
+    assert compare_evaluations(paths, out=tmp_path / "c").found.notes == (
+        "tuned gives 'USA' to 5 of 10 questions, base to 1, and it is right for 2; 'Peru' to 5 of 10 questions, base "
+        "to 0, and it is right for 1. Of the 7 with another answer, base has 1 right and tuned 0",
     )

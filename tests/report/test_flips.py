@@ -101,8 +101,8 @@ def test_one_answer_to_many_questions_is_told_in_the_chapter(tmp_path: Path) -> 
     make("evaluate-2-60-seed0", [1, *[0] * 5], questions=questions, outputs=[" USA"] * 6)
     found = collect(Source(tmp_path, "study"))
     assert found is not None and found.notes == [
-        "60 examples of level 2, seed 0: the model gives 'USA' to 6 of 6 questions, the base to 0; it is right for 1. "
-        "Of the other 5, the base has 0 right and the model 0."
+        "60 examples of level 2, seed 0: the model gives 'USA' to 6 of 6 questions, the base to 0, and it is right "
+        "for 1. Of the 5 with another answer, the base has 0 right and the model 0."
     ]
     record = invented_flips(notes=found.notes).model_dump(mode="json")
     results = make_results({"title": "x", "created": "2026-01-01", "version": "0", "chapters": {"flips": record}})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recollect.compare import Flips, chance_of_a_guess, count_flips
 from recollect.compare.asked import Answers, read_answers, same_questions
-from recollect.compare.favourite import Favourite, favourite
+from recollect.compare.favourite import Favourites, favourite
 from recollect.core.numbers import many
 from recollect.core.workspace import MANIFEST
 from recollect.errors import InputError
@@ -134,14 +134,14 @@ def _rows(model: _Model) -> list[FlipRow]:
 
 def _favourites(models: Sequence[_Model]) -> list[str]:
     """One answer to many questions outside of train: a note on each model that gives one, at most `_QUESTIONS`."""
-    found: list[tuple[Favourite, str]] = []
+    found: list[tuple[Favourites, str]] = []
     for model in models:
         asked = model.answers.outputs["part"] != "train"
         before, after = (replace(one, outputs=one.outputs.filter(asked)) for one in (model.base, model.answers))
         if one := favourite(before, after):
             seed = "" if model.seed is None else f", seed {model.seed}"
             found.append((one, f"{model.name}{seed}:"))
-    found.sort(key=lambda pair: -pair[0].given / pair[0].n)
+    found.sort(key=lambda pair: -pair[0].answers[0].given / pair[0].n)
     notes = [f"{name} {one.text('the model', 'the base')}." for one, name in found[:_QUESTIONS]]
     left = len(found) - len(notes)
     return [*notes, f"{many(left, 'more model')} with one answer to many questions."] if left else notes
