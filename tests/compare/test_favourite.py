@@ -31,8 +31,8 @@ def test_one_answer_to_many_questions_is_told(evaluation: Maker, tmp_path: Path)
     paths = [made(evaluation, "base", BASE), made(evaluation, "tuned", TUNED)]
     found = compare_evaluations(paths, out=tmp_path / "c").found
     assert found.notes == (
-        "tuned gives 'USA' to 6 of 10 questions, base to 1, and it is right for 2. Of the 8 with another answer, base has "
-        "1 right and tuned 2",
+        "tuned gives 'USA' to 6 of 10 questions, base to 1, and it is right for 2. Of the 8 with another answer, base "
+        "has 1 right and tuned 2",
     )
 
 
