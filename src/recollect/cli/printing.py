@@ -24,7 +24,8 @@ def print_pairs(title: str, values: Mapping[str, Any]) -> None:
     width = max(map(len, values), default=0)
     console_out.print(title, style="bold")
     for key, value in values.items():
-        value = round(value, 4) if isinstance(value, float) else value
+        if isinstance(value, float):  # small ones keep what counts: a rate of 0.00013
+            value = round(value, 4) if abs(value) >= 0.01 else float(f"{value:.3g}")
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         console_out.print(f"  {key:<{width}}  {shown}", soft_wrap=True)  # a path stays in one piece
 
