@@ -195,13 +195,18 @@ def change(file: Path) -> None:
         file.write_bytes(changed)
 
 
+ONLY_TOLD = {"restore": {"in/selection/manifest.json", "in/selection/selection.parquet"}}
+"""What a step reads for the model card alone, which decides nothing."""
+
+
 def refuses_every_change(recollect: Command, place: Path, name: str, command: list[str], python: set[str]) -> None:
     out = f"out-{name.replace(' ', '-')}"
     with Opened(place / "in") as opened:
         answer = recollect(*command, "--out", out)
     assert answer.code == 0, answer.err
     assert opened.files
-    for file in sorted(opened.files):
+    told = {(place / name_of).resolve() for name_of in ONLY_TOLD.get(name, ())}
+    for file in sorted(opened.files - told):
         _checksums._checked.clear()
         before = file.stat()
         spare = file.with_name(file.name + ".spare")

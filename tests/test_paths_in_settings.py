@@ -14,8 +14,10 @@ from recollect.core.settings import Settings
 from recollect.steps import STEPS
 
 _A_PLACE = re.compile(r"\b(folder|directory|file|YAML)\b|\.(txt|jsonl)\b", re.IGNORECASE)
-_NO_PLACE = {"revision", "relation_name"}
+_NO_PLACE = {"revision", "relation_name", "base_id", "parity_bound"}
 """Settings that speak of a folder or a file and name neither."""
+_REFUSED = {("CompareSettings", "data")}
+"""Settings of a wider class that this one takes from nobody."""
 
 
 def _classes(base: type[Settings]) -> Iterator[type[Settings]]:
@@ -31,6 +33,8 @@ def _places() -> Iterator[tuple[type[Settings], str]]:
         if cls.__module__.startswith("recollect."):
             for name, info in cls.model_fields.items():
                 kind = info.annotation
+                if (cls.__name__, name) in _REFUSED:
+                    continue
                 if not (kind is bool or get_origin(kind) is Literal or name in _NO_PLACE or cls.section(name)) and (
                     _A_PLACE.search(info.description or "")
                 ):

@@ -28,7 +28,7 @@ def completed(line: str) -> list[str]:
         ("recollect models g", ["get"]),
         ("recollect probe --met", ["--method"]),
         ("recollect probe --method clo", ["closed-form"]),
-        ("recollect train --lora-a", ["--lora-alpha"]),
+        ("recollect train --lora-dr", ["--lora-dropout"]),
     ],
 )
 def test_a_line_is_completed(line: str, expected: list[str]) -> None:
