@@ -195,7 +195,15 @@ def change(file: Path) -> None:
         file.write_bytes(changed)
 
 
-ONLY_TOLD = {"restore": {"in/selection/manifest.json", "in/selection/selection.parquet"}}
+ONLY_TOLD = {
+    "restore": {
+        *(f"in/selection/{name}" for name in ("manifest.json", "selection.parquet")),
+        *(
+            f"in/tuned/{name}"
+            for name in ("all_results.json", "train_results.json", "trainer_state.json", "log.parquet")
+        ),
+    }
+}
 """What a step reads for the model card alone, which decides nothing."""
 
 
