@@ -36,6 +36,14 @@ class ExperimentFound(Result):
     seconds: float = 0.0
 
 
+class Failed(Result):
+    """A piece of work that failed while the rest went on."""
+
+    name: str
+    """Of the cell, such as "random-60-seed0"; in a grid with its part's before it: "smollm2-full/random-60-seed0"."""
+    reason: str
+
+
 class StudyFound(ExperimentFound):
     """What a study found, beside its steps."""
 
@@ -43,3 +51,37 @@ class StudyFound(ExperimentFound):
     """Models trained."""
     preset: str | None = None
     """Of the trainings."""
+    steps: int = 0
+    """Step folders that it wanted, the failed ones among them."""
+    reused: int = 0
+    """Those that were there already, in this study or another."""
+    failed: tuple[Failed, ...] = ()
+    """Cells without a result; the same command tries them again."""
+
+
+class GridPart(Result):
+    """One study of a grid: one model, one set of data, one way to train."""
+
+    name: str
+    model: str
+    """As it was named."""
+    data: str
+    """The facts, as they were named."""
+    method: str
+    """How it was trained: "full" or "lora"."""
+
+    @property
+    def folder(self) -> str:
+        """Of the whole study, in the grid's folder."""
+        return f"parts/{self.name}"
+
+
+class GridFound(ExperimentFound):
+    """What a study over several models, sets of data or methods found: its parts are studies, each whole in itself."""
+
+    parts: tuple[GridPart, ...]
+    cells: int
+    """Models trained, in all parts."""
+    steps: int = 0
+    reused: int = 0
+    failed: tuple[Failed, ...] = ()

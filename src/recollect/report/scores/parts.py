@@ -1,0 +1,41 @@
+"""The studies that a page compares: those of a grid, or the one study that it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recollect.core.workspace.experiment import GridFound, StudyFound
+from recollect.report.page.chapter import Source
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model, one set of data and one way to train, studied."""
+
+    name: str
+    """Among the parts; "" for the one study of a page."""
+    model: str
+    data: str
+    method: str
+    """"full" or "lora"; "" where the study does not say."""
+    source: Source
+    """The study itself."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder, whose `steps` hold the probe, the base's answers and those of each cell."""
+        return self.source.path
+
+
+def parts_of(source: Source) -> list[Part]:
+    """The studies of a grid in its order, or the study itself; none of anything else."""
+    if source.step == "grid":
+        found = GridFound.read(source.path).parts
+        return [
+            Part(one.name, one.model, one.data, one.method, Source(source.path / one.folder, "study")) for one in found
+        ]
+    if source.step == "study":
+        sources = StudyFound.read(source.path).sources
+        return [Part("", sources.get("model", ""), sources.get("facts", ""), "", source)]
+    return []
