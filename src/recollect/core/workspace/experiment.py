@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from recollect.core.workspace.result import Result
 
+STUDIES = "studies"
+"""Where a grid keeps its parts, each the folder of a whole study."""
+
 
 class FactsFound(Result):
     """The fact set, and how many facts each part has."""
@@ -72,8 +75,8 @@ class GridPart(Result):
 
     @property
     def folder(self) -> str:
-        """Of the whole study, in the grid's folder."""
-        return f"parts/{self.name}"
+        """Of the whole study, in the grid's folder; not `parts`, where a step keeps its scratch."""
+        return f"{STUDIES}/{self.name}"
 
 
 class GridFound(ExperimentFound):
