@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,25 +17,27 @@ import pytest
 from helpers_executors import ThreadExecutor
 from helpers_ray import two_nodes
 from recollect.errors import InputError, MissingExtra
-from recollect.experiments.executors import EXECUTORS, Place, executor_class, make_executor, run_all
+from recollect.experiments.executors import EXECUTORS, Place, WorkersExecutor, executor_class, make_executor, run_all
 from recollect.experiments.executors import ray as ray_module
 from recollect.experiments.executors.conformance import CHECKS, Answer, Check, Chore, Chores
 from recollect.experiments.executors.processes import ProcessExecutor, worker_environment
 from recollect.experiments.executors.ray import RayExecutor, _room
 
-HERE = {"here": Place(retries=1), "processes": Place(workers=2, retries=1), "threads": Place(workers=2, retries=1)}
+TWO = Place(workers=2, retries=1)
+HERE = {"here": Place(retries=1), "processes": TWO, "threads": TWO, "workers": TWO}
 
 
 @pytest.fixture(autouse=True)
 def _one_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's own executor is one line."""
     monkeypatch.setitem(EXECUTORS, "threads", ThreadExecutor)
+    monkeypatch.setitem(EXECUTORS, "workers", WorkersExecutor)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", HERE)
 def test_it_conforms(name: str, check: Check, tmp_path: Path) -> None:
-    check(lambda work: make_executor(name, work, HERE[name]), tmp_path)
+    check(lambda work: make_executor(name, work, replace(HERE[name], folder=tmp_path)), tmp_path)
 
 
 def test_here_with_several_workers_is_processes() -> None:

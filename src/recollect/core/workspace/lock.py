@@ -12,16 +12,29 @@ from filelock import FileLock, Timeout
 
 from recollect.errors import StepBusy, StepError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_guards: list[str] = []
+
 
 @contextmanager
-def locked(path: Path, busy: Callable[[], str]) -> Iterator[None]:
+def guarded(by: str) -> Iterator[None]:
+    """The work inside is kept apart by something else, such as leases: a disk without locks is no error there."""
+    _guards.append(by)
+    try:
+        yield
+    finally:
+        _guards.remove(by)
+
+
+@contextmanager
+def locked(path: Path, busy: Callable[[], str], seconds: float = 0) -> Iterator[None]:
     """Hold the lock file `path`, made with its folder where it is not, until the end; it stays where it is.
 
-    Raises StepBusy with the text of `busy` at once when another holder has it or has just removed it, StepError for a
-    planted link or device, a folder without permission, and a disk without locks.
+    seconds: how long to wait for another holder. Raises StepBusy with the text of `busy` when another holder has it or
+    has just removed it, StepError for a planted link or device, a folder without permission, and a disk without locks.
     """
     refuse_planted(path)
-    lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
+    lock = FileLock(path, timeout=seconds, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
@@ -31,6 +44,9 @@ def locked(path: Path, busy: Callable[[], str]) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # planted since we looked
             raise StepError(planted(path)) from None
+        if error.errno in _NO_LOCKS and _guards:
+            yield
+            return
         raise StepError(f"{path} cannot be locked: {error.strerror}. Give --out a local folder.") from None
     try:
         yield

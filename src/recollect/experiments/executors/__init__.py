@@ -10,11 +10,14 @@ from recollect.experiments.executors.base import Ended as Ended
 from recollect.experiments.executors.base import Executor as Executor
 from recollect.experiments.executors.base import Found, Job
 from recollect.experiments.executors.base import Place as Place
+from recollect.experiments.executors.base import SharedWork as SharedWork
 from recollect.experiments.executors.base import Work as Work
 from recollect.experiments.executors.base import run_all as run_all
 from recollect.experiments.executors.here import HereExecutor
 from recollect.experiments.executors.processes import ProcessExecutor
 from recollect.experiments.executors.ray import RayExecutor
+from recollect.experiments.executors.workers import HeldByOthers as HeldByOthers
+from recollect.experiments.executors.workers import WorkersExecutor as WorkersExecutor
 
 EXECUTORS: dict[str, type[Executor[Any, Any]]] = {
     "here": HereExecutor,

@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+
+from recollect.core.workspace.lease import Leases
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
@@ -28,6 +30,30 @@ class Work(Protocol[JobIn, FoundOut]):
 
     def start(self) -> Callable[[JobIn], FoundOut]:
         """Called once in each worker; gives the function that runs its jobs."""
+        ...
+
+
+@runtime_checkable
+class SharedWork(Protocol[JobIn, FoundOut]):
+    """Work whose jobs leave files, by which one process knows what another did; see the executor "workers"."""
+
+    def start(self) -> Callable[[JobIn], FoundOut]:
+        """As `Work.start`."""
+        ...
+
+    def name(self, job: JobIn) -> str:
+        """The job's name, the same in every process and no other job's."""
+        ...
+
+    def word(self, job: JobIn, found: Any) -> str:
+        """What its files do not tell of what came of a job; goes with its lease to the other processes."""
+        ...
+
+    def found(self, job: JobIn, word: str) -> FoundOut | None:
+        """What came of the job, read from its files, whoever ran it; None where it is not finished.
+
+        word: as who did it left it; "" where nobody is known to have done it.
+        """
         ...
 
 
@@ -56,6 +82,10 @@ class Place:
     """ray: the cluster's head, or "auto"; None starts one on this machine."""
     folder: Path | None = None
     """Where the results go: all machines must see it on this path."""
+    leases: Leases | None = None
+    """workers: who does what, where that is settled already; None keeps it in the folder."""
+    patient: bool = True
+    """workers: wait for jobs that others are at; else `wait` raises `HeldByOthers` where there are no others."""
 
 
 class Executor(ABC, Generic[Job, Found]):
