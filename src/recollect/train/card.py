@@ -25,7 +25,7 @@ from recollect.select import SelectFound
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from recollect.train.run import TrainFound
+    from recollect.train.found import TrainFound
     from recollect.train.settings import TrainSettings
 
 TAG = "recollect"

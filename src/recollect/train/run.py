@@ -6,7 +6,7 @@ Notable choices
 - Zero steps store the base exactly as stored: every comparison with "no training" starts from there.
 - Loading, computing and storing are three number formats; the result names all three and what rounding took away.
 - The stored configuration is the base's own, whatever the trainer wrote into it on the way.
-- With several processes (accelerate launch, torchrun), the first one alone opens and writes the step. It tells the
+- With several processes (`--processes`, or a launcher), the first one alone opens and writes the step. It tells the
   others which checkpoint to resume from and, when all is written, what became of the training.
 """
 
@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recollect.chat.asking import Asking, Written, settled
+from recollect.chat.asking import Asking, settled
+from recollect.core.progress import Progress
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step
-from recollect.core.workspace.result import Result
 from recollect.errors import InputError, ModelError, RecollectWarning
 from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import cast_as_stored, format_warnings
@@ -33,90 +33,17 @@ from recollect.train import auto as _auto
 from recollect.train.card import training_card, write_card
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import Source, learn, read_source
+from recollect.train.found import PausedTraining, TrainFound, TrainResult
+from recollect.train.launch import Hears, Judge, launch
 from recollect.train.lora import Factors, with_adapters
-from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, write_model
+from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, training_machine, write_model
+from recollect.train.processes import check_room, first, processes_of, started, tell
 from recollect.train.records import write_log, write_records
 from recollect.train.settings import TrainSettings
 from recollect.train.trackers import check_trackers, place_of_logs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Progress = Callable[[int, int], None]
-Judge = Callable[[Sequence[tuple[int, float]]], str]
-"""Given the losses so far as (update, loss): why to stop the training, or nothing."""
-
-
-class TrainFound(Result):
-    """What a training did."""
-
-    steps: int
-    """Updates made."""
-    examples: int
-    answer_tokens: int
-    """Tokens of the answers, the end tokens included: those that carry loss."""
-    masked_tokens: int | None = None
-    """The others; None in a folder of an earlier version."""
-    conversations: int | None = None
-    """Conversations that the examples are of; None for facts."""
-    prompt: Written = "plain"
-    """What the questions were asked in; plain in a folder of an earlier version."""
-    first_loss: float | None = None
-    last_loss: float | None = None
-    trained_parameters: int
-    learning_rate: float | None = None
-    """The highest one, as given or chosen; None in a folder of an earlier version."""
-    epochs: float | None = None
-    """Passes over the examples, likewise."""
-    weights_moved: float | None = None
-    """Share of the weights that the training changed; None for an adapter."""
-    weights_moved_as_stored: float | None = None
-    """The same after rounding to the format they are stored in."""
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
-    sources: dict[str, str] = {}
-    """Where the model and the selection came from."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """The step directory and what was found; the log is `log.parquet` in it."""
-
-    path: Path
-    found: TrainFound
-
-    @property
-    def model_folder(self) -> Path:
-        """The trained model, or the adapter."""
-        return self.path / "model"
-
-
-@dataclass(frozen=True)
-class PausedTraining:
-    """A training that stopped on the way, with all it needs to resume; `run_train` with the same arguments finishes it.
-
-    Kept are weights, optimizer, schedule, random states and the place in the data.
-
-    Examples:
-        `chosen` is the folder of a `run_select`.
-
-        >>> from recollect import TrainSettings, run_train_until
-        >>> paused = run_train_until(TrainSettings.make(preset="pocket", max_steps=2), chosen, share=0.5)
-        >>> paused.step, paused.steps
-        (1, 2)
-    """
-
-    path: Path
-    """Where the step directory will be when it is finished."""
-    model_folder: Path
-    """The model, or the adapter, as it is now; it moves on with the training."""
-    step: int
-    """Updates made."""
-    steps: int
-    """Updates of the whole training, for which the schedule is sized."""
-    log: tuple[dict[str, float], ...]
-    """Loss and learning rate of every update so far."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +149,7 @@ def _read(settings: TrainSettings, source: Source, progress: Progress | None, ba
             f"{ref.folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
     settings = settings.model_copy(update={"prompt": settled(settings.asked_in(), ref)})
-    return _Training(settings, source, ref, base, int(os.environ.get("WORLD_SIZE", "1")), progress)
+    return _Training(settings, source, ref, base, processes_of(settings), progress)
 
 
 def _check_plain(ref: ModelRef) -> None:
@@ -235,38 +162,62 @@ def _check_plain(ref: ModelRef) -> None:
 
 
 def _run(training: _Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
-    if os.environ.get("RANK", "0") != "0":
+    if training.processes > started():
+        return _start_processes(training, out, root)
+    if not first():
         return _follow(training)
-    settings, base, source = training.settings, training.base, training.source
-    inputs = {"model": base.fingerprint if base else training.ref.fingerprint, **source.inputs}
-    inputs |= begin_input(training.ref.whole) | _auto.auto_input(settings)
-    with open_step("train", settings, inputs, out, root) as step:
+    with _open(training, out, root) as step:
         scratch = step.scratch()
         checkpoint = None if step.done else last_checkpoint(scratch)
         ended = _finished(step) if step.done else _paused(training, step.path, checkpoint)
-        _tell(training.processes, [scratch, checkpoint, ended])
+        tell(training.processes, [scratch, checkpoint, ended])
         if ended is None:
             found = _train(training, scratch, checkpoint, step)
             if found is None:
                 ended = _paused(training, step.path, last_checkpoint(scratch))
             else:
-                sources = {"model": settings.model, source.kind: str(source.path)}
-                write_card(
-                    step.folder / "model", training_card(training.settings, found, training.ref.whole, source.path)
-                )
-                step.finish(found.model_copy(update={"sources": sources}))
-                ended = _finished(step)
+                ended = _finish(training, step, found)
             assert ended is not None
-            _tell(training.processes, [ended])
+            tell(training.processes, [ended])
         return ended
+
+
+def _open(training: _Training, out: Path | None, root: Path) -> AbstractContextManager[Step]:
+    base = training.base
+    inputs = {"model": base.fingerprint if base else training.ref.fingerprint, **training.source.inputs}
+    inputs |= begin_input(training.ref.whole) | _auto.auto_input(training.settings)
+    return open_step("train", training.settings, inputs, out, root)
+
+
+def _finish(training: _Training, step: Step, found: TrainFound) -> TrainResult:
+    settings, source = training.settings, training.source
+    write_card(step.folder / "model", training_card(settings, found, training.ref.whole, source.path))
+    step.finish(found.model_copy(update={"sources": {"model": settings.model, source.kind: str(source.path)}}))
+    return _finished(step)
+
+
+def _start_processes(training: _Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
+    """Have the training's processes started; what is in the way of the step is refused before."""
+    device = training_machine(training.settings, training.base, training.ref.quantised).device
+    with _open(training, out, root) as step:
+        if step.done:
+            return _finished(step)
+    check_room(training.processes, device)
+    work = partial(_join, replace(training, base=None, progress=None, judge=None), out, root)
+    return launch(work, training.processes, Hears(training.progress, training.judge), device)
+
+
+def _join(training: _Training, out: Path | None, root: Path, hears: Hears) -> TrainResult | PausedTraining:
+    """The life of one of them."""
+    return _run(replace(training, progress=hears.progress, judge=hears.judge), out, root)
 
 
 def _follow(training: _Training) -> TrainResult | PausedTraining:
     """The other processes: train along with the first one, write nothing."""
-    scratch, checkpoint, told = _tell(training.processes, [None, None, None])
+    scratch, checkpoint, told = tell(training.processes, [None, None, None])
     if told is None:
         _train(training, scratch, checkpoint, None)
-        [told] = _tell(training.processes, [None])
+        [told] = tell(training.processes, [None])
     ended: TrainResult | PausedTraining = told
     return ended
 
@@ -373,15 +324,3 @@ def _paused(training: _Training, path: Path, checkpoint: Path | None) -> PausedT
         if "loss" in entry
     )
     return PausedTraining(path, checkpoint, done, steps, log)
-
-
-def _tell(processes: int, message: list[Any]) -> list[Any]:
-    """Send the first process's message to all; with one process, nothing happens."""
-    if processes > 1:
-        import torch
-        from accelerate import PartialState
-        from accelerate.utils import broadcast_object_list
-
-        PartialState(cpu=not torch.cuda.is_available())
-        broadcast_object_list(message)
-    return message

@@ -63,7 +63,7 @@ class TrainSettings(ModelSettings):
         'lora'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to"}
+    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to", "processes"}
     later_fields: ClassVar[set[str]] = {
         *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
@@ -154,6 +154,9 @@ class TrainSettings(ModelSettings):
     report_to: ReportTo = "none"
     """Trackers to show the training in as well, separated by commas: tensorboard, wandb, mlflow, trackio. Each needs
     its own package, and sends what it sends; none of them unless it is named here."""
+    processes: Annotated[int, Field(ge=1)] = 1
+    """Processes of this machine that share each update's batch, one for each GPU. The result is the same up to rounding
+    (with dropout, other draws of it), so this is no part of a step's fingerprint."""
     seed: int = 0
     """Decides the order of the examples, the adapters' first weights and the dropout."""
 

@@ -10,7 +10,7 @@ from recollect.core.workspace.manifest import MANIFEST, is_finished
 from recollect.errors import InputError, ModelError, StepError
 from recollect.models.find import adapter_base, find_model, is_adapter
 from recollect.train.card import CardContent, restored_card, training_card
-from recollect.train.run import TrainFound
+from recollect.train.found import TrainFound
 from recollect.train.settings import TrainSettings
 
 

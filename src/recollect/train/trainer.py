@@ -20,20 +20,22 @@ import datasets
 import numpy as np
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from torch.utils.data import DataLoader, RandomSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
-from recollect.errors import InputError, RecollectWarning
+from recollect.errors import RecollectWarning
 from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
+from recollect.train.shares import EvenBatches
 from recollect.train.trackers import trackers_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from recollect.train.run import Judge
+    from recollect.train.launch import Judge
     from recollect.train.settings import TrainSettings
 
 Example = tuple[list[int], list[int]]  # token ids, completion mask
@@ -51,6 +53,18 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is written besides our own files."""
+
+    def get_train_dataloader(self) -> Any:
+        """With several processes, rows that are shared out evenly; the data's last row is the blank one."""
+        if self.args.world_size == 1:
+            return super().get_train_dataloader()
+        rows = len(self.train_dataset) - 1
+        batches = EvenBatches(
+            RandomSampler(range(rows)), self.args.per_device_train_batch_size, self.args.world_size, blank=rows
+        )
+        pinned = self.args.dataloader_pin_memory
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator, pin_memory=pinned)
+        return self.accelerator.prepare(loader)
 
     def train_from(self, checkpoint: Path | None) -> None:
         """Train to the end from a checkpoint, or from the start.
@@ -162,11 +176,6 @@ def build_trainer(
 ) -> QuietTrainer:
     """A trainer over tokenised examples; only tokens of mask 1 carry loss."""
     settings, pieces = setup.settings, setup.settings.gradient_accumulation * setup.processes
-    if settings.batch_size % pieces:
-        raise InputError(
-            f"batch_size must be a multiple of gradient_accumulation x processes = {pieces}, "
-            f"but got batch_size={settings.batch_size}."
-        )
     config = SFTConfig(
         output_dir=str(setup.checkpoints),
         per_device_train_batch_size=settings.batch_size // pieces,
@@ -206,12 +215,18 @@ def build_trainer(
     trainer = trainer_of(model)(
         model=model,
         args=config,
-        train_dataset=_dataset(examples),
+        train_dataset=_dataset([*examples, *([_blank(examples)] if setup.processes > 1 else [])]),
         processing_class=tokenizer,
         callbacks=[watch],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _blank(examples: Sequence[Example]) -> Example:
+    """A row without tokens to learn, of the shortest example's."""
+    ids = min((ids for ids, _ in examples), key=len)
+    return ids, [0] * len(ids)
 
 
 def _dataset(examples: Sequence[Example]) -> datasets.Dataset:
