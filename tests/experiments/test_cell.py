@@ -75,6 +75,20 @@ def test_a_share_pauses_and_the_whole_is_what_an_uninterrupted_one_gives(world: 
     assert (tmp_path / "paused" / "half-8").is_dir()
 
 
+def test_processes_of_a_training_read_the_base_themselves_and_get_its_memory(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(cell_module, "run_train_until", lambda *_, base, **__: given.append(base))
+    here = context(world, tmp_path)
+    loaded = here.base.load()
+    train_cell(here, cell(world))
+    shared = cell(world)
+    train_cell(here, replace(shared, train=shared.train.model_copy(update={"processes": 2})))
+    assert given == [loaded, None]
+    assert here.base.load() is not loaded
+
+
 def test_the_facts_to_ask_may_be_others_than_those_to_select_from(world: World, tmp_path: Path) -> None:
     some = world.fact_set.only([fact.id for fact in world.fact_set if fact.part == "test"][:5])
     scored = run_cell(replace(context(world, tmp_path), asked=some), cell(world))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recollect import CurveSettings, StudySettings
 from recollect.errors import InputError, ModelError, RecollectError
 from recollect.train import PausedTraining, TrainSettings, run_train, run_train_until
 from recollect.train.processes import check_room, processes_of
@@ -73,6 +74,13 @@ def test_a_worker_of_executor_processes_starts_none(monkeypatch):
     monkeypatch.setattr("recollect.train.processes.current_process", worker)
     with pytest.raises(InputError, match="runs in a worker of --executor processes"):
         check_room(2, "cpu")
+
+
+def test_a_study_refuses_them_in_such_workers_before_anything_runs():
+    for settings_class in (StudySettings, CurveSettings):
+        with pytest.raises(InputError, match="trainings of 2 processes do not go with executor processes"):
+            settings_class.make(executor="processes", train={"processes": 2})
+        assert settings_class.make(executor="ray", gpus_per_training=2, train={"processes": 2}).train.processes == 2
 
 
 def test_zero_steps_and_finished_steps_start_no_process(base_folder, eight, tmp_path, monkeypatch):

@@ -225,7 +225,10 @@ def train_cell(
             if watch.progress:
                 watch.progress(done, total)
 
-        base = context.base.load()
+        alone = cell.train.processes == 1
+        if not alone:  # each of them reads the base itself, and needs the memory
+            context.base.release()
+        base = context.base.load() if alone else None
         return run_train_until(
             cell.train, select.path, cell.share, out=out, base=base, progress=progress, judge=watch.judge
         )

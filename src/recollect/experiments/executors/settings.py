@@ -49,6 +49,16 @@ class PlaceSettings(Settings):
             raise ValueError("address and gpus_per_training go with executor ray")
         return self
 
+    @model_validator(mode="after")
+    def _processes_start_none(self) -> Self:
+        train = getattr(self, "train", None)
+        if self.executor == "processes" and train is not None and train.processes > 1:
+            raise ValueError(
+                f"trainings of {train.processes} processes do not go with executor processes, whose workers start none "
+                "of their own; take executor here, or ray with gpus_per_training"
+            )
+        return self
+
     def place(self, folder: Path) -> Place:
         """The place for work whose results go to `folder`."""
         address = None if self.address is None else self.address.get_secret_value()
