@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_notes, print_pairs
 from recollect.core.numbers import estimate
 from recollect.models import machine_of
 from recollect.probe import ProbeFound, ProbeSettings, SlickSettings
 from recollect.probe.prompts import OtherPrompt
 
+if TYPE_CHECKING:
+    from recollect.experiments.plan import Plan
+
 
 def register(app: typer.Typer) -> None:
     """Add `probe` and `slick`."""
-    command(app, "probe", ProbeSettings, _probe)
+    command(app, "probe", ProbeSettings, with_plan(_probe, _plan), DRY_RUN)
     command(app, "slick", SlickSettings, _slick)
+
+
+def _plan(settings: ProbeSettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_probe
+
+    return plan_probe(settings, **given)
 
 
 def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:

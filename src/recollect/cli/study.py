@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line, note
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
 from recollect.experiments.study import StudyResult, StudySettings
 
 if TYPE_CHECKING:
+    from recollect.experiments.plan import Plan
     from recollect.report import Trained
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "study", StudySettings, study)
+    command(app, "study", StudySettings, with_plan(study, _plan), DRY_RUN)
+
+
+def _plan(settings: StudySettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_study
+
+    return plan_study(settings, **given)
 
 
 def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recollect.cli.options import ProgressLine, answer, command, console, machine_line
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_notes, print_pairs
 from recollect.train import TrainSettings
+
+if TYPE_CHECKING:
+    from recollect.experiments.plan import Plan
 
 SelectionOption = Annotated[
     Path | None, typer.Option("--selection", help="A select step directory: the facts to train on.")
@@ -23,7 +27,14 @@ DataOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "train", TrainSettings, _train, {"selection": (SelectionOption, None), "data": (DataOption, None)})
+    inputs = {"selection": (SelectionOption, None), "data": (DataOption, None)}
+    command(app, "train", TrainSettings, with_plan(_train, _plan), {**inputs, **DRY_RUN})
+
+
+def _plan(settings: TrainSettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_train
+
+    return plan_train(settings, **given)
 
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path | None, data: Path | None) -> None:

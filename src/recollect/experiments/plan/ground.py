@@ -1,0 +1,221 @@
+"""What every plan stands on: model and facts as far as they are known, their lengths in tokens, and rates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recollect.chat.asking import Asking
+from recollect.core.machine import Machine
+from recollect.evaluate import EvaluateSettings
+from recollect.experiments.plan.calibrate import Rates, Trial, calibrate, stated
+from recollect.experiments.plan.found import Assume, Plan, PlanRow
+from recollect.experiments.plan.known import KnownFacts, KnownModel
+from recollect.experiments.plan.work import Lengths, Work
+from recollect.facts import Fact, FactSet, read_relations
+from recollect.generate.encoding import prompt_ids
+from recollect.models.whole import load_tokenizer
+from recollect.probe import ProbeSettings
+
+_SAMPLE = 64
+BUSY = 1.5
+"""From so many times the processor's own time on, the plan says that the machine is at other work."""
+START = 8.0
+"""Seconds in which a command's process begins and its libraries are imported; about that on two idle cores."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A step of a plan, or several alike."""
+
+    what: str
+    work: Work
+    there: bool = False
+    steps: int = 1
+    at_once: bool = False
+    """Done in cells, of which several may run side by side."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known before anything runs."""
+
+    model: KnownModel
+    facts: KnownFacts
+    machine: Machine
+    assume: Assume
+    lengths: Lengths = field(default_factory=Lengths)
+    notes: tuple[str, ...] = ()
+
+    def rates(self, trial: Trial | None, needed: int | None, longest: int = 32) -> tuple[Rates | None, list[str]]:
+        """Measured, or stated, or none with the reason. needed: bytes of memory; longest: tokens of a completion."""
+        if self.assume.tokens_per_second is not None:
+            return stated(self.assume.tokens_per_second, longest), []
+        if self.model.ref is None:
+            return None, ["no time: nothing can be measured without the model; --tokens-per-second states its speed"]
+        if trial is None:
+            return None, ["no time: nothing can be measured without the facts; --tokens-per-second states the speed"]
+        if not self.assume.calibrate:
+            return None, ["no time: nothing was measured (--no-calibrate)"]
+        if needed is not None and needed > (there := memory_there(self.machine.device)):
+            return None, [
+                f"no time: {needed / 1e9:,.1f} GB are needed, and {there / 1e9:,.1f} GB are free here, so nothing was "
+                "measured; --tokens-per-second states the speed of another machine"
+            ]
+        return calibrate(trial, self.lengths), []
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a plan needs; None where they are not known."""
+
+    memory: int | None
+    disk: int | None
+
+
+def made(
+    ground: Ground,
+    items: Sequence[Item],
+    sizes: Sizes,
+    rates: Rates | None,
+    notes: Sequence[str],
+    slots: float = 1.0,
+) -> Plan:
+    """The plan of these items. slots: how many cells run side by side."""
+    rows, scale = [], 1.0
+    if rates is not None and ground.assume.cores and ground.assume.tokens_per_second is None:
+        scale = rates.threads / ground.assume.cores
+        notes = [*notes, f"{ground.assume.cores} cores are taken to be as many times faster than one"]
+    left = [item for item in items if not item.there]
+    total: float | None = 0.0
+    for what in dict.fromkeys(item.what for item in items):
+        mine = [item for item in items if item.what == what]
+        work = Work.total([item.work for item in mine if not item.there])
+        seconds = None if rates is None else rates.seconds(work)
+        if seconds is not None:
+            seconds *= scale / (slots if any(item.at_once for item in mine) else 1.0)
+        if work == Work():
+            seconds = 0.0
+        total = None if seconds is None or total is None else total + seconds
+        steps, there = sum(item.steps for item in mine), sum(item.steps for item in mine if item.there)
+        shown = None if seconds is None else round(seconds, 1)
+        rows.append(PlanRow(what=what, steps=steps, there=there, seconds=shown, detail=in_words(work)))
+    work = Work.total([item.work for item in left])
+    if total is not None and left:
+        total += START if ground.assume.tokens_per_second is None else 0.0
+    seconds = None if total is None else round(total, 1)
+    if rates is not None and rates.busy > BUSY:
+        notes = [*notes, f"the machine is at other work: all took {rates.busy:.1f} times as long as it would alone"]
+    price = ground.assume.price_per_hour
+    memory = sizes.memory
+    if memory is not None and rates is not None and not ground.machine.device.startswith("cuda"):
+        memory = max(memory, rates.peak)
+    return Plan(
+        rows=tuple(rows),
+        steps=sum(item.steps for item in items),
+        there=sum(item.steps for item in items if item.there),
+        seconds=seconds,
+        memory_bytes=memory,
+        memory_of="GPU" if ground.machine.device.startswith("cuda") else "host",
+        disk_bytes=sizes.disk,
+        completions=round(work.completions),
+        training_steps=round(work.updates),
+        training_tokens=round(work.trained),
+        price=None if price is None or seconds is None else round(seconds / 3600 * price, 4),
+        priced=price is not None,
+        calibration="" if rates is None else rates.said,
+        busy=1.0 if rates is None else round(rates.busy, 2),
+        notes=tuple(dict.fromkeys(note for note in (*ground.notes, *notes) if note)),
+    )
+
+
+def in_words(work: Work) -> str:
+    """What a kind of step comes to."""
+    named = (
+        (work.completions, "completions"),
+        (work.updates, "updates"),
+        (work.trained, "tokens trained on"),
+        (work.questions, "questions"),
+        (work.compared, "tokens compared"),
+    )
+    found = [f"{count:,.0f} {what}" for count, what in named if count]
+    if work.forms and not work.completions:
+        found.append(f"{work.forms:,.0f} prompts")
+    return ", ".join(found)
+
+
+def with_lengths(ground: Ground, probe: ProbeSettings | None, asking: EvaluateSettings) -> Ground:
+    """With the lengths of a sample of the facts, where a tokenizer and they are there."""
+    facts = ground.facts.facts
+    if ground.model.ref is None or facts is None:
+        return replace(ground, notes=(*ground.notes, assumed_lengths(ground.lengths)))
+    sample = _sample(facts)
+    tokenizer = load_tokenizer(ground.model.ref.whole, ground.model.ref.runs_code)
+    asked = Asking.of(asking)
+    examples = [asked.example(tokenizer, fact.question, fact.object) for fact in sample]
+    answer = sum(sum(mask) for _, mask in examples) / len(examples)
+    whole = sum(len(ids) for ids, _ in examples) / len(examples)
+    prompt = Lengths().prompt
+    if probe is not None:
+        relations = read_relations(Path(probe.template_file) if probe.template_file else None)
+        texts = [
+            text
+            for fact in sample
+            if fact.relation in relations
+            for text in relations[fact.relation].prompts(fact.subject, probe.templates)
+        ]
+        if texts:
+            prompt = sum(map(len, prompt_ids(tokenizer, texts))) / len(texts)
+    return replace(ground, lengths=Lengths(prompt, whole - answer, answer, measured=True))
+
+
+def assumed_lengths(lengths: Lengths) -> str:
+    """What is said of lengths that were not measured."""
+    return (
+        f"a mapping prompt is assumed to have {lengths.prompt:.0f} tokens, a question in its prompt "
+        f"{lengths.question:.0f}, an answer {lengths.answer:.0f}"
+    )
+
+
+def _sample(facts: FactSet) -> list[Fact]:
+    every = max(1, len(facts) // _SAMPLE)
+    return list(facts.facts[::every])[:_SAMPLE]
+
+
+def memory_there(device: str) -> int:
+    """Bytes that are free on a device, or on the host."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def held_now() -> int:
+    """Bytes that this process holds with its libraries, before a model."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def side_by_side(
+    executor: str, workers: int | None, machine: Machine, assume: Assume, remote: bool
+) -> tuple[float, str]:
+    """How many times faster several trainings at once are than one after the other, and what is to be said of it."""
+    if executor == "here":
+        return 1.0, ""
+    if machine.device.startswith("cuda"):
+        import torch
+
+        return float(
+            min(workers or torch.cuda.device_count(), torch.cuda.device_count()) if not remote else workers or 1
+        ), ""
+    if remote:
+        said = f"{workers or 1} workers of the cluster are taken to be as fast as this machine each"
+        return float(workers or 1), said
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1.0, min(float(workers or 2), (assume.cores or cores) / machine.threads)), ""

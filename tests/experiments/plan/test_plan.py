@@ -1,0 +1,132 @@
+"""--dry-run: its counts, what it finds there, that it writes nothing, and what it says of what it does not know."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers_study import settings
+from helpers_world import Command, World, contents, probe_flags
+from recollect.core.machine import prepare
+from recollect.errors import InputError
+from recollect.experiments.plan import Assume, plan_probe, plan_study, plan_train
+from recollect.experiments.plan.known import know_model
+from recollect.experiments.plan.memory import training_bytes
+from recollect.experiments.study import StudyResult
+from recollect.models import ModelSettings
+from recollect.probe import ProbeSettings, run_probe
+from recollect.select import SelectSettings, run_select
+from recollect.train import TrainSettings
+
+KEYS = ["steps", "there", "seconds", "memory_bytes", "disk_bytes", "completions", "training_steps"]
+COUNTED = Assume(calibrate=False)
+
+
+def test_the_answer_of_a_study_has_these_keys_and_nothing_is_written(
+    recollect: Command, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(settings(world, probe={"method": "sampled", "templates": 3, "samples": 4}).given()))
+    before = contents(tmp_path)
+    found = recollect("study", "--config", file, "--out", tmp_path / "out", "--dry-run", "--json").json
+    assert list(found) == KEYS
+    assert found["steps"] == 3 + 4 * 4 + 1  # probe and base twice; 4 cells of 4 steps, one of them with a ladder
+    assert found["there"] == 0
+    assert found["completions"] == 68 * 3 * 4
+    assert found["training_steps"] == 2 * (1 + 2)  # 4 and 8 examples at batch 4, two choices
+    assert found["seconds"] > 0
+    assert contents(tmp_path) == before
+    priced = recollect("study", "--config", file, "--dry-run", "--price-per-hour", "36", "--no-calibrate", "--json")
+    assert list(priced.json) == [*KEYS, "price"]
+    assert priced.json["price"] is None  # since the time is not known
+    assert contents(tmp_path) == before
+
+
+def test_what_is_finished_is_there(finished: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world), finished.path, assume=COUNTED)
+    assert plan.there == plan.steps == len(list((finished.path / "steps").glob("*/manifest.json")))
+    assert (plan.completions, plan.training_steps, plan.seconds) == (0, 0, 0.0)
+
+
+def test_only_what_hangs_on_a_change_is_left(finished: StudyResult, world: World, tmp_path: Path) -> None:
+    out = finished.path.parent / "other"
+    one_more = plan_study(settings(world, sizes=[4, 8, 12], repair=[]), out, assume=COUNTED)
+    assert one_more.steps - one_more.there == 2 * 4
+    assert one_more.training_steps == 2 * 3
+    elsewhere = plan_study(settings(world), tmp_path / "elsewhere" / "study", assume=COUNTED)
+    assert elsewhere.there == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy / "study")
+    shutil.rmtree(copy / "study" / "steps" / "train-0-4-seed0")
+    left = plan_study(settings(world), copy / "study", assume=COUNTED)
+    assert (left.steps - left.there, left.training_steps) == (1, 1)
+
+
+def test_levels_of_a_finished_probe_say_which_cells_there_are(finished: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world, sizes=[4, 8, 41], repair=[]), finished.path.parent / "more", assume=COUNTED)
+    assert plan.training_steps == 0  # 40 training facts: neither choice has 41
+
+
+def test_a_model_that_is_not_here_is_named_and_counted_all_the_same() -> None:
+    full = ProbeSettings.make(model="somebody/nameless", facts="elsewhere", method="sampled")
+    plan = plan_probe(full, assume=Assume(facts_count="97112", price_per_hour=2))
+    assert plan.completions == 20_393_520
+    assert (plan.seconds, plan.memory_bytes, plan.price) == (None, None, None)
+    assert any("somebody/nameless is not here" in note and "--parameters" in note for note in plan.notes)
+    known = plan_probe(full, assume=Assume(facts_count="97112", parameters=8e9, tokens_per_second=1000))
+    assert known.memory_bytes is not None and known.memory_bytes > 8e9 * 2
+    # 21 prompts of 12 tokens read once, 210 completions of 16
+    assert known.seconds == pytest.approx(97_112 * (21 * 12 + 210 * 16) / 1000, rel=1e-6)
+    by_name = plan_probe(full.model_copy(update={"model": "somebody/Big-8B"}), assume=Assume(facts_count="10"))
+    assert by_name.memory_bytes == pytest.approx(known.memory_bytes, rel=0.1)
+
+
+def test_facts_that_are_not_here_must_be_counted(world: World) -> None:
+    with pytest.raises(InputError, match="--facts-count 97112"):
+        plan_probe(ProbeSettings.make(model=str(world.model), facts="elsewhere"))
+
+
+def test_a_price_is_hours_times_what_an_hour_costs(world: World) -> None:
+    small = ProbeSettings.make(model=str(world.model), facts=str(world.facts), templates=3, samples=4)
+    plan = plan_probe(small, assume=Assume(tokens_per_second=10, price_per_hour=36))
+    assert plan.seconds is not None and plan.price == pytest.approx(plan.seconds / 100, abs=1e-3)
+
+
+def test_the_flags_of_a_plan_without_it_are_refused(recollect: Command, world: World) -> None:
+    refused = recollect("probe", *probe_flags(world), "--price-per-hour", "2")
+    assert refused.code == 2
+    assert "--price-per-hour goes with --dry-run" in refused.err
+
+
+def test_a_probe_that_is_finished_is_there(recollect: Command, world: World, tmp_path: Path) -> None:
+    small = ProbeSettings.make(
+        model=str(world.model), facts=str(world.facts), templates=3, samples=4, max_new_tokens=8, limit=8
+    )
+    assert plan_probe(small, tmp_path / "probe", assume=COUNTED).there == 0
+    run_probe(small, world.fact_set, tmp_path / "probe")
+    assert plan_probe(small, tmp_path / "probe", assume=COUNTED).there == 1
+    assert plan_probe(small.model_copy(update={"seed": 1}), tmp_path / "probe", assume=COUNTED).there == 0
+
+
+def test_a_training_is_measured_with_its_own_examples(recollect: Command, world: World, tmp_path: Path) -> None:
+    chosen = run_select(SelectSettings.make(size=12, level="random"), world.fact_set, out=tmp_path / "chosen").path
+    before = contents(tmp_path)
+    given = ("--model", world.model, "--selection", chosen, "--learning-rate", "1e-3", "--batch-size", "4")
+    found = recollect("train", *given, "--out", tmp_path / "trained", "--dry-run", "--json").json
+    assert list(found) == KEYS
+    assert found["training_steps"] == 3
+    assert found["seconds"] > 0
+    assert contents(tmp_path) == before
+    plan = plan_train(TrainSettings.make(model=str(world.model), max_steps=2), chosen, assume=COUNTED)
+    assert plan.training_steps == 2
+
+
+def test_a_full_training_holds_four_times_the_weights(world: World) -> None:
+    model = know_model(ModelSettings.make(model=str(world.model)))
+    assert model.parameters is not None
+    settings = TrainSettings.make(batch_size=1)
+    needed = training_bytes(model, settings, prepare("cpu", "float32"), 0)
+    assert needed == 16 * model.parameters
