@@ -5,6 +5,15 @@ from recollect.core.estimates.agreement import kappa as kappa
 from recollect.core.estimates.clusters import clustered as clustered
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio
+from recollect.core.estimates.contrasts import Cell as Cell
+from recollect.core.estimates.contrasts import Contrast as Contrast
+from recollect.core.estimates.contrasts import Trainings as Trainings
+from recollect.core.estimates.contrasts import Weights as Weights
+from recollect.core.estimates.contrasts import macro as macro
+from recollect.core.estimates.correlations import LEAST_CELLS as LEAST_CELLS
+from recollect.core.estimates.correlations import CorrelationDifference as CorrelationDifference
+from recollect.core.estimates.correlations import RankCorrelation as RankCorrelation
+from recollect.core.estimates.correlations import rank_correlation as rank_correlation
 from recollect.core.estimates.differences import Mean as Mean
 from recollect.core.estimates.differences import Pairs as Pairs
 from recollect.core.estimates.differences import by_level as by_level
@@ -18,6 +27,9 @@ from recollect.core.estimates.differences import paired as paired
 from recollect.core.estimates.differences import paired_difference as paired_difference
 from recollect.core.estimates.differences import paired_difference_of_differences as paired_difference_of_differences
 from recollect.core.estimates.differences import unpaired as unpaired
+from recollect.core.estimates.families import Claimed as Claimed
+from recollect.core.estimates.families import Verdict as Verdict
+from recollect.core.estimates.families import decide as decide
 from recollect.core.estimates.intervals import CONFIDENCE as CONFIDENCE
 from recollect.core.estimates.intervals import LEAST_PER_LEVEL as LEAST_PER_LEVEL
 from recollect.core.estimates.intervals import Estimate as Estimate
@@ -26,6 +38,8 @@ from recollect.core.estimates.intervals import enough as enough
 from recollect.core.estimates.intervals import macro_mean as macro_mean
 from recollect.core.estimates.intervals import macro_over as macro_over
 from recollect.core.estimates.intervals import proportion as proportion
+from recollect.core.estimates.measures import Extreme as Extreme
+from recollect.core.estimates.measures import Measure as Measure
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar
 from recollect.core.estimates.trainings import NO_REPEATS as NO_REPEATS

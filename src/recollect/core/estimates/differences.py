@@ -90,7 +90,7 @@ def mean_score(
     For paired differences of differences a fact's score is (d - c) - (b - a), -2 to 2, of four runs on the same facts;
     for several trainings it is the mean over the trainings, -1 to 1.
     """
-    groups = [_of_scores(scores, least, most) for scores in levels]
+    groups = [scores_of(scores, least, most) for scores in levels]
     return weighted(groups, _equal(len(groups)), "paired by fact", confidence)
 
 
@@ -103,7 +103,8 @@ def by_level(scores: Sequence[float], levels: Sequence[int | None]) -> Mapping[i
     return dict(sorted(found.items()))
 
 
-def _of_scores(scores: Sequence[float], least: float, most: float) -> Scores:
+def scores_of(scores: Sequence[float], least: float, most: float) -> Scores:
+    """Scores of one group, one a fact, each between `least` and `most`; InputError for others or none."""
     found, times = np.unique(np.round(np.asarray(scores, dtype=float), 12), return_counts=True)
     if not len(found) or found[0] < least or found[-1] > most:
         raise InputError(f"scores must lie in {least:g} to {most:g} and not be empty, but got {list(scores)[:5]}.")

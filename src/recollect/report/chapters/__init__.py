@@ -8,6 +8,7 @@ from recollect.report.page.chapter import Chapter
 
 CHAPTERS = [
     "knows",
+    "findings",
     "search",
     "elicits",
     "sizes",

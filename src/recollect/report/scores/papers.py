@@ -63,6 +63,18 @@ class PublishedLadder(Figures):
     rungs: dict[int, tuple[Levels, Levels]]
 
 
+class PublishedLevels(Figures):
+    """Accuracy in percent on test level 0 to 4, by training level."""
+
+    rows: dict[int, Levels]
+
+
+class PublishedFall(Figures):
+    """Points between two sizes."""
+
+    points: float
+
+
 class Published(Record):
     """All of papers.yaml."""
 
@@ -70,6 +82,8 @@ class Published(Record):
     change_by_top_percent: ChangeByPercent
     restored_by_module: RestoredByModule
     ladder: PublishedLadder
+    by_level: PublishedLevels
+    fall_to_largest: PublishedFall
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,183 @@
+"""Weighted sums of accuracies of many cells: gains, slopes over levels, one training level against the others.
+
+Every training of every cell scores the same facts, some of each memory level. A contrast is a sum over cells and levels
+of weight x mean score. Its interval joins two errors, as the root of their summed squares (Zou and Donner 2008):
+
+- the facts: each fact's own weighted sum over the cells, so that what the cells share cancels; within levels, from the
+  distributions of `intervals` (scores without bounds, such as divergences, by Student's t);
+- the trainings: t s sqrt(sum of a^2 / r), a the weight of a cell and r its trainings; s is the standard deviation of
+  trainings around the mean of their cell, pooled over all trained cells by the same mean over levels, and t has the
+  freedom of that pool. One seed's larger training set holds its smaller ones, so trainings of one choice at several
+  sizes may move together: weights of one sign are added before they are squared, weights of unlike sign are squared one
+  by one, which is at least as wide as any common correlation from 0 to 1 makes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from recollect.core.estimates.differences import scores_of
+from recollect.core.estimates.intervals import Estimate, weighted, widened
+from recollect.core.estimates.trainings import Spread, spread_of
+from recollect.errors import InputError
+
+Cell = tuple[str, int]
+"""What was trained on, and how many examples."""
+Weights = Mapping[Cell, Mapping[int, float]]
+"""Of every cell, the weight of its mean score on the facts of each level."""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Scores of the same facts by every training of every cell."""
+
+    scores: Mapping[Cell, Any]
+    """Trainings x facts; all cells have the same facts in the same order."""
+    levels: Any
+    """One integer per fact."""
+    untrained: frozenset[Cell] = frozenset()
+    """Cells of an untouched model: nothing was drawn for them, so they have no spread."""
+    least: float | None = 0.0
+    most: float | None = 1.0
+    """Bounds of a score; None where it has none."""
+
+    def count(self, level: int) -> int:
+        """Facts of a level."""
+        return int((np.asarray(self.levels) == level).sum())
+
+    def mean(self, cell: Cell, weights: Mapping[int, float]) -> float:
+        """A cell's weighted sum of the levels' mean scores, over all its trainings."""
+        return float(np.mean(self.by_training(cell, weights)))
+
+    def by_training(self, cell: Cell, weights: Mapping[int, float]) -> Any:
+        """The same of each training."""
+        return sum(weight * self._means(cell, level) for level, weight in weights.items())
+
+    def _means(self, cell: Cell, level: int) -> Any:
+        """The mean score of each training on the facts of a level."""
+        if (cell, level) not in self._known_means:
+            found = np.asarray(self.scores[cell], dtype=float)[:, self.place(level)].mean(axis=1)
+            self._known_means[cell, level] = found
+        return self._known_means[cell, level]
+
+    @cached_property
+    def _known_means(self) -> dict[tuple[Cell, int], Any]:
+        return {}
+
+    def place(self, level: int) -> Any:
+        """Which facts are of a level; InputError for none."""
+        place = np.asarray(self.levels) == level
+        if not place.any():
+            raise InputError(f"no fact has level {level}, so it can have no weight.")
+        return place
+
+    def spread(self, weights: Mapping[int, float]) -> Spread | None:
+        """Of the trainings' scores by these weights around the mean of their cell, pooled over all trained cells."""
+        trained = [cell for cell in self.scores if cell not in self.untrained]
+        return spread_of([self.by_training(cell, weights).tolist() for cell in trained])
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of the cells' mean scores on the facts of each level. It is a `Measure`."""
+
+    trainings: Trainings
+    weights: Weights
+    method: str = "paired by fact, with the spread of trainings"
+    over_facts: bool = True
+    """False where the scores are of the whole model, with no facts drawn for them."""
+
+    @cached_property
+    def value(self) -> float:
+        """The sum."""
+        return sum(self.trainings.mean(cell, weights) for cell, weights in self.weights.items())
+
+    @cached_property
+    def repeats(self) -> int:
+        """Trainings of the trained cell with the fewest; 2 where only untouched models are compared."""
+        trained = [cell for cell in self.weights if cell not in self.trainings.untrained]
+        return min((len(self.trainings.scores[cell]) for cell in trained), default=2)
+
+    def at(self, confidence: float) -> Estimate:
+        """With its interval; without repeats that of the facts alone."""
+        return widened(self._of_facts(confidence), self._half(confidence), self.method)
+
+    def _of_facts(self, confidence: float) -> Estimate:
+        if not self.over_facts:
+            return Estimate(self.value, self.value, self.value, self.repeats, self.method, confidence)
+        return self._facts_bounded(confidence) if self.trainings.least is not None else self._facts(confidence)
+
+    @cached_property
+    def _by_level(self) -> dict[int, tuple[Any, float, float]]:
+        """Each fact's weighted sum over the cells, and the least and most that it can be, by level."""
+        found: dict[int, Any] = {}
+        lows: dict[int, float] = defaultdict(float)
+        highs: dict[int, float] = defaultdict(float)
+        least, most = self.trainings.least or 0.0, self.trainings.most or 0.0
+        for cell, weights in self.weights.items():
+            mean = np.asarray(self.trainings.scores[cell], dtype=float).mean(axis=0)
+            for level, weight in weights.items():
+                if weight:
+                    found[level] = found.get(level, 0.0) + weight * mean[self.trainings.place(level)]
+                    lows[level] += min(weight * least, weight * most)
+                    highs[level] += max(weight * least, weight * most)
+        return {level: (found[level], lows[level], highs[level]) for level in sorted(found)}
+
+    def _facts_bounded(self, confidence: float) -> Estimate:
+        groups = [
+            scores_of(np.clip(scores, low, high).tolist(), low - 1e-9, high + 1e-9)
+            for scores, low, high in self._by_level.values()
+        ]
+        return weighted(groups, [1.0] * len(groups), self.method, confidence)
+
+    def _facts(self, confidence: float) -> Estimate:
+        from scipy import stats
+
+        scores = [one for one, _, _ in self._by_level.values()]
+        n = sum(len(one) for one in scores)
+        freedom = min(len(one) for one in scores) - 1
+        if freedom < 1:
+            raise InputError("a mean of scores without bounds needs at least two facts of each level.")
+        error = math.sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in scores))
+        half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+        return Estimate(self.value, self.value - half, self.value + half, n, self.method, confidence)
+
+    def _half(self, confidence: float) -> float:
+        """Half-width for the trainings."""
+        from scipy import stats
+
+        factors, freedom = self._training_factors
+        if not factors or not freedom:
+            return 0.0
+        return float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(factors))
+
+    @cached_property
+    def _training_factors(self) -> tuple[list[float], int]:
+        """The variances of the trainings' part, one for each choice and mean over levels; and their freedom."""
+        sums: dict[tuple[str, tuple[tuple[int, float], ...]], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for cell, weights in self.weights.items():
+            size = sum(abs(weight) for weight in weights.values())
+            if cell in self.trainings.untrained or not size:
+                continue
+            first = next(weight for _, weight in sorted(weights.items()) if weight)
+            signed = math.copysign(size, first)
+            shape = tuple((level, round(weight / signed, 9)) for level, weight in sorted(weights.items()) if weight)
+            sums[cell[0], shape][signed < 0] += abs(signed) / math.sqrt(len(self.trainings.scores[cell]))
+        spreads = {shape: self.trainings.spread(dict(shape)) for _, shape in sums}
+        known = {shape: spread for shape, spread in spreads.items() if spread is not None}
+        factors = [
+            known[shape].deviation ** 2 * (up**2 + down**2) for (_, shape), (up, down) in sums.items() if shape in known
+        ]
+        return factors, min((spread.freedom for spread in known.values()), default=0)
+
+
+def macro(levels: tuple[int, ...], weight: float = 1.0) -> dict[int, float]:
+    """Equal weights of the levels, `weight` in all."""
+    return dict.fromkeys(levels, weight / len(levels))

@@ -1,0 +1,71 @@
+"""The checks in points as one picture: effect, interval and boundary of each, the paper's own beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from recollect.core.estimates import Estimate, Verdict
+from recollect.report.page.svg import COLOURS, draw, panel
+from recollect.report.page.text import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 40
+ROW = 26
+LEFT = 430
+_COLOUR: dict[Verdict, str] = {
+    "confirmed": COLOURS["mixed"],
+    "refuted": COLOURS["l2"],
+    "not decided here": COLOURS["base"],
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One check of the chart."""
+
+    name: str
+    effect: Estimate
+    boundary: float
+    verdict: Verdict
+    published: float | None
+
+
+def effects_chart(bars: Sequence[Bar]) -> Markup | None:
+    """One row a check, in points; None without any."""
+    shown = bars[:MOST]
+    if not shown:
+        return None
+    height = ROW * len(shown)
+
+    def paint(figure: Figure) -> None:
+        axes = panel(figure, LEFT, 10, 1090 - LEFT, height)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_yticks(range(len(shown)), [short(bar.name, 62) for bar in shown], size=12)
+        axes.tick_params(axis="y", colors=COLOURS["ink"])
+        axes.grid(axis="x")
+        axes.axvline(0, color=COLOURS["muted"], lw=1.2, zorder=1)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("points of accuracy", labelpad=8)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
+        for at, bar in enumerate(shown):
+            _paint(axes, at, bar)
+
+    return draw(1100, height + 62, "Effect of every finding in points of accuracy, with corrected intervals", paint)
+
+
+def _paint(axes: Axes, at: int, bar: Bar) -> None:
+    colour = _COLOUR[bar.verdict]
+    value, low, high = bar.effect.percent
+    axes.plot((low, high), (at, at), color=colour, lw=5, alpha=0.35, solid_capstyle="round")
+    axes.plot(value, at, "o", ms=8, color=colour, mec=COLOURS["card"], mew=0.8, zorder=4)
+    if bar.boundary:
+        axes.plot((100 * bar.boundary,) * 2, (at - 0.36, at + 0.36), color=COLOURS["ink"], lw=1.6, ls=":", zorder=3)
+    if bar.published is not None:
+        axes.plot(100 * bar.published, at, "D", ms=7, mfc="none", mec=COLOURS["ink"], mew=1.4, zorder=3)

@@ -1,0 +1,36 @@
+"""What a finding comes down to: checks, each a claim about one number; or what is missing for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recollect.core.estimates import Claimed
+from recollect.report.chapters.findings.record import Unit
+
+REPEATS = "each training was run once, so the spread between trainings is unknown: set --repeats to 2 or more"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim of a finding about one number of this study."""
+
+    what: str
+    """What the number is, for a reader."""
+    unit: Unit
+    claimed: Claimed | None = None
+    """None where the study lacks what it takes."""
+    needs: str = ""
+    """What would decide it, where nothing can."""
+    rows: Sequence[tuple[str, float]] = ()
+    """The single numbers behind it, by name."""
+
+    @property
+    def decidable(self) -> Claimed | None:
+        """The claim, where every cell was trained more than once."""
+        return self.claimed if self.claimed is not None and self.claimed.measure.repeats > 1 else None
+
+
+def missing(what: str, unit: Unit, needs: str) -> Check:
+    """A check that the study cannot make."""
+    return Check(what, unit, needs=needs)

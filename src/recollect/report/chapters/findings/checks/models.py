@@ -1,0 +1,107 @@
+"""Several models: whether they know other facts, and whether those that know alike learn alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from recollect.core.estimates import (
+    LEAST_CELLS,
+    Claimed,
+    Contrast,
+    CorrelationDifference,
+    Extreme,
+    RankCorrelation,
+    Trainings,
+    macro,
+)
+from recollect.report.chapters.findings.check import Check, missing
+from recollect.report.chapters.findings.studied import Studied, entering
+
+MARGIN = 0.02
+Pair = tuple[Studied, Studied]
+_LEVELS = range(5)
+_DIFFER = (
+    f"largest difference of a memory level's share, of the two models that differ least (more than {100 * MARGIN:g} "
+    "points)"
+)
+_ALIKE = "rank correlation of the reactions of the two most alike models less that of the two least alike"
+
+
+def distributions_differ(studies: Sequence[Studied]) -> Sequence[Check]:
+    """The distribution over the memory levels differs between every two models, on the facts that both were asked."""
+    if len(studies) < 2:
+        return []
+    pairs = _pairs(studies)
+    if not pairs:
+        return [missing(_DIFFER, "points", _needs(2))]
+    each = [(_names(pair), _distance(pair)) for pair in pairs]
+    rows = [(name, found.value) for name, found in each]
+    return [
+        Check(_DIFFER, "points", Claimed(Extreme("smallest", [one for _, one in each]), "above", MARGIN), rows=rows)
+    ]
+
+
+def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
+    """Models of similar distributions react alike to the same data: the closest two models against the farthest two."""
+    if len(studies) < 2:
+        return []
+    pairs = sorted(_pairs(studies), key=lambda pair: _distance(pair).value)
+    if len(pairs) < 3:
+        return [missing(_ALIKE, "correlation", _needs(3))]
+    ends = pairs[0], pairs[-1]
+    if min(len(_shared(pair)) for pair in ends) < LEAST_CELLS:
+        return [missing(_ALIKE, "correlation", f"fewer than {LEAST_CELLS} cells in common: add sizes or choices")]
+    close, far = (_reactions(pair) for pair in ends)
+    rows = [(f"most alike: {_names(ends[0])}", close.value), (f"least alike: {_names(ends[1])}", far.value)]
+    return [Check(_ALIKE, "correlation", Claimed(CorrelationDifference(close, far), "above"), rows=rows)]
+
+
+def _pairs(studies: Sequence[Studied]) -> list[Pair]:
+    """Every two models on the same data, each with its first study."""
+    first: dict[tuple[str, str], Studied] = {}
+    for study in studies:
+        if study.memory:
+            first.setdefault((study.model, study.data), study)
+    return [
+        (one, other)
+        for one, other in combinations(first.values(), 2)
+        if one.data == other.data and one.model != other.model and one.memory.keys() & other.memory.keys()
+    ]
+
+
+def _distance(pair: Pair) -> Extreme:
+    """The largest difference, either way, of a level's share; paired by fact."""
+    one, other = pair
+    facts = sorted(one.memory.keys() & other.memory.keys())
+    both = [np.array([study.memory[fact] for fact in facts]) for study in pair]
+    each = []
+    for level in _LEVELS:
+        scores = {(name, 0): (levels == level)[None].astype(float) for name, levels in zip("ab", both, strict=True)}
+        shares = Trainings(scores, np.zeros(len(facts), dtype=int), untrained=frozenset(scores))
+        each += [
+            Contrast(shares, {("a", 0): {0: sign}, ("b", 0): {0: -sign}}, "paired by fact") for sign in (1.0, -1.0)
+        ]
+    return Extreme("largest", each)
+
+
+def _shared(pair: Pair) -> list[tuple[str, int]]:
+    return [cell for cell in pair[0].cells if cell in pair[1].cells]
+
+
+def _reactions(pair: Pair) -> RankCorrelation:
+    """Of both models' macro scores over the cells that both trained."""
+    cells = _shared(pair)
+    levels = tuple(level for level in entering(pair[0].test) if level in entering(pair[1].test))
+    first, second = ([study.test.mean(cell, macro(levels)) for cell in cells] for study in pair)
+    return RankCorrelation(first, second, min(len(study.test.scores[cell]) for study in pair for cell in cells))
+
+
+def _names(pair: Pair) -> str:
+    return f"{pair[0].model} and {pair[1].model}"
+
+
+def _needs(count: int) -> str:
+    return f"this needs at least {count} models on the same data: add models to the study's file"

@@ -1,0 +1,15 @@
+"""The chapter's record from the step folders of a study, or of all studies of a grid."""
+
+from __future__ import annotations
+
+from recollect.report.chapters.findings.judge import judge
+from recollect.report.chapters.findings.read import read
+from recollect.report.chapters.findings.record import Findings
+from recollect.report.page.chapter import Source
+from recollect.report.scores.parts import parts_of
+
+
+def collect(source: Source) -> Findings | None:
+    """Of a study or a grid that trained a model; None of anything else."""
+    studies = [found for part in parts_of(source) if (found := read(part)) is not None]
+    return judge(studies) if studies else None

@@ -1,0 +1,76 @@
+"""All findings on all studies: test, correct for the number of checks, and give each finding its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from recollect.core.estimates import Verdict, decide
+from recollect.report.chapters.findings.check import REPEATS, Check
+from recollect.report.chapters.findings.checks import levels, models, parameters, prompts, sizes, tokens
+from recollect.report.chapters.findings.record import CheckFound, CheckRow, FindingFound, Findings
+from recollect.report.chapters.findings.studied import Studied
+
+Test = Callable[[Studied], Sequence[Check]]
+
+ONE: dict[int, Test] = {
+    1: sizes.sixty_elicit,
+    2: levels.known_better,
+    3: levels.own_level,
+    4: levels.middle_best,
+    7: sizes.more_hurts,
+    8: tokens.divergence,
+    9: parameters.restoring,
+    10: tokens.forecast,
+    11: prompts.few_shot,
+    12: parameters.merging,
+}
+"""The findings about one study, by their number in docs/studies.md."""
+SEVERAL: dict[int, Callable[[Sequence[Studied]], Sequence[Check]]] = {
+    5: models.distributions_differ,
+    6: models.alike_react_alike,
+}
+"""Those about several models."""
+
+
+def judge(studies: Sequence[Studied]) -> Findings:
+    """Every finding on every study, and those about several models on all of them.
+
+    The verdicts of all checks together hold at 95 %: see `core.estimates.families`.
+    """
+    asked = [(number, study.name, test(study)) for number, test in ONE.items() for study in studies]
+    asked += [(number, "", test(studies)) for number, test in SEVERAL.items()]
+    asked = sorted((one for one in asked if one[2]), key=lambda one: one[0])
+    checks = [check for _, _, several in asked for check in several]
+    claims = [check.decidable for check in checks]
+    decided = iter(decide([claim for claim in claims if claim is not None]))
+    found = iter([_found(check, next(decided) if claim else None) for check, claim in zip(checks, claims, strict=True)])
+    findings = [_finding(number, part, [next(found) for _ in several]) for number, part, several in asked]
+    return Findings(tested=sum(claim is not None for claim in claims), findings=findings)
+
+
+def _finding(number: int, part: str, checks: list[CheckFound]) -> FindingFound:
+    verdicts = [check.verdict for check in checks]
+    verdict: Verdict = "not decided here"
+    if "refuted" in verdicts:
+        verdict = "refuted"
+    elif all(one == "confirmed" for one in verdicts):
+        verdict = "confirmed"
+    return FindingFound(id=number, part=part, verdict=verdict, checks=checks)
+
+
+def _found(check: Check, decided: object) -> CheckFound:
+    claim = check.claimed
+    own = CheckFound(
+        what=check.what,
+        unit=check.unit,
+        needs=check.needs,
+        rows=[CheckRow(name=name, value=value) for name, value in check.rows],
+    )
+    if claim is None:
+        return own
+    own = own.model_copy(update={"side": claim.side, "boundary": claim.boundary, "value": claim.measure.value})
+    if not isinstance(decided, tuple):
+        return own.model_copy(update={"needs": check.needs or REPEATS})
+    effect, verdict = decided
+    needs = check.needs if verdict == "not decided here" else ""
+    return own.model_copy(update={"effect": effect, "verdict": verdict, "needs": needs})

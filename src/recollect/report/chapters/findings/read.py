@@ -1,0 +1,169 @@
+"""From the step folders of a study to the numbers that the tests of the findings need."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recollect.core.estimates import Cell, Trainings, halves
+from recollect.core.workspace import MANIFEST, read_manifest
+from recollect.drift import DriftFound
+from recollect.evaluate import RIGHT, EvaluateResult, with_right
+from recollect.report.chapters.findings.studied import (
+    BASE,
+    FEW_SHOT,
+    UNTRAINED,
+    Climbed,
+    Drifted,
+    Ladders,
+    Studied,
+)
+from recollect.report.page.text import model_name
+from recollect.report.scores.parts import Part
+from recollect.report.scores.steps import CellSteps, study_cells
+from recollect.select import read_levels
+
+_NO_LEVEL = -1
+
+
+def read(part: Part) -> Studied | None:
+    """A study's numbers; None where no trained model was asked."""
+    cells, steps = study_cells(part.source), part.path / "steps"
+    if not cells or not (steps / "base" / MANIFEST).is_file():
+        return None
+    answers: dict[Cell, list[pl.DataFrame]] = {BASE: [EvaluateResult(steps / "base").outputs()]}
+    if (steps / "base-few-shot" / MANIFEST).is_file():
+        answers[FEW_SHOT] = [EvaluateResult(steps / "base-few-shot").outputs()]
+    for cell in cells:
+        answers.setdefault((cell.levels, cell.size), []).append(cell.evaluation.outputs())
+    test = _trainings(answers, "test")
+    if test is None:
+        return None
+    return Studied(
+        part.name,
+        model_name(part.model),
+        part.data,
+        test,
+        _trainings(answers, "ood"),
+        _first_tokens(cells),
+        _drifted(cells),
+        _ladders(cells),
+        _memory(part),
+    )
+
+
+def _trainings(answers: dict[Cell, list[pl.DataFrame]], part: str) -> Trainings | None:
+    """Verdicts on the part's facts that all were asked; None without any."""
+    tables = {cell: [_of_part(table, part) for table in several] for cell, several in answers.items()}
+    every = [table for several in tables.values() for table in several]
+    asked = set.intersection(*(set(table["fact_id"]) for table in every))
+    if not asked:
+        return None
+    first = tables[BASE][0].filter(pl.col("fact_id").is_in(list(asked)))
+    scores = {
+        cell: np.stack([table.filter(pl.col("fact_id").is_in(list(asked)))[RIGHT].to_numpy() for table in several])
+        for cell, several in tables.items()
+    }
+    return Trainings(scores, _levels(first), UNTRAINED)
+
+
+def _of_part(table: pl.DataFrame, part: str) -> pl.DataFrame:
+    return with_right(table).filter(pl.col("part") == part).sort("fact_id").unique("fact_id", maintain_order=True)
+
+
+def _levels(table: pl.DataFrame) -> Any:
+    return table["level"].fill_null(_NO_LEVEL).to_numpy()
+
+
+def _first_tokens(cells: Sequence[CellSteps]) -> Trainings | None:
+    """The KL of the first token, of the facts that every training has."""
+    tables: dict[Cell, list[pl.DataFrame]] = defaultdict(list)
+    for cell in cells:
+        folder = cell.step("drift")
+        if folder and (folder / "first_tokens.parquet").is_file():
+            table = pl.read_parquet(folder / "first_tokens.parquet", columns=["fact_id", "kl"], glob=False)
+            tables[cell.levels, cell.size].append(table.sort("fact_id"))
+    every = [table for several in tables.values() for table in several]
+    asked = sorted(set.intersection(*(set(table["fact_id"]) for table in every))) if every else []
+    if not asked:
+        return None
+    scores = {
+        cell: np.stack([table.filter(pl.col("fact_id").is_in(asked))["kl"].to_numpy() for table in several])
+        for cell, several in tables.items()
+    }
+    return Trainings(scores, np.full(len(asked), 4), least=None, most=None)
+
+
+def _drifted(cells: Sequence[CellSteps]) -> dict[Cell, list[Drifted]]:
+    found: dict[Cell, list[Drifted]] = defaultdict(list)
+    for cell in cells:
+        if folder := cell.step("drift"):
+            one = DriftFound.read(folder)
+            answers, known, weights = one.tokens.answers, one.tokens.known, one.parameters
+            found[cell.levels, cell.size].append(
+                Drifted(
+                    kl_task=answers.forward.mean if answers else None,
+                    change=weights.norm_change / weights.norm_base if weights.norm_base else None,
+                    known=known.tuned.value if known and known.tuned else None,
+                    share_top=one.share_top.get("20"),
+                )
+            )
+    return dict(found)
+
+
+def _ladders(cells: Sequence[CellSteps]) -> Ladders | None:
+    """The ladders of the cells of which every seed climbed the same rungs."""
+    climbed: dict[Cell, list[pl.DataFrame]] = defaultdict(list)
+    settings: dict[str, Any] = {}
+    for cell in cells:
+        if folder := cell.step("ladder"):
+            settings = settings or read_manifest(folder).settings
+            table = pl.read_parquet(folder / "outputs.parquet", glob=False)
+            climbed[cell.levels, cell.size].append(_of_ladder(table))
+    every = [table for several in climbed.values() for table in several]
+    if not every:
+        return None
+    asked = set.intersection(*(set(table["fact_id"]) for table in every))
+    facts = every[0].filter(order="tuned").filter(pl.col("fact_id").is_in(list(asked)))
+    if not facts.height:
+        return None
+    choosing, _ = halves(facts["fact_id"].to_list(), facts["level"].to_list(), settings["seed"])
+    return Ladders(
+        {cell: Climbed(_rungs(several, asked)) for cell, several in climbed.items()},
+        _levels(facts),
+        facts["fact_id"].is_in(list(choosing)).to_numpy(),
+        settings["order"],
+    )
+
+
+def _of_ladder(table: pl.DataFrame) -> pl.DataFrame:
+    table = with_right(table).filter(pl.col("part") == "test")
+    return table.select("fact_id", "level", "order", "percent", RIGHT).sort("fact_id")
+
+
+def _rungs(several: Sequence[pl.DataFrame], asked: set[str]) -> dict[tuple[str, float], Any]:
+    """Verdicts of the rungs that all ladders have, ladders x facts."""
+    rungs = [
+        {
+            (str(order), float(percent)): rows[RIGHT].to_numpy()
+            for (order, percent), rows in table.filter(pl.col("fact_id").is_in(list(asked))).group_by(
+                "order", "percent", maintain_order=True
+            )
+        }
+        for table in several
+    ]
+    shared = [rung for rung in rungs[0] if all(rung in one for one in rungs)]
+    return {rung: np.stack([one[rung] for one in rungs]) for rung in shared}
+
+
+def _memory(part: Part) -> dict[str, int]:
+    """Memory level by fact; empty where the probe's table is gone."""
+    probe = part.path / "steps" / "probe"
+    if not (probe / MANIFEST).is_file():
+        return {}
+    rows = read_levels(probe).select("fact_id", "level").drop_nulls()
+    return dict(rows.iter_rows())

@@ -1,0 +1,43 @@
+"""How often any verdict on a finding is wrong, on simulated studies: those of benchmarks/findings.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "findings.py"
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("findings_benchmark", BENCHMARK)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["findings_benchmark"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_any_effect_few_studies_have_a_false_verdict(bench: ModuleType) -> None:
+    """Of 12 studies more than 3 are wrong in 1 of 400 cases where 5 % may be."""
+    count = bench.simulate(bench.WORLDS["no effect, two seeds"], 12, seed=2)
+    assert count.wrong <= 3 and count.tested >= 12 * 15
+
+
+def test_a_clear_world_is_mostly_decided(bench: ModuleType) -> None:
+    count = bench.simulate(bench.WORLDS["as published"], 3, seed=3)
+    assert count.wrong == 0
+    assert count.right >= 0.5 * count.tested
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [1, 3])
+def test_no_world_has_a_false_verdict_in_more_than_one_of_twenty_studies(bench: ModuleType, models: int) -> None:
+    """150 studies of every world; 5 % may be wrong, 14 are wrong in 1 of 100 cases then."""
+    for name, world in bench.WORLDS.items():
+        count = bench.simulate(world, 150, seed=4, models=models)
+        assert count.wrong <= 14, (name, count)

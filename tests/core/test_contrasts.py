@@ -1,0 +1,185 @@
+"""Weighted sums of many cells: known answers, what cancels, what repeats are for, and how many claims are decided."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from recollect.core.estimates import (
+    Claimed,
+    Contrast,
+    CorrelationDifference,
+    Estimate,
+    Extreme,
+    Pairs,
+    RankCorrelation,
+    Trainings,
+    decide,
+    macro,
+    paired,
+    proportion,
+    rank_correlation,
+)
+from recollect.errors import InputError
+
+BASE = ("base", 0)
+
+
+def trainings(scores: dict[tuple[str, int], list[list[float]]], levels: list[int], **bounds: float | None) -> Trainings:
+    return Trainings(
+        {cell: np.array(rows, dtype=float) for cell, rows in scores.items()},
+        np.array(levels),
+        frozenset({BASE}),
+        **bounds,  # type: ignore[arg-type]
+    )
+
+
+def test_one_untrained_cell_is_a_proportion_and_two_are_a_paired_difference() -> None:
+    first, second = [1, 0, 0, 1, 0, 0], [1, 1, 1, 0, 0, 0]
+    asked = Trainings(
+        {BASE: np.array([first]), ("other", 0): np.array([second])}, np.zeros(6), frozenset({BASE, ("other", 0)})
+    )
+    alone = Contrast(asked, {BASE: {0: 1.0}}).at(0.95)
+    assert (alone.value, alone.low, alone.high) == pytest.approx(
+        (proportion(2, 6).value, proportion(2, 6).low, proportion(2, 6).high), abs=1e-6
+    )
+    both = Contrast(asked, {("other", 0): {0: 1.0}, BASE: {0: -1.0}}).at(0.9)
+    wanted = paired([Pairs.of([bool(x) for x in first], [bool(x) for x in second])], 0.9)
+    assert (both.value, both.low, both.high) == pytest.approx((wanted.value, wanted.low, wanted.high), abs=1e-6)
+
+
+def test_the_macro_weighs_levels_not_facts() -> None:
+    asked = trainings({BASE: [[1, 1, 1, 0]]}, [0, 0, 0, 4])
+    assert Contrast(asked, {BASE: macro((0, 4))}).value == 0.5
+
+
+def test_the_trainings_part_is_that_of_students_t_by_hand() -> None:
+    """Facts that all trainings answer alike but for their luck: what is left is t s sqrt(1/r + 1/r)."""
+    rng = np.random.default_rng(0)
+    scores = {("1", 60): rng.random((3, 1)) * np.ones(4), ("2", 60): rng.random((3, 1)) * np.ones(4)}
+    found = Contrast(Trainings(scores, np.zeros(4)), {("2", 60): {0: 1.0}, ("1", 60): {0: -1.0}}, over_facts=False).at(
+        0.95
+    )
+    means = [scores[cell][:, 0] for cell in scores]
+    deviation = math.sqrt(sum(((one - one.mean()) ** 2).sum() for one in means) / 4)
+    half = stats.t.ppf(0.975, 4) * deviation * math.sqrt(2 / 3)
+    assert found.value == pytest.approx(means[1].mean() - means[0].mean())
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+def test_one_choices_sizes_add_up_before_they_are_squared_and_other_choices_do_not() -> None:
+    rng = np.random.default_rng(1)
+    names = [("1", 60), ("1", 240), ("2", 60), ("2", 240)]
+    asked = Trainings({cell: rng.random((2, 1)) * np.ones(3) for cell in names}, np.zeros(3))
+
+    def half(*cells: tuple[str, int]) -> float:
+        found = Contrast(asked, {cell: {0: 0.5} for cell in cells}, over_facts=False).at(0.95)
+        return found.high - found.value
+
+    assert half(("1", 60), ("1", 240)) == pytest.approx(math.sqrt(2) * half(("1", 60), ("2", 240)))
+    rise = Contrast(asked, {("1", 240): {0: 0.5}, ("1", 60): {0: -0.5}}, over_facts=False).at(0.95)
+    assert rise.high - rise.value == pytest.approx(half(("1", 60), ("2", 240)))
+
+
+def test_what_cells_share_by_fact_cancels() -> None:
+    """Two cells that answer the same facts right differ by nothing, however unlike the facts are."""
+    row = [1.0, 0.0] * 40
+    asked = trainings({("1", 60): [row, row], ("2", 60): [row, row]}, [0] * 80)
+    found = Contrast(asked, {("1", 60): {0: 1.0}, ("2", 60): {0: -1.0}}).at(0.95)
+    alone = Contrast(asked, {("1", 60): {0: 1.0}}).at(0.95)
+    assert found.value == 0 and found.high - found.low < 0.5 * (alone.high - alone.low)
+
+
+def test_repeats_are_those_of_the_trained_cell_with_the_fewest() -> None:
+    asked = trainings({BASE: [[1, 0]], ("1", 60): [[1, 0]], ("2", 60): [[1, 0], [0, 1]]}, [0, 0])
+    assert Contrast(asked, {("2", 60): {0: 1.0}, BASE: {0: -1.0}}).repeats == 2
+    assert Contrast(asked, {("2", 60): {0: 1.0}, ("1", 60): {0: -1.0}}).repeats == 1
+
+
+def test_scores_without_bounds_have_the_interval_of_a_mean() -> None:
+    values = [0.1, 0.4, 2.0, 0.7]
+    asked = trainings({BASE: [values]}, [4] * 4, least=None, most=None)
+    found = Contrast(asked, {BASE: {4: 1.0}}).at(0.95)
+    half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) / 2
+    assert (found.low, found.high) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+
+
+def test_a_level_without_facts_is_refused() -> None:
+    with pytest.raises(InputError, match="no fact has level 3"):
+        Contrast(trainings({BASE: [[1.0]]}, [0]), {BASE: {3: 1.0}}).at(0.95)
+
+
+class Fixed:
+    """A normal estimate with a known error."""
+
+    repeats = 2
+
+    def __init__(self, value: float, error: float = 1.0) -> None:
+        self.value, self.error = value, error
+
+    def at(self, confidence: float) -> Estimate:
+        half = float(stats.norm.ppf((1 + confidence) / 2)) * self.error
+        return Estimate(self.value, self.value - half, self.value + half, 1, "normal", confidence)
+
+
+def test_the_smallest_needs_every_lower_bound_and_any_upper_one() -> None:
+    found = Extreme("smallest", [Fixed(1.0), Fixed(3.0)]).at(0.95)
+    assert found.value == 1.0
+    assert found.low == pytest.approx(1 - stats.norm.ppf(0.975))
+    assert found.high == pytest.approx(1 + stats.norm.ppf(1 - 0.05 / 4))
+    mirror = Extreme("largest", [Fixed(-1.0), Fixed(-3.0)]).at(0.95)
+    assert (mirror.low, mirror.high) == pytest.approx((-found.high, -found.low))
+
+
+@pytest.mark.parametrize("side", ["smallest", "largest"])
+def test_an_extremes_interval_holds(side: str) -> None:
+    """Of four equal numbers, where picking the most extreme errs most."""
+    rng, missed = np.random.default_rng(2), 0
+    for _ in range(500):
+        found = Extreme(side, [Fixed(x) for x in rng.normal(0, 1, 4)]).at(0.95)  # type: ignore[arg-type]
+        missed += not found.low <= 0 <= found.high
+    assert missed <= 0.06 * 500
+
+
+def test_holms_steps_widen_for_the_open_claims_only() -> None:
+    claims = [Claimed(Fixed(z), "above") for z in (3.5, 2.1, 0.3)]
+    found = decide(claims)
+    assert [verdict for _, verdict in found] == ["confirmed", "not decided here", "not decided here"]
+    assert found[0][0].confidence == pytest.approx(1 - 0.05 / 3)
+    assert found[1][0].confidence == found[2][0].confidence == pytest.approx(1 - 0.05 / 2)
+    assert [verdict for _, verdict in decide(claims[:2])] == ["confirmed", "confirmed"]  # 2.1 alone at 95 %
+    assert decide([]) == []
+
+
+def test_a_claim_is_refuted_on_the_other_side_of_its_boundary() -> None:
+    assert decide([Claimed(Fixed(-4.0), "above")])[0][1] == "refuted"
+    assert decide([Claimed(Fixed(-4.0), "below")])[0][1] == "confirmed"
+    assert decide([Claimed(Fixed(0.0, 0.005), "below", 0.02)])[0][1] == "confirmed"  # equivalence: little
+    assert decide([Claimed(Fixed(0.0, 0.05), "below", 0.02)])[0][1] == "not decided here"
+
+
+def test_rank_correlations_by_hand() -> None:
+    assert rank_correlation([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) == 0.0
+    with pytest.raises(InputError, match="at least 8 pairs"):
+        RankCorrelation([1, 2], [1, 2])
+
+
+def test_a_correlation_by_chance_is_rarely_stated() -> None:
+    rng, wrong = np.random.default_rng(3), 0
+    for _ in range(400):
+        wrong += RankCorrelation(rng.random(12).tolist(), rng.random(12).tolist()).at(0.95).sign != 0
+    assert wrong <= 0.05 * 400
+
+
+def test_two_correlations_of_one_outcome_are_rarely_told_apart_by_chance() -> None:
+    rng, wrong = np.random.default_rng(4), 0
+    for _ in range(400):
+        outcome = rng.normal(size=15)
+        one, other = (outcome + rng.normal(size=15) for _ in range(2))
+        pair = RankCorrelation(outcome.tolist(), one.tolist()), RankCorrelation(outcome.tolist(), other.tolist())
+        wrong += CorrelationDifference(*pair, rank_correlation(one.tolist(), other.tolist())).at(0.95).sign != 0
+    assert wrong <= 0.06 * 400

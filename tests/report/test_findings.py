@@ -1,0 +1,179 @@
+"""The findings' verdicts on invented studies, what is missing, the chapter, and the answer for the CLI."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers_findings import World, exact, study
+from recollect.core.estimates import Trainings
+from recollect.report import make_results, render
+from recollect.report.chapters.findings.judge import judge
+from recollect.report.chapters.findings.literature import literature
+from recollect.report.chapters.findings.record import FindingFound, Findings
+from recollect.report.chapters.findings.studied import FEW_SHOT, Studied
+from recollect.report.chapters.findings.view import finding_line
+
+LEVELS = {0: 0.01, 1: 0.3, 2: 0.6, 3: 0.75, 4: 0.85}
+
+
+def published(choice: str, size: int, level: int) -> float:
+    """Every finding about accuracies holds, and clearly."""
+    own = 0.07 if choice == str(level) else 0.0
+    low = -0.15 if choice == "0" and level >= 3 else 0.0
+    best = 0.1 if choice == "2" and level else 0.0
+    return min(max(LEVELS[level] + own + low + best + {60: -0.15, 240: 0.0, 960: -0.2}[size], 0.003), 0.99)
+
+
+HOLDS = World(
+    accuracy=published,
+    base=lambda level: 0.05 * level,
+    few_shot=lambda level: min(LEVELS[level] + 0.1, 0.99),
+    kl=lambda choice, size: {60: 0.8, 240: 0.2, 960: 1.2}[size],
+    share_top=0.95,
+    rung=lambda order, percent: (
+        {20.0: 0.75, 60.0: 0.03}.get(percent, 0.6) if order == "relative" else 0.5 if order == "tuned" else 0.45
+    ),
+    facts=300,
+    seeds=5,
+    spread=0.01,
+)
+
+
+def by_id(found: Findings) -> dict[int, FindingFound]:
+    return {one.id: one for one in found.findings}
+
+
+@pytest.fixture(scope="module")
+def holds() -> Findings:
+    return judge([study(HOLDS, np.random.default_rng(0))])
+
+
+def test_where_everything_is_as_published_clear_findings_are_confirmed(holds: Findings) -> None:
+    found = by_id(holds)
+    assert {number: found[number].verdict for number in (1, 2, 3, 4, 7, 9, 11, 12)} == dict.fromkeys(
+        (1, 2, 3, 4, 7, 9, 11, 12), "confirmed"
+    )
+    assert [check.verdict for check in found[8].checks[:2]] == ["confirmed", "confirmed"]
+    assert found[8].checks[2].effect.value < 0  # type: ignore[union-attr]
+    assert 5 not in found and 6 not in found  # one model
+
+
+def test_where_all_is_the_other_way_round_they_are_refuted() -> None:
+    world = replace(
+        HOLDS,
+        accuracy=lambda choice, size, level: 0.9 - 0.1 * level - {60: 0.2, 240: 0.1, 960: 0.0}[size]
+        - (0.12 if choice == str(level) else 0.0) + (0.1 if choice == "0" else 0.0) - (0.1 if choice == "2" else 0.0),
+        base=lambda _: 0.95,
+        few_shot=lambda _: 0.05,
+        kl=lambda choice, size: {60: 0.3, 240: 1.2, 960: 0.2}[size],
+        share_top=0.5,
+        rung=lambda order, percent: {"relative": 0.35, "interpolation": 0.8, "tuned": 0.5}.get(order, 0.6),
+    )  # fmt: skip
+    found = by_id(judge([study(world, np.random.default_rng(1))]))
+    numbers = (1, 2, 3, 4, 7, 8, 9, 11, 12)
+    assert {number: found[number].verdict for number in numbers} == dict.fromkeys(numbers, "refuted")
+
+
+def test_one_training_a_cell_gives_numbers_and_no_verdict() -> None:
+    found = judge([study(replace(HOLDS, seeds=1), np.random.default_rng(2))])
+    assert found.tested == 0
+    for one in found.findings:
+        assert one.verdict == "not decided here"
+        for check in one.checks:
+            assert check.value is not None and check.effect is None and "--repeats" in check.needs
+
+
+def test_what_is_missing_is_named_in_the_studys_own_words() -> None:
+    small = World(sizes=(15, 20), choices=("random",))
+    whole = study(small, np.random.default_rng(3))
+    scores = {cell: rows for cell, rows in whole.test.scores.items() if cell != FEW_SHOT}
+    bare = Studied("", "pocket", "facts", replace(whole.test, scores=scores))
+    found = by_id(judge([bare]))
+    needs = {number: found[number].deciding.needs for number in found}
+    assert "add 60 to --sizes" in needs[1]
+    assert "--choices" in needs[3] and "--choices" in needs[4]
+    assert "--sizes" in needs[7]
+    assert "measure_drift" in needs[8] and "measure_drift" in needs[9] and "measure_drift" in needs[10]
+    assert "few_shot" in needs[11]
+    assert "--repair" in needs[12]
+    assert {one.verdict for number, one in found.items() if number != 2} == {"not decided here"}
+
+
+def test_levels_with_few_facts_enter_nothing() -> None:
+    whole = study(HOLDS, np.random.default_rng(4))
+    levels = np.where(whole.test.levels == 4, np.where(np.arange(1500) % 40 == 0, 4, -1), whole.test.levels)
+    assert (levels == 4).sum() == 7 or (levels == 4).sum() == 8
+    found = by_id(judge([replace(whole, test=Trainings(whole.test.scores, levels, whole.test.untrained))]))
+    assert found[2].verdict == "confirmed"
+    assert all(row.name != "on test facts of level 4" for row in found[3].checks[0].rows)
+
+
+def test_models_are_compared_where_there_are_several() -> None:
+    rng = np.random.default_rng(5)
+    worlds = [replace(HOLDS, memory=memory) for memory in ((0.6, 0.1, 0.1, 0.1, 0.1), (0.1, 0.1, 0.1, 0.1, 0.6))]
+    two = judge([study(world, rng, f"m{at}", f"model {at}") for at, world in enumerate(worlds)])
+    found = {(one.id, one.part): one for one in two.findings}
+    assert found[5, ""].verdict == "confirmed"
+    assert found[6, ""].verdict == "not decided here" and "3 models" in found[6, ""].deciding.needs
+    assert found[2, "m0"].verdict == found[2, "m1"].verdict == "confirmed"
+
+
+def test_the_exact_study_of_a_world_has_the_numbers_by_hand() -> None:
+    found = by_id(judge([exact(replace(HOLDS, choices=("0", "2", "4")))]))
+    first = found[1].checks[0].value
+    rows = [np.mean([published(choice, 60, level) for level in range(5)]) for choice in ("0", "2", "4")]
+    assert first == pytest.approx(np.mean(rows) - 0.1)
+    slopes = [
+        np.mean([np.polyfit(range(5), [published(c, s, level) for level in range(5)], 1)[0] for s in HOLDS.sizes])
+        for c in ("0", "2", "4")
+    ]
+    assert found[2].checks[0].value == pytest.approx(min(slopes))
+    own = [
+        published(str(level), size, level)
+        - np.mean([published(other, size, level) for other in ("0", "2", "4") if other != str(level)])
+        for level in (0, 2, 4)
+        for size in HOLDS.sizes
+    ]
+    assert found[3].checks[0].value == pytest.approx(np.mean(own))
+    falls = [
+        np.mean([published(c, 240, level) - published(c, 960, level) for level in range(5)]) for c in ("0", "2", "4")
+    ]
+    assert found[7].checks[0].value == pytest.approx(max(falls))
+    assert [check.value for check in found[9].checks] == pytest.approx([0.95, 0.25, 0.3, 0.03 - 0.25])
+    assert found[12].checks[0].value == pytest.approx(-0.05)
+
+
+def test_the_papers_own_figures_are_made_from_their_tables() -> None:
+    known = literature()
+    assert sorted(known) == list(range(1, 13))
+    assert known[2].values[0] == pytest.approx(0.20055)  # level 1: (-2 x 0.98 - 40.12 + 74.19 + 2 x 84.22) / 10 points
+    assert known[4].values[1] == pytest.approx(0.02384, abs=1e-4)  # 57.53 of level 2 less 55.15 of level 3
+    assert known[7].values[2] == pytest.approx(0.1206, abs=1e-4)
+    assert known[9].values[:2] == pytest.approx([0.9176, 0.04766])
+
+
+def test_the_answer_has_one_entry_a_finding_with_the_deciding_number(holds: Findings) -> None:
+    answers = holds.answer()
+    assert [one["id"] for one in answers] == [one.id for one in holds.findings]
+    first = answers[0]
+    assert first["verdict"] == "confirmed" and first["low"] <= first["effect"] <= first["high"]  # type: ignore[operator]
+    undecided = judge([study(replace(HOLDS, seeds=1), np.random.default_rng(2))]).answer()[0]
+    assert undecided["low"] is None and "--repeats" in str(undecided["needs"])
+
+
+def test_a_line_says_the_verdict_and_why(holds: Findings) -> None:
+    line = finding_line(by_id(holds)[9])
+    assert line.startswith("Most of the change of the weights does not help: confirmed: share")
+    assert "%" in line and line.endswith(".")
+
+
+def test_the_chapter_shows_every_finding_with_its_paper(holds: Findings) -> None:
+    frame = {"title": "x", "created": "2026-01-01", "version": "0"}
+    html = render(make_results({**frame, "chapters": {"findings": holds.model_dump(mode="json")}}))
+    assert "The papers' findings, tested here" in html.replace("&#39;", "'")
+    for one in literature().values():
+        assert (one.title.replace("'", "&#39;") in html) == (one.id not in (5, 6))
+    assert "Holm" in html and "arXiv 2509.04259" in html and "<svg" in html
