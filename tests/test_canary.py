@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "model": lambda url: ["probe", "--model", url],
     "templates": lambda url: ["probe", "--template-file", url],
     "slick": lambda url: ["slick", "--model", url],
+    "hidden": lambda url: ["hidden", "--levels", url],
     "select": lambda url: ["select", "--levels", url],
     "train": lambda url: ["train", "--selection", url],
     "trained": lambda url: ["train", "--selection", "none", "--model", url],

@@ -50,6 +50,7 @@ STEPS: dict[str, list[str]] = {
     "facts": ["facts", "--path", "in/table.jsonl", "--synonyms-file", "in/synonyms.yaml"],
     "probe": ["probe", *WORLD, *flags({**PROBE, "template_file": "in/templates.yaml"})],
     "slick": ["slick", *WORLD, *flags({"prompts": 1, "shots": 1, "samples": 1, "max_new_tokens": 4, "limit": 6})],
+    "hidden": ["hidden", *WORLD, "--levels", "in/probe", *flags({"templates": 1, "candidates": 4, "limit": 6})],
     "select": ["select", "--facts", "in/facts.parquet", "--levels", "in/probe", "--level", "mixed", "--size", "4"],
     "train": ["train", "--model", "in/model", "--selection", "in/selection", "--max-steps", "1"],
     "evaluate": ["evaluate", "--model", "in/tuned", "--facts", "in/facts.parquet", "--levels", "in/probe", *ASK],

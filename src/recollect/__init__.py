@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from recollect.facts import FactsSettings as FactsSettings
     from recollect.facts import load_facts as load_facts
     from recollect.facts import run_facts as run_facts
+    from recollect.hidden import HiddenSettings as HiddenSettings
+    from recollect.hidden import run_hidden as run_hidden
     from recollect.models import ModelInfo as ModelInfo
     from recollect.models import ModelSettings as ModelSettings
     from recollect.models import get_model as get_model

@@ -64,6 +64,11 @@ STEPS = (
     ),
     StepEntry("slick", "Sort facts into SliCK's four categories.", "probe", "SlickSettings", "run_slick", (), "probe"),
     StepEntry(
+        "hidden",
+        "Split the facts a model never says: hidden, where it prefers the right answer, or absent.",
+        *("hidden", "HiddenSettings", "run_hidden"),
+    ),
+    StepEntry(
         "select", "Select which facts to train on: size, level, balance.", "select", "SelectSettings", "run_select"
     ),
     StepEntry(

@@ -132,6 +132,13 @@ def test_the_steps_chain_and_answer_one_json_line_each(recollect: Command, world
     slick = recollect("slick", *model, "--facts", "facts", *flags(SLICK), "--out", "slick", *common).json
     assert sum(slick["categories"].values()) == slick["facts"] == 12
 
+    ranked = flags({"templates": 1, "candidates": 6, "limit": 8})
+    hidden = recollect(
+        "hidden", *model, "--facts", "facts", "--levels", "probe", *ranked, "--out", "hidden", *common
+    ).json
+    assert hidden["hidden"] + hidden["absent"] + hidden["undecided"] == hidden["level_0"] == 8
+    assert hidden["share"]["low"] <= hidden["share"]["value"] <= hidden["share"]["high"]
+
     chosen = ["--facts", "facts", "--levels", "probe", "--size", "8", "--level", "0"]
     selection = recollect("select", *chosen, "--out", "selection", *common).json
     assert selection["by_level"] == {"0": 8}
@@ -146,7 +153,7 @@ def test_the_steps_chain_and_answer_one_json_line_each(recollect: Command, world
     assert sum(level["n"] for level in scores["by_level"].values()) == 20
     assert scores["ood"]["n"] == 8
 
-    for step in ("facts", "probe", "slick", "selection", "tuned", "scores"):
+    for step in ("facts", "probe", "slick", "hidden", "selection", "tuned", "scores"):
         manifest = json.loads(Path(step, "manifest.json").read_text(encoding="utf-8"))
         assert manifest["settings"]["seed"] == 3, step
     again = recollect("probe", *model, "--facts", "facts", *flags(PROBE), "--out", "probe", *common).json

@@ -40,6 +40,7 @@ from recollect.core.estimates.intervals import macro_over as macro_over
 from recollect.core.estimates.intervals import proportion as proportion
 from recollect.core.estimates.measures import Extreme as Extreme
 from recollect.core.estimates.measures import Measure as Measure
+from recollect.core.estimates.significance import benjamini_hochberg as benjamini_hochberg
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar
 from recollect.core.estimates.trainings import NO_REPEATS as NO_REPEATS

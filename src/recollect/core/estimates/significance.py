@@ -1,4 +1,5 @@
-"""Tests of "no difference": McNemar's, exact, for two runs on the same facts; and Holm's correction for several."""
+"""Tests of "no difference": McNemar's, exact, for two runs on the same facts; and two corrections for many tests,
+Holm's for no false claim at all, and that of Benjamini and Hochberg for few among the claims."""
 
 from __future__ import annotations
 
@@ -28,4 +29,20 @@ def holm(values: Sequence[float]) -> list[float]:
     for rank, place in enumerate(order):
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         corrected[place] = largest
+    return corrected
+
+
+def benjamini_hochberg(values: Sequence[float]) -> list[float]:
+    """The p-values corrected for a false discovery rate (Benjamini and Hochberg 1995): of those claimed up to a rate,
+    at most that share is expected to be false, if they are independent or hang together positively.
+
+    Examples:
+        >>> benjamini_hochberg([0.01, 0.5, 0.04])
+        [0.03, 0.5, 0.06]
+    """
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
+    corrected, smallest = [1.0] * len(values), 1.0
+    for before, place in enumerate(order):
+        smallest = min(smallest, values[place] * len(values) / (len(values) - before))
+        corrected[place] = smallest
     return corrected
