@@ -58,6 +58,9 @@ class TableEngine:
     def decode(self, ids: Ids) -> str:
         return "".join(f" {self.words[at]}" for at in ids)
 
+    def scores_at(self, temperature: float) -> bool:
+        return True
+
     def batch_size(self, draws: int) -> int:
         return 50
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from recollect.core.llm import CompletionsSettings, check_server
 from recollect.core.machine import Machine
+from recollect.core.workspace import fingerprint
 from recollect.errors import InputError, MissingExtra, ModelError, ModelWarning
 from recollect.generate import Engine, TransformersEngine
 from recollect.generate.encoding import context_limit
@@ -30,12 +32,18 @@ from recollect.models import (
     check_held,
     check_whole,
     load,
+    load_tokenizer,
     machine_of,
     resolve,
+    tokenizer_fingerprint,
 )
 from recollect.models.check import read_model_config
+from recollect.models.files import read_json
 from recollect.models.plain_adapter import plain_rank
 from recollect.models.whole import empty_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _LARGE = 1_000_000_000
 """From so many bytes of weights on `auto` takes vLLM: its start takes half a minute or more. Our choice."""
@@ -67,14 +75,28 @@ class FoundModel:
 class EngineSettings(ModelSettings):
     """Which model, how to hold it, and what runs it. Part of every step that asks a model for text."""
 
-    later_fields: ClassVar[set[str]] = {*ModelSettings.later_fields, "engine", "memory_fraction"}
+    later_fields: ClassVar[set[str]] = {*ModelSettings.later_fields, "engine", "memory_fraction", "completions"}
 
     engine: Annotated[str, AfterValidator(lambda name: _check_engine(name))] = "auto"
-    """transformers: in this process. vllm: vLLM, where it is installed (docs/engines.md). auto: vllm where it is
-    installed, a GPU is there, the weights take 1 GB or more and the step asks nothing that it lacks; else
-    transformers."""
+    """transformers: in this process. vllm: vLLM, where it is installed. completions: a server with an OpenAI-compatible
+    completions endpoint (docs/engines.md). auto: vllm where it is installed, a GPU is there, the weights take 1 GB or
+    more and the step asks nothing that it lacks; else transformers."""
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.85
     """vllm on a GPU: the share of its memory that vLLM may take, for weights and cache."""
+    completions: CompletionsSettings = CompletionsSettings()
+    """completions: the server that is asked for --model, or for a model with the tokenizer of --model: endpoint,
+    model, weights, …"""
+
+    @model_validator(mode="after")
+    def _server_is_named(self) -> Self:
+        if self.engine == "completions" and not self.completions.endpoint:
+            raise ValueError(
+                "the engine completions needs --completions.endpoint, the server's address, such as "
+                "http://localhost:8000/v1"
+            )
+        if self.engine != "completions" and self.completions.given():
+            raise ValueError(f"completions is of the engine completions alone, but engine is {self.engine}")
+        return self
 
     @property
     def draws_beside(self) -> bool:
@@ -89,6 +111,7 @@ class EngineSettings(ModelSettings):
         """As for any settings; `transformers` goes unnamed, as before there was a choice."""
         values = super().fingerprint_values()
         values.pop("memory_fraction", None)
+        values.pop("completions", None)  # what of it decides a result is part of the model's fingerprint
         if self.engine in ("auto", "transformers"):
             values.pop("engine", None)
         return values
@@ -214,6 +237,62 @@ def _served(settings: EngineSettings, ref: ModelRef, rank: int, reason: str) -> 
     )
 
 
+def _completions(settings: EngineSettings, loaded: LoadedModel | None) -> FoundModel:
+    """A served model counts by what it is called there, and by the weights here or the name given to those there.
+
+    So it is never taken for the model here, though its answers were compared with it: only a few were.
+    """
+    server = settings.completions
+    if loaded is not None:
+        raise InputError(
+            "the engine completions asks a server, but this step holds its model in memory, to train it or to read its "
+            "weights. Take --engine transformers."
+        )
+    check_server(server)
+    folder = Path(settings.model)
+    if server.weights and folder.is_dir() and not any(folder.glob("*.safetensors")):  # a tokenizer alone
+        ref = ModelRef(folder)
+    else:
+        ref = resolve(settings)
+    here = tokenizer_fingerprint(ref.whole) if server.weights else ref.fingerprint
+    name = {"model": server.model, "weights": server.weights, "here": here}
+    return FoundModel(f"served {fingerprint(name)}", lambda: _asked_there(settings, ref), folder=ref.whole, ref=ref)
+
+
+def _asked_there(settings: EngineSettings, ref: ModelRef) -> Engine:
+    from recollect.generate.completions import CompletionsEngine, Remote
+
+    tokenizer = load_tokenizer(ref.whole, ref.runs_code)
+    named = settings.completions.weights
+    return CompletionsEngine(
+        Remote(
+            settings=settings.completions,
+            tokenizer=tokenizer,
+            stops=frozenset(_stops(ref.whole, tokenizer)),
+            context=None if named else context_limit(empty_model(ref.whole, ref.runs_code).config),
+            machine=asking_machine(settings),
+            local=None if named else lambda: TransformersEngine(load(settings, ref)),
+        )
+    )
+
+
+def _stops(folder: Path, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """As `stop_tokens`, of a folder that may hold no weights."""
+    files = [folder / name for name in ("generation_config.json", "config.json")]
+    config = next((read_json(file) for file in files if file.is_file()), {})
+    found = [tokenizer.eos_token_id, config.get("eos_token_id")]
+    ids = [one for some in found for one in (some if isinstance(some, list) else [some])]
+    return {one for one in ids if isinstance(one, int)}
+
+
+def asking_machine(settings: EngineSettings) -> Machine:
+    """Where a step with these settings runs its model, to tell people."""
+    if settings.engine != "completions":
+        return machine_of(settings)
+    own = "the server's own"
+    return Machine(1, "of a server, not told", "server", settings.completions.endpoint, "number format", own)
+
+
 def _can_serve(ref: ModelRef, machine: Machine) -> bool:
     """Whether vLLM knows the model, as one of text alone, and its adapter is one that it applies."""
     from recollect.generate.vllm_start import knows
@@ -226,7 +305,7 @@ def _can_serve(ref: ModelRef, machine: Machine) -> bool:
     return plain and "text_config" not in config and knows(machine, config.get("architectures"))
 
 
-ENGINES: dict[str, Finder] = {"transformers": _transformers, "vllm": _vllm}
+ENGINES: dict[str, Finder] = {"transformers": _transformers, "vllm": _vllm, "completions": _completions}
 
 
 def _check_engine(name: str) -> str:

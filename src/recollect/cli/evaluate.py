@@ -14,9 +14,9 @@ from recollect.cli.label import page_score_tables
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes
 from recollect.core.numbers import estimate
+from recollect.engines import asking_machine
 from recollect.evaluate import EvaluateSettings
 from recollect.match import DEFAULT_JUDGE
-from recollect.models import machine_of
 
 if TYPE_CHECKING:
     from recollect.core.estimates import Estimate
@@ -34,7 +34,7 @@ def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool, yes: 
 
     if (bound := judge_estimate(settings)) is not None:
         agree_to_pay(bound, settings.server, "answers", yes=yes)
-    machine_line(("asking", machine_of(settings)))
+    machine_line(("asking", asking_machine(settings)))
     told: list[str] = []
 
     def tell(text: str) -> None:

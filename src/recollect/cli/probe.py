@@ -13,7 +13,7 @@ from recollect.cli.options import ProgressLine, answer, command, console_out, ma
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_notes, print_pairs
 from recollect.core.numbers import estimate
-from recollect.models import machine_of
+from recollect.engines import asking_machine
 from recollect.probe import ProbeFound, ProbeSettings, SlickSettings
 from recollect.probe.prompts import OtherPrompt
 
@@ -36,7 +36,7 @@ def _plan(settings: ProbeSettings, **given: Any) -> Plan:
 def _probe(settings: ProbeSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_probe
 
-    machine_line(("probing", machine_of(settings)))
+    machine_line(("probing", asking_machine(settings)))
     with ProgressLine("probing", "prompts") as progress:
         result = run_probe(settings, out=out, progress=progress)
     if not as_json:
@@ -95,7 +95,7 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:
     from recollect.probe import run_slick
 
-    machine_line(("grading", machine_of(settings)))
+    machine_line(("grading", asking_machine(settings)))
     with ProgressLine("grading", "facts") as progress:
         result = run_slick(settings, out=out, progress=progress)
     if not as_json:

@@ -49,6 +49,15 @@ class CompareSettings(EvaluateSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _asks_here(self) -> Self:
+        if self.engine == "completions":
+            raise ValueError(
+                "compare asks several models, and the server of the engine completions is one. Ask each with "
+                "`recollect evaluate --engine completions`, and compare the evaluations"
+            )
+        return self
+
     def asking(self, model: str, shots: int | None = None) -> EvaluateSettings:
         """The evaluation that one of the models gets."""
         own = CompareSettings.model_fields.keys() - EvaluateSettings.model_fields.keys()

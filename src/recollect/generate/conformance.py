@@ -125,7 +125,7 @@ def check_greedy(engine: Engine, truth: Truth) -> None:
 
 
 def check_scores(engine: Engine, truth: Truth) -> None:
-    """The log-probability of every token, at two temperatures, in any order."""
+    """The log-probability of every token, at two temperatures where it scores at both, in any order."""
     prompts = engine.encode(truth.prompts)
     _need(engine.score([], []) == [], "score of no prompts must be []")
     some: list[list[tuple[int, ...]]] = []
@@ -134,6 +134,11 @@ def check_scores(engine: Engine, truth: Truth) -> None:
         some.append(sorted(said for said in every if said)[:: 1 + len(some)][:40])
     some[-1] = []  # a prompt may have nothing to score
     for temperature in (1.0, 0.6):
+        if not engine.scores_at(temperature):
+            with suppress(InputError):
+                engine.score(prompts, some, temperature)
+                raise NotConforming(f"score gave something at {temperature=}, which scores_at denies")
+            continue
         found = engine.score(prompts, some, temperature)
         back = engine.score(prompts[::-1], [texts[::-1] for texts in some[::-1]], temperature)
         counts = [[len(scores) for scores in many] for many in (found, back[::-1])]

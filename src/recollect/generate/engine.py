@@ -106,6 +106,9 @@ class Engine(Vocabulary, Protocol):
     def draws_excluding(self) -> bool:
         """Whether `Ask.excluded` is understood, which the hybrid probe needs."""
 
+    def scores_at(self, temperature: float) -> bool:
+        """Whether `score` can be asked at this temperature, as the closed form and the hybrid probe need."""
+
     def batch_size(self, draws: int) -> int:
         """How many prompts with so many draws each it likes to be asked at once."""
 
@@ -118,7 +121,10 @@ class Engine(Vocabulary, Protocol):
     def score(
         self, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], temperature: float = 1.0
     ) -> list[list[list[float]]]:
-        """ln softmax(z / temperature) of every token of every continuation of each prompt."""
+        """ln softmax(z / temperature) of every token of every continuation of each prompt.
+
+        InputError where `scores_at` says no.
+        """
 
     def self_test(self, temperature: float, top_k: int = 0) -> float | None:
         """A p-value for its draws being those of its model; None without such a test. Raises SelfTestError."""

@@ -56,6 +56,10 @@ class TransformersEngine(TokenizerVocabulary):
         """Up to the first token that ends a text, also one that only the model's generation settings name."""
         return super().decode(list(takewhile(lambda token: token not in self._stops, ids)))
 
+    def scores_at(self, temperature: float) -> bool:
+        """At any."""
+        return True
+
     def batch_size(self, draws: int) -> int:
         """So many that logits and caches of all draws stay within bounds: on a GPU within half of what is free."""
         vocabulary = int(self._model.config.get_text_config().vocab_size)

@@ -73,6 +73,10 @@ class VllmEngine(TokenizerVocabulary):
         held = int(self._llm.model_config.max_model_len)
         return held if self._served.context is None else min(held, self._served.context)
 
+    def scores_at(self, temperature: float) -> bool:
+        """At any."""
+        return True
+
     def batch_size(self, draws: int) -> int:
         """vLLM makes its own batches; these are what is lost when a run is killed: about half a minute of work."""
         return max(1, (1024 if self.machine.device == "cpu" else 16384) // max(1, draws))

@@ -4,6 +4,7 @@ from recollect.models.check import check_folder as check_folder
 from recollect.models.fetch import get_model as get_model
 from recollect.models.find import find_model as find_model
 from recollect.models.find import model_fingerprint as model_fingerprint
+from recollect.models.find import tokenizer_fingerprint as tokenizer_fingerprint
 from recollect.models.load import LoadedModel as LoadedModel
 from recollect.models.load import ModelSettings as ModelSettings
 from recollect.models.load import check_held as check_held
@@ -21,3 +22,4 @@ from recollect.models.ref import write_base_fingerprint as write_base_fingerprin
 from recollect.models.silence import without_bars as without_bars
 from recollect.models.store import ModelInfo as ModelInfo
 from recollect.models.store import list_models as list_models
+from recollect.models.whole import load_tokenizer as load_tokenizer

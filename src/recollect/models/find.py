@@ -257,6 +257,15 @@ def _fingerprint(folder: Path, base: str | None = None) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_fingerprint(folder: Path) -> str:
+    """Hash of a folder's tokenizer, chat template and configuration, without its weights and code."""
+    digest = hashlib.blake2b(digest_size=16)
+    patterns = [pattern for pattern in DECIDING if "safetensors" not in pattern and pattern != "*.py"]
+    for file in sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}):
+        add_file(digest, file.name, file)
+    return digest.hexdigest()
+
+
 def weights_fingerprint(folder: Path) -> str:
     """Hash of a whole model's tensors alone: names, formats, shapes and bytes, however they lie in files.
 

@@ -93,7 +93,7 @@ def make_jobs(facts: FactSet, relations: Mapping[str, Relation], engine: Engine,
     everything = facts.facts
     accepted = [everything[index].accepted for index, _ in places]
     leads: Sequence[str] = (BLANK,)
-    if counts_starts(settings):
+    if counts_starts(settings) and engine.scores_at(settings.temperature):
         leads = useful_leads(engine, prompts, accepted, settings.temperature, settings.max_new_tokens)
     encoded = accepted_paths(engine, prompts, accepted, leads)
     jobs = [

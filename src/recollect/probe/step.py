@@ -102,6 +102,7 @@ def _work(
             f"method hybrid draws from what the closed form leaves over, which the engine {engine.name!r} cannot. Take "
             "--method auto, adaptive, sampled or closed-form."
         )
+    _check_scores(settings, engine)
     engine = in_chat(engine) if settings.prompt == "chat" else engine
     jobs = make_jobs(facts, relations, engine, settings)
     plan = step.pin(
@@ -130,6 +131,16 @@ def _work(
                 "seconds": round(time.monotonic() - started, 3),
             }
         )
+    )
+
+
+def _check_scores(settings: ProbeSettings, engine: Engine) -> None:
+    if settings.method not in ("closed-form", "hybrid") or engine.scores_at(settings.temperature):
+        return
+    at_one = " It gives some at temperature 1 (--temperature 1)." if engine.scores_at(1.0) else ""
+    raise InputError(
+        f"method {settings.method} needs log-probabilities of answers at temperature {settings.temperature:g}, which "
+        f"the engine {engine.name!r} does not give: sampled only. Take --method sampled, adaptive or auto.{at_one}"
     )
 
 

@@ -71,10 +71,11 @@ def measure_all(
         size = step.plan["batch_size"]
         return Measured(parts.work(Bench(engine, facts, settings), jobs, size), settings, None)
     first = first_facts(facts, settings)
-    comparing = settings.has_closed_form and not settings.top_k and len(first) < len(facts)
+    scored = settings.has_closed_form and engine.scores_at(settings.temperature)
+    comparing = scored and not settings.top_k and len(first) < len(facts)
     tables, first = _draw_first(parts, facts, jobs, settings, engine) if comparing else ([], set())
     if "choice" not in step.plan:
-        _pin(step, _only_one(settings, facts), settings, engine)
+        _pin(step, _only_one(settings, facts, scored), settings, engine)
     choice = Choice.model_validate(step.plan["choice"])
     taken = _taking(choice, settings)
     others = [job for job in jobs if facts.facts[job.fact].id not in first]
@@ -129,10 +130,12 @@ def _compare(rows: pl.DataFrame, jobs: Sequence[Job], settings: ProbeSettings, f
     return choose(Pilot.of(rows, prompts, forms), settings, facts, engine.draws_excluding)
 
 
-def _only_one(settings: ProbeSettings, facts: FactSet) -> Choice:
+def _only_one(settings: ProbeSettings, facts: FactSet, scored: bool) -> Choice:
     why = (
         f"the judge {settings.judge} is no containment of an accepted form, so there is no closed form"
         if not settings.has_closed_form
+        else f"the engine has no log-probabilities at temperature {settings.temperature:g}, so there is no closed form"
+        if not scored
         else "top_k leaves only plain draws"
         if settings.top_k
         else f"{len(facts):,} facts are no more than those on which the ways would be compared ({settings.pilot})"

@@ -17,14 +17,14 @@ from __future__ import annotations
 import asyncio
 import json
 import operator
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recollect.core.json_object import JsonObject
 from recollect.core.llm.client import NoAnswer, Refused, Reply, ask, make_client, usage_cost
+from recollect.core.llm.posts import run_here
 from recollect.core.llm.settings import ServerSettings
 from recollect.core.workspace import fingerprint, write_json
 from recollect.errors import InputError
@@ -108,23 +108,12 @@ def _ask_all(inquiry: Inquiry, progress: Progress | None) -> Replies:
             raise InputError(
                 f"the cache {settings.cache} cannot be made: {error.strerror}. Give a folder with --cache."
             ) from None
-        _run_here(work.ask(left, progress))
+        run_here(work.ask(left, progress))
         work.check_whole(total)
     elif progress:
         progress(total, total)
     answered = {name: work.replies[name] for name in inquiry.bodies if name in work.replies}
     return Replies(answered, work.refused, bound)
-
-
-def _run_here(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; Ctrl-C ends all requests at once. Where an event loop runs already (a notebook), in a thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()
 
 
 @dataclass

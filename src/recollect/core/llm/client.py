@@ -19,14 +19,16 @@ import asyncio
 import hashlib
 import json
 import os
+import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from recollect.core.json_object import JsonObject
-from recollect.core.llm.settings import ServerSettings
+from recollect.core.llm.settings import CompletionsSettings, ConnectionSettings, ServerSettings
 from recollect.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _NO_CLIENT = "asking an LLM needs the openai client. Install it: pip install 'recollect[llm]'."
 _TOO_LARGE = "the reply is too large, or packed"
 _REFUSALS = (400, 413, 422)
+_FAILURES = (500, 501)
 _SHORTEST_KEY = 8  # a word such as "none" may well be in an answer
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OF_TRANSPORT = ("transfer-encoding", "content-length", "content-encoding")
@@ -47,6 +50,10 @@ class NoAnswer(Exception):
 
 class Refused(NoAnswer):
     """The server will not answer this request however often it is asked: too long, or against its rules."""
+
+
+class Failed(NoAnswer):
+    """The server says that it failed at this request (status 500, 501), after every retry."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def between_marks(text: str, kind: str) -> str:
     return f"<{mark}>\n{text}\n</{mark}>"
 
 
-def check_server(settings: ServerSettings) -> None:
+def check_server(settings: ConnectionSettings) -> None:
     """Raise InputError for an address, a key or an installation with which nothing can be asked; nothing is sent."""
     _key(settings)
     try:
@@ -73,7 +80,7 @@ def check_server(settings: ServerSettings) -> None:
         raise InputError(_NO_CLIENT) from None
 
 
-def make_client(settings: ServerSettings) -> AsyncOpenAI:
+def make_client(settings: ConnectionSettings) -> AsyncOpenAI:
     """The client for the settings' endpoint, to be used in one event loop. Raises InputError for a bad address or a
     missing key."""
     key = _key(settings)
@@ -83,13 +90,13 @@ def make_client(settings: ServerSettings) -> AsyncOpenAI:
         raise InputError(_NO_CLIENT) from None
 
 
-def _key(settings: ServerSettings) -> str:
+def _key(settings: ConnectionSettings) -> str:
     host = _check_endpoint(settings.endpoint)
     key = os.environ.get(settings.key_variable, "")
     if not key and host not in _LOCAL:
         raise InputError(
             f"no key for {host}: the environment variable {settings.key_variable} is not set. "
-            f"Run `export {settings.key_variable}=…`, or name another one with --key-variable."
+            f"Run `export {settings.key_variable}=…`, or name another one with {settings.flags[2]}."
         )
     if not (key.isascii() and key.isprintable()):
         raise InputError(
@@ -101,17 +108,41 @@ def _key(settings: ServerSettings) -> str:
 
 async def ask(client: AsyncOpenAI, settings: ServerSettings, body: JsonObject) -> Reply:
     """The model's answer to the request `body`. Raises NoAnswer, Refused, or InputError for what would always fail."""
+    with _in_our_words(settings, "chat completions"):
+        reply = await client.chat.completions.create(**body)
+    return _checked(_read(reply), client.api_key)
+
+
+async def exchange(
+    client: AsyncOpenAI, settings: ConnectionSettings, path: str, body: JsonObject | None = None
+) -> JsonObject:
+    """The server's reply to `body` at `path` ("/completions"), or to a plain question for it; raises as `ask` does."""
+    with _in_our_words(settings, "completions"):
+        found = await (
+            client.get(path, cast_to=object) if body is None else client.post(path, cast_to=object, body=body)
+        )
+    if not isinstance(found, dict):
+        raise NoAnswer("the reply is not one of the completions protocol")
+    key = client.api_key
+    if len(key) >= _SHORTEST_KEY and key in json.dumps(found, ensure_ascii=False):
+        raise NoAnswer("the reply holds the key, and is not kept")
+    return found
+
+
+@contextmanager
+def _in_our_words(settings: ConnectionSettings, protocol: str) -> Iterator[None]:
     import openai
 
+    address, model, key = settings.flags
     try:
-        reply = await client.chat.completions.create(**body)
+        yield
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise InputError(
-            f"{settings.endpoint} refused the key (status {error.status_code}). Check ${settings.key_variable}."
+            f"{settings.endpoint} refused the key (status {error.status_code}). Check ${settings.key_variable} ({key})."
         ) from None
     except openai.NotFoundError:
         raise InputError(
-            f"{settings.endpoint} has no such model or path (status 404). Check --endpoint and --llm."
+            f"{settings.endpoint} has no such model or path (status 404). Check {address} and {model}."
         ) from None
     except openai.APITimeoutError:
         raise NoAnswer(f"no answer within {settings.timeout:g} s") from None
@@ -121,17 +152,16 @@ async def ask(client: AsyncOpenAI, settings: ServerSettings, body: JsonObject) -
         if 300 <= error.status_code < 400:
             raise InputError(
                 f"{settings.endpoint} sends its requests on to another address (status {error.status_code}). Nothing "
-                "goes to an address but the one given: name the final one with --endpoint."
+                f"goes to an address but the one given: name the final one with {address}."
             ) from None
-        raise NoAnswer(f"status {error.status_code}") from None
+        raise (Failed if error.status_code in _FAILURES else NoAnswer)(f"status {error.status_code}") from None
     except openai.APIConnectionError as error:
         too_large = isinstance(error.__cause__, TooLarge)
         raise NoAnswer(_TOO_LARGE if too_large else "no connection") from None
     except TooLarge:
         raise NoAnswer(_TOO_LARGE) from None
     except (openai.OpenAIError, ValueError, RecursionError):  # the last: a reply of nothing but brackets
-        raise NoAnswer("the reply is not one of the chat completions protocol") from None
-    return _checked(_read(reply), client.api_key)
+        raise NoAnswer(f"the reply is not one of the {protocol} protocol") from None
 
 
 def _checked(reply: Reply, key: str) -> Reply:
@@ -200,7 +230,7 @@ def _check_endpoint(endpoint: str) -> str:
     return host
 
 
-def usage_cost(settings: ServerSettings, tokens_in: int, tokens_out: int) -> float:
+def usage_cost(settings: ServerSettings | CompletionsSettings, tokens_in: int, tokens_out: int) -> float:
     """The price of so many tokens, in the settings' currency."""
     return ((settings.price_in or 0) * tokens_in + (settings.price_out or 0) * tokens_out) / 1e6
 
@@ -239,8 +269,13 @@ def _bounded_client(endpoint: str, key: str, *, seconds: float, retries: int) ->
         timeout=seconds,
         max_retries=retries,
         default_headers={"Accept-Encoding": "identity"},
-        http_client=Bounded(follow_redirects=False),
+        http_client=Bounded(follow_redirects=False, verify=_trusting(endpoint)),
     )
+
+
+def _trusting(endpoint: str) -> ssl.SSLContext | bool:
+    """The usual certificates. http needs none, and reading those of the system takes a twentieth of a second."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if endpoint.casefold().startswith("http://") else True
 
 
 def _http_library(client: type) -> Any:

@@ -11,7 +11,47 @@ from recollect.core.json_object import JsonObject
 from recollect.core.settings import Settings
 
 
-class ServerSettings(Settings):
+class ConnectionSettings(Settings):
+    """Where a server is, and how patiently it is asked."""
+
+    endpoint: str = ""
+    """Address of an OpenAI-compatible server, e.g. http://localhost:8000/v1."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key. Keys are read from nowhere else, and written nowhere."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests to the server at one time."""
+    timeout: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds that a request may take in all, to the last byte of the reply, before it is tried again."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """Further tries, each after a longer pause, when the server is busy, fails or does not answer."""
+
+    flags: ClassVar[tuple[str, str, str]] = ("--endpoint", "--llm", "--key-variable")
+    """What address, model and key are called on the command line, for errors."""
+
+
+class CompletionsSettings(ConnectionSettings):
+    """A model behind an OpenAI-compatible completions endpoint, for the engine completions (docs/engines.md)."""
+
+    flags: ClassVar[tuple[str, str, str]] = (
+        "--completions.endpoint",
+        "--completions.model",
+        "--completions.key-variable",
+    )
+
+    model: str = ""
+    """Name of the model there; empty: the only one that the server lists."""
+    weights: str = ""
+    """What the server's weights are, in your words (a revision, a quantised file, a date), where they are not exactly
+    those of --model, which then gives the tokenizer alone. Empty: the server's answers are held against --model."""
+    price_in: Annotated[float, Field(ge=0)] = 0.0
+    """Price of a million prompt tokens, in any currency; 0 for a server of your own."""
+    price_out: Annotated[float, Field(ge=0)] = 0.0
+    """Price of a million answer tokens, in the same currency."""
+    max_cost: Annotated[float, Field(ge=0)] = 1.0
+    """Stop when the tokens that the server counts have cost this; what is finished is kept."""
+
+
+class ServerSettings(ConnectionSettings):
     """Which LLM is asked, at which price, and how patiently."""
 
     runtime_only: ClassVar[set[str]] = {
@@ -19,12 +59,8 @@ class ServerSettings(Settings):
         *("cache", "ask_again"),
     }
 
-    endpoint: str = ""
-    """Address of an OpenAI-compatible server, e.g. http://localhost:8000/v1."""
     llm: str = ""
     """Name of the model to ask there."""
-    key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key. Keys are read from nowhere else, and written nowhere."""
     price_in: Annotated[float, Field(ge=0)] | None = None
     """Price of a million prompt tokens, in any currency; 0 for a server of your own."""
     price_out: Annotated[float, Field(ge=0)] | None = None
@@ -35,12 +71,6 @@ class ServerSettings(Settings):
     """Longest answer of the LLM in tokens."""
     temperature: Annotated[float, Field(ge=0)] | Literal["none"] = 0.0
     """Sampling temperature of the LLM; "none" leaves it to the server, as models that take no other one need."""
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests to the LLM at one time."""
-    timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds that a request may take in all, to the last byte of the reply, before it is tried again."""
-    retries: Annotated[int, Field(ge=0, le=20)] = 5
-    """Further tries, each after a longer pause, when the server is busy, fails or does not answer."""
     cache: Path = Path("recollect-runs/llm-cache")
     """Folder of the LLM's answers, by content: the same question is never paid twice."""
     ask_again: bool = False
