@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recollect.chat import run_data as run_data
     from recollect.compare import CompareSettings as CompareSettings
     from recollect.compare import compare_evaluations as compare_evaluations
+    from recollect.compare import compare_levels as compare_levels
     from recollect.compare import run_compare as run_compare
     from recollect.drift import DriftSettings as DriftSettings
     from recollect.drift import run_drift as run_drift

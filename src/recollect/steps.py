@@ -87,6 +87,12 @@ STEPS = (
         *("compare", "CompareSettings", "run_compare", ("compare_evaluations",)),
     ),
     StepEntry(
+        "levels",
+        "Compare what models know: level distributions, their distance, which facts both know.",
+        "compare",
+        more=("compare_levels",),
+    ),
+    StepEntry(
         "ask",
         "Ask base, tuned and restored side by side, with how sure each is.",
         "ask",

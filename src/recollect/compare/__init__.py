@@ -8,6 +8,13 @@ from recollect.compare.found import CompareFound as CompareFound
 from recollect.compare.found import CompareResult as CompareResult
 from recollect.compare.found import Comparison as Comparison
 from recollect.compare.found import Contender as Contender
+from recollect.compare.levels import compare_levels as compare_levels
+from recollect.compare.levels import levels_found as levels_found
+from recollect.compare.levels_found import LevelPair as LevelPair
+from recollect.compare.levels_found import LevelsFound as LevelsFound
+from recollect.compare.levels_found import LevelShares as LevelShares
+from recollect.compare.levels_found import LevelsResult as LevelsResult
+from recollect.compare.probes import read_probes as read_probes
 from recollect.compare.run import compare_evaluations as compare_evaluations
 from recollect.compare.run import run_compare as run_compare
 from recollect.compare.settings import CompareSettings as CompareSettings

@@ -2,6 +2,8 @@
 
 from recollect.core.estimates.agreement import agreement as agreement
 from recollect.core.estimates.agreement import kappa as kappa
+from recollect.core.estimates.agreement import weighted_kappa as weighted_kappa
+from recollect.core.estimates.agreement import weighted_kappa_of as weighted_kappa_of
 from recollect.core.estimates.clusters import clustered as clustered
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio
@@ -40,6 +42,13 @@ from recollect.core.estimates.intervals import macro_over as macro_over
 from recollect.core.estimates.intervals import proportion as proportion
 from recollect.core.estimates.measures import Extreme as Extreme
 from recollect.core.estimates.measures import Measure as Measure
+from recollect.core.estimates.ordinal import apart_of as apart_of
+from recollect.core.estimates.ordinal import graded_again as graded_again
+from recollect.core.estimates.ordinal import levels_apart as levels_apart
+from recollect.core.estimates.ordinal import total_variation as total_variation
+from recollect.core.estimates.ordinal import variation_of as variation_of
+from recollect.core.estimates.ranks import RankAgreement as RankAgreement
+from recollect.core.estimates.ranks import rank_agreement as rank_agreement
 from recollect.core.estimates.significance import benjamini_hochberg as benjamini_hochberg
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar
