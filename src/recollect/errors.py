@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -91,6 +92,20 @@ class RecollectWarning(UserWarning):
 
 class ModelWarning(RecollectWarning):
     """A model that runs, but is not what it seems to be; the command line prints it as a note."""
+
+
+_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", ". unexpected pos ")
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error is a full disk, in the words of the system, of safetensors or of torch."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def input_fault(error: BaseException) -> RecollectError | None:

@@ -100,8 +100,8 @@ STEPS = (
     ),
     StepEntry(
         "study",
-        "Train on every choice of examples at every size; one report.",
-        *("experiments.study", "StudySettings", "run_study"),
+        "Train on every choice of examples at every size, of one model or several; one report.",
+        *("experiments.study", "StudySettings", "run_study", ("run_grid",)),
     ),
     StepEntry(
         "curve",

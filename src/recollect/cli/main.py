@@ -3,12 +3,11 @@
 Contract: every command takes --out, --seed and --json; with --json the last line on stdout is one JSON object.
 Everything else (settings, progress, notes, errors) goes to stderr, with secrets in URLs masked. Exit codes: 0 done,
 1 a bug of ours (with its traceback), 2 bad input, 3 step directory in the way or damaged, 4 sampler self-test failed,
-5 disk full, 6 out of memory, 130 stopped by Ctrl-C.
+5 disk full, 6 out of memory, 7 a study or grid that is finished but for what failed in it, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -22,7 +21,7 @@ from recollect.cli.options import console, note
 from recollect.core.interrupt import interrupted, listen
 from recollect.core.machine import own_process
 from recollect.core.redact import hide_secrets
-from recollect.errors import RecollectError, RecollectWarning, input_fault
+from recollect.errors import RecollectError, RecollectWarning, disk_is_full, input_fault
 
 app = typer.Typer(
     name="recollect",
@@ -88,7 +87,7 @@ def _known(error: BaseException) -> tuple[str, int] | None:
     """The message and the exit code for an error that is not ours; None for one that is."""
     if isinstance(error, RecollectError):
         return str(error), error.exit_code
-    if _disk_is_full(error):
+    if disk_is_full(error):
         return (
             "the disk is full. Finished batches are kept: make room and run the same command again, or give --out "
             "a folder on another disk.",
@@ -101,20 +100,6 @@ def _known(error: BaseException) -> tuple[str, int] | None:
         return f"{' '.join(str(error).split())[:300]}.", 2
     fault = input_fault(error)
     return (str(fault), fault.exit_code) if fault else None
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error is a full disk, in the words of the system, of safetensors or of torch."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return True
-        if any(words in str(error) for words in _FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", ". unexpected pos ")
 
 
 def _failed(message: str, code: int) -> NoReturn:

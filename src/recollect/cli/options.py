@@ -35,7 +35,7 @@ from recollect.core.phases import start_up_line
 from recollect.core.progress import Detail, Pace, duration
 from recollect.core.redact import hide_secrets
 from recollect.core.settings import Settings, read_yaml
-from recollect.errors import reading
+from recollect.errors import InputError, reading
 
 # no markup: paths and values may hold [brackets] and :colons:
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
@@ -56,6 +56,11 @@ ConfigOption = Annotated[
     typer.Option("--config", help="YAML file with these settings; flags beat it. Unknown keys are errors."),
 ]
 
+_FileArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="YAML file with these settings, as --config.", show_default=False),
+]
+
 
 def command(
     app: typer.Typer,
@@ -63,10 +68,12 @@ def command(
     settings: type[Settings],
     run: Callable[..., None],
     extra: Mapping[str, tuple[Any, Any]] | None = None,
+    takes_file: bool = False,
 ) -> None:
     """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra).
 
-    extra: further arguments by name, each with its annotation and its default.
+    extra: further arguments by name, each with its annotation and its default. takes_file: the file of --config may
+    also be the first argument.
     """
     extra = extra or {}
     options: dict[str, tuple[Any, Any]] = {field.replace(".", "__"): (kind, None) for field, kind in _options(settings)}
@@ -74,6 +81,10 @@ def command(
 
     def body(**values: Any) -> None:
         config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
+        if (file := values.pop("file", None)) is not None:
+            if config is not None:
+                raise InputError(f"the file of settings was given twice, as {file} and as --config {config}.")
+            config = file
         others = {key: values.pop(key) for key in extra}
         given = {field.replace("__", "."): value for field, value in values.items()}
         made, origin = settings.resolve(file=read_yaml(config) if config else None, flags=given)
@@ -81,6 +92,8 @@ def command(
         with heartbeat.held(), reading(_inputs_of(made, origin)):
             run(made, out=out, as_json=as_json, **others)
 
+    if takes_file:
+        options["file"] = (_FileArgument, None)
     body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

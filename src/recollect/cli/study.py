@@ -13,16 +13,21 @@ from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
-from recollect.experiments.study import StudyResult, StudySettings
+from recollect.experiments.study import StudySettings
 
 if TYPE_CHECKING:
+    from recollect.experiments.study import GridResult, StudyResult
     from recollect.experiments.plan import Plan
     from recollect.report import Trained
 
 
+FAILED = 7
+"""Exit code where something failed; report and tables are there."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "study", StudySettings, with_plan(study, _plan), DRY_RUN)
+    command(app, "study", StudySettings, with_plan(study, _plan), DRY_RUN, takes_file=True)
 
 
 def _plan(settings: StudySettings, **given: Any) -> Plan:
@@ -32,29 +37,85 @@ def _plan(settings: StudySettings, **given: Any) -> Plan:
 
 
 def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
-    """Run a study, and print its table and verdict."""
-    from recollect.experiments.study import machines, run_study
-    from recollect.report import Trained, verdict
+    """Run a study, and print its table and verdict; with several models, data or methods a grid."""
+    from recollect.experiments.study import run_grid, run_study
+    from recollect.report import Trained
 
-    machine_line(*machines(settings))
-    result = run_study(settings, out, stage=stage, say=note)
-    trained = result.results.of(Trained) or Trained()
-    if not as_json:
-        _cells_table(trained)
-        for line in verdict(result.results):
-            console_out.print(f"• {line}")
-        for text in result.results.notes:
-            console_out.print(f"note: {text}")
+    _machines(settings)
+    result: StudyResult | GridResult
+    if settings.is_grid:
+        result = run_grid(settings, out, stage=stage, say=note)
+        if not as_json:
+            _print_grid(result)
+        found = grid_answer(result)
+    else:
+        result = run_study(settings, out, stage=stage, say=note)
+        trained = result.results.of(Trained) or Trained()
+        if not as_json:
+            _print_study(result, trained)
+        found = study_answer(result, trained)
     console.print(f"report: {result.report}  ({result.found.seconds:.0f} s)", soft_wrap=True)
-    answer(study_answer(result, trained), as_json)
+    answer(found, as_json)
+    if result.failed:
+        console.print(f"{len(result.failed)} failed; the same command tries that again.", soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+def _machines(settings: StudySettings) -> None:
+    from recollect.experiments.study import grid_parts, machines
+
+    parts = [part.settings for part in grid_parts(settings)] if settings.is_grid else [settings]
+    machine_line(*dict.fromkeys(line for part in parts for line in machines(part)))
+
+
+def _print_study(result: StudyResult, trained: Trained) -> None:
+    from recollect.report import verdict
+
+    _cells_table(trained)
+    for line in verdict(result.results):
+        console_out.print(f"• {line}")
+    for text in result.results.notes:
+        console_out.print(f"note: {text}")
+
+
+def _print_grid(result: GridResult) -> None:
+    from recollect.report import Parts
+
+    found = result.results.of(Parts) or Parts()
+    table = Table(title="macro accuracy in %, in-domain", title_justify="left", title_style="bold")
+    for name in ("study", "model", "data", "trained", "models", "base", "best"):
+        table.add_column(name, justify="right" if name in ("models", "base", "best") else "left")
+    for part in found.parts:
+        scores = (_mean([part.base]), _mean([part.best]))
+        table.add_row(part.name, part.model, part.data, part.method, str(part.models), *scores)
+    console_out.print(table)
+    for one in found.failed:
+        console_out.print(f"failed: {one.name}: {one.reason}", soft_wrap=True)
+
+
+def _common(result: StudyResult | GridResult) -> dict[str, object]:
+    """What a study and a grid answer alike."""
+    return {
+        "report": str(result.report),
+        "seconds": result.found.seconds,
+        "steps": result.found.steps,
+        "reused": result.reused,
+        "failed": len(result.failed),
+        "findings": [],
+        "out": str(result.path),
+    }
+
+
+def grid_answer(result: GridResult) -> dict[str, object]:
+    """The JSON answer of a grid."""
+    return {**_common(result), "parts": {name: str(path) for name, path in result.parts.items()}}
 
 
 def study_answer(result: StudyResult, trained: Trained) -> dict[str, object]:
     """The JSON answer; scores in percent (docs/study.md)."""
     base = trained.base
     return {
-        "report": str(result.report),
-        "seconds": result.found.seconds,
+        **_common(result),
         "base": {
             "macro": _percent(base.test.macro if base else None)[0],
             "ood_macro": _percent(base.ood.macro if base and base.ood else None)[0],
@@ -70,7 +131,6 @@ def study_answer(result: StudyResult, trained: Trained) -> dict[str, object]:
             for cell in trained.cells
         ],
         "best": trained.best.model_dump(mode="json") if trained.best else None,
-        "out": str(result.path),
     }
 
 

@@ -6,6 +6,8 @@ Notable choices
 - Each part is a step directory, so a killed cell resumes at the batch, or the checkpoint, it was at.
 - The weights of a finished cell are usually gone. Its steps then stand for it: what is finished is read and not run
   again, and no training is. The fingerprint of the experiment around the cells covers their settings.
+- Where something of it is gone that needs the weights, it is trained again; what was measured of other weights than
+  that gives, as on a GPU it may be, goes too.
 - A context and its cells can be sent to another process, which loads the base itself: `Context` is an executor's work.
 """
 
@@ -21,7 +23,8 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
-from recollect.core.workspace import is_finished
+from recollect.core.settings import Settings
+from recollect.core.workspace import discard, is_finished, read_manifest
 from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
 from recollect.errors import RecollectError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
@@ -29,7 +32,7 @@ from recollect.experiments.executors import Executor, run_all
 from recollect.experiments.remaining import ASKING, CLIMBING, COMPARING, TRAINING, Planned, Remaining
 from recollect.experiments.under_way import Telling, watched
 from recollect.facts import FactSet
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.models import LoadedModel, ModelRef, ModelSettings, load, resolve_name
 from recollect.restore import LadderFound, LadderResult, LadderSettings, run_ladder
 from recollect.restore.ladder import rungs_of
 from recollect.select import SelectSettings, run_select
@@ -40,8 +43,9 @@ from recollect.train.auto import WIDTH, plan
 class Base:
     """The untouched base: loaded when it is first needed, once in each process, and never sent to another."""
 
-    def __init__(self, settings: ModelSettings, loaded: LoadedModel | None = None) -> None:
-        self.settings, self._loaded = settings, loaded
+    def __init__(self, settings: ModelSettings, loaded: LoadedModel | None = None, ref: ModelRef | None = None) -> None:
+        """ref: the model that the settings name, where it is found already."""
+        self.settings, self._loaded, self._ref = settings, loaded, ref
         self.side = BaseSide()
         """What it made of the texts of a drift, for the next one."""
 
@@ -52,7 +56,7 @@ class Base:
 
     def load(self) -> LoadedModel:
         """The model; every training starts from a copy of it."""
-        self._loaded = self._loaded or load(self.settings)
+        self._loaded = self._loaded or load(self.settings, self._ref)
         return self._loaded
 
     def release(self) -> None:
@@ -81,6 +85,17 @@ class Cell:
     """Compare the model with the base."""
     ladder: LadderSettings | None = None
     """Climb the restoration ladder with it."""
+
+    @property
+    def measures(self) -> dict[str, Settings]:
+        """What is asked of the trained model: the steps, and their settings."""
+        wanted = {self.evaluate_as: self.evaluate, "drift": self.drift, "ladder": self.ladder}
+        return {step: one for step, one in wanted.items() if one is not None}
+
+    @property
+    def steps(self) -> dict[str, Settings]:
+        """All that it leaves, in the order of work."""
+        return {"select": self.select, "train": self.train, **self.measures}
 
     def path(self, folder: Path, step: str) -> Path:
         """The directory of one of its steps."""
@@ -156,16 +171,62 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
 
     Raises what the steps raise: InputError for more examples than there are, ModelError for a training that diverges.
     """
-    wanted = {cell.evaluate_as: True, "drift": cell.drift is not None, "ladder": cell.ladder is not None}
     telling = context.telling(cell)
     lost: tuple[str, ...] = ()
-    if not all(is_finished(cell.path(context.folder, step)) for step, asked in wanted.items() if asked):
-        lost = measure_cell(context, cell, train_cell(context, cell, watch, telling), telling)
+    wanted = cell.steps if cell.share == 1 else cell.measures
+    if len(there(context.folder, cell)) < len(wanted):
+        anew = _make_room(context.folder, cell)
+        trained = train_cell(context, cell, watch, telling)
+        if anew and isinstance(trained, TrainResult):
+            _drop_of_others(context.folder, cell, trained)
+        lost = measure_cell(context, cell, trained, telling)
     telling.end()
     train = cell.path(context.folder, "train")
     if cell.share == 1 and not context.keep_models and not lost:
         drop_weights(train)
     return replace(read_cell(context, cell), lost=lost)
+
+
+def there(folder: Path, cell: Cell) -> list[str]:
+    """The steps of a cell that are finished and of use: a training without its weights is none where these are needed.
+
+    Of a cell that pauses, only what was measured.
+    """
+    steps = cell.steps if cell.share == 1 else cell.measures
+    found = [step for step in steps if is_finished(cell.path(folder, step))]
+    measured = all(step in found for step in cell.measures)
+    if "train" in found and not measured and not has_weights(cell.path(folder, "train")):
+        found.remove("train")
+    return found
+
+
+def has_weights(train: Path) -> bool:
+    """Whether a finished training has the weights that it wrote."""
+    files = read_manifest(train).files
+    if files is None:
+        return any((train / "model").glob("*.safetensors"))
+    return all((train / name).is_file() for name in files if name.endswith(".safetensors"))
+
+
+def _make_room(folder: Path, cell: Cell) -> bool:
+    """Remove a training whose weights are needed and gone; whether what was measured may be of another training."""
+    train = cell.path(folder, "train")
+    if cell.share < 1 or "train" in there(folder, cell):
+        return False
+    if is_finished(train):
+        discard(train)
+    return True
+
+
+def _drop_of_others(folder: Path, cell: Cell, trained: TrainResult) -> None:
+    """Remove what was measured of other weights than this training has."""
+    finished = [cell.path(folder, step) for step in cell.measures if is_finished(cell.path(folder, step))]
+    inputs = {path: read_manifest(path).inputs for path in finished}
+    if inputs:
+        mine = resolve_name(trained.model_folder).fingerprint
+        for path, known in inputs.items():
+            if known.get("tuned", known.get("model")) != mine:
+                discard(path)
 
 
 def drop_weights(train: Path) -> None:

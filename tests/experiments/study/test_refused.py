@@ -37,11 +37,13 @@ def test_a_study_without_any_cell_still_tells_what_the_base_knows(world: World, 
     assert study.report.is_file()
 
 
-def test_too_few_facts_may_be_an_error_that_keeps_the_work(world: World, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="size must be at most 40"):
-        run_study(settings(world, sizes=[400], choices=["random"], too_few="error"), tmp_path / "study")
-    assert (tmp_path / "study.partial" / "steps" / "probe" / "manifest.json").is_file()
-    assert not (tmp_path / "study").exists()
+def test_too_few_facts_may_be_a_failure_beside_which_the_rest_stands(world: World, tmp_path: Path) -> None:
+    wanted = settings(world, sizes=[4, 400], choices=["random"], measure_drift=False, repair=[], too_few="error")
+    study = run_study(wanted, tmp_path / "study")
+    [failed] = study.failed
+    assert failed.name == "random-400-seed0" and "size must be at most 40" in failed.reason
+    assert [cell.size for cell in trained(study).cells] == [4] and study.found.cells == 1
+    assert any("random-400-seed0 failed and is not among the results" in note for note in study.results.notes)
 
 
 @pytest.mark.parametrize(

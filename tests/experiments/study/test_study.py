@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
-import recollect.experiments.study.run as study_run
+import recollect.experiments.study.work as study_work
 from helpers_study import settings, trained, values
 from helpers_world import EVALUATE, PROBE, Command, World, contents, tables
 from recollect.cli.study import study_answer
@@ -85,8 +85,8 @@ def test_the_scores_are_those_of_the_steps(whole: StudyResult) -> None:
 
 def test_the_same_study_again_does_nothing(whole: StudyResult, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(whole.path)
-    for name in ("run_probe", "run_evaluate", "run_cells"):
-        monkeypatch.setattr(study_run, name, lambda *_, **__: pytest.fail("a finished study was worked on"))
+    for name in ("run_probe", "run_evaluate", "attempt_cells"):
+        monkeypatch.setattr(study_work, name, lambda *_, **__: pytest.fail("a finished study was worked on"))
     monkeypatch.setattr("recollect.report.write_report", lambda *_: pytest.fail("the page was drawn again"))
     again = run_study(settings(world), whole.path)
     assert again.results == whole.results

@@ -13,6 +13,7 @@ Two processes on one step are kept apart by a lock that the system releases when
 Links and devices planted in a step's folder are refused; see `open` for what that does not cover.
 """
 
+from recollect.core.workspace.borrow import copy_step, discard, drop_leftovers, lending
 from recollect.core.workspace.files import fingerprint, sync_folder, write_atomic, write_json, write_parquet
 from recollect.core.workspace.lock import locked
 from recollect.core.workspace.manifest import (
@@ -26,7 +27,7 @@ from recollect.core.workspace.manifest import (
     step_input,
     update_checksums,
 )
-from recollect.core.workspace.open import DEFAULT_ROOT, open_step
+from recollect.core.workspace.open import DEFAULT_ROOT, open_step, same_step
 from recollect.core.workspace.step import FORMAT, Step
 
 __all__ = [
@@ -38,11 +39,16 @@ __all__ = [
     "Step",
     "check_model_step",
     "check_stored",
+    "copy_step",
+    "discard",
+    "drop_leftovers",
     "fingerprint",
     "is_finished",
+    "lending",
     "locked",
     "open_step",
     "read_manifest",
+    "same_step",
     "step_input",
     "sync_folder",
     "update_checksums",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from recollect.core.redact import hide_secrets_in
 from recollect.core.settings import Settings
 from recollect.core.workspace import step as _step
+from recollect.core.workspace.borrow import ask_lender
 from recollect.core.workspace.files import fingerprint, is_temporary, sync_folder
 from recollect.core.workspace.lock import locked, planted
 from recollect.core.workspace.manifest import (
@@ -30,12 +31,15 @@ from recollect.core.workspace.manifest import (
     Manifest,
     State,
     check_files,
+    read_manifest,
     read_state,
 )
 from recollect.core.workspace.step import Step
-from recollect.errors import RecollectError, StepError
+from recollect.errors import RecollectError, StepBusy, StepError
 
 DEFAULT_ROOT = Path("recollect-runs")
+Lacks = Callable[[Path, Manifest], bool]
+"""Given a finished step and its manifest: whether something in it is missing that can be made again."""
 
 
 @contextmanager
@@ -45,8 +49,11 @@ def open_step(
     inputs: Mapping[str, Any],
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
+    lacks: Lacks | None = None,
 ) -> Iterator[Step]:
     """Open a step directory for work, resume it where it was left, or find it done (`step.done`).
+
+    lacks: where that says so of the finished step, it is opened for work again, without the files of its own.
 
     Without `out` the directory is `root/name-fingerprint`. Given as `Settings`, a setting that the version which made a
     folder did not know may be at its default: the folder is the same step's, and is found under its old name too.
@@ -61,18 +68,24 @@ def open_step(
     step = Step(name, path, print_, values, dict(inputs), asked)
     if out is None:
         step.path = _earlier(step)
+    ask_lender(step)
+    reopened = False
     if not _make_folder(step):
-        _adopt(step)
-        yield step
-        return
-    with locked(step.folder / LOCK, lambda: _busy(step)):
-        if step.path.exists():  # another process finished it before we had the lock
+        reopened = lacks is not None and lacks(step.path, _check_same(step.path, step.path / MANIFEST, step, Manifest))
+        if not reopened:
+            _adopt(step)
+            yield step
+            return
+    with locked((step.path if reopened else step.folder) / LOCK, lambda: _busy(step)):
+        if reopened:
+            _reopen(step)
+        elif step.path.exists():  # another process finished it before we had the lock
             with suppress(OSError):
                 (step.folder / LOCK).unlink()
                 step.folder.rmdir()
             _adopt(step)
         else:
-            _take(step)
+            _take(step, lacks)
         try:
             yield step
         except RecollectError:  # refused before any work: leave the place free for the corrected command
@@ -81,12 +94,17 @@ def open_step(
             raise
 
 
-def _take(step: Step) -> None:
+def _take(step: Step, lacks: Lacks | None) -> None:
     """Begin in a new folder, or resume what lies in it; the lock is ours."""
     _refuse_planted_in(step.folder)
-    if (step.folder / MANIFEST).is_file():  # killed between the manifest and the rename
-        _check_same(step.folder, step.folder / MANIFEST, step, Manifest)
-        step.rename()
+    if (step.folder / MANIFEST).is_file():  # killed between the manifest and the rename, or when it was reopened
+        found = _check_same(step.folder, step.folder / MANIFEST, step, Manifest)
+        if lacks is not None and lacks(step.folder, found):
+            step.resumed = True
+            step.write_state()
+            step.drop_own_files()
+        else:
+            step.rename()
     elif (step.folder / STATE).is_file():
         _check_same(step.folder, step.folder / STATE, step, State)
         step.resumed = True
@@ -96,6 +114,24 @@ def _take(step: Step) -> None:
             raise StepError(f"{step.folder} exists and is not an unfinished step. Move it away or change --out.")
         _drop_temporary(step.folder)
         step.write_state()
+
+
+def _reopen(step: Step) -> None:
+    """Take up the finished step again; the lock in it is ours."""
+    if not (step.path / MANIFEST).is_file():
+        raise StepBusy(_busy(step))
+    if step.folder.exists():
+        raise StepError(f"{step.folder} is in the way: something in {step.path} is to be made again. Move it away.")
+    step.reopen()
+    step.resumed = True
+
+
+def same_step(folder: Path, step: Step) -> bool:
+    """Whether the finished step in a folder, whose files are checked, is the one asked for in another place."""
+    try:
+        return (folder / MANIFEST).is_file() and not _differs(read_manifest(folder), step)
+    except RecollectError:  # damaged, or of another version
+        return False
 
 
 def _final_path(out: Path) -> Path:

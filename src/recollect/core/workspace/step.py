@@ -184,6 +184,23 @@ class Step:
         (self.path / LOCK).unlink(missing_ok=True)
         self.done = True
 
+    def reopen(self) -> None:
+        """Make a finished step an unfinished one whose own files are made anew; the steps inside it stay.
+
+        Killed on the way, it is the finished one still, or an unfinished one with a manifest, which `open_step` knows.
+        """
+        write_sealed(self.path / STATE, self._state())
+        self.path.rename(self.folder)
+        sync_folder(self.path.parent)
+        self.drop_own_files()
+
+    def drop_own_files(self) -> None:
+        """Remove the files that lie in the unfinished folder itself, the manifest first."""
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        for file in list(self.folder.iterdir()):
+            if not file.is_dir() and file.name not in (LOCK, STATE):
+                file.unlink()
+
     def _state(self) -> State:
         return State(
             step=self.name,

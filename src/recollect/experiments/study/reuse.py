@@ -1,93 +1,163 @@
-"""Finished work of the studies beside this one: what was done with the same settings and inputs is not done again.
+"""Finished steps of the studies around this one: what was done with the same settings and inputs is not done again.
+
+Around a study lie those in the same folder, their parts where they are grids, and of a grid's part the other parts.
 
 Notable choices
-- A study with one changed setting is another study with a folder of its own; most of its steps are those of the first.
-- Steps are copied, so either folder may go. A step is taken where its own manifest has the settings and the base that
-  this study would give it, and the study it lies in has the same inputs; a damaged one is passed over.
-- A cell is taken whole or not at all: without its weights, what is missing of it cannot be asked any more.
+- Each step is matched by what it depends on itself, so a study with one more size, seed or model, another training or
+  no ladder takes all the rest. Probe and base are the same by their own fingerprints, as `open_step` knows them.
+- What was asked of a trained model is known by the weights, which are gone. It is taken beside a training that is ours
+  by its settings, its base and its selection, in a study with our probe.
+- A training whose weights are gone is taken only where nothing is left to ask them.
+- Steps are copied, so either folder may go. A damaged one is passed over.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recollect.core.settings import Settings
-from recollect.core.workspace import MANIFEST, Step, is_finished, read_manifest
+from recollect.core.workspace import (
+    Manifest,
+    Step,
+    copy_step,
+    fingerprint,
+    is_finished,
+    read_manifest,
+    same_step,
+)
+from recollect.core.workspace.experiment import STUDIES
+from recollect.drift.tokens import general_text
 from recollect.errors import RecollectError
-from recollect.experiments.cell import Cell
+from recollect.experiments.cell import Cell, has_weights
+from recollect.experiments.study.missing import STEPS
+from recollect.train.auto import auto_input
 
-_HALF = ".copied"
+_OF_MODEL, _COMPARED = ("model", "tuned"), ("drift", "ladder")
+
+
+@dataclass
+class Shelf:
+    """The step folders of the studies around one."""
+
+    folders: list[Path]
+    lent: list[str] = field(default_factory=list)
+    """Names of the steps that were taken."""
+
+    @classmethod
+    def around(cls, step: Step) -> Shelf:
+        """Around an open study; unfinished studies lend too."""
+        place = step.path.parent
+        places = [place, place.parent.parent] if place.name == STUDIES else [place]
+        own = step.folder / STEPS
+        found = [steps for one in places for steps in _steps_in(one) if steps != own]
+        return cls(list(dict.fromkeys(found)))
+
+    def lend(self, step: Step) -> None:
+        """Put the step into its place, where a study has the same; see `recollect.core.workspace.lending`."""
+        for folder in self.folders:
+            if same_step(folder / step.path.name, step) and copy_step(folder / step.path.name, step.path):
+                self.lent.append(step.path.name)
+                return
+
+    def with_probe(self, probe: Path) -> Shelf:
+        """Those alone that have the probe of ours."""
+        mine = read_manifest(probe).fingerprint
+        return Shelf([folder for folder in self.folders if _print_of(folder / probe.name) == mine], self.lent)
+
+    def take(self, cell: Cell, steps: Path, known: Known, keep: bool) -> None:
+        """Copy what the studies have of a cell of which nothing is there yet, or is begun.
+
+        keep: the weights are to be kept, so a training without them is none.
+        """
+        names = {kind: cell.path(steps, kind).name for kind in cell.steps}
+        if any((steps / name).exists() or (steps / f"{name}.partial").exists() for name in names.values()):
+            return
+        best, place = list[str](), steps
+        for folder in self.folders:
+            found = known.fitting(cell, folder, keep)
+            if len(found) > len(best):
+                best, place = found, folder
+            if len(best) == len(names):
+                break
+        for kind in best:
+            if copy_step(place / names[kind], steps / names[kind]):
+                self.lent.append(names[kind])
+
+
+def _steps_in(place: Path) -> Iterator[Path]:
+    """The folders of steps of the studies and grids in a folder."""
+    for study in sorted(place.glob("*")):
+        yield study / STEPS
+        yield from (part / STEPS for part in sorted((study / STUDIES).glob("*")))
+
+
+def _print_of(folder: Path) -> str:
+    found = _manifest(folder)
+    return found.fingerprint if found else ""
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """Of a finished step whose files are as they were written."""
+    try:
+        return read_manifest(folder) if is_finished(folder) else None
+    except RecollectError:  # damaged, or of another version
+        return None
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """The step folders of the studies beside one, whose inputs are the same."""
+class Known:
+    """What the inputs of the cells' steps must be, but for the trained model."""
 
-    folders: Sequence[Path]
-    base: str
-    """Fingerprint of the base."""
+    inputs: Mapping[str, Mapping[str, Any]]
+    """By the step; what is not named there decides nothing, or is the trained model."""
 
     @classmethod
-    def beside(cls, step: Step, inputs: Mapping[str, Any]) -> Shelf:
-        """Of the studies in the folder in which `step`, a study, lies; unfinished ones too."""
+    def of(cls, cell: Cell, base: Path, model: str) -> Known:
+        """Of a study's cells, which differ in nothing that matters here; base: the step that asked the base."""
+        asked = read_manifest(base).inputs
+        begin = {name: asked[name] for name in ("begin",) if name in asked}
+        told = {"base": model, "facts": asked["facts"], "levels": asked["levels"], **begin}
+        return cls(
+            {
+                "select": {name: asked[name] for name in ("facts", "levels")},
+                "train": {"model": model, **begin, **auto_input(cell.train)},
+                cell.evaluate_as: {name: value for name, value in asked.items() if name != "model"},
+                "drift": {**told, "text": _text(cell.drift, cell.train.model)},
+                "ladder": {**told, "text": _text(cell.ladder, cell.train.model)},
+            }
+        )
+
+    def fitting(self, cell: Cell, folder: Path, keep: bool) -> list[str]:
+        """The steps of the cell in another study's folder that are those of ours, and of use here."""
         found = []
-        for file in sorted([*step.path.parent.glob(f"*/{MANIFEST}"), *step.path.parent.glob("*.partial/step.json")]):
-            if file.parent in (step.path, step.folder):
-                continue
-            try:
-                state = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            if state.get("step") == "study" and _same_inputs(state.get("inputs"), inputs):
-                found.append(file.parent / "steps")
-        return cls(found, str(inputs["model"]))
+        for kind, settings in cell.steps.items():
+            step = _manifest(cell.path(folder, kind))
+            if step is not None and _same(step, settings, self.inputs[kind], trained=kind in cell.measures):
+                found.append(kind)
+            elif kind in ("select", "train"):  # what follows is of another training
+                return found
+        complete = len(found) == len(cell.steps)
+        if not has_weights(cell.path(folder, "train")) and (keep or not complete):
+            found.remove("train")
+        return found
 
-    def take(self, steps: Path, wanted: Mapping[str, Settings]) -> bool:
-        """Copy the steps of these names and settings into `steps`, all of them from one study; whether they are there.
 
-        What is there already, or begun, is left as it is, and nothing is copied then.
-        """
-        if any((steps / name).exists() or (steps / f"{name}.partial").exists() for name in wanted):
-            return False
-        for folder in self.folders:
-            if not all(self._fits(folder / name, settings) for name, settings in wanted.items()):
-                continue
-            for name in wanted:
-                shutil.rmtree(steps / _HALF, ignore_errors=True)
-                shutil.copytree(folder / name, steps / _HALF)
-                (steps / _HALF).rename(steps / name)
-            return True
+def _text(settings: Any, model: str) -> str:
+    return fingerprint(general_text(settings, model)) if settings is not None else ""
+
+
+def _same(found: Manifest, settings: Settings, inputs: Mapping[str, Any], *, trained: bool) -> bool:
+    """Whether a step has these settings and inputs; the selection is the one beside it, and so is the trained model.
+
+    A comparison of parameters alone has fewer inputs.
+    """
+    if json.loads(json.dumps(settings.fingerprint_values())) != found.settings:
         return False
-
-    def _fits(self, folder: Path, settings: Settings) -> bool:
-        try:
-            if not is_finished(folder):
-                return False
-            found = read_manifest(folder)  # which checks every file too
-        except RecollectError:  # damaged, or of another version
-            return False
-        same = json.loads(json.dumps(settings.fingerprint_values())) == found.settings
-        known = found.inputs.get("base" if found.step == "ladder" else "model", self.base)
-        return same and (found.step not in ("train", "probe", "ladder") or known == self.base)
-
-
-def _same_inputs(found: object, inputs: Mapping[str, Any]) -> bool:
-    """The texts of drift and ladder are those steps' own inputs, which they check again."""
-    return isinstance(found, Mapping) and all(found.get(name) == value for name, value in inputs.items())
-
-
-def steps_of(cell: Cell) -> dict[str, Settings]:
-    """The steps that a cell leaves, by their names, and their settings."""
-    wanted: dict[str, Settings | None] = {
-        "select": cell.select,
-        "train": cell.train,
-        cell.evaluate_as: cell.evaluate,
-        "drift": cell.drift,
-        "ladder": cell.ladder,
-    }
-    return {cell.name.format(step=step): one for step, one in wanted.items() if one is not None}
+    free = {"templates", *(_OF_MODEL if trained else ("selection",))}
+    others = {name: value for name, value in found.inputs.items() if name not in free}
+    expected = {name: value for name, value in inputs.items() if name in others or found.step not in _COMPARED}
+    return others == expected

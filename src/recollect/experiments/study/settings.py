@@ -10,11 +10,13 @@ from pydantic import Field, field_validator, model_validator
 
 from recollect.chat.asking import Prompt, asked_for, settled
 from recollect.core.machine import Machine
-from recollect.core.settings import Fixed, PathOrName
+from recollect.core.settings import Fixed, PathOrName, read_section
 from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.executors.settings import PlaceSettings
+from recollect.experiments.study.axes import DataEntry, Entry, EvaluateSection, MethodEntry, ModelEntry, TrainSection
+from recollect.experiments.study.axes import ProbeSection as ProbeSection
 from recollect.models import ModelRef, machine_of
 from recollect.probe import ProbeSettings
 from recollect.restore import LadderSettings
@@ -24,7 +26,6 @@ from recollect.train import TrainSettings, training_machine
 Choice = Literal["0", "1", "2", "3", "4", "mixed", "random"]
 CHOICES: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "mixed", "random")
 _OWN = ("facts", "levels", "revision", "tuned_revision", "trust_remote_code", "device", "dtype", "template_file")
-ProbeSection = Annotated[ProbeSettings, Fixed("model", "facts")]
 DriftSection = Annotated[DriftSettings, Fixed(*_OWN)]
 LadderSection = Annotated[LadderSettings, Fixed(*_OWN, "export", "force")]
 
@@ -40,7 +41,7 @@ class StudySettings(PlaceSettings):
     """
 
     runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
-    later_fields: ClassVar[set[str]] = {"few_shot"}
+    later_fields: ClassVar[set[str]] = {"few_shot", "models", "data", "methods"}
 
     title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
@@ -48,6 +49,13 @@ class StudySettings(PlaceSettings):
     """A folder, a Hugging Face name, or "pocket"."""
     facts: PathOrName = POCKET
     """A facts step directory, a data file, or "pocket"."""
+    models: tuple[ModelEntry, ...] = ()
+    """Several models, in the place of `model`: with `data` and `methods` a grid, one study for each of the product. An
+    entry is a name, or a mapping with settings of its own: {model: NAME, train: {learning_rate: 1e-4}}."""
+    data: tuple[DataEntry, ...] = ()
+    """Several sets of facts, in the place of `facts`; an entry is a name, or a mapping: {facts: FILE, name: SHORT}."""
+    methods: tuple[MethodEntry, ...] = ()
+    """Ways to train, full and lora; an entry is one of them, or a mapping: {method: lora, train: {lora_r: 8}}."""
     choices: tuple[Choice, ...] = ("0", "1", "2", "3", "4", "random")
     """What to train on: facts of one memory level (0 to 4), an even mix of the levels, or a random draw. Random
     at equal size is always trained, as the control."""
@@ -59,13 +67,14 @@ class StudySettings(PlaceSettings):
     """Seeds to run, from the first one up; each draws its own training sets and trains anew on them. With one
     the spread between trainings is unknown, so no difference between choices is stated."""
     too_few: Literal["skip", "error"] = "skip"
-    """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or stop."""
+    """What to do where a choice has fewer facts than a size wants: leave that cell out and note it, or count it as
+    failed."""
     probe: ProbeSection = ProbeSettings()
     """Settings of `recollect probe`, except model and facts; on the command line as "{method: sampled, samples: 5}"."""
-    train: Annotated[TrainSettings, Fixed("model", "seed")] = TrainSettings()
+    train: TrainSection = TrainSettings()
     """Settings of `recollect train`, except model and seed. Without a preset: a pocket model's own;
     for any other, rate and epochs follow its width and the number of examples."""
-    evaluate: Annotated[EvaluateSettings, Fixed("model", "facts", "levels", "data")] = EvaluateSettings()
+    evaluate: EvaluateSection = EvaluateSettings()
     """Settings of `recollect evaluate`, except model, facts and levels."""
     few_shot: Annotated[int, Field(ge=0)] = 4
     """Ask the base once more with so many training facts and their answers in its prompt, as what a prompt alone gives;
@@ -81,6 +90,35 @@ class StudySettings(PlaceSettings):
     """Settings of `recollect restore --ladder`, likewise. A study writes no restored model."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
+
+    @field_validator("models", "data", "methods", mode="before")
+    @classmethod
+    def _entries(cls, value: Any) -> Any:
+        """Accept one entry, "one,other" as the command line gives it, and a list as its YAML text."""
+        if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+            value = read_section(value)
+        if isinstance(value, str):
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        return value if isinstance(value, list | tuple) else [value]
+
+    @field_validator("models", "data", "methods")
+    @classmethod
+    def _distinct_entries(cls, value: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if not value:
+            raise ValueError("must not be empty; leave it out for a study of one")
+        same = [entry for at, entry in enumerate(value) if entry in value[:at]]
+        if same:
+            raise ValueError(f"must not repeat an entry, but {same[0]} is there twice")
+        return value
+
+    @model_validator(mode="after")
+    def _an_axis_takes_the_place_of_its_one(self) -> Self:
+        for axis, one in (("models", "model"), ("data", "facts")):
+            if getattr(self, axis) and one in self.model_fields_set:
+                raise ValueError(f"{one} must not be given beside {axis}; put it among them")
+        if self.methods and "method" in self.train.model_fields_set:
+            raise ValueError("train.method must not be given beside methods")
+        return self
 
     @field_validator("choices", "sizes", "repair", mode="before")
     @classmethod
@@ -109,6 +147,11 @@ class StudySettings(PlaceSettings):
         if strange:
             raise ValueError(f"repair names {strange[0]}, which the study does not train; choices are its choices")
         return self
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether there is an axis, so that `run_grid` runs a study for each part."""
+        return bool(self.models or self.data or self.methods)
 
     @property
     def seeds(self) -> range:

@@ -10,7 +10,7 @@ from pathlib import Path
 from recollect._version import __version__
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
 from recollect.core.workspace.curve import CurveFound
-from recollect.core.workspace.experiment import ExperimentFound, StudyFound
+from recollect.core.workspace.experiment import ExperimentFound, GridFound, StudyFound
 from recollect.errors import InputError, RecollectError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts
@@ -24,7 +24,8 @@ from recollect.report.page.results import Facts, Model, Results, SettingValue, S
 from recollect.report.results.read import RESULTS_FILE, read_results
 from recollect.train import PRESETS
 
-FOUND: dict[str, type[StudyFound | CurveFound]] = {"study": StudyFound, "curve": CurveFound}
+Found = StudyFound | CurveFound | GridFound
+FOUND: dict[str, type[Found]] = {"study": StudyFound, "curve": CurveFound, "grid": GridFound}
 """What the experiments found whose results are collected from their steps."""
 SECTIONS = {"probe": "probe", "train": "train-*", "evaluate": "evaluate-*", "drift": "drift-*", "ladder": "ladder-*"}
 """A study's sections of settings, and the folders of their steps."""
@@ -32,8 +33,8 @@ HELD = {"model", "facts", "levels"}
 
 
 def report_results(paths: Sequence[Path]) -> Results:
-    """The results to show: of a study, curve or search (its folder, or a results.json), or of evaluate and score steps
-    on pages.
+    """The results to show: of a study, grid, curve or search (its folder, or a results.json), or of evaluate and score
+    steps on pages.
 
     A study or curve is read from its step folders, wherever they are now. Raises InputError for anything else and for a
     mixture.
@@ -65,7 +66,7 @@ def _of_one(path: Path) -> Results:
 
 
 def collect_results(path: Path) -> Results:
-    """The results of the finished study or curve at `path`, from its steps."""
+    """The results of the finished study, grid or curve at `path`, from its steps."""
     manifest = step_input(path, *FOUND)
     found = FOUND[manifest.step].read(path)
     source = Source(path, manifest.step)
@@ -77,7 +78,7 @@ def collect_results(path: Path) -> Results:
         if record is not None:
             records[chapter.id] = record
             source.records.append(record)
-    steps = [(folder, read_manifest(folder)) for folder in _steps(path, manifest.step)]
+    steps = [(folder, read_manifest(folder)) for folder in _steps(path, found)]
     return Results(
         title=manifest.settings.get("title", "Data curve") if found.title is None else found.title,
         created=manifest.finished,
@@ -88,7 +89,7 @@ def collect_results(path: Path) -> Results:
         settings=_settings(path, manifest, found),
         steps=[_record(folder, step, path) for folder, step in steps],
         machine=found.machine,
-        notes=[*left_out, *(found.notes if isinstance(found, CurveFound) else _notes(path, found.notes))],
+        notes=[*left_out, *(_notes(path, found.notes) if isinstance(found, StudyFound) else found.notes)],
     )
 
 
@@ -120,12 +121,14 @@ def _facts(manifest: Manifest, found: ExperimentFound) -> Facts | None:
     return Facts(**facts, fingerprint=manifest.inputs["facts"])
 
 
-def _steps(path: Path, experiment: str) -> list[Path]:
+def _steps(path: Path, found: Found) -> list[Path]:
     """Of a study the probe, the base's answers, and what was trained, answered, measured and repaired; of a curve all;
-    by their names."""
+    by their names. Of a grid its studies, in its order."""
+    if isinstance(found, GridFound):
+        return [path / part.folder for part in found.parts]
     kinds = (
         ("probe", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*")
-        if experiment == "study"
+        if isinstance(found, StudyFound)
         else ("*",)
     )
     return [file.parent for kind in kinds for file in sorted((path / "steps").glob(f"{kind}/{MANIFEST}"))]
@@ -140,9 +143,9 @@ def _record(folder: Path, manifest: Manifest, root: Path) -> StepRecord:
     )
 
 
-def _settings(path: Path, manifest: Manifest, found: StudyFound | CurveFound) -> list[SettingValue]:
+def _settings(path: Path, manifest: Manifest, found: Found) -> list[SettingValue]:
     """An experiment's own, and of a study those of the first step of each section, as they were run."""
-    given, own = "study" if isinstance(found, StudyFound) else "given", manifest.settings
+    given, own = "given" if isinstance(found, CurveFound) else manifest.step, manifest.settings
     sections = SECTIONS if isinstance(found, StudyFound) else {}
     shown = [
         SettingValue(step=manifest.step, name=name, value=value, origin=given if name in found.given else "default")

@@ -1,0 +1,218 @@
+"""A study at work, phase by phase: probe the base, ask it, ask it with examples, run the cells, finish.
+
+Notable choices
+- Each phase finds what is finished, in this study or one around it, and does the rest: so a killed study resumes, and
+  one that was finished before but for something is repaired, by the same command.
+- What fails in a cell is stored and the others go on; what fails before the cells ends the study.
+- The base is loaded once for each number format that the sections ask for; every training starts from it as stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from recollect.core.workspace import Step, is_finished, lending
+from recollect.core.workspace.experiment import Failed, StudyFound
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateResult, run_evaluate
+from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed, attempt_cells
+from recollect.experiments.cell import Base, Cell, Context, there, watch_cells
+from recollect.experiments.executors import make_executor
+from recollect.experiments.found import Stage, known
+from recollect.experiments.study.missing import STEPS, drop_damaged
+from recollect.experiments.study.reuse import Known, Shelf
+from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
+from recollect.experiments.under_way import UNDER_WAY
+from recollect.facts import FactSet
+from recollect.models import held_for
+from recollect.probe import ProbeResult, run_probe
+from recollect.select import SelectSettings, available
+
+
+@dataclass
+class Counted:
+    """How many step folders a study wants, and how many of them were there before its work, here or elsewhere."""
+
+    wanted: int = 0
+    reused: int = 0
+
+    def add(self, wanted: int, reused: int) -> None:
+        """Count some more."""
+        self.wanted, self.reused = self.wanted + wanted, self.reused + reused
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study at work."""
+
+    step: Step
+    settings: StudySettings
+    parts: StudyParts
+    """Its sections; of the steps that need the levels only after the probe."""
+    facts: FactSet
+    base: Base
+    sources: dict[str, str]
+    """Where model and facts came from."""
+    stage: Stage
+    say: Callable[[str], None]
+    counted: Counted = field(default_factory=Counted)
+
+    @property
+    def steps(self) -> Path:
+        """The folder of its steps."""
+        return self.step.folder / STEPS
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The studies around it."""
+        return Shelf.around(self.step)
+
+    def work(self) -> None:
+        """All phases."""
+        started = time.monotonic()
+        with self.stage("loading the model", ""):
+            self.base.load()
+        self.steps.mkdir(exist_ok=True)
+        drop_damaged(self.steps, self.say)
+        with lending(self.shelf.lend):
+            probe = self.probe_base()
+            parts = self.parts.about(self.sources["facts"], probe.path)
+            seconds = self.ask_base(parts, probe)
+            not_shown = self.ask_with_examples(parts, probe)
+        cells, skipped = self.cells(parts, probe)
+        self.take(cells)
+        left_out = [_left_out(*one, probe, self.facts) for one in skipped.items()]
+        self.finish(started, self.run(cells, probe, seconds), (*left_out, *not_shown))
+
+    def probe_base(self) -> ProbeResult:
+        """The base's memory levels."""
+        out = self.steps / "probe"
+        before = is_finished(out)
+        with self.stage("probing the base", "prompts") as progress:
+            loaded = self.base.load()
+            probe = run_probe(self.parts.probe, self.facts, out, progress=progress, loaded=loaded)
+        self._count(out, before)
+        if probe.found.choice is not None:
+            self.say(f"the probe chose: {probe.found.choice.words}")
+        return probe
+
+    def ask_base(self, parts: StudyParts, probe: ProbeResult) -> float | None:
+        """The base's answers, and how long they took; None where they were there."""
+        out, started = self.steps / "base", time.monotonic()
+        before = is_finished(out)
+        with self.stage("asking the base", "questions") as progress:
+            loaded = held_for(parts.evaluate, self.base.load())
+            run_evaluate(parts.evaluate, self.facts, probe.levels, out=out, progress=progress, loaded=loaded)
+            del loaded
+        return None if self._count(out, before) else time.monotonic() - started
+
+    def ask_with_examples(self, parts: StudyParts, probe: ProbeResult) -> tuple[str, ...]:
+        """Ask the base with training facts in its prompt; why not, where they do not fit. Pages go without."""
+        shots = self.settings.few_shot
+        if not shots or parts.evaluate.shots or EvaluateResult(self.steps / "base").found.pages is not None:
+            return ()
+        asked, out = parts.evaluate.model_copy(update={"shots": shots}), self.steps / "base-few-shot"
+        before = is_finished(out)
+        try:
+            with self.stage("asking the base with examples", "questions") as progress:
+                held = held_for(asked, self.base.load())
+                run_evaluate(asked, self.facts, probe.levels, out=out, progress=progress, loaded=held)
+        except InputError as error:
+            return (f"The base was not asked with {shots} examples in its prompt: {error}",)
+        self._count(out, before)
+        return ()
+
+    def _count(self, out: Path, before: bool) -> bool:
+        """Count one step that is finished now; whether it was there, or was lent."""
+        reused = before or out.name in self.shelf.lent
+        self.counted.add(1, int(reused))
+        return reused
+
+    def cells(self, parts: StudyParts, probe: ProbeResult) -> tuple[list[Cell], dict[Choice, list[int]]]:
+        """The cells in the order of work, and the sizes that a choice has too few facts for."""
+        settings, cells, skipped = self.settings, [], dict[Choice, list[int]]()
+        for seed in settings.seeds:
+            for size in sorted(settings.sizes):
+                for choice in settings.trained_choices:
+                    if settings.too_few == "error" or available(self.facts, probe.levels, choice) >= size:
+                        cells.append(self._cell(parts, choice, size, seed))
+                    elif size not in (left := skipped.setdefault(choice, [])):
+                        left.append(size)
+        return cells, skipped
+
+    def _cell(self, parts: StudyParts, choice: Choice, size: int, seed: int) -> Cell:
+        settings, where = self.settings, {"facts": parts.evaluate.facts, "levels": parts.evaluate.levels}
+        repaired = choice in settings.repair and size == max(settings.sizes)
+        return Cell(
+            name=f"{{step}}-{choice}-{size}-seed{seed}",
+            select=SelectSettings.make(level=choice, size=size, seed=seed, **where),
+            train=parts.train.model_copy(update={"seed": seed}),
+            evaluate=parts.evaluate,
+            drift=parts.drift if settings.measure_drift else None,
+            ladder=parts.ladder if repaired else None,
+        )
+
+    def take(self, cells: list[Cell]) -> None:
+        """Copy what the studies around this one have of the cells; count what is there."""
+        steps, shelf = self.steps, self.shelf.with_probe(self.steps / "probe")
+        if cells and shelf.folders:
+            for cell in cells:  # the ladder is not in all of them
+                known = Known.of(cell, steps / "base", self.step.inputs["model"])
+                shelf.take(cell, steps, known, self.settings.keep_models)
+        found = [there(steps, cell) for cell in cells]
+        self.counted.add(sum(len(cell.steps) for cell in cells), sum(map(len, found)))
+        if "probe" in self.shelf.lent:
+            whole = sum(len(one) == len(cell.steps) for one, cell in zip(found, cells, strict=True))
+            self.say(f"found again in a study beside this one: the probe, and {whole} of {len(cells)} trained models")
+
+    def run(self, cells: list[Cell], probe: ProbeResult, asking_seconds: float | None) -> list[Outcome]:
+        """Train and measure what is not there."""
+        steps, keep = self.steps, self.settings.keep_models
+        context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
+        place = self.settings.place(self.step.folder)
+        with make_executor(self.settings.executor, Attempts(context), place) as executor:
+            if not executor.in_process:
+                self.base.release()
+            with watch_cells(context, cells, executor.slots, asking_seconds) as remaining:
+                self.say(remaining.plan())
+                with self.stage("training and asking", "models", remaining.detail) as progress:
+                    return attempt_cells(executor, cells, progress)
+
+    def finish(self, started: float, outcomes: list[Outcome], notes: tuple[str, ...]) -> None:
+        """Store what was found."""
+        failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
+        lost = [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
+        for one in failed:
+            self.say(f"failed: {one.name}: {one.reason}")
+        ground = known(self.settings, self.base, self.facts)
+        self.step.finish(
+            StudyFound(
+                **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
+                title=self.settings.title,
+                notes=(*notes, *map(_failure, failed), *lost),
+                sources=self.sources,
+                cells=len(outcomes) - len(failed),
+                preset=self.parts.train.preset,
+                seconds=round(time.monotonic() - started, 3),
+                steps=self.counted.wanted,
+                reused=self.counted.reused,
+                failed=tuple(failed),
+            )
+        )
+
+
+def _failure(one: Failed) -> str:
+    return f"{one.name} failed and is not among the results: {one.reason}"
+
+
+def _left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:
+    named = f"level {choice}" if choice.isdigit() else choice
+    there_are = available(facts, probe.levels, choice)
+    return (
+        f"{named[0].upper()}{named[1:]} was left out at {', '.join(f'{size:,}' for size in sorted(sizes))} examples: "
+        f"there are only {there_are:,} such training facts. Choose sizes that fit (--sizes)."
+    )

@@ -1,0 +1,1 @@
+"""Chapter: the studies of a grid, in a short table."""

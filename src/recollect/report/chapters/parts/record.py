@@ -1,0 +1,78 @@
+"""The studies of a grid, each with its base's score, its best model's and its own report; and what failed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from recollect.core.workspace.experiment import GridFound
+from recollect.report.chapters.elicits.record import collect as collect_scores
+from recollect.report.page.chapter import Source
+from recollect.report.page.record import Count, Difference, Fraction, Record
+from recollect.report.scores.parts import Part, parts_of
+from recollect.report.scores.record import Choice
+
+
+class PartScores(Record):
+    """One study. Scores are of the in-domain test facts."""
+
+    name: str
+    model: str
+    data: str
+    method: str
+    report: str
+    """Its own page, seen from the grid's folder."""
+    models: Count
+    """Models trained."""
+    base: Fraction | None = None
+    """Macro accuracy of the untouched base; null without levels."""
+    best: Fraction | None = None
+    """That of the best choice of examples, on questions that did not choose it; null where none was trained."""
+    gain: Difference | None = None
+    """What that choice is better than the base, on those questions."""
+    levels: Choice | None = None
+    """What the best choice trains on; null for the base itself."""
+    size: Count | None = None
+
+
+class FailedPart(Record):
+    """What has no result."""
+
+    name: str
+    reason: str
+
+
+class Parts(Record):
+    """All parts of a grid."""
+
+    parts: list[PartScores] = Field(default_factory=list)
+    failed: list[FailedPart] = Field(default_factory=list)
+
+
+def collect(source: Source) -> Parts | None:
+    """Of a grid; None of anything else."""
+    if source.step != "grid":
+        return None
+    failed = GridFound.read(source.path).failed
+    return Parts(
+        parts=[_scores(part, source) for part in parts_of(source)],
+        failed=[FailedPart(name=one.name, reason=one.reason) for one in failed],
+    )
+
+
+def _scores(part: Part, grid: Source) -> PartScores:
+    found = collect_scores(part.source)
+    assert found is not None
+    best = found.best
+    return PartScores(
+        name=part.name,
+        model=part.model,
+        data=part.data,
+        method=part.method,
+        report=f"{part.path.relative_to(grid.path).as_posix()}/report.html",
+        models=len(found.cells),
+        base=found.base.test.macro if found.base else None,
+        best=best.score if best else None,
+        gain=best.base.interval if best and best.base else None,
+        levels=best.levels if best else None,
+        size=best.size if best else None,
+    )
