@@ -16,8 +16,8 @@ from recollect.core.numbers import number
 from recollect.experiments.study import StudySettings
 
 if TYPE_CHECKING:
-    from recollect.experiments.study import GridResult, StudyResult
     from recollect.experiments.plan import Plan
+    from recollect.experiments.study import GridResult, StudyResult
     from recollect.report import Trained
 
 
