@@ -21,8 +21,9 @@ from recollect.core.estimates import (
     macro,
     paired,
     proportion,
-    rank_correlation,
+    spearman,
 )
+from recollect.core.estimates.measures import Source
 from recollect.errors import InputError
 
 BASE = ("base", 0)
@@ -59,7 +60,7 @@ def test_the_macro_weighs_levels_not_facts() -> None:
 def test_the_trainings_part_is_that_of_students_t_by_hand() -> None:
     """Facts that all trainings answer alike but for their luck: what is left is t s sqrt(1/r + 1/r)."""
     rng = np.random.default_rng(0)
-    scores = {("1", 60): rng.random((3, 1)) * np.ones(4), ("2", 60): rng.random((3, 1)) * np.ones(4)}
+    scores = {cell: 0.1 * rng.random((3, 1)) * np.ones(4) for cell in (("1", 60), ("2", 60))}
     found = Contrast(Trainings(scores, np.zeros(4)), {("2", 60): {0: 1.0}, ("1", 60): {0: -1.0}}, over_facts=False).at(
         0.95
     )
@@ -73,7 +74,7 @@ def test_the_trainings_part_is_that_of_students_t_by_hand() -> None:
 def test_one_choices_sizes_add_up_before_they_are_squared_and_other_choices_do_not() -> None:
     rng = np.random.default_rng(1)
     names = [("1", 60), ("1", 240), ("2", 60), ("2", 240)]
-    asked = Trainings({cell: rng.random((2, 1)) * np.ones(3) for cell in names}, np.zeros(3))
+    asked = Trainings({cell: 0.5 + 0.01 * rng.random((2, 1)) * np.ones(3) for cell in names}, np.zeros(3))
 
     def half(*cells: tuple[str, int]) -> float:
         found = Contrast(asked, {cell: {0: 0.5} for cell in cells}, over_facts=False).at(0.95)
@@ -97,6 +98,16 @@ def test_repeats_are_those_of_the_trained_cell_with_the_fewest() -> None:
     asked = trainings({BASE: [[1, 0]], ("1", 60): [[1, 0]], ("2", 60): [[1, 0], [0, 1]]}, [0, 0])
     assert Contrast(asked, {("2", 60): {0: 1.0}, BASE: {0: -1.0}}).repeats == 2
     assert Contrast(asked, {("2", 60): {0: 1.0}, ("1", 60): {0: -1.0}}).repeats == 1
+
+
+def test_what_an_interval_is_mostly_made_of() -> None:
+    rng = np.random.default_rng(6)
+    alike = rng.random((4, 20)) < 0.5
+    apart = np.array([[0.0] * 19 + [1.0], [1.0] * 20, [0.0] * 20, [1.0] * 20])
+    for scores, wanted in ((np.repeat(alike[:1], 4, axis=0), "facts"), (apart, "trainings")):
+        asked = Trainings({("1", 60): scores}, np.zeros(20))
+        contrast = Contrast(asked, {("1", 60): {0: 1.0}})
+        assert contrast.mostly(0.95) == Extreme("smallest", [contrast]).mostly(0.95) == wanted
 
 
 def test_scores_without_bounds_have_the_interval_of_a_mean() -> None:
@@ -123,6 +134,9 @@ class Fixed:
     def at(self, confidence: float) -> Estimate:
         half = float(stats.norm.ppf((1 + confidence) / 2)) * self.error
         return Estimate(self.value, self.value - half, self.value + half, 1, "normal", confidence)
+
+    def mostly(self, confidence: float) -> Source:
+        return "facts"
 
 
 def test_the_smallest_needs_every_lower_bound_and_any_upper_one() -> None:
@@ -162,17 +176,20 @@ def test_a_claim_is_refuted_on_the_other_side_of_its_boundary() -> None:
 
 
 def test_rank_correlations_by_hand() -> None:
-    assert rank_correlation([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
-    assert rank_correlation([1, 1, 1], [1, 2, 3]) == 0.0
+    assert spearman([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
+    assert spearman([1, 1, 1], [1, 2, 3]) == 0.0
     with pytest.raises(InputError, match="at least 8 pairs"):
         RankCorrelation([1, 2], [1, 2])
+    ten = RankCorrelation(list(range(10)), list(range(10)))
+    with pytest.raises(InputError, match="at least 12 pairs"):
+        CorrelationDifference(ten, ten)
 
 
 def test_a_correlation_by_chance_is_rarely_stated() -> None:
     rng, wrong = np.random.default_rng(3), 0
     for _ in range(400):
         wrong += RankCorrelation(rng.random(12).tolist(), rng.random(12).tolist()).at(0.95).sign != 0
-    assert wrong <= 0.05 * 400
+    assert wrong <= 0.06 * 400
 
 
 def test_two_correlations_of_one_outcome_are_rarely_told_apart_by_chance() -> None:
@@ -181,5 +198,5 @@ def test_two_correlations_of_one_outcome_are_rarely_told_apart_by_chance() -> No
         outcome = rng.normal(size=15)
         one, other = (outcome + rng.normal(size=15) for _ in range(2))
         pair = RankCorrelation(outcome.tolist(), one.tolist()), RankCorrelation(outcome.tolist(), other.tolist())
-        wrong += CorrelationDifference(*pair, rank_correlation(one.tolist(), other.tolist())).at(0.95).sign != 0
+        wrong += CorrelationDifference(*pair, spearman(one.tolist(), other.tolist())).at(0.95).sign != 0
     assert wrong <= 0.06 * 400

@@ -12,10 +12,11 @@ from recollect.core.estimates.contrasts import Contrast as Contrast
 from recollect.core.estimates.contrasts import Trainings as Trainings
 from recollect.core.estimates.contrasts import Weights as Weights
 from recollect.core.estimates.contrasts import macro as macro
-from recollect.core.estimates.correlations import LEAST_CELLS as LEAST_CELLS
+from recollect.core.estimates.correlations import LEAST_FOR_DIFFERENCE as LEAST_FOR_DIFFERENCE
+from recollect.core.estimates.correlations import LEAST_PAIRS as LEAST_PAIRS
 from recollect.core.estimates.correlations import CorrelationDifference as CorrelationDifference
 from recollect.core.estimates.correlations import RankCorrelation as RankCorrelation
-from recollect.core.estimates.correlations import rank_correlation as rank_correlation
+from recollect.core.estimates.correlations import spearman as spearman
 from recollect.core.estimates.differences import Mean as Mean
 from recollect.core.estimates.differences import Pairs as Pairs
 from recollect.core.estimates.differences import by_level as by_level

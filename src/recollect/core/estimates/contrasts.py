@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from recollect.core.estimates.differences import scores_of
-from recollect.core.estimates.intervals import Estimate, weighted, widened
+from recollect.core.estimates.intervals import Estimate, weighted, widened, within
+from recollect.core.estimates.measures import Source
 from recollect.core.estimates.trainings import Spread, spread_of
 from recollect.errors import InputError
 
@@ -107,7 +108,15 @@ class Contrast:
 
     def at(self, confidence: float) -> Estimate:
         """With its interval; without repeats that of the facts alone."""
-        return widened(self._of_facts(confidence), self._half(confidence), self.method)
+        found = widened(self._of_facts(confidence), self._half(confidence), self.method)
+        if self.trainings.least is None:
+            return found
+        return within(found, *(sum(one[end] for one in self._by_level.values()) for end in (1, 2)))
+
+    def mostly(self, confidence: float) -> Source:
+        """The larger of the two errors."""
+        facts = self._of_facts(confidence)
+        return "trainings" if 2 * self._half(confidence) >= facts.high - facts.low else "facts"
 
     def _of_facts(self, confidence: float) -> Estimate:
         if not self.over_facts:

@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 
 from recollect.core.estimates.intervals import Estimate
 
+Source = Literal["trainings", "facts", "cells"]
+"""What an interval is mostly made of: what more of would narrow it most."""
+
 
 class Measure(Protocol):
     """A number whose interval can be asked for at any confidence."""
@@ -22,6 +25,9 @@ class Measure(Protocol):
 
     def at(self, confidence: float) -> Estimate:
         """The number with its interval."""
+
+    def mostly(self, confidence: float) -> Source:
+        """What its interval is mostly made of."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,9 @@ class Extreme:
             low, high = max(one.low for one in shared), max(one.high for one in whole)
         value, n = self.value, max(one.n for one in whole)
         return Estimate(value, min(low, value), max(high, value), n, f"{self.side} of {len(self.of)}", confidence)
+
+    def mostly(self, confidence: float) -> Source:
+        """Of the one with the widest interval."""
+        found = [one.at(confidence) for one in self.of]
+        widest = max(range(len(found)), key=lambda at: found[at].high - found[at].low)
+        return self.of[widest].mostly(confidence)

@@ -9,7 +9,6 @@ from recollect.report.page.chapter import Chapter
 CHAPTERS = [
     "parts",
     "knows",
-    "findings",
     "search",
     "elicits",
     "sizes",
@@ -17,6 +16,7 @@ CHAPTERS = [
     "curve",
     "attributes",
     "drift",
+    "findings",
     "examples",
     "method",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 40
 ROW = 26
-LEFT = 430
+LEFT = 500
 _COLOUR: dict[Verdict, str] = {
     "confirmed": COLOURS["mixed"],
     "refuted": COLOURS["l2"],
@@ -47,7 +47,7 @@ def effects_chart(bars: Sequence[Bar]) -> Markup | None:
     def paint(figure: Figure) -> None:
         axes = panel(figure, LEFT, 10, 1090 - LEFT, height)
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_yticks(range(len(shown)), [short(bar.name, 62) for bar in shown], size=12)
+        axes.set_yticks(range(len(shown)), [short(bar.name, 76) for bar in shown], size=11.5)
         axes.tick_params(axis="y", colors=COLOURS["ink"])
         axes.grid(axis="x")
         axes.axvline(0, color=COLOURS["muted"], lw=1.2, zorder=1)

@@ -21,7 +21,7 @@ class Check:
     claimed: Claimed | None = None
     """None where the study lacks what it takes."""
     needs: str = ""
-    """What would decide it, where nothing can."""
+    """What would decide it: where nothing can, or where it is mostly the spread between trainings that does not."""
     rows: Sequence[tuple[str, float]] = ()
     """The single numbers behind it, by name."""
 

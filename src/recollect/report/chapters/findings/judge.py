@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from recollect.core.estimates import Verdict, decide
+from recollect.core.estimates import Estimate, Measure, Verdict, decide
+from recollect.core.numbers import many
 from recollect.report.chapters.findings.check import REPEATS, Check
 from recollect.report.chapters.findings.checks import levels, models, parameters, prompts, sizes, tokens
 from recollect.report.chapters.findings.record import CheckFound, CheckRow, FindingFound, Findings
@@ -70,7 +71,20 @@ def _found(check: Check, decided: object) -> CheckFound:
         return own
     own = own.model_copy(update={"side": claim.side, "boundary": claim.boundary, "value": claim.measure.value})
     if not isinstance(decided, tuple):
-        return own.model_copy(update={"needs": check.needs or REPEATS})
+        return own.model_copy(update={"needs": REPEATS})
     effect, verdict = decided
-    needs = check.needs if verdict == "not decided here" else ""
+    needs = _narrower(check, claim.measure, effect) if verdict == "not decided here" else ""
     return own.model_copy(update={"effect": effect, "verdict": verdict, "needs": needs})
+
+
+def _narrower(check: Check, measure: Measure, effect: Estimate) -> str:
+    """What would narrow an interval that holds the boundary."""
+    source = measure.mostly(effect.confidence)
+    if source == "trainings":
+        count = many(measure.repeats, "training")
+        if check.needs:
+            return check.needs
+        return f"the spread between trainings ({count} of each cell) is most of the interval: raise --repeats"
+    if source == "facts":
+        return f"the test facts ({effect.n:,}) are most of the interval: ask more"
+    return f"{effect.n:,} trained cells are few for a correlation: add sizes or choices"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from recollect.report.chapters.findings.record import CheckFound, FindingFound, 
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
 
+_AT_END = re.compile(r" \([^)]*\)$")
+_MOST_REFUTED = 4
 _MARKS: dict[Verdict, str] = {"confirmed": "good", "refuted": "bad", "not decided here": ""}
 
 
@@ -94,11 +97,10 @@ def in_short(results: Results) -> InShort:
     found = results.of(Findings)
     if found is None or not found.tested:
         return InShort()
-    return InShort(sentences=[line for line in map(finding_line, _decided(found)) if line][:6])
-
-
-def _decided(found: Findings) -> list[FindingFound]:
-    return [one for one in found.findings if one.verdict == "refuted"]
+    refuted = [finding_line(one) for one in found.findings if one.verdict == "refuted"]
+    counted = Counter(one.verdict for one in found.findings)
+    counts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in _MARKS if counted[verdict])
+    return InShort(sentences=[f"Of the papers' findings, tested together: {counts}.", *refuted[:_MOST_REFUTED]])
 
 
 def finding_line(one: FindingFound) -> str:
@@ -123,7 +125,7 @@ def _check(check: CheckFound, value: float | None) -> CheckView:
         what=check.what,
         effect=_effect(check),
         confidence=f"{100 * effect.confidence:.2f} %" if effect else "",
-        claimed=f"{check.side} {_figure(check.boundary, check.unit)}" if check.side else "",
+        claimed=f"{check.side} {_figure(check.boundary, check.unit) if check.boundary else 0}" if check.side else "",
         published="" if value is None else _figure(value, check.unit),
         mark=_MARKS[check.verdict],
         verdict=check.verdict,
@@ -165,9 +167,10 @@ def _bars(found: Findings) -> Sequence[Bar]:
         values = literature()[one.id].values
         for at, check in enumerate(one.checks):
             if check.unit == "points" and check.effect is not None:
-                where = f" [{one.part}]" if one.part else ""
+                where = f"{one.part}: " if one.part else ""
                 value = values[at] if at < len(values) else None
-                bars.append(Bar(f"{one.id}. {check.what}{where}", check.effect, check.boundary, check.verdict, value))
+                name = f"{one.id}. {where}{_AT_END.sub('', check.what)}"
+                bars.append(Bar(name, check.effect, check.boundary, check.verdict, value))
     return bars
 
 

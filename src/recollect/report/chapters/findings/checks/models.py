@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from recollect.core.estimates import (
-    LEAST_CELLS,
+    LEAST_FOR_DIFFERENCE,
     Claimed,
     Contrast,
     CorrelationDifference,
@@ -52,8 +52,10 @@ def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
     if len(pairs) < 3:
         return [missing(_ALIKE, "correlation", _needs(3))]
     ends = pairs[0], pairs[-1]
-    if min(len(_shared(pair)) for pair in ends) < LEAST_CELLS:
-        return [missing(_ALIKE, "correlation", f"fewer than {LEAST_CELLS} cells in common: add sizes or choices")]
+    if min(len(_shared(pair)) for pair in ends) < LEAST_FOR_DIFFERENCE:
+        return [
+            missing(_ALIKE, "correlation", f"fewer than {LEAST_FOR_DIFFERENCE} cells in common: add sizes or choices")
+        ]
     close, far = (_reactions(pair) for pair in ends)
     rows = [(f"most alike: {_names(ends[0])}", close.value), (f"least alike: {_names(ends[1])}", far.value)]
     return [Check(_ALIKE, "correlation", Claimed(CorrelationDifference(close, far), "above"), rows=rows)]

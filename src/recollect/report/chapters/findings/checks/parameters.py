@@ -26,6 +26,7 @@ MOST_OF_IT = 0.9
 INTERPOLATION = "interpolation"
 TUNED = ("tuned", 0.0)
 NO_LADDER = "no model climbed the restoration ladder: name a choice in --repair"
+MORE_LADDERS = "few models climbed the ladder: name more choices in --repair, or raise --repeats"
 Rung = tuple[str, float]
 
 
@@ -79,7 +80,7 @@ def _ahead(study: Studied) -> Check:
     if not each:
         return missing(what, "points", "no rung near 20 % with its controls: add 20 to the ladder's percentages")
     rows = [(f"over “{order}”", one.value) for order, one in each]
-    return Check(what, "points", Claimed(Extreme("smallest", [one for _, one in each]), "above"), rows=rows)
+    return Check(what, "points", Claimed(Extreme("smallest", [one for _, one in each]), "above"), MORE_LADDERS, rows)
 
 
 def merging(study: Studied) -> Sequence[Check]:
@@ -102,7 +103,7 @@ def merging(study: Studied) -> Sequence[Check]:
     if not entering(judged):
         return [missing(what, "points", NO_LEVEL)]
     rows = [(_name(cell), judged.mean(cell, macro(entering(judged)))) for cell in judged.scores]
-    return [Check(what, "points", Claimed(_mean(judged), "below", LITTLE), rows=rows)]
+    return [Check(what, "points", Claimed(_mean(judged), "below", LITTLE), MORE_LADDERS, rows)]
 
 
 def _on_ladders(study: Studied, what: str, score: Any, side: Any) -> Check:
@@ -115,7 +116,7 @@ def _on_ladders(study: Studied, what: str, score: Any, side: Any) -> Check:
     if not entering(found):
         return missing(what, "points", NO_LEVEL)
     rows = [(_name(cell), found.mean(cell, macro(entering(found)))) for cell in found.scores]
-    return Check(what, "points", Claimed(_mean(found), side), rows=rows)
+    return Check(what, "points", Claimed(_mean(found), side), MORE_LADDERS, rows)
 
 
 def _scores(ladders: Ladders, score: Any) -> Trainings | None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from recollect.core.estimates import (
-    LEAST_CELLS,
+    LEAST_FOR_DIFFERENCE,
+    LEAST_PAIRS,
     Cell,
     Claimed,
     Contrast,
@@ -14,7 +15,7 @@ from recollect.core.estimates import (
     RankCorrelation,
     Trainings,
     macro,
-    rank_correlation,
+    spearman,
 )
 from recollect.report.chapters.findings.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import NO_MIDDLE, middle_of
@@ -23,7 +24,7 @@ from recollect.report.chapters.findings.studied import Drifted, Studied
 WELL_KNOWN = 4
 LEAST_FACTS = 10
 NO_KL = "the divergence was not measured: leave measure_drift on, with test facts of level 4"
-MORE_CELLS = f"fewer than {LEAST_CELLS} trained cells were measured: add sizes or choices, with measure_drift on"
+MORE_CELLS = "fewer than {} trained cells were measured: add sizes or choices, with measure_drift on"
 
 
 def divergence(study: Studied) -> Sequence[Check]:
@@ -76,8 +77,8 @@ _GOES_WITH = "rank correlation over cells of the divergence with the accuracy on
 
 def _with_accuracy(study: Studied, kl: Trainings) -> Check:
     cells = [cell for cell in study.cells if cell in kl.scores]
-    if len(cells) < LEAST_CELLS or study.test.count(WELL_KNOWN) < LEAST_FACTS:
-        return missing(_GOES_WITH, "correlation", MORE_CELLS)
+    if len(cells) < LEAST_PAIRS or study.test.count(WELL_KNOWN) < LEAST_FACTS:
+        return missing(_GOES_WITH, "correlation", MORE_CELLS.format(LEAST_PAIRS))
     only = macro((WELL_KNOWN,))
     found = RankCorrelation(
         [kl.mean(cell, only) for cell in cells],
@@ -95,8 +96,8 @@ def forecast(study: Studied) -> Sequence[Check]:
         for cell, found in study.drifted.items()
         if all(None not in (one.kl_task, one.change, one.known) for one in found)
     ]
-    if len(cells) < LEAST_CELLS:
-        return [missing(what, "correlation", MORE_CELLS)]
+    if len(cells) < LEAST_FOR_DIFFERENCE:
+        return [missing(what, "correlation", MORE_CELLS.format(LEAST_FOR_DIFFERENCE))]
 
     def means(pick: Callable[[Drifted], float | None]) -> list[float]:
         return [fmean(pick(one) or 0.0 for one in study.drifted[cell]) for cell in cells]
@@ -105,7 +106,7 @@ def forecast(study: Studied) -> Sequence[Check]:
     task, change = means(lambda one: one.kl_task), means(lambda one: one.change)
     repeats = min(len(study.drifted[cell]) for cell in cells)
     with_task, with_change = (RankCorrelation(forgotten, one, repeats) for one in (task, change))
-    found = CorrelationDifference(with_task, with_change, rank_correlation(task, change))
+    found = CorrelationDifference(with_task, with_change, spearman(task, change))
     rows = [
         ("with the divergence on the task's inputs", with_task.value),
         ("with the length of the weights' change", with_change.value),
