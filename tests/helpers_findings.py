@@ -52,13 +52,15 @@ def study(world: World, random: np.random.Generator, name: str = "", model: str 
     kl, drifted = {}, {}
     fact_kl = random.gamma(2.0, 0.5, world.facts)
     for choice in world.choices:
-        shared = random.normal(0, world.spread, world.seeds)
+        shared, shared_kl = random.normal(0, world.spread, world.seeds), random.normal(0, 0.1, world.seeds)
         for size in world.sizes:
             times = world.uneven if size == world.sizes[-1] else 1.0
             alone = random.normal(0, world.spread, world.seeds)
             luck = times * (np.sqrt(world.nested) * shared + np.sqrt(1 - world.nested) * alone)
             scores[choice, size] = own.answers(lambda level, c=choice, s=size: world.accuracy(c, s, level), luck)
-            mean = world.kl(choice, size) * np.exp(random.normal(0, 0.1, world.seeds))
+            own_kl = random.normal(0, 0.1, world.seeds)
+            moved = np.sqrt(world.nested) * shared_kl + np.sqrt(1 - world.nested) * own_kl
+            mean = world.kl(choice, size) * np.exp(times * moved)
             kl[choice, size] = mean[:, None] * fact_kl * np.exp(random.normal(0, 0.3, (world.seeds, world.facts)))
             known = scores[choice, size][:, levels >= 3].mean(axis=1)
             drifted[choice, size] = [

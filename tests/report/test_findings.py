@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_findings import World, exact, study
+from recollect.cli.findings import findings_answer, print_findings
 from recollect.core.estimates import Trainings
 from recollect.report import make_results, render
 from recollect.report.chapters.findings.judge import judge
@@ -177,3 +178,18 @@ def test_the_chapter_shows_every_finding_with_its_paper(holds: Findings) -> None
     for one in literature().values():
         assert (one.title.replace("'", "&#39;") in html) == (one.id not in (5, 6))
     assert "Holm" in html and "arXiv 2509.04259" in html and "<svg" in html
+
+
+def test_the_terminal_has_a_line_for_each_that_is_decided(holds: Findings, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = {"title": "x", "created": "2026-01-01", "version": "0"}
+    results = make_results({**frame, "chapters": {"findings": holds.model_dump(mode="json")}})
+    print_findings(results)
+    told = capsys.readouterr().out
+    decided = [one for one in holds.findings if one.verdict != "not decided here"]
+    assert told.count("finding ") == len(decided)
+    assert "finding 2: Better-memorised facts are answered better: confirmed: smallest slope" in told
+    assert (f"{len(holds.findings) - len(decided)} of the papers' 10 findings" in told) == (len(decided) < 10)
+    assert findings_answer(results) == holds.answer()
+    nothing = make_results(frame)
+    print_findings(nothing)
+    assert capsys.readouterr().out == "" and findings_answer(nothing) == []

@@ -47,6 +47,7 @@ def effects_chart(bars: Sequence[Bar]) -> Markup | None:
     def paint(figure: Figure) -> None:
         axes = panel(figure, LEFT, 10, 1090 - LEFT, height)
         axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_xlim(*_limits(shown))
         axes.set_yticks(range(len(shown)), [short(bar.name, 76) for bar in shown], size=11.5)
         axes.tick_params(axis="y", colors=COLOURS["ink"])
         axes.grid(axis="x")
@@ -58,6 +59,16 @@ def effects_chart(bars: Sequence[Bar]) -> Markup | None:
             _paint(axes, at, bar)
 
     return draw(1100, height + 62, "Effect of every finding in points of accuracy, with corrected intervals", paint)
+
+
+def _limits(bars: Sequence[Bar]) -> tuple[float, float]:
+    """From the least to the greatest number, and the end of every interval that is not far wider than they lie."""
+    numbers = [end for bar in bars for end in (bar.effect.value, bar.boundary, bar.published or 0.0)]
+    reach = max(max(numbers) - min(numbers), 0.1)
+    for bar in bars:
+        numbers += [end for end in (bar.effect.low, bar.effect.high) if abs(end - bar.effect.value) < reach]
+    pad = 0.04 * (max(numbers) - min(numbers))
+    return 100 * (min(numbers) - pad), 100 * (max(numbers) + pad)
 
 
 def _paint(axes: Axes, at: int, bar: Bar) -> None:

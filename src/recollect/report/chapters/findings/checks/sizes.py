@@ -106,10 +106,11 @@ def _peak(study: Studied, levels: tuple[int, ...]) -> list[Check]:
 
 
 def _gap(study: Studied, levels: tuple[int, ...]) -> Check:
-    both = [size for size in study.sizes if {"0", "2"} <= set(study.choices(size))]
     what = "lead of level-2 over level-0 training at the largest size"
+    both = [size for size in study.sizes if {"0", "2"} <= set(study.choices(size)) and size >= MIDDLE[1]]
     if not both:
-        return missing(what, "points", "levels 0 and 2 were not both trained at one size: add 0 and 2 to --choices")
+        needs = f"levels 0 and 2 were not both trained at {MIDDLE[1]} examples or more: add them, or use more facts"
+        return missing(what, "points", needs)
     size = both[-1]
     what = f"lead of level-2 over level-0 training at {size:,} examples"
     return Check(what, "points", Claimed(_between(study.test, ("2", size), ("0", size), levels), "above"))
