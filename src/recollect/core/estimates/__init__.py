@@ -43,6 +43,7 @@ from recollect.core.estimates.intervals import macro_over as macro_over
 from recollect.core.estimates.intervals import proportion as proportion
 from recollect.core.estimates.measures import Extreme as Extreme
 from recollect.core.estimates.measures import Measure as Measure
+from recollect.core.estimates.measures import Source as Source
 from recollect.core.estimates.ordinal import apart_of as apart_of
 from recollect.core.estimates.ordinal import graded_again as graded_again
 from recollect.core.estimates.ordinal import levels_apart as levels_apart

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 
 from recollect.core.estimates import (
+    CONFIDENCE,
     LEAST_FOR_DIFFERENCE,
     Claimed,
-    Contrast,
     CorrelationDifference,
+    Estimate,
     Extreme,
     RankCorrelation,
-    Trainings,
+    Source,
     macro,
+    total_variation,
 )
 from recollect.report.chapters.findings.check import Check, missing
 from recollect.report.chapters.findings.studied import Studied, entering
 
 MARGIN = 0.02
 Pair = tuple[Studied, Studied]
-_LEVELS = range(5)
-_DIFFER = (
-    f"largest difference of a memory level's share, of the two models that differ least (more than {100 * MARGIN:g} "
-    "points)"
-)
+_DIFFER = "smallest distance of two models' level distributions (total variation)"
 _ALIKE = "rank correlation of the reactions of the two most alike models less that of the two least alike"
 
 
@@ -36,19 +36,17 @@ def distributions_differ(studies: Sequence[Studied]) -> Sequence[Check]:
         return []
     pairs = _pairs(studies)
     if not pairs:
-        return [missing(_DIFFER, "points", _needs(2))]
-    each = [(_names(pair), _distance(pair)) for pair in pairs]
+        return [missing(_DIFFER, "share", _needs(2))]
+    each = [(_names(pair), _Distance(pair)) for pair in pairs]
     rows = [(name, found.value) for name, found in each]
-    return [
-        Check(_DIFFER, "points", Claimed(Extreme("smallest", [one for _, one in each]), "above", MARGIN), rows=rows)
-    ]
+    return [Check(_DIFFER, "share", Claimed(Extreme("smallest", [one for _, one in each]), "above", MARGIN), rows=rows)]
 
 
 def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
     """Models of similar distributions react alike to the same data: the closest two models against the farthest two."""
     if len(studies) < 2:
         return []
-    pairs = sorted(_pairs(studies), key=lambda pair: _distance(pair).value)
+    pairs = sorted(_pairs(studies), key=lambda pair: _Distance(pair).value)
     if len(pairs) < 3:
         return [missing(_ALIKE, "correlation", _needs(3))]
     ends = pairs[0], pairs[-1]
@@ -74,19 +72,29 @@ def _pairs(studies: Sequence[Studied]) -> list[Pair]:
     ]
 
 
-def _distance(pair: Pair) -> Extreme:
-    """The largest difference, either way, of a level's share; paired by fact."""
-    one, other = pair
-    facts = sorted(one.memory.keys() & other.memory.keys())
-    both = [np.array([study.memory[fact] for fact in facts]) for study in pair]
-    each = []
-    for level in _LEVELS:
-        scores = {(name, 0): (levels == level)[None].astype(float) for name, levels in zip("ab", both, strict=True)}
-        shares = Trainings(scores, np.zeros(len(facts), dtype=int), untrained=frozenset(scores))
-        each += [
-            Contrast(shares, {("a", 0): {0: sign}, ("b", 0): {0: -sign}}, "paired by fact") for sign in (1.0, -1.0)
-        ]
-    return Extreme("largest", each)
+@dataclass(frozen=True)
+class _Distance:
+    """The total variation of two models' level distributions: the share of facts that would have to move."""
+
+    pair: Pair
+    repeats: int = 2
+    """Nothing was trained for it."""
+
+    @cached_property
+    def value(self) -> float:
+        """The distance."""
+        return self.at(CONFIDENCE).value
+
+    def at(self, confidence: float) -> Estimate:
+        """With its interval; the facts are resampled, those that both models were asked."""
+        one, other = self.pair
+        facts = sorted(one.memory.keys() & other.memory.keys())
+        first, second = (np.eye(5)[[study.memory[fact] for fact in facts]] for study in self.pair)
+        return total_variation(first, second, confidence)
+
+    def mostly(self, confidence: float) -> Source:
+        """More facts narrow it."""
+        return "facts"
 
 
 def _shared(pair: Pair) -> list[tuple[str, int]]:
@@ -95,10 +103,9 @@ def _shared(pair: Pair) -> list[tuple[str, int]]:
 
 def _reactions(pair: Pair) -> RankCorrelation:
     """Of both models' macro scores over the cells that both trained."""
-    cells = _shared(pair)
-    levels = tuple(level for level in entering(pair[0].test) if level in entering(pair[1].test))
-    first, second = ([study.test.mean(cell, macro(levels)) for cell in cells] for study in pair)
-    return RankCorrelation(first, second, min(len(study.test.scores[cell]) for study in pair for cell in cells))
+    levels = macro(tuple(level for level in entering(pair[0].test) if level in entering(pair[1].test)))
+    first, second = ([study.test.by_training(cell, levels).tolist() for cell in _shared(pair)] for study in pair)
+    return RankCorrelation(first, second)
 
 
 def _names(pair: Pair) -> str:

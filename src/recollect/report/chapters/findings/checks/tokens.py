@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
 
 from recollect.core.estimates import (
     LEAST_FOR_DIFFERENCE,
@@ -81,9 +80,8 @@ def _with_accuracy(study: Studied, kl: Trainings) -> Check:
         return missing(_GOES_WITH, "correlation", MORE_CELLS.format(LEAST_PAIRS))
     only = macro((WELL_KNOWN,))
     found = RankCorrelation(
-        [kl.mean(cell, only) for cell in cells],
-        [study.test.mean(cell, only) for cell in cells],
-        repeats=min(len(kl.scores[cell]) for cell in cells),
+        [kl.by_training(cell, only).tolist() for cell in cells],
+        [study.test.by_training(cell, only).tolist() for cell in cells],
     )
     return Check(_GOES_WITH, "correlation", Claimed(found, "below"))
 
@@ -99,14 +97,13 @@ def forecast(study: Studied) -> Sequence[Check]:
     if len(cells) < LEAST_FOR_DIFFERENCE:
         return [missing(what, "correlation", MORE_CELLS.format(LEAST_FOR_DIFFERENCE))]
 
-    def means(pick: Callable[[Drifted], float | None]) -> list[float]:
-        return [fmean(pick(one) or 0.0 for one in study.drifted[cell]) for cell in cells]
+    def each(pick: Callable[[Drifted], float | None]) -> list[list[float]]:
+        return [[pick(one) or 0.0 for one in study.drifted[cell]] for cell in cells]
 
-    forgotten = [-known for known in means(lambda one: one.known)]
-    task, change = means(lambda one: one.kl_task), means(lambda one: one.change)
-    repeats = min(len(study.drifted[cell]) for cell in cells)
-    with_task, with_change = (RankCorrelation(forgotten, one, repeats) for one in (task, change))
-    found = CorrelationDifference(with_task, with_change, spearman(task, change))
+    forgotten = [[-known for known in cell] for cell in each(lambda one: one.known)]
+    task, change = each(lambda one: one.kl_task), each(lambda one: one.change)
+    with_task, with_change = RankCorrelation(forgotten, task), RankCorrelation(forgotten, change)
+    found = CorrelationDifference(with_task, with_change, spearman(with_task.means[1], with_change.means[1]))
     rows = [
         ("with the divergence on the task's inputs", with_task.value),
         ("with the length of the weights' change", with_change.value),
