@@ -33,8 +33,14 @@ def literature() -> dict[int, Finding]:
     """All findings by their number, which is that of docs/studies.md."""
     papers = published().papers
     sixty, levels = papers.sixty_data_points.source, papers.token_and_parameter_levels.source
+    found = [*_answers(sixty, levels), *_models(sixty, levels), *_costs(levels), *_newer()]
+    return {one.id: one for one in sorted(found, key=lambda one: one.id)}
+
+
+def _answers(sixty: str, levels: str) -> list[Finding]:
+    """What the answers show: of examples and of memory levels."""
     both = f"{sixty}; {levels}"
-    found = [
+    return [
         Finding(
             1,
             "About 60 examples elicit what is stored",
@@ -68,11 +74,17 @@ def literature() -> dict[int, Finding]:
             f"the next best by {_points(_lead())} points",
             [_low(), _lead()],
         ),
+    ]
+
+
+def _models(sixty: str, levels: str) -> list[Finding]:
+    """Of several models."""
+    return [
         Finding(
             5,
             "Level distributions differ between models",
             "How many facts are of each memory level depends on the model.",
-            both,
+            f"{sixty}; {levels}",
             "LLaMA-3-8B has 24.3 % of 75,944 training facts at level 0, LLaMA-2-7B 29.9 %, LLaMA-3-70B 16.5 %",
         ),
         Finding(
@@ -81,6 +93,12 @@ def literature() -> dict[int, Finding]:
             "Models whose memory levels are distributed alike react alike to the same training data.",
             sixty,
         ),
+    ]
+
+
+def _costs(levels: str) -> list[Finding]:
+    """What training costs, in answers, tokens and weights."""
+    return [
         Finding(
             7,
             "More data can hurt",
@@ -109,6 +127,12 @@ def literature() -> dict[int, Finding]:
             "average of five training levels; at 60 % about 1 % of answers are right",
             [_share(), _repair(), None, _collapse()],
         ),
+    ]
+
+
+def _newer() -> list[Finding]:
+    """What newer papers hold against them."""
+    return [
         Finding(
             10,
             "Divergence forecasts forgetting, the size of the change does not",
@@ -130,7 +154,6 @@ def literature() -> dict[int, Finding]:
             FLIPS,
         ),
     ]
-    return {one.id: one for one in found}
 
 
 def _rows() -> dict[int, tuple[float, ...]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +29,8 @@ TUNED = ("tuned", 0.0)
 NO_LADDER = "no model climbed the restoration ladder: name a choice in --repair"
 MORE_LADDERS = "few models climbed the ladder: name more choices in --repair, or raise --repeats"
 Rung = tuple[str, float]
+Score = Callable[[Ladders, Climbed], Any]
+"""Of the ladders of one cell, each fact's score (ladders x facts); None where they lack a rung for it."""
 
 
 def restoring(study: Studied) -> Sequence[Check]:
@@ -74,7 +77,7 @@ def _ahead(study: Studied) -> Check:
     orders = {order for one in ladders.cells.values() for order, _ in one.rungs} - {"base", "tuned", ladders.main}
     each: list[tuple[str, Contrast]] = []
     for order in sorted(orders):
-        gained = _scores(ladders, lambda own, climbed, order=order: _lead(own, climbed, order))
+        gained = _scores(ladders, partial(_lead, order))
         if gained is not None and entering(gained):
             each.append((order, _mean(gained)))
     if not each:
@@ -106,7 +109,7 @@ def merging(study: Studied) -> Sequence[Check]:
     return [Check(what, "points", Claimed(_mean(judged), "below", LITTLE), MORE_LADDERS, rows)]
 
 
-def _on_ladders(study: Studied, what: str, score: Any, side: Any) -> Check:
+def _on_ladders(study: Studied, what: str, score: Score, side: Literal["above", "below"]) -> Check:
     ladders = study.ladders
     if ladders is None:
         return missing(what, "points", NO_LADDER)
@@ -119,7 +122,7 @@ def _on_ladders(study: Studied, what: str, score: Any, side: Any) -> Check:
     return Check(what, "points", Claimed(_mean(found), side), MORE_LADDERS, rows)
 
 
-def _scores(ladders: Ladders, score: Any) -> Trainings | None:
+def _scores(ladders: Ladders, score: Score) -> Trainings | None:
     """Of every ladder each fact's score; None where no ladder has the rungs for it."""
     found = {cell: one for cell, climbed in ladders.cells.items() if (one := score(ladders, climbed)) is not None}
     return Trainings(found, ladders.levels, least=-1.0) if found else None
@@ -140,7 +143,7 @@ def _less(climbed: Climbed, order: str, percent: float) -> Any:
     return None if rung is None else _of(climbed, rung) - _of(climbed, TUNED)
 
 
-def _lead(ladders: Ladders, climbed: Climbed, order: str) -> Any:
+def _lead(order: str, ladders: Ladders, climbed: Climbed) -> Any:
     main = climbed.near(ladders.main, 20)
     other = None if main is None else climbed.near(order, main[1], 0.5)
     return None if main is None or other is None else _of(climbed, main) - _of(climbed, other)
