@@ -63,7 +63,7 @@ def rank_agreement(
     n, keys = len(first), [0] * len(first) if groups is None else list(groups)
     lost = len(set(keys)) - 1 if groups is not None else 0
     sides = [_means(side) for side in (first, second)]
-    value = _spearman(*(_centred(side, keys) for side in sides)) if n > 2 else math.nan
+    value = float(_spearman(*(_centred(side, keys) for side in sides))) if n > 2 else math.nan
     if n - lost < LEAST_CELLS:
         inside = ", those that are compared inside a group" if lost > 0 else ""
         known = None if math.isnan(value) else value

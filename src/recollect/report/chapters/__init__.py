@@ -8,6 +8,7 @@ from recollect.report.page.chapter import Chapter
 
 CHAPTERS = [
     "parts",
+    "models",
     "knows",
     "search",
     "elicits",

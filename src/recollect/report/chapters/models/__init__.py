@@ -1,0 +1,1 @@
+"""Chapter: what the models of a grid know, and how alike they react to the same data."""
