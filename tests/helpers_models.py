@@ -24,7 +24,8 @@ def write_grid(
     parts = []
     for model, (levels, base, cells) in models.items():
         for method in methods:
-            part = GridPart(name=f"{Path(model).name}-{method}", model=model, data="facts.csv", method=method)
+            name = Path(model).name + (f"-{method}" if len(methods) > 1 else "")  # as a grid names its studies
+            part = GridPart(name=name, model=model, data="facts.csv", method=method)
             parts.append(part)
             steps = folder / part.folder / "steps"
             steps.mkdir(parents=True)

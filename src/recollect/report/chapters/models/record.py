@@ -84,11 +84,18 @@ def collect(source: Source) -> ModelsFound | None:
     if source.step != "grid":
         return None
     parts = [part for part in parts_of(source) if (part.path / "steps" / "probe" / MANIFEST).is_file()]
-    models = list(dict.fromkeys(part.model for part in parts))
-    names = dict(zip(models, short_names(models), strict=True))
+    names = _names(parts)
     sets = [_on([part for part in parts if part.data == data], names) for data in dict.fromkeys(p.data for p in parts)]
     found = [one for one in sets if one is not None]
     return ModelsFound(sets=found) if found else None
+
+
+def _names(parts: Sequence[Part]) -> dict[str, str]:
+    """What to call each model: as its study is called where each has one, else by the last part of its own name."""
+    models = list(dict.fromkeys(part.model for part in parts))
+    if len(models) == len(parts):
+        return {part.model: part.name for part in parts}
+    return dict(zip(models, short_names(models), strict=True))
 
 
 def _on(parts: Sequence[Part], names: Mapping[str, str]) -> OnData | None:
