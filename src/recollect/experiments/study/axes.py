@@ -22,7 +22,7 @@ EvaluateSection = Annotated[EvaluateSettings, Fixed("model", "facts", "levels", 
 class Entry(Settings):
     """One entry of an axis. What it says beside its name goes before what the study says."""
 
-    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9._+-]*")] | None = None
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] | None = None
     """What its parts are called by. Default: the last word of the model, file or method."""
 
     @classmethod
@@ -60,7 +60,8 @@ class Entry(Settings):
         """What its parts are called by: letters, digits and few signs, which every file system takes."""
         last = self.name or PurePath(self.said.replace("\\", "/").rstrip("/")).name
         stem = last if self.name else _without_ending(last)
-        return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._+-") else "-" for sign in stem) or "-"
+        signs = (sign if sign.isascii() and (sign.isalnum() or sign in "._+-") else "-" for sign in stem)
+        return "".join(signs).lstrip(".") or "-"
 
 
 class ModelEntry(Entry):
