@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
+from recollect.cli.findings import findings_answer, print_findings
 from recollect.cli.options import answer, command, console, console_out, machine_line, note
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
@@ -74,6 +75,7 @@ def _print_study(result: StudyResult, trained: Trained) -> None:
     _cells_table(trained)
     for line in verdict(result.results):
         console_out.print(f"• {line}")
+    print_findings(result.results)
     for text in result.results.notes:
         console_out.print(f"note: {text}")
 
@@ -89,6 +91,7 @@ def _print_grid(result: GridResult) -> None:
         scores = (_mean([part.base]), _mean([part.best]))
         table.add_row(part.name, part.model, part.data, part.method, str(part.models), *scores)
     console_out.print(table)
+    print_findings(result.results)
     for one in found.failed:
         console_out.print(f"failed: {one.name}: {one.reason}", soft_wrap=True)
 
@@ -101,7 +104,7 @@ def _common(result: StudyResult | GridResult) -> dict[str, object]:
         "steps": result.found.steps,
         "reused": result.reused,
         "failed": len(result.failed),
-        "findings": [],
+        "findings": findings_answer(result.results),
         "out": str(result.path),
     }
 

@@ -79,10 +79,9 @@ def test_a_training_that_fails_is_told_and_tried_again(
 
 
 def test_a_reason_is_one_line_and_of_a_bug_says_where() -> None:
-    try:
+    with pytest.raises(KeyError) as caught:
         raise KeyError("oops")
-    except KeyError as error:
-        assert reason_of(error).startswith("KeyError: 'oops' (test_repair.py, line ")
+    assert reason_of(caught.value).startswith("KeyError: 'oops' (test_repair.py, line ")
     assert reason_of(RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")).startswith("the memory ran out")
     assert reason_of(ModelError("two\nlines")) == "two lines"
 
