@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from recollect.core.estimates import Estimate, Verdict
 from recollect.core.numbers import with_interval
-from recollect.report.chapters.findings.charts import Bar, effects_chart
+from recollect.report.chapters.findings.charts import MOST, Bar, effects_chart
 from recollect.report.chapters.findings.collect import collect
 from recollect.report.chapters.findings.literature import Finding, literature
 from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings, Unit
@@ -67,6 +67,9 @@ class FindingsView:
     counts: list[tuple[str, str, int]]
     """Mark, verdict and how many findings have it."""
     svg: Markup | None
+    most_bars: int
+    bars: int
+    """Checks in points; the chart has the first of them."""
     published: bool
     """Whether the chart has a figure of a paper."""
 
@@ -88,6 +91,8 @@ def context(results: Results) -> FindingsView | None:
         several=any(one.part for one in found.findings),
         counts=[(mark, verdict, counted[verdict]) for verdict, mark in _MARKS.items() if counted[verdict]],
         svg=effects_chart(bars),
+        most_bars=MOST,
+        bars=len(bars),
         published=any(bar.published is not None for bar in bars),
     )
 
@@ -162,7 +167,7 @@ def _figure(value: float, unit: Unit) -> str:
 
 
 def _bars(found: Findings) -> Sequence[Bar]:
-    bars = []
+    bars: list[tuple[int, int, Bar]] = []
     for one in found.findings:
         values = literature()[one.id].values
         for at, check in enumerate(one.checks):
@@ -170,8 +175,8 @@ def _bars(found: Findings) -> Sequence[Bar]:
                 where = f"{one.part}: " if one.part else ""
                 value = values[at] if at < len(values) else None
                 name = f"{one.id}. {where}{_AT_END.sub('', check.what)}"
-                bars.append(Bar(name, check.effect, check.boundary, check.verdict, value))
-    return bars
+                bars.append((one.id, at, Bar(name, check.effect, check.boundary, check.verdict, value)))
+    return [bar for _, _, bar in sorted(bars, key=lambda one: one[:2])]  # the studies' bars of one check together
 
 
 CHAPTER = Chapter(
