@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from helpers_study import settings
+from helpers_study import settings, trained
 from helpers_world import World
+from recollect.cli.study import study_answer
 from recollect.core.workspace import open_step
 from recollect.core.workspace.experiment import GridFound, GridPart
 from recollect.evaluate import EvaluateResult
@@ -66,6 +67,7 @@ def test_with_one_training_each_the_page_has_the_chapter_and_no_verdict(whole: S
     assert all(one.verdict == "not decided here" and one.deciding.needs for one in found.findings)
     assert "findings, tested here" in whole.report.read_text(encoding="utf-8")
     assert all(one["low"] is None for one in found.answer())
+    assert study_answer(whole, trained(whole))["findings"] == found.answer()
 
 
 def test_a_second_seed_and_a_second_model_are_tested(world: World, whole: StudyResult, tmp_path: Path) -> None:
