@@ -51,6 +51,7 @@ from recollect.core.estimates.ordinal import total_variation as total_variation
 from recollect.core.estimates.ordinal import variation_of as variation_of
 from recollect.core.estimates.ranks import RankAgreement as RankAgreement
 from recollect.core.estimates.ranks import rank_agreement as rank_agreement
+from recollect.core.estimates.roc import roc_area as roc_area
 from recollect.core.estimates.significance import benjamini_hochberg as benjamini_hochberg
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar
