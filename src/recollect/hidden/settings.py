@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from recollect.chat.asking import Written
 from recollect.core.estimates import Estimate
 from recollect.core.settings import PathOrName
 from recollect.core.workspace.result import Result
-from recollect.probe.settings import AskedFacts
+from recollect.probe.settings import AskedFacts, ProbeSettings
 
 
 class HiddenSettings(AskedFacts):
@@ -54,6 +54,19 @@ class HiddenSettings(AskedFacts):
     be the right one of a fact of level 0, so it counts less as a candidate."""
     template_file: PathOrName = ""
     """YAML with your own mapping templates, if the probe was made with one."""
+
+    @classmethod
+    def of_probe(cls, probe: ProbeSettings, levels: Path) -> Self:
+        """Of the model of a probe, asked as there, with its levels."""
+        same = ("model", "revision", "trust_remote_code", "device", "dtype", "engine", "memory_fraction")
+        templates = min(probe.templates, cls.model_fields["templates"].default)
+        return cls.make(
+            **{name: getattr(probe, name) for name in (*same, "facts", "template_file", "temperature", "parts")},
+            levels=levels,
+            prompt="chat" if probe.prompt == "chat" else "plain",
+            templates=templates,
+            draws=probe.templates * probe.samples,
+        )
 
 
 class HiddenFound(Result):

@@ -26,11 +26,13 @@ from recollect.experiments.plan.work import (
     asking_work,
     assumed_draws,
     drift_work,
+    hidden_work,
     ladder_work,
     probe_work,
     train_work,
 )
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
+from recollect.hidden import HiddenSettings
 from recollect.models import machine_of
 from recollect.probe import ProbeSettings, chosen_facts
 from recollect.select import SelectSettings, available, read_levels
@@ -150,6 +152,8 @@ class _Planning:
             Item("probe", probe_work(parts.probe, self.probed, lengths, self.draws), self._probed),
             Item("base asked", base, self._there("base", evaluate)),
         ]
+        if self.settings.measure_hidden:
+            items.append(self._ranked())
         if (shots := self.settings.few_shot) and not evaluate.shots:
             known = self._there("base-few-shot", evaluate.model_copy(update={"shots": shots}))
             items.append(Item("base asked with examples", asking_work(asked, lengths, longest, shots), known))
@@ -164,6 +168,14 @@ class _Planning:
                     work += self._base_read()
                 items.append(Item(_NAMES.get(kind, kind), work, name in there, at_once=True))
         return items
+
+    def _ranked(self) -> Item:
+        """Level 0 split; where no probe says how many facts are there, as many as the base is assumed not to know."""
+        settings = HiddenSettings.of_probe(self.parts.probe, Path())
+        zero = (
+            (1 - _KNOWN_SHARE) * self.probed if self.levels is None else self.levels.filter(pl.col("level") == 0).height
+        )
+        return Item("level 0 split", hidden_work(settings, zero, self.ground.lengths), self._there("hidden", settings))
 
     def _there(self, name: str, settings: Settings) -> bool:
         return self._probed and self.there.find({name: settings}) is not None

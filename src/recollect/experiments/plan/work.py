@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self
 
+from recollect.hidden import HiddenSettings
 from recollect.probe import ProbeSettings
 from recollect.restore import LadderSettings
 from recollect.restore.ladder import rungs_of
@@ -129,6 +130,17 @@ def probe_work(settings: ProbeSettings, facts: int, lengths: Lengths, draws: Dra
         parts = [_graded(settings, draws.way, facts, lengths, draws)]
     both = 2 if settings.prompt == "both" else 1
     return (Work.total(parts) + Work(probes=1)) * both
+
+
+def hidden_work(settings: HiddenSettings, subjects: float, lengths: Lengths) -> Work:
+    """Of ranking the answers of so many subjects, each as many as may be.
+
+    Examples:
+        >>> from recollect import HiddenSettings
+        >>> hidden_work(HiddenSettings.make(templates=2, candidates=10), 5, Lengths()).read
+        620.0
+    """
+    return Work(read=subjects * settings.templates * (lengths.prompt + settings.candidates * lengths.answer))
 
 
 def _graded(settings: ProbeSettings, way: str, facts: int, lengths: Lengths, draws: Draws) -> Work:

@@ -41,7 +41,7 @@ class StudySettings(PlaceSettings):
     """
 
     runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
-    later_fields: ClassVar[set[str]] = {"few_shot", "models", "data", "methods"}
+    later_fields: ClassVar[set[str]] = {"few_shot", "measure_hidden", "models", "data", "methods"}
 
     title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
@@ -79,6 +79,8 @@ class StudySettings(PlaceSettings):
     few_shot: Annotated[int, Field(ge=0)] = 4
     """Ask the base once more with so many training facts and their answers in its prompt, as what a prompt alone gives;
     0: not. Left out, with a note, where they do not fit."""
+    measure_hidden: bool = False
+    """Split the facts of level 0 into hidden and absent, by where the base ranks the right answer; see `hidden`."""
     measure_drift: bool = True
     """Compare each trained model with the base: next-token distributions, parameters, forgetting; see `drift`."""
     repair: tuple[Choice, ...] = ("random",)

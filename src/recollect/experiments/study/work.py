@@ -28,6 +28,7 @@ from recollect.experiments.study.reuse import Known, Shelf
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet
+from recollect.hidden import HiddenSettings, run_hidden
 from recollect.models import held_for
 from recollect.probe import ProbeResult, run_probe
 from recollect.select import SelectSettings, available
@@ -82,7 +83,7 @@ class Study:
             probe = self.probe_base()
             parts = self.parts.about(self.sources["facts"], probe.path)
             seconds = self.ask_base(parts, probe)
-            not_shown = self.ask_with_examples(parts, probe)
+            not_shown = (*self.split_level_0(probe), *self.ask_with_examples(parts, probe))
         cells, skipped = self.cells(parts, probe)
         self.take(cells)
         left_out = [_left_out(*one, probe, self.facts) for one in skipped.items()]
@@ -123,6 +124,21 @@ class Study:
                 run_evaluate(asked, self.facts, probe.levels, out=out, progress=progress, loaded=held)
         except InputError as error:
             return (f"The base was not asked with {shots} examples in its prompt: {error}",)
+        self._count(out, before)
+        return ()
+
+    def split_level_0(self, probe: ProbeResult) -> tuple[str, ...]:
+        """Which facts of level 0 are hidden, where that is asked for; why not, where it cannot be told."""
+        if not self.settings.measure_hidden:
+            return ()
+        out = self.steps / "hidden"
+        before = is_finished(out)
+        try:
+            with self.stage("ranking the answers of level 0", "subjects") as progress:
+                asked, loaded = HiddenSettings.of_probe(self.parts.probe, probe.path), self.base.load()
+                run_hidden(asked, self.facts, probe.levels, out, progress=progress, loaded=loaded)
+        except InputError as error:
+            return (f"Level 0 was not split into hidden and absent: {error}",)
         self._count(out, before)
         return ()
 

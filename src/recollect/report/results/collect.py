@@ -127,7 +127,7 @@ def _steps(path: Path, found: Found) -> list[Path]:
     if isinstance(found, GridFound):
         return [path / part.folder for part in found.parts]
     kinds = (
-        ("probe", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*")
+        ("probe", "hidden", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*")
         if isinstance(found, StudyFound)
         else ("*",)
     )

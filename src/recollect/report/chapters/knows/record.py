@@ -11,9 +11,10 @@ from pydantic import Field, model_validator
 
 from recollect.core.workspace import MANIFEST, read_manifest
 from recollect.facts import Domain, Part, read_relations
+from recollect.hidden import HiddenFound
 from recollect.probe import ProbeFound
 from recollect.report.page.chapter import Source
-from recollect.report.page.record import Count, Level, Rate, Record, Share
+from recollect.report.page.record import Count, Fraction, Level, Rate, Record, Share
 
 PARTS: tuple[Part, ...] = ("train", "test", "ood")
 
@@ -63,6 +64,18 @@ class TemplateRate(Record):
     rate: Rate
 
 
+class HiddenFacts(Record):
+    """The facts of level 0, split by where the base ranks the right answer."""
+
+    hidden: Count
+    absent: Count
+    undecided: Count
+    fdr: Rate
+    """The share of those called hidden that may be so by chance."""
+    share: Fraction | None = None
+    """The share that is hidden, without calling any."""
+
+
 class Known(Record):
     """What the base knows, by part, relation and template."""
 
@@ -72,6 +85,8 @@ class Known(Record):
     template_rates: list[TemplateRate] = Field(default_factory=list)
     borderline: dict[Part, Count] = Field(default_factory=dict)
     """Facts per part whose score lies so near to an edge that another probe could give the next level."""
+    hidden: HiddenFacts | None = None
+    """Of level 0, where that was measured."""
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:
@@ -114,7 +129,16 @@ def collect(source: Source) -> Known | None:
         borderline={}
         if found.borderline is None
         else {part: int(levels.filter(part=part)["borderline"].sum()) for part in PARTS},
+        hidden=_hidden(source.path / "steps" / "hidden"),
     )
+
+
+def _hidden(step: Path) -> HiddenFacts | None:
+    if not (step / MANIFEST).is_file():
+        return None
+    found = HiddenFound.read(step)
+    names = ("hidden", "absent", "undecided", "fdr", "share")
+    return HiddenFacts(**{name: getattr(found, name) for name in names})
 
 
 def _agreement(found: ProbeFound, draws: int) -> str:

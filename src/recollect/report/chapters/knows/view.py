@@ -18,7 +18,7 @@ from recollect.report.chapters.knows.charts import (
     relations_chart,
     wording_chart,
 )
-from recollect.report.chapters.knows.record import Known, Probe, collect
+from recollect.report.chapters.knows.record import HiddenFacts, Known, Probe, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.page.text import duration, ends
@@ -29,6 +29,7 @@ class KnowsView:
     """Charts and tables of the probe."""
 
     probe: Probe | None
+    hidden: HiddenFacts | None
     borderline: dict[Part, int]
     part_names: dict[Part, str]
     parts: dict[Part, list[int]]
@@ -46,6 +47,7 @@ def context(results: Results) -> KnowsView | None:
     parts, relations = part_counts(known), relation_rows(known)
     return KnowsView(
         probe=known.probe,
+        hidden=known.hidden,
         borderline=known.borderline,
         part_names=PART_NAMES,
         parts=parts,
