@@ -37,8 +37,8 @@ class HiddenSettings(AskedFacts):
     """plain: the answer continues each template. chat: each template is the user's turn in the model's own chat
     template, and the answer begins the model's. As the probe was asked."""
     templates: Annotated[int, Field(ge=1)] = 7
-    """Mapping templates per relation; the log-probability of an answer is its mean over them. Our choice: on the pocket
-    21 separate no better (docs/hidden.md)."""
+    """Mapping templates per relation; the log-probability of an answer is its mean over them. Our choice: 21
+    take three times as long and separate little better (docs/hidden.md)."""
     candidates: Annotated[int, Field(ge=2)] = 100
     """The right answer is ranked among the answers of at most so many other facts of its relation, of whatever level.
     An answer that more than the share fdr of them have tells nothing; such facts are undecided."""
