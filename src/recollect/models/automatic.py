@@ -24,7 +24,7 @@ def format_on_processor(folder: Path) -> tuple[str, str]:
         return "float32", "this processor does not compute in bfloat16"
     if is_adapter(folder):
         return "float32", "an adapter's merge would be rounded in bfloat16"
-    if _weights(folder) < SMALL:
+    if weight_count(folder) < SMALL:
         return "float32", "exact, for a small model"
     if rounded_in(folder, "bfloat16"):
         return "float32", "stored with more digits than bfloat16 has"
@@ -40,7 +40,7 @@ def computes_bfloat16() -> bool:
     return any(ask is not None and bool(ask()) for ask in known)
 
 
-def _weights(folder: Path) -> int:
+def weight_count(folder: Path) -> int:
     """How many numbers the model has, as stored."""
     with Stored(folder) as stored:
         return sum(math.prod(shape) for shape in stored.shapes().values())

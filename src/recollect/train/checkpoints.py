@@ -75,13 +75,18 @@ def _damage_by_form(folder: Path) -> str:
     """The same for a checkpoint without a list: which parts are missing or not whole by their own account."""
     if not list(folder.glob("*.safetensors")):
         return "its weights are missing"
-    for name in ("optimizer.pt", "scheduler.pt"):
-        if not (folder / name).is_file():
+    for name, of_shared in (("optimizer.pt", "optimizer.bin"), ("scheduler.pt", "scheduler.pt")):
+        if not (folder / name).is_file() and not (folder / of_shared).is_file():
             return f"{name} is missing"
     if not list(folder.glob("rng_state*.pth")):
         return "the random states are missing"
     for file in folder.iterdir():
-        check = {".safetensors": _weights_are_whole, ".pt": _archive_is_whole, ".pth": _archive_is_whole}
+        check = {
+            ".safetensors": _weights_are_whole,
+            ".pt": _archive_is_whole,
+            ".pth": _archive_is_whole,
+            ".bin": _archive_is_whole,
+        }
         if file.suffix in check and not check[file.suffix](file):
             return f"{file.name} is not whole"
     return ""

@@ -38,7 +38,7 @@ from recollect.train.processes import tell
 Ended = TypeVar("Ended")
 Judge = Callable[[Sequence[tuple[int, float]]], str]
 """Given the losses so far as (update, loss): why to stop the training, or nothing."""
-_LOGGERS = "torch.distributed.elastic"
+_LAUNCHER, _SPAWNING = "torch.distributed.elastic", "torch.multiprocessing.spawn"  # of log lines
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,15 @@ def _failure(failed: Any, told: _Told, logs: Path, count: int) -> BaseException:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The launcher's log lines say what we say better."""
-    logger, handler = logging.getLogger(_LOGGERS), logging.NullHandler()
-    before = logger.propagate
+    logger, handler, spawning = logging.getLogger(_LAUNCHER), logging.NullHandler(), logging.getLogger(_SPAWNING)
+    before, level = logger.propagate, spawning.level
     logger.addHandler(handler)
     logger.propagate = False
+    spawning.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        spawning.setLevel(level)
         logger.propagate = before
         logger.removeHandler(handler)
 

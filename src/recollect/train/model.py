@@ -22,6 +22,7 @@ from recollect.models.quantised import refuse_untrainable
 from recollect.train.lora import Adapted, Factors
 from recollect.train.lora_files import name_base, write_adapter
 from recollect.train.settings import TrainSettings
+from recollect.train.sharding import load_shared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,6 +55,8 @@ def training_machine(settings: TrainSettings, base: LoadedModel | None = None, q
     machine = prepare(device, settings.dtype)
     quantised = quantised or ("" if settings.quantize == "none" else settings.quantize)
     if settings.max_steps == 0 and not quantised:
+        if settings.processes > 1:  # it may be one that no single GPU can hold
+            machine = replace(machine, device="cpu", device_reason="no step is made")
         return replace(machine, dtype="float32", dtype_reason="no step is made: the weights are stored as the base's")
     if mixed_precision(settings, machine.device, quantised):
         return replace(machine, dtype="float32", dtype_reason="the weights; computing in bfloat16")
@@ -92,21 +95,38 @@ def mixed_precision(settings: TrainSettings, device: str, quantised: str = "") -
 
 
 def load_base(
-    settings: TrainSettings, ref: ModelRef, base: LoadedModel | None
+    settings: TrainSettings, ref: ModelRef, base: LoadedModel | None, sharing: int = 1
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact."""
+    """The base in training mode, its tokenizer, and the device; a copy of one in memory where that is exact.
+
+    sharing: the processes among which its weights will be shared out; until then it is in the host's memory.
+    """
     machine = training_machine(settings, base, ref.quantised)
+    if sharing > 1:
+        model, tokenizer = load_shared(ref, replace(machine, device="cpu"), sharing)
+        return _trainable(model, ref), tokenizer, machine.device
     model = copy_for_training(base, machine.dtype, machine.device, ref.quantize) if base else None
     if base and model is not None:
         tokenizer = copy.deepcopy(base.tokenizer)
     else:
         model, tokenizer = load_weights(ref, machine)
+    return _trainable(model, ref), tokenizer, machine.device
+
+
+def load_again(settings: TrainSettings, ref: ModelRef) -> PreTrainedModel:
+    """The base as a training of shared weights began with it, but whole: in the host's memory."""
+    machine = training_machine(settings, None, ref.quantised)
+    return _trainable(load_weights(ref, replace(machine, device="cpu"))[0], ref)
+
+
+def _trainable(model: PreTrainedModel, ref: ModelRef) -> PreTrainedModel:
+    """In training mode, with gradients for the language model's weights alone."""
     if ref.quantised:
         refuse_untrainable(model, ref.whole)
     others = other_parts(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not ref.quantised and name not in others)
-    return model.train(), tokenizer, machine.device
+    return model.train()
 
 
 def beforehand(settings: TrainSettings, chosen: Plan, model: PreTrainedModel, mixed: bool) -> list[str]:

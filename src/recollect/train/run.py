@@ -16,6 +16,7 @@ import copy
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,14 +37,26 @@ from recollect.train.examples import Source, learn, read_source
 from recollect.train.found import PausedTraining, TrainFound, TrainResult
 from recollect.train.launch import Hears, Judge, launch
 from recollect.train.lora import Factors, with_adapters
-from recollect.train.model import beforehand, load_base, mixed_precision, refuse_broken, training_machine, write_model
+from recollect.train.model import (
+    beforehand,
+    load_again,
+    load_base,
+    mixed_precision,
+    refuse_broken,
+    training_machine,
+    write_model,
+)
 from recollect.train.processes import check_room, first, processes_of, started, tell
 from recollect.train.records import write_log, write_records
 from recollect.train.settings import TrainSettings
+from recollect.train.sharding import check_checkpoint, gather, put_in, shards
 from recollect.train.trackers import check_trackers, place_of_logs
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
+
+    from recollect.train.trainer import Example
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,8 @@ class _Training:
     base: LoadedModel | None
     """The same in memory."""
     processes: int
+    sharded: bool
+    """They share out the weights, too."""
     progress: Progress | None
     share: float = 1.0
     """Pause after this share of the updates."""
@@ -149,7 +164,13 @@ def _read(settings: TrainSettings, source: Source, progress: Progress | None, ba
             f"{ref.folder} is an adapter itself; LoRA needs a base with weights of its own. Take --method full."
         )
     settings = settings.model_copy(update={"prompt": settled(settings.asked_in(), ref)})
-    return _Training(settings, source, ref, base, processes_of(settings), progress)
+    count = processes_of(settings)
+    sharded = shards(settings, ref, count, _device(settings, ref, base) if count > 1 else "cpu")
+    return _Training(settings, source, ref, base, count, sharded, progress)
+
+
+def _device(settings: TrainSettings, ref: ModelRef, base: LoadedModel | None) -> str:
+    return training_machine(settings, base, ref.quantised).device
 
 
 def _check_plain(ref: ModelRef) -> None:
@@ -169,6 +190,7 @@ def _run(training: _Training, out: Path | None, root: Path) -> TrainResult | Pau
     with _open(training, out, root) as step:
         scratch = step.scratch()
         checkpoint = None if step.done else last_checkpoint(scratch)
+        check_checkpoint(checkpoint, training.sharded)
         ended = _finished(step) if step.done else _paused(training, step.path, checkpoint)
         tell(training.processes, [scratch, checkpoint, ended])
         if ended is None:
@@ -198,7 +220,7 @@ def _finish(training: _Training, step: Step, found: TrainFound) -> TrainResult:
 
 def _start_processes(training: _Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
     """Have the training's processes started; what is in the way of the step is refused before."""
-    device = training_machine(training.settings, training.base, training.ref.quantised).device
+    device = _device(training.settings, training.ref, training.base)
     with _open(training, out, root) as step:
         if step.done:
             return _finished(step)
@@ -233,7 +255,8 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
     from recollect.train import trainer as _trainer
 
     with _trainer.undisturbed():
-        model, tokenizer, device = load_base(training.settings, training.ref, training.base)
+        sharing = training.processes if training.sharded else 1
+        model, tokenizer, device = load_base(training.settings, training.ref, training.base, sharing)
         learned = learn(training.source, training.settings, tokenizer, model.config)
         settings, chosen = _with_rate(training.settings, len(learned.examples), model)
         trained_in, mixed = (
@@ -242,7 +265,8 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
         )
         if step:
             computed_in = "bfloat16" if mixed and settings.max_steps != 0 else trained_in
-            step.pin(device=device, dtype=trained_in, computed_in=computed_in, processes=training.processes)
+            shared = {"sharding": "fsdp"} if training.sharded else {}
+            step.pin(device=device, dtype=trained_in, computed_in=computed_in, processes=training.processes, **shared)
             for text in beforehand(settings, chosen, model, mixed):
                 warnings.warn(text, RecollectWarning, stacklevel=2)
         config, generation = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
@@ -256,7 +280,7 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
                 adapted = with_adapters(model, settings, learned.examples)
                 model, start = adapted.model, adapted.start
             if settings.max_steps != 0:
-                setup = _trainer.Setup(settings, device, mixed, training.processes, scratch)
+                setup = _trainer.Setup(settings, device, mixed, training.processes, scratch, training.sharded)
                 if step:
                     place_of_logs(step.path)
                 trainer = _trainer.build_trainer(model, tokenizer, learned.examples, setup, watch)
@@ -268,6 +292,12 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
                 if watch.paused_at is not None and watch.diverged_at is None:
                     return None
                 model = trainer.accelerator.unwrap_model(trainer.model)
+                if training.sharded:
+                    weights = gather(model)
+                    if not step:
+                        return None
+                    del trainer
+                    model = _whole_again(training, learned.examples, weights)
         seconds = time.monotonic() - started
         refuse_broken(model, watch.diverged_at, settings)
         plain = model.get_base_model() if settings.method == "lora" else model
@@ -300,6 +330,15 @@ def _train(training: _Training, scratch: Path, checkpoint: Path | None, step: St
             ),
             seconds=round(seconds, 3),
         )
+
+
+def _whole_again(training: _Training, examples: Sequence[Example], weights: dict[str, torch.Tensor]) -> Any:
+    """An ordinary model with the weights of one that was shared out."""
+    model: Any = load_again(training.settings, training.ref)
+    if training.settings.method == "lora":
+        model = with_adapters(model, training.settings, examples).model
+    put_in(model, weights)
+    return model
 
 
 def _with_rate(settings: TrainSettings, examples: int, model: PreTrainedModel) -> tuple[TrainSettings, _auto.Plan]:

@@ -63,7 +63,7 @@ class TrainSettings(ModelSettings):
         'lora'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to", "processes"}
+    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to", "processes", "sharding"}
     later_fields: ClassVar[set[str]] = {
         *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
@@ -157,6 +157,9 @@ class TrainSettings(ModelSettings):
     processes: Annotated[int, Field(ge=1)] = 1
     """Processes of this machine that share each update's batch, one for each GPU. The result is the same up to rounding
     (with dropout, other draws of it), so this is no part of a step's fingerprint."""
+    sharding: Literal["auto", "none", "fsdp"] = "auto"
+    """fsdp: the processes share out weights, gradients and the optimizer's state too, for a base that one GPU cannot
+    hold. none: each holds all of them. auto: fsdp where they would take over 70 % of a GPU's memory."""
     seed: int = 0
     """Decides the order of the examples, the adapters' first weights and the dropout."""
 

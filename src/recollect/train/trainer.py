@@ -29,6 +29,8 @@ from recollect.errors import RecollectWarning
 from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
+from recollect.train.processes import started
+from recollect.train.sharding import arguments, check_shared, prepare_processes, sum_in_float32
 from recollect.train.shares import EvenBatches
 from recollect.train.trackers import trackers_of
 
@@ -82,6 +84,8 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
                     self.callback_handler.on_log(self.args, state, self.control, entry)
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if self.args.fsdp:
+            check_shared(self.model)
 
 
 class HeadTrainer(QuietTrainer):
@@ -165,6 +169,8 @@ class Setup:
     mixed: bool
     processes: int
     checkpoints: Path
+    sharded: bool = False
+    """The processes share out the weights as well."""
 
 
 def build_trainer(
@@ -206,12 +212,15 @@ def build_trainer(
         report_to=trackers_of(settings.report_to) or "none",
         disable_tqdm=True,
         **{_CHECKPOINTING: settings.gradient_checkpointing},
+        **(arguments() if setup.sharded else {}),
         **({"router_aux_loss_coef": 0.0} if "router_aux_loss_coef" in _NAMES else {}),  # the answers' loss alone
     )
     if config.n_gpu > 1:
         # One process that sees several GPUs takes the first, never nn.DataParallel. transformers gives n_gpu no setter;
         # the other way, CUDA_VISIBLE_DEVICES, works only before CUDA is first used and for the whole process.
         config._n_gpu = 1
+    if setup.sharded:
+        prepare_processes(setup.device)
     trainer = trainer_of(model)(
         model=model,
         args=config,
@@ -219,6 +228,8 @@ def build_trainer(
         processing_class=tokenizer,
         callbacks=[watch],
     )
+    if setup.sharded and setup.mixed:
+        sum_in_float32(trainer.accelerator)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -261,6 +272,8 @@ def quiet(device: str) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("transformers", "trl", "peft", "accelerate", "datasets")]
     levels = [logger.level for logger in loggers]
     cuda = list(range(torch.cuda.device_count())) if device.startswith("cuda") else []
+    if cuda and started() > 1:
+        cuda = [torch.cuda.current_device()]  # the others' memory is other processes'
     with torch.random.fork_rng(devices=cuda), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", RecollectWarning)
