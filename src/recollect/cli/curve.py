@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_attributes, print_notes, stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import with_interval
 from recollect.experiments.curve import CurveFound, CurveResult, CurveSettings, Gain, Verdict
+
+if TYPE_CHECKING:
+    from recollect.experiments.plan import Plan
 
 PARTS = {"test": "in-domain", "ood": "out-of-domain"}
 
 
 def register(app: typer.Typer) -> None:
     """Add `curve`."""
-    command(app, "curve", CurveSettings, run_and_print)
+    command(app, "curve", CurveSettings, with_plan(run_and_print, _plan), DRY_RUN)
+
+
+def _plan(settings: CurveSettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_curve
+
+    return plan_curve(settings, **given)
 
 
 def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from recollect.cli.options import answer, command, console, console_out, machine_line, note
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.experiments.search.settings import SearchSettings
 
 if TYPE_CHECKING:
+    from recollect.experiments.plan import Plan
     from recollect.experiments.search import Event, SearchFound
 
 _STATES = {"scored": "", "degenerate": "broken", "failed": "failed", "memory": "out of memory"}
@@ -21,7 +23,13 @@ _STATES = {"scored": "", "degenerate": "broken", "failed": "failed", "memory": "
 
 def register(app: typer.Typer) -> None:
     """Add `search`."""
-    command(app, "search", SearchSettings, _search)
+    command(app, "search", SearchSettings, with_plan(_search, _plan), DRY_RUN)
+
+
+def _plan(settings: SearchSettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_search
+
+    return plan_search(settings, **given)
 
 
 def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:

@@ -94,7 +94,7 @@ def run_curve(
     if settings.scores is not None:
         return _judge_file(settings.scores, settings, out, root, stage or no_stage)
     stage = stage or no_stage
-    train, evaluate = _sections(settings)
+    train, evaluate = sections_of(settings)
     executor_class(settings.executor, place := settings.place(Path())).check(place)
     sources = {name: source_of(settings, name, given) for name, given in (("model", None), ("facts", facts))}
     sources["levels"] = str(settings.levels or "")
@@ -102,7 +102,7 @@ def run_curve(
     levels = read_levels(settings.levels) if settings.levels is not None else None
     _check_score(settings, evaluate, facts, levels)
     most = available(facts, levels, settings.level)
-    sizes = _sizes(settings, most)
+    sizes = sizes_of(settings, most)
     base = Base(evaluate)
     with stage("loading the model", ""):
         model = find_engine(evaluate, base.load())
@@ -135,7 +135,7 @@ def _with_page(step: Step, stage: Stage) -> CurveResult:
 
 def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:
     """What is done on which device and in which number format, for people to read."""
-    train, evaluate = _sections(settings)
+    train, evaluate = sections_of(settings)
     return ("training", training_machine(train)), ("asking", machine_of(evaluate))
 
 
@@ -315,7 +315,7 @@ def _table(runs: Mapping[str, Observations], negated: bool) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _sections(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
+def sections_of(settings: CurveSettings) -> tuple[TrainSettings, EvaluateSettings]:
     """The settings of the cells' steps. The model is asked where and in the form in which it was trained; the number
     format is each section's own."""
     both = {*ModelSettings.model_fields, "prompt", "prompt_template"} - {"dtype"}
@@ -346,7 +346,8 @@ def _check_score(
         raise InputError(f"group must be {known}, but got {settings.group!r}.")
 
 
-def _sizes(settings: CurveSettings, most: int) -> tuple[int, ...]:
+def sizes_of(settings: CurveSettings, most: int) -> tuple[int, ...]:
+    """The sizes of the grid, of `most` training examples. Raises InputError for those that are not there."""
     if settings.sizes is not None:
         over = [size for size in settings.sizes if size > most]
         if over:

@@ -67,6 +67,8 @@ class Rates:
     """Beginning and ending one."""
     compared: float | None = None
     weight: float | None = None
+    trainer: float = 0.0
+    """Importing it, once in a process."""
     busy: float = 1.0
     """Seconds by the clock for each of the process's own, over its threads."""
     peak: int = 0
@@ -129,6 +131,8 @@ class Trial:
     selection: Path | None = None
     """What is trained on; a few of the facts where neither this nor `data` is given."""
     data: Path | None = None
+    varies: bool = False
+    """Trainings have batches of several sizes, so what a token takes is told from what an update takes."""
 
 
 def calibrate(trial: Trial, lengths: Lengths) -> Rates:
@@ -148,7 +152,7 @@ def calibrate(trial: Trial, lengths: Lengths) -> Rates:
         if trial.compares:
             rates = _comparing(trial, loaded, rates)
         if trial.train is not None:
-            rates = _training(trial, loaded, rates)
+            rates = _training(trial, loaded, lengths, rates)
     passed, spent = time.perf_counter() - began, time.process_time() - own
     return replace(
         rates,
@@ -229,15 +233,36 @@ def _comparing(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
     return replace(rates, compared=each / tokens, weight=weight)
 
 
-def _training(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
-    """A real training of a few updates, in a folder that goes."""
+def _training(trial: Trial, loaded: LoadedModel, lengths: Lengths, rates: Rates) -> Rates:
+    """Real trainings of a few updates, in a folder that goes."""
     assert trial.train is not None
-    settings = trial.train.model_copy(update={"max_steps": _UPDATES, "save_every": None, "report_to": "none"})
+    started = time.perf_counter()
+    import recollect.train.trainer  # noqa: F401  # here, so that its seconds are told from those of a training
+
+    rates = replace(rates, trainer=time.perf_counter() - started)
+    update, around = _trained(trial, trial.train, loaded)
+    rates = replace(rates, update=update, trained=0.0, training=around)
+    small = max(1, trial.train.batch_size // 4)
+    if (
+        not trial.varies
+        or small == trial.train.batch_size
+        or trial.train.batch_size % trial.train.gradient_accumulation
+    ):
+        return rates
+    less, _ = _trained(trial, trial.train.model_copy(update={"batch_size": small, "gradient_accumulation": 1}), loaded)
+    example = min(max(0.0, (update - less) / (trial.train.batch_size - small)), update / trial.train.batch_size)
+    tokens = lengths.question + lengths.answer
+    return replace(rates, update=update - example * trial.train.batch_size, trained=example / tokens)
+
+
+def _trained(trial: Trial, settings: TrainSettings, loaded: LoadedModel) -> tuple[float, float]:
+    """Seconds of an update, and of what is around all of them."""
+    settings = settings.model_copy(update={"max_steps": _UPDATES, "save_every": None, "report_to": "none"})
     ends: list[float] = []
     with tempfile.TemporaryDirectory(prefix="recollect-plan-") as folder:
         selection = trial.selection
         if selection is None and trial.data is None:
-            size = min(len(trial.facts.part("train")), trial.train.batch_size * _UPDATES)
+            size = min(len(trial.facts.part("train")), settings.batch_size * _UPDATES)
             wanted = SelectSettings.make(level="random", size=size)
             selection = run_select(wanted, trial.facts, out=Path(folder) / "select").path
         started = time.perf_counter()
@@ -251,7 +276,7 @@ def _training(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
         )
         whole = time.perf_counter() - started
     update = min(after - before for before, after in pairwise(ends))
-    return replace(rates, update=update, trained=0.0, training=max(0.0, whole - _UPDATES * update))
+    return update, max(0.0, whole - _UPDATES * update)
 
 
 def _per_token(engine: Engine, prompts: Sequence[Sequence[int]]) -> float:

@@ -22,8 +22,8 @@ from recollect.probe import ProbeSettings
 _SAMPLE = 64
 BUSY = 1.5
 """From so many times the processor's own time on, the plan says that the machine is at other work."""
-START = 8.0
-"""Seconds in which a command's process begins and its libraries are imported; about that on two idle cores."""
+START = 4.0
+"""Seconds of the processor in which a command begins and its libraries are imported, less the trainer's."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def made(
         rows.append(PlanRow(what=what, steps=steps, there=there, seconds=shown, detail=in_words(work)))
     work = Work.total([item.work for item in left])
     if total is not None and left:
-        total += START if ground.assume.tokens_per_second is None else 0.0
+        total += 0.0 if rates is None or ground.assume.tokens_per_second else START * rates.busy + rates.trainer
     seconds = None if total is None else round(total, 1)
     if rates is not None and rates.busy > BUSY:
         notes = [*notes, f"the machine is at other work: all took {rates.busy:.1f} times as long as it would alone"]
@@ -193,13 +193,6 @@ def memory_there(device: str) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
-
-
-def held_now() -> int:
-    """Bytes that this process holds with its libraries, before a model."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
 
 
 def side_by_side(

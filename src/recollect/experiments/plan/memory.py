@@ -13,8 +13,10 @@ import math
 from dataclasses import dataclass
 
 from recollect.core.machine import Machine
+from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.known import KnownModel
-from recollect.train import TrainSettings
+from recollect.models import machine_of
+from recollect.train import TrainSettings, training_machine
 from recollect.train.model import mixed_precision
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -76,6 +78,24 @@ def training_bytes(model: KnownModel, settings: TrainSettings, machine: Machine,
     if settings.gradient_checkpointing:
         kept = kept / max(1.0, math.sqrt(model.layers or 1))
     return math.ceil(held + piece * tokens * (kept + 3 * 4 * (model.vocabulary or 0)))
+
+
+def cell_bytes(model: KnownModel, train: TrainSettings, evaluate: EvaluateSettings, tokens: float) -> int | None:
+    """Of a cell: the base in memory, and beside it the training, or the model that is asked."""
+    machine = machine_of(evaluate)
+    base = asking_bytes(model, machine, Asked(0, 0))
+    training = training_bytes(model, train, training_machine(train), tokens)
+    asking = asking_bytes(model, machine, Asked(evaluate.batch_size, tokens + 16))
+    if base is None or training is None or asking is None:
+        return None
+    return held_now(machine) + base + max(training, asking)
+
+
+def held_now(machine: Machine) -> int:
+    """Bytes that this process holds with its libraries, before a model; nothing of it is on a GPU."""
+    import psutil
+
+    return 0 if machine.device.startswith("cuda") else int(psutil.Process().memory_info().rss)
 
 
 def stored_bytes(model: KnownModel, settings: TrainSettings) -> int | None:

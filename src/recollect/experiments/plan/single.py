@@ -9,13 +9,14 @@ from recollect.core.workspace import DEFAULT_ROOT
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Trial
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, held_now, made, with_lengths
+from recollect.experiments.plan.ground import Ground, Item, Sizes, made, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
 from recollect.experiments.plan.memory import (
     Asked,
     Stored,
     asking_bytes,
     checkpoint_bytes,
+    held_now,
     stored_bytes,
     training_bytes,
 )
@@ -51,8 +52,8 @@ def plan_probe(
     work = probe_work(settings, count, ground.lengths, draws) + Work(loads=1)
     asked = Asked(probe_rows(settings, model.vocabulary), ground.lengths.prompt + settings.max_new_tokens)
     memory = asking_bytes(model, ground.machine, asked)
-    if memory is not None and not ground.machine.device.startswith("cuda"):
-        memory += held_now()
+    if memory is not None:
+        memory += held_now(ground.machine)
     there = False
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": chosen_facts(facts.facts, settings).fingerprint()}
@@ -103,8 +104,8 @@ def plan_train(
     ground = Ground(model, KnownFacts(facts, facts.counts()), machine, assume, lengths, notes=tuple(notes))
     work = train_work(settings, examples, lengths) + Work(loads=1)
     memory = training_bytes(model, settings, machine, lengths.question + lengths.answer)
-    if memory is not None and not machine.device.startswith("cuda"):
-        memory += held_now()
+    if memory is not None:
+        memory += held_now(machine)
     there = False
     if model.ref is not None:
         there = single_there("train", settings, {"model": model.ref.fingerprint, **source.inputs}, out, root)

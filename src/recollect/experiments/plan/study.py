@@ -16,12 +16,13 @@ from recollect.drift.tokens import general_text
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, held_now, made, side_by_side, with_lengths
+from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
-from recollect.experiments.plan.memory import Asked, Stored, asking_bytes, stored_bytes, training_bytes
+from recollect.experiments.plan.memory import Asked, Stored, asking_bytes, cell_bytes, held_now, stored_bytes
 from recollect.experiments.plan.there import There, around, there_for
 from recollect.experiments.plan.work import (
     Draws,
+    Lengths,
     Work,
     asking_work,
     assumed_draws,
@@ -36,7 +37,6 @@ from recollect.hidden import HiddenSettings
 from recollect.models import machine_of
 from recollect.probe import ProbeSettings, chosen_facts
 from recollect.select import SelectSettings, available, read_levels
-from recollect.train import training_machine
 
 _KNOWN_SHARE = 1 / 3
 """Of the facts asked, those that a base is assumed to know where no probe says it."""
@@ -145,9 +145,8 @@ class _Planning:
         parts, lengths = self.parts, self.ground.lengths
         evaluate = parts.evaluate
         asked = asked_count(evaluate, self.facts, evaluate.limit)
-        longest = float(evaluate.max_new_tokens) if isinstance(evaluate.max_new_tokens, int) else lengths.answer + 8
-        said = rates.base_answer if rates is not None and rates.base_answer else longest
-        base = asking_work(asked, lengths, said) + Work(loads=1)
+        longest = longest_answer(evaluate, lengths)
+        base = asking_work(asked, lengths, base_tokens(evaluate, rates, lengths)) + Work(loads=1)
         items = [
             Item("probe", probe_work(parts.probe, self.probed, lengths, self.draws), self._probed),
             Item("base asked", base, self._there("base", evaluate)),
@@ -269,17 +268,11 @@ class _Planning:
     def _memory(self) -> int | None:
         """The most at one time: the base in memory, and beside it the training, or what it is asked."""
         model, parts, machine = self.ground.model, self.parts, self.ground.machine
-        rows = probe_rows(parts.probe, model.vocabulary)
         lengths = self.ground.lengths
-        probing = asking_bytes(model, machine, Asked(rows, lengths.prompt + parts.probe.max_new_tokens))
-        base = asking_bytes(model, machine, Asked(0, 0))
-        tokens = lengths.question + lengths.answer
-        training = training_bytes(model, parts.train, training_machine(parts.train), tokens)
-        asking = asking_bytes(model, machine_of(parts.evaluate), Asked(parts.evaluate.batch_size, tokens + 16))
-        if probing is None or base is None or training is None or asking is None:
-            return None
-        held = 0 if machine.device.startswith("cuda") else held_now()
-        return held + max(probing, base + max(training, asking))
+        drawn = Asked(probe_rows(parts.probe, model.vocabulary), lengths.prompt + parts.probe.max_new_tokens)
+        probing = asking_bytes(model, machine, drawn)
+        cell = cell_bytes(model, parts.train, parts.evaluate, lengths.question + lengths.answer)
+        return None if probing is None or cell is None else max(held_now(machine) + probing, cell)
 
     def _disk(self, items: Sequence[Item]) -> int | None:
         left = [item for item in items if not item.there]
@@ -302,6 +295,17 @@ _NAMES = {
     "drift": "compared with the base",
     "ladder": "ladders",
 }
+
+
+def longest_answer(settings: EvaluateSettings, lengths: Lengths) -> float:
+    """Tokens that an answer may have."""
+    return lengths.answer + 8 if settings.max_new_tokens == "auto" else float(settings.max_new_tokens)
+
+
+def base_tokens(settings: EvaluateSettings, rates: Rates | None, lengths: Lengths) -> float:
+    """Tokens of the untouched base's answers: as measured, else as long as they may be, since it was taught no end."""
+    known = None if rates is None else rates.base_answer
+    return longest_answer(settings, lengths) if known is None else known
 
 
 def probed_facts(settings: ProbeSettings, facts: KnownFacts) -> int:

@@ -64,6 +64,18 @@ def there_for(experiments: Iterable[Path], kind: str, inputs: Mapping[str, Any])
     return There(tuple(folders), str(inputs.get("model", "")))
 
 
+def experiment_for(
+    experiments: Iterable[Path], kind: str, inputs: Mapping[str, Any], settings: Settings
+) -> Path | None:
+    """The experiment of a kind with these very settings and inputs among the folders, begun or finished."""
+    values = json.loads(json.dumps(settings.fingerprint_values()))
+    for folder in experiments:
+        state = _state_of(folder)
+        if state.get("step") == kind and _same(state.get("inputs"), inputs) and state.get("settings") == values:
+            return folder
+    return None
+
+
 def single_there(kind: str, settings: Settings, inputs: Mapping[str, Any], out: Path | None, root: Path) -> bool:
     """Whether one step of its own is finished: at OUT, or by its name in the root."""
     values = json.loads(json.dumps(settings.fingerprint_values()))

@@ -36,7 +36,7 @@ def how_long(seconds: float | None) -> str:
 
 def row_of(row: PlanRow) -> tuple[str, str, str, str, str]:
     """A line of the table: what, steps, there, time, work."""
-    time = "–" if row.steps == row.there else how_long(row.seconds)
+    time = "–" if row.steps == row.there and not row.detail else how_long(row.seconds)
     return row.what, f"{row.steps:,}", f"{row.there:,}", time, row.detail
 
 

@@ -71,7 +71,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         check_place(settings.journal)
     handed_over = facts is not None
     facts = facts if facts is not None else load_facts(settings.facts)
-    evaluate = _evaluate(settings)
+    evaluate = evaluate_of(settings)
     in_json = page_task(evaluate, facts) is not None
     probed = settings.levels == "probe" and not in_json
     named = settings.levels not in ("probe", "none")
@@ -79,7 +79,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     if not len(facts.part("train")):
         raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
     units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)  # refuses too few
-    train = _train(settings)
+    train = train_of(settings)
     model = resolve(train)
     train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model)})
     if asked_for(evaluate) == "auto":
@@ -87,7 +87,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
     check_whole(model)
     known = probed or levels is not None
     shipped = SHIPPED.get(settings.model)
-    space = _space(settings, len(facts.part("train")), known, shipped)
+    space = space_of(settings, len(facts.part("train")), known, shipped)
     select = settings.select.over(level="mixed" if known else "random")
     _check(settings, space, select.level, known)
     probe = None
@@ -121,7 +121,7 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
 
 def machines(settings: SearchSettings) -> tuple[tuple[str, Machine], ...]:
     """What is done on which device and in which number format, for people to read."""
-    return ("training", training_machine(_train(settings))), ("asking", machine_of(_evaluate(settings)))
+    return ("training", training_machine(train_of(settings))), ("asking", machine_of(evaluate_of(settings)))
 
 
 def check_place(path: Path) -> None:
@@ -144,7 +144,8 @@ def _templates(probe: ProbeSettings | None, facts: FactSet) -> dict[str, str | N
     return {"templates": fingerprint(used)}
 
 
-def _train(settings: SearchSettings) -> TrainSettings:
+def train_of(settings: SearchSettings) -> TrainSettings:
+    """The settings of every training. InputError for a rate or epochs that are left open."""
     preset = "B-LoRA" if settings.method == "lora" else preset_of(settings.model)
     train = settings.train.over(preset=preset, model=settings.model, seed=settings.seed)
     for name, value in (("learning_rate", train.learning_rate), ("epochs", train.epochs)):
@@ -156,7 +157,8 @@ def _train(settings: SearchSettings) -> TrainSettings:
     return train
 
 
-def _evaluate(settings: SearchSettings) -> EvaluateSettings:
+def evaluate_of(settings: SearchSettings) -> EvaluateSettings:
+    """How trained models are asked."""
     return settings.evaluate.over(model=settings.model, facts=settings.facts)
 
 
@@ -166,7 +168,8 @@ def _baseline(settings: SearchSettings, train: TrainSettings, select: SelectSett
     return {name: getattr(train, name) for name in names} | select.given()
 
 
-def _space(settings: SearchSettings, most: int, levels: bool, shipped: Shipped | None) -> Space:
+def space_of(settings: SearchSettings, most: int, levels: bool, shipped: Shipped | None) -> Space:
+    """The space given, or the default one without what the sections fix."""
     given = settings.space
     if given is None:
         made = default_space(settings.method, shipped, most, levels)
