@@ -65,6 +65,24 @@ def test_only_what_hangs_on_a_change_is_left(finished: StudyResult, world: World
     assert (left.steps - left.there, left.training_steps) == (1, 1)
 
 
+def test_a_grid_is_the_sum_of_its_parts_and_a_common_probe_is_made_once(world: World, tmp_path: Path) -> None:
+    sampled = {"method": "sampled", "templates": 3, "samples": 4}
+    alone = plan_study(settings(world, probe=sampled), tmp_path / "study", assume=COUNTED)
+    both = settings(world, methods=["full", "lora"], probe=sampled)
+    grid = plan_study(both, tmp_path / "grid", assume=COUNTED)
+    assert grid.steps == 2 * alone.steps
+    assert grid.training_steps == 2 * alone.training_steps
+    assert grid.completions == alone.completions == 68 * 3 * 4
+    assert {row.what.partition(":")[0] for row in grid.rows} == {"full", "lora"}
+
+
+def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(finished: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world, methods=["full", "lora"]), finished.path.parent / "grid", assume=COUNTED)
+    whole = plan_study(settings(world), finished.path, assume=COUNTED)
+    common = 3 + 4  # probe, base twice, four selections
+    assert plan.there == whole.steps + common
+
+
 def test_levels_of_a_finished_probe_say_which_cells_there_are(finished: StudyResult, world: World) -> None:
     plan = plan_study(settings(world, sizes=[4, 8, 41], repair=[]), finished.path.parent / "more", assume=COUNTED)
     assert plan.training_steps == 0  # 40 training facts: neither choice has 41

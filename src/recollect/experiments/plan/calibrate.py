@@ -113,7 +113,7 @@ def stated(tokens_per_second: float, longest: int) -> Rates:
         trained=3 * token,
         compared=token,
         weight=0.0,
-        said=f"{tokens_per_second:,.0f} tokens a second, as stated",
+        said=f"{tokens_per_second:,.0f} tokens a second, as stated; loading models and reading weights come on top",
     )
 
 
@@ -241,6 +241,7 @@ def _training(trial: Trial, loaded: LoadedModel, lengths: Lengths, rates: Rates)
 
     rates = replace(rates, trainer=time.perf_counter() - started)
     update, around = _trained(trial, trial.train, loaded)
+    update /= trial.train.processes  # which are taken to share the work evenly
     rates = replace(rates, update=update, trained=0.0, training=around)
     small = max(1, trial.train.batch_size // 4)
     if (
@@ -257,7 +258,9 @@ def _training(trial: Trial, loaded: LoadedModel, lengths: Lengths, rates: Rates)
 
 def _trained(trial: Trial, settings: TrainSettings, loaded: LoadedModel) -> tuple[float, float]:
     """Seconds of an update, and of what is around all of them."""
-    settings = settings.model_copy(update={"max_steps": _UPDATES, "save_every": None, "report_to": "none"})
+    settings = settings.model_copy(
+        update={"max_steps": _UPDATES, "save_every": None, "report_to": "none", "processes": 1}
+    )
     ends: list[float] = []
     with tempfile.TemporaryDirectory(prefix="recollect-plan-") as folder:
         selection = trial.selection

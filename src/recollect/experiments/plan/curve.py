@@ -14,12 +14,12 @@ from recollect.evaluate import EvaluateSettings
 from recollect.experiments.curve.run import sections_of, sizes_of
 from recollect.experiments.curve.settings import CurveSettings
 from recollect.experiments.plan.calibrate import Rates, Trial
+from recollect.experiments.plan.counts import asked_count, base_tokens
 from recollect.experiments.plan.found import Assume, Plan
 from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, with_lengths
 from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
-from recollect.experiments.plan.study import asked_count, base_tokens
-from recollect.experiments.plan.there import There, around, there_for
+from recollect.experiments.plan.there import There, there_for
 from recollect.experiments.plan.work import Work, asking_work, train_work
 from recollect.models import machine_of
 from recollect.select import SelectSettings, available, read_levels
@@ -54,7 +54,7 @@ def plan_curve(
     there = There()
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": facts.facts.fingerprint()}
-        there = there_for(around(out, root), "curve", inputs)
+        there = there_for(out, root, "curve", inputs)
     return _Planning(settings, train, evaluate, sizes_of(settings, most), ground, there).plan()
 
 
@@ -90,12 +90,12 @@ class _Planning:
             if size == 0:
                 tokens = base_tokens(self.evaluate, rates, lengths)
                 work = asking_work(questions, lengths, tokens) + Work(loads=1)
-                items.append(Item("base asked", work, bool(self.there.count({"base": self.evaluate}))))
+                items.append(Item("base asked", work, self.there.find("base", self.evaluate) is not None))
                 continue
             works = (Work(), train_work(self.train, size, lengths), asking_work(questions, lengths) + Work(loads=1))
             for seed in range(settings.seed, settings.seed + settings.repeats):
                 steps = self._steps(size, seed)
-                known = self.there.count(steps)
+                known = self.there.cell(steps)
                 items += [
                     Item(what, work, name in known, at_once=True)
                     for what, work, name in zip(_NAMES, works, steps, strict=True)

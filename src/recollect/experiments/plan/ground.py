@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -128,6 +128,40 @@ def made(
         calibration="" if rates is None else rates.said,
         busy=1.0 if rates is None else round(rates.busy, 2),
         notes=tuple(dict.fromkeys(note for note in (*ground.notes, *notes) if note)),
+    )
+
+
+def summed(plans: Mapping[str, Plan]) -> Plan:
+    """Of the parts of a grid, one after the other in one process: memory is that of the largest, all else adds up."""
+
+    def total(name: str) -> float | None:
+        values = [getattr(plan, name) for plan in plans.values()]
+        return None if None in values else sum(values)
+
+    memories = [plan.memory_bytes for plan in plans.values()]
+    notes = [f"{name}: {note}" for name, plan in plans.items() for note in plan.notes]
+    repeated = {note for plan in plans.values() for note in plan.notes}
+    if all(set(plan.notes) == repeated for plan in plans.values()):
+        notes = list(next(iter(plans.values())).notes)
+    disk, price = total("disk_bytes"), total("price")
+    one = next(iter(plans.values()))
+    return Plan(
+        rows=tuple(
+            row.model_copy(update={"what": f"{name}: {row.what}"}) for name, plan in plans.items() for row in plan.rows
+        ),
+        seconds=total("seconds"),
+        memory_bytes=None if None in memories else max(known for known in memories if known is not None),
+        memory_of=one.memory_of,
+        disk_bytes=None if disk is None else round(disk),
+        price=None if price is None else round(price, 4),
+        priced=one.priced,
+        calibration=one.calibration,
+        busy=max(plan.busy for plan in plans.values()),
+        notes=tuple(notes),
+        **{
+            name: sum(getattr(plan, name) for plan in plans.values())
+            for name in ("steps", "there", "completions", "training_steps", "training_tokens")
+        },
     )
 
 

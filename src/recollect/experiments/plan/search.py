@@ -17,11 +17,11 @@ from recollect.chat.asking import asked_for, settled
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Rates, Trial
+from recollect.experiments.plan.counts import base_tokens, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
 from recollect.experiments.plan.ground import Ground, Item, Sizes, made, with_lengths
 from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, checkpoint_bytes, stored_bytes
-from recollect.experiments.plan.study import base_tokens, probed_facts
 from recollect.experiments.plan.there import around, experiment_for
 from recollect.experiments.plan.work import Draws, Work, asking_work, assumed_draws, probe_work
 from recollect.experiments.search.prepare import evaluate_of, space_of, train_of

@@ -8,6 +8,7 @@ from recollect.chat.asking import settled
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Trial
+from recollect.experiments.plan.counts import probe_rows, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
 from recollect.experiments.plan.ground import Ground, Item, Sizes, made, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
@@ -20,7 +21,6 @@ from recollect.experiments.plan.memory import (
     stored_bytes,
     training_bytes,
 )
-from recollect.experiments.plan.study import probe_rows, probed_facts
 from recollect.experiments.plan.there import single_there
 from recollect.experiments.plan.work import Lengths, Work, assumed_draws, probe_work, train_work
 from recollect.facts import FactSet

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from recollect.core.settings import Settings
-from recollect.core.workspace import DEFAULT_ROOT
+from recollect.core.workspace import DEFAULT_ROOT, fingerprint
+from recollect.core.workspace.experiment import STUDIES
 from recollect.drift.compare import KNOWN
 from recollect.drift.tokens import general_text
-from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Rates, Trial
+from recollect.experiments.plan.counts import asked_count, base_tokens, longest_answer, probe_rows, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, with_lengths
+from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, summed, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
 from recollect.experiments.plan.memory import Asked, Stored, asking_bytes, cell_bytes, held_now, stored_bytes
-from recollect.experiments.plan.there import There, around, there_for
+from recollect.experiments.plan.there import There, there_for
 from recollect.experiments.plan.work import (
     Draws,
-    Lengths,
     Work,
     asking_work,
     assumed_draws,
@@ -32,10 +32,10 @@ from recollect.experiments.plan.work import (
     probe_work,
     train_work,
 )
+from recollect.experiments.study.grid import grid_parts
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.hidden import HiddenSettings
 from recollect.models import machine_of
-from recollect.probe import ProbeSettings, chosen_facts
 from recollect.select import SelectSettings, available, read_levels
 
 _KNOWN_SHARE = 1 / 3
@@ -67,7 +67,41 @@ def plan_study(
         >>> plan.steps, plan.training_steps
         (8, 2)
     """
-    assume, parts = assume or Assume(), StudyParts.of(settings)
+    assume = assume or Assume()
+    if settings.is_grid:
+        return _plan_grid(settings, out, root, assume)
+    return _plan_part(settings, out, root, assume, Shared())
+
+
+@dataclass
+class Shared:
+    """What the parts of a grid have in common: measured and planned once."""
+
+    rates: dict[str, Rates] = field(default_factory=dict)
+    """By what was measured."""
+    planned: set[str] = field(default_factory=set)
+    """Steps that an earlier part makes, by all that decides them."""
+
+    def first(self, *decides: object) -> bool:
+        """Whether no earlier part makes a step."""
+        key = fingerprint([str(one) for one in decides])
+        new = key not in self.planned
+        self.planned.add(key)
+        return new
+
+
+def _plan_grid(settings: StudySettings, out: Path | None, root: Path, assume: Assume) -> Plan:
+    """The sum over the parts; what one part makes, the next ones take."""
+    shared = Shared()
+    plans = {}
+    for part in grid_parts(settings):
+        place = None if out is None else out / STUDIES / part.name
+        plans[part.name] = _plan_part(part.settings, place, root, assume, shared)
+    return summed(plans)
+
+
+def _plan_part(settings: StudySettings, out: Path | None, root: Path, assume: Assume, shared: Shared) -> Plan:
+    parts = StudyParts.of(settings)
     model, facts = know_model(parts.probe, assume.parameters), know_facts(settings.facts, assume.facts_count)
     if model.ref is not None:
         parts = parts.in_prompt_of(model.ref)
@@ -76,8 +110,8 @@ def plan_study(
     inputs = None
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": facts.facts.fingerprint()}
-    there = There() if inputs is None else there_for(around(out, root), "study", inputs)
-    return _Planning(settings, parts, ground, there).plan()
+    there = There() if inputs is None else there_for(out, root, "study", inputs)
+    return _Planning(settings, parts, ground, there, shared).plan()
 
 
 @dataclass(frozen=True)
@@ -86,11 +120,12 @@ class _Planning:
     parts: StudyParts
     ground: Ground
     there: There
+    shared: Shared
 
     def plan(self) -> Plan:
         """Count, measure, and put together."""
         memory = self._memory()
-        rates, notes = self.ground.rates(self._trial(), memory, self.parts.probe.max_new_tokens)
+        rates, notes = self._rates(memory)
         items = self._items(rates)
         settings = self.settings
         slots, said = side_by_side(
@@ -98,6 +133,32 @@ class _Planning:
         )
         notes = [*notes, self.draws.said if not self._probed else "", self._of_levels(), said]
         return made(self.ground, items, Sizes(memory, self._disk(items)), rates, notes, slots)
+
+    def _rates(self, memory: int | None) -> tuple[Rates | None, list[str]]:
+        """Measured once for all parts with the same model, probe and training."""
+        trial, parts = self._trial(), self.parts
+        if self._done():
+            return Rates(), []
+        key = fingerprint([self.ground.model.name, *(str(one) for one in (parts.probe, parts.train, parts.evaluate))])
+        if trial is None or key not in self.shared.rates:
+            rates, notes = self.ground.rates(trial, memory, parts.probe.max_new_tokens)
+            if rates is not None:
+                self.shared.rates[key] = rates
+            return rates, notes
+        return self.shared.rates[key], []
+
+    def _done(self) -> bool:
+        """Whether nothing is left that would have to be measured."""
+        shots, evaluate = self.settings.few_shot, self.parts.evaluate
+        asked = evaluate.model_copy(update={"shots": shots})
+        if not self._there("base", evaluate) or (
+            shots and not evaluate.shots and not self._there("base-few-shot", asked)
+        ):
+            return False
+        split = HiddenSettings.of_probe(self.parts.probe, Path())
+        if self.settings.measure_hidden and not self._there("hidden", split):
+            return False
+        return all(len(self._of_probe.cell(cell.steps)) == len(cell.steps) for cell in self._cells())
 
     @property
     def facts(self) -> KnownFacts:
@@ -116,7 +177,7 @@ class _Planning:
 
     @cached_property
     def _probe_folder(self) -> Path | None:
-        return self.there.find({"probe": self.parts.probe})
+        return self.there.find("probe", self.parts.probe)
 
     @property
     def _probed(self) -> bool:
@@ -147,18 +208,16 @@ class _Planning:
         asked = asked_count(evaluate, self.facts, evaluate.limit)
         longest = longest_answer(evaluate, lengths)
         base = asking_work(asked, lengths, base_tokens(evaluate, rates, lengths)) + Work(loads=1)
-        items = [
-            Item("probe", probe_work(parts.probe, self.probed, lengths, self.draws), self._probed),
-            Item("base asked", base, self._there("base", evaluate)),
-        ]
+        probe = probe_work(parts.probe, self.probed, lengths, self.draws)
+        items = [self._once("probe", parts.probe, "probe", probe), self._once("base", evaluate, "base asked", base)]
         if self.settings.measure_hidden:
             items.append(self._ranked())
         if (shots := self.settings.few_shot) and not evaluate.shots:
-            known = self._there("base-few-shot", evaluate.model_copy(update={"shots": shots}))
-            items.append(Item("base asked with examples", asking_work(asked, lengths, longest, shots), known))
+            told, with_examples = asking_work(asked, lengths, longest, shots), "base asked with examples"
+            items.append(self._once("base-few-shot", evaluate.model_copy(update={"shots": shots}), with_examples, told))
         first = True
         for cell in self._cells():
-            there = self._cell_there(cell)
+            there = self._of_probe.cell(cell.steps)
             for name in cell.steps:
                 kind = name.partition("-")[0]
                 work = self._work(kind, cell, asked)
@@ -174,14 +233,21 @@ class _Planning:
         zero = (
             (1 - _KNOWN_SHARE) * self.probed if self.levels is None else self.levels.filter(pl.col("level") == 0).height
         )
-        return Item("level 0 split", hidden_work(settings, zero, self.ground.lengths), self._there("hidden", settings))
+        return self._once("hidden", settings, "level 0 split", hidden_work(settings, zero, self.ground.lengths))
+
+    def _once(self, name: str, settings: Settings, what: str, work: Work) -> Item:
+        """A step that all methods of a grid have in common: the first one does it."""
+        whose = (self.ground.model.name, self.settings.facts, self.parts.probe.fingerprint_values())
+        first = self.shared.first(name, whose, settings.fingerprint_values())
+        return Item(what, work if first else Work(), self._there(name, settings))
 
     def _there(self, name: str, settings: Settings) -> bool:
-        return self._probed and self.there.find({name: settings}) is not None
+        return self._of_probe.find(name, settings) is not None
 
-    def _cell_there(self, cell: _Cell) -> set[str]:
-        """A cell is taken whole from beside, and step by step where it is the study's own."""
-        return set(self.there.count(cell.steps)) if self._probed else set()
+    @cached_property
+    def _of_probe(self) -> There:
+        """The studies with our probe; what others have is of other levels."""
+        return self.there.with_step("probe", self.parts.probe)
 
     def _work(self, kind: str, cell: _Cell, asked: int) -> Work:
         parts, lengths = self.parts, self.ground.lengths
@@ -295,36 +361,3 @@ _NAMES = {
     "drift": "compared with the base",
     "ladder": "ladders",
 }
-
-
-def longest_answer(settings: EvaluateSettings, lengths: Lengths) -> float:
-    """Tokens that an answer may have."""
-    return lengths.answer + 8 if settings.max_new_tokens == "auto" else float(settings.max_new_tokens)
-
-
-def base_tokens(settings: EvaluateSettings, rates: Rates | None, lengths: Lengths) -> float:
-    """Tokens of the untouched base's answers: as measured, else as long as they may be, since it was taught no end."""
-    known = None if rates is None else rates.base_answer
-    return longest_answer(settings, lengths) if known is None else known
-
-
-def probed_facts(settings: ProbeSettings, facts: KnownFacts) -> int:
-    """How many facts a probe grades."""
-    if facts.facts is not None:
-        return len(chosen_facts(facts.facts, settings))
-    wanted = [part.strip() for part in settings.parts.split(",")]
-    count = sum(facts.counts.get(part, 0) for part in wanted)
-    return count if settings.limit is None else min(count, settings.limit)
-
-
-def asked_count(settings: EvaluateSettings | None, facts: KnownFacts, limit: int | None) -> int:
-    """How many questions are asked of the parts of the settings, or of test and ood."""
-    parts = ["test", "ood"] if settings is None else settings.parts.split(",")
-    return sum(facts.counts[part] if limit is None else min(limit, facts.counts[part]) for part in parts)
-
-
-def probe_rows(settings: ProbeSettings, vocabulary: int | None) -> int:
-    """Texts that a probe draws side by side, on a processor (`TransformersEngine.batch_size`)."""
-    draws = {"sampled": settings.samples, "hybrid": settings.residual_samples, "closed-form": 1}.get(settings.method, 5)
-    most = max(1, min(256, (1 << 26) // ((vocabulary or 1 << 15) * draws)))
-    return draws * (settings.batch_size or most)

@@ -13,7 +13,8 @@ from typing import Any
 
 from recollect.core.settings import Settings
 from recollect.core.workspace import MANIFEST
-from recollect.core.workspace.manifest import Manifest, read_state
+from recollect.core.workspace.experiment import STUDIES
+from recollect.core.workspace.manifest import PARTIAL, Manifest, read_state
 from recollect.errors import RecollectError
 
 STEPS = "steps"
@@ -24,23 +25,44 @@ class There:
     """The step folders of experiments whose inputs are those of the plan."""
 
     folders: tuple[Path, ...] = ()
-    """Each holds the steps of one experiment."""
+    """Each holds the steps of one experiment; the plan's own come first."""
     base: str = ""
     """Fingerprint of the base."""
+    own: int = 0
+    """How many of them are the plan's own."""
     _read: dict[Path, Manifest | None] = field(default_factory=dict)
 
-    def find(self, wanted: Mapping[str, Settings]) -> Path | None:
-        """The folder that has all of these steps, by their names and settings."""
-        for folder in self.folders:
-            if all(self.fits(folder / name, settings) for name, settings in wanted.items()):
-                return folder
-        return None
+    def find(self, name: str, settings: Settings) -> Path | None:
+        """A folder that has this step, by its name and settings."""
+        return next((folder for folder in self.folders if self._fits(folder / name, settings)), None)
 
-    def count(self, wanted: Mapping[str, Settings]) -> list[str]:
-        """The names of those that are there, wherever."""
-        return [name for name, settings in wanted.items() if self.find({name: settings}) is not None]
+    def with_step(self, name: str, settings: Settings) -> There:
+        """The folders alone that have this step, such as the probe by which all the others were made."""
+        fitting = [self._fits(folder / name, settings) for folder in self.folders]
+        folders = tuple(one for one, fits in zip(self.folders, fitting, strict=True) if fits)
+        return There(folders, self.base, sum(fitting[: self.own]), self._read)
 
-    def fits(self, step: Path, settings: Settings) -> bool:
+    def cell(self, steps: Mapping[str, Settings]) -> set[str]:
+        """The steps of a cell that are there, in one folder; they are named "select-…", "train-…" and so on, in order.
+
+        As running would take them: what was asked of another training does not count, and neither does a training whose
+        weights are gone while something is still to be asked of it.
+        """
+        best: set[str] = set()
+        for at, folder in enumerate(self.folders):
+            found = set()
+            for name, settings in steps.items():
+                if self._fits(folder / name, settings):
+                    found.add(name)
+                elif name.startswith(("select-", "train-")) and at >= self.own:
+                    break
+            trained = next((name for name in found if name.startswith("train-")), None)
+            if trained and len(found) < len(steps) and not any((folder / trained / "model").glob("*.safetensors")):
+                found.remove(trained)
+            best = max(best, found, key=len)
+        return best
+
+    def _fits(self, step: Path, settings: Settings) -> bool:
         """Whether a folder is a finished step with these settings, of this base."""
         found = self._manifest(step)
         if found is None or found.settings != json.loads(json.dumps(settings.fingerprint_values())):
@@ -54,14 +76,16 @@ class There:
         return self._read[step]
 
 
-def there_for(experiments: Iterable[Path], kind: str, inputs: Mapping[str, Any]) -> There:
-    """Of the experiments of a kind among these folders, finished or not, whose inputs are the same as far as given."""
-    folders = []
-    for folder in experiments:
-        state = _state_of(folder)
-        if state.get("step") == kind and _same(state.get("inputs"), inputs):
-            folders.append(folder / STEPS)
-    return There(tuple(folders), str(inputs.get("model", "")))
+def there_for(out: Path | None, root: Path, kind: str, inputs: Mapping[str, Any]) -> There:
+    """Of the experiments of a kind at OUT and around it, finished or not, whose inputs are the same as far as given."""
+    own = _own(out)
+    fitting = [
+        folder
+        for folder in around(out, root)
+        if (state := _state_of(folder)).get("step") == kind and _same(state.get("inputs"), inputs)
+    ]
+    folders = tuple(folder / STEPS for folder in fitting)
+    return There(folders, str(inputs.get("model", "")), sum(folder in own for folder in fitting))
 
 
 def experiment_for(
@@ -88,11 +112,28 @@ def single_there(kind: str, settings: Settings, inputs: Mapping[str, Any], out: 
 
 
 def around(out: Path | None, root: Path) -> list[Path]:
-    """The folders in which earlier work may lie: OUT, finished or not, and what lies beside it or in the root."""
-    own = [] if out is None else [out, out.with_name(f"{out.name}.partial")]
-    beside = root if out is None else out.absolute().parent
-    others = sorted(path.parent for name in (MANIFEST, "step.json") for path in beside.glob(f"*/{name}"))
-    return list(dict.fromkeys([*own, *others]))
+    """The folders in which earlier work may lie: OUT, finished or not, what lies beside it or in the root, and the
+    parts of grids there; of a grid's part also the other parts, and what lies beside the grid."""
+    own = _own(out)
+    places = [root] if out is None else [out.absolute().parent]
+    places += [place.parent.parent for place in places if place.name == STUDIES]
+    found = [*own]
+    for place in places:
+        for study in sorted(path.parent for name in (MANIFEST, "step.json") for path in place.glob(f"*/{name}")):
+            found += [study, *sorted((study / STUDIES).glob("*"))]
+    return list(dict.fromkeys(found))
+
+
+def _own(out: Path | None) -> list[Path]:
+    """Where a finished experiment lies, and an unfinished one; in a grid that is unfinished itself too."""
+    if out is None:
+        return []
+    whole = out.absolute()
+    grid = whole.parent.parent
+    places = [whole.parent]
+    if whole.parent.name == STUDIES:
+        places.append(grid.with_name(f"{grid.name}{PARTIAL}") / STUDIES)
+    return [place / name for place in places for name in (whole.name, f"{whole.name}{PARTIAL}")]
 
 
 def _same(found: object, inputs: Mapping[str, Any]) -> bool:
