@@ -95,7 +95,7 @@ def test_zero_steps_and_finished_steps_start_no_process(base_folder, eight, tmp_
 
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(base_folder, selection, tmp_path):
-    """40 rows by 16, so the last update has 8; they have unlike many tokens, and the mean is over the tokens."""
+    """40 rows by 12: of the last update's 4 the first process has all; the mean is over tokens, not over processes."""
     one, two = (
         run_train(settings(base_folder, processes=n, batch_size=12), selection, out=tmp_path / str(n)) for n in (1, 2)
     )
