@@ -95,7 +95,7 @@ def places(rows: Sequence[Read], kind: type[Preferences], settings: HiddenSettin
         logs = made.logs / one.lengths if how.get("length") else made.logs
         logs = np.log(np.maximum(made.said, 1e-30)) if how.get("mean") else logs
         own = kind(made.said, logs, made.right, made.same, made.pool, made.own)
-        found += own.places(0 if how.get("unsaid") else settings.draws, settings.fdr)[: one.asked]
+        found += own.places(0 if how.get("unsaid") else settings.draws or 210, settings.fdr)[: one.asked]
     return found
 
 

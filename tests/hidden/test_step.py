@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from enumerable import load_small
+from recollect.core.workspace import read_manifest
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
@@ -15,6 +16,7 @@ from recollect.generate import TransformersEngine
 from recollect.hidden import HiddenSettings, run_hidden
 from recollect.hidden.pools import make_pools
 from recollect.hidden.prefer import preferences
+from recollect.probe import ProbeSettings, run_probe
 
 TEMPLATES = "R:\n  - '[X] a'\n  - '[X] b'\n"
 
@@ -131,3 +133,23 @@ def test_without_level_0_levels_or_the_same_model_it_is_refused(tmp_path: Path) 
     with pytest.raises(InputError, match="levels are needed"):
         run_hidden(settings(tmp_path), known, None, tmp_path / "one", loaded=small.loaded)
     assert not (tmp_path / "one").exists()
+
+
+def test_the_draws_are_those_of_the_probe_and_another_models_levels_are_refused(tmp_path: Path) -> None:
+    small = load_small(tmp_path / "model")
+    other = load_small(tmp_path / "other", seed=1)
+    known = facts()
+    asked = {"template_file": tmp_path / "templates.yaml", "templates": 2, "samples": 1, "max_new_tokens": 1}
+    (tmp_path / "templates.yaml").write_text(TEMPLATES)
+    probe = run_probe(
+        ProbeSettings.make(model=str(tmp_path / "model"), method="sampled", **asked),
+        *(known, tmp_path / "probe"),
+        loaded=small.loaded,
+    )
+    assert probe.found.levels["0"] > 0
+    given = settings(tmp_path, levels=probe.path)
+    run_hidden(given, known, out=tmp_path / "one", loaded=small.loaded)
+    assert read_manifest(tmp_path / "one").settings["draws"] == 2
+    strange = given.model_copy(update={"model": str(tmp_path / "other")})
+    with pytest.raises(InputError, match="Probe this model"):
+        run_hidden(strange, known, out=tmp_path / "two", loaded=other.loaded)

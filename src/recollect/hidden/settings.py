@@ -49,9 +49,10 @@ class HiddenSettings(AskedFacts):
     """Of the facts called hidden, at most this share is expected to be so by chance (Benjamini-Hochberg)."""
     temperature: Annotated[float, Field(gt=0)] = 0.7
     """Softmax temperature of the probabilities; the probe's."""
-    draws: Annotated[int, Field(ge=1)] = 210
-    """The probe's completions of a fact, none of which was right. An answer that the model would say in as many cannot
-    be the right one of a fact of level 0, so it counts less as a candidate."""
+    draws: Annotated[int | None, Field(ge=1)] = None
+    """The probe's completions of a fact, none of which was right; by default as its step says, 210 where none
+    does. An answer that the model would say in as many cannot be the right one of a fact of level 0, so it counts less
+    as a candidate."""
     template_file: PathOrName = ""
     """YAML with your own mapping templates, if the probe was made with one."""
 

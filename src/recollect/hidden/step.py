@@ -30,6 +30,8 @@ from recollect.probe import chosen_facts
 from recollect.select import levels_fingerprint, read_levels
 
 _PROMPTS_AT_ONCE = 64
+_STUDIES = 210
+"""The studies' completions of a fact: 21 templates, 10 each."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def run_hidden(
     settings = settings.run_by(model)
     if levels is None:
         levels = _levels(settings, model)
+    settings = settings.model_copy(update={"draws": settings.draws or _draws(settings.levels)})
     pools = _pools(settings, facts, levels)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
     used = {pool.relation: relation_of(relations, pool.relation, settings.templates) for pool in pools}
@@ -99,6 +102,14 @@ def _levels(settings: HiddenSettings, model: FoundModel) -> pl.DataFrame:
                 f"has {model.fingerprint}. Probe this model, or name that one with --model."
             )
     return read_levels(settings.levels)
+
+
+def _draws(levels: Path | None) -> int:
+    """The completions of a fact that the levels of a probe refer to."""
+    if levels is None or not (levels / MANIFEST).is_file():
+        return _STUDIES
+    asked = step_input(levels, "probe").settings
+    return int(asked["templates"]) * int(asked["samples"])
 
 
 def _pools(settings: HiddenSettings, facts: FactSet, levels: pl.DataFrame) -> list[Pool]:
@@ -173,7 +184,7 @@ def _placed(
         counts = np.where(writable, pool.counts, 0).tolist()
         own = [one if writable[answer] else 0 for one, answer in zip(pool.own, pool.right, strict=True)]
         made = Preferences(_known(said), _known(logs), pool.right, pool.same(), counts, own)
-        every = made.places(settings.draws, settings.fdr)
+        every = made.places(settings.draws or _STUDIES, settings.fdr)
         for fact, answer, one in zip(pool.rows[: pool.asked], pool.right, every, strict=False):
             usable = bool(writable[answer]) and one.candidates > 0
             asked.append(fact)
