@@ -75,6 +75,7 @@ def test_a_run_splits_the_facts_of_level_0_alone_and_repeats_itself(tmp_path: Pa
     assert one.facts["candidates"].to_list() == [3] * 7  # four words, one of them right
     assert found.share is not None
     assert found.share.n == 7
+    assert one.facts["in_subject"].to_list() == [fact.object in fact.subject for fact in known.facts[:7]]
     assert one.facts.select((pl.col("low") < pl.col("high")).all()).item()
 
 

@@ -19,12 +19,12 @@ from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, load_facts, read_relations, relation_of
 from recollect.generate import Engine, engine_notes
-from recollect.hidden.label import METHOD, UNDECIDED, hidden_share, labels
+from recollect.hidden.label import HIDDEN, METHOD, UNDECIDED, hidden_share, labels
 from recollect.hidden.pools import Pool, make_pools
 from recollect.hidden.prefer import preferences
 from recollect.hidden.rank import Floats, Place, Preferences
 from recollect.hidden.settings import HiddenFound, HiddenSettings
-from recollect.match import MATCHER_VERSION
+from recollect.match import MATCHER_VERSION, contains
 from recollect.models import LoadedModel
 from recollect.probe import chosen_facts
 from recollect.select import levels_fingerprint, read_levels
@@ -42,7 +42,8 @@ class HiddenResult:
     facts: pl.DataFrame
     """fact_id, relation, subject, object, part, label (hidden, absent, undecided), p_value, rank (1 is first),
     candidates, gain (nats: how much more probable the right answer is than with other subjects),
-    place (0 to 1, the middle), low and high (its ends), first (the answer that ranks first)."""
+    place (0 to 1, the middle), low and high (its ends), first (the answer that ranks first),
+    in_subject (the subject's name holds the answer)."""
     found: HiddenFound
 
 
@@ -218,6 +219,7 @@ def _table(
             "low": column("low"),
             "high": column("high"),
             "first": list(first),
+            "in_subject": [contains(fact.subject, fact.accepted) for fact in asked],
         },
         schema_overrides={
             **dict.fromkeys(("p_value", "gain", "place", "low", "high"), pl.Float64),
@@ -241,9 +243,13 @@ def _found(
         f"{unwritable:,} of {len(place):,} right answers cannot be ranked: this tokenizer writes no accepted form, or "
         "the relation has no other answer. They are undecided."
     )
+    copied = table.filter((pl.col("label") == HIDDEN) & pl.col("in_subject")).height
+    in_subject = (
+        f"{copied:,} of the facts called hidden have their answer in the subject's name, where it can be copied."
+    )
     return HiddenFound(
         level_0=len(place),
-        hidden=list(given).count("hidden"),
+        hidden=list(given).count(HIDDEN),
         absent=list(given).count("absent"),
         undecided=list(given).count(UNDECIDED),
         fdr=settings.fdr,
@@ -251,6 +257,10 @@ def _found(
         mean_rank=round(float(np.mean([one.middle for one in there])), 6) if there else None,
         candidates=round(float(np.mean([one.candidates for one in there])), 2) if there else None,
         method=METHOD,
-        notes=[*([unranked] if unwritable else []), *engine_notes(engine, draws=False)],
+        notes=[
+            *([unranked] if unwritable else []),
+            *([in_subject] if copied else []),
+            *engine_notes(engine, draws=False),
+        ],
         seconds=round(seconds, 3),
     )
