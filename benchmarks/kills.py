@@ -40,6 +40,7 @@ _TIMES = {
     "seconds_median",
     "peak_rss_mb",
     "machine",
+    "reused",  # how many steps a run found there
 }
 _PAGES = ("report.html", "ledger.journal")  # show or hold times
 SMALL = "{max_new_tokens: 4, limit: 12}"
@@ -64,6 +65,12 @@ COMMANDS: dict[str, list[str]] = {
     "study": [
         *("study", "--facts", "facts", "--choices", "random", "--sizes", "4,8", "--repeats", "1", "--evaluate", SMALL),
         *("--probe", "{method: closed-form, templates: 2, limit: 60}", "--repair", "none"),
+        *("--drift", "{limit: 6, text_tokens: 300, max_new_tokens: 4}"),
+    ],
+    "grid": [  # two bases, two methods; the second takes the first's probe
+        *("study", "--facts", "facts", "--models", "pocket,train", "--methods", "full,lora", "--choices", "random"),
+        *("--sizes", "4", "--repeats", "1", "--evaluate", SMALL, "--few-shot", "2", "--repair", "none"),
+        *("--probe", "{method: closed-form, templates: 2, limit: 60}"),
         *("--drift", "{limit: 6, text_tokens: 300, max_new_tokens: 4}"),
     ],
     "search": [

@@ -89,11 +89,16 @@ def _print_grid(result: GridResult) -> None:
         table.add_column(name, justify="right" if name in ("models", "base", "best") else "left")
     for part in found.parts:
         scores = (_mean([part.base]), _mean([part.best]))
-        table.add_row(part.name, part.model, part.data, part.method, str(part.models), *scores)
+        table.add_row(part.name, *map(_last, (part.model, part.data)), part.method, str(part.models), *scores)
     console_out.print(table)
     print_findings(result.results)
     for one in found.failed:
         console_out.print(f"failed: {one.name}: {one.reason}", soft_wrap=True)
+
+
+def _last(name: str) -> str:
+    """Of a path or a hub's name its last word."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _common(result: StudyResult | GridResult) -> dict[str, object]:

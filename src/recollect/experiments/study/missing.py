@@ -16,7 +16,9 @@ from recollect.core.workspace.manifest import PARTIAL, check_files
 from recollect.errors import StepError
 
 STEPS = "steps"
-_NAMES = re.compile(r"probe|hidden|base|base-few-shot|(select|train|evaluate|drift|ladder)-.+-\d+-seed-?\d+")
+_NAMES = re.compile(
+    r"probe|hidden|base|base-few-shot|curve|search|(select|train|evaluate|drift|ladder)-.+-\d+-seed-?\d+"
+)
 
 
 def lacks(path: Path, manifest: Manifest) -> bool:

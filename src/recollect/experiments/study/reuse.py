@@ -44,6 +44,8 @@ class Shelf:
     """The step folders of the studies around one."""
 
     folders: list[Path]
+    own: Path
+    """The step folder of that one."""
     lent: list[str] = field(default_factory=list)
     """Names of the steps that were taken."""
 
@@ -54,10 +56,15 @@ class Shelf:
         places = [place, place.parent.parent] if place.name == STUDIES else [place]
         own = step.folder / STEPS
         found = [steps for one in places for steps in _steps_in(one) if steps != own]
-        return cls(list(dict.fromkeys(found)))
+        return cls(list(dict.fromkeys(found)), own)
 
     def lend(self, step: Step) -> None:
-        """Put the step into its place, where a study has the same; see `recollect.core.workspace.lending`."""
+        """Put the step into its place, where a study has the same; see `recollect.core.workspace.lending`.
+
+        Not the steps within a step, such as a curve's trainings.
+        """
+        if step.path.parent != self.own:
+            return
         for folder in self.folders:
             if same_step(folder / step.path.name, step) and copy_step(folder / step.path.name, step.path):
                 self.lent.append(step.path.name)
@@ -66,7 +73,7 @@ class Shelf:
     def with_probe(self, probe: Path) -> Shelf:
         """Those alone that have the probe of ours."""
         mine = read_manifest(probe).fingerprint
-        return Shelf([folder for folder in self.folders if _print_of(folder / probe.name) == mine], self.lent)
+        return Shelf([folder for folder in self.folders if _print_of(folder / probe.name) == mine], self.own, self.lent)
 
     def take(self, cell: Cell, steps: Path, known: Known, keep: bool) -> None:
         """Copy what the studies have of a cell of which nothing is there yet, or is begun.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from recollect.chat.asking import Prompt, asked_for, settled
+from recollect.core.json_object import JsonObject
 from recollect.core.machine import Machine
 from recollect.core.settings import Fixed, PathOrName, read_section
 from recollect.drift import DriftSettings
@@ -17,6 +19,7 @@ from recollect.evaluate import EvaluateSettings
 from recollect.experiments.executors.settings import PlaceSettings
 from recollect.experiments.study.axes import DataEntry, Entry, EvaluateSection, MethodEntry, ModelEntry, TrainSection
 from recollect.experiments.study.axes import ProbeSection as ProbeSection
+from recollect.experiments.study.extras import check_section
 from recollect.models import ModelRef, machine_of
 from recollect.probe import ProbeSettings
 from recollect.restore import LadderSettings
@@ -41,7 +44,7 @@ class StudySettings(PlaceSettings):
     """
 
     runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
-    later_fields: ClassVar[set[str]] = {"few_shot", "measure_hidden", "models", "data", "methods"}
+    later_fields: ClassVar[set[str]] = {*("few_shot", "measure_hidden", "models", "data", "methods", "curve", "search")}
 
     title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
@@ -90,6 +93,11 @@ class StudySettings(PlaceSettings):
     """Settings of `recollect drift`, except where models, facts and levels are."""
     ladder: LadderSection = LadderSettings()
     """Settings of `recollect restore --ladder`, likewise. A study writes no restored model."""
+    curve: JsonObject | None = None
+    """Settings of `recollect curve`, except model, facts, levels and where it runs: given, a data curve is a step of
+    the study too, and its chapter is in the report; {} takes the defaults."""
+    search: JsonObject | None = None
+    """Settings of `recollect search`, likewise."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
 
@@ -121,6 +129,15 @@ class StudySettings(PlaceSettings):
         if self.methods and "method" in self.train.model_fields_set:
             raise ValueError("train.method must not be given beside methods")
         return self
+
+    @field_validator("curve", "search", mode="before")
+    @classmethod
+    def _whole_sections(cls, value: Any, info: ValidationInfo) -> Any:
+        """Accept the YAML text of a command line; what is in it is checked by its own class."""
+        value = {} if value == "" else read_section(value)
+        if isinstance(value, Mapping):
+            check_section(str(info.field_name), value)
+        return value
 
     @field_validator("choices", "sizes", "repair", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""A study at work, phase by phase: probe the base, ask it, ask it with examples, run the cells, finish.
+"""A study at work, phase by phase: probe the base, ask it, ask it with examples, run the cells, curve, search, finish.
 
 Notable choices
 - Each phase finds what is finished, in this study or one around it, and does the rest: so a killed study resumes, and
@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 
 from recollect.core.workspace import Step, is_finished, lending
-from recollect.core.workspace.experiment import Failed, StudyFound
+from recollect.core.workspace.experiment import ExperimentFound, Failed, StudyFound
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, run_evaluate
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed, attempt_cells
 from recollect.experiments.cell import Base, Cell, Context, there, watch_cells
 from recollect.experiments.executors import make_executor
 from recollect.experiments.found import Stage, known
+from recollect.experiments.study.extras import OWN, run_extras
 from recollect.experiments.study.missing import STEPS, drop_damaged
 from recollect.experiments.study.reuse import Known, Shelf
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
@@ -87,7 +88,12 @@ class Study:
         cells, skipped = self.cells(parts, probe)
         self.take(cells)
         left_out = [_left_out(*one, probe, self.facts) for one in skipped.items()]
-        self.finish(started, self.run(cells, probe, seconds), (*left_out, *not_shown))
+        ground = known(self.settings, self.base, self.facts)
+        outcomes = self.run(cells, probe, seconds)
+        failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
+        lost = [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
+        failed += run_extras(self, probe)
+        self.finish(ground, failed, (*left_out, *not_shown, *map(_failure, failed), *lost), len(outcomes), started)
 
     def probe_base(self) -> ProbeResult:
         """The base's memory levels."""
@@ -96,7 +102,7 @@ class Study:
         with self.stage("probing the base", "prompts") as progress:
             loaded = self.base.load()
             probe = run_probe(self.parts.probe, self.facts, out, progress=progress, loaded=loaded)
-        self._count(out, before)
+        self.count(out, before)
         if probe.found.choice is not None:
             self.say(f"the probe chose: {probe.found.choice.words}")
         return probe
@@ -109,7 +115,7 @@ class Study:
             loaded = held_for(parts.evaluate, self.base.load())
             run_evaluate(parts.evaluate, self.facts, probe.levels, out=out, progress=progress, loaded=loaded)
             del loaded
-        return None if self._count(out, before) else time.monotonic() - started
+        return None if self.count(out, before) else time.monotonic() - started
 
     def ask_with_examples(self, parts: StudyParts, probe: ProbeResult) -> tuple[str, ...]:
         """Ask the base with training facts in its prompt; why not, where they do not fit. Pages go without."""
@@ -124,7 +130,7 @@ class Study:
                 run_evaluate(asked, self.facts, probe.levels, out=out, progress=progress, loaded=held)
         except InputError as error:
             return (f"The base was not asked with {shots} examples in its prompt: {error}",)
-        self._count(out, before)
+        self.count(out, before)
         return ()
 
     def split_level_0(self, probe: ProbeResult) -> tuple[str, ...]:
@@ -139,10 +145,10 @@ class Study:
                 run_hidden(asked, self.facts, probe.levels, out, progress=progress, loaded=loaded)
         except InputError as error:
             return (f"Level 0 was not split into hidden and absent: {error}",)
-        self._count(out, before)
+        self.count(out, before)
         return ()
 
-    def _count(self, out: Path, before: bool) -> bool:
+    def count(self, out: Path, before: bool) -> bool:
         """Count one step that is finished now; whether it was there, or was lent."""
         reused = before or out.name in self.shelf.lent
         self.counted.add(1, int(reused))
@@ -198,20 +204,19 @@ class Study:
                 with self.stage("training and asking", "models", remaining.detail) as progress:
                     return attempt_cells(executor, cells, progress)
 
-    def finish(self, started: float, outcomes: list[Outcome], notes: tuple[str, ...]) -> None:
-        """Store what was found."""
-        failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
-        lost = [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
+    def finish(
+        self, ground: ExperimentFound, failed: list[Failed], notes: tuple[str, ...], cells: int, started: float
+    ) -> None:
+        """Store what was found; `cells` are those that were tried."""
         for one in failed:
             self.say(f"failed: {one.name}: {one.reason}")
-        ground = known(self.settings, self.base, self.facts)
         self.step.finish(
             StudyFound(
                 **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
                 title=self.settings.title,
-                notes=(*notes, *map(_failure, failed), *lost),
+                notes=notes,
                 sources=self.sources,
-                cells=len(outcomes) - len(failed),
+                cells=cells - sum(one.name not in OWN for one in failed),
                 preset=self.parts.train.preset,
                 seconds=round(time.monotonic() - started, 3),
                 steps=self.counted.wanted,

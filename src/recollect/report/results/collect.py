@@ -127,7 +127,10 @@ def _steps(path: Path, found: Found) -> list[Path]:
     if isinstance(found, GridFound):
         return [path / part.folder for part in found.parts]
     kinds = (
-        ("probe", "hidden", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*")
+        (
+            *("probe", "hidden", "base", "base-few-shot", "train-*", "evaluate-*", "drift-*", "ladder-*"),
+            *("curve", "search"),
+        )
         if isinstance(found, StudyFound)
         else ("*",)
     )

@@ -7,7 +7,7 @@ import math
 import polars as pl
 
 from recollect.core.estimates import Estimate
-from recollect.core.workspace import Manifest, read_manifest
+from recollect.core.workspace import MANIFEST, Manifest, read_manifest
 from recollect.core.workspace.curve import CurveFound
 from recollect.report.chapters.curve.record import Curve, CurveBand, CurveFamily, CurveGain, CurvePoint, Curves
 from recollect.report.page.chapter import Source
@@ -16,11 +16,12 @@ PARTS = {"test": "In-domain", "ood": "Out-of-domain"}
 
 
 def collect(source: Source) -> Curves | None:
-    """Of a curve, one for each part of the test items; None of anything else."""
-    if source.step != "curve":
+    """Of a curve, or a study with one, one for each part of the test items; None of anything else."""
+    path = source.path if source.step == "curve" else source.path / "steps" / "curve"
+    if source.step not in ("curve", "study") or not (path / MANIFEST).is_file():
         return None
-    manifest, found = read_manifest(source.path), CurveFound.read(source.path)
-    runs = pl.read_parquet(source.path / "curve.parquet", glob=False)
+    manifest, found = read_manifest(path), CurveFound.read(path)
+    runs = pl.read_parquet(path / "curve.parquet", glob=False)
     curves = [_curve(part, found, runs.filter(part=part), manifest) for part in found.parts]
     return Curves(curves=curves)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from recollect.core.workspace import check_stored
+from recollect.report.page.chapter import Source
 from recollect.report.page.record import Count, Difference, Finite, Fraction, Measured, Number, Record, Share
 
 Positive = Annotated[float, Field(gt=0, le=1)]
@@ -111,3 +114,13 @@ class Search(Record):
         if unknown:
             raise ValueError(f"trial {unknown[0]} is named but not among the trials")
         return self
+
+
+def collect(source: Source) -> Search | None:
+    """Of a study that has a search among its steps, as that stored it; None of anything else."""
+    file = source.path / "steps" / "search" / "results.json"
+    if source.step != "study" or not file.is_file():
+        return None
+    check_stored(file)
+    found = json.loads(file.read_text(encoding="utf-8"))["chapters"].get("search")
+    return None if found is None else Search.model_validate(found)

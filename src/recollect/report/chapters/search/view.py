@@ -18,7 +18,7 @@ from recollect.report.chapters.search.charts import (
     states,
 )
 from recollect.report.chapters.search.older import older
-from recollect.report.chapters.search.record import Finalist, Search, SearchTrial
+from recollect.report.chapters.search.record import Finalist, Search, SearchTrial, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.page.svg import COLOURS
@@ -173,5 +173,6 @@ CHAPTER = Chapter(
     context,
     in_short,
     record=Search,
+    collect=collect,
     older=older,
 )
