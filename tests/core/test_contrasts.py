@@ -72,9 +72,8 @@ def test_the_trainings_part_is_that_of_students_t_by_hand() -> None:
 
 
 def test_one_choices_sizes_add_up_before_they_are_squared_and_other_choices_do_not() -> None:
-    rng = np.random.default_rng(1)
     names = [("1", 60), ("1", 240), ("2", 60), ("2", 240)]
-    asked = Trainings({cell: 0.5 + 0.01 * rng.random((2, 1)) * np.ones(3) for cell in names}, np.zeros(3))
+    asked = Trainings({cell: np.array([[0.495] * 3, [0.505] * 3]) for cell in names}, np.zeros(3))
 
     def half(*cells: tuple[str, int]) -> float:
         found = Contrast(asked, {cell: {0: 0.5} for cell in cells}, over_facts=False).at(0.95)
@@ -83,6 +82,26 @@ def test_one_choices_sizes_add_up_before_they_are_squared_and_other_choices_do_n
     assert half(("1", 60), ("1", 240)) == pytest.approx(math.sqrt(2) * half(("1", 60), ("2", 240)))
     rise = Contrast(asked, {("1", 240): {0: 0.5}, ("1", 60): {0: -0.5}}, over_facts=False).at(0.95)
     assert rise.high - rise.value == pytest.approx(half(("1", 60), ("2", 240)))
+
+
+def test_a_size_whose_trainings_scatter_more_has_the_wider_interval() -> None:
+    """By hand: of its own size's four trainings, two degrees of freedom; a sum over both sizes has Welch's."""
+    apart = {60: 0.01, 240: 0.03}
+    asked = Trainings(
+        {(name, size): np.array([[0.5 - gap] * 3, [0.5 + gap] * 3]) for name in "12" for size, gap in apart.items()},
+        np.zeros(3),
+    )
+
+    def half(*cells: tuple[str, int]) -> float:
+        found = Contrast(asked, {cell: {0: 1 / len(cells)} for cell in cells}, over_facts=False).at(0.95)
+        return found.high - found.value
+
+    t = stats.t.ppf(0.975, 2)
+    assert [half(("1", size)) for size in apart] == pytest.approx([t * gap for gap in apart.values()])  # 2 gap^2 / 2
+    parts = [0.01**2 / 4, 0.03**2 / 4]
+    freedom = sum(parts) ** 2 / sum(part**2 / 2 for part in parts)
+    wanted = stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
+    assert half(("1", 60), ("2", 240)) == pytest.approx(wanted)
 
 
 def test_what_cells_share_by_fact_cancels() -> None:

@@ -5,11 +5,11 @@ of weight x mean score. Its interval joins two errors, as the root of their summ
 
 - the facts: each fact's own weighted sum over the cells, so that what the cells share cancels; within levels, from the
   distributions of `intervals` (scores without bounds, such as divergences, by Student's t);
-- the trainings: t s sqrt(sum of a^2 / r), a the weight of a cell and r its trainings; s is the standard deviation of
-  trainings around the mean of their cell, pooled over all trained cells by the same mean over levels, and t has the
-  freedom of that pool. One seed's larger training set holds its smaller ones, so trainings of one choice at several
-  sizes may move together: weights of one sign are added before they are squared, weights of unlike sign are squared one
-  by one, which is at least as wide as any common correlation from 0 to 1 makes it.
+- the trainings: t sqrt(sum of a^2 s^2 / r), a the weight of a cell, r its trainings and s their standard deviation
+  around the mean of their cell, pooled over all trained cells of its size by the same mean over levels (sizes may
+  scatter unlike); t has Welch and Satterthwaite's freedom. One seed's larger training set holds its smaller ones, so
+  trainings of one choice at several sizes may move together: terms of one sign are added before they are squared, terms
+  of unlike sign are squared one by one, at least as wide as any common correlation from 0 to 1 makes it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ Cell = tuple[str, int]
 """What was trained on, and how many examples."""
 Weights = Mapping[Cell, Mapping[int, float]]
 """Of every cell, the weight of its mean score on the facts of each level."""
+Shape = tuple[tuple[int, float], ...]
+"""How one weight is divided over the levels."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,15 @@ class Trainings:
             raise InputError(f"no fact has level {level}, so it can have no weight.")
         return place
 
-    def spread(self, weights: Mapping[int, float]) -> Spread | None:
-        """Of the trainings' scores by these weights around the mean of their cell, pooled over all trained cells."""
+    def spread(self, weights: Mapping[int, float], size: int) -> Spread | None:
+        """Of the trainings' scores by these weights around the mean of their cell, pooled over the trained cells of a
+        size; over all of them where none of that size was trained twice."""
         trained = [cell for cell in self.scores if cell not in self.untrained]
-        return spread_of([self.by_training(cell, weights).tolist() for cell in trained])
+        for cells in ([cell for cell in trained if cell[1] == size], trained):
+            found = spread_of([self.by_training(cell, weights).tolist() for cell in cells])
+            if found is not None:
+                return found
+        return None
 
 
 @dataclass(frozen=True)
@@ -162,29 +169,44 @@ class Contrast:
         """Half-width for the trainings."""
         from scipy import stats
 
-        factors, freedom = self._training_factors
-        if not factors or not freedom:
-            return 0.0
-        return float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(factors))
+        variance, freedom = self._of_trainings
+        return float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance) if freedom else 0.0
 
     @cached_property
-    def _training_factors(self) -> tuple[list[float], int]:
-        """The variances of the trainings' part, one for each choice and mean over levels; and their freedom."""
-        sums: dict[tuple[str, tuple[tuple[int, float], ...]], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    def _of_trainings(self) -> tuple[float, float]:
+        """The variance for the trainings, and its freedom by Welch and Satterthwaite; 0 and 0 without repeats."""
+        sums: dict[tuple[str, Shape], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        parts: dict[tuple[int, Shape], tuple[float, int]] = {}
         for cell, weights in self.weights.items():
-            size = sum(abs(weight) for weight in weights.values())
-            if cell in self.trainings.untrained or not size:
+            signed, shape = _shape_of(weights)
+            if cell in self.trainings.untrained or not signed:
                 continue
-            first = next(weight for _, weight in sorted(weights.items()) if weight)
-            signed = math.copysign(size, first)
-            shape = tuple((level, round(weight / signed, 9)) for level, weight in sorted(weights.items()) if weight)
-            sums[cell[0], shape][signed < 0] += abs(signed) / math.sqrt(len(self.trainings.scores[cell]))
-        spreads = {shape: self.trainings.spread(dict(shape)) for _, shape in sums}
-        known = {shape: spread for shape, spread in spreads.items() if spread is not None}
-        factors = [
-            known[shape].deviation ** 2 * (up**2 + down**2) for (_, shape), (up, down) in sums.items() if shape in known
-        ]
-        return factors, min((spread.freedom for spread in known.values()), default=0)
+            key = cell[1], shape
+            spread = self._spreads.setdefault(key, self.trainings.spread(dict(shape), cell[1]))
+            if spread is None:
+                continue
+            error = abs(signed) * spread.deviation / math.sqrt(len(self.trainings.scores[cell]))
+            sums[cell[0], shape][signed < 0] += error
+            parts[key] = parts.get(key, (0.0, 0))[0] + error**2, spread.freedom
+        if not parts:
+            return 0.0, 0.0
+        below = sum(part**2 / freedom for part, freedom in parts.values())
+        whole = sum(part for part, _ in parts.values())
+        least = min(freedom for _, freedom in parts.values())
+        return sum(up**2 + down**2 for up, down in sums.values()), whole**2 / below if below else least
+
+    @cached_property
+    def _spreads(self) -> dict[tuple[int, Shape], Spread | None]:
+        return {}
+
+
+def _shape_of(weights: Mapping[int, float]) -> tuple[float, Shape]:
+    """A cell's weight with its sign, and how it is divided over the levels; 0 for no weight."""
+    size = sum(abs(weight) for weight in weights.values())
+    if not size:
+        return 0.0, ()
+    signed = math.copysign(size, next(weight for _, weight in sorted(weights.items()) if weight))
+    return signed, tuple((level, round(weight / signed, 9)) for level, weight in sorted(weights.items()) if weight)
 
 
 def macro(levels: tuple[int, ...], weight: float = 1.0) -> dict[int, float]:
