@@ -30,6 +30,8 @@ class Ways:
     logprobs: bool = True
     echo: str = "whole"
     """whole; "generated": of the generated token where the prompt's were asked for, as llama.cpp does; "zeros"."""
+    hides_begin: bool = False
+    """No entry for the begin token of an echoed prompt, as llama-cpp-python."""
     refuses: tuple[str, ...] = ()
     """Parameters that give 422."""
     own_top_k: int = 0
@@ -118,7 +120,8 @@ class Model:
             one["token_ids"] = [*said, 1] if ended else said
         if self.ways.logprobs and body.get("logprobs"):
             if body.get("echo") and self.ways.echo != "generated":
-                rows = [None, *(self.row(ids, [*ids, *said], at) for at in range(1, len(ids) + len(said)))]
+                first = 1 + self.ways.hides_begin
+                rows = [None, *(self.row(ids, [*ids, *said], at) for at in range(first, len(ids) + len(said)))]
             else:
                 rows = [self.row(ids, [*ids, *said], at) for at in range(len(ids), len(ids) + len(said))]
             values = [row and (0.0 if self.ways.echo == "zeros" else row[0]) for row in rows]

@@ -18,7 +18,7 @@ from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Ask, Sampling, TransformersEngine
 from recollect.generate.completions import CompletionsEngine, Remote
-from recollect.generate.conformance import check_engine
+from recollect.generate.conformance import check_engine, check_scores
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
 
@@ -69,6 +69,11 @@ def test_without_log_probabilities_of_a_prompt_it_is_sampled_only(small: Small, 
             engine.score([[0, 3]], [[[4]]])
         p_value = engine.self_test(0.7)  # else against the model here
         assert p_value is not None and p_value > 1e-6
+
+
+def test_entries_without_the_begin_token_are_read_at_their_places(small: Small) -> None:
+    with completions_server(TransformersEngine(small.loaded), Ways(hides_begin=True)) as server:
+        check_scores(engine_of(small, server), small.truth)
 
 
 def test_a_server_that_gives_one_draw_a_request_is_asked_for_each(small: Small) -> None:

@@ -162,8 +162,9 @@ class CompletionsEngine(TokenizerVocabulary):
         asked: JsonObject = {"max_tokens": 1, "temperature": 1.0, "logprobs": 1, "echo": True}
         whole = [[*prompts[row], *ids] for row, ids in texts]
         found = self._server.ask(self._can, whole, [asked] * len(texts))
+        hidden = self._can.hidden
         known = iter(
-            [entry.logprob for entry in one.entries[len(ids) - len(text) : len(ids)]]
+            [entry.logprob for entry in one.entries[len(ids) - len(text) - hidden : len(ids) - hidden]]
             for ids, (_, text), [one] in zip(whole, texts, found, strict=True)
         )
         return [[self._values(next(known), ids) if ids else [] for ids in some] for some in continuations]

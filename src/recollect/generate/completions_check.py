@@ -106,7 +106,7 @@ def _differences(server: Connection, can: Abilities, local: Engine, prompts: Seq
     return [
         abs(value - (entry.logprob or 0.0))
         for ids, [one], [values] in zip(prompts, found, own, strict=True)
-        for value, entry in zip(values, one.entries[1 : len(ids)], strict=True)
+        for value, entry in zip(values[can.hidden :], one.entries[1 : len(ids) - can.hidden], strict=True)
     ]
 
 

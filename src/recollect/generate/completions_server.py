@@ -11,6 +11,7 @@ Notable choices
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -84,6 +85,8 @@ class Abilities:
     """How many of the most likely tokens it tells for a generated one; 0: no log-probabilities."""
     echo: bool = False
     """Tells the log-probabilities of a prompt's own tokens."""
+    hidden: int = 0
+    """Begin tokens for which it then has no entry, as llama-cpp-python."""
     lacks: tuple[str, ...] = ()
     """What it cannot, in words."""
 
@@ -189,11 +192,12 @@ def look(connection: Connection, prompts: Sequence[Ids]) -> Abilities:
 
 def _named(settings: CompletionsSettings) -> Abilities:
     try:
-        listed = read_path(settings, "/models").get("data")
-    except InputError:
-        if not settings.model:
-            raise
-        return Abilities(settings.model)  # some have no list
+        once = settings.model_copy(update={"retries": 0}) if settings.model else settings
+        listed = read_path(once, "/models").get("data")
+    except InputError as error:
+        if settings.model:
+            return Abilities(settings.model)  # some have no list
+        raise InputError(f"{error} It was asked which models it has; --completions.model names one.") from None
     models = {str(one["id"]): one for one in listed or [] if isinstance(one, dict) and "id" in one}
     name = settings.model or (next(iter(models)) if len(models) == 1 else "")
     if not name:
@@ -234,6 +238,7 @@ def _reading(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> 
 def _with_constants(connection: Connection, can: Abilities, prompt: Ids) -> Abilities:
     tried = [(name, value) for name, values in _SWITCHED_OFF for value in values]
     tried += [("return_token_ids", True), ("stop_token_ids", sorted(connection.stops))]
+    tried += [("generation_config", _of_transformers(connection))]
     plain: JsonObject = {"max_tokens": 1, "temperature": 0.0}
     found = connection.attempt(can, [prompt] * len(tried), [{**plain, name: value} for name, value in tried])
     constant: JsonObject = {}
@@ -243,9 +248,15 @@ def _with_constants(connection: Connection, can: Abilities, prompt: Ids) -> Abil
     return replace(can, constant=constant)
 
 
+def _of_transformers(connection: Connection) -> str:
+    """The generation settings that transformers' own server draws by; without them it answers greedily."""
+    ends: JsonObject = {"eos_token_id": sorted(connection.stops), "pad_token_id": connection.tokenizer.pad_token_id}
+    return json.dumps({"do_sample": True, "top_k": 0, "top_p": 1.0, **ends})
+
+
 def _drawing(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> Abilities:
     """Whether draws are independent: of one request, of several, under several seeds; and whether top-k cuts."""
-    hot: JsonObject = {"max_tokens": 8, "temperature": 2.0}
+    hot: JsonObject = {"max_tokens": 4, "temperature": 2.0}
     narrow = [{**hot, "top_k": 1}] * (8 if "top_k" in can.constant else 0)
     asked = [*[hot] * 8, *[{**hot, "seed": seed} for seed in range(1, 9)], {**hot, "n": 8}, *narrow]
     found = connection.attempt(can, [prompts[0]] * len(asked), asked)
@@ -272,9 +283,14 @@ def _scoring(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> 
         return can
     replies = connection.attempt(can, prompts, [{**plain, "logprobs": 1, "echo": True}] * len(prompts))
     read = [_entries_of(one) for one in replies]
-    whole = all(_is_of_prompt(entries, len(ids)) for entries, ids in zip(read, prompts, strict=True))
-    whole = whole and len({entry.logprob for entries in read for entry in entries[1:]}) > 1  # some say 0 of each token
-    return replace(can, top=top, echo=whole and _agree(connection, can, prompts))
+    if len({entry.logprob for entries in read for entry in entries[1:]}) < 2:  # some say 0 of each token
+        return replace(can, top=top)
+    for hidden in dict.fromkeys((0, len(begin_ids(connection.tokenizer)))):
+        shown = [len(ids) - hidden for ids in prompts]
+        whole = all(_is_of_prompt(entries, tokens) for entries, tokens in zip(read, shown, strict=True))
+        if whole and _agree(connection, can, prompts, hidden):
+            return replace(can, top=top, echo=True, hidden=hidden)
+    return replace(can, top=top)
 
 
 def _is_of_prompt(entries: Sequence[Entry], tokens: int) -> bool:
@@ -284,7 +300,7 @@ def _is_of_prompt(entries: Sequence[Entry], tokens: int) -> bool:
     return all(entry.logprob is not None and entry.logprob <= 1e-3 for entry in entries[1:])
 
 
-def _agree(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> bool:
+def _agree(connection: Connection, can: Abilities, prompts: Sequence[Ids], hidden: int) -> bool:
     """Whether a token has the same log-probability where it is generated and where it is read in a prompt."""
     cut = [list(ids[: max(1, len(ids) // 2)]) for ids in prompts] * 3  # a first token may be an end
     asked: JsonObject = {"max_tokens": 1, "temperature": 1.0, "logprobs": 1}
@@ -298,7 +314,8 @@ def _agree(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> bo
             longer.append([*ids, token])
     read = [_entries_of(one) for one in connection.attempt(can, longer, [{**asked, "echo": True}] * len(longer))]
     for value, ids, entries in zip(pairs, longer, read, strict=True):
-        other = entries[len(ids) - 1].logprob if len(entries) >= len(ids) else None
+        at = len(ids) - 1 - hidden
+        other = entries[at].logprob if len(entries) > at else None
         if value is None or other is None or abs(value - other) > _NEAR:
             return False
     return bool(pairs)
@@ -317,9 +334,11 @@ def token_of(connection: Connection, ids: Ids, said: Said) -> int | None:
 
 
 def _lacking(can: Abilities) -> list[str]:
-    own = [name for name, _ in _SWITCHED_OFF if name not in can.constant]
+    given = can.constant
+    inside = "generation_config" in given  # transformers' server takes them there
+    own = [name for name, _ in _SWITCHED_OFF if name not in given and not inside]
     penalties = {"repetition_penalty", "repeat_penalty"}  # two names of one thing
-    own = [name for name in own if name not in penalties or penalties.isdisjoint(can.constant)]
+    own = [name for name in own if name not in penalties or penalties.isdisjoint(given)]
     lacks = [] if can.ids else ["it takes no token ids, so prompts were sent as texts that it reads as as many tokens"]
     lacks += [f"it refuses {', '.join(own)}, so that defaults of its own may hold there"] if own else []
     if can.seeds:
