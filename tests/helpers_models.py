@@ -1,59 +1,89 @@
-"""A grid of two models, written by hand: their probes, their base's answers, and cells with known numbers of hits."""
+"""What the tests of models share: a machine, and ways to edit, load and ask a tiny model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+import pickle
+import re
 from pathlib import Path
+from typing import Any
 
-import polars as pl
+import pytest
+import torch
 
-from helpers_levels import write_probe
-from recollect.core.workspace import open_step
-from recollect.core.workspace.experiment import GridFound, GridPart
-from recollect.evaluate import EvaluateFound, accuracies
+from recollect.core.machine import Machine
+from recollect.errors import ModelError
+from recollect.models import ModelSettings, load
 
-QUESTIONS = 20
-Hits = Mapping[tuple[str, int], Sequence[int]]
-"""Of each cell, how many of the questions each seed's model has right."""
-
-
-def write_grid(
-    folder: Path, models: Mapping[str, tuple[Sequence[int], int, Hits]], methods: Sequence[str] = ("full",)
-) -> Path:
-    """models: of each its facts' levels, the untouched base's hits and its cells'; the same for each method."""
-    parts = []
-    for model, (levels, base, cells) in models.items():
-        for method in methods:
-            name = Path(model).name + (f"-{method}" if len(methods) > 1 else "")  # as a grid names its studies
-            part = GridPart(name=name, model=model, data="facts.csv", method=method)
-            parts.append(part)
-            steps = folder / part.folder / "steps"
-            steps.mkdir(parents=True)
-            write_probe(steps / "probe", levels, method="adaptive" if model.endswith("b") else "sampled")
-            _evaluate(steps / "base", base)
-            for (choice, size), hits in cells.items():
-                for seed, right in enumerate(hits):
-                    _evaluate(steps / f"evaluate-{choice}-{size}-seed{seed}", right)
-    with open_step("grid", {}, {}, folder / "made") as step:
-        step.finish(GridFound(parts=tuple(parts), cells=1))
-    (folder / "made" / "manifest.json").rename(folder / "manifest.json")
-    return folder
+CPU = Machine(1, "test", "cpu", "test", "float32", "test")
 
 
-def _evaluate(folder: Path, right: int) -> None:
-    rows = {
-        "fact_id": [f"f{at}" for at in range(QUESTIONS)],
-        "part": "test",
-        "relation": "P36",
-        "level": pl.Series([None] * QUESTIONS, dtype=pl.Int64),
-        "question": [f"Which {at}?" for at in range(QUESTIONS)],
-        "object": "x",
-        "synonyms": [[]] * QUESTIONS,
-        "output": "x",
-        "contains": [at < right for at in range(QUESTIONS)],
-        "word": [at < right for at in range(QUESTIONS)],
-    }
-    table = pl.DataFrame(rows, schema_overrides={"synonyms": pl.List(pl.String)})
-    with open_step("evaluate", {"max_new_tokens": 16}, {"model": folder.name}, folder) as step:
-        step.write_table("outputs.parquet", table)
-        step.finish(EvaluateFound(accuracy=accuracies(table, 1)))
+def edit(path: Path, **values: Any) -> None:
+    """Set keys of a JSON file."""
+    path.write_text(json.dumps({**(json.loads(path.read_text()) if path.exists() else {}), **values}))
+
+
+def loaded(folder: Path, **given: Any) -> Any:
+    """Load a folder on the CPU."""
+    return load(ModelSettings(model=str(folder), device="cpu", **given))
+
+
+def nudged(folder: Path, base: str, *, by: float, seed: int = 0) -> str:
+    """Write `base` with every weight, norms included, moved at random by `by` of its tensor's mean size."""
+    made = load(ModelSettings(model=base))
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            parameter += by * parameter.abs().mean() * torch.randn_like(parameter)
+    made.model.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def logits(model: Any) -> torch.Tensor:
+    """What the model says after some tokens."""
+    with torch.inference_mode():
+        found: torch.Tensor = model(input_ids=torch.tensor([[0, 3, 4, 5]])).logits
+    return found
+
+
+class Bomb:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+def plant(folder: Path, name: str, mark: Path) -> None:
+    """Put a malicious pickle into the folder, and prove that it works."""
+    (folder / name).write_bytes(pickle.dumps(Bomb(mark)))
+    pickle.loads((folder / name).read_bytes())
+    mark.rmdir()
+
+
+CODE = """
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+
+Path({mark!r}).touch()
+
+class OwnConfig(LlamaConfig):
+    model_type = "own-llama"
+
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+AUTO_MAP = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+
+
+def pin_of(folder: Path) -> str:
+    """The pin that the refusal prints."""
+    with pytest.raises(ModelError, match="wants to run its own Python code") as error:
+        loaded(folder)
+    found = re.search(r"--trust-remote-code --revision ([0-9a-f]+)\.", str(error.value))
+    assert found
+    return found[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from helpers_models import Hits, write_grid
+from helpers_grid import Hits, write_grid
 from recollect.report import Results, make_results, render
 from recollect.report.chapters.models.record import ModelsFound, collect
 from recollect.report.page.chapter import Source
