@@ -24,7 +24,8 @@ from recollect.core.llm import CompletionsSettings, usage_cost
 from recollect.core.phases import phase
 from recollect.errors import InputError, SelfTestError
 from recollect.generate.completions_check import check_greedy, check_same, draws_p_value
-from recollect.generate.completions_server import MOST_AT_ONCE, Abilities, Connection, Said, look
+from recollect.generate.completions_replies import Said
+from recollect.generate.completions_server import MOST_AT_ONCE, Abilities, Connection, look
 from recollect.generate.encoding import TokenizerVocabulary, ids_after
 from recollect.generate.engine import Ask, Decided, Drawn, Engine, Ids, Sampling
 from recollect.generate.random import draw_keys

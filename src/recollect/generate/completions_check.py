@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recollect.errors import SelfTestError
-from recollect.generate.completions_server import MOST_AT_ONCE, Abilities, Connection, Said
+from recollect.generate.completions_replies import Said
+from recollect.generate.completions_server import MOST_AT_ONCE, Abilities, Connection
 from recollect.generate.engine import Ask, Engine, Ids, Sampling
 from recollect.generate.selftest import SMALLEST_P
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from recollect.core.json_object import JsonObject
 from recollect.core.llm import CompletionsSettings, Refused, post_all, read_path, usage_cost
 from recollect.errors import InputError, SelfTestError
+from recollect.generate.completions_replies import Entry, Said, choices_of, entries_of, said_of, usage_of
 from recollect.generate.encoding import begin_ids
 from recollect.generate.engine import Ids
 
@@ -37,27 +38,6 @@ _SWITCHED_OFF: tuple[tuple[str, tuple[object, ...]], ...] = (
 )
 _NEAR = 0.25
 """Of a log-probability: a prompt read at once and token by token, in bfloat16."""
-
-
-class Entry(NamedTuple):
-    """The log-probability of one token, and of the most likely ones at its place by their texts."""
-
-    logprob: float | None
-    top: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Said:
-    """One completion."""
-
-    text: str
-    ids: list[int] | None
-    """Its token ids, where the server tells them."""
-    ended: bool
-    """Whether it ended by itself, before the limit."""
-    entries: list[Entry]
-    tokens: int | None = None
-    """How many tokens it has by the server's own count, where that is of this one alone."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +133,8 @@ class Connection:
 
     def _count(self, replies: Sequence[JsonObject]) -> None:
         settings, (read, said) = self.settings, self.tokens
-        read += sum(_usage(one, "prompt_tokens") or 0 for one in replies)
-        said += sum(_usage(one, "completion_tokens") or 0 for one in replies)
+        read += sum(usage_of(one, "prompt_tokens") or 0 for one in replies)
+        said += sum(usage_of(one, "completion_tokens") or 0 for one in replies)
         self.tokens = (read, said)
         if (cost := usage_cost(settings, read, said)) > settings.max_cost:
             raise InputError(
@@ -163,18 +143,18 @@ class Connection:
             )
 
     def _read(self, can: Abilities, ids: Ids, asked: JsonObject, reply: JsonObject) -> list[Said]:
-        counted = _usage(reply, "prompt_tokens")
+        counted = usage_of(reply, "prompt_tokens")
         if counted != len(ids):
             raise SelfTestError(
                 f"{self.settings.endpoint} read a prompt of {len(ids)} tokens as {counted}: "
                 f"{self.tokenizer.decode(list(ids))[:80]!r}. Its tokenizer is not that of --model, or it puts tokens "
                 "of its own before a prompt. Nothing measured so can be trusted."
             )
-        said = [_said(choice) for choice in _choices(reply)]
+        said = [said_of(choice) for choice in choices_of(reply)]
         wanted = int(asked.get("n", 1))
         if len(said) != wanted:
             raise SelfTestError(f"{self.settings.endpoint} gave {len(said)} answers where {wanted} were asked for.")
-        return said if wanted > 1 else [replace(said[0], tokens=_usage(reply, "completion_tokens"))]
+        return said if wanted > 1 else [replace(said[0], tokens=usage_of(reply, "completion_tokens"))]
 
 
 def look(connection: Connection, prompts: Sequence[Ids]) -> Abilities:
@@ -218,7 +198,7 @@ def _reading(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> 
         if not ids and any(connection.text(one, begin) is None for one in prompts):
             continue
         replies = connection.attempt(way, prompts, [{"max_tokens": 1, "temperature": 0.0}] * len(prompts))
-        counts = [one and _usage(one, "prompt_tokens") for one in replies]
+        counts = [one and usage_of(one, "prompt_tokens") for one in replies]
         if counts == [len(one) for one in prompts]:
             return way
     settings = connection.settings
@@ -243,7 +223,7 @@ def _with_constants(connection: Connection, can: Abilities, prompt: Ids) -> Abil
     found = connection.attempt(can, [prompt] * len(tried), [{**plain, name: value} for name, value in tried])
     constant: JsonObject = {}
     for (name, value), reply in zip(tried, found, strict=True):
-        if reply is not None and _choices(reply):
+        if reply is not None and choices_of(reply):
             constant.setdefault(name, value)
     return replace(can, constant=constant)
 
@@ -260,7 +240,7 @@ def _drawing(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> 
     narrow = [{**hot, "top_k": 1}] * (8 if "top_k" in can.constant else 0)
     asked = [*[hot] * 8, *[{**hot, "seed": seed} for seed in range(1, 9)], {**hot, "n": 8}, *narrow]
     found = connection.attempt(can, [prompts[0]] * len(asked), asked)
-    texts = [[said.text for said in map(_said, _choices(one))] if one else [] for one in found]
+    texts = [[said.text for said in map(said_of, choices_of(one))] if one else [] for one in found]
     apart, seeded = {text for some in texts[:8] for text in some}, {text for some in texts[8:16] for text in some}
     many, cut = texts[16], [text for some in texts[17:] for text in some]
     return replace(
@@ -277,12 +257,12 @@ def _scoring(connection: Connection, can: Abilities, prompts: Sequence[Ids]) -> 
     plain: JsonObject = {"max_tokens": 1, "temperature": 1.0}
     asked = [{**plain, "logprobs": count} for count in (5, 1) for _ in prompts]
     found = connection.attempt(can, [*prompts, *prompts], asked)
-    told = [body["logprobs"] for body, one in zip(asked, found, strict=True) if len(_entries_of(one)) == 1]
+    told = [body["logprobs"] for body, one in zip(asked, found, strict=True) if len(entries_of(one)) == 1]
     top = max(told, default=0)  # an end token may have none
     if not top:
         return can
     replies = connection.attempt(can, prompts, [{**plain, "logprobs": 1, "echo": True}] * len(prompts))
-    read = [_entries_of(one) for one in replies]
+    read = [entries_of(one) for one in replies]
     if len({entry.logprob for entries in read for entry in entries[1:]}) < 2:  # some say 0 of each token
         return replace(can, top=top)
     for hidden in dict.fromkeys((0, len(begin_ids(connection.tokenizer)))):
@@ -307,12 +287,12 @@ def _agree(connection: Connection, can: Abilities, prompts: Sequence[Ids], hidde
     generated = connection.attempt(can, cut, [asked] * len(cut))
     pairs, longer = [], []
     for ids, reply in zip(cut, generated, strict=True):
-        said = _said(_choices(reply)[0]) if reply and _choices(reply) else None
+        said = said_of(choices_of(reply)[0]) if reply and choices_of(reply) else None
         token = token_of(connection, ids, said) if said else None
         if said and said.entries and token is not None and (can.ids or connection.text([*ids, token], "") is not None):
             pairs.append(said.entries[0].logprob)
             longer.append([*ids, token])
-    read = [_entries_of(one) for one in connection.attempt(can, longer, [{**asked, "echo": True}] * len(longer))]
+    read = [entries_of(one) for one in connection.attempt(can, longer, [{**asked, "echo": True}] * len(longer))]
     for value, ids, entries in zip(pairs, longer, read, strict=True):
         at = len(ids) - 1 - hidden
         other = entries[at].logprob if len(entries) > at else None
@@ -349,65 +329,3 @@ def _lacking(can: Abilities) -> list[str]:
         which = "of a prompt's own tokens" if can.top else "at all"
         lacks.append(f"it gives no log-probabilities {which}, so it can be sampled only")
     return lacks
-
-
-def _choices(reply: JsonObject) -> list[JsonObject]:
-    choices = reply.get("choices")
-    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
-
-
-def _said(choice: JsonObject) -> Said:
-    ids = choice.get("token_ids")
-    whole = isinstance(ids, list) and all(isinstance(one, int) for one in ids)
-    text = choice.get("text")
-    if not isinstance(text, str):
-        raise InputError("the server's reply is not one of the completions protocol: an answer has no text.")
-    return Said(
-        text, list(ids) if whole and ids is not None else None, choice.get("finish_reason") == "stop", _entries(choice)
-    )
-
-
-def _entries_of(reply: JsonObject | None) -> list[Entry]:
-    choices = _choices(reply) if reply else []
-    return _entries(choices[0]) if choices else []
-
-
-def _entries(choice: JsonObject) -> list[Entry]:
-    """The log-probabilities of a choice, in the form of completions or in that of chats, which llama.cpp gives here."""
-    found = choice.get("logprobs")
-    if not isinstance(found, dict):
-        return []
-    if isinstance(found.get("content"), list):
-        rows = [one for one in found["content"] if isinstance(one, dict)]
-        return [
-            Entry(
-                _number(one.get("logprob")),
-                _pairs({str(t.get("token")): t.get("logprob") for t in one.get("top_logprobs") or []}),
-            )
-            for one in rows
-        ]
-    values, tops = found.get("token_logprobs"), found.get("top_logprobs")
-    if not isinstance(values, list):
-        return []
-    tops = tops if isinstance(tops, list) and len(tops) == len(values) else [None] * len(values)
-    return [Entry(_number(value), _pairs(top)) for value, top in zip(values, tops, strict=True)]
-
-
-def _entry_of_chat(entry: JsonObject) -> Entry:
-    top = [one for one in entry.get("top_logprobs") or [] if isinstance(one, dict)]
-    return Entry(_number(entry.get("logprob")), _pairs({str(one.get("token")): one.get("logprob") for one in top}))
-
-
-def _pairs(top: object) -> dict[str, float]:
-    pairs = {str(text): _number(value) for text, value in top.items()} if isinstance(top, dict) else {}
-    return {text: value for text, value in pairs.items() if value is not None}
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _usage(reply: JsonObject, name: str) -> int | None:
-    usage = reply.get("usage")
-    found = usage.get(name) if isinstance(usage, dict) else None
-    return found if isinstance(found, int) and found >= 0 else None
