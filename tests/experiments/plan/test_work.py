@@ -7,8 +7,17 @@ import pytest
 from recollect.errors import InputError
 from recollect.experiments.plan.calibrate import Rates, stated
 from recollect.experiments.plan.known import read_counts
-from recollect.experiments.plan.work import Lengths, Work, asking_work, ladder_work, probe_work, train_work
+from recollect.experiments.plan.work import (
+    Lengths,
+    Work,
+    asking_work,
+    assumed_draws,
+    ladder_work,
+    probe_work,
+    train_work,
+)
 from recollect.probe import ProbeSettings
+from recollect.probe.settings import Candidate, Choice
 from recollect.restore import LadderSettings
 from recollect.train import TrainSettings
 
@@ -36,6 +45,17 @@ def test_what_a_probe_draws(values: dict[str, object], completions: float, forms
     work = probe_work(ProbeSettings.make(**values), 100, LENGTHS)
     assert work.completions == pytest.approx(completions)
     assert work.forms == forms
+
+
+def test_auto_is_taken_to_choose_as_it_did_in_an_earlier_probe_of_the_base() -> None:
+    settings = ProbeSettings.make(method="auto")
+    taken = Candidate(way="hybrid", residual_samples=1, agreement=0.9, error=0.02, tokens=100)
+    hybrid = assumed_draws(settings, 100, Choice(taken=taken, way="hybrid", why="", pilot=16))
+    assert probe_work(settings, 100, LENGTHS, hybrid).completions == pytest.approx(0.42 * 16 * 210 + 84 * 21)
+    assert "as in an earlier probe" in hybrid.said
+    full = Candidate(way="sampled", agreement=0.9, error=0.02, tokens=100)
+    sampled = assumed_draws(settings, 100, Choice(taken=full, way="sampled", why="", pilot=16))
+    assert probe_work(settings, 100, LENGTHS, sampled).completions == pytest.approx(0.42 * 16 * 210 + 84 * 210)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from recollect.experiments.plan.memory import (
     stored_bytes,
     training_bytes,
 )
-from recollect.experiments.plan.there import single_there
+from recollect.experiments.plan.there import earlier_choice, single_there
 from recollect.experiments.plan.work import Lengths, Work, assumed_draws, probe_work, train_work
 from recollect.facts import FactSet
 from recollect.models import machine_of
@@ -48,7 +48,9 @@ def plan_probe(
     ground = Ground(model, facts, machine_of(settings), assume, notes=(model.said, facts.said))
     ground = with_lengths(ground, settings, EvaluateSettings())
     count = probed_facts(settings, facts)
-    draws = assumed_draws(settings, count)
+    base = "" if model.ref is None else model.ref.fingerprint
+    beside = root if out is None else out.absolute().parent
+    draws = assumed_draws(settings, count, earlier_choice(sorted(beside.glob("*")), base) if base else None)
     work = probe_work(settings, count, ground.lengths, draws) + Work(loads=1)
     asked = Asked(probe_rows(settings, model.vocabulary), ground.lengths.prompt + settings.max_new_tokens)
     memory = asking_bytes(model, ground.machine, asked)

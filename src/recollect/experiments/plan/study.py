@@ -20,7 +20,7 @@ from recollect.experiments.plan.found import Assume, Plan
 from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, summed, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
 from recollect.experiments.plan.memory import Asked, Stored, asking_bytes, cell_bytes, held_now, stored_bytes
-from recollect.experiments.plan.there import There, there_for
+from recollect.experiments.plan.there import There, earlier_choice, there_for
 from recollect.experiments.plan.work import (
     Draws,
     Work,
@@ -173,7 +173,8 @@ class _Planning:
     @cached_property
     def draws(self) -> Draws:
         """How the probe draws, as far as can be told."""
-        return assumed_draws(self.parts.probe, self.probed)
+        probes = [folder / "probe" for folder in self.there.folders]
+        return assumed_draws(self.parts.probe, self.probed, earlier_choice(probes, self.there.base))
 
     @cached_property
     def _probe_folder(self) -> Path | None:

@@ -16,6 +16,7 @@ from recollect.core.workspace import MANIFEST
 from recollect.core.workspace.experiment import STUDIES
 from recollect.core.workspace.manifest import PARTIAL, Manifest, read_state
 from recollect.errors import RecollectError
+from recollect.probe.settings import Choice
 
 STEPS = "steps"
 
@@ -86,6 +87,17 @@ def there_for(out: Path | None, root: Path, kind: str, inputs: Mapping[str, Any]
     ]
     folders = tuple(folder / STEPS for folder in fitting)
     return There(folders, str(inputs.get("model", "")), sum(folder in own for folder in fitting))
+
+
+def earlier_choice(probes: Iterable[Path], base: str) -> Choice | None:
+    """What `auto` chose for a base in one of these probe folders."""
+    for folder in probes:
+        found = _manifest_of(folder / MANIFEST)
+        if found is None or found.step != "probe" or found.inputs.get("model") != base:
+            continue
+        if isinstance(choice := found.metrics.get("choice"), dict):
+            return Choice.model_validate(choice)
+    return None
 
 
 def experiment_for(

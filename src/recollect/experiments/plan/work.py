@@ -13,6 +13,7 @@ from typing import Self
 
 from recollect.hidden import HiddenSettings
 from recollect.probe import ProbeSettings
+from recollect.probe.settings import Choice
 from recollect.restore import LadderSettings
 from recollect.restore.ladder import rungs_of
 from recollect.train import TrainSettings
@@ -92,14 +93,22 @@ class Draws:
     """Of hybrid."""
     share: float = ADAPTIVE_SHARE
     """Of adaptive."""
+    then: str = "hybrid"
+    """What auto takes after its first facts."""
     said: str = ""
 
 
-def assumed_draws(settings: ProbeSettings, facts: int) -> Draws:
-    """By the settings; what auto and adaptive do is an assumption, which `said` states."""
+def assumed_draws(settings: ProbeSettings, facts: int, earlier: Choice | None = None) -> Draws:
+    """By the settings; what auto and adaptive do is an assumption, which `said` states.
+
+    earlier: what auto chose for this base in another probe.
+    """
     share = f"adaptive is assumed to make {100 * ADAPTIVE_SHARE:.0f} % of the draws (as measured, docs/probe.md)"
     if settings.method == "adaptive" or (settings.method == "auto" and not compares(settings, facts)):
         return Draws("adaptive", 0, said=share)
+    if settings.method == "auto" and earlier is not None and earlier.taken is not None:
+        said = f"auto is assumed to take {earlier.taken.words} after its first facts, as in an earlier probe; {share}"
+        return Draws("auto", earlier.taken.residual_samples or 0, then=earlier.way, said=said)
     if settings.method == "auto":
         draws = settings.residual_samples
         said = f"auto is assumed to take hybrid with {draws} residual draws after its first facts; {share}"
@@ -125,7 +134,7 @@ def probe_work(settings: ProbeSettings, facts: int, lengths: Lengths, draws: Dra
         first = min(settings.pilot, facts)
         closed = Work(forms=first * settings.templates)
         parts = [_graded(settings, "adaptive", first, lengths, draws), closed]
-        parts.append(_graded(settings, "hybrid", facts - first, lengths, draws))
+        parts.append(_graded(settings, draws.then, facts - first, lengths, draws))
     else:
         parts = [_graded(settings, draws.way, facts, lengths, draws)]
     both = 2 if settings.prompt == "both" else 1
