@@ -31,11 +31,13 @@ class Said:
 
 
 def choices_of(reply: JsonObject) -> list[JsonObject]:
+    """The answers in a reply; none where it is not of the protocol."""
     choices = reply.get("choices")
     return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
 
 
 def said_of(choice: JsonObject) -> Said:
+    """One answer of a reply. InputError where it has no text."""
     ids = choice.get("token_ids")
     whole = isinstance(ids, list) and all(isinstance(one, int) for one in ids)
     text = choice.get("text")
@@ -47,6 +49,7 @@ def said_of(choice: JsonObject) -> Said:
 
 
 def entries_of(reply: JsonObject | None) -> list[Entry]:
+    """The log-probabilities in the first answer of a reply; none where it has none."""
     choices = choices_of(reply) if reply else []
     return _entries(choices[0]) if choices else []
 
@@ -87,6 +90,7 @@ def _number(value: object) -> float | None:
 
 
 def usage_of(reply: JsonObject, name: str) -> int | None:
+    """A count of tokens in a reply; None where the server does not count."""
     usage = reply.get("usage")
     found = usage.get(name) if isinstance(usage, dict) else None
     return found if isinstance(found, int) and found >= 0 else None
