@@ -2,7 +2,8 @@
 
 Notable choices
 - An actor keeps its model between jobs. A fraction of a GPU (0.25) puts several on one.
-- An actor that dies, or whose machine does, is replaced like any other worker.
+- An actor that dies, or whose machine does, is replaced like any other worker. Where the cluster has become too small
+  for all of them, its job goes to the next actor that is free: a new one would wait for ever.
 - Ray is an extra: `pip install "recollect[ray]"`.
 """
 
@@ -14,6 +15,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -24,6 +26,7 @@ from recollect.core.secret_url import masked, without_secrets
 from recollect.errors import InputError
 from recollect.experiments.executors.base import Ended, Executor, Found, Job, Place, Submitted, Work, died
 
+_LOOK_SECONDS = 2.0
 JOIN_SECONDS = 30.0
 """How long a cluster's head may take to answer."""
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
@@ -48,6 +51,7 @@ class RayExecutor(Executor[Job, Found]):
         self._ours = not ray.is_initialized()
         self._token: Path | None = None
         self._actors: dict[int, Any] = {}
+        self._ready: dict[int, Any] = {}
         self._jobs: dict[Any, tuple[int, Submitted[Job]]] = {}
         self._numbers = count()
         if self._ours:
@@ -55,7 +59,7 @@ class RayExecutor(Executor[Job, Found]):
         total = ray.cluster_resources()
         gpus = float(total.get("GPU", 0.0))
         self._gpus = place.gpus if place.gpus is not None else 1.0 if gpus else 0.0
-        room = _room(float(total.get("CPU", 0.0)), gpus, self._cpus, self._gpus)
+        room = self._room()
         if room < 1:
             self.close()
             raise InputError(
@@ -79,23 +83,52 @@ class RayExecutor(Executor[Job, Found]):
 
     def submit(self, job: Job) -> None:
         """Give the job to a free actor; starts one where needed. Raises RuntimeError when all are busy."""
+        if len(self._jobs) >= self._slots:
+            raise RuntimeError(f"all {self._slots} workers are busy")
         self._give(Submitted(job, next(self._numbers)))
 
     def _give(self, one: Submitted[Job]) -> None:
+        if not (idle := self._idle()):
+            idle = [next(at for at in count() if at not in self._actors)]
+            self._actors[idle[0]] = self._start()
+            self._ready[idle[0]] = self._actors[idle[0]].__ray_ready__.remote()
+        self._jobs[self._actors[idle[0]].run.remote(one.job)] = (idle[0], one)
+
+    def _idle(self) -> list[int]:
         busy = {at for at, _ in self._jobs.values()}
-        at = next((at for at in range(self._slots) if at not in busy), None)
-        if at is None:
-            raise RuntimeError(f"all {self._slots} workers are busy")
-        if at not in self._actors:
-            self._actors[at] = self._start()
-        self._jobs[self._actors[at].run.remote(one.job)] = (at, one)
+        return [at for at in self._actors if at not in busy]
+
+    def _room(self) -> int:
+        """How many workers fit into the cluster as it is now."""
+        total = self._ray.cluster_resources()
+        return _room(float(total.get("CPU", 0.0)), float(total.get("GPU", 0.0)), self._cpus, self._gpus)
+
+    def _move_to_idle(self) -> None:
+        """Give the jobs of actors that have no room any more to idle ones."""
+        if not (idle := self._idle()) or (room := self._room()) >= len(self._actors):
+            return
+        self._slots = max(1, min(self._slots, room))
+        waiting = [ref for ref, (at, _) in self._jobs.items() if not self._ray.wait([self._ready[at]], timeout=0)[0]]
+        for ref, free in zip(waiting, idle, strict=False):
+            at, one = self._jobs.pop(ref)
+            self._end(at)
+            self._jobs[self._actors[free].run.remote(one.job)] = (free, one)
+
+    def _end(self, at: int) -> None:
+        self._ray.kill(self._actors.pop(at))
+        self._ready.pop(at)
 
     def wait(self, seconds: float | None = None) -> list[Ended[Job, Found]]:
         """See `Executor.wait`."""
+        until = None if seconds is None else time.monotonic() + seconds
         while self._jobs:
-            ready, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
+            self._move_to_idle()
+            left = _LOOK_SECONDS if until is None else min(_LOOK_SECONDS, max(0.0, until - time.monotonic()))
+            ready, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=left)
             if not ready:
-                break
+                if until is not None and time.monotonic() >= until:
+                    break
+                continue
             others, _ = self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
             found = [one for ref in dict.fromkeys([*ready, *others]) if (one := self._collect(ref))]
             if found:
@@ -110,7 +143,7 @@ class RayExecutor(Executor[Job, Found]):
         except errors.RayTaskError as error:  # raised by the work itself
             raise (error.cause or error) from None
         except errors.RayError as error:  # the actor, its machine or the memory watch
-            self._ray.kill(self._actors.pop(at))
+            self._end(at)
             if failure := died(one, f": {' '.join(str(error).split())[:200]}", self._place.retries):
                 return one.number, Ended(one.job, None, failure)
             self._give(one)
@@ -133,6 +166,7 @@ class RayExecutor(Executor[Job, Found]):
         for actor in self._actors.values():
             self._ray.kill(actor)
         self._actors.clear()
+        self._ready.clear()
         self._jobs.clear()
         if self._token is not None:
             self._token.unlink(missing_ok=True)
