@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from recollect.experiments.search import Space as Space
     from recollect.experiments.search import run_search as run_search
     from recollect.experiments.study import StudySettings as StudySettings
+    from recollect.experiments.study import WorkSettings as WorkSettings
     from recollect.experiments.study import run_grid as run_grid
     from recollect.experiments.study import run_study as run_study
+    from recollect.experiments.study import run_work as run_work
     from recollect.export import ExportSettings as ExportSettings
     from recollect.export import run_export as run_export
     from recollect.extraction.html import PagesSettings as PagesSettings

@@ -104,6 +104,11 @@ STEPS = (
         *("experiments.study", "StudySettings", "run_study", ("run_grid",)),
     ),
     StepEntry(
+        "work",
+        "Do a study together: one more worker, on any machine that sees its folder.",
+        *("experiments.study", "WorkSettings", "run_work"),
+    ),
+    StepEntry(
         "curve",
         "Find out how many training examples are enough.",
         *("experiments.curve", "CurveSettings", "run_curve", ("judge_curve",)),

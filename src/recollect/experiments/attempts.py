@@ -8,17 +8,18 @@ Notable choices
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from recollect.core.interrupt import interrupted
 from recollect.core.workspace.experiment import Failed
 from recollect.errors import RecollectError, StepBusy, disk_is_full, input_fault
-from recollect.experiments.cell import Cell, Context, ScoredCell
+from recollect.experiments.cell import Cell, Context, ScoredCell, read_cell, there
 from recollect.experiments.executors import Executor, run_all
 
 _LONGEST = 600
@@ -44,6 +45,26 @@ class Attempts:
     def start(self) -> Callable[[Cell], Outcome]:
         """The function that tries cells."""
         return partial(_attempt, self.context.start())
+
+    def name(self, cell: Cell) -> str:
+        """For workers that share the cells."""
+        return cell.label(self.context.folder)
+
+    def word(self, cell: Cell, found: Outcome) -> str:
+        """Why it failed, or what was lost, which no file tells."""
+        if isinstance(found, FailedCell):
+            return json.dumps({"failed": found.reason})
+        return json.dumps({"lost": found.lost}) if found.lost else ""
+
+    def found(self, cell: Cell, word: str) -> Outcome | None:
+        """What came of a cell that another worker has tried."""
+        said = json.loads(word) if word else {}
+        if "failed" in said:
+            return FailedCell(cell, said["failed"])
+        missing = [step for step in cell.steps if step not in there(self.context.folder, cell)]
+        if missing and not said:
+            return None
+        return replace(read_cell(self.context, cell), lost=tuple(said.get("lost", ())))
 
 
 def _attempt(run: Callable[[Cell], ScoredCell], cell: Cell) -> Outcome:

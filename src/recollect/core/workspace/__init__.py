@@ -28,6 +28,7 @@ from recollect.core.workspace.manifest import (
     update_checksums,
 )
 from recollect.core.workspace.open import DEFAULT_ROOT, open_step, same_step
+from recollect.core.workspace.shared import what_is_shared
 from recollect.core.workspace.step import FORMAT, Step
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "step_input",
     "sync_folder",
     "update_checksums",
+    "what_is_shared",
     "write_atomic",
     "write_json",
     "write_parquet",

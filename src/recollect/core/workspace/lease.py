@@ -141,6 +141,7 @@ class Lease:
         with self._writing:
             if self.record.state == "held":
                 self._write(replace(self.record, state=state, note=note))
+                self._leases.ended += state != "free"
         self._leases.drop(self)
 
     def _write(self, record: Record) -> None:
@@ -170,6 +171,8 @@ class Leases:
     every: float = BEAT
     patience: float = PATIENCE
     clock: Callable[[], float] = time.monotonic
+    ended: int = 0
+    """Pieces that this process has done, or failed at."""
     _held: list[Lease] = field(default_factory=list)
     _watched: dict[Path, _Watched] = field(default_factory=dict)
     _ended: dict[Path, Record] = field(default_factory=dict)

@@ -13,15 +13,18 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.core.redact import hide_secrets_in
 from recollect.core.settings import Settings
 from recollect.core.workspace import step as _step
 from recollect.core.workspace.borrow import ask_lender
 from recollect.core.workspace.files import fingerprint, is_temporary, sync_folder
-from recollect.core.workspace.lock import locked, planted
+from recollect.core.workspace.lease import Leases
+from recollect.core.workspace.lock import guarded, locked, planted
 from recollect.core.workspace.manifest import (
     LOCK,
     MANIFEST,
@@ -34,7 +37,8 @@ from recollect.core.workspace.manifest import (
     read_manifest,
     read_state,
 )
-from recollect.core.workspace.step import Step
+from recollect.core.workspace.shared import WORKER, check_version, join, leases_of, refuse_workers
+from recollect.core.workspace.step import ENTER_SECONDS, Step
 from recollect.errors import RecollectError, StepBusy, StepError
 
 DEFAULT_ROOT = Path("recollect-runs")
@@ -50,10 +54,13 @@ def open_step(
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     lacks: Lacks | None = None,
+    shared: JsonObject | None = None,
 ) -> Iterator[Step]:
     """Open a step directory for work, resume it where it was left, or find it done (`step.done`).
 
     lacks: where that says so of the finished step, it is opened for work again, without the files of its own.
+    shared: with other workers, which open it likewise; `step.leases` then says who does what. The first leaves this
+    object for those that come later, see `what_is_shared`.
 
     Without `out` the directory is `root/name-fingerprint`. Given as `Settings`, a setting that the version which made a
     folder did not know may be at its default: the folder is the same step's, and is found under its old name too.
@@ -76,26 +83,69 @@ def open_step(
             _adopt(step)
             yield step
             return
-    with locked((step.path if reopened else step.folder) / LOCK, lambda: _busy(step)):
-        if reopened:
+    entry = _Entry(step, lacks, reopened)
+    with entry.alone() if shared is None else entry.together(shared):
+        try:
+            yield step
+        except RecollectError:  # refused before any work: leave the place free for the corrected command
+            if not (step.done or step.leases) and {file.name for file in step.folder.iterdir()} <= {LOCK, STATE}:
+                shutil.rmtree(step.folder, ignore_errors=True)
+            raise
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """How one process comes into a folder that is not finished, or is to be taken up again."""
+
+    step: Step
+    lacks: Lacks | None
+    reopened: bool
+
+    @property
+    def lock(self) -> Path:
+        return (self.step.path if self.reopened else self.step.folder) / LOCK
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The folder is this process's own until the end."""
+        with locked(self.lock, lambda: _busy(self.step)):
+            refuse_workers(self.step)
+            self.begin()
+            yield
+
+    @contextmanager
+    def together(self, about: JsonObject) -> Iterator[None]:
+        """The folder is shared with other workers; what each of them does, it holds a lease of."""
+        step = self.step
+        with guarded("leases"), Leases(leases_of(step)) as leases:
+            with locked(self.lock, lambda: _busy(step), ENTER_SECONDS):
+                others = leases.alive(WORKER)
+                if others:
+                    check_version(step)
+                self.begin(tidy=not others)
+                if not step.done:
+                    join(step, leases, about, first=not others)
+            yield
+
+    def begin(self, tidy: bool = True) -> None:
+        """The lock is ours: reopen, adopt what another process finished meanwhile, begin or resume."""
+        step = self.step
+        if self.reopened:
             _reopen(step)
-        elif step.path.exists():  # another process finished it before we had the lock
+        elif step.path.exists():
             with suppress(OSError):
                 (step.folder / LOCK).unlink()
                 step.folder.rmdir()
             _adopt(step)
         else:
-            _take(step, lacks)
-        try:
-            yield step
-        except RecollectError:  # refused before any work: leave the place free for the corrected command
-            if not step.done and {file.name for file in step.folder.iterdir()} <= {LOCK, STATE}:
-                shutil.rmtree(step.folder, ignore_errors=True)
-            raise
+            _take(step, self.lacks, tidy)
 
 
-def _take(step: Step, lacks: Lacks | None) -> None:
-    """Begin in a new folder, or resume what lies in it; the lock is ours."""
+def _take(step: Step, lacks: Lacks | None, tidy: bool) -> None:
+    """Begin in a new folder, or resume what lies in it; the lock is ours.
+
+    tidy: remove what nobody has finished writing, since nobody else is at work.
+    """
     _refuse_planted_in(step.folder)
     if (step.folder / MANIFEST).is_file():  # killed between the manifest and the rename, or when it was reopened
         found = _check_same(step.folder, step.folder / MANIFEST, step, Manifest)
@@ -108,7 +158,8 @@ def _take(step: Step, lacks: Lacks | None) -> None:
     elif (step.folder / STATE).is_file():
         _check_same(step.folder, step.folder / STATE, step, State)
         step.resumed = True
-        _drop_temporary(step.folder)
+        if tidy:
+            _drop_temporary(step.folder)
     else:
         if any(file.name != LOCK and not is_temporary(file.name) for file in step.folder.iterdir()):
             raise StepError(f"{step.folder} exists and is not an unfinished step. Move it away or change --out.")

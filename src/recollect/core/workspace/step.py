@@ -11,6 +11,7 @@ import shutil
 import stat
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +32,8 @@ from recollect.core.workspace.files import (
     write_atomic,
     write_parquet,
 )
+from recollect.core.workspace.lease import Leases
+from recollect.core.workspace.lock import locked
 from recollect.core.workspace.manifest import (
     LOCK,
     MANIFEST,
@@ -45,6 +48,8 @@ from recollect.core.workspace.manifest import (
 )
 from recollect.errors import RecollectWarning, StepError
 
+ENTER_SECONDS = 20.0
+"""How long a worker waits for others that enter, or finish, a shared folder."""
 FORMAT = 1  # raised when a step's files change their meaning; part of every fingerprint
 
 
@@ -63,6 +68,8 @@ class Step:
     resumed: bool = False
     plan: JsonObject = field(default_factory=dict)
     started: str = field(default_factory=lambda: _now())
+    leases: Leases | None = None
+    """Who does what, in a folder that several workers share; None for one process alone."""
 
     @property
     def folder(self) -> Path:
@@ -157,6 +164,16 @@ class Step:
 
         found: the step's `core.workspace.result.Result`, which `Result.read` gives back.
         """
+        with self._entrance():
+            self._finish(found)
+
+    def _entrance(self) -> AbstractContextManager[None]:
+        """Nobody enters a shared folder meanwhile; that of one process alone is locked anyway."""
+        if self.leases is None:
+            return nullcontext()
+        return locked(self.folder / LOCK, lambda: f"{self.folder} is locked by another worker.", ENTER_SECONDS)
+
+    def _finish(self, found: BaseModel | Mapping[str, Any] | None) -> None:
         metrics = found.model_dump(mode="json", by_alias=True) if isinstance(found, BaseModel) else found
         for file in self.folder.rglob("*"):
             if PARTS not in file.relative_to(self.folder).parts and file.exists():
@@ -174,6 +191,8 @@ class Step:
     def rename(self) -> None:
         """Drop the scratch of a step whose manifest is written, and give the folder its final name."""
         partial = self.folder
+        if self.leases is not None:
+            self.leases.retire()
         shutil.rmtree(partial / PARTS, ignore_errors=True)
         (partial / STATE).unlink(missing_ok=True)
         for file in partial.iterdir():

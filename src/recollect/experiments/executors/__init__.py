@@ -23,13 +23,19 @@ EXECUTORS: dict[str, type[Executor[Any, Any]]] = {
     "here": HereExecutor,
     "processes": ProcessExecutor,
     "ray": RayExecutor,
+    "workers": WorkersExecutor,
 }
 """By the name that settings use."""
 
 
+LAUNCHED = ("slurm",)
+"""Not executors but ways to start workers elsewhere; a study's own."""
+
+
 def _known(name: str) -> str:
-    if name not in EXECUTORS:
-        raise ValueError(f"must be one of {', '.join(EXECUTORS)}")
+    names = (*EXECUTORS, *LAUNCHED)
+    if name not in names:
+        raise ValueError(f"must be one of {', '.join(names)}")
     return name
 
 

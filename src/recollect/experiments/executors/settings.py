@@ -18,10 +18,12 @@ class PlaceSettings(Settings):
     runtime_only: ClassVar[set[str]] = {"executor", "workers", "address", "gpus_per_training"}
 
     executor: ExecutorName = "here"
-    """Where to train: here (this machine), processes (several at once on it), or ray (a Ray cluster)."""
+    """Where to train: here (this machine), processes (several at once on it), ray (a Ray cluster), workers (this
+    process, and every other one that shares the folder by `recollect work`; studies alone), or slurm (workers on a
+    Slurm cluster; likewise)."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Trainings at once. Default: one here; with processes one per GPU, else two; with ray as many as the cluster has
-    room for."""
+    room for; with slurm four."""
     address: SecretUrl | None = None
     """Address of the Ray cluster, such as auto or 10.0.0.1:6379; without it, ray starts one on this machine. What may
     be a password in it is shown nowhere."""

@@ -14,9 +14,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -132,6 +134,35 @@ def sbatch_text(settings: SlurmSettings, workers: int, study: str, out: Path) ->
     return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class Command:
+    """A worker as a command: told to stop before its time limit, it gives back what it holds, and is requeued."""
+
+    words: tuple[str, ...]
+
+    def __call__(self) -> None:
+        """Run it to its end. Raises RecollectError with its last words where it fails."""
+        global _running
+        with subprocess.Popen(self.words, stderr=subprocess.PIPE, text=True, errors="replace") as _running:
+            last = ""
+            for line in _running.stderr or ():
+                sys.stderr.write(line)
+                last = line.strip() or last
+        if _running.returncode:
+            raise RecollectError(f"a worker ended with code {_running.returncode}: {last}")
+
+    def checkpoint(self) -> Any:
+        """Called by submitit when the time limit is near."""
+        if _running is not None:
+            _running.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                _running.wait(WARNING_SECONDS / 2)
+        return need("submitit", "slurm", "executor slurm").helpers.DelayedSubmission(self)
+
+
+_running: subprocess.Popen[str] | None = None
+
+
 class Array:
     """An array of workers that was submitted."""
 
@@ -153,11 +184,25 @@ class Array:
                 raise
             raise InputError(_refused(error)) from None
 
+    @classmethod
+    def again(cls, ids: list[str], settings: SlurmSettings, folder: Path) -> Array:
+        """An array that was submitted before, by the numbers of its jobs."""
+        submitit = need("submitit", "slurm", "executor slurm")
+        kind = submitit.LocalJob if settings.cluster == "local" else submitit.SlurmJob
+        array = cls.__new__(cls)
+        array.folder, array._local = folder, settings.cluster == "local"
+        array.jobs = [kind(folder=folder, job_id=one) for one in ids]
+        return array
+
+    @property
+    def ids(self) -> list[str]:
+        """The numbers of its jobs."""
+        return [str(job.job_id) for job in self.jobs]
+
     @property
     def name(self) -> str:
         """The array's number, or the processes."""
-        ids = [str(job.job_id) for job in self.jobs]
-        return ", ".join(ids) if self._local else ids[0].partition("_")[0]
+        return ", ".join(self.ids) if self._local else self.ids[0].partition("_")[0]
 
     def states(self) -> Counter[str]:
         """How many workers are in which state, in Slurm's words."""
@@ -240,8 +285,3 @@ def _refused(error: Exception) -> str:
 def shown(states: Counter[str]) -> str:
     """The states in words, such as "3 running, 1 pending"."""
     return ", ".join(f"{count} {state.lower().replace('_', ' ')}" for state, count in sorted(states.items()))
-
-
-def command_line(words: Sequence[str]) -> str:
-    """Words as a line of shell."""
-    return " ".join(shlex.quote(word) for word in words)

@@ -74,6 +74,11 @@ class WorkersExecutor(Executor[Job, Found]):
             time.sleep(POLL)
         return []
 
+    def stuck(self) -> bool:
+        """Whether there is nothing to do but wait: all jobs that are left are held by others."""
+        seen = self._leases.survey()
+        return bool(self._jobs) and all(seen.get(self._shared.name(job), Seen()).alive for job in self._jobs)
+
     def _ended(self, seen: dict[str, Seen]) -> list[Ended[Job, Found]]:
         """The jobs that others have done, or that have failed."""
         ended = []

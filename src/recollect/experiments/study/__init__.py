@@ -9,3 +9,5 @@ from recollect.experiments.study.run import StudyResult as StudyResult
 from recollect.experiments.study.run import run_study as run_study
 from recollect.experiments.study.settings import StudySettings as StudySettings
 from recollect.experiments.study.settings import machines as machines
+from recollect.experiments.study.together import WorkSettings as WorkSettings
+from recollect.experiments.study.together import run_work as run_work

@@ -14,7 +14,8 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -32,8 +33,12 @@ from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.study import missing
 from recollect.experiments.study.axes import DataEntry, Entry, MethodEntry, ModelEntry
-from recollect.experiments.study.run import Asked, StudyResult, check_facts, study_of
+from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
+from recollect.experiments.study.run import Asked, StudyResult, check_facts, shared_study, study_of
 from recollect.experiments.study.settings import StudyParts, StudySettings
+from recollect.experiments.study.shared import SharedStudy
+from recollect.experiments.study.shared_parts import SharedParts
+from recollect.experiments.study.slurm import work_on_slurm
 from recollect.facts import FactSet, load_facts
 from recollect.shipped import SHIPPED
 
@@ -94,10 +99,12 @@ def run_grid(
     root: Path = DEFAULT_ROOT,
     stage: Stage | None = None,
     say: Callable[[str], None] = unheard,
+    worker: Worker | None = None,
 ) -> GridResult:
     """Run a study for each model, set of data and method, or resume, repair or find them done.
 
-    stage and say: as in `run_study`. What fails is in `failed` of the result. Raises InputError, before any work, for a
+    stage and say: as in `run_study`. worker: do it with others, as this one; see `run_work`. What fails is
+    in `failed` of the result. Raises InputError, before any work, for a
     bad setting and for two names of one model, and what ends everything (a full disk, a folder at work).
 
     Examples:
@@ -113,17 +120,30 @@ def run_grid(
     """
     parts = grid_parts(settings)
     stage = stage or no_stage
-    executor_class(settings.executor, place := settings.place(Path())).check(place)
+    if settings.executor == "slurm":
+        work_on_slurm(settings, out, stage, say)
+    else:
+        executor_class(settings.executor, place := settings.place(Path())).check(place)
     inputs = {"studies": {part.name: part.stored().model_dump(exclude={"name"}) for part in parts}}
     with stage("looking at models and data", ""):
         ready = _look(parts)
     reused = None
-    with open_step("grid", settings, inputs, out, root, lacks) as step:
+    if worker is None and settings.executor == "workers":
+        worker = first_worker(settings, say)
+    repaired, shared = (lacks, None) if worker is None else (lacks if worker.repairs else None, worker.about)
+    with open_step("grid", settings, inputs, out, root, repaired, shared) as step:
         grid = _Grid(step, settings, parts, ready, stage, say)
-        results = grid.run()
-        if not step.done:
+        if worker is not None and not step.done:
+            models = {part.name: part.settings.model for part in parts}
+            with closing(SharedParts(step, models, worker, stage, grid.opened, grid.finish)) as together:
+                worker.until_done(together.advance, together.pieces)
+        else:
+            results = grid.run()
+        if not step.done and worker is None:
             reused = sum(one.reused for one in results.values())
             grid.finish(results)
+    if worker is not None and not step.done:
+        wait_for_page(step.path)
     write_page(step.path, stage)
     found = GridFound.read(step.path)
     return GridResult(step.path, found, found.steps if reused is None else reused)
@@ -297,8 +317,16 @@ class _Grid:
                 discard(out)
         return study_of(asked, out, out.parent, self.stage, self.say)
 
-    def finish(self, results: dict[str, StudyResult]) -> None:
+    def opened(self, worker: Worker, name: str) -> AbstractContextManager[SharedStudy]:
+        """A part, open to several workers."""
+        asked, out = self.ready[name], self.step.folder / STUDIES / name
+        if isinstance(asked, BaseException):
+            raise asked
+        return shared_study(asked, out, out.parent, self.stage, self.say, worker)
+
+    def finish(self, results: dict[str, StudyResult], failed: Sequence[Failed] = ()) -> None:
         """Store what was found."""
+        self.failed.extend(failed)
         cells = [
             one.model_copy(update={"name": f"{name}/{one.name}"})
             for name, result in results.items()

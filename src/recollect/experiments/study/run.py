@@ -10,7 +10,8 @@ Notable choices
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,10 @@ from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.probed import check_asked_are_probed
 from recollect.experiments.study.missing import lacks
+from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
 from recollect.experiments.study.settings import StudyParts, StudySettings
+from recollect.experiments.study.shared import SharedStudy
+from recollect.experiments.study.slurm import work_on_slurm
 from recollect.experiments.study.work import Study
 from recollect.facts import FactSet, load_facts, read_relations
 from recollect.probe import choice_inputs, forms_input
@@ -73,10 +77,12 @@ def run_study(
     stage: Stage | None = None,
     facts: FactSet | None = None,
     say: Callable[[str], None] = unheard,
+    worker: Worker | None = None,
 ) -> StudyResult:
     """Run the study, or resume it, repair it, or find it done; `facts` saves reading them again.
 
-    stage: shows what the study is at. say: is told what is to come, in sentences. A cell that fails is in `failed` of
+    stage: shows what the study is at. say: is told what is to come, in sentences. worker: do it with others, as this
+    one; see `run_work`. A cell that fails is in `failed` of
     the result. Raises what is wrong before the cells, and InputError for several models, data or methods: see
     `run_grid`. Nothing finished is lost.
 
@@ -93,12 +99,17 @@ def run_study(
     if settings.is_grid:
         raise InputError("a study has one model, one set of facts and one method; several are a grid: run_grid.")
     parts = StudyParts.of(settings)
-    executor_class(settings.executor, place := settings.place(Path())).check(place)
+    if settings.executor == "slurm":
+        work_on_slurm(settings, out, stage or no_stage, say)
+    else:
+        executor_class(settings.executor, place := settings.place(Path())).check(place)
     given, facts = facts, facts if facts is not None else load_facts(settings.facts)
     check_facts(parts, facts)
     sources = {"model": settings.model, "facts": source_of(settings, "facts", given)}
     asked = find_engine(parts.probe)
-    return study_of(Asked(settings, facts, asked, sources), out, root, stage or no_stage, say)
+    if worker is None and settings.executor == "workers":
+        worker = first_worker(settings, say)
+    return study_of(Asked(settings, facts, asked, sources), out, root, stage or no_stage, say, worker)
 
 
 @dataclass(frozen=True)
@@ -121,26 +132,58 @@ def check_facts(parts: StudyParts, facts: FactSet) -> None:
     check_asked_are_probed(asked_facts(parts.evaluate, facts), facts, parts.probe, without)
 
 
-def study_of(asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None]) -> StudyResult:
-    """As `run_study`, of what is read and found."""
+def study_of(
+    asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None], worker: Worker | None = None
+) -> StudyResult:
+    """As `run_study`, of what is read and found. worker: do it together with others."""
     settings, facts = asked.settings, asked.facts
     parts = StudyParts.of(settings).in_prompt_of(asked.model.ref)
     reused = None
-    with open_step("study", settings, _inputs(asked, parts), out, root, lacks) as step:
-        if not step.done:
-            base = Base(parts.probe, ref=asked.model.ref)
-            study = Study(step, settings, parts, facts, base, asked.sources, stage, say)
-            study.work()
-            reused = study.counted.reused
-    write_page(step.path, stage)
-    found = StudyFound.read(step.path)
-    result = StudyResult(step.path, found, found.steps if reused is None else reused)
+    if worker is not None:
+        path, reused = _together(asked, out, root, stage, say, worker)
+    else:
+        with open_step("study", settings, study_inputs(asked, parts), out, root, lacks) as step:
+            if not step.done:
+                base = Base(parts.probe, ref=asked.model.ref)
+                study = Study(step, settings, parts, facts, base, asked.sources, stage, say)
+                study.work()
+                reused = study.counted.reused
+        path = step.path
+    write_page(path, stage)
+    found = StudyFound.read(path)
+    result = StudyResult(path, found, found.steps if reused is None else reused)
     if "title" in settings.model_fields_set and (before := result.results.title) != settings.title:
-        warnings.warn(f"{step.path} was finished as {before!r}, and keeps that title.", RecollectWarning, stacklevel=3)
+        warnings.warn(f"{path} was finished as {before!r}, and keeps that title.", RecollectWarning, stacklevel=3)
     return result
 
 
-def _inputs(asked: Asked, parts: StudyParts) -> dict[str, str]:
+def _together(
+    asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None], worker: Worker
+) -> tuple[Path, int | None]:
+    """Do a study with other workers; gives its folder, and how many of its steps were there before them all."""
+    with shared_study(asked, out, root, stage, say, worker) as study:
+        if study.step.done:
+            return study.step.path, None
+        worker.until_done(study.advance, lambda: study.leases.ended)
+    if not study.step.done:  # another worker finished it, and draws its page
+        wait_for_page(study.step.path)
+    return study.step.path, StudyFound.read(study.step.path).reused
+
+
+@contextmanager
+def shared_study(
+    asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None], worker: Worker
+) -> Iterator[SharedStudy]:
+    """A study open to several workers, or found done (`step.done`)."""
+    settings = asked.settings
+    parts = StudyParts.of(settings).in_prompt_of(asked.model.ref)
+    base = worker.base(parts.probe, asked.model.ref)
+    repaired = lacks if worker.repairs else None
+    with open_step("study", settings, study_inputs(asked, parts), out, root, repaired, shared=worker.about) as step:
+        yield SharedStudy(step, settings, parts, asked.facts, base, asked.sources, stage, say)
+
+
+def study_inputs(asked: Asked, parts: StudyParts) -> dict[str, str]:
     """What is in the fingerprint beside the settings."""
     probe, facts = parts.probe, asked.facts
     relations = read_relations(Path(probe.template_file) if probe.template_file else None)

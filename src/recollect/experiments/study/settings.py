@@ -17,6 +17,7 @@ from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.executors.settings import PlaceSettings
+from recollect.experiments.executors.slurm import SlurmSettings
 from recollect.experiments.study.axes import DataEntry, Entry, EvaluateSection, MethodEntry, ModelEntry, TrainSection
 from recollect.experiments.study.axes import ProbeSection as ProbeSection
 from recollect.experiments.study.extras import check_section
@@ -43,7 +44,7 @@ class StudySettings(PlaceSettings):
         {'preset': 'pocket'}
     """
 
-    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title"}
+    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {"model", "facts", "title", "slurm"}
     later_fields: ClassVar[set[str]] = {*("few_shot", "measure_hidden", "models", "data", "methods", "curve", "search")}
 
     title: str = "What does the base know, and which examples elicit it?"
@@ -100,6 +101,9 @@ class StudySettings(PlaceSettings):
     """Settings of `recollect search`, likewise."""
     keep_models: bool = False
     """Keep the weights of every trained model; off, only their answers and scores are kept."""
+
+    slurm: SlurmSettings = SlurmSettings()
+    """What each worker asks of Slurm, with executor slurm."""
 
     @field_validator("models", "data", "methods", mode="before")
     @classmethod

@@ -87,13 +87,13 @@ class Study:
             not_shown = (*self.split_level_0(probe), *self.ask_with_examples(parts, probe))
         cells, skipped = self.cells(parts, probe)
         self.take(cells)
-        left_out = [_left_out(*one, probe, self.facts) for one in skipped.items()]
+        left_out = [note_left_out(*one, probe, self.facts) for one in skipped.items()]
         ground = known(self.settings, self.base, self.facts)
         outcomes = self.run(cells, probe, seconds)
         failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
         lost = [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
         failed += run_extras(self, probe)
-        self.finish(ground, failed, (*left_out, *not_shown, *map(_failure, failed), *lost), len(outcomes), started)
+        self.finish(ground, failed, (*left_out, *not_shown, *map(failure_note, failed), *lost), len(outcomes), started)
 
     def probe_base(self) -> ProbeResult:
         """The base's memory levels."""
@@ -226,11 +226,11 @@ class Study:
         )
 
 
-def _failure(one: Failed) -> str:
+def failure_note(one: Failed) -> str:
     return f"{one.name} failed and is not among the results: {one.reason}"
 
 
-def _left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:
+def note_left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:
     named = f"level {choice}" if choice.isdigit() else choice
     there_are = available(facts, probe.levels, choice)
     return (

@@ -1,0 +1,77 @@
+"""A step folder that several workers fill: who they are, what the first leaves for the others, who may not come in.
+
+Notable choices
+- Workers know each other by leases of their own names. One process alone locks the folder as ever; it is refused while
+  a worker lives, and workers while it is at work.
+- The first worker forgets what earlier ones left: a cell that failed then is tried again.
+- All run one version of Recollect: another may compute otherwise, or write otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from recollect._version import __version__
+from recollect.core.json_object import JsonObject
+from recollect.core.workspace.files import write_json
+from recollect.core.workspace.lease import Holder, Leases
+from recollect.core.workspace.manifest import PARTIAL, PARTS
+from recollect.core.workspace.step import Step
+from recollect.errors import StepBusy, StepError
+
+LEASES, WORKER = "leases", "worker "
+"""Where, in its scratch, the leases of a shared step lie; and how the name of a worker's own begins."""
+_ABOUT = "about.json"
+
+
+def leases_of(step: Step) -> Path:
+    """The folder of a step's leases."""
+    return step.scratch(LEASES)
+
+
+def join(step: Step, leases: Leases, about: JsonObject, *, first: bool) -> None:
+    """Become one of the workers; the lock is ours. first: nobody else is at work."""
+    if first:
+        shutil.rmtree(leases.folder, ignore_errors=True)
+        leases.folder.mkdir(parents=True)
+        write_json(leases.folder / _ABOUT, {"version": __version__, **about})
+    leases.take(f"{WORKER}{Holder.me().name}")
+    step.leases = leases
+
+
+def check_version(step: Step) -> None:
+    """Raise StepError where the workers run another version."""
+    theirs = _about(leases_of(step)).get("version")
+    if theirs != __version__:
+        raise StepError(
+            f"the workers in {step.folder} run Recollect {theirs}, and this is {__version__}. Use the same version."
+        )
+
+
+def what_is_shared(path: Path) -> JsonObject | None:
+    """What the first worker left about the unfinished step `path`; None where none came, or it is finished."""
+    folder = path.with_name(path.name + PARTIAL) / PARTS / LEASES
+    return _about(folder) or None
+
+
+def refuse_workers(step: Step) -> None:
+    """StepBusy where workers share the folder; what dead ones left is removed. Those of other machines are watched."""
+    folder = leases_of(step)
+    if not folder.is_dir():
+        return
+    if found := Leases(folder).watch(WORKER):
+        names = ", ".join(sorted(record.holder.name for record in found))
+        raise StepBusy(
+            f"workers share {step.folder} ({names}). Join them with `recollect work {step.path}`, or stop them first."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _about(folder: Path) -> JsonObject:
+    try:
+        found = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,195 @@
+"""A study that several workers do together: each does the next piece that is free, and none does what another holds.
+
+Notable choices
+- The pieces: to look at what is there, the probe, the base's answers, those with examples, to copy what other studies
+  have, each cell, and the finish. What hangs on a piece that another holds is not begun; what does not, is.
+- Nothing waits here. Where all that is left is held, `HeldByOthers` says so, and the loop around does other work, or
+  waits: see `workers`.
+- Only results lie in the step folders, so the study is the same, byte by byte, whoever did which piece.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from recollect.core.progress import duration
+from recollect.core.workspace import is_finished, lending, write_json
+from recollect.core.workspace.lease import Leases
+from recollect.errors import RecollectError, StepBusy
+from recollect.experiments.attempts import Attempts, FailedCell, Outcome
+from recollect.experiments.cell import Cell, Context
+from recollect.experiments.executors import HeldByOthers, Place, WorkersExecutor
+from recollect.experiments.study.missing import drop_damaged
+from recollect.experiments.study.pieces import piece
+from recollect.experiments.study.settings import Choice, StudyParts
+from recollect.experiments.study.work import Counted, Study, left_out
+from recollect.experiments.under_way import UNDER_WAY
+from recollect.probe import ProbeResult
+
+_START = "start.json"
+
+
+@dataclass
+class _Progress:
+    """What this worker knows of the study so far."""
+
+    started: float = field(default_factory=time.monotonic)
+    begun: bool = False
+    probe: ProbeResult | None = None
+    parts: StudyParts | None = None
+    asked: bool = False
+    not_shown: tuple[str, ...] | None = None
+    cells: list[Cell] | None = None
+    skipped: dict[Choice, list[int]] = field(default_factory=dict)
+    executor: WorkersExecutor[Cell, Outcome] | None = None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Told(Attempts):
+    """The work of cells that says what this worker does."""
+
+    say: Callable[[str], None]
+
+    def start(self) -> Callable[[Cell], Outcome]:
+        run = super().start()
+
+        def told(cell: Cell) -> Outcome:
+            name, started = self.name(cell), time.monotonic()
+            self.say(f"takes {name}")
+            outcome = run(cell)
+            how = f"failed: {outcome.reason}" if isinstance(outcome, FailedCell) else "did"
+            self.say(f"{how} {name} in {duration(time.monotonic() - started)}")
+            return outcome
+
+        return told
+
+
+@dataclass(frozen=True)
+class SharedStudy(Study):
+    """A study at work by several workers, of which this is one."""
+
+    now: _Progress = field(default_factory=_Progress)
+
+    @property
+    def leases(self) -> Leases:
+        """Who does what."""
+        assert self.step.leases is not None
+        return self.step.leases
+
+    def advance(self) -> bool:
+        """Do all that is free; whether the study is finished. Raises HeldByOthers where what is left is others'."""
+        try:
+            if not self.step.path.exists():
+                self._advance()
+        except StepBusy:
+            if not self.step.path.exists():
+                raise
+        except (OSError, RecollectError):
+            if self.step.folder.exists() or not self.step.path.exists():
+                raise  # else another worker has finished it meanwhile, and its folder has another name
+        return self.step.path.exists()
+
+    def _advance(self) -> None:
+        now = self.now
+        if not now.begun:
+            self._begin()
+        with lending(self.shelf.lend):
+            if now.probe is None:
+                with self.piece("probe", lambda: is_finished(self.steps / "probe")):
+                    now.probe = self.probe_base()
+                now.parts = self.parts.about(self.sources["facts"], now.probe.path)
+            assert now.parts is not None
+            if not now.asked:
+                with self.piece("base", lambda: is_finished(self.steps / "base")):
+                    self.ask_base(now.parts, now.probe)
+                now.asked = True
+            examples = self._ask_with_examples(now.parts, now.probe)
+        if now.cells is None:
+            cells, now.skipped = self.cells(now.parts, now.probe)
+            with self.piece("copies") as mine:
+                if mine:
+                    self.take(cells)
+            now.cells = cells
+        self._run(now.cells, now.probe)
+        if not examples:
+            raise HeldByOthers("the base is being asked with examples by another worker.")
+        with self.piece("finish"):
+            self._finish(now.cells)
+
+    def _begin(self) -> None:
+        """Look once, before any work, at what is there and what is damaged."""
+        with self.piece("begin") as mine:
+            if mine:
+                self.steps.mkdir(exist_ok=True)
+                drop_damaged(self.steps, self.say)
+                shutil.rmtree(self.steps / UNDER_WAY, ignore_errors=True)
+                there = [folder.name for folder in sorted(self.steps.iterdir()) if is_finished(folder)]
+                write_json(self.leases.folder / _START, there)
+        self.now.begun = True
+
+    def _ask_with_examples(self, parts: StudyParts, probe: ProbeResult) -> bool:
+        """Whether that is done, by this worker or another; cells do not wait for it."""
+        if self.now.not_shown is None:
+            try:
+                with self.piece("base-few-shot"):
+                    self.now.not_shown = self.ask_with_examples(parts, probe)
+            except HeldByOthers:
+                return False
+        return True
+
+    def _run(self, cells: list[Cell], probe: ProbeResult) -> None:
+        now = self.now
+        if now.executor is None:
+            steps, keep = self.steps, self.settings.keep_models
+            context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
+            place = Place(leases=self.leases, patient=False)
+            now.executor = WorkersExecutor(_Told(context, self.say), place)
+            for cell in cells:
+                now.executor.submit(cell)
+        if now.executor.stuck():
+            raise HeldByOthers("the trainings that are left are held by other workers.")
+        if len(now.outcomes) == len(cells):
+            return
+        with self.stage("training and asking", "models") as progress:
+            while ended := now.executor.wait():
+                for one in ended:
+                    now.outcomes[one.job.name] = one.found or FailedCell(one.job, one.failure)
+                if progress:
+                    progress(len(now.outcomes), len(cells))
+
+    def _finish(self, cells: list[Cell]) -> None:
+        now = self.now
+        assert now.probe is not None
+        shutil.rmtree(self.steps / UNDER_WAY, ignore_errors=True)
+        counted = self._counted(cells)
+        self.counted.wanted, self.counted.reused = counted.wanted, counted.reused
+        notes = [left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
+        outcomes = [now.outcomes[cell.name] for cell in cells]
+        self.finish(now.started, outcomes, (*notes, *(now.not_shown or ())))
+
+    def _counted(self, cells: list[Cell]) -> Counted:
+        """What was there before any worker came, or was copied by one of them, of all that is wanted."""
+        wanted = [name for name in ("probe", "base", "base-few-shot") if is_finished(self.steps / name)]
+        wanted += [cell.path(self.steps, step).name for cell in cells for step in cell.steps]
+        reused = set(json.loads((self.leases.folder / _START).read_text(encoding="utf-8")))
+        for seen in self.leases.survey().values():
+            if seen.record is not None and seen.record.note.startswith("["):
+                reused |= set(json.loads(seen.record.note))
+        return Counted(len(wanted), sum(name in reused for name in wanted))
+
+    @contextmanager
+    def piece(self, name: str, finished: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        """See `pieces.piece`; says what this worker does, and notes what was copied from other studies."""
+        started = time.monotonic()
+        with piece(self.leases, name, finished, lambda: json.dumps(self.shelf.lent)) as mine:
+            if mine:
+                self.say(f"takes {name}")
+            yield mine
+        if mine:
+            self.say(f"did {name} in {duration(time.monotonic() - started)}")
