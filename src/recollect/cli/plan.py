@@ -84,17 +84,23 @@ DRY_RUN: dict[str, tuple[Any, Any]] = {
 """The flags, for `options.command`."""
 
 
-def with_plan(run: Callable[..., None], plan: Callable[..., Plan]) -> Callable[..., None]:
+def with_plan(
+    run: Callable[..., None], plan: Callable[..., Plan], script: Callable[[Any, Path | None], str] | None = None
+) -> Callable[..., None]:
     """The function of a command with the flags of `DRY_RUN`: its plan where --dry-run is given, else what it does.
 
-    plan: called with the settings, out, assume, and whatever else the command takes.
+    plan: called with the settings, out, assume, and whatever else the command takes. script: what would be submitted to
+    a cluster; printed after the plan unless it is empty.
     """
 
     def either(settings: Any, out: Path | None, as_json: bool, **others: Any) -> None:
         dry, given = others.pop("dry_run"), {name: others.pop(name) for name in _FLAGS}
         said = {name: value for name, value in given.items() if value is not None}
         if dry:
+            text = script(settings, out) if script is not None else ""
             show(plan(settings, out=out, assume=_assume(said), **others), as_json)
+            if text and not as_json:
+                console_out.print(text, soft_wrap=True)
         elif said:
             flag = next(iter(said)).replace("_", "-")
             raise InputError(f"--{flag} goes with --dry-run; without it, leave it out.")

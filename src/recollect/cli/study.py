@@ -28,7 +28,14 @@ FAILED = 7
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "study", StudySettings, with_plan(study, _plan), DRY_RUN, takes_file=True)
+    command(app, "study", StudySettings, with_plan(study, _plan, _script), DRY_RUN, takes_file=True)
+
+
+def _script(settings: StudySettings, out: Path | None) -> str:
+    """What executor slurm would submit."""
+    from recollect.experiments.study.slurm import sbatch_script, study_folder
+
+    return sbatch_script(settings, study_folder(out)) if settings.executor == "slurm" else ""
 
 
 def _plan(settings: StudySettings, **given: Any) -> Plan:

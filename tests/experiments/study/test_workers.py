@@ -11,9 +11,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
 from helpers_study import settings, values
 from helpers_world import World, tables
-from recollect.experiments.study import StudyResult, run_study
+from recollect.core.workspace import open_step
+from recollect.core.workspace.lease import Lease, Leases
+from recollect.errors import InputError, StepError
+from recollect.experiments.curve import CurveSettings
+from recollect.experiments.study import GridResult, StudyResult, WorkSettings, run_study, run_work, together
 
 _WORKER = """
 import json, sys
@@ -47,14 +54,111 @@ def test_one_worker_makes_the_study_of_one_alone(whole: StudyResult, world: Worl
     same(study.path, whole)
     ours, theirs = (one.found.model_dump(exclude={"seconds", "given"}) for one in (study, whole))
     assert ours == theirs
-    assert sum(text.startswith("did ") for text in said) == 4
+    assert len(re.findall(r"^did \S+-seed0 ", "\n".join(said), re.MULTILINE)) == 4
     assert run_study(settings(world), study.path).found == study.found, "where it runs is no part of what it is"
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_study(whole: StudyResult, world: World, tmp_path: Path) -> None:
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
     both = [_start(values(world), tmp_path / "study", log) for log in logs]
     assert [one.wait(180) for one in both] == [0, 0], [log.read_text() for log in logs]
     same(tmp_path / "study", whole)
-    did = Counter(re.findall(r"^did (\S+)", "\n".join(log.read_text() for log in logs), re.MULTILINE))
+    did = Counter(re.findall(r"^did (\S+-seed0) ", "\n".join(log.read_text() for log in logs), re.MULTILINE))
     assert did == Counter(dict.fromkeys(["0-4-seed0", "0-8-seed0", "random-4-seed0", "random-8-seed0"], 1))
+
+
+# -- one worker at a time ----------------------------------------------------------------------------------------
+
+SMALL = {"choices": ["random"], "sizes": [4], "few_shot": 0, "measure_drift": False, "repair": []}
+
+
+@pytest.fixture
+def small(world: World, tmp_path: Path) -> Path:
+    """The file of a study of one model."""
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(values(world, **SMALL)))
+    return file
+
+
+def _work(study: Path, out: Path | None = None, **more: Any) -> tuple[StudyResult | GridResult | None, list[str]]:
+    said: list[str] = []
+    return run_work(WorkSettings.make(study=str(study), **more), out, say=said.append), said
+
+
+@pytest.fixture
+def left(small: Path, tmp_path: Path) -> Path:
+    """The folder of a study that a worker has left, since another held the probe."""
+    plain = Leases.take
+
+    def take(self: Leases, name: str, *arguments: Any, **named: Any) -> Lease | None:
+        return None if name == "probe" else plain(self, name, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Leases, "take", take)
+        result, said = _work(small, tmp_path / "study", idle="0s")
+    assert result is None
+    assert said[-2:] == [
+        "waiting: probe is held by another worker.",
+        "left: nothing to do for 0:00: probe is held by another worker.",
+    ]
+    return tmp_path / "study"
+
+
+def test_the_next_worker_goes_on_by_the_folder_alone(
+    left: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    result, said = _work(Path("..") / "study")
+    assert result is not None and result.path == left and result.found.cells == 1
+    assert [text for text in said if text.startswith("takes")] == [
+        f"takes {name}" for name in ("begin", "probe", "base", "base-few-shot", "copies", "random-4-seed0", "finish")
+    ]
+    assert Path.cwd() == tmp_path / "elsewhere"
+    with pytest.raises(StepError, match="is finished: there is nothing to do"):
+        _work(left)
+
+
+def test_others_may_not_come_in(left: Path, small: Path, world: World, tmp_path: Path) -> None:
+    """With other settings, at a folder of one process alone, at none."""
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(values(world, **SMALL | {"sizes": [5]})))
+    with pytest.raises(StepError, match=r"setting sizes was \[4\], now \[5\]"):
+        _work(other, left)
+    with open_step("study", {}, {}, tmp_path / "alone"), pytest.raises(StepError, match="of one process alone, or was"):
+        _work(tmp_path / "alone")
+    with pytest.raises(InputError, match=r"no such study: .*nowhere\. Give its file"):
+        _work(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="--out goes with a study's file"):
+        _work(left, tmp_path / "another")
+
+
+def test_a_worker_takes_on_the_models_and_gpus_it_is_told(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, said = _work(small, tmp_path / "study", match="*360M")
+    assert result is None and "this worker takes on *360M alone" in said[-1]
+    assert not (tmp_path / "study.partial").exists()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    with pytest.raises(InputError, match="gpus must be at most 2"):
+        _work(small, tmp_path / "study", gpus=3)
+    with together._gpus(1):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("0s", 0)])
+def test_a_time_to_wait(text: str, seconds: float) -> None:
+    assert together.seconds_of(text) == seconds
+
+
+def test_what_is_no_time_is_refused() -> None:
+    with pytest.raises(InputError, match="idle: .*must be a time such as 90s, 10m or 2h"):
+        WorkSettings.make(study="x", idle="soon")
+
+
+def test_a_curve_has_no_workers() -> None:
+    with pytest.raises(InputError, match="workers share a study"):
+        CurveSettings.make(executor="workers")

@@ -39,6 +39,13 @@ def study_text(settings: StudySettings) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
+def study_folder(out: Path | None) -> Path:
+    """Where the study is to be, for all nodes. Raises InputError where that is not said."""
+    if out is None:
+        raise InputError("executor slurm wants --out: a folder that all nodes see.")
+    return out.absolute()
+
+
 def work_on_slurm(
     settings: StudySettings, out: Path | None, stage: Stage, say: Callable[[str], None], every: float = EVERY
 ) -> None:
@@ -46,9 +53,7 @@ def work_on_slurm(
 
     Raises InputError without a folder and where Slurm refuses, RecollectError where all workers end before that.
     """
-    if out is None:
-        raise InputError("executor slurm wants --out: a folder that all nodes see.")
-    out = out.absolute()
+    out = study_folder(out)
     if (out / MANIFEST).is_file():
         return
     logs = out.with_name(f"{out.name}.slurm")
