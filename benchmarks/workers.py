@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         found = measure(Path(place), given.workers, given.kill_after, compare=given.compare)
     print(json.dumps(found) if given.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
-    if found["twice"] or found["missing"] or found.get("different"):
+    if found["twice"] or found["missing"] or found.get("different") or any(found["codes"][1:]):
         raise SystemExit(1)
 
 
@@ -86,6 +86,9 @@ def measure(place: Path, workers: int, kill_after: int, *, compare: bool) -> dic
         at = time.monotonic() - started
         processes[0].send_signal(signal.SIGKILL)
     codes = [one.wait(3600) for one in processes]
+    for number, code in enumerate(codes):
+        if code and not (kill_after and number == 0):
+            print((place / f"worker-{number}.log").read_text()[-3000:], file=sys.stderr)
     counts = Counter(name for _, name in _lines(log) if name != "study")
     cells = len(STUDY["sizes"]) * STUDY["repeats"]
     there = {path.parent.name for path in (place / "study" / "steps").glob("*/manifest.json")}

@@ -104,6 +104,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def test_a_dry_run_prints_the_script(world: World, tmp_path: Path, command: Command) -> None:
     values = {"model": world.model, "facts": world.facts, "executor": "slurm", "out": tmp_path / "out", "sizes": "4"}
-    answer = command("study", *flags(values), "--dry-run", "--no-calibrate", "--slurm.partition", "gpu", "--choices", "random")
+    asked = ("--dry-run", "--no-calibrate", "--slurm.partition", "gpu", "--choices", "random")
+    answer = command("study", *flags(values), *asked)
     assert answer.code == 0, answer.err
     assert "#SBATCH --partition=gpu" in answer.out and not (tmp_path / "out").exists()
