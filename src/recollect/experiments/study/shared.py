@@ -27,7 +27,7 @@ from recollect.experiments.executors import HeldByOthers, Place, WorkersExecutor
 from recollect.experiments.study.missing import drop_damaged
 from recollect.experiments.study.pieces import piece
 from recollect.experiments.study.settings import Choice, StudyParts
-from recollect.experiments.study.work import Counted, Study, left_out
+from recollect.experiments.study.work import Counted, Study, note_left_out
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.probe import ProbeResult
 
@@ -169,7 +169,7 @@ class SharedStudy(Study):
         shutil.rmtree(self.steps / UNDER_WAY, ignore_errors=True)
         counted = self._counted(cells)
         self.counted.wanted, self.counted.reused = counted.wanted, counted.reused
-        notes = [left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
+        notes = [note_left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
         outcomes = [now.outcomes[cell.name] for cell in cells]
         self.finish(now.started, outcomes, (*notes, *(now.not_shown or ())))
 
