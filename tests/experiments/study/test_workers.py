@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,17 @@ from recollect.core.workspace import open_step
 from recollect.core.workspace.lease import Lease, Leases
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveSettings
-from recollect.experiments.study import GridResult, StudyResult, WorkSettings, run_study, run_work, together
+from recollect.experiments.study import (
+    GridFound,
+    GridResult,
+    StudyResult,
+    StudySettings,
+    WorkSettings,
+    run_grid,
+    run_study,
+    run_work,
+    together,
+)
 
 _WORKER = """
 import json, sys
@@ -66,6 +78,50 @@ def test_two_workers_share_a_study(whole: StudyResult, world: World, tmp_path: P
     same(tmp_path / "study", whole)
     did = Counter(re.findall(r"^did (\S+-seed0) ", "\n".join(log.read_text() for log in logs), re.MULTILINE))
     assert did == Counter(dict.fromkeys(["0-4-seed0", "0-8-seed0", "random-4-seed0", "random-8-seed0"], 1))
+
+
+_COMMAND = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_told_to_stop_gives_its_work_back(world: World, tmp_path: Path) -> None:
+    """As Slurm, Kubernetes and the rest end a job; also where a script's background ignores Ctrl-C."""
+    study, out, log = tmp_path / "study.yaml", tmp_path / "study", tmp_path / "log"
+    study.write_text(yaml.safe_dump(values(world, **SMALL | {"sizes": [4, 8, 12]})))
+    words = [sys.executable, "-c", _COMMAND, "work", str(study), "--out", str(out)]
+    with log.open("wb") as file:
+        ignoring = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+        worker = subprocess.Popen(words, stderr=file, stdout=file, preexec_fn=ignoring)
+    end = time.monotonic() + 300
+    while "takes random" not in log.read_text():
+        assert worker.poll() is None and time.monotonic() < end, log.read_text()
+        time.sleep(0.02)
+    worker.terminate()
+    assert worker.wait(60) == 130, log.read_text()
+    with Leases(out.with_name("study.partial") / "parts" / "leases") as leases:
+        seen = leases.survey()
+    assert not any(one.alive for one in seen.values()) and sum(one.deaths for one in seen.values()) == 0, seen
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_grid(world: World, tmp_path: Path) -> None:
+    """Whatever each of them does, the parts are those of one process alone."""
+    asked = values(world, methods=["full", "lora"], **SMALL | {"sizes": [4, 8]})
+    alone = run_grid(StudySettings.make(**asked), tmp_path / "alone" / "grid")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(asked))
+    logs, both = [tmp_path / "one.log", tmp_path / "two.log"], []
+    for log in logs:
+        words = [sys.executable, "-c", _COMMAND, "work", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "grid")]
+        with log.open("wb") as file:
+            both.append(subprocess.Popen(words, stderr=file, stdout=file))
+    assert [one.wait(300) for one in both] == [0, 0], [log.read_text() for log in logs]
+    for name, part in alone.parts.items():
+        for step in sorted(path.name for path in (part / "steps").iterdir()):
+            shared = tmp_path / "grid" / "studies" / name
+            assert tables(shared / "steps" / step) == tables(part / "steps" / step), (name, step)
+    found = GridFound.read(tmp_path / "grid")
+    assert (found.cells, found.steps, found.failed) == (4, alone.found.steps, ())
+    assert found.reused >= 2, "one probe and one base for both parts, whoever made them"
 
 
 # -- one worker at a time ----------------------------------------------------------------------------------------

@@ -170,6 +170,9 @@ def _take(step: Step, lacks: Lacks | None, tidy: bool) -> None:
 def _reopen(step: Step) -> None:
     """Take up the finished step again; the lock in it is ours."""
     if not (step.path / MANIFEST).is_file():
+        with suppress(OSError):  # another process was first, and our lock has made the folder again
+            (step.path / LOCK).unlink()
+            step.path.rmdir()
         raise StepBusy(_busy(step))
     if step.folder.exists():
         raise StepError(f"{step.folder} is in the way: something in {step.path} is to be made again. Move it away.")

@@ -87,6 +87,8 @@ class Worker:
     """Take up again what is finished but for something that failed or is gone."""
     about: JsonObject = field(default_factory=dict)
     """What the first worker leaves for those who come by the folder alone."""
+    grid: Leases | None = None
+    """Those of the grid whose parts it works on."""
     _bases: dict[str, Base] = field(default_factory=dict)
     _loaded: list[Base] = field(default_factory=list)
 

@@ -180,7 +180,8 @@ def shared_study(
     base = worker.base(parts.probe, asked.model.ref)
     repaired = lacks if worker.repairs else None
     with open_step("study", settings, study_inputs(asked, parts), out, root, repaired, shared=worker.about) as step:
-        yield SharedStudy(step, settings, parts, asked.facts, base, asked.sources, stage, say)
+        study = SharedStudy(step, settings, parts, asked.facts, base, asked.sources, stage, say, grid=worker.grid)
+        yield study
 
 
 def study_inputs(asked: Asked, parts: StudyParts) -> dict[str, str]:

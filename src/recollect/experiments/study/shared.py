@@ -3,6 +3,7 @@
 Notable choices
 - The pieces: to look at what is there, the probe, the base's answers, those with examples, to copy what other studies
   have, each cell, and the finish. What hangs on a piece that another holds is not begun; what does not, is.
+- What several parts of a grid want alike, as full and lora want one probe, is made by one of them.
 - Nothing waits here. Where all that is left is held, `HeldByOthers` says so, and the loop around does other work, or
   waits: see `workers`.
 - Only results lie in the step folders, so the study is the same, byte by byte, whoever did which piece.
@@ -14,11 +15,11 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from recollect.core.progress import duration
-from recollect.core.workspace import is_finished, lending, write_json
+from recollect.core.workspace import fingerprint, is_finished, lending, write_json
 from recollect.core.workspace.lease import Leases
 from recollect.errors import RecollectError, StepBusy
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome
@@ -75,6 +76,8 @@ class SharedStudy(Study):
     """A study at work by several workers, of which this is one."""
 
     now: _Progress = field(default_factory=_Progress)
+    grid: Leases | None = None
+    """Of the grid that it is a part of."""
 
     @property
     def leases(self) -> Leases:
@@ -101,12 +104,12 @@ class SharedStudy(Study):
             self._begin()
         with lending(self.shelf.lend):
             if now.probe is None:
-                with self.piece("probe", lambda: is_finished(self.steps / "probe")):
+                with self._once("probe"), self.piece("probe", lambda: is_finished(self.steps / "probe")):
                     now.probe = self.probe_base()
                 now.parts = self.parts.about(self.sources["facts"], now.probe.path)
             assert now.parts is not None
             if not now.asked:
-                with self.piece("base", lambda: is_finished(self.steps / "base")):
+                with self._once("base"), self.piece("base", lambda: is_finished(self.steps / "base")):
                     self.ask_base(now.parts, now.probe)
                 now.asked = True
             examples = self._ask_with_examples(now.parts, now.probe)
@@ -137,7 +140,7 @@ class SharedStudy(Study):
         """Whether that is done, by this worker or another; cells do not wait for it."""
         if self.now.not_shown is None:
             try:
-                with self.piece("base-few-shot"):
+                with self._once("base-few-shot"), self.piece("base-few-shot"):
                     self.now.not_shown = self.ask_with_examples(parts, probe)
             except HeldByOthers:
                 return False
@@ -182,6 +185,14 @@ class SharedStudy(Study):
             if seen.record is not None and seen.record.note.startswith("["):
                 reused |= set(json.loads(seen.record.note))
         return Counted(len(wanted), sum(name in reused for name in wanted))
+
+    def _once(self, name: str) -> AbstractContextManager[object]:
+        """For what other parts of a grid want too: one makes it, and the others wait, and copy it."""
+        if self.grid is None or is_finished(self.steps / name):
+            return nullcontext()
+        same = {key: self.step.inputs.get(key) for key in ("model", "facts", "templates")}
+        print_ = fingerprint({**same, "probe": self.parts.probe.fingerprint_values()})
+        return piece(self.grid, f"{name} {print_[:12]}")
 
     @contextmanager
     def piece(self, name: str, finished: Callable[[], bool] = lambda: False) -> Iterator[bool]:

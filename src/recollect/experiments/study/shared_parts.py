@@ -114,7 +114,7 @@ class SharedParts:
         """Do what is free of a part; why it is not done."""
         try:
             if name not in self._open:
-                inner = replace(self.worker, repairs=False)
+                inner = replace(self.worker, repairs=False, grid=self.leases)
                 self._open[name] = self._stack.enter_context(self.opened(inner, name))
             study = self._open[name]
             if study.step.done or study.advance():
