@@ -1,8 +1,8 @@
 """A study that several workers do together: each does the next piece that is free, and none does what another holds.
 
 Notable choices
-- The pieces: to look at what is there, the probe, the base's answers, those with examples, to copy what other studies
-  have, each cell, and the finish. What hangs on a piece that another holds is not begun; what does not, is.
+- The pieces: to look at what is there, the probe, the base's answers, other looks at the base, to copy what other
+  studies have, each cell, and the finish. What hangs on a piece that another holds is not begun; what does not, is.
 - What several parts of a grid want alike, as full and lora want one probe, is made by one of them.
 - Nothing waits here. Where all that is left is held, `HeldByOthers` says so, and the loop around does other work, or
   waits: see `workers`.
@@ -15,7 +15,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from recollect.core.progress import duration
@@ -44,7 +44,8 @@ class _Progress:
     probe: ProbeResult | None = None
     parts: StudyParts | None = None
     asked: bool = False
-    not_shown: tuple[str, ...] | None = None
+    not_shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Why a look at the base was left out, by its step; empty where it was not."""
     cells: list[Cell] | None = None
     skipped: dict[Choice, list[int]] = field(default_factory=dict)
     executor: WorkersExecutor[Cell, Outcome] | None = None
@@ -112,7 +113,7 @@ class SharedStudy(Study):
                 with self._once("base"), self.piece("base", lambda: is_finished(self.steps / "base")):
                     self.ask_base(now.parts, now.probe)
                 now.asked = True
-            examples = self._ask_with_examples(now.parts, now.probe)
+            looks = self._look_at_base(now.parts, now.probe)
         if now.cells is None:
             cells, now.skipped = self.cells(now.parts, now.probe)
             with self.piece("copies") as mine:
@@ -120,8 +121,8 @@ class SharedStudy(Study):
                     self.take(cells)
             now.cells = cells
         self._run(now.cells, now.probe)
-        if not examples:
-            raise HeldByOthers("the base is being asked with examples by another worker.")
+        if not looks:
+            raise HeldByOthers("the base is being looked at by another worker.")
         with self.piece("finish"):
             self._finish(now.cells)
 
@@ -136,15 +137,17 @@ class SharedStudy(Study):
                 write_json(self.leases.folder / _START, there)
         self.now.begun = True
 
-    def _ask_with_examples(self, parts: StudyParts, probe: ProbeResult) -> bool:
-        """Whether that is done, by this worker or another; cells do not wait for it."""
-        if self.now.not_shown is None:
-            try:
-                with self._once("base-few-shot"), self.piece("base-few-shot"):
-                    self.now.not_shown = self.ask_with_examples(parts, probe)
-            except HeldByOthers:
-                return False
-        return True
+    def _look_at_base(self, parts: StudyParts, probe: ProbeResult) -> bool:
+        """What no cell waits for: whether all of it is done, by this worker or another."""
+        looks: dict[str, Callable[[], tuple[str, ...]]] = {
+            "hidden": lambda: self.split_level_0(probe),
+            "base-few-shot": lambda: self.ask_with_examples(parts, probe),
+        }
+        for name, look in looks.items():
+            if name not in self.now.not_shown:
+                with suppress(HeldByOthers), self._once(name), self.piece(name):
+                    self.now.not_shown[name] = look()
+        return len(self.now.not_shown) == len(looks)
 
     def _run(self, cells: list[Cell], probe: ProbeResult) -> None:
         now = self.now
@@ -173,12 +176,13 @@ class SharedStudy(Study):
         counted = self._counted(cells)
         self.counted.wanted, self.counted.reused = counted.wanted, counted.reused
         notes = [note_left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
+        missed = [line for name in ("hidden", "base-few-shot") for line in now.not_shown[name]]
         outcomes = [now.outcomes[cell.name] for cell in cells]
-        self.finish(now.started, outcomes, (*notes, *(now.not_shown or ())))
+        self.finish(now.started, outcomes, (*notes, *missed))
 
     def _counted(self, cells: list[Cell]) -> Counted:
         """What was there before any worker came, or was copied by one of them, of all that is wanted."""
-        wanted = [name for name in ("probe", "base", "base-few-shot") if is_finished(self.steps / name)]
+        wanted = [name for name in ("probe", "base", "hidden", "base-few-shot") if is_finished(self.steps / name)]
         wanted += [cell.path(self.steps, step).name for cell in cells for step in cell.steps]
         reused = set(json.loads((self.leases.folder / _START).read_text(encoding="utf-8")))
         for seen in self.leases.survey().values():
