@@ -12,7 +12,7 @@ from recollect.core.tables import BadRowsMode
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.curve.observations import Metric
 from recollect.experiments.curve.scores_file import Unit
-from recollect.experiments.executors import LAUNCHED
+from recollect.experiments.executors import SHARED
 from recollect.experiments.executors.settings import PlaceSettings
 from recollect.select import LevelChoice
 from recollect.shipped import POCKET
@@ -94,7 +94,7 @@ class CurveSettings(PlaceSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.executor in ("workers", *LAUNCHED):
+        if self.executor in SHARED:
             raise ValueError("executor must be here, processes or ray for a curve; workers share a study")
         if self.sizes is not None and len(set(self.sizes)) < max(3, len(self.sizes)):
             raise ValueError("sizes must be at least three different ones, none given twice")

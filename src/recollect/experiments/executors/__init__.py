@@ -30,6 +30,8 @@ EXECUTORS: dict[str, type[Executor[Any, Any]]] = {
 
 LAUNCHED = ("slurm",)
 """Not executors but ways to start workers elsewhere; a study's own."""
+SHARED = ("workers", *LAUNCHED)
+"""Those of a study that several workers do."""
 
 
 def _known(name: str) -> str:

@@ -18,6 +18,7 @@ from recollect.core.workspace.experiment import Failed
 from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.curve.run import run_curve
 from recollect.experiments.curve.settings import CurveSettings
+from recollect.experiments.executors import SHARED
 from recollect.experiments.executors.settings import PlaceSettings
 from recollect.experiments.search.settings import SearchSettings
 from recollect.probe import ProbeResult
@@ -64,28 +65,33 @@ def _over(settings: StudySettings, section: Mapping[str, Any], name: str) -> dic
 
 def run_extras(study: Study, probe: ProbeResult) -> list[Failed]:
     """Run them, or find them done; gives what failed."""
-    failed = []
-    for name, values in sections_of(study.settings).items():
-        out = study.steps / name
-        before = is_finished(out)
-        study.base.release()  # they load it themselves
-        try:
-            with lending(study.shelf.lend):
-                _run(name, values, study, probe)
-        except BaseException as error:
-            if ends_all(error):
-                raise
-            failed.append(Failed(name=name, reason=reason_of(error)))
-            study.counted.add(1, 0)
-        else:
-            study.count(out, before)
-    return failed
+    ran = [run_extra(study, probe, name, values) for name, values in sections_of(study.settings).items()]
+    return [one for one in ran if one is not None]
+
+
+def run_extra(study: Study, probe: ProbeResult, name: str, values: dict[str, Any]) -> Failed | None:
+    """Run one, or find it done; gives how it failed."""
+    out = study.steps / name
+    before = is_finished(out)
+    study.base.release()  # they load it themselves
+    try:
+        with lending(study.shelf.lend):
+            _run(name, values, study, probe)
+    except BaseException as error:
+        if ends_all(error):
+            raise
+        study.counted.add(1, 0)
+        return Failed(name=name, reason=reason_of(error))
+    study.count(out, before)
+    return None
 
 
 def _run(name: str, values: dict[str, Any], study: Study, probe: ProbeResult) -> None:
     out, settings = study.steps / name, study.settings
     if name == "curve":
         place = {one: getattr(settings, one) for one in PlaceSettings.runtime_only}
+        if settings.executor in SHARED:  # a piece of one worker's
+            place = {}
         curve = CurveSettings.make(**{**values, **place, "levels": probe.path})
         run_curve(curve, out, stage=study.stage, facts=study.facts)
     else:

@@ -17,18 +17,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from recollect.core.progress import duration
 from recollect.core.workspace import fingerprint, is_finished, lending, write_json
+from recollect.core.workspace.experiment import Failed
 from recollect.core.workspace.lease import Leases
 from recollect.errors import RecollectError, StepBusy
-from recollect.experiments.attempts import Attempts, FailedCell, Outcome
+from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed
 from recollect.experiments.cell import Cell, Context
 from recollect.experiments.executors import HeldByOthers, Place, WorkersExecutor
+from recollect.experiments.found import known
+from recollect.experiments.study.extras import run_extra, sections_of
 from recollect.experiments.study.missing import drop_damaged
 from recollect.experiments.study.pieces import piece
 from recollect.experiments.study.settings import Choice, StudyParts
-from recollect.experiments.study.work import Counted, Study, note_left_out
+from recollect.experiments.study.work import Counted, Study, failure_note, note_left_out
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.probe import ProbeResult
 
@@ -48,6 +52,8 @@ class _Progress:
     """Why a look at the base was left out, by its step; empty where it was not."""
     cells: list[Cell] | None = None
     skipped: dict[Choice, list[int]] = field(default_factory=dict)
+    extras: dict[str, tuple[Failed, ...]] = field(default_factory=dict)
+    """Curve and search, where they are done; how they failed, if they did."""
     executor: WorkersExecutor[Cell, Outcome] | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
@@ -120,9 +126,10 @@ class SharedStudy(Study):
                 if mine:
                     self.take(cells)
             now.cells = cells
+        extras = self._run_extras(now.probe)
         self._run(now.cells, now.probe)
-        if not looks:
-            raise HeldByOthers("the base is being looked at by another worker.")
+        if not (looks and extras):
+            raise HeldByOthers("the base, the curve or the search is another worker's.")
         with self.piece("finish"):
             self._finish(now.cells)
 
@@ -148,6 +155,27 @@ class SharedStudy(Study):
                 with suppress(HeldByOthers), self._once(name), self.piece(name):
                     self.now.not_shown[name] = look()
         return len(self.now.not_shown) == len(looks)
+
+    def _run_extras(self, probe: ProbeResult) -> bool:
+        """Curve and search, each by one worker; whether they are done, by this one or another."""
+        wanted = sections_of(self.settings)
+        for name, values in wanted.items():
+            if name not in self.now.extras:
+                with suppress(HeldByOthers):
+                    self.now.extras[name] = self._run_extra(probe, name, values)
+        return len(self.now.extras) == len(wanted)
+
+    def _run_extra(self, probe: ProbeResult, name: str, values: dict[str, Any]) -> tuple[Failed, ...]:
+        failed: list[Failed] = []
+        with piece(self.leases, name, note=lambda: _extra_note(failed, self.shelf.lent)) as mine:
+            if mine:
+                self.say(f"takes {name}")
+                one = run_extra(self, probe, name, values)
+                failed += [one] if one else []
+                self.say(f"did {name}")
+        record = self.leases.look(name).record
+        said = json.loads(record.note)["failed"] if record is not None and record.note else []
+        return tuple(Failed(name=name, reason=reason) for reason in said)
 
     def _run(self, cells: list[Cell], probe: ProbeResult) -> None:
         now = self.now
@@ -175,19 +203,28 @@ class SharedStudy(Study):
         shutil.rmtree(self.steps / UNDER_WAY, ignore_errors=True)
         counted = self._counted(cells)
         self.counted.wanted, self.counted.reused = counted.wanted, counted.reused
-        notes = [note_left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
-        missed = [line for name in ("hidden", "base-few-shot") for line in now.not_shown[name]]
         outcomes = [now.outcomes[cell.name] for cell in cells]
-        self.finish(now.started, outcomes, (*notes, *missed))
+        failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
+        failed += [one for extra in now.extras.values() for one in extra]
+        notes = [note_left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
+        notes += [line for name in ("hidden", "base-few-shot") for line in now.not_shown[name]]
+        notes += map(failure_note, failed)
+        notes += [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
+        ground = known(self.settings, self.base, self.facts)
+        self.finish(ground, failed, tuple(notes), len(outcomes), now.started)
 
     def _counted(self, cells: list[Cell]) -> Counted:
         """What was there before any worker came, or was copied by one of them, of all that is wanted."""
         wanted = [name for name in ("probe", "base", "hidden", "base-few-shot") if is_finished(self.steps / name)]
         wanted += [cell.path(self.steps, step).name for cell in cells for step in cell.steps]
+        wanted += sections_of(self.settings)
         reused = set(json.loads((self.leases.folder / _START).read_text(encoding="utf-8")))
         for seen in self.leases.survey().values():
-            if seen.record is not None and seen.record.note.startswith("["):
-                reused |= set(json.loads(seen.record.note))
+            note = seen.record.note if seen.record is not None else ""
+            if note.startswith("["):
+                reused |= set(json.loads(note))
+            elif '"lent"' in note:
+                reused |= set(json.loads(note)["lent"])
         return Counted(len(wanted), sum(name in reused for name in wanted))
 
     def _once(self, name: str) -> AbstractContextManager[object]:
@@ -208,3 +245,7 @@ class SharedStudy(Study):
             yield mine
         if mine:
             self.say(f"did {name} in {duration(time.monotonic() - started)}")
+
+
+def _extra_note(failed: list[Failed], lent: list[str]) -> str:
+    return json.dumps({"failed": [one.reason for one in failed], "lent": lent})
