@@ -13,6 +13,7 @@ from helpers_world import Command, World, contents, probe_flags
 from recollect.core.machine import prepare
 from recollect.errors import InputError
 from recollect.experiments.plan import Assume, plan_probe, plan_study, plan_train
+from recollect.experiments.plan.ground import summed
 from recollect.experiments.plan.known import know_model
 from recollect.experiments.plan.memory import training_bytes
 from recollect.experiments.study import StudyResult
@@ -49,6 +50,13 @@ def test_what_is_finished_is_there(finished: StudyResult, world: World) -> None:
     plan = plan_study(settings(world), finished.path, assume=COUNTED)
     assert plan.there == plan.steps == len(list((finished.path / "steps").glob("*/manifest.json")))
     assert (plan.completions, plan.training_steps, plan.seconds) == (0, 0, 0.0)
+
+
+def test_what_several_parts_of_a_grid_note_is_said_once(finished: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world), finished.path, assume=COUNTED)
+    parts = {name: plan.model_copy(update={"notes": notes}) for name, notes in (("a", ("x", "y")), ("b", ("x",)))}
+    assert summed(parts).notes == ("x", "a: y")
+    assert summed(parts | {"c": parts["a"]}).notes == ("x", "a, c: y")
 
 
 def test_only_what_hangs_on_a_change_is_left(finished: StudyResult, world: World, tmp_path: Path) -> None:

@@ -139,10 +139,11 @@ def summed(plans: Mapping[str, Plan]) -> Plan:
         return None if None in values else sum(values)
 
     memories = [plan.memory_bytes for plan in plans.values()]
-    notes = [f"{name}: {note}" for name, plan in plans.items() for note in plan.notes]
-    repeated = {note for plan in plans.values() for note in plan.notes}
-    if all(set(plan.notes) == repeated for plan in plans.values()):
-        notes = list(next(iter(plans.values())).notes)
+    said: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        for note in plan.notes:
+            said.setdefault(note, []).append(name)
+    notes = [note if len(names) == len(plans) else f"{', '.join(names)}: {note}" for note, names in said.items()]
     disk, price = total("disk_bytes"), total("price")
     one = next(iter(plans.values()))
     return Plan(
