@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -185,14 +186,19 @@ class Array:
             raise InputError(_refused(error)) from None
 
     @classmethod
-    def again(cls, ids: list[str], settings: SlurmSettings, folder: Path) -> Array:
-        """An array that was submitted before, by the numbers of its jobs."""
+    def again(cls, ids: list[str], folder: Path) -> Array:
+        """An array on Slurm that was submitted before, by the numbers of its jobs."""
         submitit = need("submitit", "slurm", "executor slurm")
-        kind = submitit.LocalJob if settings.cluster == "local" else submitit.SlurmJob
         array = cls.__new__(cls)
-        array.folder, array._local = folder, settings.cluster == "local"
-        array.jobs = [kind(folder=folder, job_id=one) for one in ids]
+        array.folder, array._local = folder, False
+        array.jobs = [submitit.SlurmJob(folder=folder, job_id=one) for one in ids]
         return array
+
+    def settle(self, seconds: float = 60.0) -> None:
+        """Leave no process behind: those of this machine, whose work is done, end in a moment."""
+        end = time.monotonic() + seconds
+        while self._local and time.monotonic() < end and not all(job.done() for job in self.jobs):
+            time.sleep(0.1)
 
     @property
     def ids(self) -> list[str]:

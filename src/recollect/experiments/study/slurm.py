@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -66,6 +65,7 @@ def work_on_slurm(
                 if progress is not None:
                     progress(_scored(out), max(_scored(out), _planned(settings)))
                 time.sleep(every)
+            array.settle()
         except KeyboardInterrupt:
             say(f"the workers go on: `scancel {array.name}` stops them, the same command waits for them again.")
             raise
@@ -74,8 +74,8 @@ def work_on_slurm(
 def _submitted(settings: StudySettings, out: Path, logs: Path, say: Callable[[str], None]) -> Array:
     """The array that is at it already, or a new one."""
     note = logs / "array.json"
-    with suppress(OSError, ValueError, KeyError):
-        before = Array.again(json.loads(note.read_text(encoding="utf-8")), settings.slurm, logs)
+    if settings.slurm.cluster == "slurm" and note.is_file():
+        before = Array.again(json.loads(note.read_text(encoding="utf-8")), logs)
         if not before.ended:
             say(f"waiting for the workers that are there: {before.name}, {shown(before.states())}")
             return before
