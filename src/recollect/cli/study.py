@@ -11,7 +11,7 @@ from rich.table import Table
 from recollect.cli.findings import findings_answer, print_findings
 from recollect.cli.options import answer, command, console, console_out, machine_line, note
 from recollect.cli.plan import DRY_RUN, with_plan
-from recollect.cli.printing import stage
+from recollect.cli.printing import print_attributes, stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
 from recollect.experiments.study import StudySettings
@@ -19,7 +19,7 @@ from recollect.experiments.study import StudySettings
 if TYPE_CHECKING:
     from recollect.experiments.plan import Plan
     from recollect.experiments.study import GridResult, StudyResult
-    from recollect.report import Trained
+    from recollect.report import Attributes, Trained
 
 
 FAILED = 7
@@ -77,11 +77,14 @@ def _machines(settings: StudySettings) -> None:
 
 
 def _print_study(result: StudyResult, trained: Trained) -> None:
-    from recollect.report import verdict
+    from recollect.report import Attributes, verdict
 
-    _cells_table(trained)
-    for line in verdict(result.results):
-        console_out.print(f"• {line}")
+    if result.results.of(Attributes):
+        print_attributes(result.path)
+    else:
+        _cells_table(trained)
+        for line in verdict(result.results):
+            console_out.print(f"• {line}")
     print_findings(result.results)
     for text in result.results.notes:
         console_out.print(f"note: {text}")
@@ -128,6 +131,10 @@ def grid_answer(result: GridResult) -> dict[str, object]:
 
 def study_answer(result: StudyResult, trained: Trained) -> dict[str, object]:
     """The JSON answer; scores in percent (docs/study.md)."""
+    from recollect.report import Attributes
+
+    if (pages := result.results.of(Attributes)) is not None:
+        return {**_common(result), **_of_pages(pages), "best": None}
     base = trained.base
     return {
         **_common(result),
@@ -147,6 +154,21 @@ def study_answer(result: StudyResult, trained: Trained) -> dict[str, object]:
         ],
         "best": trained.best.model_dump(mode="json") if trained.best else None,
     }
+
+
+def _of_pages(found: Attributes) -> dict[str, object]:
+    """Means over the attributes, of known shops and of new ones."""
+    base = next((one for one in found.systems if one.kind == "base"), None)
+    test, ood = (one[0].macro if one else None for one in ((base.test, base.ood) if base else ((), ())))
+    cells = []
+    for system in found.systems:
+        new = {run.seed: run.macro for run in system.ood}
+        for run in system.test if system.kind == "tuned" else ():
+            scores = dict(zip(("macro", "macro_low", "macro_high"), _percent(run.macro), strict=True))
+            beside = {"ood_macro": _percent(new.get(run.seed))[0]}
+            cells.append({"levels": "random", "size": system.size, "seed": run.seed, **scores, **beside})
+    cells.sort(key=lambda cell: (str(cell["seed"]), str(cell["size"])))
+    return {"base": {"macro": _percent(test)[0], "ood_macro": _percent(ood)[0]}, "cells": cells}
 
 
 def _cells_table(trained: Trained) -> None:

@@ -1,12 +1,24 @@
-"""What an experiment asks has to be among what it probes: accuracy is told by memory level."""
+"""What a probe says of the facts, and that what an experiment asks is among what it probes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
 
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet
 from recollect.probe import ProbeSettings, chosen_facts
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Where a probe is, and its levels; both None of facts that have none, as pages."""
+
+    path: Path | None = None
+    levels: pl.DataFrame | None = None
 
 
 def check_asked_are_probed(asked: Iterable[Fact], facts: FactSet, probe: ProbeSettings, without: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from recollect.chat.asking import asked_for, settled
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.evaluate import EvaluateSettings
+from recollect.evaluate.pages import page_task
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
@@ -59,7 +60,9 @@ def plan_search(
         train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model.ref)})
         if asked_for(evaluate) == "auto":
             evaluate = evaluate.model_copy(update={"prompt": train.prompt})
-    probe = settings.probe.over(model=settings.model, facts=settings.facts) if settings.levels == "probe" else None
+    pages = facts.facts is not None and page_task(evaluate, facts.facts) is not None
+    probed = settings.levels == "probe" and not pages
+    probe = settings.probe.over(model=settings.model, facts=settings.facts) if probed else None
     ground = Ground(model, facts, machine_of(evaluate), assume, notes=(model.said, facts.said))
     ground = with_lengths(ground, probe, evaluate)
     folder = None
@@ -107,7 +110,7 @@ class _Planning:
     @cached_property
     def space(self) -> Space:
         """What is searched."""
-        known = self.settings.levels != "none"
+        known = self.settings.levels not in ("none", "probe") or self.probe is not None
         return space_of(self.settings, self.ground.facts.counts["train"], known, SHIPPED.get(self.settings.model))
 
     @cached_property

@@ -33,6 +33,7 @@ from recollect.experiments.plan.work import (
     train_work,
 )
 from recollect.experiments.study.grid import grid_parts
+from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.hidden import HiddenSettings
 from recollect.models import machine_of
@@ -101,17 +102,21 @@ def _plan_grid(settings: StudySettings, out: Path | None, root: Path, assume: As
 
 
 def _plan_part(settings: StudySettings, out: Path | None, root: Path, assume: Assume, shared: Shared) -> Plan:
+    facts = know_facts(settings.facts, assume.facts_count)
+    pages = facts.facts is not None and are_pages(settings, facts.facts)
+    settings = for_pages(settings) if pages else settings
     parts = StudyParts.of(settings)
-    model, facts = know_model(parts.probe, assume.parameters), know_facts(settings.facts, assume.facts_count)
+    parts = parts.for_pages() if pages else parts
+    model = know_model(parts.probe, assume.parameters)
     if model.ref is not None:
         parts = parts.in_prompt_of(model.ref)
     ground = Ground(model, facts, machine_of(parts.probe), assume, notes=(model.said, facts.said))
-    ground = with_lengths(ground, parts.probe, parts.evaluate)
+    ground = with_lengths(ground, None if pages else parts.probe, parts.evaluate)
     inputs = None
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": facts.facts.fingerprint()}
     there = There() if inputs is None else there_for(out, root, "study", inputs)
-    return _Planning(settings, parts, ground, there, shared).plan()
+    return _Planning(settings, parts, ground, there, shared, pages).plan()
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ class _Planning:
     ground: Ground
     there: There
     shared: Shared
+    pages: bool = False
+    """Nothing is probed."""
 
     def plan(self) -> Plan:
         """Count, measure, and put together."""
@@ -168,6 +175,8 @@ class _Planning:
     @cached_property
     def probed(self) -> int:
         """How many facts are probed."""
+        if self.pages:
+            return 0
         return probed_facts(self.parts.probe, self.facts)
 
     @cached_property
@@ -182,12 +191,12 @@ class _Planning:
 
     @property
     def _probed(self) -> bool:
-        return self._probe_folder is not None
+        return self.pages or self._probe_folder is not None
 
     @cached_property
     def levels(self) -> pl.DataFrame | None:
         """Of the probe, where it is there."""
-        return None if self._probe_folder is None else read_levels(self._probe_folder / "probe")
+        return None if self.pages or self._probe_folder is None else read_levels(self._probe_folder / "probe")
 
     def _trial(self) -> Trial | None:
         facts = self.facts.facts
@@ -210,7 +219,8 @@ class _Planning:
         longest = longest_answer(evaluate, lengths)
         base = asking_work(asked, lengths, base_tokens(evaluate, rates, lengths)) + Work(loads=1)
         probe = probe_work(parts.probe, self.probed, lengths, self.draws)
-        items = [self._once("probe", parts.probe, "probe", probe), self._once("base", evaluate, "base asked", base)]
+        items = [] if self.pages else [self._once("probe", parts.probe, "probe", probe)]
+        items.append(self._once("base", evaluate, "base asked", base))
         if self.settings.measure_hidden:
             items.append(self._ranked())
         if (shots := self.settings.few_shot) and not evaluate.shots:
@@ -248,7 +258,7 @@ class _Planning:
     @cached_property
     def _of_probe(self) -> There:
         """The studies with our probe; what others have is of other levels."""
-        return self.there.with_step("probe", self.parts.probe)
+        return self.there if self.pages else self.there.with_step("probe", self.parts.probe)
 
     def _work(self, kind: str, cell: _Cell, asked: int) -> Work:
         parts, lengths = self.parts, self.ground.lengths
@@ -336,6 +346,8 @@ class _Planning:
         """The most at one time: the base in memory, and beside it the training, or what it is asked."""
         model, parts, machine = self.ground.model, self.parts, self.ground.machine
         lengths = self.ground.lengths
+        if self.pages:
+            return cell_bytes(model, parts.train, parts.evaluate, lengths.question + lengths.answer)
         drawn = Asked(probe_rows(parts.probe, model.vocabulary), lengths.prompt + parts.probe.max_new_tokens)
         probing = asking_bytes(model, machine, drawn)
         cell = cell_bytes(model, parts.train, parts.evaluate, lengths.question + lengths.answer)

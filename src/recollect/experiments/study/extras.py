@@ -1,4 +1,4 @@
-"""A data curve and a search for settings as steps of a study: on its facts, with the levels of its probe.
+"""A data curve and a search for settings as steps of a study: on its facts, by the levels of its probe if it has one.
 
 Notable choices
 - Off unless the study has the section, which may be empty. Model, facts, levels and where it runs are the study's.
@@ -20,8 +20,8 @@ from recollect.experiments.curve.run import run_curve
 from recollect.experiments.curve.settings import CurveSettings
 from recollect.experiments.executors import SHARED
 from recollect.experiments.executors.settings import PlaceSettings
+from recollect.experiments.probed import Probed
 from recollect.experiments.search.settings import SearchSettings
-from recollect.probe import ProbeResult
 
 if TYPE_CHECKING:
     from recollect.experiments.study.settings import StudySettings
@@ -63,13 +63,13 @@ def _over(settings: StudySettings, section: Mapping[str, Any], name: str) -> dic
     return laid
 
 
-def run_extras(study: Study, probe: ProbeResult) -> list[Failed]:
+def run_extras(study: Study, probe: Probed) -> list[Failed]:
     """Run them, or find them done; gives what failed."""
     ran = [run_extra(study, probe, name, values) for name, values in sections_of(study.settings).items()]
     return [one for one in ran if one is not None]
 
 
-def run_extra(study: Study, probe: ProbeResult, name: str, values: dict[str, Any]) -> Failed | None:
+def run_extra(study: Study, probe: Probed, name: str, values: dict[str, Any]) -> Failed | None:
     """Run one, or find it done; gives how it failed."""
     out = study.steps / name
     before = is_finished(out)
@@ -86,7 +86,7 @@ def run_extra(study: Study, probe: ProbeResult, name: str, values: dict[str, Any
     return None
 
 
-def _run(name: str, values: dict[str, Any], study: Study, probe: ProbeResult) -> None:
+def _run(name: str, values: dict[str, Any], study: Study, probe: Probed) -> None:
     out, settings = study.steps / name, study.settings
     if name == "curve":
         place = {one: getattr(settings, one) for one in PlaceSettings.runtime_only}
@@ -97,5 +97,5 @@ def _run(name: str, values: dict[str, Any], study: Study, probe: ProbeResult) ->
     else:
         from recollect.experiments.search.run import run_search  # with the extra "search" alone
 
-        search = SearchSettings.make(**{**values, "levels": str(probe.path)})
+        search = SearchSettings.make(**{**values, "levels": "none" if probe.path is None else str(probe.path)})
         run_search(search, out, stage=study.stage, facts=study.facts, say=study.say)

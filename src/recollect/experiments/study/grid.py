@@ -34,7 +34,7 @@ from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.study import missing
 from recollect.experiments.study.axes import DataEntry, Entry, MethodEntry, ModelEntry
 from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
-from recollect.experiments.study.run import Asked, StudyResult, check_facts, shared_study, study_of
+from recollect.experiments.study.run import Asked, StudyResult, fitted, shared_study, study_of
 from recollect.experiments.study.settings import StudyParts, StudySettings
 from recollect.experiments.study.shared import SharedStudy
 from recollect.experiments.study.shared_parts import SharedParts
@@ -234,9 +234,9 @@ def _look(parts: list[Part]) -> dict[str, Asked | BaseException]:
         if isinstance(model, BaseException) or isinstance(known, BaseException):
             ready[part.name] = model if isinstance(model, BaseException) else known  # type: ignore[assignment]
             continue
-        wrong = _tried(partial(check_facts, sections, known))
+        fits = _tried(partial(fitted, one, known))
         sources = {"model": one.model, "facts": one.facts}
-        ready[part.name] = wrong if isinstance(wrong, BaseException) else Asked(one, known, model, sources)
+        ready[part.name] = fits if isinstance(fits, BaseException) else Asked(fits[0], known, model, sources, fits[1])
     _refuse_twins("models", "model", {k: one.fingerprint for k, one in models.items() if isinstance(one, FoundModel)})
     _refuse_twins("data", "facts", {k: one.fingerprint() for k, one in facts.items() if isinstance(one, FactSet)})
     errors = [one for one in ready.values() if isinstance(one, BaseException)]

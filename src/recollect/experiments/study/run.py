@@ -30,6 +30,7 @@ from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.probed import check_asked_are_probed
 from recollect.experiments.study.missing import lacks
+from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
 from recollect.experiments.study.settings import StudyParts, StudySettings
 from recollect.experiments.study.shared import SharedStudy
@@ -98,18 +99,18 @@ def run_study(
     """
     if settings.is_grid:
         raise InputError("a study has one model, one set of facts and one method; several are a grid: run_grid.")
-    parts = StudyParts.of(settings)
+    StudyParts.of(settings)
     if settings.executor == "slurm":
         work_on_slurm(settings, out, stage or no_stage, say)
     else:
         executor_class(settings.executor, place := settings.place(Path())).check(place)
     given, facts = facts, facts if facts is not None else load_facts(settings.facts)
-    check_facts(parts, facts)
     sources = {"model": settings.model, "facts": source_of(settings, "facts", given)}
-    asked = find_engine(parts.probe)
+    settings, pages = fitted(settings, facts)
+    model = find_engine(StudyParts.of(settings).probe)
     if worker is None and settings.executor == "workers":
         worker = first_worker(settings, say)
-    return study_of(Asked(settings, facts, asked, sources), out, root, stage or no_stage, say, worker)
+    return study_of(Asked(settings, facts, model, sources, pages), out, root, stage or no_stage, say, worker)
 
 
 @dataclass(frozen=True)
@@ -121,31 +122,41 @@ class Asked:
     model: FoundModel
     sources: dict[str, str]
     """What model and facts are called."""
+    pages: bool = False
+    """Whether the facts are product pages."""
+
+    @cached_property
+    def parts(self) -> StudyParts:
+        """The settings of its steps."""
+        parts = StudyParts.of(self.settings).in_prompt_of(self.model.ref)
+        return parts.for_pages() if self.pages else parts
 
 
-def check_facts(parts: StudyParts, facts: FactSet) -> None:
-    """Raise InputError where these facts cannot be studied."""
-    counts = facts.counts()
+def fitted(settings: StudySettings, facts: FactSet) -> tuple[StudySettings, bool]:
+    """The settings for these facts, and whether they are pages. Raises InputError where they cannot be studied so."""
+    parts, counts = StudyParts.of(settings), facts.counts()
     if not counts["train"] or not counts["test"]:
         raise InputError(f"a study needs facts in train and test, but the fact set {facts.name!r} has {counts}.")
+    if are_pages(settings, facts):
+        return for_pages(settings), True
     without = "A training and its accuracy without levels: recollect train, then recollect evaluate."
     check_asked_are_probed(asked_facts(parts.evaluate, facts), facts, parts.probe, without)
+    return settings, False
 
 
 def study_of(
     asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None], worker: Worker | None = None
 ) -> StudyResult:
     """As `run_study`, of what is read and found. worker: do it together with others."""
-    settings, facts = asked.settings, asked.facts
-    parts = StudyParts.of(settings).in_prompt_of(asked.model.ref)
+    settings, facts, parts = asked.settings, asked.facts, asked.parts
     reused = None
     if worker is not None:
         path, reused = _together(asked, out, root, stage, say, worker)
     else:
-        with open_step("study", settings, study_inputs(asked, parts), out, root, lacks) as step:
+        with open_step("study", settings, study_inputs(asked), out, root, lacks) as step:
             if not step.done:
                 base = Base(parts.probe, ref=asked.model.ref)
-                study = Study(step, settings, parts, facts, base, asked.sources, stage, say)
+                study = Study(step, settings, parts, facts, base, asked.sources, stage, say, pages=asked.pages)
                 study.work()
                 reused = study.counted.reused
         path = step.path
@@ -175,29 +186,33 @@ def shared_study(
     asked: Asked, out: Path | None, root: Path, stage: Stage, say: Callable[[str], None], worker: Worker
 ) -> Iterator[SharedStudy]:
     """A study open to several workers, or found done (`step.done`)."""
-    settings = asked.settings
-    parts = StudyParts.of(settings).in_prompt_of(asked.model.ref)
+    settings, facts, parts = asked.settings, asked.facts, asked.parts
     base = worker.base(parts.probe, asked.model.ref)
     repaired = lacks if worker.repairs else None
-    with open_step("study", settings, study_inputs(asked, parts), out, root, repaired, shared=worker.about) as step:
-        study = SharedStudy(step, settings, parts, asked.facts, base, asked.sources, stage, say, grid=worker.grid)
-        yield study
+    with open_step("study", settings, study_inputs(asked), out, root, repaired, shared=worker.about) as step:
+        pages, grid = asked.pages, worker.grid
+        yield SharedStudy(step, settings, parts, facts, base, asked.sources, stage, say, pages=pages, grid=grid)
 
 
-def study_inputs(asked: Asked, parts: StudyParts) -> dict[str, str]:
+def study_inputs(asked: Asked) -> dict[str, str]:
     """What is in the fingerprint beside the settings."""
-    probe, facts = parts.probe, asked.facts
-    relations = read_relations(Path(probe.template_file) if probe.template_file else None)
-    templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
-    return {
+    parts, probe, facts = asked.parts, asked.parts.probe, asked.facts
+    common = {
         **asked.model.inputs,
         **chat_input(parts.train.prompt),
         "facts": facts.fingerprint(),
+        **auto_input(parts.train),
+    }
+    if asked.pages:  # nothing is probed or compared
+        return common
+    relations = read_relations(Path(probe.template_file) if probe.template_file else None)
+    templates = fingerprint({name: list(relations[name].templates) for name in facts.relations if name in relations})
+    return {
+        **common,
         "templates": templates,
         **forms_input(probe),
         **choice_inputs(facts, probe),
         **_texts(parts),
-        **auto_input(parts.train),
     }
 
 

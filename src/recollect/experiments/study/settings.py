@@ -16,6 +16,7 @@ from recollect.core.settings import Fixed, PathOrName, read_section
 from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
+from recollect.evaluate.pages import for_pages
 from recollect.experiments.executors.settings import PlaceSettings
 from recollect.experiments.executors.slurm import SlurmSettings
 from recollect.experiments.study.axes import DataEntry, Entry, EvaluateSection, MethodEntry, ModelEntry, TrainSection
@@ -234,8 +235,12 @@ class StudyParts:
             ladder=self.ladder.model_copy(update=asked(self.ladder)),
         )
 
-    def about(self, facts: str, levels: Path) -> StudyParts:
-        """With where the facts are, and the probe's levels, which are in the study's own folder."""
+    def for_pages(self) -> StudyParts:
+        """With the answers about pages as they are asked for; see `evaluate.pages`."""
+        return replace(self, evaluate=for_pages(self.evaluate))
+
+    def about(self, facts: str, levels: Path | None) -> StudyParts:
+        """With where the facts are, and the probe's levels, if there is one, which are in the study's own folder."""
         known = {"facts": facts, "levels": levels}
         changed = {name: getattr(self, name).model_copy(update=known) for name in ("evaluate", "drift", "ladder")}
         return replace(self, **changed)

@@ -28,13 +28,13 @@ from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_fai
 from recollect.experiments.cell import Cell, Context
 from recollect.experiments.executors import HeldByOthers, Place, WorkersExecutor
 from recollect.experiments.found import known
+from recollect.experiments.probed import Probed
 from recollect.experiments.study.extras import run_extra, sections_of
 from recollect.experiments.study.missing import drop_damaged
 from recollect.experiments.study.pieces import piece
 from recollect.experiments.study.settings import Choice, StudyParts
 from recollect.experiments.study.work import Counted, Study, failure_note, note_left_out
 from recollect.experiments.under_way import UNDER_WAY
-from recollect.probe import ProbeResult
 
 _START = "start.json"
 
@@ -45,7 +45,7 @@ class _Progress:
 
     started: float = field(default_factory=time.monotonic)
     begun: bool = False
-    probe: ProbeResult | None = None
+    probe: Probed | None = None
     parts: StudyParts | None = None
     asked: bool = False
     not_shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -111,8 +111,7 @@ class SharedStudy(Study):
             self._begin()
         with lending(self.shelf.lend):
             if now.probe is None:
-                with self._once("probe"), self.piece("probe", lambda: is_finished(self.steps / "probe")):
-                    now.probe = self.probe_base()
+                now.probe = self._probe()
                 now.parts = self.parts.about(self.sources["facts"], now.probe.path)
             assert now.parts is not None
             if not now.asked:
@@ -144,7 +143,13 @@ class SharedStudy(Study):
                 write_json(self.leases.folder / _START, there)
         self.now.begun = True
 
-    def _look_at_base(self, parts: StudyParts, probe: ProbeResult) -> bool:
+    def _probe(self) -> Probed:
+        if self.pages:
+            return self.probe_base()
+        with self._once("probe"), self.piece("probe", lambda: is_finished(self.steps / "probe")):
+            return self.probe_base()
+
+    def _look_at_base(self, parts: StudyParts, probe: Probed) -> bool:
         """What no cell waits for: whether all of it is done, by this worker or another."""
         looks: dict[str, Callable[[], tuple[str, ...]]] = {
             "hidden": lambda: self.split_level_0(probe),
@@ -156,7 +161,7 @@ class SharedStudy(Study):
                     self.now.not_shown[name] = look()
         return len(self.now.not_shown) == len(looks)
 
-    def _run_extras(self, probe: ProbeResult) -> bool:
+    def _run_extras(self, probe: Probed) -> bool:
         """Curve and search, each by one worker; whether they are done, by this one or another."""
         wanted = sections_of(self.settings)
         for name, values in wanted.items():
@@ -165,7 +170,7 @@ class SharedStudy(Study):
                     self.now.extras[name] = self._run_extra(probe, name, values)
         return len(self.now.extras) == len(wanted)
 
-    def _run_extra(self, probe: ProbeResult, name: str, values: dict[str, Any]) -> tuple[Failed, ...]:
+    def _run_extra(self, probe: Probed, name: str, values: dict[str, Any]) -> tuple[Failed, ...]:
         failed: list[Failed] = []
         with piece(self.leases, name, note=lambda: _extra_note(failed, self.shelf.lent)) as mine:
             if mine:
@@ -177,7 +182,7 @@ class SharedStudy(Study):
         said = json.loads(record.note)["failed"] if record is not None and record.note else []
         return tuple(Failed(name=name, reason=reason) for reason in said)
 
-    def _run(self, cells: list[Cell], probe: ProbeResult) -> None:
+    def _run(self, cells: list[Cell], probe: Probed) -> None:
         now = self.now
         if now.executor is None:
             steps, keep = self.steps, self.settings.keep_models

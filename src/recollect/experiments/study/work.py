@@ -23,16 +23,20 @@ from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_fai
 from recollect.experiments.cell import Base, Cell, Context, there, watch_cells
 from recollect.experiments.executors import make_executor
 from recollect.experiments.found import Stage, known
+from recollect.experiments.probed import Probed
 from recollect.experiments.study.extras import OWN, run_extras
 from recollect.experiments.study.missing import STEPS, drop_damaged
+from recollect.experiments.study.pages import NOTE
 from recollect.experiments.study.reuse import Known, Shelf
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet
 from recollect.hidden import HiddenSettings, run_hidden
 from recollect.models import held_for
-from recollect.probe import ProbeResult, run_probe
+from recollect.probe import run_probe
 from recollect.select import SelectSettings, available
+
+_FOUND_AGAIN = {"probe": "the probe", "base": "the base's answers"}
 
 
 @dataclass
@@ -62,6 +66,8 @@ class Study:
     stage: Stage
     say: Callable[[str], None]
     counted: Counted = field(default_factory=Counted)
+    pages: bool = False
+    """Whether the facts are product pages, which have no memory levels."""
 
     @property
     def steps(self) -> Path:
@@ -95,8 +101,10 @@ class Study:
         failed += run_extras(self, probe)
         self.finish(ground, failed, (*left_out, *not_shown, *map(failure_note, failed), *lost), len(outcomes), started)
 
-    def probe_base(self) -> ProbeResult:
-        """The base's memory levels."""
+    def probe_base(self) -> Probed:
+        """The base's memory levels; of pages there are none."""
+        if self.pages:
+            return Probed()
         out = self.steps / "probe"
         before = is_finished(out)
         with self.stage("probing the base", "prompts") as progress:
@@ -105,9 +113,9 @@ class Study:
         self.count(out, before)
         if probe.found.choice is not None:
             self.say(f"the probe chose: {probe.found.choice.words}")
-        return probe
+        return Probed(probe.path, probe.levels)
 
-    def ask_base(self, parts: StudyParts, probe: ProbeResult) -> float | None:
+    def ask_base(self, parts: StudyParts, probe: Probed) -> float | None:
         """The base's answers, and how long they took; None where they were there."""
         out, started = self.steps / "base", time.monotonic()
         before = is_finished(out)
@@ -117,7 +125,7 @@ class Study:
             del loaded
         return None if self.count(out, before) else time.monotonic() - started
 
-    def ask_with_examples(self, parts: StudyParts, probe: ProbeResult) -> tuple[str, ...]:
+    def ask_with_examples(self, parts: StudyParts, probe: Probed) -> tuple[str, ...]:
         """Ask the base with training facts in its prompt; why not, where they do not fit. Pages go without."""
         shots = self.settings.few_shot
         if not shots or parts.evaluate.shots or EvaluateResult(self.steps / "base").found.pages is not None:
@@ -133,9 +141,9 @@ class Study:
         self.count(out, before)
         return ()
 
-    def split_level_0(self, probe: ProbeResult) -> tuple[str, ...]:
+    def split_level_0(self, probe: Probed) -> tuple[str, ...]:
         """Which facts of level 0 are hidden, where that is asked for; why not, where it cannot be told."""
-        if not self.settings.measure_hidden:
+        if not self.settings.measure_hidden or probe.path is None:
             return ()
         out = self.steps / "hidden"
         before = is_finished(out)
@@ -154,7 +162,7 @@ class Study:
         self.counted.add(1, int(reused))
         return reused
 
-    def cells(self, parts: StudyParts, probe: ProbeResult) -> tuple[list[Cell], dict[Choice, list[int]]]:
+    def cells(self, parts: StudyParts, probe: Probed) -> tuple[list[Cell], dict[Choice, list[int]]]:
         """The cells in the order of work, and the sizes that a choice has too few facts for."""
         settings, cells, skipped = self.settings, [], dict[Choice, list[int]]()
         for seed in settings.seeds:
@@ -180,18 +188,19 @@ class Study:
 
     def take(self, cells: list[Cell]) -> None:
         """Copy what the studies around this one have of the cells; count what is there."""
-        steps, shelf = self.steps, self.shelf.with_probe(self.steps / "probe")
+        steps, shelf = self.steps, self.shelf if self.pages else self.shelf.with_probe(self.steps / "probe")
         if cells and shelf.folders:
             for cell in cells:  # the ladder is not in all of them
                 known = Known.of(cell, steps / "base", self.step.inputs["model"])
                 shelf.take(cell, steps, known, self.settings.keep_models)
         found = [there(steps, cell) for cell in cells]
         self.counted.add(sum(len(cell.steps) for cell in cells), sum(map(len, found)))
-        if "probe" in self.shelf.lent:
+        if (what := "base" if self.pages else "probe") in self.shelf.lent:
             whole = sum(len(one) == len(cell.steps) for one, cell in zip(found, cells, strict=True))
-            self.say(f"found again in a study beside this one: the probe, and {whole} of {len(cells)} trained models")
+            ours = f"{_FOUND_AGAIN[what]}, and {whole} of {len(cells)} trained models"
+            self.say(f"found again in a study beside this one: {ours}")
 
-    def run(self, cells: list[Cell], probe: ProbeResult, asking_seconds: float | None) -> list[Outcome]:
+    def run(self, cells: list[Cell], probe: Probed, asking_seconds: float | None) -> list[Outcome]:
         """Train and measure what is not there."""
         steps, keep = self.steps, self.settings.keep_models
         context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
@@ -214,7 +223,7 @@ class Study:
             StudyFound(
                 **ground.model_dump(exclude={"title", "notes", "sources", "seconds"}),
                 title=self.settings.title,
-                notes=notes,
+                notes=(NOTE, *notes) if self.pages else notes,
                 sources=self.sources,
                 cells=cells - sum(one.name not in OWN for one in failed),
                 preset=self.parts.train.preset,
@@ -230,7 +239,7 @@ def failure_note(one: Failed) -> str:
     return f"{one.name} failed and is not among the results: {one.reason}"
 
 
-def note_left_out(choice: Choice, sizes: list[int], probe: ProbeResult, facts: FactSet) -> str:
+def note_left_out(choice: Choice, sizes: list[int], probe: Probed, facts: FactSet) -> str:
     named = f"level {choice}" if choice.isdigit() else choice
     there_are = available(facts, probe.levels, choice)
     return (

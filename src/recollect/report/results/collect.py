@@ -170,12 +170,13 @@ def _settings(path: Path, manifest: Manifest, found: Found) -> list[SettingValue
 
 def _notes(path: Path, own: Sequence[str]) -> list[str]:
     steps = path / "steps"
+    probe = ProbeFound.read(steps / "probe").notes if (steps / "probe" / MANIFEST).is_file() else ()
     return list(
         dict.fromkeys(
             [
                 *own,
                 *missing_levels(steps / "base"),
-                *ProbeFound.read(steps / "probe").notes,
+                *probe,
                 *EvaluateResult(steps / "base").found.notes,
             ]
         )

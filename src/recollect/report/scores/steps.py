@@ -50,6 +50,12 @@ def study_cells(source: Source) -> list[CellSteps]:
     return sorted(cells, key=lambda cell: (cell.seed, cell.size, CHOICES.index(cell.levels)))
 
 
+def is_about_pages(source: Source) -> bool:
+    """Whether a study asked about product pages, which are scored by attribute."""
+    base = source.path / "steps" / "base"
+    return (base / MANIFEST).is_file() and EvaluateResult(base).found.pages is not None
+
+
 def scores(found: Accuracy | None) -> Scores | None:
     """The accuracy on one part as the report stores it; None where nothing was asked."""
     if found is None:

@@ -37,11 +37,12 @@ from recollect.report.chapters.attributes.record import (
     SystemKind,
 )
 from recollect.report.page.chapter import Source
+from recollect.report.scores.steps import is_about_pages
 
 SCORES, VALUES, OUTPUTS, SCHEMA = "scores.json", "values.parquet", "outputs.parquet", "schema.yaml"
 MOST_PROMPT = 8_000  # characters of a page that are kept
 PAGE_PARTS: tuple[PagePart, ...] = ("test", "ood")
-_TRAINED = re.compile(r"evaluate-(\d+)-seed(-?\d+)")
+_TRAINED = re.compile(r"evaluate-(?:random-)?(\d+)-seed(-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class AskedPages:
 
 
 def collect(source: Source) -> Attributes | None:
-    """Of a curve on pages; None of anything else."""
+    """Of a curve or a study on pages; None of anything else."""
     steps = source.path / "steps"
-    if source.step != "curve" or not steps.is_dir():
+    if not (source.step == "curve" and steps.is_dir()) and not (source.step == "study" and is_about_pages(source)):
         return None
     asked = [AskedPages(steps / "base", "untouched base", "base")]
     places = sorted(
@@ -68,15 +69,15 @@ def collect(source: Source) -> Attributes | None:
     return collect_attributes(asked, taught(source.path))
 
 
-def taught(curve: Path) -> list[str]:
+def taught(experiment: Path) -> list[str]:
     """The answers of the training pages: of the whole fact set where it is still there, else of those trained on."""
     try:
-        facts = load_facts(ExperimentFound.read(curve).sources["facts"])
-        if facts.fingerprint() == read_manifest(curve).inputs["facts"]:
+        facts = load_facts(ExperimentFound.read(experiment).sources["facts"])
+        if facts.fingerprint() == read_manifest(experiment).inputs["facts"]:
             return [fact.object for fact in facts if fact.part == "train"]
     except InputError:
         pass
-    tables = [pl.read_parquet(file, glob=False) for file in sorted(curve.glob("steps/select-*/selection.parquet"))]
+    tables = [pl.read_parquet(file, glob=False) for file in sorted(experiment.glob("steps/select-*/selection.parquet"))]
     return pl.concat(tables).unique("fact_id", maintain_order=True)["object"].to_list() if tables else []
 
 

@@ -9,13 +9,13 @@ from recollect.evaluate import EvaluateResult
 from recollect.report.chapters.elicits.judge import judge
 from recollect.report.page.chapter import Source
 from recollect.report.scores.record import BaseScores, Cell, Scores, Trained
-from recollect.report.scores.steps import CellSteps, scores, study_cells
+from recollect.report.scores.steps import CellSteps, is_about_pages, scores, study_cells
 from recollect.train import TrainFound
 
 
 def collect(source: Source) -> Trained | None:
-    """Of a study; None of anything else."""
-    if source.step != "study":
+    """Of a study of facts; None of anything else."""
+    if source.step != "study" or is_about_pages(source):
         return None
     folder = source.path / "steps" / "base"
     base, cells = EvaluateResult(folder), study_cells(source)

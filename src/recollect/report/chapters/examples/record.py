@@ -15,7 +15,7 @@ from recollect.report.page.evenly import evenly
 from recollect.report.page.record import Level, Record, Share
 from recollect.report.page.text import choice
 from recollect.report.scores.record import Trained
-from recollect.report.scores.steps import CellSteps, study_cells
+from recollect.report.scores.steps import CellSteps, is_about_pages, study_cells
 
 _EXAMPLES_PER_KIND = 4
 
@@ -70,8 +70,8 @@ class Answers(Record):
 
 
 def collect(source: Source) -> Answers | None:
-    """Of a study: answers of the base beside those of the best choice on the choosing facts; None of anything else."""
-    if source.step != "study":
+    """Of a study of facts: the base's answers beside those of the best choice on the choosing facts; else None."""
+    if source.step != "study" or is_about_pages(source):
         return None
     steps, cells, trained = source.path / "steps", study_cells(source), source.of(Trained)
     best = trained.best if trained else None

@@ -13,12 +13,11 @@ from recollect.compare.favourite import Favourites, favourite
 from recollect.core.numbers import many
 from recollect.core.workspace import MANIFEST
 from recollect.errors import InputError
-from recollect.evaluate import EvaluateResult
 from recollect.facts import Part
 from recollect.report.page.chapter import Source
 from recollect.report.page.record import Count, Level, Record
 from recollect.report.scores.record import Choice, examples_of
-from recollect.report.scores.steps import study_cells
+from recollect.report.scores.steps import is_about_pages, study_cells
 
 FEW_SHOT = "base-few-shot"
 """The step of a study with the base's answers to prompts with examples."""
@@ -86,7 +85,7 @@ def collect(source: Source) -> FlipsFound | None:
     """Of a study whose base and trained models were asked the same questions about facts; None of anything else."""
     cells = study_cells(source)
     steps = source.path / "steps"
-    if not cells or EvaluateResult(steps / "base").found.pages is not None:
+    if not cells or is_about_pages(source):
         return None
     base = read_answers(steps / "base", "base", "first")
     places = [(cell.levels, cell.size, cell.seed, cell.evaluation.path) for cell in cells]

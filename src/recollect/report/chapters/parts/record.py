@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from recollect.core.workspace.experiment import GridFound
+from recollect.report.chapters.attributes.charts import MACRO, part_rows
+from recollect.report.chapters.attributes.collect import collect as collect_attributes
 from recollect.report.chapters.elicits.record import collect as collect_scores
 from recollect.report.page.chapter import Source
 from recollect.report.page.record import Count, Difference, Fraction, Record
@@ -32,6 +34,8 @@ class PartScores(Record):
     levels: Choice | None = None
     """What the best choice trains on; null for the base itself."""
     size: Count | None = None
+    pages: bool = False
+    """Scores are means over the attributes of pages; best is the largest training set, which nothing had to choose."""
 
 
 class FailedPart(Record):
@@ -61,18 +65,34 @@ def collect(source: Source) -> Parts | None:
 
 def _scores(part: Part, grid: Source) -> PartScores:
     found = collect_scores(part.source)
-    assert found is not None
+    told = {name: getattr(part, name) for name in ("name", "model", "data", "method")}
+    told["report"] = f"{part.path.relative_to(grid.path).as_posix()}/report.html"
+    if found is None:
+        return _of_pages(part, told)
     best = found.best
     return PartScores(
-        name=part.name,
-        model=part.model,
-        data=part.data,
-        method=part.method,
-        report=f"{part.path.relative_to(grid.path).as_posix()}/report.html",
+        **told,
         models=len(found.cells),
         base=found.base.test.macro if found.base else None,
         best=best.score if best else None,
         gain=best.base.interval if best and best.base else None,
         levels=best.levels if best else None,
         size=best.size if best else None,
+    )
+
+
+def _of_pages(part: Part, told: dict[str, str]) -> PartScores:
+    found = collect_attributes(part.source)
+    rows = part_rows(found, "test") if found else []
+    base = next((row for row in rows if row.system.kind == "base"), None)
+    tuned = [row for row in rows if row.system.kind == "tuned"]
+    last = tuned[-1] if tuned else None
+    return PartScores(
+        **told,
+        models=sum(len(row.runs) for row in tuned),
+        base=base.scores[MACRO] if base else None,
+        best=last.scores[MACRO] if last else None,
+        levels="random" if last else None,
+        size=last.system.size if last else None,
+        pages=True,
     )

@@ -29,6 +29,8 @@ class PartsView:
 
     rows: list[Row]
     failed: list[FailedPart]
+    pages: bool
+    """Whether one of them is about pages."""
 
 
 def context(results: Results) -> PartsView | None:
@@ -37,7 +39,7 @@ def context(results: Results) -> PartsView | None:
     if found is None:
         return None
     rows = [Row(one, METHODS.get(one.method, one.method), _trained_on(one)) for one in found.parts]
-    return PartsView(rows, found.failed)
+    return PartsView(rows, found.failed, any(one.pages for one in found.parts))
 
 
 def _trained_on(part: PartScores) -> str:
@@ -63,6 +65,9 @@ def _sentence(part: PartScores) -> str:
         value, low, high = part.gain.percent
         gain = f", {signed(value)} points ({signed(low)} to {signed(high)}) against the untouched base"
     score = number(part.best.percent[0])
+    if part.pages:
+        base = "" if part.base is None else f"; the untouched base {number(part.base.percent[0])} %"
+        return f"{part.name}: with {_trained_on(part)}, {score} % of the values on pages are right (macro){base}."
     return f"{part.name}: best is {_trained_on(part)}, with {score} % on questions that did not choose it{gain}."
 
 
