@@ -8,8 +8,9 @@ import pytest
 
 import helpers_verdict as made
 from recollect.report import make_results, verdict
-from recollect.report.chapters.elicits.verdict import ONCE
+from recollect.report.chapters.elicits.verdict import ONCE, against_base
 from recollect.report.chapters.sizes.claims import claims
+from recollect.report.scores.record import Trained
 
 
 @pytest.fixture
@@ -56,6 +57,29 @@ def test_a_loss_against_random_is_a_loss(lines) -> None:
     )
 
 
+def test_a_next_best_that_is_ahead_on_the_judging_half_is_explained(lines) -> None:
+    behind = lines(made.best(rival=made.gap("3", -4.5, -20.0, 11.0)))[3]
+    assert behind.endswith("zero); the best was chosen on the other half of the questions, where it was ahead.")
+    assert "other half" not in lines(made.best())[3]
+
+
+def test_beside_other_studies_a_sentence_opens_with_what_is_claimed(invented: SimpleNamespace) -> None:
+    def said(**how: object) -> str:
+        trained = make_results(invented.minimal(best=made.best(**how))).of(Trained)
+        assert trained is not None and trained.best is not None
+        return against_base(trained.best)
+
+    unclear = said(base=made.gap(None, 10.0, -61.0, 77.0), macro_levels=[4])
+    assert unclear.startswith("no clear difference between 60 examples of level 2 and the untouched base model: right")
+    assert "% of the 51 in-domain" in unclear and "level 4 alone" in unclear and "(−61.0 to +77.0)" in unclear
+    assert said().startswith("60 examples of level 2 beat the untouched base model: right on 30.0 % against 10.0 %")
+    assert said(base=made.gap(None, -10.0, -15.0, -5.0)).startswith("60 examples of level 2 did worse than")
+    assert said(seeds=1, base=made.gap(None, 20.0)).startswith(
+        "60 examples of level 2 and the untouched base model can"
+    )
+    assert said(levels=None, size=0, base=None).startswith("No training was better")
+
+
 def test_random_competes_and_may_win(lines) -> None:
     found = lines(made.best(levels="random", random=None))
     assert found[0].startswith(
@@ -81,6 +105,7 @@ def test_levels_that_do_not_enter_the_macro_are_named(lines) -> None:
     assert (
         "memory levels 1, 3 counted equally, the others have too few facts" in lines(made.best(macro_levels=[1, 3]))[0]
     )
+    assert "memory level 4 alone counts, the others" in lines(made.best(macro_levels=[4]))[0]
     assert "every fact counted equally" in lines(made.best(mean="micro", macro_levels=[]))[0]
 
 

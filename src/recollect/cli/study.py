@@ -94,11 +94,16 @@ def _print_grid(result: GridResult) -> None:
     from recollect.report import Parts
 
     found = result.results.of(Parts) or Parts()
-    table = Table(title="macro accuracy in %, in-domain", title_justify="left", title_style="bold")
+    table = Table(
+        title="accuracy in %, on the in-domain questions that did not choose the best",
+        title_justify="left",
+        title_style="bold",
+    )
     for name in ("study", "model", "data", "trained", "models", "base", "best"):
         table.add_column(name, justify="right" if name in ("models", "base", "best") else "left")
     for part in found.parts:
-        scores = (_mean([part.base]), _mean([part.best]))
+        base = "–" if part.base_beside is None else f"{100 * part.base_beside:.1f}"
+        scores = (base, _mean([part.best]))
         table.add_row(part.name, *map(_last, (part.model, part.data)), part.method, str(part.models), *scores)
     console_out.print(table)
     print_findings(result.results)

@@ -118,6 +118,12 @@ class Best(Record):
     """Out of domain, where nothing was chosen: against the untouched base."""
 
     @property
+    def counted(self) -> int:
+        """How many of the facts that judge enter the score."""
+        inside = self.score.n if self.score is not None and self.mean == "macro" else 0
+        return inside or self.judged_on
+
+    @property
     def below(self) -> str:
         """Which of base and random draw it is below on the facts that judge, so that it cannot be called the best."""
         rivals = (("the untouched base", self.base), ("the random draw", self.random))

@@ -14,6 +14,7 @@ from recollect.report.page.text import ends
 from recollect.report.scores.record import Best, Compared, Trained, examples_of
 
 UNCLEAR = "no clear difference (the interval holds zero)"
+OTHER_HALF = "; the best was chosen on the other half of the questions, where it was ahead"
 ONCE = "one training each, so the spread between trainings is unknown and nothing is claimed: give --repeats 2 or more"
 
 
@@ -39,20 +40,42 @@ def verdict(results: Results) -> list[str]:
     elif best.levels != "random":
         lines.append("No random draw of the same size was trained, so nothing can be said about choosing at all.")
     lines += _against(best.base)
-    lines += _against(best.rival, "the next best selection of that size, ")
+    lines += _against(best.rival, "the next best selection of that size, ", OTHER_HALF)
     lines += _out_of_domain(best)
     lines += _together(best)
     return lines
 
 
-def difference(found: Compared) -> str:
-    """For example "+3.1 points (+0.4 to +5.8), a clear gain"."""
+def against_base(best: Best) -> str:
+    """One sentence for a table of several studies: the choice and the untouched base on the questions that judge.
+
+    It opens with what is claimed: a clear gain or loss, or no clear difference.
+    """
+    found = best.base
+    if best.levels is None or found is None:
+        return _best(best)
+    name, base = examples_of(best.levels, best.size), examples_of(None, 0)
+    claim = {
+        0: f"no clear difference between {name} and {base}",
+        1: f"{name} beat {base}",
+        -1: f"{name} did worse than {base}",
+    }.get(found.sign, f"{name} and {base} cannot be told apart")  # type: ignore[arg-type]
+    score = "–" if best.score is None else f"{number(100 * best.score.value)} %"
+    return (
+        f"{claim}: right on {score} against {number(100 * (found.score or 0.0))} % of {_kept(best)}, "
+        f"{difference(found, judged=False)}. It was the best of {best.candidates - 1:,} choices on the "
+        f"{best.chosen_on:,} facts that choose."
+    )
+
+
+def difference(found: Compared, *, judged: bool = True) -> str:
+    """For example "+3.1 points (+0.4 to +5.8), a clear gain"; not `judged` without the last part."""
     points = f"{signed(100 * found.value)} points"
     if found.interval is None:
         return f"{points}; {ONCE}"
     _, low, high = found.interval.percent
-    judged = {0: UNCLEAR, 1: "a clear gain", -1: "a clear loss"}[found.interval.sign]
-    return f"{points} ({interval(low, high, sign=True)}), {judged}"
+    said = {0: UNCLEAR, 1: "a clear gain", -1: "a clear loss"}[found.interval.sign]
+    return f"{points} ({interval(low, high, sign=True)})" + (f", {said}" if judged else "")
 
 
 def percent(estimate: Estimate) -> str:
@@ -62,13 +85,7 @@ def percent(estimate: Estimate) -> str:
 
 def _best(best: Best) -> str:
     score = "–" if best.score is None else percent(best.score)
-    if best.mean == "micro":
-        how = "every fact counted equally, since no memory level has enough of them"
-    elif len(best.macro_levels) == 5:
-        how = "each memory level counted equally"
-    else:
-        how = f"memory levels {', '.join(map(str, best.macro_levels))} counted equally, the others have too few facts"
-    kept = f"the {best.judged_on:,} in-domain test facts that did not choose ({how})"
+    kept = _kept(best)
     if best.levels is None:
         return (
             f"No training was better than the untouched base on the {best.chosen_on:,} facts that choose. The base is "
@@ -84,11 +101,28 @@ def _best(best: Best) -> str:
     )
 
 
-def _against(found: Compared | None, before: str = "") -> list[str]:
+def _kept(best: Best) -> str:
+    """The questions that judge, and how they are averaged."""
+    if best.mean == "micro":
+        how = "every fact counted equally, since no memory level has enough of them"
+    elif len(best.macro_levels) == 5:
+        how = "each memory level counted equally"
+    else:
+        one, count = len(best.macro_levels) == 1, best.counted
+        said = "alone counts" if one else "counted equally"
+        of_them = f", {count:,} of these facts" if count < best.judged_on else ""
+        levels = ", ".join(map(str, best.macro_levels))
+        how = f"memory level{'' if one else 's'} {levels} {said}{of_them}, the others have too few facts"
+    return f"the {best.judged_on:,} in-domain test facts that did not choose ({how})"
+
+
+def _against(found: Compared | None, before: str = "", after: str = "") -> list[str]:
+    """`after` explains a loss."""
     if found is None:
         return []
     name = examples_of(found.levels, found.size)
-    return [f"Against {before}{name}, at {100 * (found.score or 0.0):.1f} %: {difference(found)}."]
+    end = after if found.value < 0 else ""
+    return [f"Against {before}{name}, at {100 * (found.score or 0.0):.1f} %: {difference(found)}{end}."]
 
 
 def _together(best: Best) -> list[str]:

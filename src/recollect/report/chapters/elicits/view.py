@@ -132,7 +132,9 @@ def facts_line(scores: Scores | None) -> str:
     counts = [f"{found.n:,} of level {level}" for level, found in sorted(scores.by_level.items())]
     line = f"Test facts: {', '.join(counts) or 'none with a known level'}."
     if scores.left_out:
-        line += f" Level {', '.join(scores.left_out)} has too few and does not enter the macro score."
+        one = len(scores.left_out) == 1
+        said = "has too few and does" if one else "have too few and do"
+        line += f" Level{'' if one else 's'} {', '.join(scores.left_out)} {said} not enter the macro score."
     if scores.without_level:
         line += f" {scores.without_level:,} more have no known level: they count in micro only."
     return line

@@ -11,7 +11,7 @@ from recollect.report.chapters.elicits.record import collect as collect_scores
 from recollect.report.page.chapter import Source
 from recollect.report.page.record import Count, Difference, Fraction, Record
 from recollect.report.scores.parts import Part, parts_of
-from recollect.report.scores.record import Choice
+from recollect.report.scores.record import Best, Choice
 
 
 class PartScores(Record):
@@ -26,7 +26,7 @@ class PartScores(Record):
     models: Count
     """Models trained."""
     base: Fraction | None = None
-    """Macro accuracy of the untouched base; null without levels."""
+    """Macro accuracy of the untouched base on all questions; null without levels."""
     best: Fraction | None = None
     """That of the best choice of examples, on questions that did not choose it; null where none was trained."""
     gain: Difference | None = None
@@ -34,8 +34,21 @@ class PartScores(Record):
     levels: Choice | None = None
     """What the best choice trains on; null for the base itself."""
     size: Count | None = None
+    chosen: Best | None = None
+    """The best choice as the study's own page judges it, without the ids of the questions."""
     pages: bool = False
     """Scores are means over the attributes of pages; best is the largest training set, which nothing had to choose."""
+
+    @property
+    def base_beside(self) -> float | None:
+        """The base's score on the questions that `best` is of; None where that is not stored."""
+        if self.pages:
+            return self.base.value if self.base else None
+        if self.chosen is None:
+            return None
+        if self.chosen.levels is None:
+            return self.chosen.score.value if self.chosen.score else None
+        return self.chosen.base.score if self.chosen.base else None
 
 
 class FailedPart(Record):
@@ -78,6 +91,7 @@ def _scores(part: Part, grid: Source) -> PartScores:
         gain=best.base.interval if best and best.base else None,
         levels=best.levels if best else None,
         size=best.size if best else None,
+        chosen=best.model_copy(update={"judged_facts": []}) if best else None,
     )
 
 

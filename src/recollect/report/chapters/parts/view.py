@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recollect.core.numbers import number, signed
+from recollect.core.numbers import NOTHING, estimate, many, number, signed
+from recollect.report.chapters.elicits.verdict import against_base
 from recollect.report.chapters.parts.record import FailedPart, Parts, PartScores, collect
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
-from recollect.report.scores.record import examples_of
+from recollect.report.scores.record import Best, examples_of
 
+CLAIMS = {0: "no clear difference", 1: "clear gain", -1: "clear loss", None: "one training each: no claim"}
 METHODS = {"full": "all parameters", "lora": "LoRA"}
 
 
@@ -21,6 +23,13 @@ class Row:
     method: str
     best_of: str
     """What its best model is trained on."""
+    asked: str
+    """Which questions base and best are scored on."""
+    base: str
+    """The base on those questions."""
+    gain: str
+    claim: str
+    """What is claimed of the gain."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,30 @@ def context(results: Results) -> PartsView | None:
     found = results.of(Parts)
     if found is None:
         return None
-    rows = [Row(one, METHODS.get(one.method, one.method), _trained_on(one)) for one in found.parts]
+    rows = [_row(one) for one in found.parts]
     return PartsView(rows, found.failed, any(one.pages for one in found.parts))
+
+
+def _row(part: PartScores) -> Row:
+    best, method = part.chosen, METHODS.get(part.method, part.method)
+    base = number(None if part.base_beside is None else 100 * part.base_beside)
+    if part.pages and part.base is not None:
+        base = estimate(part.base)
+    gain, claim, asked = NOTHING, "", "pages of known shops" if part.pages else NOTHING
+    if best is not None:
+        asked = f"{many(best.counted, 'fact')}, {_levels(best)}"
+        if best.base is not None:
+            inside = best.base.interval
+            gain = estimate(inside, sign=True) if inside else signed(100 * best.base.value)
+            claim = CLAIMS[best.base.sign]
+    return Row(part, method, _trained_on(part), asked, base, gain, claim)
+
+
+def _levels(best: Best) -> str:
+    if best.mean == "micro":
+        return "all counted equally"
+    levels = ", ".join(map(str, best.macro_levels))
+    return f"level {levels} alone" if len(best.macro_levels) == 1 else f"mean of levels {levels}"
 
 
 def _trained_on(part: PartScores) -> str:
@@ -60,15 +91,13 @@ def in_short(results: Results) -> InShort:
 def _sentence(part: PartScores) -> str:
     if part.best is None or part.size is None:
         return ""
-    gain = ""
-    if part.gain is not None:
-        value, low, high = part.gain.percent
-        gain = f", {signed(value)} points ({signed(low)} to {signed(high)}) against the untouched base"
+    if part.chosen is not None:
+        return f"{part.name}: {against_base(part.chosen)}"
     score = number(part.best.percent[0])
     if part.pages:
         base = "" if part.base is None else f"; the untouched base {number(part.base.percent[0])} %"
         return f"{part.name}: with {_trained_on(part)}, {score} % of the values on pages are right (macro){base}."
-    return f"{part.name}: best is {_trained_on(part)}, with {score} % on questions that did not choose it{gain}."
+    return f"{part.name}: best is {_trained_on(part)}, with {score} % on questions that did not choose it."
 
 
 CHAPTER = Chapter(__name__, "The studies", context, in_short, record=Parts, collect=collect)
