@@ -38,6 +38,8 @@ from recollect.core.settings import Settings, read_yaml
 from recollect.errors import InputError, reading
 
 # no markup: paths and values may hold [brackets] and :colons:
+FAILED = 7
+"""Exit code where something failed, or would, and the rest did not."""
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
 console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
 
@@ -210,6 +212,12 @@ def note(text: str) -> None:
     """Print one line for people on stderr; in a log it stays one line."""
     heartbeat.heard()
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
+
+
+def warn(text: str) -> None:
+    """Print what nobody should overlook on stderr."""
+    heartbeat.heard()
+    console.print(text, style="bold red", soft_wrap=True)
 
 
 def machine_line(*uses: tuple[str, Machine]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from recollect.cli.options import answer, console_out, note
+from recollect.cli.options import FAILED, answer, console_out, note, warn
 from recollect.errors import InputError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def show(plan: Plan, as_json: bool) -> None:
     """Print a plan."""
     from recollect.experiments.plan.words import lines, row_of
 
+    for text in plan.missing:
+        warn(text)
     if not as_json:
         table = Table(title="what would be done", title_justify="left", title_style="bold")
         for name in ("steps", "number", "there", "time"):
@@ -133,3 +135,5 @@ def show(plan: Plan, as_json: bool) -> None:
     for text in plan.notes:
         note(f"note: {text}")
     answer(plan.answer(), as_json)
+    if plan.missing:
+        raise typer.Exit(FAILED)

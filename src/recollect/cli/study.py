@@ -9,21 +9,18 @@ import typer
 from rich.table import Table
 
 from recollect.cli.findings import findings_answer, print_findings
-from recollect.cli.options import answer, command, console, console_out, machine_line, note
+from recollect.cli.options import FAILED, answer, command, console, console_out, machine_line, note, warn
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_attributes, stage
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
+from recollect.core.workspace.experiment import by_reason
 from recollect.experiments.study import StudySettings
 
 if TYPE_CHECKING:
     from recollect.experiments.plan import Plan
     from recollect.experiments.study import GridResult, StudyResult
     from recollect.report import Attributes, Trained
-
-
-FAILED = 7
-"""Exit code where something failed; report and tables are there."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +49,7 @@ def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     _machines(settings)
     result: StudyResult | GridResult
     if settings.is_grid:
-        result = run_grid(settings, out, stage=stage, say=note)
+        result = run_grid(settings, out, stage=stage, say=note, warn=warn)
         if not as_json:
             _print_grid(result)
         found = grid_answer(result)
@@ -107,8 +104,8 @@ def _print_grid(result: GridResult) -> None:
         table.add_row(part.name, *map(_last, (part.model, part.data)), part.method, str(part.models), *scores)
     console_out.print(table)
     print_findings(result.results)
-    for one in found.failed:
-        console_out.print(f"failed: {one.name}: {one.reason}", soft_wrap=True)
+    for reason, names in by_reason(result.failed).items():
+        console_out.print(f"failed: {', '.join(names)}: {reason}", soft_wrap=True)
 
 
 def _last(name: str) -> str:

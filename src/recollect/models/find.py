@@ -11,6 +11,7 @@ import os
 import re
 import threading
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from recollect.core.phases import phase
@@ -84,6 +85,7 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
     if ".." in name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", name):
         raise ModelError(
             f"no such model folder: {name!r}. Give an existing folder, a Hugging Face name, or one of {_short()}."
+            f"{_meant(name)}"
         )
     if fetched := fetched_folder(name):
         return fetched
@@ -92,6 +94,37 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
 
 def _short() -> str:
     return ", ".join(repr(name) for name in (*SHIPPED, *FETCHABLE))
+
+
+def _meant(name: str) -> str:
+    """A question after a name that is not found, where one of ours is nearly the same."""
+    close = get_close_matches(name, (*SHIPPED, *FETCHABLE), 1, 0.75)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def can_be_found(name: str, revision: str | None = None) -> bool:
+    """Whether a name is something here, or of ours, or may be one of a hub's models: `somebody/model`.
+
+    A name of one word is one of the hub only where it is in the local cache: the few that are there are old, and a
+    mistyped one of ours looks the same.
+    """
+    if name in SHIPPED or name in FETCHABLE or re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
+        return True
+    try:
+        return Path(name).expanduser().exists() or in_cache(name, revision) is not None
+    except (OSError, RuntimeError):
+        return False
+
+
+def in_cache(name: str, revision: str | None) -> Path | None:
+    """The folder of a hub's model in the local cache, with its config.json at least."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(name, "config.json", revision=revision)
+    except (OSError, ValueError):  # no name of the hub
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
@@ -104,10 +137,12 @@ def _from_hub(name: str, revision: str | None) -> Path:
         pass
     where = f"there is no folder {name!r} here, and the hub model {name!r} is not in the local cache"
     if hub_forbidden():
-        raise ModelError(f"{where}; HF_HUB_OFFLINE forbids fetching it. Check the path, or unset HF_HUB_OFFLINE.")
+        raise ModelError(
+            f"{where}; HF_HUB_OFFLINE forbids fetching it. Check the path, or unset HF_HUB_OFFLINE.{_meant(name)}"
+        )
     problem = ask_hub(name, revision)
     if problem:
-        raise ModelError(f"{where}; {problem}")
+        raise ModelError(f"{where}; {problem}{_meant(name)}")
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the network may go at any moment, in any library's words

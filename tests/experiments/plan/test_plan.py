@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from helpers_study import settings
+from helpers_study import settings, values
 from helpers_world import Command, World, contents, probe_flags
 from recollect.core.machine import prepare
 from recollect.errors import InputError
@@ -89,6 +90,20 @@ def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(finished: StudyResult
     whole = plan_study(settings(world), finished.path, assume=COUNTED)
     common = 3 + 4  # probe, base twice, four selections
     assert plan.there == whole.steps + common
+
+
+def test_a_mistyped_model_is_told_first_and_not_planned(world: World, tmp_path: Path, recollect: Command) -> None:
+    given = values(world, models=[str(world.model), "pokcet"])
+    file = tmp_path / "grid.yaml"
+    file.write_text(yaml.safe_dump({name: value for name, value in given.items() if name != "model"}))
+    shown = recollect("study", "--config", file, "--dry-run", "--no-calibrate")
+    first = next(line for line in shown.err.splitlines() if not line.startswith("settings:"))
+    assert first.startswith("CANNOT BE DONE: pokcet (1 of 2 parts)") and "Did you mean 'pocket'?" in first
+    assert shown.code == 7 and "pokcet:" not in shown.out
+    alone = recollect("study", "--model", "pokcet", "--facts", world.facts, "--dry-run", "--no-calibrate")
+    assert alone.code == 2 and "Did you mean 'pocket'?" in alone.err
+    counted = ("--parameters", "1e6", "--no-calibrate")
+    assert recollect("study", "--model", "pokcet", "--facts", world.facts, "--dry-run", *counted).code == 0
 
 
 def test_levels_of_a_finished_probe_say_which_cells_there_are(finished: StudyResult, world: World) -> None:

@@ -70,6 +70,15 @@ def test_one_probe_serves_both_methods_and_a_missing_model_costs_its_own_parts(
     assert "no such model folder" in page
 
 
+def test_a_missing_model_is_told_once_and_before_any_work(first: tuple[GridResult, StudySettings]) -> None:
+    grid, asked = first
+    told, said = list[str](), list[str]()
+    run_grid(asked, grid.path.parent / "told", say=said.append, warn=lambda text: told.append(f"{len(said)} {text}"))
+    assert len(told) == 1 and told[0].startswith("0 CANNOT BE DONE: late-full, late-lora (2 of 6 parts): no such model")
+    assert not any("no such model" in text for text in said)
+    assert sum("no such model" in note for note in grid.found.notes) == 1
+
+
 def test_the_same_command_repairs_what_failed_and_what_is_gone(
     first: tuple[GridResult, StudySettings], world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

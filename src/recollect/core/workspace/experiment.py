@@ -5,6 +5,8 @@ Here, below the report, so that the experiments write it and the report reads it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from recollect.core.workspace.result import Result
 
 STUDIES = "studies"
@@ -45,6 +47,14 @@ class Failed(Result):
     name: str
     """Of the cell, such as "random-60-seed0"; in a grid with its part's before it: "smollm2-full/random-60-seed0"."""
     reason: str
+
+
+def by_reason(failed: Iterable[Failed]) -> dict[str, list[str]]:
+    """The names of what failed, by the reason, which several may have in common."""
+    found: dict[str, list[str]] = {}
+    for one in failed:
+        found.setdefault(one.reason, []).append(one.name)
+    return found
 
 
 class StudyFound(ExperimentFound):

@@ -65,6 +65,8 @@ class Plan(Result):
     """Seconds of measuring for each of the processor's own; more than 1 where other work went on beside it."""
     notes: tuple[str, ...] = ()
     """What is assumed, and what is not known."""
+    missing: tuple[str, ...] = ()
+    """Parts of a grid that cannot be done and are not counted, with the reason, once for each model."""
 
     def answer(self) -> dict[str, float | int | None]:
         """The answer for --json."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from recollect.errors import InputError, ModelError, RecollectError
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelRef, ModelSettings, resolve
+from recollect.models.find import can_be_found, in_cache
 from recollect.models.known import FETCHABLE
 from recollect.models.whole import bare_model
 from recollect.shipped import SHIPPED
@@ -45,14 +46,18 @@ class KnownModel:
 
 
 def know_model(settings: ModelSettings, parameters: float | None = None) -> KnownModel:
-    """Of the model that settings name. A broken or unsafe model that is here raises ModelError, as running would."""
+    """Of the model that settings name.
+
+    Raises ModelError, as running would, for a broken or unsafe model that is here, and for a name that no model can
+    have, unless `parameters` say how large it is.
+    """
     name = settings.model
     if _to_fetch(name, settings.revision):
         return _elsewhere(name, settings.revision, parameters, "its weights are not in the hub's cache")
     try:
         ref = resolve(settings)
     except ModelError as error:
-        if Path(name).exists():
+        if Path(name).exists() or (parameters is None and not can_be_found(name, settings.revision)):
             raise
         return _elsewhere(name, settings.revision, parameters, str(error))
     stored = sum(file.stat().st_size for file in ref.whole.glob("*.safetensors"))
@@ -61,7 +66,7 @@ def know_model(settings: ModelSettings, parameters: float | None = None) -> Know
 
 def _elsewhere(name: str, revision: str | None, parameters: float | None, why: str) -> KnownModel:
     here = f"{name} is not here ({why.partition('. ')[0].rstrip('.')})"
-    if (folder := _cached_config(name, revision)) is not None and parameters is None:
+    if (folder := in_cache(name, revision)) is not None and parameters is None:
         try:
             return _described(name, None, folder, None, False, f"{here}; its size is that of the hub's config.json")
         except RecollectError:
@@ -83,18 +88,8 @@ def _to_fetch(name: str, revision: str | None) -> bool:
     """Whether finding the model would fetch it from the hub, which a plan does not."""
     if name in SHIPPED or name in FETCHABLE or Path(name).exists() or not _HUB_NAME.fullmatch(name):
         return False
-    config = _cached_config(name, revision)
+    config = in_cache(name, revision)
     return config is None or not any(config.glob("*.safetensors"))
-
-
-def _cached_config(name: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        found = try_to_load_from_cache(name, "config.json", revision=revision)
-    except (OSError, ValueError):  # no name of the hub
-        return None
-    return Path(found).parent if isinstance(found, str) else None
 
 
 def _described(name: str, ref: ModelRef | None, folder: Path, stored: int | None, trust: bool, said: str) -> KnownModel:

@@ -14,6 +14,7 @@ from recollect.core.workspace import DEFAULT_ROOT, fingerprint
 from recollect.core.workspace.experiment import STUDIES
 from recollect.drift.compare import KNOWN
 from recollect.drift.tokens import general_text
+from recollect.errors import ModelError
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import asked_count, base_tokens, longest_answer, probe_rows, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
@@ -32,7 +33,7 @@ from recollect.experiments.plan.work import (
     probe_work,
     train_work,
 )
-from recollect.experiments.study.grid import grid_parts
+from recollect.experiments.study.grid import cannot_be_done, grid_parts
 from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
 from recollect.hidden import HiddenSettings
@@ -94,11 +95,18 @@ class Shared:
 def _plan_grid(settings: StudySettings, out: Path | None, root: Path, assume: Assume) -> Plan:
     """The sum over the parts; what one part makes, the next ones take."""
     shared = Shared()
-    plans = {}
-    for part in grid_parts(settings):
+    plans: dict[str, Plan] = {}
+    lost: dict[str, ModelError] = {}
+    parts = grid_parts(settings)
+    for part in parts:
         place = None if out is None else out / STUDIES / part.name
-        plans[part.name] = _plan_part(part.settings, place, root, assume, shared)
-    return summed(plans)
+        try:
+            plans[part.name] = _plan_part(part.settings, place, root, assume, shared)
+        except ModelError as error:
+            lost[part.name] = error
+    if not plans:
+        raise next(iter(lost.values()))
+    return summed(plans).model_copy(update={"missing": cannot_be_done(lost, len(parts))})
 
 
 def _plan_part(settings: StudySettings, out: Path | None, root: Path, assume: Assume, shared: Shared) -> Plan:

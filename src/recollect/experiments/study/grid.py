@@ -14,7 +14,7 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recollect.core.workspace import DEFAULT_ROOT, MANIFEST, Manifest, Step, discard, drop_leftovers, open_step
-from recollect.core.workspace.experiment import STUDIES, Failed, GridFound, GridPart
+from recollect.core.workspace.experiment import STUDIES, Failed, GridFound, GridPart, by_reason
 from recollect.core.workspace.manifest import read_state
 from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError, StepError
@@ -100,12 +100,14 @@ def run_grid(
     stage: Stage | None = None,
     say: Callable[[str], None] = unheard,
     worker: Worker | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> GridResult:
     """Run a study for each model, set of data and method, or resume, repair or find them done.
 
-    stage and say: as in `run_study`. worker: do it with others, as this one; see `run_work`. What fails is
-    in `failed` of the result. Raises InputError, before any work, for a
-    bad setting and for two names of one model, and what ends everything (a full disk, a folder at work).
+    stage and say: as in `run_study`. worker: do it with others, as this one; see `run_work`. warn: is told, before any
+    work, which parts cannot be done; by default `say` is. What fails is in `failed` of the result. Raises InputError,
+    before any work, for a bad setting and for two names of one model, and what ends everything (a full disk, a folder
+    at work).
 
     Examples:
         `few` is the folder of a `run_facts` with 40 facts.
@@ -127,6 +129,8 @@ def run_grid(
     inputs = {"studies": {part.name: part.stored().model_dump(exclude={"name"}) for part in parts}}
     with stage("looking at models and data", ""):
         ready = _look(parts)
+    for text in cannot_be_done({k: one for k, one in ready.items() if isinstance(one, BaseException)}, len(parts)):
+        (warn or say)(text)
     reused = None
     if worker is None and settings.executor == "workers":
         worker = first_worker(settings, say)
@@ -262,6 +266,17 @@ def _refuse_twins(axis: str, what: str, prints: dict[str, str]) -> None:
         seen[print_] = name
 
 
+def cannot_be_done(lost: Mapping[str, BaseException], parts: int) -> tuple[str, ...]:
+    """For people, before any work: which of so many parts of a grid cannot be done, once for each reason."""
+    named: dict[str, list[str]] = {}
+    for name, error in lost.items():
+        named.setdefault(reason_of(error), []).append(name)
+    return tuple(
+        f"CANNOT BE DONE: {', '.join(names)} ({len(names)} of {parts} parts): {reason} The other parts go on."
+        for reason, names in named.items()
+    )
+
+
 def lacks(path: Path, manifest: Manifest) -> bool:
     """Whether something failed in the finished grid at `path`, or is gone or damaged in it or in its studies."""
     if missing.lacks(path, manifest):
@@ -294,7 +309,7 @@ class _Grid:
             drop_leftovers(studies)
         found = {}
         for at, part in enumerate(self.parts, 1):
-            if not self.step.done:
+            if not self.step.done and isinstance(self.ready[part.name], Asked):
                 self.say(f"part {at} of {len(self.parts)}: {part.name}")
             try:
                 found[part.name] = self._part(part, studies / part.name)
@@ -302,7 +317,8 @@ class _Grid:
                 if self.step.done or ends_all(error):
                     raise
                 self.failed.append(Failed(name=part.name, reason=reason_of(error)))
-                self.say(f"failed: {part.name}: {self.failed[-1].reason}")
+                if not isinstance(self.ready[part.name], BaseException):  # else it was told before any work
+                    self.say(f"failed: {part.name}: {self.failed[-1].reason}")
         return found
 
     def _part(self, part: Part, out: Path) -> StudyResult:
@@ -336,7 +352,12 @@ class _Grid:
         self.step.finish(
             GridFound(
                 title=self.settings.title,
-                notes=tuple(f"{one.name} failed and is not among the results: {one.reason}" for one in self.failed),
+                notes=tuple(
+                    f"{', '.join(names)} failed, and what they found is not among the results: {reason}"
+                    if len(names) > 1
+                    else f"{names[0]} failed and is not among the results: {reason}"
+                    for reason, names in by_reason(self.failed).items()
+                ),
                 given=tuple(sorted(self.settings.model_fields_set)),
                 machine=next((one.machine for one in found), ""),
                 seconds=round(time.monotonic() - self.started, 3),

@@ -126,8 +126,10 @@ class SharedParts:
         except BaseException as error:
             if ends_all(error):
                 raise
-            self.failed[name] = Failed(name=name, reason=reason_of(error))
-            self.worker.say(f"failed: {name}: {self.failed[name].reason}")
+            reason = reason_of(error)
+            if reason not in {one.reason for one in self.failed.values()}:
+                self.worker.say(f"failed: {name}: {reason}")
+            self.failed[name] = Failed(name=name, reason=reason)
         return ""
 
     def _finish(self) -> None:
