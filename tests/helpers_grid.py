@@ -18,14 +18,23 @@ Hits = Mapping[tuple[str, int], Sequence[int]]
 
 
 def write_grid(
-    folder: Path, models: Mapping[str, tuple[Sequence[int], int, Hits]], methods: Sequence[str] = ("full",)
+    folder: Path,
+    models: Mapping[str, tuple[Sequence[int], int, Hits]],
+    methods: Sequence[str] = ("full",),
+    called: Mapping[str, str] | None = None,
 ) -> Path:
-    """models: of each its facts' levels, the untouched base's hits and its cells'; the same for each method."""
+    """models: of each its facts' levels, the untouched base's hits and its cells'; the same for each method.
+
+    called: what the grid's file calls some of them.
+    """
     parts = []
     for model, (levels, base, cells) in models.items():
         for method in methods:
-            name = Path(model).name + (f"-{method}" if len(methods) > 1 else "")  # as a grid names its studies
-            part = GridPart(name=name, model=model, data="facts.csv", method=method)
+            known = (called or {}).get(model, "")
+            name = (known or Path(model).name) + (
+                f"-{method}" if len(methods) > 1 else ""
+            )  # as a grid names its studies
+            part = GridPart(name=name, model=model, data="facts.csv", method=method, model_called=known)
             parts.append(part)
             steps = folder / part.folder / "steps"
             steps.mkdir(parents=True)

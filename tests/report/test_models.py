@@ -11,6 +11,7 @@ from helpers_grid import Hits, write_grid
 from recollect.report import Results, make_results, render
 from recollect.report.chapters.models.record import ModelsFound, collect
 from recollect.report.page.chapter import Source
+from recollect.report.scores.parts import parts_of
 
 LEVELS = [0, 0, 1, 2, 3, 4, 0, 1] * 4
 CELLS: Hits = {
@@ -56,6 +57,19 @@ def test_levels_and_gains_by_hand(tmp_path: Path) -> None:
     ):
         assert text in html
     assert "/some/where" not in html
+
+
+@pytest.mark.parametrize("methods", [("full",), ("full", "lora")])
+def test_a_model_is_called_as_the_grids_file_calls_it(tmp_path: Path, methods: tuple[str, ...]) -> None:
+    made = {"pocket": (LEVELS, 3, CELLS), "runs/tuned": ([0] * 32, 2, ALIKE)}
+    models = found(tmp_path, made, methods=methods, called={"runs/tuned": "sixty"})
+    assert models is not None and models.sets[0].levels is not None
+    assert [shares.name for shares in models.sets[0].levels.models] == ["pocket", "sixty"]
+    assert {one.second for one in models.sets[0].reactions} == {"sixty"}
+    html = page(models)
+    assert "pocket against sixty" in html and "tuned" not in html.replace("untouched", "").replace("fine-tuned", "")
+    named = [part.model_said for part in parts_of(Source(tmp_path, "grid"))]
+    assert named == ["pocket"] * len(methods) + ["sixty"] * len(methods)
 
 
 def test_a_model_trained_in_two_ways_is_one_model(tmp_path: Path) -> None:

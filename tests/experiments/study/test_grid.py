@@ -115,6 +115,19 @@ def test_a_grid_beside_it_takes_all_but_what_is_new(
     assert tables(single.path) == tables(grid.parts["model-full"])
 
 
+def test_what_a_file_calls_a_model_is_stored_and_changes_no_fingerprint() -> None:
+    plain, named = (
+        grid_parts(StudySettings.make(models=[one], data=[{"facts": "pocket", "name": "world"}], methods=["full"]))[0]
+        for one in ("runs/tuned", {"model": "runs/tuned", "name": "sixty"})
+    )
+    assert (named.name, named.stored().model_called, named.stored().data_called) == (
+        "sixty-world-full",
+        "sixty",
+        "world",
+    )
+    assert plain.stored().model_called == "" and plain.trained() == named.trained()
+
+
 def test_names_of_parts_do_not_change_when_an_axis_grows() -> None:
     def names(**given: Any) -> list[str]:
         return [part.name for part in grid_parts(StudySettings.make(**given))]

@@ -82,6 +82,10 @@ class GridPart(Result):
     """The facts, as they were named."""
     method: str
     """How it was trained: "full" or "lora"."""
+    model_called: str = ""
+    """What the study's file calls the model (`name:`); "" where it gives none."""
+    data_called: str = ""
+    """The same of the facts."""
 
     @property
     def folder(self) -> str:

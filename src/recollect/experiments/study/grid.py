@@ -54,11 +54,25 @@ class Part:
 
     name: str
     settings: StudySettings
+    model_called: str = ""
+    """What the file calls its model, where it gives a name."""
+    data_called: str = ""
 
     def stored(self) -> GridPart:
         """As the grid stores it."""
         one = self.settings
-        return GridPart(name=self.name, model=one.model, data=one.facts, method=StudyParts.of(one).train.method)
+        return GridPart(
+            name=self.name,
+            model=one.model,
+            data=one.facts,
+            method=StudyParts.of(one).train.method,
+            model_called=self.model_called,
+            data_called=self.data_called,
+        )
+
+    def trained(self) -> dict[str, str]:
+        """What the study is of, for the grid's fingerprint: names to be called by change nothing."""
+        return self.stored().model_dump(include={"model", "data", "method"})
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ def run_grid(
         work_on_slurm(settings, out, stage, say)
     else:
         executor_class(settings.executor, place := settings.place(Path())).check(place)
-    inputs = {"studies": {part.name: part.stored().model_dump(exclude={"name"}) for part in parts}}
+    inputs = {"studies": {part.name: part.trained() for part in parts}}
     with stage("looking at models and data", ""):
         ready = _look(parts)
     for text in cannot_be_done({k: one for k, one in ready.items() if isinstance(one, BaseException)}, len(parts)):
@@ -163,7 +177,9 @@ def grid_parts(settings: StudySettings) -> list[Part]:
     found = []
     for entries in product(*axes):
         name = "-".join(called for called, _ in entries if called)
-        part = Part(name, _study(given, [entry for _, entry in entries], name, settings.title))
+        model, data, _ = [(entry and entry.name) or "" for _, entry in entries]
+        study = _study(given, [entry for _, entry in entries], name, settings.title)
+        part = Part(name, study, model, data)
         StudyParts.of(part.settings)
         found.append(part)
     return found

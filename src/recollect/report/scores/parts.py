@@ -21,6 +21,19 @@ class Part:
     """"full" or "lora"; "" where the study does not say."""
     source: Source
     """The study itself."""
+    called: str = ""
+    """What the grid's file calls its model; "" where it gives no name."""
+    data_called: str = ""
+
+    @property
+    def model_said(self) -> str:
+        """The model for a reader: as the grid's file calls it, else as it is named."""
+        return self.called or self.model
+
+    @property
+    def data_said(self) -> str:
+        """The facts for a reader."""
+        return self.data_called or self.data
 
     @property
     def path(self) -> Path:
@@ -33,7 +46,16 @@ def parts_of(source: Source) -> list[Part]:
     if source.step == "grid":
         found = GridFound.read(source.path).parts
         return [
-            Part(one.name, one.model, one.data, one.method, Source(source.path / one.folder, "study")) for one in found
+            Part(
+                one.name,
+                one.model,
+                one.data,
+                one.method,
+                Source(source.path / one.folder, "study"),
+                one.model_called,
+                one.data_called,
+            )
+            for one in found
         ]
     if source.step == "study":
         sources = StudyFound.read(source.path).sources

@@ -45,7 +45,7 @@ def read(part: Part) -> Studied | None:
         return None
     return Studied(
         part.name,
-        model_name(part.model),
+        model_name(part.model_said),
         part.data,
         test,
         _trainings(answers, "ood"),

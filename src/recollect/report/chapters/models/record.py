@@ -91,11 +91,15 @@ def collect(source: Source) -> ModelsFound | None:
 
 
 def _names(parts: Sequence[Part]) -> dict[str, str]:
-    """What to call each model: as its study is called where each has one, else by the last part of its own name."""
+    """What to call each model: as the grid's file calls it; else as its study is called where each has one, or by the
+    last part of its own name."""
     models = list(dict.fromkeys(part.model for part in parts))
+    own = short_names(models)
     if len(models) == len(parts):
-        return {part.model: part.name for part in parts}
-    return dict(zip(models, short_names(models), strict=True))
+        own = [part.name for part in parts]
+    called = {part.model: part.called for part in parts if part.called}
+    names = {model: called.get(model, name) for model, name in zip(models, own, strict=True)}
+    return names if len(set(names.values())) == len(models) else dict(zip(models, own, strict=True))
 
 
 def _on(parts: Sequence[Part], names: Mapping[str, str]) -> OnData | None:
@@ -111,7 +115,7 @@ def _on(parts: Sequence[Part], names: Mapping[str, str]) -> OnData | None:
         levels = levels_found(probes, notes, names)
     except InputError as error:
         notes = [f"What the models know is not compared: {error}"]
-    return OnData(data=parts[0].data, levels=levels, reactions=_reactions(parts, names), notes=notes)
+    return OnData(data=parts[0].data_said, levels=levels, reactions=_reactions(parts, names), notes=notes)
 
 
 def _reactions(parts: Sequence[Part], names: Mapping[str, str]) -> list[Reaction]:

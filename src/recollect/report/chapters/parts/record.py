@@ -19,7 +19,9 @@ class PartScores(Record):
 
     name: str
     model: str
+    """As the grid's file calls it, else as it is named."""
     data: str
+    """Likewise."""
     method: str
     report: str
     """Its own page, seen from the grid's folder."""
@@ -78,7 +80,7 @@ def collect(source: Source) -> Parts | None:
 
 def _scores(part: Part, grid: Source) -> PartScores:
     found = collect_scores(part.source)
-    told = {name: getattr(part, name) for name in ("name", "model", "data", "method")}
+    told = {"name": part.name, "model": part.model_said, "data": part.data_said, "method": part.method}
     told["report"] = f"{part.path.relative_to(grid.path).as_posix()}/report.html"
     if found is None:
         return _of_pages(part, told)
