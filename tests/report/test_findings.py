@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.literature import literature
 from recollect.report.chapters.findings.record import FindingFound, Findings
 from recollect.report.chapters.findings.studied import FEW_SHOT, Studied
-from recollect.report.chapters.findings.view import finding_line
+from recollect.report.chapters.findings.words import counts_line, finding_line, first_line, to_add
 
 LEVELS = {0: 0.01, 1: 0.3, 2: 0.6, 3: 0.75, 4: 0.85}
 
@@ -186,10 +187,64 @@ def test_the_terminal_has_a_line_for_each_that_is_decided(holds: Findings, capsy
     print_findings(results)
     told = capsys.readouterr().out
     decided = [one for one in holds.findings if one.verdict != "not decided here"]
-    assert told.count("finding ") == len(decided)
+    assert len([line for line in told.splitlines() if line.startswith("finding ")]) == len(decided)
     assert "finding 2: Better-memorised facts are answered better: confirmed: smallest slope" in told
-    assert (f"{len(holds.findings) - len(decided)} of the papers' 10 findings" in told) == (len(decided) < 10)
+    assert "Of 10 findings of the papers, " in told and f"{len(holds.findings) - len(decided)} not decided here" in told
     assert findings_answer(results) == holds.answer()
     nothing = make_results(frame)
     print_findings(nothing)
     assert capsys.readouterr().out == "" and findings_answer(nothing) == []
+
+
+def _found(number: int, part: str = "", **check: Any) -> FindingFound:
+    one = {"what": "some number", "unit": "share", "side": "above", **check}
+    verdict = one.get("verdict", "not decided here")
+    return FindingFound.model_validate({"id": number, "part": part, "verdict": verdict, "checks": [one]})
+
+
+def test_the_shown_digits_tell_on_which_side_of_the_boundary_an_interval_lies() -> None:
+    near = {"value": 0.8993, "low": 0.8990, "high": 0.8997, "n": 9, "method": "made", "confidence": 0.95}
+    line = finding_line(_found(9, boundary=0.9, effect=near, verdict="refuted"))
+    assert "89.93 % (89.90–89.97); the finding says above 90.0 %" in line
+    far = {**near, "value": 0.85, "low": 0.80, "high": 0.89}
+    assert "85.0 % (80.0–89.0)" in finding_line(_found(9, boundary=0.9, effect=far, verdict="refuted"))
+
+
+def test_verdicts_of_several_studies_are_not_counted_as_findings() -> None:
+    grid = Findings(tested=0, findings=[_found(n, part) for n in (1, 2) for part in ("a", "b")] + [_found(5)])
+    assert counts_line(grid) == (
+        "3 findings of the papers, 2 of them tested on each of 2 studies and 1 on all together: of 5 verdicts, "
+        "5 not decided here"
+    )
+    assert counts_line(Findings(tested=0, findings=[_found(1)])) == "Of 1 finding of the papers, 1 not decided here"
+
+
+def test_a_grids_first_line_is_a_decided_finding_or_what_to_add() -> None:
+    open_ = [_found(1, "a", needs="add 60"), _found(7, "a", needs="add 60"), _found(9, "a", needs="climb")]
+    nothing = Findings(tested=0, findings=open_)
+    assert to_add(nothing) == [("add 60", "findings 1, 7"), ("climb", "finding 9")]
+    assert first_line(nothing).endswith("nothing is decided here. What would help most: add 60 (findings 1, 7).")
+    effect = {"value": 0.95, "low": 0.93, "high": 0.97, "n": 9, "method": "made", "confidence": 0.95}
+    decided = Findings(tested=1, findings=[*open_, _found(9, "b", boundary=0.9, effect=effect, verdict="confirmed")])
+    assert first_line(decided).startswith(f"{literature()[9].title} (b): confirmed")
+    html = render(
+        make_results(
+            {
+                "title": "x",
+                "created": "2026-01-01",
+                "version": "0",
+                "chapters": {"findings": nothing.model_dump(mode="json")},
+            }
+        )
+    )
+    assert "What to add to these studies" in html and "3 findings of which nothing could be measured here" in html
+
+
+def test_what_a_finding_says_is_told_where_nothing_is_measured() -> None:
+    small = World(facts=12, sizes=(10,), choices=("random",))
+    bare = replace(study(small, np.random.default_rng(1)), ladders=None, drifted={}, kl=None)
+    found = by_id(judge([bare]))
+    assert [(check.side, check.boundary) for check in found[12].checks] == [("below", 0.02)]
+    assert [check.side for check in found[9].checks] == ["above", "above", "above", "below"]
+    assert [(check.side, check.boundary) for check in found[1].checks[:2]] == [("above", 0), ("below", 0.02)]
+    assert found[9].checks[0].boundary == 0.9 and found[8].checks[2].side == "below"

@@ -19,15 +19,14 @@ def findings_answer(results: Results) -> list[dict[str, object]]:
 
 
 def print_findings(results: Results) -> None:
-    """One line for each finding that is decided, and one for how many are not."""
-    from recollect.report import Findings, finding_line
+    """One line for each finding that is decided, and one for how many are."""
+    from recollect.report import Findings, counts_line, finding_line
 
     found = results.of(Findings)
-    if found is None:
+    if found is None or not found.findings:
         return
     decided = [one for one in found.findings if one.verdict != "not decided here"]
     for one in decided:
         console_out.print(f"finding {one.id}: {finding_line(one)}", soft_wrap=True, highlight=False)
-    left = len(found.findings) - len(decided)
-    if left:
-        console_out.print(f"{left} of the papers' {len(found.findings)} findings are not decided here; see the report.")
+    rest = "; the report says what would decide the rest" if len(decided) < len(found.findings) else ""
+    console_out.print(f"{counts_line(found)}{rest}.", soft_wrap=True, highlight=False)

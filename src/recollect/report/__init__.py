@@ -8,7 +8,8 @@ from recollect.report.chapters.attributes.record import Attributes as Attributes
 from recollect.report.chapters.attributes.record import AttributeSystem as AttributeSystem
 from recollect.report.chapters.elicits.verdict import verdict as verdict
 from recollect.report.chapters.findings.record import Findings as Findings
-from recollect.report.chapters.findings.view import finding_line as finding_line
+from recollect.report.chapters.findings.words import counts_line as counts_line
+from recollect.report.chapters.findings.words import finding_line as finding_line
 from recollect.report.chapters.parts.record import Parts as Parts
 from recollect.report.data.page import write_data_page as write_data_page
 from recollect.report.page.results import Results as Results

@@ -66,7 +66,10 @@ def render_page(results: Results, chapters: Sequence[Chapter]) -> str:
     headline = _Headline(
         leads=[part.lead for part in parts if part.lead],
         cards=[card for part in parts for card in part.cards],
-        sentences=[line for part in parts for line in part.sentences],
+        sentences=[
+            *(part.opening for part in parts if part.opening),
+            *(line for part in parts for line in part.sentences),
+        ],
         small_print=list(dict.fromkeys(part.small_print for part in parts if part.small_print)),
     )
     terms = dict(term for made in found for term in made.terms)

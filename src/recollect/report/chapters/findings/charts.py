@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate, Verdict
 from recollect.report.page.svg import COLOURS, draw, panel
-from recollect.report.page.text import short
+from recollect.report.page.text import clean, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST = 40
 ROW = 26
+_ROW_OF_TWO = 34
+_LINE = 76
+"""Characters of a label's line."""
 LEFT = 500
 _COLOUR: dict[Verdict, str] = {
     "confirmed": COLOURS["mixed"],
@@ -42,13 +46,14 @@ def effects_chart(bars: Sequence[Bar]) -> Markup | None:
     shown = bars[:MOST]
     if not shown:
         return None
-    height = ROW * len(shown)
+    labels = [_label(bar.name) for bar in shown]
+    height = (_ROW_OF_TWO if any("\n" in label for label in labels) else ROW) * len(shown)
 
     def paint(figure: Figure) -> None:
         axes = panel(figure, LEFT, 10, 1090 - LEFT, height)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(*_limits(shown))
-        axes.set_yticks(range(len(shown)), [short(bar.name, 76) for bar in shown], size=11.5)
+        axes.set_yticks(range(len(shown)), labels, size=11.5)
         axes.tick_params(axis="y", colors=COLOURS["ink"])
         axes.grid(axis="x")
         axes.axvline(0, color=COLOURS["muted"], lw=1.2, zorder=1)
@@ -59,6 +64,12 @@ def effects_chart(bars: Sequence[Bar]) -> Markup | None:
             _paint(axes, at, bar)
 
     return draw(1100, height + 62, "Effect of every finding in points of accuracy, with corrected intervals", paint)
+
+
+def _label(name: str) -> str:
+    """The name on at most two lines, so that two checks that begin alike can be told apart."""
+    lines = wrap(" ".join(clean(name).split()), _LINE)
+    return "\n".join([*lines[:1], *([short(" ".join(lines[1:]), _LINE)] if lines[1:] else [])])
 
 
 def _limits(bars: Sequence[Bar]) -> tuple[float, float]:

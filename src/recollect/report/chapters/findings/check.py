@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from recollect.core.estimates import Claimed
 from recollect.report.chapters.findings.record import Unit
@@ -23,6 +24,9 @@ class Check:
     needs: str = ""
     """What would decide it: where nothing can, or where it is mostly the spread between trainings that does not."""
     rows: Sequence[tuple[str, float]] = ()
+    side: Literal["above", "below"] = "above"
+    """Of which side of the boundary the finding says the number is, where `claimed` does not say it."""
+    boundary: float = 0.0
     """The single numbers behind it, by name."""
 
     @property
@@ -31,6 +35,8 @@ class Check:
         return self.claimed if self.claimed is not None and self.claimed.measure.repeats > 1 else None
 
 
-def missing(what: str, unit: Unit, needs: str) -> Check:
-    """A check that the study cannot make."""
-    return Check(what, unit, needs=needs)
+def missing(
+    what: str, unit: Unit, needs: str, side: Literal["above", "below"] = "above", boundary: float = 0.0
+) -> Check:
+    """A check that the study cannot make, with what the finding says of its number."""
+    return Check(what, unit, needs=needs, side=side, boundary=boundary)

@@ -65,6 +65,8 @@ def _found(check: Check, decided: object) -> CheckFound:
         what=check.what,
         unit=check.unit,
         needs=check.needs,
+        side=check.side,
+        boundary=check.boundary,
         rows=[CheckRow(name=name, value=value) for name, value in check.rows],
     )
     if claim is None:

@@ -24,7 +24,7 @@ class CheckFound(Record):
     what: str
     unit: Unit
     side: Literal["above", "below"] | None = None
-    """Of which side of the boundary the number is, by the finding; null where nothing was tested."""
+    """Of which side of the boundary the number is, by the finding, measured or not; null in some earlier results."""
     boundary: Finite = 0.0
     effect: Measured | None = None
     """With the interval that the verdict rests on, at its corrected confidence; null: not measured."""

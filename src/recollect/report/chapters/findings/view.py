@@ -9,12 +9,21 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from recollect.core.estimates import Estimate, Verdict
-from recollect.core.numbers import with_interval
+from recollect.core.estimates import Verdict
 from recollect.report.chapters.findings.charts import MOST, Bar, effects_chart
 from recollect.report.chapters.findings.collect import collect
 from recollect.report.chapters.findings.literature import Finding, literature
-from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings, Unit
+from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings
+from recollect.report.chapters.findings.words import (
+    counts_line,
+    effect,
+    figure,
+    finding_line,
+    first_line,
+    says_of,
+    to_add,
+    what_is_counted,
+)
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
 
@@ -61,11 +70,19 @@ class FindingsView:
     """What the chapter shows."""
 
     findings: list[FindingView]
+    """Those of which something is measured."""
+    unmeasured: list[FindingView]
+    to_add: list[tuple[str, str]]
+    """What would decide more, and which findings."""
     tested: int
+    checks: int
+    """Checks, the tested ones among them."""
     several: bool
     """Whether there are several studies."""
+    counted: str
+    """What the verdicts are of."""
     counts: list[tuple[str, str, int]]
-    """Mark, verdict and how many findings have it."""
+    """Mark, verdict and how many have it."""
     svg: Markup | None
     most_bars: int
     bars: int
@@ -83,10 +100,17 @@ def context(results: Results) -> FindingsView | None:
     numbers = list(dict.fromkeys(one.id for one in found.findings))
     bars = _bars(found)
     counted = Counter(one.verdict for one in found.findings)
+    every = {
+        number: FindingView(known[number], [_part(one) for one in found.findings if one.id == number])
+        for number in numbers
+    }
+    measured = {one.id for one in found.findings if any(effect(check) for check in one.checks)}
     return FindingsView(
-        findings=[
-            FindingView(known[number], [_part(one) for one in found.findings if one.id == number]) for number in numbers
-        ],
+        findings=[view for number, view in every.items() if number in measured],
+        unmeasured=[view for number, view in every.items() if number not in measured],
+        to_add=to_add(found),
+        checks=sum(len(one.checks) for one in found.findings),
+        counted=what_is_counted(found),
         tested=found.tested,
         several=any(one.part for one in found.findings),
         counts=[(mark, verdict, counted[verdict]) for verdict, mark in _MARKS.items() if counted[verdict]],
@@ -98,24 +122,16 @@ def context(results: Results) -> FindingsView | None:
 
 
 def in_short(results: Results) -> InShort:
-    """How many findings hold here, by name where they are decided."""
+    """How many findings hold here, by name where they are decided; of a grid the first is the page's own first line."""
     found = results.of(Findings)
-    if found is None or not found.tested:
+    if found is None or not found.findings:
         return InShort()
-    refuted = [finding_line(one) for one in found.findings if one.verdict == "refuted"]
-    counted = Counter(one.verdict for one in found.findings)
-    counts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in _MARKS if counted[verdict])
-    return InShort(sentences=[f"Of the papers' findings, tested together: {counts}.", *refuted[:_MOST_REFUTED]])
-
-
-def finding_line(one: FindingFound) -> str:
-    """One finding with its verdict and the number that decides it, as one line."""
-    check, title = one.deciding, literature()[one.id].title
-    where = f" ({one.part})" if one.part else ""
-    number = _effect(check)
-    end = f": {check.what} {number}" if number else ""
-    needs = f"; {check.needs}" if check.needs else ""
-    return f"{title}{where}: {one.verdict}{end}{needs}."
+    first, several = first_line(found), any(one.part for one in found.findings)
+    refuted = [finding_line(one) for one in found.findings if one.verdict == "refuted"][:_MOST_REFUTED]
+    lines = [f"{counts_line(found)}.", *(refuted or [first])]
+    if not several:
+        return InShort(sentences=lines)
+    return InShort(opening=first, sentences=[line for line in lines if line != first])
 
 
 def _part(one: FindingFound) -> PartView:
@@ -125,45 +141,18 @@ def _part(one: FindingFound) -> PartView:
 
 
 def _check(check: CheckFound, value: float | None) -> CheckView:
-    effect = check.effect
+    found = check.effect
     return CheckView(
         what=check.what,
-        effect=_effect(check),
-        confidence=f"{100 * effect.confidence:.2f} %" if effect else "",
-        claimed=f"{check.side} {_figure(check.boundary, check.unit) if check.boundary else 0}" if check.side else "",
-        published="" if value is None else _figure(value, check.unit),
+        effect=effect(check),
+        confidence=f"{100 * found.confidence:.2f} %" if found else "",
+        claimed=says_of(check),
+        published="" if value is None else figure(value, check.unit),
         mark=_MARKS[check.verdict],
         verdict=check.verdict,
         needs=check.needs,
-        rows=[(row.name, _figure(row.value, check.unit)) for row in check.rows],
+        rows=[(row.name, figure(row.value, check.unit)) for row in check.rows],
     )
-
-
-_SHOWN: dict[Unit, tuple[float, int, bool, str]] = {
-    "points": (100, 1, True, " points"),
-    "share": (100, 1, False, " %"),
-    "nats": (1, 3, True, " nats"),
-    "correlation": (1, 2, True, ""),
-}
-"""Times, digits, sign and unit of each kind of number."""
-
-
-def _effect(check: CheckFound) -> str:
-    found = check.effect
-    if found is None:
-        return "" if check.value is None else _figure(check.value, check.unit)
-    return _with_interval(found, check.unit)
-
-
-def _with_interval(found: Estimate, unit: Unit) -> str:
-    times, digits, sign, name = _SHOWN[unit]
-    value, low, high = (times * one for one in (found.value, found.low, found.high))
-    return with_interval(value, low, high, digits, sign=sign) + name
-
-
-def _figure(value: float, unit: Unit) -> str:
-    times, digits, sign, name = _SHOWN[unit]
-    return with_interval(times * value, None, None, digits, sign=sign and bool(value)) + name
 
 
 def _bars(found: Findings) -> Sequence[Bar]:

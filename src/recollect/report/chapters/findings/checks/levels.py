@@ -67,11 +67,13 @@ def _low_hurts(study: Studied) -> Check:
     known = tuple(level for level in entering(study.test) if level >= 3)
     what = "accuracy on well-known facts (level 3 and 4) after level-0 training less that after the other levels"
     if not known:
-        return missing(what, "points", "neither level 3 nor level 4 has 10 test facts: use more facts or another model")
+        return missing(
+            what, "points", "neither level 3 nor level 4 has 10 test facts: use more facts or another model", "below"
+        )
     sizes = [size for size in study.sizes if "0" in study.choices(size) and len(_others(study, size, "0")) >= 1]
     if not sizes:
         return missing(
-            what, "points", "level 0 and another level must be trained at one size: add 0 and 2 to --choices"
+            what, "points", "level 0 and another level must be trained at one size: add 0 and 2 to --choices", "below"
         )
     sums: Sums = defaultdict(lambda: defaultdict(float))
     rows = []

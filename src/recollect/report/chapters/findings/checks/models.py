@@ -36,7 +36,7 @@ def distributions_differ(studies: Sequence[Studied]) -> Sequence[Check]:
         return []
     pairs = _pairs(studies)
     if not pairs:
-        return [missing(_DIFFER, "share", _needs(2))]
+        return [missing(_DIFFER, "share", _needs(2), boundary=MARGIN)]
     each = [(_names(pair), _Distance(pair)) for pair in pairs]
     rows = [(name, found.value) for name, found in each]
     return [Check(_DIFFER, "share", Claimed(Extreme("smallest", [one for _, one in each]), "above", MARGIN), rows=rows)]

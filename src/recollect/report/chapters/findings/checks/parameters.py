@@ -45,7 +45,7 @@ def _share(study: Studied) -> Check:
     }
     found = {cell: shares for cell, shares in found.items() if shares}
     if not found:
-        return missing(what, "share", "the change was not measured: leave measure_drift on")
+        return missing(what, "share", "the change was not measured: leave measure_drift on", boundary=MOST_OF_IT)
     weight = 1 / len(found)
     # one made-up fact, whose score is the share itself: all that is left is the spread between trainings
     shares = Trainings({cell: np.asarray(one)[:, None] for cell, one in found.items()}, np.zeros(1, dtype=int))
@@ -93,18 +93,18 @@ def merging(study: Studied) -> Sequence[Check]:
     )
     ladders = study.ladders
     if ladders is None:
-        return [missing(what, "points", NO_LADDER)]
+        return [missing(what, "points", NO_LADDER, "below", LITTLE)]
     choosing = np.asarray(ladders.choosing, dtype=bool)
     gained = _scores(ladders, lambda own, climbed: _chosen(own, climbed, choosing))
     if gained is None:
-        return [missing(what, "points", "no interpolation was asked: use a ladder with its controls")]
+        return [missing(what, "points", "no interpolation was asked: use a ladder with its controls", "below", LITTLE)]
     judged = Trainings(
         {cell: scores[:, ~choosing] for cell, scores in gained.scores.items()},
         np.asarray(ladders.levels)[~choosing],
         least=-1.0,
     )
     if not entering(judged):
-        return [missing(what, "points", NO_LEVEL)]
+        return [missing(what, "points", NO_LEVEL, "below", LITTLE)]
     rows = [(_name(cell), judged.mean(cell, macro(entering(judged)))) for cell in judged.scores]
     return [Check(what, "points", Claimed(_mean(judged), "below", LITTLE), MORE_LADDERS, rows)]
 
@@ -112,12 +112,12 @@ def merging(study: Studied) -> Sequence[Check]:
 def _on_ladders(study: Studied, what: str, score: Score, side: Literal["above", "below"]) -> Check:
     ladders = study.ladders
     if ladders is None:
-        return missing(what, "points", NO_LADDER)
+        return missing(what, "points", NO_LADDER, side)
     found = _scores(ladders, score)
     if found is None:
-        return missing(what, "points", "the ladder lacks the rung: add 20 and 60 to the ladder's percentages")
+        return missing(what, "points", "the ladder lacks the rung: add 20 and 60 to the ladder's percentages", side)
     if not entering(found):
-        return missing(what, "points", NO_LEVEL)
+        return missing(what, "points", NO_LEVEL, side)
     rows = [(_name(cell), found.mean(cell, macro(entering(found)))) for cell in found.scores]
     return Check(what, "points", Claimed(_mean(found), side), MORE_LADDERS, rows)
 

@@ -18,10 +18,14 @@ def few_shot(study: Studied) -> Sequence[Check]:
         f"(below {100 * LITTLE:g} points)"
     )
     if FEW_SHOT not in study.test.scores:
-        return [missing(what, "points", "the base was not asked with examples in its prompt: set few_shot to 4")]
+        return [
+            missing(
+                what, "points", "the base was not asked with examples in its prompt: set few_shot to 4", "below", LITTLE
+            )
+        ]
     if start is None or not levels:
         needs = "no size from 40 to 120: add 60 to --sizes" if levels else "no memory level has 10 test facts or more"
-        return [missing(what, "points", needs)]
+        return [missing(what, "points", needs, "below", LITTLE)]
     choices = study.choices(start)
     each = [
         Contrast(

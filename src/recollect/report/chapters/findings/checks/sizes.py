@@ -40,11 +40,13 @@ def _after(study: Studied, where: str, asked: Trainings) -> Check:
     start, levels = study.near(*SIXTY), entering(asked)
     what = f"gain from {start or 60:,} examples to the largest size, {where} (little: below {100 * LITTLE:g} points)"
     if not levels:
-        return missing(what, "points", NO_LEVEL)
+        return missing(what, "points", NO_LEVEL, "below", LITTLE)
     pairs = [] if start is None else [(choice, start, _largest(study, choice)) for choice in study.choices(start)]
     pairs = [pair for pair in pairs if pair[2] > pair[1]]
     if not pairs:
-        return missing(what, "points", "no size from 40 to 120 with a larger one: add 60 and 240 to --sizes")
+        return missing(
+            what, "points", "no size from 40 to 120 with a larger one: add 60 and 240 to --sizes", "below", LITTLE
+        )
     weights: dict[tuple[str, int], dict[int, float]] = {}
     for choice, few, many in pairs:
         weights[choice, many] = macro(levels, 1 / len(pairs))

@@ -34,7 +34,11 @@ def divergence(study: Studied) -> Sequence[Check]:
     )
     kl, middle = study.kl, middle_of(study)
     if kl is None or kl.count(WELL_KNOWN) < LEAST_FACTS:
-        return [missing(fall, "nats", NO_KL), missing(rise, "nats", NO_KL), missing(_GOES_WITH, "correlation", NO_KL)]
+        return [
+            missing(fall, "nats", NO_KL),
+            missing(rise, "nats", NO_KL),
+            missing(_GOES_WITH, "correlation", NO_KL, "below"),
+        ]
     if middle is None:
         return [missing(fall, "nats", NO_MIDDLE), missing(rise, "nats", NO_MIDDLE), _with_accuracy(study, kl)]
     return [
@@ -77,7 +81,7 @@ _GOES_WITH = "rank correlation over cells of the divergence with the accuracy on
 def _with_accuracy(study: Studied, kl: Trainings) -> Check:
     cells = [cell for cell in study.cells if cell in kl.scores]
     if len(cells) < LEAST_PAIRS or study.test.count(WELL_KNOWN) < LEAST_FACTS:
-        return missing(_GOES_WITH, "correlation", MORE_CELLS.format(LEAST_PAIRS))
+        return missing(_GOES_WITH, "correlation", MORE_CELLS.format(LEAST_PAIRS), "below")
     only = macro((WELL_KNOWN,))
     found = RankCorrelation(
         [kl.by_training(cell, only).tolist() for cell in cells],
