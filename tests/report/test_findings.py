@@ -205,9 +205,9 @@ def _found(number: int, part: str = "", **check: Any) -> FindingFound:
 def test_the_shown_digits_tell_on_which_side_of_the_boundary_an_interval_lies() -> None:
     near = {"value": 0.8993, "low": 0.8990, "high": 0.8997, "n": 9, "method": "made", "confidence": 0.95}
     line = finding_line(_found(9, boundary=0.9, effect=near, verdict="refuted"))
-    assert "89.93 % (89.90–89.97); the finding says above 90.0 %" in line
+    assert "89.93 (89.90–89.97) %; the finding says above 90.0 %" in line
     far = {**near, "value": 0.85, "low": 0.80, "high": 0.89}
-    assert "85.0 % (80.0–89.0)" in finding_line(_found(9, boundary=0.9, effect=far, verdict="refuted"))
+    assert "85.0 (80.0–89.0) %" in finding_line(_found(9, boundary=0.9, effect=far, verdict="refuted"))
 
 
 def test_verdicts_of_several_studies_are_not_counted_as_findings() -> None:

@@ -42,11 +42,11 @@ class InShort:
     """What a chapter adds to "In short", the first chapter."""
 
     lead: str = ""
-    opening: str = ""
-    """A sentence that comes before those of all chapters."""
     cards: list[Card] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     small_print: str = ""
+    opening: str = ""
+    """A sentence that comes before those of all chapters."""
 
 
 def _nothing(results: Results) -> InShort:
