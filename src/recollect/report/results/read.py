@@ -52,7 +52,7 @@ def read_results(path: Path) -> Results:
 
         >>> from recollect import read_results
         >>> sorted(read_results(study).chapters)
-        ['elicits', 'examples', 'flips', 'knows']
+        ['elicits', 'examples', 'findings', 'flips', 'knows']
     """
     file = path / RESULTS_FILE if path.is_dir() else path
     check_stored(file)
