@@ -53,7 +53,7 @@ def test_levels_and_gains_by_hand(tmp_path: Path) -> None:
         "Model against model",
         "a against b",
         "the models rank the cells alike",
-        "b these are expected shares",
+        "For b the probe gives each fact a probability of each level",
     ):
         assert text in html
     assert "/some/where" not in html

@@ -97,7 +97,7 @@ class LevelPair(Result):
             return "no further apart than two probes of one model"
         if self.levels_apart.low > most:
             return "further apart than two probes of one model"
-        return "further apart than two probes of one model on these facts; for others of their kind not certain"
+        return "further apart than two probes of one model on these facts; on other facts it may be otherwise"
 
 
 class LevelsFound(Result):

@@ -64,6 +64,11 @@ class FindingView:
     finding: Finding
     parts: list[PartView]
 
+    @property
+    def decided(self) -> bool:
+        """Whether a check of it is decided, in any study."""
+        return any(check.verdict != "not decided here" for part in self.parts for check in part.checks)
+
 
 @dataclass(frozen=True)
 class FindingsView:

@@ -22,6 +22,8 @@ from recollect.report.page.results import Results
 
 _NOISE = 0.1
 """A ceiling below which it is not told as a number."""
+_SEEN = 0.05
+"""A part of a fact that the chart shows."""
 MOST_PAIRS = 6
 """Pairs of models that the page draws; results.json has all."""
 
@@ -35,6 +37,8 @@ class PairView:
     rows: list[tuple[str, str, str]]
     """What is measured, with its interval, and what two probes of one model would show."""
     svg: Markup
+    fractions: bool
+    """Whether the squares hold parts of facts."""
     relations: list[tuple[str, int, str, str, str, str]]
 
 
@@ -137,7 +141,8 @@ def _pair(pair: LevelPair, found: LevelsFound) -> PairView:
         )
         for one in pair.relations
     ]
-    return PairView(pair, pair.verdict(first, second), rows, table_chart(pair), relations)
+    fractions = any(abs(count - round(count)) >= _SEEN for row in pair.table for count in row)
+    return PairView(pair, pair.verdict(first, second), rows, table_chart(pair), fractions, relations)
 
 
 def _plain(found: Estimate | None, *, sign: bool = False) -> str:
