@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recollect.core.numbers import NOTHING, estimate, many, number, signed
+from recollect.core.numbers import NOTHING, estimate, interval, many, number, signed
 from recollect.report.chapters.elicits.verdict import against_base
 from recollect.report.chapters.parts.record import FailedPart, Parts, PartScores, collect
 from recollect.report.page.chapter import Chapter, InShort
@@ -28,6 +28,8 @@ class Row:
     base: str
     """The base on those questions."""
     gain: str
+    ends: str
+    """Of its interval."""
     claim: str
     """What is claimed of the gain."""
 
@@ -56,14 +58,14 @@ def _row(part: PartScores) -> Row:
     base = number(None if part.base_beside is None else 100 * part.base_beside)
     if part.pages and part.base is not None:
         base = estimate(part.base)
-    gain, claim, asked = NOTHING, "", "pages of known shops" if part.pages else NOTHING
+    gain, inside, claim, asked = NOTHING, "", "", "pages of known shops" if part.pages else ""
     if best is not None:
         asked = f"{many(best.counted, 'fact')}, {_levels(best)}"
         if best.base is not None:
-            inside = best.base.interval
-            gain = estimate(inside, sign=True) if inside else signed(100 * best.base.value)
+            gain, found = signed(100 * best.base.value), best.base.interval
+            inside = interval(*found.percent[1:], sign=True) if found else ""
             claim = CLAIMS[best.base.sign]
-    return Row(part, method, _trained_on(part), asked, base, gain, claim)
+    return Row(part, method, _trained_on(part), asked, base, gain, inside, claim)
 
 
 def _levels(best: Best) -> str:
