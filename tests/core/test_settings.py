@@ -299,3 +299,19 @@ def test_a_bad_section_is_refused_with_its_dotted_name(flags: dict[str, object],
     with pytest.raises(InputError) as error:
         Outer.resolve(flags=flags)
     assert said in str(error.value)
+
+
+def test_an_entry_of_a_list_is_counted_from_1_and_named_with_what_it_says() -> None:
+    from recollect.experiments.study import StudySettings
+
+    with pytest.raises(
+        InputError, match=r"^methods, entry 2, method: input should be 'full' or 'lora', but got 'lroa'\.$"
+    ):
+        StudySettings.make(methods=["full", "lroa"])
+
+
+def test_what_is_wrong_with_all_settings_together_shows_no_class_and_not_all_values() -> None:
+    from recollect.experiments.study import StudySettings
+
+    with pytest.raises(InputError, match=r"^model must not be given beside models; put it among them\.$"):
+        StudySettings.make(model="pocket", models=["pocket"], sizes=[4])

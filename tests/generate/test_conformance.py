@@ -131,7 +131,7 @@ def test_an_engine_that_cannot_take_a_model_in_memory_asks_no_other_in_its_place
 
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(
-        InputError, match="engine: value error, must be one of auto, transformers, vllm, completions, but got 'abacus'"
+        InputError, match="engine: must be one of auto, transformers, vllm, completions, but got 'abacus'"
     ):
         ProbeSettings.make(engine="abacus")
 

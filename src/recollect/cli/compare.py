@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recollect.cli.judges import YesOption, agree_to_pay
-from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
+from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line, print_table
 from recollect.cli.printing import print_notes
 from recollect.compare.settings import CompareSettings
 from recollect.core.numbers import estimate, number, percent
@@ -98,7 +98,7 @@ def _contenders(found: CompareFound) -> None:
     for one in found.contenders:
         cells = [estimate(one.by_part[part]) for part in parts] if len(parts) > 1 else []
         table.add_row(one.name, *cells, estimate(one.accuracy))
-    console_out.print(table)
+    print_table(table)
 
 
 def _comparisons(found: CompareFound) -> None:
@@ -113,7 +113,7 @@ def _comparisons(found: CompareFound) -> None:
         for one in found.comparisons:
             if one.first == first:
                 table.add_row(one.second, *_row(one))
-        console_out.print(table)
+        print_table(table)
     for line in _notes(found):
         console_out.print(line, soft_wrap=True)
 

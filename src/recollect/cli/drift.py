@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line
+from recollect.cli.options import ProgressLine, answer, command, console, console_out, machine_line, print_table
 from recollect.cli.printing import print_notes
 from recollect.core.machine import prepare
 from recollect.core.numbers import estimate
@@ -122,7 +122,7 @@ def _drift_tables(drift: DriftFound) -> None:
     row("floor: base from itself", lambda kind: _short(kind.floor.mean))
     row("loss, base → tuned", lambda kind: f"{kind.base_loss:.3f} → {kind.tuned_loss:.3f}")
     if found:
-        console_out.print(table)
+        print_table(table)
     if drift.kl_paper is not None:
         console_out.print(
             f"KL as in Token and Parameter Levels (ten logits of the first token, level-4 facts): {drift.kl_paper:.4f}"
@@ -158,7 +158,7 @@ def _ladder_table(found: LadderFound) -> None:
     for percent in sorted({percent for order, percent in rungs if order in orders}):
         table.add_row(f"{percent:g} %", *(scores(order, percent) for order in orders))
     table.add_row("base", *[scores("base", 100.0)] * len(orders))
-    console_out.print(table)
+    print_table(table)
 
 
 def _choice_table(found: LadderFound) -> None:
@@ -169,7 +169,7 @@ def _choice_table(found: LadderFound) -> None:
         table.add_column(name, justify="left" if name == "order" else "right")
     for choice in (found.best, *found.controls):
         table.add_row(choice.order, f"{choice.percent:g} %", _points(choice.gain), _points(choice.ood_gain))
-    console_out.print(table)
+    print_table(table)
 
 
 def _points(difference: Estimate | None) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from recollect.cli.judges import YesOption, agree_to_pay, judges_in_json, print_judges
 from recollect.cli.label import page_score_tables
-from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
+from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line, print_table
 from recollect.cli.printing import print_notes
 from recollect.core.numbers import estimate
 from recollect.engines import asking_machine
@@ -110,7 +110,7 @@ def _score_table(accuracy: Mapping[Part, Accuracy], judge: str) -> None:
     macros, micros = [part.macro for part in shown.values()], [part.micro for part in shown.values()]
     for name, means in (("macro", macros), ("micro", micros))[0 if leveled else 1 :]:
         table.add_row(name, *(text for one in means for text in (f"{one.n if one else 0:,}", estimate(one))))
-    console_out.print(table)
+    print_table(table)
     for line in _score_notes(shown):
         console_out.print(line, soft_wrap=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from recollect.cli.options import console_out, heartbeat, note
+from recollect.cli.options import console_out, heartbeat, note, print_table
 from recollect.core.llm import Bound, ServerSettings
 from recollect.core.numbers import estimate, thousands
 from recollect.errors import InputError
@@ -58,7 +58,7 @@ def print_judges(found: EvaluateFound) -> None:
         for name, by_part in found.judges.items():
             cells = [text for part in parts for text in _judged(by_part[part])]
             table.add_row(f"{name} (main)" if name == found.judge else name, *cells)
-        console_out.print(table)
+        print_table(table)
     for name, one in found.agreement.items():
         console_out.print(agreement_line(name, one), soft_wrap=True)
     if found.llm is not None:

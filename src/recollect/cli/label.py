@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, answer, command, console_out, note
+from recollect.cli.options import ProgressLine, answer, command, console_out, note, print_table
 from recollect.core.numbers import estimate, number, thousands
 from recollect.extraction.labels import LabelSettings
 from recollect.extraction.values import ScoreSettings
@@ -55,7 +55,7 @@ def _label_table(found: LabelFound) -> None:
         table.add_column(name, justify="right")
     for name, one in found.by_attribute.items():
         table.add_row(name, *map(thousands, (one.accepted, one.in_prompt, one.rejected)))
-    console_out.print(table)
+    print_table(table)
     for reason, count in found.reasons.items():
         console_out.print(f"rejected {count:,}: {reason}", soft_wrap=True)
     console_out.print(f"examples: {', '.join(f'{count:,} {part}' for part, count in found.examples.items())}")
@@ -94,7 +94,7 @@ def page_score_table(found: PageScores, title: str) -> None:
     table.add_section()
     f1 = None if found.macro_f1 is None else 100 * found.macro_f1
     table.add_row("macro", estimate(found.macro), "", number(f1), thousands(found.n))
-    console_out.print(table)
+    print_table(table)
     if found.without_truth:
         given = ", ".join(f"{name} ({count:,} given)" for name, count in found.without_truth.items())
         console_out.print(f"without a true value, so left out: {given}", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from recollect.cli.options import OutOption, answer, console_out
+from recollect.cli.options import OutOption, answer, console_out, print_table
 from recollect.cli.printing import print_notes
 from recollect.core.numbers import estimate, interval, number, with_interval
 
@@ -58,7 +58,7 @@ def _models(found: LevelsFound) -> None:
     for one in found.models:
         shares = [f"{number(share.percent[0])}\n({interval(*share.percent[1:])})" for share in one.shares]
         table.add_row(one.name, *shares, number(one.mean_level, 2))
-    console_out.print(table)
+    print_table(table)
     if any(one.grades == "expected" for one in found.models):
         names = ", ".join(one.name for one in found.models if one.grades == "expected")
         console_out.print(f"{names}: expected shares, of the levels that a fresh probe would give", soft_wrap=True)
@@ -93,7 +93,7 @@ def _pair(found: LevelsFound, pair: LevelPair) -> None:
         ("neither, %", pair.neither),
     ):
         table.add_row(name, estimate(share), "")
-    console_out.print(table)
+    print_table(table)
     console_out.print(pair.verdict(first, second))
     _relations(pair)
 
@@ -106,7 +106,7 @@ def _relations(pair: LevelPair) -> None:
     for one in pair.relations:
         known = [number(100 * share, 0) for share in (one.known_first.value, one.known_second.value, one.both)]
         table.add_row(one.name, f"{one.n:,}", *known, _too_few(one.difference))
-    console_out.print(table)
+    print_table(table)
 
 
 def _plain(found: Estimate | None, *, sign: bool = False) -> str:

@@ -17,6 +17,7 @@ import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -26,6 +27,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
@@ -38,6 +40,7 @@ from recollect.core.settings import Settings, read_yaml
 from recollect.errors import InputError, reading
 
 # no markup: paths and values may hold [brackets] and :colons:
+_WIDEST = 10_000  # columns of a table that is printed to a file or a pipe
 FAILED = 7
 """Exit code where something failed, or would, and the rest did not."""
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
@@ -212,6 +215,16 @@ def note(text: str) -> None:
     """Print one line for people on stderr; in a log it stays one line."""
     heartbeat.heard()
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
+
+
+def print_table(table: Table) -> None:
+    """Print a table of numbers, which are never cut: without a terminal it is as wide as it needs."""
+    for column in table.columns:
+        column.overflow = "fold"
+    if not console_out.is_terminal:
+        needed = Measurement.get(console_out, console_out.options.update(max_width=_WIDEST), table).maximum
+        table.width = max(needed, len(str(table.title or "")))
+    console_out.print(table, crop=console_out.is_terminal)
 
 
 def warn(text: str) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, answer, command, console, console_out
+from recollect.cli.options import ProgressLine, answer, command, console, console_out, print_table
 from recollect.extraction.html.settings import PagesSettings
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ def _recall_table(found: PagesFound) -> None:
         cells = [row[place].percent for place in ("raw", "all", *map(str, found.budgets))]
         shown = (f"{share:.1f}\n{low:.0f}–{high:.0f}" for share, low, high in cells)
         table.add_row(attribute, str(row["raw"].n), *shown)
-    console_out.print(table)
+    print_table(table)

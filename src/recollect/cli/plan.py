@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from recollect.cli.options import FAILED, answer, console_out, note, warn
+from recollect.cli.options import FAILED, answer, console_out, note, print_table, warn
 from recollect.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def show(plan: Plan, as_json: bool) -> None:
         table.add_column("work")
         for row in plan.rows:
             table.add_row(*row_of(row))
-        console_out.print(table)
+        print_table(table)
         for line in lines(plan):
             console_out.print(line, soft_wrap=True)
     for text in plan.notes:

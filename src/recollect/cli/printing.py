@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, console_out, note
+from recollect.cli.options import ProgressLine, console_out, note, print_table
 from recollect.core.numbers import number
 from recollect.core.progress import Detail
 
@@ -64,7 +64,7 @@ def print_attributes(folder: Path) -> None:
             table.add_row(name, *(_value(row.scores[name]) for row in rows), end_section=name == names[0])
         table.add_section()
         table.add_row("no JSON", *(_value(row.invalid) for row in rows))
-        console_out.print(table)
+        print_table(table)
 
 
 def _head(system: AttributeSystem) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
+from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line, print_table
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_notes, print_pairs
 from recollect.core.numbers import estimate
@@ -89,7 +89,7 @@ def _level_table(by_part: Mapping[str, list[int]], title: str) -> None:
     for part, counts in by_part.items():
         if sum(counts):
             table.add_row(part, *(f"{count:,}" for count in counts))
-    console_out.print(table)
+    print_table(table)
 
 
 def _slick(settings: SlickSettings, out: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from recollect.cli.judges import YesOption, agree_to_pay, agreement_line
-from recollect.cli.options import ProgressLine, answer, console_out, note
+from recollect.cli.options import ProgressLine, answer, console_out, note, print_table
 from recollect.core.llm import ServerSettings
 from recollect.core.settings import mapping_of, parse_yaml
 from recollect.core.workspace import step_input, write_parquet
@@ -87,7 +87,7 @@ def _levels(step: Path, facts: str, judge: Judge, out: Path | None, as_json: boo
         table = Table(title=f"levels by the judge {judge.name}", show_header=False)
         for level, count in counts.items():
             table.add_row(level, f"{count:,}")
-        console_out.print(table)
+        print_table(table)
     answer({"facts": len(levels), "levels": counts, "matcher": judge.name, "out": str(out or "")}, as_json)
 
 
@@ -137,4 +137,4 @@ def _print_accuracy(accuracy: pl.DataFrame, judge: Judge) -> None:
     for row in accuracy.iter_rows(named=True):
         score = [] if not judge.graded else ["" if row["score"] is None else f"{row['score']:.1f}"]
         table.add_row(row["part"], row["level"], f"{row['n']:,}", f"{row['accuracy']:.1f}", *score)
-    console_out.print(table)
+    print_table(table)

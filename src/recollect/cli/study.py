@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from recollect.cli.findings import findings_answer, print_findings
-from recollect.cli.options import FAILED, answer, command, console, console_out, machine_line, note, warn
+from recollect.cli.options import FAILED, answer, command, console, console_out, machine_line, note, print_table, warn
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_attributes, stage
 from recollect.core.estimates import Estimate
-from recollect.core.numbers import number
+from recollect.core.numbers import interval, number
 from recollect.core.workspace.experiment import by_reason
 from recollect.experiments.study import StudySettings
 
@@ -59,7 +59,15 @@ def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
         if not as_json:
             _print_study(result, trained)
         found = study_answer(result, trained)
-    console.print(f"report: {result.report}  ({result.found.seconds:.0f} s)", soft_wrap=True)
+    if result.before:
+        told = f"finished before: {result.reused:,} of {result.found.steps:,} steps were there"
+        console.print(f"{told}; it took {result.found.seconds:.0f} s then", soft_wrap=True)
+        console.print(f"report: {result.report}", soft_wrap=True)
+    else:
+        if result.reused:
+            told = f"{result.reused:,} of {result.found.steps:,} steps were there before"
+            console.print(told, soft_wrap=True)
+        console.print(f"report: {result.report}  ({result.found.seconds:.0f} s)", soft_wrap=True)
     answer(found, as_json)
     if result.failed:
         console.print(f"{len(result.failed)} failed; the same command tries that again.", soft_wrap=True)
@@ -88,29 +96,32 @@ def _print_study(result: StudyResult, trained: Trained) -> None:
 
 
 def _print_grid(result: GridResult) -> None:
-    from recollect.report import Parts
+    from recollect.report.chapters.parts.view import context
 
-    found = result.results.of(Parts) or Parts()
+    found = context(result.results)
     table = Table(
-        title="accuracy in %, on the in-domain questions that did not choose the best",
+        title="accuracy in %, on the in-domain questions that did not choose the best (95 % interval)",
         title_justify="left",
         title_style="bold",
     )
-    for name in ("study", "model", "data", "trained", "models", "base", "best"):
-        table.add_column(name, justify="right" if name in ("models", "base", "best") else "left")
-    for part in found.parts:
-        base = "–" if part.base_beside is None else f"{100 * part.base_beside:.1f}"
-        scores = (base, _mean([part.best]))
-        table.add_row(part.name, *map(_last, (part.model, part.data)), part.method, str(part.models), *scores)
-    console_out.print(table)
+    for name in ("study", "models", "n", "base", "best", "gain over the base"):
+        table.add_column(name, justify="left" if name == "study" else "right")
+    for row in found.rows if found else ():
+        part = row.part
+        best = _lines(part.best) if part.best else number(None)
+        gain = "\n".join(filter(None, (row.gain.replace(" (", "\n("), row.claim)))
+        n = f"{part.best.n:,}" if part.best else number(None)
+        table.add_row(part.name, f"{part.models:,}", n, row.base.replace(" (", "\n("), best, gain)
+    print_table(table)
     print_findings(result.results)
     for reason, names in by_reason(result.failed).items():
         console_out.print(f"failed: {', '.join(names)}: {reason}", soft_wrap=True)
 
 
-def _last(name: str) -> str:
-    """Of a path or a hub's name its last word."""
-    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+def _lines(score: Estimate) -> str:
+    """A score over its interval, which makes the column narrow."""
+    value, low, high = score.percent
+    return f"{number(value)}\n({interval(low, high)})"
 
 
 def _common(result: StudyResult | GridResult) -> dict[str, object]:
@@ -190,7 +201,7 @@ def _cells_table(trained: Trained) -> None:
             row.append(f"{test} / {ood}" if found else "too few facts")
         table.add_row(f"level {name}" if name.isdigit() else name, *row)
     if sizes:
-        console_out.print(table)
+        print_table(table)
     base = trained.base
     test, ood = (_mean([one.macro if one else None]) for one in (base and base.test, base and base.ood))
     console_out.print(f"untouched base in the same prompt: {test} / {ood}")

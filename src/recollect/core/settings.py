@@ -188,16 +188,34 @@ def explain(error: ValidationError, cls: type[BaseModel]) -> str:
     """One line per bad field: its name, what was expected, what it got."""
     lines = []
     for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"]) or cls.__name__
+        name = _named(item["loc"])
         if item["type"] == "extra_forbidden":
             known = ", ".join(_known(cls, item["loc"]))
             lines.append(f"unknown setting {name!r}. Known settings: {known}.")
         elif item["type"] == "missing":
             lines.append(f"{name} must be given.")
         else:
-            message = item["msg"][0].lower() + item["msg"][1:]
-            lines.append(f"{name}: {message}, but got {_short(item['input'])}.")
+            message = item["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
+            got = "" if isinstance(item["input"], Mapping) and not item["loc"] else f", but got {_short(item['input'])}"
+            lines.append(f"{name}: {message}{got}." if name else f"{message}{got}.")
     return "\n".join(lines)
+
+
+def _named(place: tuple[int | str, ...]) -> str:
+    """A setting in words: "train.epochs", and of an entry of a list, counted from 1, "methods, entry 2, method".
+
+    Empty for what is wrong with all settings together.
+    """
+    words, counted = [str(part) for part in place if isinstance(part, str)], ""
+    for at, part in enumerate(place):
+        if isinstance(part, int):
+            counted = f", entry {part + 1}"
+            words = [str(one) for one in place[:at] if isinstance(one, str)]
+            rest = ".".join(str(one) for one in place[at + 1 :] if isinstance(one, str))
+            counted += f", {rest}" if rest else ""
+            break
+    return ".".join(words) + counted
 
 
 def _known(cls: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -44,24 +44,51 @@ class There:
         return There(folders, self.base, sum(fitting[: self.own]), self._read)
 
     def cell(self, steps: Mapping[str, Settings]) -> set[str]:
-        """The steps of a cell that are there, in one folder; they are named "select-…", "train-…" and so on, in order.
+        """The steps of a cell that are there; they are named "select-…", "train-…" and so on, in order.
 
-        As running would take them: what was asked of another training does not count, and neither does a training whose
-        weights are gone while something is still to be asked of it.
+        As running would take them: beside the plan's own those of one other folder, if they are of the same trained
+        model; a training whose weights are gone does not count while something is still to be asked of it.
         """
-        best: set[str] = set()
-        for at, folder in enumerate(self.folders):
-            found = set()
-            for name, settings in steps.items():
-                if self._fits(folder / name, settings):
-                    found.add(name)
-                elif name.startswith(("select-", "train-")) and at >= self.own:
-                    break
-            trained = next((name for name in found if name.startswith("train-")), None)
-            if trained and len(found) < len(steps) and not any((folder / trained / "model").glob("*.safetensors")):
-                found.remove(trained)
-            best = max(best, found, key=len)
+        own = [(folder, self._of_cell(folder, steps, own=True)) for folder in self.folders[: self.own]]
+        here, mine = max(own, key=lambda one: len(one[1]), default=(Path(), set[str]()))
+        best = self._useful(dict.fromkeys(mine, here), steps)
+        begun = any((folder / f"{name}{PARTIAL}").exists() for folder, _ in own for name in steps)
+        asked = self._asked(here, mine)
+        if begun or (not asked and any(name.startswith("train-") for name in mine)):
+            return best
+        for folder in self.folders[self.own :]:
+            found = self._of_cell(folder, steps, own=False)
+            if asked and not self._asked(folder, found) <= asked:
+                continue
+            places = dict.fromkeys(found, folder) | dict.fromkeys(mine, here)
+            best = max(best, self._useful(places, steps), key=len)
         return best
+
+    def _of_cell(self, folder: Path, steps: Mapping[str, Settings], *, own: bool) -> set[str]:
+        found = set()
+        for name, settings in steps.items():
+            if self._fits(folder / name, settings):
+                found.add(name)
+            elif name.startswith(("select-", "train-")) and not own:  # what was asked is of another training
+                break
+        return found
+
+    def _asked(self, folder: Path, names: Iterable[str]) -> set[str]:
+        """Fingerprints of the trained models that these steps have asked."""
+        asked = [name for name in names if not name.startswith(("select-", "train-"))]
+        found = [self._manifest(folder / name) for name in asked]
+        return {str(one.inputs.get("tuned", one.inputs.get("model"))) for one in found if one is not None}
+
+    def _useful(self, places: Mapping[str, Path], steps: Mapping[str, Settings]) -> set[str]:
+        """The steps, less a training whose weights are needed and gone."""
+        trained = next((name for name in places if name.startswith("train-")), None)
+        if (
+            trained
+            and len(places) < len(steps)
+            and not any((places[trained] / trained / "model").glob("*.safetensors"))
+        ):
+            return set(places) - {trained}
+        return set(places)
 
     def _fits(self, step: Path, settings: Settings) -> bool:
         """Whether a folder is a finished step with these settings, of this base."""

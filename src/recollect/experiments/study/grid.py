@@ -83,6 +83,8 @@ class GridResult:
     found: GridFound
     reused: int = field(default=0, compare=False)
     """Steps that were there already when this was asked for."""
+    before: bool = field(default=False, compare=False)
+    """Whether it was found finished."""
 
     @property
     def failed(self) -> tuple[Failed, ...]:
@@ -164,7 +166,8 @@ def run_grid(
         wait_for_page(step.path)
     write_page(step.path, stage)
     found = GridFound.read(step.path)
-    return GridResult(step.path, found, found.steps if reused is None else reused)
+    before = reused is None and worker is None
+    return GridResult(step.path, found, found.steps if reused is None else reused, before)
 
 
 # -- the parts -------------------------------------------------------------------------------------------------

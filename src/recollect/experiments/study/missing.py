@@ -37,6 +37,12 @@ def lacks(path: Path, manifest: Manifest) -> bool:
     return False
 
 
+def gone(path: Path, manifest: Manifest) -> list[str]:
+    """The steps of the finished study at `path` whose folders are not there any more."""
+    steps = [Path(name).parent for name in manifest.files or () if name.endswith(f"/{MANIFEST}")]
+    return [step.name for step in steps if not (path / step / MANIFEST).is_file()]
+
+
 def drop_damaged(steps: Path, say: Callable[[str], None]) -> None:
     """Remove the damaged steps of a study, and what a killed copy has left; the lock of the study is ours."""
     drop_leftovers(steps)

@@ -14,7 +14,7 @@ Notable choices
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from recollect.core.workspace import (
     same_step,
 )
 from recollect.core.workspace.experiment import STUDIES
+from recollect.core.workspace.manifest import PARTIAL
 from recollect.drift.tokens import general_text
 from recollect.errors import RecollectError
 from recollect.experiments.cell import Cell, has_weights
@@ -76,19 +77,26 @@ class Shelf:
         return Shelf([folder for folder in self.folders if _print_of(folder / probe.name) == mine], self.own, self.lent)
 
     def take(self, cell: Cell, steps: Path, known: Known, keep: bool) -> None:
-        """Copy what the studies have of a cell of which nothing is there yet, or is begun.
+        """Copy what the studies have of a cell and this one has not; nothing of a cell in which something is begun.
 
+        Where something was asked of a trained model here, only what was asked of the same one is taken.
         keep: the weights are to be kept, so a training without them is none.
         """
         names = {kind: cell.path(steps, kind).name for kind in cell.steps}
-        if any((steps / name).exists() or (steps / f"{name}.partial").exists() for name in names.values()):
+        have = {kind for kind, name in names.items() if is_finished(steps / name)}
+        begun = any((steps / f"{name}{PARTIAL}").exists() for name in names.values())
+        if begun or len(have) == len(names) or have.intersection(("train", *cell.measures)) == {"train"}:
             return
+        mine = _trained(cell, steps, have)
         best, place = list[str](), steps
         for folder in self.folders:
-            found = known.fitting(cell, folder, keep)
+            found = known.fitting(cell, folder, keep, have)
+            if mine and not _trained(cell, folder, found) <= mine:
+                continue
+            found = [kind for kind in found if kind not in have]
             if len(found) > len(best):
                 best, place = found, folder
-            if len(best) == len(names):
+            if len(best) + len(have) == len(names):
                 break
         for kind in best:
             if copy_step(place / names[kind], steps / names[kind]):
@@ -100,6 +108,12 @@ def _steps_in(place: Path) -> Iterator[Path]:
     for study in sorted(place.glob("*")):
         yield study / STEPS
         yield from (part / STEPS for part in sorted((study / STUDIES).glob("*")))
+
+
+def _trained(cell: Cell, folder: Path, kinds: Iterable[str]) -> set[str]:
+    """Fingerprints of the trained models that the finished steps of these kinds have asked."""
+    found = [_manifest(cell.path(folder, kind)) for kind in kinds if kind in cell.measures]
+    return {str(one.inputs.get("tuned", one.inputs.get("model"))) for one in found if one is not None}
 
 
 def _print_of(folder: Path) -> str:
@@ -138,8 +152,11 @@ class Known:
             }
         )
 
-    def fitting(self, cell: Cell, folder: Path, keep: bool) -> list[str]:
-        """The steps of the cell in another study's folder that are those of ours, and of use here."""
+    def fitting(self, cell: Cell, folder: Path, keep: bool, have: Set[str] = frozenset()) -> list[str]:
+        """The steps of the cell in another study's folder that are those of ours, and of use here.
+
+        have: what is here already.
+        """
         found = []
         for kind, settings in cell.steps.items():
             step = _manifest(cell.path(folder, kind))
@@ -147,7 +164,7 @@ class Known:
                 found.append(kind)
             elif kind in ("select", "train"):  # what follows is of another training
                 return found
-        complete = len(found) == len(cell.steps)
+        complete = len(have | set(found)) == len(cell.steps)
         if not has_weights(cell.path(folder, "train")) and (keep or not complete):
             found.remove("train")
         return found

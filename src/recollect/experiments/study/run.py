@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
-from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step
+from recollect.core.workspace import DEFAULT_ROOT, Manifest, fingerprint, open_step
 from recollect.core.workspace.experiment import Failed, StudyFound
 from recollect.drift import read_texts
 from recollect.engines import FoundModel, find_engine
@@ -29,7 +29,7 @@ from recollect.experiments.cell import Base
 from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.probed import check_asked_are_probed
-from recollect.experiments.study.missing import lacks
+from recollect.experiments.study.missing import gone, lacks
 from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
 from recollect.experiments.study.settings import StudyParts, StudySettings
@@ -52,6 +52,8 @@ class StudyResult:
     found: StudyFound
     reused: int = field(default=0, compare=False)
     """Steps that were there already when this was asked for, here or in a study around it."""
+    before: bool = field(default=False, compare=False)
+    """Whether it was found finished."""
 
     @property
     def failed(self) -> tuple[Failed, ...]:
@@ -149,12 +151,19 @@ def study_of(
 ) -> StudyResult:
     """As `run_study`, of what is read and found. worker: do it together with others."""
     settings, facts, parts = asked.settings, asked.facts, asked.parts
-    reused = None
+    reused, lost = None, list[str]()
+
+    def lacking(path: Path, manifest: Manifest) -> bool:
+        lost.extend(gone(path, manifest))
+        return lacks(path, manifest)
+
     if worker is not None:
         path, reused = _together(asked, out, root, stage, say, worker)
     else:
-        with open_step("study", settings, study_inputs(asked), out, root, lacks) as step:
+        with open_step("study", settings, study_inputs(asked), out, root, lacking) as step:
             if not step.done:
+                if lost:
+                    say(f"missing: {', '.join(lost)}; taken from a study beside this one, or else made again")
                 base = Base(parts.probe, ref=asked.model.ref)
                 study = Study(step, settings, parts, facts, base, asked.sources, stage, say, pages=asked.pages)
                 study.work()
@@ -162,7 +171,7 @@ def study_of(
         path = step.path
     write_page(path, stage)
     found = StudyFound.read(path)
-    result = StudyResult(path, found, found.steps if reused is None else reused)
+    result = StudyResult(path, found, found.steps if reused is None else reused, before=reused is None)
     if "title" in settings.model_fields_set and (before := result.results.title) != settings.title:
         warnings.warn(f"{path} was finished as {before!r}, and keeps that title.", RecollectWarning, stacklevel=3)
     return result

@@ -10,11 +10,13 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from recollect.core.numbers import many
 from recollect.core.workspace import Step, is_finished, lending
 from recollect.core.workspace.experiment import ExperimentFound, Failed, StudyFound
 from recollect.errors import InputError
@@ -36,7 +38,19 @@ from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.select import SelectSettings, available
 
-_FOUND_AGAIN = {"probe": "the probe", "base": "the base's answers"}
+_ONCE = {
+    "probe": "the probe",
+    "base": "the base's answers",
+    "base-few-shot": "its answers with examples",
+    "hidden": "level 0 split",
+}
+_FOR_EACH = {
+    "select": "selection",
+    "train": "training",
+    "evaluate": "evaluation",
+    "drift": "comparison",
+    "ladder": "ladder",
+}
 
 
 @dataclass
@@ -195,10 +209,11 @@ class Study:
                 shelf.take(cell, steps, known, self.settings.keep_models)
         found = [there(steps, cell) for cell in cells]
         self.counted.add(sum(len(cell.steps) for cell in cells), sum(map(len, found)))
-        if (what := "base" if self.pages else "probe") in self.shelf.lent:
+        if lent := self.shelf.lent:
             whole = sum(len(one) == len(cell.steps) for one, cell in zip(found, cells, strict=True))
-            ours = f"{_FOUND_AGAIN[what]}, and {whole} of {len(cells)} trained models"
-            self.say(f"found again in a study beside this one: {ours}")
+            ours = f"{len(lent)} of {self.counted.wanted:,} steps ({in_words(lent)})"
+            models = f"{whole} of {len(cells)} trained models with all that is asked of them"
+            self.say(f"found again in a study beside this one: {ours}; {models}")
 
     def run(self, cells: list[Cell], probe: Probed, asking_seconds: float | None) -> list[Outcome]:
         """Train and measure what is not there."""
@@ -233,6 +248,14 @@ class Study:
                 failed=tuple(failed),
             )
         )
+
+
+def in_words(steps: Iterable[str]) -> str:
+    """Step folders by their kinds: "the probe, the base's answers, 16 selections"."""
+    names = list(steps)
+    kinds = Counter(name.partition("-")[0] for name in names if name not in _ONCE)
+    of_each = [many(count, _FOR_EACH.get(kind, kind)) for kind, count in kinds.items()]
+    return ", ".join([*(said for name, said in _ONCE.items() if name in names), *of_each])
 
 
 def failure_note(one: Failed) -> str:
