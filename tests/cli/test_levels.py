@@ -15,6 +15,9 @@ def test_tables_and_json(tmp_path: Path, recollect: Command) -> None:
     assert shown.code == 0, shown.err
     for text in ("a against b", "kappa, known or not", "b: expected shares", "by relation", "capital"):
         assert text in shown.out
+    assert "…" not in shown.out
+    small = recollect("levels", write_probe(tmp_path / "c", [0, 1]), write_probe(tmp_path / "d", [1, 1])).out
+    assert "too few facts for a difference in all 2 relations (at most 1 each)" in small
     answer = recollect("levels", first, second, "--names", "x, y", "--out", tmp_path / "named", "--json").json
     assert answer["n"] == 30 and [one["name"] for one in answer["models"]] == ["x", "y"]
     value, low, high = answer["pairs"][0]["levels_apart"]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from recollect.cli.options import OutOption, answer, console_out, print_table
 from recollect.cli.printing import print_notes
-from recollect.core.numbers import estimate, interval, number, with_interval
+from recollect.core.numbers import estimate, many, number, with_interval
 
 if TYPE_CHECKING:
     from recollect.compare import LevelPair, LevelsFound
@@ -51,13 +51,12 @@ def _models(found: LevelsFound) -> None:
     """The level distribution of each model."""
     title = f"share of {found.n:,} facts at each level in % (95 % interval over facts)"
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("model", overflow="fold")
-    for level in range(5):
-        table.add_column(f"level {level}", justify="right")
-    table.add_column("mean level", justify="right")
+    table.add_column("", no_wrap=True)
     for one in found.models:
-        shares = [f"{number(share.percent[0])}\n({interval(*share.percent[1:])})" for share in one.shares]
-        table.add_row(one.name, *shares, number(one.mean_level, 2))
+        table.add_column(one.name, justify="right")
+    for level in range(5):
+        table.add_row(f"level {level}", *(estimate(one.shares[level]) for one in found.models))
+    table.add_row("mean level", *(number(one.mean_level, 2) for one in found.models))
     print_table(table)
     if any(one.grades == "expected" for one in found.models):
         names = ", ".join(one.name for one in found.models if one.grades == "expected")
@@ -99,20 +98,25 @@ def _pair(found: LevelsFound, pair: LevelPair) -> None:
 
 
 def _relations(pair: LevelPair) -> None:
+    """The relations with enough facts; of the others how many they are."""
+    told = [one for one in pair.relations if one.difference is not None]
     title = "by relation: share known in %, and the difference in levels"
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in ("relation", "facts", pair.first, pair.second, "both", "difference"):
-        table.add_column(name, justify="left" if name == "relation" else "right", overflow="fold")
-    for one in pair.relations:
+        table.add_column(name, justify="left" if name == "relation" else "right")
+    for one in told:
         known = [number(100 * share, 0) for share in (one.known_first.value, one.known_second.value, one.both)]
-        table.add_row(one.name, f"{one.n:,}", *known, _too_few(one.difference))
-    print_table(table)
+        table.add_row(one.name, f"{one.n:,}", *known, _plain(one.difference, sign=True))
+    if told:
+        print_table(table)
+    if few := [one for one in pair.relations if one.difference is None]:
+        which = many(len(few), "relation") if told else f"all {many(len(few), 'relation')}"
+        console_out.print(
+            f"by relation: too few facts for a difference in {which} (at most {max(one.n for one in few):,} each)",
+            soft_wrap=True,
+        )
 
 
 def _plain(found: Estimate | None, *, sign: bool = False) -> str:
     """An estimate in its own unit; what it is without where nothing can vary."""
     return "not defined" if found is None else with_interval(found.value, found.low, found.high, 2, sign=sign)
-
-
-def _too_few(found: Estimate | None) -> str:
-    return "too few facts" if found is None else _plain(found, sign=True)

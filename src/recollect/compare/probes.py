@@ -144,7 +144,8 @@ def _probed_otherwise(found: Sequence[Probed]) -> list[str]:
 def _taken(found: Sequence[Probed]) -> list[str]:
     return [
         f"of {one.name} each fact counts with the one level it was given, and what a second probe would differ by is "
-        f"not stated: {one.found.unstated or 'the probe does not say how far a fresh one agrees'}"
+        f"not stated: {one.found.unstated or 'the probe does not say how far a fresh one agrees'}. So no "
+        "verdict is given; probes that give one: --method sampled or adaptive, or hybrid on 200 facts or more"
         for one in found
         if one.grades == "taken"
     ]
