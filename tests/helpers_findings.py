@@ -9,7 +9,15 @@ import numpy as np
 from scipy.stats import norm
 
 from recollect.core.estimates import Trainings
-from recollect.report.chapters.findings.studied import BASE, FEW_SHOT, UNTRAINED, Climbed, Drifted, Ladders, Studied
+from recollect.report.chapters.findings.checks.studied import (
+    BASE,
+    FEW_SHOT,
+    UNTRAINED,
+    Climbed,
+    Drifted,
+    Ladders,
+    Studied,
+)
 
 Accuracy = Callable[[str, int, int], float]
 """The true accuracy by training choice, size and test level."""

@@ -12,10 +12,10 @@ from helpers_findings import World, exact, study
 from recollect.cli.findings import findings_answer, print_findings
 from recollect.core.estimates import Trainings
 from recollect.report import make_results, render
+from recollect.report.chapters.findings.checks.studied import FEW_SHOT, Studied
 from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.literature import literature
 from recollect.report.chapters.findings.record import FindingFound, Findings
-from recollect.report.chapters.findings.studied import FEW_SHOT, Studied
 from recollect.report.chapters.findings.words import counts_line, finding_line, first_line, to_add
 
 LEVELS = {0: 0.01, 1: 0.3, 2: 0.6, 3: 0.75, 4: 0.85}

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -82,11 +81,11 @@ def levels_found(
 
 def _facts_table(probes: Sequence[Probed]) -> pl.DataFrame:
     facts = probes[0].levels.select("fact_id", "part", "relation", "subject", "object")
-    columns: dict[str, Any] = {}
+    columns: dict[str, pl.Series] = {}
     for at, one in enumerate(probes, 1):
         columns[f"level_{at}"] = one.levels["level"]
         if one.grades == "expected":
-            columns[f"expected_{at}"] = one.used @ _STEPS
+            columns[f"expected_{at}"] = pl.Series(one.used @ _STEPS)
     return facts.with_columns(**columns)
 
 

@@ -77,7 +77,7 @@ def check_checkpoint(checkpoint: Path | None, sharded: bool) -> None:
         )
 
 
-def arguments() -> dict[str, Any]:
+def arguments() -> dict[str, object]:
     """What the trainer is told."""
     os.environ["FSDP_STATE_DICT_TYPE"] = "FULL_STATE_DICT"  # older transformers read it here alone
     how = {"version": 2, "state_dict_type": "FULL_STATE_DICT", "cpu_ram_efficient_loading": True}

@@ -16,10 +16,10 @@ from recollect.core.workspace import open_step
 from recollect.core.workspace.experiment import GridFound, GridPart
 from recollect.evaluate import EvaluateResult
 from recollect.experiments.study import StudyResult, run_study
+from recollect.report.chapters.findings.checks.studied import BASE, FEW_SHOT, Studied
 from recollect.report.chapters.findings.collect import collect
 from recollect.report.chapters.findings.read import read
 from recollect.report.chapters.findings.record import Findings
-from recollect.report.chapters.findings.studied import BASE, FEW_SHOT, Studied
 from recollect.report.page.chapter import Source
 from recollect.report.scores.parts import Part
 from recollect.restore import LadderFound

@@ -244,10 +244,10 @@ class Array:
         return state or "FAILED"  # neither in the queue nor with a result
 
 
-def _parameters(settings: SlurmSettings, workers: int) -> dict[str, Any]:
+def _parameters(settings: SlurmSettings, workers: int) -> dict[str, object]:
     """What submitit takes."""
     asked = settings.asked()
-    found: dict[str, Any] = {"name": "recollect", "timeout_min": minutes_of(settings.time)}
+    found: dict[str, object] = {"name": "recollect", "timeout_min": minutes_of(settings.time)}
     if settings.cluster == "local":
         return found
     names = ("partition", "account", "qos", "constraint", "gres")

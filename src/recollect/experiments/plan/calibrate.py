@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from recollect.chat.asking import Asking
 from recollect.drift.change import change
@@ -34,6 +34,9 @@ from recollect.probe.measure import Bench, draws_per_job
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 from recollect.weights.pair import TensorPair
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 LONG = 1.0
@@ -223,7 +226,7 @@ def _comparing(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
     each = _steady(compare, readings)
     tokens = sum(len(one.at) for one in readings) / len(readings)
     parameters = dict(loaded.model.named_parameters())
-    taken: dict[str, Any] = {}
+    taken: dict[str, Tensor] = {}
     for name, one in parameters.items():
         if sum(known.numel() for known in taken.values()) < _WEIGHTS:
             taken[name] = one.detach().cpu()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import Settings
 from recollect.core.workspace import MANIFEST
 from recollect.core.workspace.experiment import STUDIES
@@ -179,7 +180,7 @@ def _same(found: object, inputs: Mapping[str, Any]) -> bool:
     return isinstance(found, Mapping) and all(found.get(name) == value for name, value in inputs.items())
 
 
-def _state_of(folder: Path) -> dict[str, Any]:
+def _state_of(folder: Path) -> JsonObject:
     for name in (MANIFEST, "step.json"):
         try:
             found = json.loads((folder / name).read_text(encoding="utf-8"))

@@ -10,9 +10,9 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import is_finished, lending
 from recollect.core.workspace.experiment import Failed
 from recollect.experiments.attempts import ends_all, reason_of
@@ -35,7 +35,7 @@ OWN = {
 """What such a section must not set."""
 
 
-def check_section(name: str, section: Mapping[str, Any]) -> None:
+def check_section(name: str, section: JsonObject) -> None:
     """Raise ValueError for a section that cannot be used."""
     if twice := sorted(OWN[name] & section.keys()):
         raise ValueError(f"{name} must not set {twice[0]}: the study's own is used")
@@ -45,14 +45,14 @@ def check_section(name: str, section: Mapping[str, Any]) -> None:
         SearchSettings.make(**section)
 
 
-def sections_of(settings: StudySettings) -> dict[str, dict[str, Any]]:
+def sections_of(settings: StudySettings) -> dict[str, JsonObject]:
     """What the study has of them, with its own model, facts, train and evaluate."""
     given = {name: section for name in OWN if (section := getattr(settings, name)) is not None}
     return {name: _over(settings, section, name) for name, section in given.items()}
 
 
-def _over(settings: StudySettings, section: Mapping[str, Any], name: str) -> dict[str, Any]:
-    laid: dict[str, Any] = {"model": settings.model, "facts": settings.facts, **section}
+def _over(settings: StudySettings, section: JsonObject, name: str) -> JsonObject:
+    laid: JsonObject = {"model": settings.model, "facts": settings.facts, **section}
     if name == "search":
         laid = {"method": settings.train.method, **laid}
     fixed = {"parts", "limit"} if name == "search" else set[str]()
@@ -69,7 +69,7 @@ def run_extras(study: Study, probe: Probed) -> list[Failed]:
     return [one for one in ran if one is not None]
 
 
-def run_extra(study: Study, probe: Probed, name: str, values: dict[str, Any]) -> Failed | None:
+def run_extra(study: Study, probe: Probed, name: str, values: JsonObject) -> Failed | None:
     """Run one, or find it done; gives how it failed."""
     out = study.steps / name
     before = is_finished(out)
@@ -86,7 +86,7 @@ def run_extra(study: Study, probe: Probed, name: str, values: dict[str, Any]) ->
     return None
 
 
-def _run(name: str, values: dict[str, Any], study: Study, probe: Probed) -> None:
+def _run(name: str, values: JsonObject, study: Study, probe: Probed) -> None:
     out, settings = study.steps / name, study.settings
     if name == "curve":
         place = {one: getattr(settings, one) for one in PlaceSettings.runtime_only}

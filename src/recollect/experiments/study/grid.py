@@ -23,6 +23,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import DEFAULT_ROOT, MANIFEST, Manifest, Step, discard, drop_leftovers, open_step
 from recollect.core.workspace.experiment import STUDIES, Failed, GridFound, GridPart, by_reason
 from recollect.core.workspace.manifest import read_state
@@ -206,7 +207,7 @@ def _named(entries: tuple[Kind, ...]) -> list[tuple[str, Kind | None]]:
     return list(found.values()) or [("", None)]
 
 
-def _study(given: dict[str, Any], entries: list[Entry | None], name: str, title: str) -> StudySettings:
+def _study(given: JsonObject, entries: list[Entry | None], name: str, title: str) -> StudySettings:
     values = {**given, "title": f"{title} ({name})"}
     sections = {section: [values.get(section)] for section in ("probe", "train", "evaluate")}
     for entry in entries:
@@ -230,7 +231,7 @@ def _study(given: dict[str, Any], entries: list[Entry | None], name: str, title:
     return StudySettings.make(**values)
 
 
-def _given(layer: Any) -> dict[str, Any]:
+def _given(layer: Any) -> JsonObject:
     return dict(layer or {}) if isinstance(layer, dict | None) else layer.given()
 
 

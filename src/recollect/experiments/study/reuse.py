@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import Settings
 from recollect.core.workspace import (
     Manifest,
@@ -133,7 +134,7 @@ def _manifest(folder: Path) -> Manifest | None:
 class Known:
     """What the inputs of the cells' steps must be, but for the trained model."""
 
-    inputs: Mapping[str, Mapping[str, Any]]
+    inputs: Mapping[str, JsonObject]
     """By the step; what is not named there decides nothing, or is the trained model."""
 
     @classmethod

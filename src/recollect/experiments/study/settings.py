@@ -141,7 +141,7 @@ class StudySettings(PlaceSettings):
         """Accept the YAML text of a command line; what is in it is checked by its own class."""
         value = {} if value == "" else read_section(value)
         if isinstance(value, Mapping):
-            check_section(str(info.field_name), value)
+            check_section(str(info.field_name), dict(value))
         return value
 
     @field_validator("choices", "sizes", "repair", mode="before")

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
+from recollect.core.json_object import JsonObject
 from recollect.core.progress import duration
 from recollect.core.workspace import fingerprint, is_finished, lending, write_json
 from recollect.core.workspace.experiment import Failed
@@ -170,7 +170,7 @@ class SharedStudy(Study):
                     self.now.extras[name] = self._run_extra(probe, name, values)
         return len(self.now.extras) == len(wanted)
 
-    def _run_extra(self, probe: Probed, name: str, values: dict[str, Any]) -> tuple[Failed, ...]:
+    def _run_extra(self, probe: Probed, name: str, values: JsonObject) -> tuple[Failed, ...]:
         failed: list[Failed] = []
         with piece(self.leases, name, note=lambda: _extra_note(failed, self.shelf.lent)) as mine:
             if mine:

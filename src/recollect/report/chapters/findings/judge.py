@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from recollect.core.estimates import Estimate, Measure, Verdict, decide
 from recollect.core.numbers import many
-from recollect.report.chapters.findings.check import REPEATS, Check
 from recollect.report.chapters.findings.checks import levels, models, parameters, prompts, sizes, tokens
+from recollect.report.chapters.findings.checks.check import REPEATS, Check
+from recollect.report.chapters.findings.checks.studied import Studied
 from recollect.report.chapters.findings.record import CheckFound, CheckRow, FindingFound, Findings
-from recollect.report.chapters.findings.studied import Studied
 
 Test = Callable[[Studied], Sequence[Check]]
 

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from recollect.core.estimates import Cell, Trainings, halves
+from recollect.core.json_object import JsonObject
 from recollect.core.workspace import MANIFEST, read_manifest
 from recollect.drift import DriftFound
 from recollect.evaluate import RIGHT, EvaluateResult, with_right
-from recollect.report.chapters.findings.studied import (
+from recollect.report.chapters.findings.checks.studied import (
     BASE,
     FEW_SHOT,
     UNTRAINED,
@@ -118,7 +119,7 @@ def _drifted(cells: Sequence[CellSteps]) -> dict[Cell, list[Drifted]]:
 def _ladders(cells: Sequence[CellSteps]) -> Ladders | None:
     """The ladders of the cells of which every seed climbed the same rungs."""
     climbed: dict[Cell, list[pl.DataFrame]] = defaultdict(list)
-    settings: dict[str, Any] = {}
+    settings: JsonObject = {}
     for cell in cells:
         if folder := cell.step("ladder"):
             settings = settings or read_manifest(folder).settings

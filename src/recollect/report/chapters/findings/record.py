@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from recollect.core.estimates import Verdict
+from recollect.report.chapters.findings.checks.check import Unit
 from recollect.report.page.record import Count, Finite, Measured, Number, Record
-
-Unit = Literal["points", "nats", "share", "correlation"]
-"""Points are shown times 100, shares in percent; the record holds fractions."""
 
 
 class CheckRow(Record):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from recollect.core.estimates import Estimate, Verdict
 from recollect.core.numbers import many, with_interval
+from recollect.report.chapters.findings.checks.check import Unit
 from recollect.report.chapters.findings.literature import literature
-from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings, Unit
+from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "not decided here")
 _SHOWN: dict[Unit, tuple[float, int, bool, str]] = {

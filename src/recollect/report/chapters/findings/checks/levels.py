@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from recollect.core.estimates import Cell, Claimed, Contrast, Extreme, macro
-from recollect.report.chapters.findings.check import Check, missing
-from recollect.report.chapters.findings.studied import SINGLE, Studied, entering
+from recollect.report.chapters.findings.checks.check import Check, missing
+from recollect.report.chapters.findings.checks.studied import SINGLE, Studied, entering
 
 Sums = dict[Cell, dict[int, float]]
 FEW_LEVELS = "three levels must be trained at one size: add 0, 2 and 4 to --choices"

@@ -21,8 +21,8 @@ from recollect.core.estimates import (
     macro,
     total_variation,
 )
-from recollect.report.chapters.findings.check import Check, missing
-from recollect.report.chapters.findings.studied import Studied, entering
+from recollect.report.chapters.findings.checks.check import Check, missing
+from recollect.report.chapters.findings.checks.studied import Studied, entering
 
 MARGIN = 0.02
 Pair = tuple[Studied, Studied]

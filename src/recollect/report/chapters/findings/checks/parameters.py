@@ -19,9 +19,9 @@ from recollect.core.estimates import (
     macro,
     winner,
 )
-from recollect.report.chapters.findings.check import Check, missing
+from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import LITTLE, NO_LEVEL
-from recollect.report.chapters.findings.studied import Climbed, Ladders, Studied, entering
+from recollect.report.chapters.findings.checks.studied import Climbed, Ladders, Studied, entering
 
 MOST_OF_IT = 0.9
 INTERPOLATION = "interpolation"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recollect.core.estimates import Claimed, Contrast, Extreme
-from recollect.report.chapters.findings.check import Check, missing
+from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import LITTLE, SIXTY
-from recollect.report.chapters.findings.studied import FEW_SHOT, Studied, entering
+from recollect.report.chapters.findings.checks.studied import FEW_SHOT, Studied, entering
 
 
 def few_shot(study: Studied) -> Sequence[Check]:

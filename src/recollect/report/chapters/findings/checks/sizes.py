@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recollect.core.estimates import Claimed, Contrast, Extreme, Trainings, Weights, macro
-from recollect.report.chapters.findings.check import Check, missing
-from recollect.report.chapters.findings.studied import BASE, Studied, entering
+from recollect.report.chapters.findings.checks.check import Check, missing
+from recollect.report.chapters.findings.checks.studied import BASE, Studied, entering
 
 LITTLE = 0.02
 """A gain below 2 points is little, as in the data curve: the margin of equivalence."""

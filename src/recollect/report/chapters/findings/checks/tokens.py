@@ -16,9 +16,9 @@ from recollect.core.estimates import (
     macro,
     spearman,
 )
-from recollect.report.chapters.findings.check import Check, missing
+from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import NO_MIDDLE, middle_of
-from recollect.report.chapters.findings.studied import Drifted, Studied
+from recollect.report.chapters.findings.checks.studied import Drifted, Studied
 
 WELL_KNOWN = 4
 LEAST_FACTS = 10

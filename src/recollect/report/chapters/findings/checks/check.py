@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recollect.core.estimates import Claimed
-from recollect.report.chapters.findings.record import Unit
 
+Unit = Literal["points", "nats", "share", "correlation"]
+"""Points are shown times 100, shares in percent; the record holds fractions."""
 REPEATS = "each training was run once, so the spread between trainings is unknown: set --repeats to 2 or more"
 
 
