@@ -21,7 +21,7 @@ from recollect.core.workspace import MANIFEST, is_finished, read_manifest, updat
 from recollect.core.workspace.manifest import write_sealed
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveResult, CurveSettings, run_curve
-from recollect.experiments.curve.run import _Curve, _sizes
+from recollect.experiments.curve.run import _Curve, sizes_of
 from recollect.facts import Fact, FactSet
 from recollect.report import read_results, write_report
 
@@ -248,11 +248,11 @@ def test_pages_are_scored_by_attribute(world: World, tmp_path: Path) -> None:
 
 def test_default_sizes_go_up_to_what_there_is() -> None:
     """And half of the largest is run too: without a size in its last doubling no rise is ever certain."""
-    assert _sizes(CurveSettings.make(), 3999) == (0, 15, 60, 250, 500, 1000)
-    assert _sizes(CurveSettings.make(), 16_000) == (0, 15, 60, 250, 1000, 4000, 8000, 16_000)
-    assert _sizes(CurveSettings.make(), 249) == (0, 15, 30, 60)
+    assert sizes_of(CurveSettings.make(), 3999) == (0, 15, 60, 250, 500, 1000)
+    assert sizes_of(CurveSettings.make(), 16_000) == (0, 15, 60, 250, 1000, 4000, 8000, 16_000)
+    assert sizes_of(CurveSettings.make(), 249) == (0, 15, 30, 60)
     with pytest.raises(InputError, match="needs more training examples than 20"):
-        _sizes(CurveSettings.make(), 20)
+        sizes_of(CurveSettings.make(), 20)
 
 
 def test_any_metric_and_group_is_judged_and_named(world: World, tmp_path: Path) -> None:
