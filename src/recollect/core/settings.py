@@ -76,7 +76,7 @@ class Settings(BaseModel):
         """A section may come as the YAML text that a command line gives, and sets nothing that is fixed."""
         if not isinstance(values, Mapping):
             return values
-        read = {name: read_section(value) if cls.section(name) else value for name, value in values.items()}
+        read = {name: read_section(value, name) if cls.section(name) else value for name, value in values.items()}
         for name, value in read.items():
             given = (
                 value.model_fields_set if isinstance(value, Settings) else value if isinstance(value, Mapping) else ()
@@ -283,8 +283,10 @@ def parse_yaml(text: str, where: str) -> Any:
         raise InputError(f"{where} is not valid YAML: {_problem(error)}.") from None
 
 
-def read_section(value: Any) -> Any:
+def read_section(value: Any, name: str = "") -> Any:
     """A section of settings: a mapping as it is, or the value of the YAML text that a command line gives.
+
+    name: its own, for the error where the validator is one of all settings.
 
     Raises ValueError for text that is not YAML, as a pydantic validator should.
     """
@@ -295,7 +297,8 @@ def read_section(value: Any) -> Any:
     try:
         return parse_yaml(value, "it")
     except InputError as error:
-        raise ValueError(f"must be a mapping such as {{learning_rate: 0.001}}; {str(error).rstrip('.')}") from None
+        said = f"must be a mapping such as {{learning_rate: 0.001}}; {str(error).rstrip('.')}"
+        raise ValueError(f"{name}: {said}" if name else said) from None
 
 
 def read_yaml(path: Path, *, max_bytes: int = 1_000_000) -> JsonObject:

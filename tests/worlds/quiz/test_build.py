@@ -56,9 +56,9 @@ def test_facts_that_are_not_handed_over_are_those_that_the_settings_name(tmp_pat
     [
         (
             {"width": 100},
-            r"width: .* must divide into 3 attention head\(s\) of an even size; a multiple of 32 does, but got 100",
+            r"width: must divide into 3 attention head\(s\) of an even size; a multiple of 32 does, but got 100",
         ),
-        ({"width": 17}, r"width: .* must divide into 1 attention head\(s\) of an even size"),
+        ({"width": 17}, r"width: must divide into 1 attention head\(s\) of an even size"),
         ({"shared_templates": 0}, "shared_templates: input should be greater than or equal to 1"),
     ],
 )
