@@ -19,7 +19,7 @@ from pathlib import Path
 from recollect.core.interrupt import interrupted
 from recollect.core.workspace.experiment import Failed
 from recollect.errors import RecollectError, StepBusy, disk_is_full, input_fault
-from recollect.experiments.cell import Cell, Context, ScoredCell, read_cell, there
+from recollect.experiments.cell import Cell, Context, ScoredCell, is_done, read_cell
 from recollect.experiments.executors import Executor, run_all
 
 _LONGEST = 600
@@ -61,8 +61,7 @@ class Attempts:
         said = json.loads(word) if word else {}
         if "failed" in said:
             return FailedCell(cell, said["failed"])
-        missing = [step for step in cell.steps if step not in there(self.context.folder, cell)]
-        if missing and not said:
+        if not said and not is_done(self.context.folder, cell):
             return None
         return replace(read_cell(self.context, cell), lost=tuple(said.get("lost", ())))
 

@@ -97,6 +97,11 @@ class Cell:
         """All that it leaves, in the order of work."""
         return {"select": self.select, "train": self.train, **self.measures}
 
+    @property
+    def wanted(self) -> dict[str, Settings]:
+        """What must be there for it to be done: of a cell that pauses, only what was measured."""
+        return self.steps if self.share == 1 else self.measures
+
     def path(self, folder: Path, step: str) -> Path:
         """The directory of one of its steps."""
         return folder / self.name.format(step=step)
@@ -173,8 +178,7 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     """
     telling = context.telling(cell)
     lost: tuple[str, ...] = ()
-    wanted = cell.steps if cell.share == 1 else cell.measures
-    if len(there(context.folder, cell)) < len(wanted):
+    if not is_done(context.folder, cell):
         anew = _make_room(context.folder, cell)
         trained = train_cell(context, cell, watch, telling)
         if anew and isinstance(trained, TrainResult):
@@ -188,16 +192,18 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
 
 
 def there(folder: Path, cell: Cell) -> list[str]:
-    """The steps of a cell that are finished and of use: a training without its weights is none where these are needed.
-
-    Of a cell that pauses, only what was measured.
-    """
-    steps = cell.steps if cell.share == 1 else cell.measures
-    found = [step for step in steps if is_finished(cell.path(folder, step))]
+    """Those of the wanted steps that are finished and of use: a training without its weights is none where these are
+    needed."""
+    found = [step for step in cell.wanted if is_finished(cell.path(folder, step))]
     measured = all(step in found for step in cell.measures)
     if "train" in found and not measured and not has_weights(cell.path(folder, "train")):
         found.remove("train")
     return found
+
+
+def is_done(folder: Path, cell: Cell) -> bool:
+    """Whether nothing of a cell is to be done."""
+    return len(there(folder, cell)) == len(cell.wanted)
 
 
 def has_weights(train: Path) -> bool:
@@ -266,8 +272,9 @@ def watch_cells(
     """
     assert context.told is not None
     most = sum(fact.part == "train" for fact in context.facts)
-    sizes = [most if cell.select.size == "all" else cell.select.size for cell in cells]
-    planned = [cell.planned(context.folder, size) for cell, size in zip(cells, sizes, strict=True)]
+    left = [cell for cell in cells if not is_done(context.folder, cell)]
+    sizes = [most if cell.select.size == "all" else cell.select.size for cell in left]
+    planned = [cell.planned(context.folder, size) for cell, size in zip(left, sizes, strict=True)]
     with watched(context.told):
         yield Remaining(planned, context.told, slots, asking_seconds)
 

@@ -31,7 +31,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Remaining:
-    """The cells of one run, watched through what they tell."""
+    """The cells that a run has to do, watched through what they tell."""
 
     cells: Sequence[Planned]
     folder: Path
@@ -89,7 +89,10 @@ class Remaining:
         return found
 
     def plan(self) -> str:
-        """Before the start: how much there is to do, and what the ladder will take, by what asking the base took."""
+        """Before the start: how much there is to do, and what the ladder will take, by what asking the base took; ""
+        where all is done."""
+        if not self.cells:
+            return ""
         trainings = f"{len(self.cells)} training{'s' if len(self.cells) != 1 else ''}"
         text = f"{trainings} to come; the time left follows with the first updates"
         rungs = sum(cell.units.get(CLIMBING, 0.0) for cell in self.cells)

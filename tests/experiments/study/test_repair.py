@@ -71,9 +71,10 @@ def test_a_training_that_fails_is_told_and_tried_again(
     assert [(one.name, one.reason) for one in half.failed] == [("random-8-seed0", str(error))]
     assert (half.found.steps, half.found.reused, half.found.cells) == (10, 6, 1)
     assert half.report.is_file() and [cell.size for cell in trained(half).cells] == [4]
-    names = counted(monkeypatch)
-    again = run_study(settings(world, **SMALL), half.path)
+    names, said = counted(monkeypatch), list[str]()
+    again = run_study(settings(world, **SMALL), half.path, say=said.append)
     assert names == ["train-random-8-seed0"] and not again.failed
+    assert any(text.startswith("1 training to come") for text in said), "of the two cells one was there"
     assert again.reused == 7, "all but training, answers and comparison; the selection was made"
     assert tables(again.path) == tables(study.path)
 

@@ -87,6 +87,7 @@ def test_what_is_gone_is_taken_from_a_study_beside_it_and_the_plan_says_so(
     assert trained(repaired) == trained(first)
     assert any(text.startswith("missing: drift-0-4-seed0, train-0-4-seed0") for text in said)
     assert any("2 of 12 steps (1 training, 1 comparison)" in text for text in said), said
+    assert not any("to come" in text for text in said), "nothing is left to train"
     again = run_study(asked, tmp_path / "torn")
     assert again.before and again.reused == again.found.steps
 

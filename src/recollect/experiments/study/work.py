@@ -224,7 +224,8 @@ class Study:
             if not executor.in_process:
                 self.base.release()
             with watch_cells(context, cells, executor.slots, asking_seconds) as remaining:
-                self.say(remaining.plan())
+                if to_come := remaining.plan():
+                    self.say(to_come)
                 with self.stage("training and asking", "models", remaining.detail) as progress:
                     return attempt_cells(executor, cells, progress)
 
