@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
@@ -34,6 +34,7 @@ from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.study import missing
 from recollect.experiments.study.axes import DataEntry, Entry, MethodEntry, ModelEntry
+from recollect.experiments.study.finished import Finished
 from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
 from recollect.experiments.study.run import Asked, StudyResult, fitted, shared_study, study_of
 from recollect.experiments.study.settings import StudyParts, StudySettings
@@ -44,7 +45,7 @@ from recollect.facts import FactSet, load_facts
 from recollect.shipped import SHIPPED
 
 if TYPE_CHECKING:
-    from recollect.report import Results
+    pass
 
 _AXES = ("models", "data", "methods")
 
@@ -76,38 +77,13 @@ class Part:
         return self.stored().model_dump(include={"model", "data", "method"})
 
 
-@dataclass(frozen=True)
-class GridResult:
-    """A finished grid: `path` holds report.html and results.json; `path/studies` its parts."""
-
-    path: Path
-    found: GridFound
-    reused: int = field(default=0, compare=False)
-    """Steps that were there already when this was asked for."""
-    before: bool = field(default=False, compare=False)
-    """Whether it was found finished."""
-
-    @property
-    def failed(self) -> tuple[Failed, ...]:
-        """Parts and cells without a result; the same settings run again try them again."""
-        return self.found.failed
-
-    @property
-    def report(self) -> Path:
-        """The page of all parts."""
-        return self.path / "report.html"
+class GridResult(Finished[GridFound]):
+    """A finished grid: `path/studies` holds its parts, studies all."""
 
     @property
     def parts(self) -> dict[str, Path]:
         """The folders of the studies, by name."""
         return {part.name: self.path / part.folder for part in self.found.parts}
-
-    @cached_property
-    def results(self) -> Results:
-        """All that the page shows."""
-        from recollect.report import read_results
-
-        return read_results(self.path)
 
 
 def run_grid(

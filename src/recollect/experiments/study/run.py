@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, fingerprint, open_step
-from recollect.core.workspace.experiment import Failed, StudyFound
+from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError, RecollectWarning
@@ -29,6 +29,7 @@ from recollect.experiments.cell import Base
 from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.probed import check_asked_are_probed
+from recollect.experiments.study.finished import Finished
 from recollect.experiments.study.missing import gone, lacks
 from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.pieces import Worker, first_worker, wait_for_page
@@ -41,36 +42,11 @@ from recollect.probe import choice_inputs, forms_input
 from recollect.train.auto import auto_input
 
 if TYPE_CHECKING:
-    from recollect.report import Results
+    pass
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    """A finished study: `path` holds report.html, results.json and the tables; `path/steps` the steps."""
-
-    path: Path
-    found: StudyFound
-    reused: int = field(default=0, compare=False)
-    """Steps that were there already when this was asked for, here or in a study around it."""
-    before: bool = field(default=False, compare=False)
-    """Whether it was found finished."""
-
-    @property
-    def failed(self) -> tuple[Failed, ...]:
-        """Cells without a result; the same settings run again try them again."""
-        return self.found.failed
-
-    @property
-    def report(self) -> Path:
-        """The report's page."""
-        return self.path / "report.html"
-
-    @cached_property
-    def results(self) -> Results:
-        """All that the report shows: scores of the base and of every cell, the best choice, drift and more."""
-        from recollect.report import read_results
-
-        return read_results(self.path)
+class StudyResult(Finished[StudyFound]):
+    """A finished study: beside its report, `path` holds the tables, and `path/steps` the steps."""
 
 
 def run_study(
