@@ -9,7 +9,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -66,13 +66,10 @@ def compare_levels(
         return LevelsResult(step.path)
 
 
-def levels_found(
-    probes: Sequence[Probed], notes: Sequence[str] = (), models: Mapping[str, str] | None = None
-) -> LevelsFound:
-    """The numbers of probes of the same facts; `models`: where each came from, by name."""
-    given = {one.name: str(one.manifest.inputs.get("model", "")) for one in probes} | dict(models or {})
+def levels_found(probes: Sequence[Probed], notes: Sequence[str] = ()) -> LevelsFound:
+    """The numbers of probes of the same facts."""
     return LevelsFound(
-        models=tuple(_shares(one, given[one.name]) for one in probes),
+        models=tuple(_shares(one) for one in probes),
         pairs=tuple(_pair(one, other) for one, other in combinations(probes, 2)),
         n=probes[0].levels.height,
         notes=tuple(notes),
@@ -89,11 +86,11 @@ def _facts_table(probes: Sequence[Probed]) -> pl.DataFrame:
     return facts.with_columns(**columns)
 
 
-def _shares(one: Probed, model: str) -> LevelShares:
+def _shares(one: Probed) -> LevelShares:
     used = one.used
     return LevelShares(
         name=one.name,
-        model=model,
+        model=str(one.manifest.inputs.get("model", "")),
         grades=one.grades,
         shares=tuple(_share(used[:, level]) for level in range(5)),
         known=_share(_known(used)),

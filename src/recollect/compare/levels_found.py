@@ -36,7 +36,7 @@ class LevelShares(Result):
 
     name: str
     model: str
-    """Where it came from, or its fingerprint."""
+    """Its fingerprint."""
     grades: Grades
     shares: tuple[Estimate, ...]
     """Of the facts at level 0 to 4."""
