@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recollect.core.estimates import rank_agreement
+from recollect.core.estimates import LEAST_PAIRS, rank_agreement
 from recollect.errors import InputError
 
 
@@ -76,3 +76,10 @@ def test_the_interval_covers_what_further_cells_and_trainings_would_show(n: int,
         assert found is not None
         covered += found.low <= truth <= found.high
     assert covered / samples >= 0.9
+
+
+def test_from_how_many_cells_on_full_agreement_decides_ten_claims() -> None:
+    sides = {n: [[float(at)] * 2 for at in range(n)] for n in (LEAST_PAIRS - 1, LEAST_PAIRS)}
+    found = {n: rank_agreement(side, side, confidence=1 - 0.05 / 10).interval for n, side in sides.items()}
+    lows = {n: interval.low for n, interval in found.items() if interval is not None}
+    assert lows[LEAST_PAIRS - 1] < 0 < lows[LEAST_PAIRS]

@@ -248,3 +248,10 @@ def test_what_a_finding_says_is_told_where_nothing_is_measured() -> None:
     assert [check.side for check in found[9].checks] == ["above", "above", "above", "below"]
     assert [(check.side, check.boundary) for check in found[1].checks[:2]] == [("above", 0), ("below", 0.02)]
     assert found[9].checks[0].boundary == 0.9 and found[8].checks[2].side == "below"
+
+
+def test_three_models_with_few_test_facts_are_told_what_is_missing() -> None:
+    rng, few = np.random.default_rng(6), World(facts=8, seeds=2, percents=(20, 60))
+    found = judge([study(few, rng, f"m{at}", f"model {at}") for at in range(3)])
+    (alike,) = (one for one in found.findings if one.id == 6)
+    assert alike.verdict == "not decided here" and "10 test facts" in alike.deciding.needs

@@ -27,7 +27,7 @@ from recollect.restore import LadderFound
 
 @pytest.fixture(scope="module")
 def study(whole: StudyResult) -> Studied:
-    found = read(Part("", "base", "facts", "full", Source(whole.path, "study")))
+    found = read(Part("", "base", "facts", "full", Source(whole.path, "study")), "base")
     assert found is not None
     return found
 
@@ -75,7 +75,10 @@ def test_a_second_seed_and_a_second_model_are_tested(world: World, whole: StudyR
     second = run_study(cheap, tmp_path / "second")
     parts = []
     with open_step("grid", {"title": "two"}, {}, tmp_path / "grid") as step:
-        for name, model, path in (("one-full", "one", whole.path), ("two-full", "two", second.path)):
+        for name, model, path in (
+            ("one-full", "runs/one/model", whole.path),
+            ("two-full", "runs/two/model", second.path),
+        ):
             part = GridPart(name=name, model=model, data="facts", method="full")
             shutil.copytree(path, step.folder / part.folder)
             parts.append(part)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recollect.compare.asked import short_names
 from recollect.core.workspace.experiment import GridFound, StudyFound
 from recollect.report.page.chapter import Source
 
@@ -61,3 +63,15 @@ def parts_of(source: Source) -> list[Part]:
         sources = StudyFound.read(source.path).sources
         return [Part("", sources.get("model", ""), sources.get("facts", ""), "", source)]
     return []
+
+
+def model_names(parts: Sequence[Part]) -> dict[str, str]:
+    """What to call each model, all differently: as the grid's file calls it; else as its study is called where each has
+    one, or by the last part of its own name."""
+    models = list(dict.fromkeys(part.model for part in parts))
+    own = short_names(models)
+    if len(models) == len(parts):
+        own = [part.name for part in parts]
+    called = {part.model: part.called for part in parts if part.called}
+    names = {model: called.get(model, name) for model, name in zip(models, own, strict=True)}
+    return names if len(set(names.values())) == len(models) else dict(zip(models, own, strict=True))

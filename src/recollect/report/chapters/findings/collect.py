@@ -6,12 +6,13 @@ from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.read import read
 from recollect.report.chapters.findings.record import Findings
 from recollect.report.page.chapter import Source
-from recollect.report.scores.parts import parts_of
+from recollect.report.scores.parts import model_names, parts_of
 from recollect.report.scores.steps import is_about_pages
 
 
 def collect(source: Source) -> Findings | None:
     """Of a study or a grid that trained a model on facts; None of anything else."""
     of_facts = [part for part in parts_of(source) if not is_about_pages(part.source)]
-    studies = [found for part in of_facts if (found := read(part)) is not None]
+    names = model_names(of_facts)
+    studies = [found for part in of_facts if (found := read(part, names[part.model])) is not None]
     return judge(studies) if studies else None

@@ -59,7 +59,7 @@ def _finding(number: int, part: str, checks: list[CheckFound]) -> FindingFound:
     return FindingFound(id=number, part=part, verdict=verdict, checks=checks)
 
 
-def _found(check: Check, decided: object) -> CheckFound:
+def _found(check: Check, decided: tuple[Estimate, Verdict] | None) -> CheckFound:
     claim = check.claimed
     own = CheckFound(
         what=check.what,
@@ -72,7 +72,7 @@ def _found(check: Check, decided: object) -> CheckFound:
     if claim is None:
         return own
     own = own.model_copy(update={"side": claim.side, "boundary": claim.boundary, "value": claim.measure.value})
-    if not isinstance(decided, tuple):
+    if decided is None:
         return own.model_copy(update={"needs": REPEATS})
     effect, verdict = decided
     needs = _narrower(check, claim.measure, effect) if verdict == "not decided here" else ""

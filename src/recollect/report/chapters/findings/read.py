@@ -23,7 +23,6 @@ from recollect.report.chapters.findings.checks.studied import (
     Ladders,
     Studied,
 )
-from recollect.report.page.text import model_name
 from recollect.report.scores.parts import Part
 from recollect.report.scores.steps import CellSteps, study_cells
 from recollect.select import read_levels
@@ -31,8 +30,8 @@ from recollect.select import read_levels
 _NO_LEVEL = -1
 
 
-def read(part: Part) -> Studied | None:
-    """A study's numbers; None where no trained model was asked."""
+def read(part: Part, model: str) -> Studied | None:
+    """A study's numbers, its model called `model`; None where no trained model was asked."""
     cells, steps = study_cells(part.source), part.path / "steps"
     if not cells or not (steps / "base" / MANIFEST).is_file():
         return None
@@ -46,7 +45,7 @@ def read(part: Part) -> Studied | None:
         return None
     return Studied(
         part.name,
-        model_name(part.model_said),
+        model,
         part.data,
         test,
         _trainings(answers, "ood"),

@@ -12,7 +12,7 @@ from recollect.compare import LevelPair, LevelShares
 from recollect.core.numbers import number
 from recollect.report.chapters.models.record import Reaction
 from recollect.report.page.svg import COLOURS, ON_DARK, ON_LIGHT, RAMP, bare, dark, draw, panel
-from recollect.report.page.text import short
+from recollect.report.page.text import choice, short
 from recollect.report.scores.charts import MARKERS
 from recollect.report.scores.record import CHOICES, LEVELS, Choice
 
@@ -133,8 +133,7 @@ def _key(axes: Axes, reaction: Reaction, sizes: Sequence[int]) -> None:
         colour = _colour(levels)
         style = {"marker": MARKERS[levels], "color": colour, "mec": _edge(levels), "mfc": _fill(levels)}
         axes.plot(1.06, y, ms=10, transform=beside, clip_on=False, **style)  # type: ignore[arg-type]
-        name = f"level {levels}" if levels.isdigit() else levels
-        axes.text(1.09, y, name, transform=beside, va="center_baseline")
+        axes.text(1.09, y, choice(levels), transform=beside, va="center_baseline")
         y -= 0.062
     y -= 0.03
     for at, size in enumerate(sizes):

@@ -13,14 +13,13 @@ from typing import Literal
 from pydantic import Field
 
 from recollect.compare import LevelsFound, levels_found, read_probes
-from recollect.compare.asked import short_names
 from recollect.core.estimates import Estimate, rank_agreement
 from recollect.core.workspace import MANIFEST
 from recollect.errors import InputError
 from recollect.evaluate import Accuracy, EvaluateResult
 from recollect.report.page.chapter import Source
 from recollect.report.page.record import Count, Finite, Measured, Number, Record
-from recollect.report.scores.parts import Part, parts_of
+from recollect.report.scores.parts import Part, model_names, parts_of
 from recollect.report.scores.record import Choice
 from recollect.report.scores.steps import study_cells
 
@@ -84,22 +83,10 @@ def collect(source: Source) -> ModelsFound | None:
     if source.step != "grid":
         return None
     parts = [part for part in parts_of(source) if (part.path / "steps" / "probe" / MANIFEST).is_file()]
-    names = _names(parts)
+    names = model_names(parts)
     sets = [_on([part for part in parts if part.data == data], names) for data in dict.fromkeys(p.data for p in parts)]
     found = [one for one in sets if one is not None]
     return ModelsFound(sets=found) if found else None
-
-
-def _names(parts: Sequence[Part]) -> dict[str, str]:
-    """What to call each model: as the grid's file calls it; else as its study is called where each has one, or by the
-    last part of its own name."""
-    models = list(dict.fromkeys(part.model for part in parts))
-    own = short_names(models)
-    if len(models) == len(parts):
-        own = [part.name for part in parts]
-    called = {part.model: part.called for part in parts if part.called}
-    names = {model: called.get(model, name) for model, name in zip(models, own, strict=True)}
-    return names if len(set(names.values())) == len(models) else dict(zip(models, own, strict=True))
 
 
 def _on(parts: Sequence[Part], names: Mapping[str, str]) -> OnData | None:
@@ -112,7 +99,7 @@ def _on(parts: Sequence[Part], names: Mapping[str, str]) -> OnData | None:
         probes, notes = read_probes(
             [by_model[one].path / "steps" / "probe" for one in models], [names[m] for m in models]
         )
-        levels = levels_found(probes, notes, names)
+        levels = levels_found(probes, notes)
     except InputError as error:
         notes = [f"What the models know is not compared: {error}"]
     return OnData(data=parts[0].data_said, levels=levels, reactions=_reactions(parts, names), notes=notes)

@@ -19,6 +19,7 @@ from recollect.report.chapters.models.charts import (
 from recollect.report.chapters.models.record import Agreement, ModelsFound, OnData, Reaction, collect
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
+from recollect.report.page.text import choice
 
 _NOISE = 0.1
 """A ceiling below which it is not told as a number."""
@@ -154,7 +155,7 @@ def _reaction(found: Reaction) -> ReactionView:
     lines = [_told("Over all cells", found.over_all)]
     if found.inside is not None:
         lines.append(_told("Inside a size, with each size's mean taken off", found.inside))
-    rows = [(_cell(cell.levels), cell.size, _seeds(cell.first), _seeds(cell.second)) for cell in found.cells]
+    rows = [(choice(cell.levels), cell.size, _seeds(cell.first), _seeds(cell.second)) for cell in found.cells]
     return ReactionView(found, f"{found.first} and {found.second}{method}", lines, gains_chart(found), rows)
 
 
@@ -173,10 +174,6 @@ def _told(where: str, found: Agreement) -> str:
             else f"; under the noise of trainings full agreement would show about {number(found.ceiling, 2, sign=True)}"
         )
     return f"{where}: {said}: rank correlation {rho} ({ends}) over {found.cells} cells{full}."
-
-
-def _cell(levels: str) -> str:
-    return f"level {levels}" if levels.isdigit() else levels
 
 
 def _seeds(gains: list[float]) -> str:

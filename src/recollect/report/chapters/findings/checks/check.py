@@ -25,10 +25,10 @@ class Check:
     needs: str = ""
     """What would decide it: where nothing can, or where it is mostly the spread between trainings that does not."""
     rows: Sequence[tuple[str, float]] = ()
+    """The single numbers behind it, by name."""
     side: Literal["above", "below"] = "above"
     """Of which side of the boundary the finding says the number is, where `claimed` does not say it."""
     boundary: float = 0.0
-    """The single numbers behind it, by name."""
 
     @property
     def decidable(self) -> Claimed | None:

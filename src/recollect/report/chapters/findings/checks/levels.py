@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from recollect.core.estimates import Cell, Claimed, Contrast, Extreme, macro
 from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.studied import SINGLE, Studied, entering
+from recollect.report.page.text import choice as label
 
 Sums = dict[Cell, dict[int, float]]
 FEW_LEVELS = "three levels must be trained at one size: add 0, 2 and 4 to --choices"
@@ -28,7 +29,7 @@ def known_better(study: Studied) -> Sequence[Check]:
         each.append((choice, Contrast(study.test, weights)))
     if not each:
         return [missing(what, "points", "no model was trained")]
-    rows = [(_name(choice), one.value) for choice, one in each]
+    rows = [(f"trained on {label(choice)}", one.value) for choice, one in each]
     return [Check(what, "points", Claimed(Extreme("smallest", [one for _, one in each]), "above"), rows=rows)]
 
 
@@ -110,7 +111,3 @@ def _middle(study: Studied) -> Check:
 
 def _others(study: Studied, size: int, own: str) -> list[str]:
     return [choice for choice in study.choices(size) if choice in SINGLE and choice != own]
-
-
-def _name(choice: str) -> str:
-    return f"trained on level {choice}" if choice.isdigit() else f"trained on {choice}"

@@ -22,6 +22,7 @@ from recollect.core.estimates import (
     total_variation,
 )
 from recollect.report.chapters.findings.checks.check import Check, missing
+from recollect.report.chapters.findings.checks.sizes import NO_LEVEL
 from recollect.report.chapters.findings.checks.studied import Studied, entering
 
 MARGIN = 0.02
@@ -54,6 +55,8 @@ def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
         return [
             missing(_ALIKE, "correlation", f"fewer than {LEAST_FOR_DIFFERENCE} cells in common: add sizes or choices")
         ]
+    if not all(_entering(pair) for pair in ends):
+        return [missing(_ALIKE, "correlation", NO_LEVEL)]
     close, far = (_reactions(pair) for pair in ends)
     rows = [(f"most alike: {_names(ends[0])}", close.value), (f"least alike: {_names(ends[1])}", far.value)]
     return [Check(_ALIKE, "correlation", Claimed(CorrelationDifference(close, far), "above"), rows=rows)]
@@ -101,9 +104,14 @@ def _shared(pair: Pair) -> list[tuple[str, int]]:
     return [cell for cell in pair[0].cells if cell in pair[1].cells]
 
 
+def _entering(pair: Pair) -> tuple[int, ...]:
+    """The levels with enough facts in both."""
+    return tuple(level for level in entering(pair[0].test) if level in entering(pair[1].test))
+
+
 def _reactions(pair: Pair) -> RankCorrelation:
     """Of both models' macro scores over the cells that both trained."""
-    levels = macro(tuple(level for level in entering(pair[0].test) if level in entering(pair[1].test)))
+    levels = macro(_entering(pair))
     first, second = ([study.test.by_training(cell, levels).tolist() for cell in _shared(pair)] for study in pair)
     return RankCorrelation(first, second)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from recollect.core.estimates import Claimed, Contrast, Extreme, Trainings, Weights, macro
 from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.studied import BASE, Studied, entering
+from recollect.report.page.text import choice as label
 
 LITTLE = 0.02
 """A gain below 2 points is little, as in the data curve: the margin of equivalence."""
@@ -32,7 +33,7 @@ def _gain(study: Studied, where: str, asked: Trainings) -> Check:
     choices = study.choices(start)
     weights = {(choice, start): macro(levels, 1 / len(choices)) for choice in choices} | {BASE: macro(levels, -1)}
     base = asked.mean(BASE, macro(levels))
-    rows = [(_trained(choice), asked.mean((choice, start), macro(levels)) - base) for choice in choices]
+    rows = [(f"trained on {label(choice)}", asked.mean((choice, start), macro(levels)) - base) for choice in choices]
     return Check(what, "points", Claimed(Contrast(asked, weights), "above"), rows=rows)
 
 
@@ -52,7 +53,7 @@ def _after(study: Studied, where: str, asked: Trainings) -> Check:
         weights[choice, many] = macro(levels, 1 / len(pairs))
         weights[choice, few] = macro(levels, -1 / len(pairs))
     rows = [
-        (f"{_trained(choice)}, {few:,} to {many:,}", _difference(asked, (choice, many), (choice, few), levels))
+        (f"trained on {label(choice)}, {few:,} to {many:,}", _difference(asked, (choice, many), (choice, few), levels))
         for choice, few, many in pairs
     ]
     return Check(what, "points", Claimed(Contrast(asked, weights), "below", LITTLE), rows=rows)
@@ -96,10 +97,12 @@ def _peak(study: Studied, levels: tuple[int, ...]) -> list[Check]:
         weights[choice, middle] = macro(levels, 1 / len(rises))
         weights[choice, few] = macro(levels, -1 / len(rises))
     fall_rows = [
-        (f"{_trained(c)}, {middle:,} to {most:,}", one.value) for (c, most), one in zip(falls, each, strict=True)
+        (f"trained on {label(c)}, {middle:,} to {most:,}", one.value)
+        for (c, most), one in zip(falls, each, strict=True)
     ]
     rise_rows = [
-        (f"{_trained(c)}, {few:,} to {middle:,}", _difference(asked, (c, middle), (c, few), levels)) for c, few in rises
+        (f"trained on {label(c)}, {few:,} to {middle:,}", _difference(asked, (c, middle), (c, few), levels))
+        for c, few in rises
     ]
     return [
         Check(fall, "points", Claimed(Extreme("largest", each), "above"), rows=fall_rows),
@@ -134,7 +137,3 @@ def _largest(study: Studied, choice: str) -> int:
 
 def _smallest(study: Studied, choice: str) -> int:
     return min(size for own, size in study.cells if own == choice)
-
-
-def _trained(choice: str) -> str:
-    return f"trained on level {choice}" if choice.isdigit() else f"trained on {choice}"

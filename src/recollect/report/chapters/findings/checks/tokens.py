@@ -19,6 +19,7 @@ from recollect.core.estimates import (
 from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import NO_MIDDLE, middle_of
 from recollect.report.chapters.findings.checks.studied import Drifted, Studied
+from recollect.report.page.text import choice as label
 
 WELL_KNOWN = 4
 LEAST_FACTS = 10
@@ -67,7 +68,7 @@ def _between(kl: Trainings, what: str, pairs: Sequence[tuple[Cell, Cell]]) -> Ch
         weights[second] = macro((WELL_KNOWN,), -1 / len(pairs))
     rows = [
         (
-            f"{'level ' if first[0].isdigit() else ''}{first[0]}, {second[1]:,} against {first[1]:,}",
+            f"{label(first[0])}, {second[1]:,} against {first[1]:,}",
             kl.mean(first, macro((WELL_KNOWN,))) - kl.mean(second, macro((WELL_KNOWN,))),
         )
         for first, second in pairs
