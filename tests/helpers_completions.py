@@ -25,6 +25,8 @@ class Ways:
     ids: bool = True
     """Takes token ids; else 422."""
     tells_ids: bool = True
+    counts: bool = True
+    """Tells how many tokens an answer has."""
     many: bool = True
     """Heeds `n`."""
     logprobs: bool = True
@@ -84,7 +86,9 @@ class Model:
             else:
                 draws = list(self.engine.sample([Ask(ids, "", 0, count)], how)[0].draws)
             choices = [self.choice(index, ids, said, body) for index, said in enumerate(draws)]
-        usage = {"prompt_tokens": len(ids), "completion_tokens": sum(map(len, draws))}
+        usage = {"prompt_tokens": len(ids)}
+        if ways.counts:
+            usage["completion_tokens"] = sum(map(len, draws))
         return {"object": "text_completion", "model": body["model"], "choices": choices, "usage": usage}
 
     def fast(self, ids: list[int], count: int, how: Sampling) -> list[list[int]]:

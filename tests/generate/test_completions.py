@@ -18,6 +18,7 @@ from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Ask, Sampling, TransformersEngine
 from recollect.generate.completions import CompletionsEngine, Remote
+from recollect.generate.completions_replies import Entry, entries_of
 from recollect.generate.conformance import check_engine, check_scores
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
@@ -119,6 +120,17 @@ def test_prompts_with_a_second_begin_token_are_found_out(small: Small) -> None:
         pytest.raises(SelfTestError, match="puts tokens of its own before a prompt"),
     ):
         engine_of(small, server).greedy([[0, 3]], 1)
+
+
+def test_a_server_that_does_not_count_its_answers_tokens_is_asked(small: Small) -> None:
+    with completions_server(TransformersEngine(small.loaded), Ways(counts=False)) as server:
+        assert engine_of(small, server).greedy([[0, 3]], 2) == TransformersEngine(small.loaded).greedy([[0, 3]], 2)
+
+
+@pytest.mark.parametrize("top", [["a"], [{"token": "a", "logprob": "high"}], "abc", 5, None])
+def test_log_probabilities_in_the_form_of_chats_are_read_strictly(top: object) -> None:
+    row = {"logprob": -1.0, "top_logprobs": top}
+    assert entries_of({"choices": [{"logprobs": {"content": [row, "junk"]}}]}) == [Entry(-1.0, {})]
 
 
 def test_another_model_than_the_one_here_is_found_out_unless_it_is_named(small: Small, other: Small) -> None:

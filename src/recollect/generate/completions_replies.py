@@ -60,14 +60,7 @@ def _entries(choice: JsonObject) -> list[Entry]:
     if not isinstance(found, dict):
         return []
     if isinstance(found.get("content"), list):
-        rows = [one for one in found["content"] if isinstance(one, dict)]
-        return [
-            Entry(
-                _number(one.get("logprob")),
-                _pairs({str(t.get("token")): t.get("logprob") for t in one.get("top_logprobs") or []}),
-            )
-            for one in rows
-        ]
+        return [_entry_of_chat(one) for one in found["content"] if isinstance(one, dict)]
     values, tops = found.get("token_logprobs"), found.get("top_logprobs")
     if not isinstance(values, list):
         return []
@@ -76,7 +69,8 @@ def _entries(choice: JsonObject) -> list[Entry]:
 
 
 def _entry_of_chat(entry: JsonObject) -> Entry:
-    top = [one for one in entry.get("top_logprobs") or [] if isinstance(one, dict)]
+    told = entry.get("top_logprobs")
+    top = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
     return Entry(_number(entry.get("logprob")), _pairs({str(one.get("token")): one.get("logprob") for one in top}))
 
 
