@@ -85,6 +85,17 @@ def test_a_grid_is_the_sum_of_its_parts_and_a_common_probe_is_made_once(world: W
     assert {row.what.partition(":")[0] for row in grid.rows} == {"full", "lora"}
 
 
+def test_a_plan_says_that_a_curve_and_a_search_are_not_in_it(world: World, tmp_path: Path) -> None:
+    plain, both = (
+        plan_study(settings(world, **sections), tmp_path / "study", assume=COUNTED)
+        for sections in ({}, {"curve": {}, "search": {}})
+    )
+    said = "not counted: curve and search; recollect curve --dry-run and recollect search --dry-run plan them"
+    assert both.steps == plain.steps
+    assert said in both.notes
+    assert not any("not counted" in note for note in plain.notes)
+
+
 def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(finished: StudyResult, world: World) -> None:
     plan = plan_study(settings(world, methods=["full", "lora"]), finished.path.parent / "grid", assume=COUNTED)
     whole = plan_study(settings(world), finished.path, assume=COUNTED)

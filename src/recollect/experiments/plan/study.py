@@ -146,7 +146,7 @@ class _Planning:
         slots, said = side_by_side(
             settings.executor, settings.workers, self.ground.machine, self.ground.assume, settings.address is not None
         )
-        notes = [*notes, self.draws.said if not self._probed else "", self._of_levels(), said]
+        notes = [*notes, self.draws.said if not self._probed else "", self._of_levels(), self._of_sections(), said]
         return made(self.ground, items, Sizes(memory, self._disk(items)), rates, notes, slots)
 
     def _rates(self, memory: int | None) -> tuple[Rates | None, list[str]]:
@@ -349,6 +349,11 @@ class _Planning:
             "which memory levels have enough facts is known after the probe: all choices are assumed to have them, so "
             "that this is the most there can be"
         )
+
+    def _of_sections(self) -> str:
+        given = [name for name in ("curve", "search") if getattr(self.settings, name) is not None]
+        alone = " and ".join(f"recollect {name} --dry-run" for name in given)
+        return f"not counted: {' and '.join(given)}; {alone} plan them" if given else ""
 
     def _memory(self) -> int | None:
         """The most at one time: the base in memory, and beside it the training, or what it is asked."""
