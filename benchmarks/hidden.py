@@ -13,12 +13,15 @@ where scores are random or partly so.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from helpers_hidden import world
 from recollect.core.estimates import Estimate, proportion, roc_area
 from recollect.engines import find_engine
 from recollect.facts import FactSet, load_facts, shipped_relations
@@ -159,7 +162,7 @@ def simulate(worlds: int = 200) -> None:
         random = np.random.default_rng(0)
         false, found, estimates = [], [], []
         for _ in range(worlds):
-            place, known = world(random, boosted, share)
+            place, known = world(random, boosted, share, alike=0.5)
             called = np.array([one == HIDDEN for one in labels(place, 0.1)])
             false.append((called & ~known).sum() / max(1, called.sum()))
             found.append((called & known).sum() / max(1, known.sum()))
@@ -168,24 +171,6 @@ def simulate(worlds: int = 200) -> None:
             f"| {share:.2f} | {boosted:g} | {worlds} | {np.mean(false):.3f} ± {np.std(false) / np.sqrt(worlds):.3f} | "
             f"{np.mean(found):.2f} | {np.mean(estimates):.2f} |"
         )
-
-
-def world(random: np.random.Generator, boosted: float, share: float) -> tuple[list[Place], Floats]:
-    """Five relations of 40 facts; answers differ in popularity and in how much subjects move them."""
-    found, known = [], []
-    for _ in range(5):
-        answers, rows = 40, 40
-        popular = random.dirichlet(np.full(answers, 0.5))
-        right = random.choice(answers, rows, p=popular).tolist()
-        spread = random.uniform(0.2, 2, answers)
-        logs = 4 * np.log(popular + 1e-4) + random.normal(size=(rows, 1)) + random.normal(size=(rows, answers)) * spread
-        hidden = random.random(rows) < share
-        logs[hidden, np.array(right)[hidden]] += boosted * spread[np.array(right)[hidden]]
-        pool = [right.count(answer) for answer in range(answers)]
-        made = Preferences(np.zeros_like(logs), logs, right, np.eye(answers) > 0, pool, [1] * rows)
-        found += made.places(210, 0.1)
-        known.append(hidden)
-    return found, np.concatenate(known)
 
 
 def main() -> None:

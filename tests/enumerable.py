@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from recollect.core.machine import Machine
+from recollect.facts import Fact, FactSet
 from recollect.generate import Sampling
 from recollect.generate.conformance import Truth
 from recollect.models import LoadedModel, model_fingerprint
@@ -94,3 +95,18 @@ def load_small(folder: Path, seed: int = 0) -> Small:
 def pairs() -> list[tuple[str, str]]:
     """All ordered pairs of words."""
     return list(itertools.permutations(WORDS, 2))
+
+
+def facts(count: int = 8) -> FactSet:
+    """Facts of one relation in the words of the small model, up to 16."""
+    return FactSet(
+        tuple(
+            Fact(
+                "R",
+                f"{WORDS[i % 4]} {WORDS[i // 4]}",
+                WORDS[(i * 3 + 1) % 4],
+                f"what is {WORDS[i % 4]} {WORDS[i // 4]}",
+            )
+            for i in range(count)
+        )
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers_script import ROOT, load_script
 from recollect.cli.main import main
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
@@ -29,12 +28,7 @@ _KEPT = ("src", "tests", "docs", "examples", "scripts", "benchmarks")
 
 def made_pages() -> dict[str, Callable[[], str]]:
     """The pages that a script makes, each with its maker."""
-    spec = importlib.util.spec_from_file_location("made_docs", ROOT / "scripts" / "made_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    pages: dict[str, Callable[[], str]] = script.PAGES
+    pages: dict[str, Callable[[], str]] = load_script("scripts/made_docs.py").PAGES
     return pages
 
 

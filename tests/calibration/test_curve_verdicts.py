@@ -6,9 +6,6 @@ on which no verdict rests.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,19 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recollect.experiments.curve.verdict as verdict_module
+from helpers_script import load_script
 from recollect.experiments.curve.fit import Fitted
-
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "curve_verdicts.py"
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("curve_verdicts", BENCHMARK)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["curve_verdicts"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/curve_verdicts.py")
 
 
 @pytest.fixture

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "findings.py"
+from helpers_script import load_script
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("findings_benchmark", BENCHMARK)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["findings_benchmark"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/findings.py")
 
 
 def test_without_any_effect_few_studies_have_a_false_verdict(bench: ModuleType) -> None:

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers_hidden import DRAWS, RARE, world
 from recollect.hidden.label import ABSENT, HIDDEN, UNDECIDED, hidden_share, labels
 from recollect.hidden.rank import Place, Preferences
-
-DRAWS, RARE = 210, 0.1
 
 
 def made(logs: Any, right: list[int], pool: list[int] | None = None, said: Any = None) -> Preferences:
@@ -60,24 +59,6 @@ def test_answers_that_the_judge_takes_for_one_another_count_as_equal() -> None:
     one = Preferences(np.zeros((3, 3)), logs, [0, 2, 2], same, [1, 1, 1], [1, 1, 1]).places(DRAWS, RARE)[0]
     assert (one.rank, one.candidates) == (1, 1)
     assert one.high == pytest.approx(2 / 3)
-
-
-def world(random: np.random.Generator, boosted: float = 0.0, share: float = 0.0) -> tuple[list[Place], list[bool]]:
-    """Places in five relations whose answers are unlike in popularity and in how much subjects move them;
-    `share` of the facts have their right answer `boosted`."""
-    found, known = [], []
-    for _ in range(5):
-        answers, rows = 40, 40
-        popular = random.dirichlet(np.full(answers, 0.3))
-        right = random.choice(answers, rows, p=popular).tolist()
-        spread = random.uniform(0.2, 2, answers)
-        logs = 4 * np.log(popular + 1e-4) + random.normal(size=(rows, 1)) + random.normal(size=(rows, answers)) * spread
-        hidden = random.random(rows) < share
-        for row in np.flatnonzero(hidden):
-            logs[row, right[row]] += boosted * spread[right[row]]
-        found += made(logs, right).places(DRAWS, RARE)
-        known += hidden.tolist()
-    return found, known
 
 
 def test_where_nothing_is_known_places_are_uniform() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from enumerable import load_small
+from enumerable import facts, load_small
 from recollect.core.workspace import read_manifest
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError
@@ -19,21 +19,6 @@ from recollect.hidden.prefer import preferences
 from recollect.probe import ProbeSettings, run_probe
 
 TEMPLATES = "R:\n  - '[X] a'\n  - '[X] b'\n"
-
-
-def facts(count: int = 12) -> FactSet:
-    words = "abcd"
-    return FactSet(
-        tuple(
-            Fact(
-                "R",
-                f"{words[i % 4]} {words[i // 4]}",
-                words[(i * 3 + 1) % 4],
-                f"what is {words[i % 4]} {words[i // 4]}",
-            )
-            for i in range(count)
-        )
-    )
 
 
 def levels(known: FactSet, zero: int) -> pl.DataFrame:
@@ -64,7 +49,7 @@ def test_preferences_are_the_models_own_probabilities(tmp_path: Path) -> None:
 
 def test_a_run_splits_the_facts_of_level_0_alone_and_repeats_itself(tmp_path: Path) -> None:
     small = load_small(tmp_path / "model")
-    known = facts()
+    known = facts(12)
     one = run_hidden(settings(tmp_path), known, levels(known, 7), tmp_path / "one", loaded=small.loaded)
     two = run_hidden(settings(tmp_path), known, levels(known, 7), tmp_path / "two", loaded=small.loaded)
     assert one.facts.equals(two.facts)
@@ -81,7 +66,7 @@ def test_a_run_splits_the_facts_of_level_0_alone_and_repeats_itself(tmp_path: Pa
 
 def test_a_killed_run_resumes_at_its_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = load_small(tmp_path / "model")
-    known = facts()
+    known = facts(12)
     whole = run_hidden(settings(tmp_path), known, levels(known, 9), tmp_path / "whole", loaded=small.loaded)
     monkeypatch.setattr("recollect.hidden.step._PROMPTS_AT_ONCE", 4)
     asked: list[int] = []
@@ -119,7 +104,7 @@ def test_aliases_are_one_answer_and_no_candidates_of_each_other() -> None:
 
 
 def test_other_subjects_are_of_level_0_first() -> None:
-    known = facts().facts
+    known = facts(12).facts
     pool = make_pools(known[:2], known[:4], known, HiddenSettings.make(subjects=5))[0]
     assert pool.asked == 2
     assert set(pool.rows[:4]) == set(known[:4])
@@ -128,7 +113,7 @@ def test_other_subjects_are_of_level_0_first() -> None:
 
 def test_without_level_0_levels_or_the_same_model_it_is_refused(tmp_path: Path) -> None:
     small = load_small(tmp_path / "model")
-    known = facts()
+    known = facts(12)
     with pytest.raises(InputError, match="nothing to split"):
         run_hidden(settings(tmp_path), known, levels(known, 0), tmp_path / "one", loaded=small.loaded)
     with pytest.raises(InputError, match="levels are needed"):
@@ -139,7 +124,7 @@ def test_without_level_0_levels_or_the_same_model_it_is_refused(tmp_path: Path) 
 def test_the_draws_are_those_of_the_probe_and_another_models_levels_are_refused(tmp_path: Path) -> None:
     small = load_small(tmp_path / "model")
     other = load_small(tmp_path / "other", seed=1)
-    known = facts()
+    known = facts(12)
     asked = {"template_file": tmp_path / "templates.yaml", "templates": 2, "samples": 1, "max_new_tokens": 1}
     (tmp_path / "templates.yaml").write_text(TEMPLATES)
     probe = run_probe(

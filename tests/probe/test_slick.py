@@ -8,29 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from enumerable import load_small
+from enumerable import facts, load_small
 from recollect.core.workspace import open_step, read_manifest
 from recollect.errors import InputError, StepError
-from recollect.facts import Fact, FactSet
+from recollect.facts import Fact
 from recollect.generate import Ask, Drawn, TransformersEngine
 from recollect.match import exact
 from recollect.probe import SlickSettings, run_slick
 from recollect.probe.slick import category, few_shot_prompt
-
-
-def facts(count: int = 8) -> FactSet:
-    words = "abcd"
-    return FactSet(
-        tuple(
-            Fact(
-                "R",
-                f"{words[i % 4]} {words[i // 4]}",
-                words[(i * 3 + 1) % 4],
-                f"what is {words[i % 4]} {words[i // 4]}",
-            )
-            for i in range(count)
-        )
-    )
 
 
 @pytest.mark.parametrize(
