@@ -47,6 +47,20 @@ def test_what_a_probe_draws(values: dict[str, object], completions: float, forms
     assert work.forms == forms
 
 
+@pytest.mark.parametrize(
+    ("values", "reads"),
+    [
+        ({"method": "sampled"}, 1.0),
+        ({"method": "hybrid"}, 1.0),  # the closed form and the draws go on from one reading
+        ({"method": "closed-form"}, 1.0),
+        ({"method": "auto"}, (16 * (1.6 + 1) + 84) / 100),  # 16 first facts in rounds, and for their closed form
+    ],
+)
+def test_how_often_a_probe_reads_a_prompt(values: dict[str, object], reads: float) -> None:
+    work = probe_work(ProbeSettings.make(**values), 100, LENGTHS)
+    assert work.read == pytest.approx(reads * 100 * 21 * 10)
+
+
 def test_auto_is_taken_to_choose_as_it_did_in_an_earlier_probe_of_the_base() -> None:
     settings = ProbeSettings.make(method="auto")
     taken = Candidate(way="hybrid", residual_samples=1, agreement=0.9, error=0.02, tokens=100)

@@ -2,13 +2,15 @@
 
 Notable choices
 - What runs is the code that will run: the probe's bench, the engine's greedy answers, a real training of a few updates
-  in a temporary folder. Batches grow until one took long enough to be believed, or is as large as the real ones.
+  in a temporary folder. Batches grow until one took long enough to be believed and its items take no less than in the
+  one before, or are as large as the real ones: of four texts at a time each takes two to four times as long.
 - Threads, device and number format are those of the steps. On a machine that is at other work the seconds are those of
   a busy machine: `busy` says how much longer than the processor's own time they were.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import warnings
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LONG = 1.0
 """Seconds that a measurement is to take at least, where the work is not smaller."""
+_MOST = 8.0
+"""Seconds after which a batch is not doubled once more."""
+_LEAST = 0.25
+"""Of what an item took in the largest batch that was measured, what it takes in a larger one, at least."""
+_LESS = 0.9
+"""A batch of twice the size is worth a trial while the last doubling left less than this of an item's seconds."""
 _FACTS = 48
 """Facts that are measured on, at most."""
 _WEIGHTS = 20_000_000
@@ -57,7 +65,7 @@ class Rates:
     read: float | None = None
     """A token of a prompt."""
     form: float | None = None
-    """The closed form of a prompt, reading it included."""
+    """The closed form of a prompt that is read."""
     completion: float | None = None
     answered: float | None = None
     """A token of a greedy answer."""
@@ -180,12 +188,13 @@ def _probing(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
     most = min(len(jobs), probe.batch_size or engine.batch_size(draws_per_job(probe)))
     plain = Bench(engine, chosen, probe.model_copy(update={"method": "sampled", "samples": draws}))
     read = _per_token(engine, [job.prompt for job in jobs[:most]])
+    prompt = sum(len(job.prompt) for job in jobs) / len(jobs)
     form = None
     if way == "closed-form":
         closed = Bench(engine, chosen, probe.model_copy(update={"method": "closed-form"}))
-        form = _steady(lambda some: closed.measure(some, len(some)), jobs[:most])
+        scored = _steady(lambda some: closed.measure(some, len(some)), jobs[:most])
+        form = max(scored - prompt * read, 0.1 * scored)
     drawn = _steady(lambda some: plain.measure(some, len(some)), jobs[:most])
-    prompt = sum(len(job.prompt) for job in jobs) / len(jobs)
     completion = max(drawn - prompt * read, 0.1 * drawn) / draws
     return replace(rates, self_test=tested, read=read, form=form, completion=completion)
 
@@ -292,15 +301,27 @@ def _per_token(engine: Engine, prompts: Sequence[Sequence[int]]) -> float:
 
 
 def _steady(work: Callable[[Sequence[T]], object], items: Sequence[T]) -> float:
-    """Seconds of an item, in a batch that took long enough or is whole. The first, small one warms up."""
+    """Seconds of an item in a batch of all items, which are as many as a real one has.
+
+    Reading the weights is shared by a batch, so that in a small one an item takes several times as long: batches grow
+    until that is past. Where it would take too long to see, it is computed: a batch is so much, and so much an item.
+    """
     size = min(4, len(items))
-    work(items[:size])
+    work(items[:size])  # warms up
+    before, first, began = math.inf, (0, 0.0), time.perf_counter()
     while True:
         started = time.perf_counter()
         work(items[:size])
-        took = time.perf_counter() - started
-        if took >= LONG or size >= len(items):
+        ended = time.perf_counter()
+        took = ended - started
+        if size >= len(items) or (took >= LONG and took / size >= _LESS * before):
             return took / size
+        if ended - began >= _MOST:
+            item = (took - first[1]) / (size - first[0])
+            item = min(max(item, _LEAST * took / size), took / size)
+            return item + (took - item * size) / len(items)
+        first = first if first[0] else (size, took)
+        before = took / size
         size = min(len(items), max(2 * size, int(size * 0.8 * LONG / max(took, 1e-3))))
 
 

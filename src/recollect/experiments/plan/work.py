@@ -132,7 +132,8 @@ def probe_work(settings: ProbeSettings, facts: int, lengths: Lengths, draws: Dra
     draws = draws or assumed_draws(settings, facts)
     if draws.way == "auto":
         first = min(settings.pilot, facts)
-        closed = Work(forms=first * settings.templates)
+        prompts = first * settings.templates
+        closed = Work(forms=prompts, read=prompts * lengths.prompt)
         parts = [_graded(settings, "adaptive", first, lengths, draws), closed]
         parts.append(_graded(settings, draws.then, facts - first, lengths, draws))
     else:
@@ -161,7 +162,7 @@ def _graded(settings: ProbeSettings, way: str, facts: int, lengths: Lengths, dra
     if way == "adaptive":
         return Work(completions=full * draws.share, read=tokens * ADAPTIVE_READS)
     drawn = prompts * draws.residual if way == "hybrid" else 0
-    return Work(completions=drawn, forms=prompts, read=tokens if drawn else 0.0)
+    return Work(completions=drawn, forms=prompts, read=tokens)  # once, for the forms and the draws
 
 
 def train_work(settings: TrainSettings, examples: int, lengths: Lengths) -> Work:
