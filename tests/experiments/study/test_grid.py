@@ -60,6 +60,9 @@ def test_one_probe_serves_both_methods_and_a_missing_model_costs_its_own_parts(
     assert (grid.found.steps, grid.found.reused, grid.found.cells) == (4 * STEPS, 2 * COMMON, 4)
     assert [one.name for one in grid.failed] == ["late-full", "late-lora"]
     assert all("no such model folder" in one.reason for one in grid.failed)
+    page = grid.report.read_text(encoding="utf-8")
+    assert page.count("no such model folder") == 1 and "late-full, late-lora failed" in page
+    assert "The same command tries that again" in page
     used = [read_manifest(path / "steps/train-random-4-seed0").settings for path in grid.parts.values()]
     assert [(one["method"], one["batch_size"]) for one in used] == [("full", 4), ("lora", 4), ("full", 2), ("lora", 2)]
     found = grid.results.of(Parts)

@@ -76,6 +76,8 @@ class Compared(Record):
     size: Count = 0
     score: Number
     """The other's own score there."""
+    scored: Fraction | None = None
+    """The same with its interval; null in results of earlier versions."""
     value: Gain
     interval: Difference | None = None
     """Null where at least one side was trained once: then nothing is said of the difference."""

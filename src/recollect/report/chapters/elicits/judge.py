@@ -100,10 +100,12 @@ class _Part:
         )
         interval = None if isinstance(found, NoRepeats) else _turned(found) if swap else found
         levels, size = other or (None, 0)
+        scored = self.score(other)
         return Compared(
             levels=levels,
             size=size,
-            score=self.score(other).value,
+            score=scored.value,
+            scored=scored,
             value=-found.value if swap else found.value,
             interval=interval,
             n=found.n,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from recollect.core.estimates import Estimate
 from recollect.core.workspace.experiment import GridFound
 from recollect.report.chapters.attributes.charts import MACRO, part_rows
 from recollect.report.chapters.attributes.collect import collect as collect_attributes
@@ -42,15 +43,15 @@ class PartScores(Record):
     """Scores are means over the attributes of pages; best is the largest training set, which nothing had to choose."""
 
     @property
-    def base_beside(self) -> float | None:
+    def base_beside(self) -> Estimate | None:
         """The base's score on the questions that `best` is of; None where that is not stored."""
         if self.pages:
-            return self.base.value if self.base else None
+            return self.base
         if self.chosen is None:
             return None
         if self.chosen.levels is None:
-            return self.chosen.score.value if self.chosen.score else None
-        return self.chosen.base.score if self.chosen.base else None
+            return self.chosen.score
+        return self.chosen.base.scored if self.chosen.base else None
 
 
 class FailedPart(Record):

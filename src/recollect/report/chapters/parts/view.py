@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recollect.core.numbers import NOTHING, estimate, interval, many, number, signed
+from recollect.core.workspace.experiment import Failed, by_reason
 from recollect.report.chapters.elicits.verdict import against_base
-from recollect.report.chapters.parts.record import FailedPart, Parts, PartScores, collect
+from recollect.report.chapters.parts.record import Parts, PartScores, collect
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.scores.record import Best, examples_of
@@ -39,7 +40,9 @@ class PartsView:
     """The table of parts, and what failed."""
 
     rows: list[Row]
-    failed: list[FailedPart]
+    failed: list[tuple[str, str]]
+    """Names with the reason that they have in common, where the notes above do not tell it."""
+    any_failed: bool
     pages: bool
     """Whether one of them is about pages."""
 
@@ -50,14 +53,16 @@ def context(results: Results) -> PartsView | None:
     if found is None:
         return None
     rows = [_row(one) for one in found.parts]
-    return PartsView(rows, found.failed, any(one.pages for one in found.parts))
+    failed = by_reason([Failed(name=one.name, reason=one.reason) for one in found.failed])
+    untold = [
+        (", ".join(names), why) for why, names in failed.items() if not any(why in note for note in results.notes)
+    ]
+    return PartsView(rows, untold, bool(failed), any(one.pages for one in found.parts))
 
 
 def _row(part: PartScores) -> Row:
     best, method = part.chosen, METHODS.get(part.method, part.method)
-    base = number(None if part.base_beside is None else 100 * part.base_beside)
-    if part.pages and part.base is not None:
-        base = estimate(part.base)
+    base = NOTHING if part.base_beside is None else estimate(part.base_beside)
     gain, inside, claim, asked = NOTHING, "", "", "pages of known shops" if part.pages else ""
     if best is not None:
         asked = f"{many(best.counted, 'fact')}, {_levels(best)}"
