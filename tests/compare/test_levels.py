@@ -96,5 +96,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare_levels([first, write_probe(tmp_path / "c", SECOND, judge="word")])
     with pytest.raises(InputError, match="all different"):
         compare_levels([first, first], ["a", "a"])
+    with pytest.raises(InputError, match="none empty"):
+        compare_levels([first, write_probe(tmp_path / "d", SECOND)], ["a", " "])
     with pytest.raises(InputError, match="no such step"):
         compare_levels([first, tmp_path / "nothing"])

@@ -69,22 +69,12 @@ def _pair(found: LevelsFound, pair: LevelPair) -> None:
     table.add_column("")
     table.add_column("95 % interval", justify="right", no_wrap=True)
     table.add_column("two probes of one model", justify="right")
-    repeats = [one.repeat for one in (first, second)]
-    told = [one for one in repeats if one is not None] if None not in repeats else []
-
-    def most(name: str) -> str:
-        return f"up to {max(getattr(one, name) for one in told):.2f}" if told else "not stated"
-
-    def least(name: str) -> str:
-        values = [getattr(one, name) for one in told]
-        about = "at most" if "expected" in (first.grades, second.grades) else "about"
-        return f"{about} {min(values):.2f}" if values and None not in values else "not stated"
-
-    table.add_row("total variation", _plain(pair.total_variation), most("total_variation_most"))
-    table.add_row("apart, in levels", _plain(pair.levels_apart), most("levels_apart_most"))
+    again = pair.by_draws(first, second)
+    table.add_row("total variation", _plain(pair.total_variation), again["total_variation"])
+    table.add_row("apart, in levels", _plain(pair.levels_apart), again["levels_apart"])
     table.add_row(f"{pair.second} less {pair.first}, in levels", _plain(pair.difference, sign=True), "")
-    table.add_row("kappa, known or not", _plain(pair.kappa_known), least("kappa_known"))
-    table.add_row("kappa, levels (weighted)", _plain(pair.kappa_levels), least("kappa_levels"), end_section=True)
+    table.add_row("kappa, known or not", _plain(pair.kappa_known), again["kappa_known"])
+    table.add_row("kappa, levels (weighted)", _plain(pair.kappa_levels), again["kappa_levels"], end_section=True)
     for name, share in (
         ("both know, %", pair.both),
         (f"{pair.first} alone, %", pair.first_alone),

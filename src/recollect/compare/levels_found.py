@@ -10,11 +10,14 @@ from typing import Literal
 import polars as pl
 
 from recollect.core.estimates import Estimate
+from recollect.core.numbers import number
 from recollect.core.workspace.result import Result
 
 Grades = Literal["drawn", "expected", "taken"]
 """Of what a fact's level is: the studies' draws; a probability over the five levels of a fresh probe; or the one level
 of a method that does not state those."""
+
+_UNSTATED = "not stated"
 
 
 class Repeat(Result):
@@ -86,6 +89,20 @@ class LevelPair(Result):
     table: tuple[tuple[float, ...], ...]
     """Facts by the first's level and the second's; expected ones where levels are probabilities."""
     relations: tuple[RelationPair, ...] = ()
+
+    def by_draws(self, first: LevelShares, second: LevelShares) -> dict[str, str]:
+        """What two probes of one model would show of each distance and kappa, in words; of the model whose probes are
+        less alike."""
+        repeats = [one.repeat for one in (first, second) if one.repeat is not None]
+        distances, kappas = ("total_variation", "levels_apart"), ("kappa_known", "kappa_levels")
+        if len(repeats) < 2:
+            return dict.fromkeys((*distances, *kappas), _UNSTATED)
+        about = "at most" if "expected" in (first.grades, second.grades) else "about"
+        told = {name: f"up to {number(max(getattr(one, f'{name}_most') for one in repeats), 2)}" for name in distances}
+        for name in kappas:
+            values = [getattr(one, name) for one in repeats]
+            told[name] = _UNSTATED if None in values else f"{about} {number(min(values), 2)}"
+        return told
 
     def verdict(self, first: LevelShares, second: LevelShares) -> str:
         """Whether the distance is more than the draws of the probes alone would show, in words."""

@@ -76,8 +76,10 @@ def read_probes(paths: Sequence[Path], names: Sequence[str] = ()) -> tuple[list[
     """
     if len(paths) < 2:
         raise InputError(f"a comparison of levels needs two probes or more, but got {len(paths)}.")
-    if names and (len(names) != len(paths) or len(set(names)) != len(names)):
-        raise InputError(f"names must be one for each of {len(paths)} probes, all different, but got {list(names)}.")
+    if names and (len(names) != len(paths) or len(set(names)) != len(names) or not all(map(str.strip, names))):
+        raise InputError(
+            f"names must be one for each of {len(paths)} probes, none empty and all different, but got {list(names)}."
+        )
     called = list(names) or short_names([str(path.absolute()) for path in paths])
     found = [_read(path, name) for path, name in zip(paths, called, strict=True)]
     for other in found[1:]:

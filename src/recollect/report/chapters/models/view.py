@@ -109,27 +109,17 @@ def _shares(one: LevelShares) -> tuple[str, list[str], str]:
 
 def _pair(pair: LevelPair, found: LevelsFound) -> PairView:
     first, second = found.shares(pair.first), found.shares(pair.second)
-    repeats = [one.repeat for one in (first, second)]
-    told = [one for one in repeats if one is not None] if None not in repeats else []
-    about = "at most" if "expected" in (first.grades, second.grades) else "about"
-
-    def floor(name: str) -> str:
-        return f"up to {number(max(getattr(one, name) for one in told), 2)}" if told else "not stated"
-
-    def ceiling(name: str) -> str:
-        values = [getattr(one, name) for one in told]
-        return f"{about} {number(min(values), 2)}" if values and None not in values else "not stated"
-
+    again = pair.by_draws(first, second)
     rows = [
-        ("Total variation, 0 to 1", _plain(pair.total_variation), floor("total_variation_most")),
-        ("Apart, in levels (0 to 4)", _plain(pair.levels_apart), floor("levels_apart_most")),
+        ("Total variation, 0 to 1", _plain(pair.total_variation), again["total_variation"]),
+        ("Apart, in levels (0 to 4)", _plain(pair.levels_apart), again["levels_apart"]),
         (f"Mean level of {pair.second} less {pair.first}", _plain(pair.difference, sign=True), ""),
         ("Both know, %", estimate(pair.both), ""),
         (f"{pair.first} alone, %", estimate(pair.first_alone), ""),
         (f"{pair.second} alone, %", estimate(pair.second_alone), ""),
         ("Neither, %", estimate(pair.neither), ""),
-        ("Kappa, known or not", _plain(pair.kappa_known), ceiling("kappa_known")),
-        ("Kappa, levels (weighted)", _plain(pair.kappa_levels), ceiling("kappa_levels")),
+        ("Kappa, known or not", _plain(pair.kappa_known), again["kappa_known"]),
+        ("Kappa, levels (weighted)", _plain(pair.kappa_levels), again["kappa_levels"]),
     ]
     relations = [
         (
