@@ -60,6 +60,9 @@ def test_a_model_against_itself_is_at_no_distance_and_within_the_draws(tmp_path:
     assert repeat is not None and 0 < repeat.levels_apart < repeat.levels_apart_most < 0.3
     assert repeat.kappa_levels is not None and 0.7 < repeat.kappa_levels < 1
     assert pair.verdict(*found.models) == "no further apart than two probes of one model"
+    again = pair.by_draws(*found.models)
+    assert again["levels_apart"] == f"up to {repeat.levels_apart_most:.2f}"
+    assert again["kappa_levels"] == f"about {repeat.kappa_levels:.2f}"
     far = compare_levels([paths[0], write_probe(tmp_path / "c", [4] * 60)], out=tmp_path / "far").found
     assert far.pairs[0].verdict(*far.models) == "further apart than two probes of one model"
 

@@ -223,3 +223,10 @@ def test_two_correlations_of_one_outcome_are_rarely_told_apart_by_chance() -> No
         pair = RankCorrelation(cells(outcome), cells(one)), RankCorrelation(cells(outcome), cells(other))
         wrong += CorrelationDifference(*pair, spearman(one.tolist(), other.tolist())).at(0.95).sign != 0
     assert wrong <= 6  # of 40: more in 1 of 300 cases
+
+
+def test_a_correlation_is_that_of_its_interval_where_means_differ_by_rounding_alone() -> None:
+    first = [[value] * 2 for value in (0.1 + 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
+    second = [[float(at)] * 2 for at in (1, 0, 2, 3, 4, 5, 6, 7)]
+    found = RankCorrelation(first, second)
+    assert found.value == pytest.approx(found.at(0.95).value) and found.value < 1

@@ -18,7 +18,7 @@ import numpy as np
 
 from recollect.core.estimates.intervals import Estimate
 from recollect.core.estimates.measures import Source
-from recollect.core.estimates.ranks import rank_agreement
+from recollect.core.estimates.ranks import rank_agreement, rank_correlation
 from recollect.errors import InputError
 
 LEAST_PAIRS = 8
@@ -113,13 +113,9 @@ class CorrelationDifference:
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's coefficient; 0 where one side never changes."""
-    from scipy.stats import rankdata
-
-    one, other = rankdata(first), rankdata(second)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])
+    """Spearman's coefficient, numbers that differ by rounding alone being equal; 0 where one side never changes."""
+    found = float(rank_correlation(np.round(first, 10), np.round(second, 10)))
+    return 0.0 if math.isnan(found) else found
 
 
 def _overlap(first: float, second: float, between: float) -> float:

@@ -63,7 +63,7 @@ def rank_agreement(
     n, keys = len(first), [0] * len(first) if groups is None else list(groups)
     lost = len(set(keys)) - 1 if groups is not None else 0
     sides = [_means(side) for side in (first, second)]
-    value = float(_spearman(*(_centred(side, keys) for side in sides))) if n > 2 else math.nan
+    value = float(rank_correlation(*(_centred(side, keys) for side in sides))) if n > 2 else math.nan
     if n - lost < LEAST_CELLS:
         inside = ", those that are compared inside a group" if lost > 0 else ""
         known = None if math.isnan(value) else value
@@ -78,7 +78,7 @@ def rank_agreement(
     random = np.random.default_rng(FIXED_SEED)
     counts = [np.array([len(cell) for cell in side]) for side in (first, second)]
     moved = [_moved(side, count, spread, random) for side, count, spread in _zip(sides, counts, spreads)]
-    shaken = _spearman(*(_centred(side, keys) for side in moved))
+    shaken = rank_correlation(*(_centred(side, keys) for side in moved))
     trainings = float(np.nanstd(_fisher(shaken, n)))
     half = math.hypot(math.sqrt((1 + value**2 / 2) / (n - lost - 3)), trainings) * _student(n - lost - 2, confidence)
     low, high = (math.tanh(float(_fisher(value, n)) + end) for end in (-half, half))
@@ -120,8 +120,8 @@ def _ceiling(
     return math.sqrt(found)
 
 
-def _spearman(first: Any, second: Any) -> Any:
-    """Of (…, cells); NaN where one of them does not vary."""
+def rank_correlation(first: Any, second: Any) -> Any:
+    """Spearman's of (…, cells); NaN where one of them does not vary."""
     from scipy.stats import rankdata
 
     one, other = (rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (first, second))
