@@ -220,6 +220,17 @@ def test_for_people_the_result_is_on_stdout_and_its_path_in_one_piece(
     assert "settings: " in answer.err
 
 
+def test_how_many_facts_are_hidden_is_told_apart_from_which(recollect: Command, world: World, probed: Path) -> None:
+    given = ["--model", world.model, "--facts", world.facts, "--levels", probed]
+    few = flags({"templates": 1, "candidates": 6, "limit": 8, "fdr": 0.4})
+    answer = recollect("hidden", *given, *few, "--out", "hidden")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[0] == "8 facts of level 0, which the model never says"
+    assert lines[4].startswith("How many are hidden: about ") and " of 8, or more" in lines[4]
+    assert lines[5].startswith("Which ones: ") and "hidden facts can be among these" in lines[5]
+
+
 def test_the_settings_line_tells_where_each_value_came_from(recollect: Command) -> None:
     Path("[bold]facts.csv").write_text("question,answer\nWho?,Ada\nWhere?,Rome\n", encoding="utf-8")
     Path("facts.yaml").write_text("name: '[red]mine'\ntest_share: 0.3\n", encoding="utf-8")

@@ -103,6 +103,23 @@ def test_aliases_are_one_answer_and_no_candidates_of_each_other() -> None:
     assert pool.same().tolist() == [[True, True, False], [True, True, False], [False, False, True]]
 
 
+def test_progress_counts_the_answers_of_a_subject(tmp_path: Path) -> None:
+    """A relation of many answers takes long, so its subjects are more of the work."""
+    small = load_small(tmp_path / "model")
+    two = [Fact("S", f"{x} {x}", y, "s", synonyms=("d d",) if y == "c" else ()) for x, y in (("a", "b"), ("b", "c"))]
+    known = FactSet((*facts(8), *two))
+    given = settings(tmp_path)
+    (tmp_path / "templates.yaml").write_text(TEMPLATES + TEMPLATES.replace("R:", "S:"))
+    pools = make_pools(known.facts, known.facts, known.facts, given)
+    seen: list[tuple[int, int]] = []
+    run_hidden(
+        given, known, levels(known, 10), tmp_path / "one",
+        progress=lambda *now: seen.append(now), loaded=small.loaded,
+    )  # fmt: skip
+    assert [len(pool.rows) for pool in pools] == [8, 2]
+    assert seen == [(8 * 4, 38), (8 * 4 + 2 * 3, 38)]  # four words, all at once; two answers, one with another form
+
+
 def test_other_subjects_are_of_level_0_first() -> None:
     known = facts(12).facts
     pool = make_pools(known[:2], known[:4], known, HiddenSettings.make(subjects=5))[0]

@@ -8,9 +8,9 @@ import typer
 
 from recollect.cli.options import ProgressLine, answer, command, console_out, machine_line
 from recollect.cli.printing import print_notes, print_pairs
-from recollect.core.numbers import estimate
+from recollect.core.numbers import estimate, many
+from recollect.engines import asking_machine
 from recollect.hidden import HiddenFound, HiddenSettings
-from recollect.models import machine_of
 
 
 def register(app: typer.Typer) -> None:
@@ -21,20 +21,33 @@ def register(app: typer.Typer) -> None:
 def _hidden(settings: HiddenSettings, out: Path | None, as_json: bool) -> None:
     from recollect.hidden import run_hidden
 
-    machine_line(("ranking", machine_of(settings)))
-    with ProgressLine("ranking", "subjects") as progress:
+    machine_line(("ranking", asking_machine(settings)))
+    with ProgressLine("ranking", "answers") as progress:
         result = run_hidden(settings, out=out, progress=progress)
     if not as_json:
         found = result.found
-        print_pairs("facts of level 0", {name: getattr(found, name) for name in ("hidden", "absent", "undecided")})
-        console_out.print(_in_words(found), soft_wrap=True)
+        called = {f"called {name}": getattr(found, name) for name in ("hidden", "absent", "undecided")}
+        print_pairs(f"{many(found.level_0, 'fact')} of level 0, which the model never says", called)
+        for line in _in_words(found):
+            console_out.print(line, soft_wrap=True)
         print_notes(found.notes)
         console_out.print(str(result.path), soft_wrap=True)
     answer({**result.found.plain(), "out": str(result.path)}, as_json)
 
 
-def _in_words(found: HiddenFound) -> str:
-    rate = f"of those called hidden, {100 * found.fdr:g} % at most are expected to be so by chance"
-    if found.share is None:
-        return f"too few other answers to say what share is hidden; {rate}"
-    return f"without calling any: at least about {estimate(found.share)} % of {found.share.n:,} are hidden; {rate}"
+def _in_words(found: HiddenFound) -> list[str]:
+    """Two questions with an answer each: how many are hidden, and which ones."""
+    how_many = "How many are hidden cannot be told: there are too few other answers to rank the right ones among."
+    if found.share is not None:
+        how_many = (
+            f"How many are hidden: about {estimate(found.share)} % of {found.share.n:,}, or more, since weak traces do "
+            "not count. That is from where all their right answers rank together, above what chance would do."
+        )
+    which = f"Which ones: {found.hidden:,} so clear that they can be named"
+    if found.hidden:
+        which += f" (of such names at most {100 * found.fdr:g} % are expected to be there by chance)"
+    if found.absent:
+        which += ". Absent means only: not so clear; hidden facts can be among these"
+    if found.undecided:
+        which += ". Undecided: too few other answers to tell, or too many facts have the same one"
+    return [how_many, f"{which}."]

@@ -36,6 +36,11 @@ class Pool:
         return [self.answer_of[fact.id] for fact in self.rows]
 
     @property
+    def width(self) -> int:
+        """How many forms of answers are read with each subject."""
+        return sum(map(len, self.forms))
+
+    @property
     def counts(self) -> list[int]:
         """How many givers have each answer."""
         given = [self.answer_of[fact.id] for fact in self.givers]

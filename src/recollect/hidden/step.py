@@ -19,7 +19,7 @@ from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError
 from recollect.facts import Fact, FactSet, Relation, load_facts, read_relations, relation_of
 from recollect.generate import Engine, engine_notes
-from recollect.hidden.label import HIDDEN, METHOD, UNDECIDED, hidden_share, labels
+from recollect.hidden.label import ABSENT, HIDDEN, METHOD, UNDECIDED, hidden_share, labels
 from recollect.hidden.pools import Pool, make_pools
 from recollect.hidden.prefer import preferences
 from recollect.hidden.rank import Floats, Place, Preferences
@@ -152,8 +152,12 @@ def _read(
     engine: Engine,
     progress: Callable[[int, int], None] | None,
 ) -> list[pl.DataFrame]:
-    """For each pool its rows in order, each with what `preferences` gives."""
-    size, total, index, done = int(step.plan["subjects_at_once"]), sum(len(pool.rows) for pool in pools), 0, 0
+    """For each pool its rows in order, each with what `preferences` gives.
+
+    Progress counts answers, each form of each with each subject: a subject of a relation of many takes long.
+    """
+    size, index, done = int(step.plan["subjects_at_once"]), 0, 0
+    total = sum(pool.width * len(pool.rows) for pool in pools)
     found = []
     for pool in pools:
         first = index
@@ -165,7 +169,7 @@ def _read(
                 said, logs = preferences(engine, prompts, pool.forms, names, settings.temperature)
                 step.write_part(index, pl.DataFrame({"said": said.tolist(), "logs": logs.tolist()}))
             index += 1
-            done += len(some)
+            done += pool.width * len(some)
             if progress is not None:
                 progress(done, total)
         found.append(pl.concat([step.read_part(part) for part in range(first, index)]))
@@ -250,7 +254,7 @@ def _found(
     return HiddenFound(
         level_0=len(place),
         hidden=list(given).count(HIDDEN),
-        absent=list(given).count("absent"),
+        absent=list(given).count(ABSENT),
         undecided=list(given).count(UNDECIDED),
         fdr=settings.fdr,
         share=hidden_share(place),

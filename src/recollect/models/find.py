@@ -10,6 +10,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -280,8 +281,7 @@ def _plain_folder(name: str | Path) -> Path | None:
 def _fingerprint(folder: Path, base: str | None = None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     patterns = DECIDING[:1] if (folder / NOTED).is_file() and is_adapter(folder) else DECIDING
-    for file in sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}):
-        add_file(digest, file.name, file)
+    _add_files(digest, folder, patterns)
     if is_adapter(folder):
         config = read_json(folder / "adapter_config.json")
         config["base_model_name_or_path"] = base or model_fingerprint(adapter_base(folder))
@@ -296,9 +296,13 @@ def tokenizer_fingerprint(folder: Path) -> str:
     """Hash of a folder's tokenizer, chat template and configuration, without its weights and code."""
     digest = hashlib.blake2b(digest_size=16)
     patterns = [pattern for pattern in DECIDING if "safetensors" not in pattern and pattern != "*.py"]
+    _add_files(digest, folder, patterns)
+    return digest.hexdigest()
+
+
+def _add_files(digest: hashlib.blake2b, folder: Path, patterns: Sequence[str]) -> None:
     for file in sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}):
         add_file(digest, file.name, file)
-    return digest.hexdigest()
 
 
 def weights_fingerprint(folder: Path) -> str:

@@ -162,7 +162,7 @@ class Study:
         out = self.steps / "hidden"
         before = is_finished(out)
         try:
-            with self.stage("ranking the answers of level 0", "subjects") as progress:
+            with self.stage("ranking the answers of level 0", "answers") as progress:
                 asked, loaded = HiddenSettings.of_probe(self.parts.probe, probe.path), self.base.load()
                 run_hidden(asked, self.facts, probe.levels, out, progress=progress, loaded=loaded)
         except InputError as error:
