@@ -61,7 +61,7 @@ def test_a_near_miss_counts_less_than_a_far_one() -> None:
 
 def test_of_one_level_alone_there_is_no_kappa_and_no_table_is_refused() -> None:
     assert weighted_kappa([[7, 0], [0, 0]]) is None
-    for wrong in ([[1, 2, 3], [1, 2, 3]], [[-1, 2], [1, 1]], [[0, 0], [0, 0]]):
+    for wrong in ([[1, 2, 3], [1, 2, 3]], [[-1, 2], [1, 1]], [[0, 0], [0, 0]], [[float("nan"), 2], [1, 1]]):
         with pytest.raises(InputError):
             weighted_kappa(wrong)
 

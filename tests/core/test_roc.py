@@ -34,3 +34,8 @@ def test_the_interval_covers() -> None:
 def test_a_group_of_one_is_refused() -> None:
     with pytest.raises(InputError, match="at least 2 members"):
         roc_area([1.0], [0.0, 1.0])
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="NaN"):
+        roc_area([1.0, float("nan")], [0.0, 1.0])

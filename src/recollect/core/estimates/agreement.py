@@ -64,7 +64,7 @@ def weighted_kappa_of(table: Any) -> float | None:
 def _levels_table(table: Any) -> tuple[Any, Any]:
     """The counts, and how much the disagreement of each cell counts."""
     counts = np.asarray(table, dtype=float)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or (counts < 0).any() or counts.sum() < 1:
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not (counts >= 0).all() or counts.sum() < 1:
         raise InputError(f"the table must hold counts, levels × levels, but got {counts.tolist()}.")
     levels = np.arange(len(counts))
     return counts, np.abs(np.subtract.outer(levels, levels)) / max(len(levels) - 1, 1)

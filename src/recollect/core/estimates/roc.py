@@ -17,13 +17,15 @@ from recollect.errors import InputError
 
 
 def roc_area(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
-    """The chance that one of `first` scores higher than one of `second`. InputError for a group of under two."""
+    """The chance that one of `first` scores higher than one of `second`. InputError for a group of under two or NaN."""
     from scipy.stats import norm, rankdata
 
     ones, others = len(first), len(second)
     if min(ones, others) < 2:
         raise InputError(f"each of two groups must have at least 2 members, but got {ones} and {others}.")
     both = np.asarray([*first, *second], dtype=np.float64)
+    if np.isnan(both).any():
+        raise InputError("every score must be a number, but one is NaN.")
     ranks = rankdata(both)
     above = (ranks[:ones] - rankdata(both[:ones])) / others  # of each of the first: the second it is above
     below = 1 - (ranks[ones:] - rankdata(both[ones:])) / ones
