@@ -12,8 +12,13 @@ import pytest
 
 from helpers_script import ROOT, load_script
 from recollect.cli.main import main
+from recollect.core.settings import read_yaml
+from recollect.experiments.study import StudySettings
+from recollect.experiments.study.grid import grid_parts
+from recollect.experiments.study.settings import StudyParts
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 _LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -70,7 +75,9 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 def test_every_command_on_a_page_exists_with_its_flags(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = [(page, *match) for page in PAGES for match in _COMMAND.findall(page.read_text(encoding="utf-8"))]
+    shown = [
+        (page, *match) for page in (*PAGES, *EXAMPLES) for match in _COMMAND.findall(page.read_text(encoding="utf-8"))
+    ]
     assert len(shown) > 10
     for page, name, rest in shown:
         monkeypatch.setattr("sys.argv", ["recollect", *name.split(), "--help"])
@@ -78,8 +85,19 @@ def test_every_command_on_a_page_exists_with_its_flags(
             main()
         assert not stop.value.code, f"{page.name} shows recollect {name}"
         known = capsys.readouterr().out
+        if named := re.search(r"examples/[\w.]+", rest):
+            assert (ROOT / named[0]).is_file(), f"{page.name} shows {named[0]}, which is not there"
         for flag in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.partition(" #")[0]):
             assert re.search(rf"{flag}(?![a-z-])", known), f"{page.name}: recollect {name} has no {flag}"
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_every_example_is_a_study_that_could_start(file: Path) -> None:
+    settings, _ = StudySettings.resolve(file=read_yaml(file))
+    studies = [part.settings for part in grid_parts(settings)] if settings.is_grid else [settings]
+    for study in studies:
+        StudyParts.of(study)
+    assert "recollect study " in file.read_text(encoding="utf-8")
 
 
 def test_no_file_holds_a_path_of_the_machine_it_was_made_on() -> None:
