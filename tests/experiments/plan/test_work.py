@@ -108,6 +108,6 @@ def test_a_stated_throughput_counts_a_trained_token_three_times() -> None:
 def test_counts_of_facts() -> None:
     assert read_counts("97112") == {"train": 75_944, "test": 9_555, "ood": 11_613}
     assert read_counts("train=60,test=20") == {"train": 60, "test": 20, "ood": 0}
-    for wrong in ("many", "train=x", "valid=3", "-4"):
+    for wrong in ("many", "train=x", "valid=3", "-4", "train=60,train=20"):
         with pytest.raises(InputError, match="facts-count must be a number"):
             read_counts(wrong)

@@ -154,7 +154,7 @@ def read_counts(text: str) -> dict[str, int]:
         found = {name.strip(): _count(value) for name, value in pairs}
     except ValueError:
         found = {"": 0}
-    if not found.keys() <= set(PARTS) or len(found) == 0:
+    if not found.keys() <= set(PARTS) or text.count("=") > len(found):  # a part twice
         raise InputError(
             f"facts-count must be a number, or counts by part such as train=60,test=20,ood=20, but got {text!r}."
         )
