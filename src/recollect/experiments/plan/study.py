@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from recollect.core.workspace.experiment import STUDIES
 from recollect.drift.compare import KNOWN
 from recollect.drift.tokens import general_text
 from recollect.errors import ModelError
+from recollect.experiments.cell import Cell
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import asked_count, base_tokens, longest_answer, probe_rows, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
@@ -36,22 +37,15 @@ from recollect.experiments.plan.work import (
 from recollect.experiments.study.grid import cannot_be_done, grid_parts
 from recollect.experiments.study.pages import are_pages, for_pages
 from recollect.experiments.study.settings import Choice, StudyParts, StudySettings
+from recollect.experiments.study.work import cells_of
 from recollect.hidden import HiddenSettings
 from recollect.models import machine_of
-from recollect.select import SelectSettings, available, read_levels
+from recollect.select import available, read_levels
 
 _KNOWN_SHARE = 1 / 3
 """Of the facts asked, those that a base is assumed to know where no probe says it."""
 _CHARACTERS = 4
 """Of a token, in general text."""
-
-
-@dataclass(frozen=True)
-class _Cell:
-    name: str
-    steps: Mapping[str, Settings]
-    size: int
-    ladder: bool
 
 
 def plan_study(
@@ -173,7 +167,7 @@ class _Planning:
         split = HiddenSettings.of_probe(self.parts.probe, Path())
         if self.settings.measure_hidden and not self._there("hidden", split):
             return False
-        return all(len(self._of_probe.cell(cell.steps)) == len(cell.steps) for cell in self._cells())
+        return all(len(self._of_probe.cell(_named(cell))) == len(cell.steps) for cell in self.cells)
 
     @property
     def facts(self) -> KnownFacts:
@@ -235,10 +229,9 @@ class _Planning:
             told, with_examples = asking_work(asked, lengths, longest, shots), "base asked with examples"
             items.append(self._once("base-few-shot", evaluate.model_copy(update={"shots": shots}), with_examples, told))
         first = True
-        for cell in self._cells():
-            there = self._of_probe.cell(cell.steps)
-            for name in cell.steps:
-                kind = name.partition("-")[0]
+        for cell in self.cells:
+            there = self._of_probe.cell(_named(cell))
+            for kind, name in zip(cell.steps, _named(cell), strict=True):
                 work = self._work(kind, cell, asked)
                 if kind == "drift" and first and name not in there:
                     first = False
@@ -268,10 +261,11 @@ class _Planning:
         """The studies with our probe; what others have is of other levels."""
         return self.there if self.pages else self.there.with_step("probe", self.parts.probe)
 
-    def _work(self, kind: str, cell: _Cell, asked: int) -> Work:
+    def _work(self, kind: str, cell: Cell, asked: int) -> Work:
         parts, lengths = self.parts, self.ground.lengths
         if kind == "train":
-            return train_work(parts.train, cell.size, lengths)
+            assert isinstance(cell.select.size, int)
+            return train_work(parts.train, cell.select.size, lengths)
         if kind == "evaluate":
             return asking_work(asked, lengths) + Work(loads=1)
         weights = float(self.ground.model.parameters or 0)
@@ -312,34 +306,16 @@ class _Planning:
         characters = sum(map(len, general_text(settings, self.settings.model)))
         return min(settings.text_tokens, characters // _CHARACTERS)
 
-    def _cells(self) -> list[_Cell]:
-        settings, found = self.settings, []
-        for seed in settings.seeds:
-            for size in sorted(settings.sizes):
-                for choice in settings.trained_choices:
-                    if settings.too_few == "error" or self._enough(choice, size):
-                        found.append(self._cell(choice, size, seed))
-        return found
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Those that would be run."""
+        return cells_of(self.settings, self.parts, self._there_are)[0]
 
-    def _enough(self, choice: Choice, size: int) -> bool:
+    def _there_are(self, choice: Choice) -> int:
         facts = self.facts.facts
         if facts is not None and (self.levels is not None or choice == "random"):
-            return available(facts, self.levels, choice) >= size
-        return self.facts.counts["train"] >= size
-
-    def _cell(self, choice: Choice, size: int, seed: int) -> _Cell:
-        settings, parts = self.settings, self.parts
-        climbs = choice in settings.repair and size == max(settings.sizes)
-        wanted: dict[str, Settings | None] = {
-            "select": SelectSettings.make(level=choice, size=size, seed=seed),
-            "train": parts.train.model_copy(update={"seed": seed}),
-            "evaluate": parts.evaluate,
-            "drift": parts.drift if settings.measure_drift else None,
-            "ladder": parts.ladder if climbs else None,
-        }
-        name = f"{choice}-{size}-seed{seed}"
-        steps = {f"{step}-{name}": one for step, one in wanted.items() if one is not None}
-        return _Cell(name, steps, size, climbs)
+            return available(facts, self.levels, choice)
+        return self.facts.counts["train"]
 
     def _of_levels(self) -> str:
         chosen = [choice for choice in self.settings.trained_choices if choice != "random"]
@@ -378,6 +354,11 @@ class _Planning:
         texts = work.completions if self.parts.probe.keep_text else 0.0
         one = Stored(texts, probing, work.questions, work.compared, len(left), min(1, len(left)), kept * weights)
         return one.bytes
+
+
+def _named(cell: Cell) -> dict[str, Settings]:
+    """The steps of a cell by the names of their folders."""
+    return {cell.path(Path(), kind).name: settings for kind, settings in cell.steps.items()}
 
 
 _NAMES = {

@@ -178,27 +178,7 @@ class Study:
 
     def cells(self, parts: StudyParts, probe: Probed) -> tuple[list[Cell], dict[Choice, list[int]]]:
         """The cells in the order of work, and the sizes that a choice has too few facts for."""
-        settings, cells, skipped = self.settings, [], dict[Choice, list[int]]()
-        for seed in settings.seeds:
-            for size in sorted(settings.sizes):
-                for choice in settings.trained_choices:
-                    if settings.too_few == "error" or available(self.facts, probe.levels, choice) >= size:
-                        cells.append(self._cell(parts, choice, size, seed))
-                    elif size not in (left := skipped.setdefault(choice, [])):
-                        left.append(size)
-        return cells, skipped
-
-    def _cell(self, parts: StudyParts, choice: Choice, size: int, seed: int) -> Cell:
-        settings, where = self.settings, {"facts": parts.evaluate.facts, "levels": parts.evaluate.levels}
-        repaired = choice in settings.repair and size == max(settings.sizes)
-        return Cell(
-            name=f"{{step}}-{choice}-{size}-seed{seed}",
-            select=SelectSettings.make(level=choice, size=size, seed=seed, **where),
-            train=parts.train.model_copy(update={"seed": seed}),
-            evaluate=parts.evaluate,
-            drift=parts.drift if settings.measure_drift else None,
-            ladder=parts.ladder if repaired else None,
-        )
+        return cells_of(self.settings, parts, lambda choice: available(self.facts, probe.levels, choice))
 
     def take(self, cells: list[Cell]) -> None:
         """Copy what the studies around this one have of the cells; count what is there."""
@@ -249,6 +229,37 @@ class Study:
                 failed=tuple(failed),
             )
         )
+
+
+def cells_of(
+    settings: StudySettings, parts: StudyParts, there_are: Callable[[Choice], int]
+) -> tuple[list[Cell], dict[Choice, list[int]]]:
+    """The cells of a study in the order of work, and the sizes that a choice has too few facts for.
+
+    there_are: how many training facts a choice has.
+    """
+    cells, skipped = [], dict[Choice, list[int]]()
+    for seed in settings.seeds:
+        for size in sorted(settings.sizes):
+            for choice in settings.trained_choices:
+                if settings.too_few == "error" or there_are(choice) >= size:
+                    cells.append(_cell(settings, parts, choice, size, seed))
+                elif size not in (left := skipped.setdefault(choice, [])):
+                    left.append(size)
+    return cells, skipped
+
+
+def _cell(settings: StudySettings, parts: StudyParts, choice: Choice, size: int, seed: int) -> Cell:
+    where = {"facts": parts.evaluate.facts, "levels": parts.evaluate.levels}
+    repaired = choice in settings.repair and size == max(settings.sizes)
+    return Cell(
+        name=f"{{step}}-{choice}-{size}-seed{seed}",
+        select=SelectSettings.make(level=choice, size=size, seed=seed, **where),
+        train=parts.train.model_copy(update={"seed": seed}),
+        evaluate=parts.evaluate,
+        drift=parts.drift if settings.measure_drift else None,
+        ladder=parts.ladder if repaired else None,
+    )
 
 
 def in_words(steps: Iterable[str]) -> str:
