@@ -134,6 +134,8 @@ def test_a_new_worker_forgets_what_dead_ones_said(tmp_path: Path) -> None:
             assert step.leases.look("cell").state == "failed", "not while one of them lives"
     with _open(tmp_path / "out", shared=True) as step:
         assert step.leases is not None and step.leases.look("cell").state == "free"
+        other = Leases(step.leases.folder).take("cell")
+        assert other is not None and step.leases.look("cell").alive, "what was read of the dead one's file is gone too"
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +144,20 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pyt
         text = r"run Recollect .*, and this is 99\.0\. Use the same version"
         with pytest.raises(StepError, match=text), _open(tmp_path / "out", shared=True):
             pytest.fail("opened")
+
+
+def test_dead_workers_of_another_version_and_machine_keep_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster whose jobs were killed, and Recollect updated: their silence alone tells that they are gone."""
+    monkeypatch.setattr(open_module, "Leases", lambda folder: Leases(folder, every=0.05, patience=0.4))
+    with _open(tmp_path / "out", shared=True) as step:
+        folder = step.scratch("leases")
+    record = Record(Holder("node7", "another start", 1, "5"))
+    (folder / "worker%20node7%3A1.0001").write_bytes(record.write())
+    monkeypatch.setattr(shared_module, "__version__", "99.0")
+    with _open(tmp_path / "out", shared=True) as step:
+        assert step.leases is not None and len(step.leases.alive("worker ")) == 1, "this one alone"
 
 
 def test_the_first_worker_leaves_word_of_what_is_done(tmp_path: Path) -> None:

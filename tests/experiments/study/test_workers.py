@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,14 @@ import yaml
 
 from helpers_study import settings, values
 from helpers_world import World, tables
-from recollect.core.workspace import open_step
-from recollect.core.workspace.lease import Lease, Leases
+from recollect.core.workspace import open_step, write_json
+from recollect.core.workspace.experiment import Failed
+from recollect.core.workspace.lease import Holder, Lease, Leases, Record
+from recollect.core.workspace.shared import leases_in
 from recollect.errors import InputError, StepError
 from recollect.experiments.curve import CurveSettings
+from recollect.experiments.executors import HeldByOthers
+from recollect.experiments.found import no_stage
 from recollect.experiments.study import (
     GridFound,
     GridResult,
@@ -33,6 +39,8 @@ from recollect.experiments.study import (
     run_work,
     together,
 )
+from recollect.experiments.study.pieces import Worker
+from recollect.experiments.study.shared_parts import SharedParts
 
 _WORKER = """
 import json, sys
@@ -68,6 +76,46 @@ def test_one_worker_makes_the_study_of_one_alone(whole: StudyResult, world: Worl
     assert ours == theirs
     assert len(re.findall(r"^did \S+-seed0 ", "\n".join(said), re.MULTILINE)) == 4
     assert run_study(settings(world), study.path).found == study.found, "where it runs is no part of what it is"
+
+
+def test_a_worker_that_repairs_a_study_says_what_is_gone(whole: StudyResult, world: World, tmp_path: Path) -> None:
+    for name in ("whole", "torn"):
+        shutil.copytree(whole.path, tmp_path / name)
+    shutil.rmtree(tmp_path / "torn" / "steps" / "select-0-4-seed0")
+    said: list[str] = []
+    study = run_study(settings(world, executor="workers"), tmp_path / "torn", say=said.append)
+    assert said[0].startswith("missing: select-0-4-seed0; taken from a study beside this one")
+    same(study.path, whole)
+
+
+def test_a_part_that_failed_does_not_wait_for_a_dead_holder_on_another_machine(tmp_path: Path) -> None:
+    """Of whom nothing is known but that the file does not change, which takes several looks."""
+    stored: list[Failed] = []
+    with open_step("grid", {}, {}, tmp_path / "grid", shared={}) as step:
+        assert step.leases is not None
+        step.leases.every, step.leases.patience = 0.05, 0.4
+        write_json(step.leases.folder / "start.json", [])
+        held = leases_in(step.folder / "studies" / "part")
+        held.mkdir(parents=True)
+        (held / "probe.0001").write_bytes(Record(Holder("node7", "another start", 1, "5")).write())
+        failed = Failed(name="part", reason="no memory")
+        parts = SharedParts(
+            step,
+            {"part": "model"},
+            Worker(print),
+            no_stage,
+            lambda *_: pytest.fail("opened"),
+            lambda results, failed: stored.extend(failed),
+            begun=True,
+            failed={"part": failed},
+        )
+        looks, end = 0, time.monotonic() + 20
+        while not stored and time.monotonic() < end:
+            with suppress(HeldByOthers):
+                parts.advance()
+            looks += 1
+            time.sleep(0.05)
+    assert stored == [failed] and looks > 2
 
 
 @pytest.mark.slow

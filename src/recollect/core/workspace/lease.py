@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -232,6 +233,13 @@ class Leases:
                 return found
             time.sleep(min(seconds_between, self.every))
         return []
+
+    def renew(self) -> None:
+        """Begin with an empty folder, and forget what was read in it: the same names come again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self._watched.clear()
+        self._ended.clear()
 
     def retire(self) -> None:
         """Take the folder away, so that nobody takes a lease any more: the work as a whole is done."""

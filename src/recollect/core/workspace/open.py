@@ -37,7 +37,7 @@ from recollect.core.workspace.manifest import (
     read_manifest,
     read_state,
 )
-from recollect.core.workspace.shared import WORKER, check_version, join, leases_of, refuse_workers
+from recollect.core.workspace.shared import join, leases_of, others_at_work, refuse_workers
 from recollect.core.workspace.step import ENTER_SECONDS, Step
 from recollect.errors import RecollectError, StepBusy, StepError
 
@@ -119,9 +119,7 @@ class _Entry:
         step = self.step
         with guarded("leases"), Leases(leases_of(step)) as leases:
             with locked(self.lock, lambda: _busy(step), ENTER_SECONDS):
-                others = leases.alive(WORKER)
-                if others:
-                    check_version(step)
+                others = others_at_work(step, leases)
                 self.begin(tidy=not others)
                 if not step.done:
                     join(step, leases, about, first=not others)

@@ -34,26 +34,33 @@ def leases_of(step: Step) -> Path:
 def join(step: Step, leases: Leases, about: JsonObject, *, first: bool) -> None:
     """Become one of the workers; the lock is ours. first: nobody else is at work."""
     if first:
-        shutil.rmtree(leases.folder, ignore_errors=True)
-        leases.folder.mkdir(parents=True)
+        leases.renew()
         write_json(leases.folder / _ABOUT, {"version": __version__, **about})
     leases.take(f"{WORKER}{Holder.me().name}")
     step.leases = leases
 
 
-def check_version(step: Step) -> None:
-    """Raise StepError where the workers run another version."""
-    theirs = _about(leases_of(step)).get("version")
-    if theirs != __version__:
+def leases_in(path: Path) -> Path:
+    """The folder of the leases of the unfinished step `path`."""
+    return path.with_name(path.name + PARTIAL) / PARTS / LEASES
+
+
+def others_at_work(step: Step, leases: Leases) -> bool:
+    """Whether there are other workers. Raises StepError where those run another version: they are watched before, since
+    of dead ones of other machines one look tells nothing."""
+    theirs = _about(leases.folder).get("version")
+    if theirs == __version__:
+        return bool(leases.alive(WORKER))
+    if leases.watch(WORKER):
         raise StepError(
             f"the workers in {step.folder} run Recollect {theirs}, and this is {__version__}. Use the same version."
         )
+    return False
 
 
 def what_is_shared(path: Path) -> JsonObject | None:
     """What the first worker left about the unfinished step `path`; None where none came, or it is finished."""
-    folder = path.with_name(path.name + PARTIAL) / PARTS / LEASES
-    return _about(folder) or None
+    return _about(leases_in(path)) or None
 
 
 def refuse_workers(step: Step) -> None:

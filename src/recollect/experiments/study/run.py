@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
-from recollect.core.workspace import DEFAULT_ROOT, Manifest, fingerprint, open_step
+from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, fingerprint, open_step
 from recollect.core.workspace.experiment import StudyFound
 from recollect.drift import read_texts
 from recollect.engines import FoundModel, find_engine
@@ -127,19 +127,12 @@ def study_of(
 ) -> StudyResult:
     """As `run_study`, of what is read and found. worker: do it together with others."""
     settings, facts, parts = asked.settings, asked.facts, asked.parts
-    reused, lost = None, list[str]()
-
-    def lacking(path: Path, manifest: Manifest) -> bool:
-        lost.extend(gone(path, manifest))
-        return lacks(path, manifest)
-
+    reused = None
     if worker is not None:
         path, reused = _together(asked, out, root, stage, say, worker)
     else:
-        with open_step("study", settings, study_inputs(asked), out, root, lacking) as step:
+        with _opened(asked, out, root, say) as step:
             if not step.done:
-                if lost:
-                    say(f"missing: {', '.join(lost)}; taken from a study beside this one, or else made again")
                 base = Base(parts.probe, ref=asked.model.ref)
                 study = Study(step, settings, parts, facts, base, asked.sources, stage, say, pages=asked.pages)
                 study.work()
@@ -173,10 +166,28 @@ def shared_study(
     """A study open to several workers, or found done (`step.done`)."""
     settings, facts, parts = asked.settings, asked.facts, asked.parts
     base = worker.base(parts.probe, asked.model.ref)
-    repaired = lacks if worker.repairs else None
-    with open_step("study", settings, study_inputs(asked), out, root, repaired, shared=worker.about) as step:
+    with _opened(asked, out, root, say, worker) as step:
         pages, grid = asked.pages, worker.grid
         yield SharedStudy(step, settings, parts, facts, base, asked.sources, stage, say, pages=pages, grid=grid)
+
+
+@contextmanager
+def _opened(
+    asked: Asked, out: Path | None, root: Path, say: Callable[[str], None], worker: Worker | None = None
+) -> Iterator[Step]:
+    """The study's folder; says what is gone of a finished one that is taken up again, which not every worker does."""
+    lost = list[str]()
+
+    def lacking(path: Path, manifest: Manifest) -> bool:
+        lost.extend(gone(path, manifest))
+        return lacks(path, manifest)
+
+    repaired = lacking if worker is None or worker.repairs else None
+    about = None if worker is None else worker.about
+    with open_step("study", asked.settings, study_inputs(asked), out, root, repaired, about) as step:
+        if lost and not step.done:
+            say(f"missing: {', '.join(lost)}; taken from a study beside this one, or else made again")
+        yield step
 
 
 def study_inputs(asked: Asked) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Protocol
 from recollect.core.workspace import Step, drop_leftovers, is_finished, write_json
 from recollect.core.workspace.experiment import STUDIES, Failed, StudyFound
 from recollect.core.workspace.lease import Leases
+from recollect.core.workspace.shared import WORKER, leases_in
 from recollect.errors import StepBusy
 from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.executors import HeldByOthers
@@ -54,6 +55,7 @@ class SharedParts:
     failed: dict[str, Failed] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     _open: dict[str, SharedStudy] = field(default_factory=dict)
+    _watching: dict[str, Leases] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -132,10 +134,15 @@ class SharedParts:
             self.failed[name] = Failed(name=name, reason=reason)
         return ""
 
+    def _watched(self, name: str) -> Leases:
+        """Those of a part, the same at every look: that a holder on another machine died is seen by several alone."""
+        ours = self.leases
+        mine = Leases(leases_in(self.studies / name), ours.every, ours.patience, ours.clock)
+        return self._watching.setdefault(name, mine)
+
     def _finish(self) -> None:
         for name in self.failed:
-            partial = self.studies / f"{name}.partial" / "parts" / "leases"
-            if any(not held.startswith("worker ") and seen.alive for held, seen in Leases(partial).survey().items()):
+            if any(not held.startswith(WORKER) and seen.alive for held, seen in self._watched(name).survey().items()):
                 raise HeldByOthers(f"{name}, which failed here, is being worked on by another worker.")
         with piece(self.leases, "finish"):
             for name in self.done:
