@@ -144,6 +144,14 @@ def test_names_of_parts_do_not_change_when_an_axis_grows() -> None:
     assert names(models=["../we ird/ü:x", "..", "a/.hidden"]) == ["--x", "-", "hidden"]
 
 
+def test_parts_of_one_name_are_refused() -> None:
+    """Where a model ends as the data begin."""
+    with pytest.raises(InputError, match=r"called a-b-c: model a with facts b-c, and model a-b with facts c\. Give"):
+        grid_parts(StudySettings.make(models=["a", "a-b"], data=["b-c", "c"]))
+    named = StudySettings.make(models=["a", {"model": "a-b", "name": "ab"}], data=["b-c", "c"])
+    assert len({part.name for part in grid_parts(named)}) == 4
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [

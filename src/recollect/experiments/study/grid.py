@@ -154,15 +154,24 @@ def grid_parts(settings: StudySettings) -> list[Part]:
     """The studies of a grid, models first, with their names. A bad setting raises InputError."""
     axes = [_named(getattr(settings, axis)) for axis in _AXES]
     given = {name: getattr(settings, name) for name in settings.model_fields_set if name not in _AXES}
-    found = []
+    found = list[Part]()
     for entries in product(*axes):
         name = "-".join(called for called, _ in entries if called)
         model, data, _ = [(entry and entry.name) or "" for _, entry in entries]
         study = _study(given, [entry for _, entry in entries], name, settings.title)
+        if same := next((one for one in found if one.name.lower() == name.lower()), None):
+            raise InputError(
+                f"two parts would be called {name}: {_of(same.settings)}, and {_of(study)}. Give one of these a "
+                "name of its own, such as {model: NAME, name: SHORT}."
+            )
         part = Part(name, study, model, data)
         StudyParts.of(part.settings)
         found.append(part)
     return found
+
+
+def _of(settings: StudySettings) -> str:
+    return f"model {settings.model} with facts {settings.facts}"
 
 
 Kind = TypeVar("Kind", bound=Entry)
