@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from helpers_slurm import Fail, Mark, one_node
 from recollect.errors import InputError, MissingExtra
@@ -39,6 +40,12 @@ def test_times_are_slurms(text: str, minutes: int) -> None:
 def test_what_slurm_would_not_read_is_refused(values: dict[str, str]) -> None:
     with pytest.raises(InputError, match=next(iter(values))):
         SlurmSettings.make(**values)
+
+
+def test_a_time_without_quotes_is_refused_with_the_reason() -> None:
+    """YAML makes 14400 of 4:00:00, which would be ten days in minutes."""
+    with pytest.raises(InputError, match="time: must be in quotes"):
+        SlurmSettings.make(**yaml.safe_load("time: 4:00:00"))
 
 
 def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from recollect.core.extras import need
 from recollect.core.settings import Settings
@@ -60,6 +60,12 @@ def _time(text: str) -> str:
     return text.strip()
 
 
+def _in_quotes(value: Any) -> Any:
+    if isinstance(value, int):
+        raise ValueError('must be in quotes, such as "4:00:00" or "90": YAML reads 4:00:00 as a number')
+    return value
+
+
 def _one_line(text: str) -> str:
     if not text.strip() or "\n" in text:
         raise ValueError("must be one line that is not empty")
@@ -82,7 +88,7 @@ class SlurmSettings(Settings):
     """Features that a node must have, such as a100."""
     gres: Word | None = None
     """Generic resources, such as gpu:1."""
-    time: Annotated[str, AfterValidator(_time)] = "4:00:00"
+    time: Annotated[str, BeforeValidator(_in_quotes), AfterValidator(_time)] = "4:00:00"
     """Time limit of one job; a worker is requeued there, and resumes."""
     cpus: Annotated[int, Field(ge=1)] | None = None
     """CPUs of each worker."""
