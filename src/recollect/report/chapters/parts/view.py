@@ -101,10 +101,8 @@ def _sentence(part: PartScores) -> str:
     if part.chosen is not None:
         return f"{part.name}: {against_base(part.chosen)}"
     score = number(part.best.percent[0])
-    if part.pages:
-        base = "" if part.base is None else f"; the untouched base {number(part.base.percent[0])} %"
-        return f"{part.name}: with {_trained_on(part)}, {score} % of the values on pages are right (macro){base}."
-    return f"{part.name}: best is {_trained_on(part)}, with {score} % on questions that did not choose it."
+    base = "" if part.base is None else f"; the untouched base {number(part.base.percent[0])} %"
+    return f"{part.name}: with {_trained_on(part)}, {score} % of the values on pages are right (macro){base}."
 
 
 CHAPTER = Chapter(__name__, "The studies", context, in_short, record=Parts, collect=collect)
