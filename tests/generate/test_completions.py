@@ -47,6 +47,8 @@ def test_it_conforms_over_http(small: Small) -> None:
         engine = engine_of(small, server)
         check_engine(engine, small.truth)
         assert engine.scores_at(1.0) and not engine.scores_at(0.6)
+        with pytest.raises(InputError, match=r"they hold at temperature 1\. Take --temperature 1, or"):
+            engine.score([[0, 3]], [[[4]]], 0.6)
         [note] = engine.notes
         assert "are those of --model (within 0.000 of a log-probability)" in note
     drawn = [body for body in server.bodies if body["temperature"] == 0.6]

@@ -157,7 +157,8 @@ class CompletionsEngine(TokenizerVocabulary):
             raise InputError(
                 f"the server at {self._remote.settings.endpoint} gives no log-probabilities of answers at temperature "
                 f"{temperature:g}: {'they hold at temperature 1' if self._can.echo else 'it can be sampled only'}. "
-                "Take what draws alone (probe: --method sampled or adaptive), or --engine transformers."
+                f"Take {'--temperature 1, or ' if self._can.echo else ''}what draws alone (probe: --method sampled or "
+                "adaptive), or --engine transformers."
             )
         texts = [(row, list(ids)) for row, some in enumerate(continuations) for ids in some if ids]
         asked: JsonObject = {"max_tokens": 1, "temperature": 1.0, "logprobs": 1, "echo": True}
