@@ -184,6 +184,14 @@ def test_two_names_of_one_model_are_refused_before_any_work(world: World, tmp_pa
         run_study(asked, tmp_path / "grid")
 
 
+def test_a_grid_of_workers_tells_what_was_there_before(world: World, tmp_path: Path) -> None:
+    asked = wanted(world, methods=["full"], executor="workers")
+    grid = run_grid(asked, tmp_path / "grid")
+    assert (grid.found.steps, grid.reused, grid.before) == (STEPS, 0, False)
+    again = run_grid(asked, tmp_path / "grid")
+    assert (again.reused, again.before) == (STEPS, True)
+
+
 def test_another_grid_in_the_same_place_is_refused(first: tuple[GridResult, StudySettings], world: World) -> None:
     grid, _ = first
     with pytest.raises(StepError, match="made from other settings"):

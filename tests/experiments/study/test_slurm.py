@@ -67,7 +67,9 @@ class TestLocal:
         study = run_study(settings(world, **LOCAL), tmp_path / "study", say=said.append)
         _same(study, whole)
         assert said[0].startswith("submitted 2 workers")
-        assert run_study(settings(world, **LOCAL), study.path).found == study.found, "a second time nobody is asked"
+        assert (study.before, study.reused) == (False, 0)
+        again = run_study(settings(world, **LOCAL), study.path)
+        assert again.found == study.found and again.before, "a second time nobody is asked"
 
     def test_workers_that_all_fail_are_told_of(self, world: World, tmp_path: Path) -> None:
         gone = settings(world, **LOCAL, model=str(tmp_path / "nowhere"))

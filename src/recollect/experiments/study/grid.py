@@ -115,20 +115,19 @@ def run_grid(
     """
     parts = grid_parts(settings)
     stage = stage or no_stage
-    if settings.executor == "slurm":
-        work_on_slurm(settings, out, stage, say)
-    else:
+    waited = settings.executor == "slurm" and work_on_slurm(settings, out, stage, say)
+    if settings.executor != "slurm":
         executor_class(settings.executor, place := settings.place(Path())).check(place)
     inputs = {"studies": {part.name: part.trained() for part in parts}}
     with stage("looking at models and data", ""):
         ready = _look(parts)
     for text in cannot_be_done({k: one for k, one in ready.items() if isinstance(one, BaseException)}, len(parts)):
         (warn or say)(text)
-    reused = None
     if worker is None and settings.executor == "workers":
         worker = first_worker(settings, say)
     repaired, shared = (lacks, None) if worker is None else (lacks if worker.repairs else None, worker.about)
     with open_step("grid", settings, inputs, out, root, repaired, shared) as step:
+        before = step.done and not waited
         grid = _Grid(step, settings, parts, ready, stage, say)
         if worker is not None and not step.done:
             models = {part.name: part.settings.model for part in parts}
@@ -137,14 +136,12 @@ def run_grid(
         else:
             results = grid.run()
         if not step.done and worker is None:
-            reused = sum(one.reused for one in results.values())
             grid.finish(results)
     if worker is not None and not step.done:
         wait_for_page(step.path)
     write_page(step.path, stage)
     found = GridFound.read(step.path)
-    before = reused is None and worker is None
-    return GridResult(step.path, found, found.steps if reused is None else reused, before)
+    return GridResult(step.path, found, found.steps if before else found.reused, before)
 
 
 # -- the parts -------------------------------------------------------------------------------------------------

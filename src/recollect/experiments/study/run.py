@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,9 +78,8 @@ def run_study(
     if settings.is_grid:
         raise InputError("a study has one model, one set of facts and one method; several are a grid: run_grid.")
     StudyParts.of(settings)
-    if settings.executor == "slurm":
-        work_on_slurm(settings, out, stage or no_stage, say)
-    else:
+    waited = settings.executor == "slurm" and work_on_slurm(settings, out, stage or no_stage, say)
+    if settings.executor != "slurm":
         executor_class(settings.executor, place := settings.place(Path())).check(place)
     given, facts = facts, facts if facts is not None else load_facts(settings.facts)
     sources = {"model": settings.model, "facts": source_of(settings, "facts", given)}
@@ -88,7 +87,8 @@ def run_study(
     model = find_engine(StudyParts.of(settings).probe)
     if worker is None and settings.executor == "workers":
         worker = first_worker(settings, say)
-    return study_of(Asked(settings, facts, model, sources, pages), out, root, stage or no_stage, say, worker)
+    result = study_of(Asked(settings, facts, model, sources, pages), out, root, stage or no_stage, say, worker)
+    return replace(result, reused=result.found.reused, before=False) if waited else result
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,14 @@ def study_folder(out: Path | None) -> Path:
 
 def work_on_slurm(
     settings: StudySettings, out: Path | None, stage: Stage, say: Callable[[str], None], every: float = EVERY
-) -> None:
-    """Submit the workers, and wait until the study is finished.
+) -> bool:
+    """Submit the workers, and wait until the study is finished; whether it was not finished before.
 
     Raises InputError without a folder and where Slurm refuses, RecollectError where all workers end before that.
     """
     out = study_folder(out)
     if (out / MANIFEST).is_file():
-        return
+        return False
     logs = out.with_name(f"{out.name}.slurm")
     array = _submitted(settings, out, logs, say)
     with stage(f"workers on Slurm ({array.name})", "models") as progress:
@@ -69,6 +69,7 @@ def work_on_slurm(
         except KeyboardInterrupt:
             say(f"the workers go on: `scancel {array.name}` stops them, the same command waits for them again.")
             raise
+    return True
 
 
 def _submitted(settings: StudySettings, out: Path, logs: Path, say: Callable[[str], None]) -> Array:
