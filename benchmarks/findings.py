@@ -1,6 +1,6 @@
 """How often the findings' verdicts are wrong, and how often clear worlds are decided, on simulated studies.
 
-    python benchmarks/findings.py [--studies 400]
+    python benchmarks/findings.py [--studies 100] [--models 1]
 
 Every world says what is true of it; a verdict is wrong when it confirms what is not so, or refutes what is. A study
 counts as wrong when any of its verdicts is: that may happen in 5 % of studies. The table is in docs/statistics.md.
@@ -139,14 +139,15 @@ def _is_wrong(check: CheckFound, truth: float) -> bool:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=100)
+    parser.add_argument("--models", type=int, default=1, help="so many in each study: a grid")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
     print("| world | studies | any false verdict | checks decided rightly |\n|---|---|---|---|")
     for name, world in WORLDS.items():
         if asked.only and asked.only not in name:
             continue
-        count = simulate(world, asked.studies, seed=1)
+        count = simulate(world, asked.studies, seed=1, models=asked.models)
         rate, right = 100 * count.wrong / count.studies, 100 * count.right / count.tested
         print(f"| {name} | {count.studies} | {rate:.1f} % | {right:.0f} % |", flush=True)
         print("<!--", dict(count.named), dict(count.decided), "-->", flush=True)
