@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -16,9 +19,11 @@ from recollect.engines import EngineSettings, find_engine
 from recollect.errors import InputError, SelfTestError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import Fact, FactSet, load_facts
-from recollect.generate import Ask, Sampling, TransformersEngine
+from recollect.generate import Ask, Engine, Sampling, TransformersEngine
 from recollect.generate.completions import CompletionsEngine, Remote
-from recollect.generate.completions_replies import Entry, entries_of
+from recollect.generate.completions_check import check_same
+from recollect.generate.completions_replies import Entry, Said, entries_of
+from recollect.generate.completions_server import Abilities, Connection
 from recollect.generate.conformance import check_engine, check_scores
 from recollect.models import ModelSettings, load
 from recollect.probe import ProbeResult, ProbeSettings, run_probe
@@ -278,3 +283,28 @@ def test_what_a_probe_may_ask_of_a_server(small: Small, tmp_path: Path) -> None:
         assert auto.choice is not None and "no log-probabilities at temperature 0.7" in auto.choice.why
         with pytest.raises(InputError, match=r"method closed-form .*: sampled only. Take --method sampled, .*auto\.$"):
             probe("closed-form", temperature=1.0)
+
+
+class _Echoes:
+    """A server whose second echo has fewer entries than its first had."""
+
+    settings = SimpleNamespace(endpoint="http://here/v1")
+    stops = frozenset[int]()
+
+    def ask(self, can: Abilities, prompts: Sequence[Sequence[int]], how: object) -> list[list[Said]]:
+        return [[Said("", None, True, [Entry(None, {}), Entry(-1.0, {})])] for _ in prompts]
+
+
+class _Scores:
+    """A model that scores every token alike."""
+
+    def score(
+        self, prompts: Sequence[Sequence[int]], texts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[list[float]]]:
+        return [[[-1.0 for _ in ids] for ids in one] for one in texts]
+
+
+def test_a_server_whose_echo_grows_shorter_is_refused_in_words() -> None:
+    can, uncounted = Abilities("served", echo=True), Said("", None, True, [], tokens=99)  # whose answer is not compared
+    with pytest.raises(SelfTestError, match="echoed 2 log-probabilities for a prompt of 4 tokens"):
+        check_same(cast(Connection, _Echoes()), can, cast(Engine, _Scores()), [[1, 2, 3, 4]], [[2]], [uncounted])

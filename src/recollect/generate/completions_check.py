@@ -104,11 +104,18 @@ def _differences(server: Connection, can: Abilities, local: Engine, prompts: Seq
     asked: JsonObject = {"max_tokens": 1, "temperature": 1.0, "logprobs": 1, "echo": True}
     found = server.ask(can, prompts, [asked] * len(prompts))
     own = local.score([ids[:1] for ids in prompts], [[ids[1:]] for ids in prompts])
-    return [
-        abs(value - (entry.logprob or 0.0))
-        for ids, [one], [values] in zip(prompts, found, own, strict=True)
-        for value, entry in zip(values[can.hidden :], one.entries[1 : len(ids) - can.hidden], strict=True)
-    ]
+    differences: list[float] = []
+    for ids, [one], [values] in zip(prompts, found, own, strict=True):
+        entries = one.entries[1 : len(ids) - can.hidden]
+        if len(entries) != len(values) - can.hidden:
+            raise SelfTestError(
+                f"{server.settings.endpoint} echoed {len(one.entries)} log-probabilities for a prompt of {len(ids)} "
+                "tokens, and as many as there are when it was tried: what it echoes changes. Take --method sampled."
+            )
+        differences += [
+            abs(value - (entry.logprob or 0.0)) for value, entry in zip(values[can.hidden :], entries, strict=True)
+        ]
+    return differences
 
 
 def draws_p_value(
