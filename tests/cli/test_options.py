@@ -12,6 +12,7 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from recollect.cli.options import answer, command
+from recollect.core.json_object import JsonObject
 from recollect.core.settings import Fixed, Settings
 from recollect.errors import InputError
 
@@ -78,6 +79,22 @@ def test_a_file_gives_a_section_and_flags_go_over_it(app: typer.Typer, tmp_path:
     assert json.loads(done.stdout.splitlines()[-1]) == {"learning_rate": 1e-3, "steps": 5}
     said = " ".join(done.output.split())
     assert "inner_step.learning_rate=0.001 (file), inner_step.steps=5 (flag), 1 by default" in said
+
+
+class Several(Settings):
+    """A step over several ways."""
+
+    ways: tuple[str | JsonObject, ...] = ()
+    """The ways."""
+
+
+def test_the_settings_line_writes_mappings_as_a_file_does(tmp_path: Path) -> None:
+    made = typer.Typer(rich_markup_mode=None)
+    command(made, "several", Several, lambda settings, out, as_json: answer({}, as_json))
+    file = tmp_path / "s.yaml"
+    way = "{name: lora, train: {rate: 0.003, sizes: [1, 2], mixed: true, seed: null}}"
+    file.write_text(f"ways: [full, {way}]\n", encoding="utf-8")
+    assert f"settings: ways=full,{way} (file)" in " ".join(call(made, "--config", str(file)).output.split())
 
 
 def test_what_the_step_sets_itself_is_refused(app: typer.Typer) -> None:

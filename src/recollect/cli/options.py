@@ -174,12 +174,21 @@ def _text(value: Any) -> str:
     if value in ("", (), {}):
         return "empty"
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(_text, value))
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, Settings):
-        return str(value.given())
-    return str(value)
+    return _flow(value.given() if isinstance(value, Settings) else value)
+
+
+def _flow(value: Any) -> str:
+    """Mappings and lists as a settings file writes them in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_flow(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def show_settings(settings: Settings, origin: dict[str, str]) -> None:
