@@ -1,0 +1,441 @@
+"""Many LoRA adapters on one resident base: each row of a batch passes through the factors of its own adapter.
+
+    stacked = put_together(model, [first, second, third])   # factors, as `factors_of` or `read_factors` gives them
+    stacked.rows.belong_to([0, 0, 1, 2])                    # whose each row of the next forward is
+    model(input_ids)                                        # four rows, three adapters, one pass
+    stacked.take_off()                                      # the base as it was
+
+Notable choices
+- A `StackedLinear` takes the place of each adapted module and calls it as it is; so whatever PEFT's Linear handles
+  (transposed layers, quantised ones) is handled, and nothing of the base is copied or changed.
+- Rows only ever meet their own factors, so neither values nor gradients of two adapters mix.
+- Adapters with the same modules and ranks are one group (ranks count as the next power of two, and what is padded is
+  zero and stays zero). A group's factors are one matrix, a row for each adapter: neighbours with equally many rows are
+  one batched product, an optimizer walks over all modules at once, and one adapter's gradient is one row.
+- Modules that are not called with a batch's rows (experts on a flat list of tokens) are refused by name: nobody could
+  say there whose a token is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import nn
+
+from recollect.core.json_object import JsonObject
+from recollect.errors import InputError, ModelError
+from recollect.models.adapter import put_on
+from recollect.models.adapter_config import read_adapter_config
+from recollect.models.ref import ModelRef
+from recollect.models.whole import empty_model
+
+_NAME = "default"
+_PLAIN_STARTS = ("gaussian", "eva", "orthogonal")
+_OTHERWISE = {
+    "use_dora": "DoRA, which trains the length of each weight row beside its direction",
+    "lora_bias": "biases of the adapters themselves",
+    "modules_to_save": "modules that are trained whole",
+    "trainable_token_indices": "single tokens",
+    "target_parameters": "factors beside bare tensors",
+}
+
+
+class NotByRows(ModelError):
+    """A module of the model cannot tell whose its input is: the adapters must pass one after another."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one adapter adds to one module: scale x b @ a."""
+
+    a: torch.Tensor
+    """[rank, in]"""
+    b: torch.Tensor
+    """[out, rank]"""
+    scale: float
+
+
+Factors = Mapping[str, Product]
+"""One adapter: its products by the names that the modules have in the base."""
+
+
+def why_not_stacked(config: JsonObject) -> str:
+    """Why an adapter with this `adapter_config.json` cannot share a pass with others; "" where it can.
+
+    Examples:
+        >>> why_not_stacked({"r": 8, "target_modules": ["q_proj"]})
+        ''
+        >>> why_not_stacked({"use_dora": True})
+        'it has DoRA, which trains the length of each weight row beside its direction'
+    """
+    for key, what in _OTHERWISE.items():
+        if config.get(key):
+            return f"it has {what}"
+    if config.get("bias", "none") != "none":
+        return f"it trains biases (bias={config['bias']!r})"
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower() not in _PLAIN_STARTS:
+        return f"its start {start!r} changed the base"
+    return ""
+
+
+def factors_of(adapted: Any) -> dict[str, Product]:
+    """The factors of a model that PEFT has put an adapter on; copies. Raises NotByRows for what is no such product."""
+    from peft.tuners.lora.layer import Linear, LoraLayer
+
+    found = {}
+    for name, layer in adapted.get_base_model().named_modules():
+        if not isinstance(layer, LoraLayer):
+            continue
+        if not isinstance(layer, Linear) and (_NAME not in layer.lora_A or layer.lora_embedding_A):
+            raise NotByRows(f"{name} is {type(layer).__name__} with an adapter, which is no product of rows.")
+        a, b = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight
+        found[name] = Product(a.detach().clone(), b.detach().clone(), float(layer.scaling[_NAME]))
+    return found
+
+
+def read_factors(ref: ModelRef) -> dict[str, Product]:
+    """The factors of an adapter's folder. Raises ModelError for one that is broken, or that cannot be stacked."""
+    if why := why_not_stacked(read_adapter_config(ref.folder)):
+        raise NotByRows(f"{ref.folder} cannot share a pass with other adapters: {why}.")
+    return factors_of(put_on(empty_model(ref.whole, ref.runs_code), ref.folder).peft)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a module's factors lie in the matrix of a group."""
+
+    start: int
+    rank: int
+    """A power of two."""
+    inside: int
+    outside: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.rank * (self.inside + self.outside)
+
+
+class Group:
+    """Adapters with the same modules and padded ranks: their factors as one matrix, a row for each adapter."""
+
+    def __init__(self, members: Sequence[int], adapters: Sequence[Factors], model: nn.Module, trained: bool) -> None:
+        self.members = list(members)
+        """The adapters of its rows."""
+        self.places: dict[str, Place] = {}
+        end = 0
+        for name, product in adapters[self.members[0]].items():
+            rank = _padded(product.a.shape[0])
+            self.places[name] = Place(end, rank, product.a.shape[1], product.b.shape[0])
+            end = self.places[name].end
+        device = next(iter(model.parameters())).device
+        self.values = torch.zeros(len(self.members), end, device=device)
+        """[adapters, numbers of one adapter], float32."""
+        self.gradients = torch.zeros_like(self.values) if trained else None
+        self.scales: dict[str, list[float]] = {}
+        for name in self.places:
+            products = [adapters[member][name] for member in self.members]
+            self.scales[name] = [product.scale for product in products]
+            for row, product in enumerate(products):
+                a, b = self.pair(row, name, product.a.shape[0])
+                a.copy_(product.a)
+                b.copy_(product.b.T)
+
+    def pair(
+        self, row: int, name: str, rank: int | None = None, of: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One adapter's a [rank, in] and b transposed [rank, out] for a module: views, of `values` or of a matrix of
+        its shape."""
+        place = self.places[name]
+        a, b = _views(self.values[row] if of is None else of[row], place)
+        return a[: rank or place.rank], b[: rank or place.rank]
+
+
+def _padded(rank: int) -> int:
+    return 1 << (rank - 1).bit_length()
+
+
+def _views(values: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two factors in rows of numbers, [..., numbers]."""
+    middle, lead = place.start + place.rank * place.inside, values.shape[:-1]
+    a = values[..., place.start : middle].view(*lead, place.rank, place.inside)
+    return a, values[..., middle : place.end].view(*lead, place.rank, place.outside)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring rows of a batch that pass in one batched product."""
+
+    group: int
+    first: int
+    """The first adapter's row in the group."""
+    adapters: int
+    start: int
+    stop: int
+    """Rows of the batch; equally many of each adapter."""
+
+
+class Rows:
+    """Whose each row of the next forward is; one object for all modules, set before each forward."""
+
+    def __init__(self, homes: Sequence[tuple[int, int]]) -> None:
+        self._homes = homes
+        """Of each adapter: its group, and its row there."""
+        self.owners: list[int] = []
+        self.runs: list[Run] = []
+        self.order: torch.Tensor | None = None
+        """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
+        self.back: torch.Tensor | None = None
+        self.dropout: Callable[[torch.Tensor], torch.Tensor] | None = None
+        """Applied to what meets the factors, in the order of passing."""
+
+    def belong_to(self, owners: Sequence[int]) -> None:
+        """Say the adapter of each row. Fastest where rows of one are together, adapters in the order of `sorted`."""
+        self.owners = list(owners)
+        stretches = [owner for owner, _ in groupby(self.owners)]
+        order = None
+        if len(stretches) > len(set(stretches)):
+            order = sorted(range(len(self.owners)), key=lambda row: self._homes[self.owners[row]])
+        self.order = None if order is None else torch.tensor(order)
+        self.back = None if self.order is None else torch.argsort(self.order)
+        self.runs = self._runs(self.owners if order is None else [self.owners[row] for row in order])
+
+    def sorted(self, adapters: Sequence[int]) -> list[int]:
+        """The adapters in the order in which those that can pass in one product are neighbours."""
+        return sorted(adapters, key=self._homes.__getitem__)
+
+    def _runs(self, owners: Sequence[int]) -> list[Run]:
+        runs: list[Run] = []
+        start = 0
+        for owner, stretch in groupby(owners):
+            stop = start + sum(1 for _ in stretch)
+            group, row = self._homes[owner]
+            last = runs[-1] if runs else None
+            if (
+                last
+                and (last.group, last.first + last.adapters) == (group, row)
+                and (last.stop - last.start) == (stop - start) * last.adapters
+            ):
+                runs[-1] = Run(group, last.first, last.adapters + 1, last.start, stop)
+            else:
+                runs.append(Run(group, row, 1, start, stop))
+            start = stop
+        return runs
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The factors of a group's adapters for one module, and where their gradients are summed up."""
+
+    a: torch.Tensor
+    """[adapters, rank, in]"""
+    b: torch.Tensor
+    """[adapters, rank, out]"""
+    scale: torch.Tensor
+    """[adapters, 1, 1]"""
+    a_gradient: torch.Tensor | None = None
+    b_gradient: torch.Tensor | None = None
+
+    def of(self, run: Run) -> Stack:
+        """The part of a run's adapters."""
+        part = slice(run.first, run.first + run.adapters)
+        sums = (None if one is None else one[part] for one in (self.a_gradient, self.b_gradient))
+        return Stack(self.a[part], self.b[part], self.scale[part], *sums)
+
+
+class _Change(torch.autograd.Function):
+    """scale x a b for the inputs [adapters, n, in] of a run; its backward adds to the gradients where they lie.
+
+    Autograd itself would want gradients laid out as it likes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, stack: Stack, trained: torch.Tensor) -> torch.Tensor:
+        """`trained` only tells autograd that this has a gradient."""
+        a, b = stack.a.to(x.dtype), stack.b.to(x.dtype)
+        hidden = torch.bmm(x, a.mT).mul_(stack.scale)
+        ctx.stack = stack
+        ctx.save_for_backward(x, hidden)
+        return torch.bmm(hidden, b)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+        stack, (x, hidden), [gradient] = ctx.stack, ctx.saved_tensors, gradients
+        inner = torch.bmm(gradient, stack.b.to(x.dtype).mT).mul_(stack.scale)
+        if stack.a_gradient is not None:
+            _add_product(stack.a_gradient, inner.mT, x)
+            _add_product(stack.b_gradient, hidden.mT, gradient)
+        return torch.bmm(inner, stack.a.to(x.dtype)) if ctx.needs_input_grad[0] else None, None, None
+
+
+def _add_product(to: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    if left.dtype == to.dtype:
+        to.baddbmm_(left, right)
+    else:
+        to += torch.bmm(left, right)
+
+
+class StackedLinear(nn.Module):
+    """A module of the base, and beside it the factors of all adapters; each row gets its own adapter's."""
+
+    def __init__(self, name: str, base: nn.Module, rows: Rows, stacks: dict[int, Stack]) -> None:
+        super().__init__()
+        self.name, self.base, self.rows, self.stacks = name, base, rows, stacks
+        trained = any(stack.a_gradient is not None for stack in stacks.values())
+        self.trained = torch.zeros(0, requires_grad=trained)
+
+    @property
+    def weight(self) -> Any:
+        """The base's, for models that look at it."""
+        return self.base.weight
+
+    @property
+    def bias(self) -> Any:
+        """The base's."""
+        return self.base.bias
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The base's output, and each row's own change."""
+        out: torch.Tensor = self.base(x, *args, **kwargs)
+        rows = self.rows
+        if x.shape[0] != len(rows.owners):
+            raise NotByRows(
+                f"{self.name} is called with {tuple(x.shape)}, but the batch has {len(rows.owners)} rows: nobody can "
+                "say whose its inputs are. Run the adapters one after another."
+            )
+        x = x.to(_computed_in(x))
+        if rows.order is not None:
+            x = x[rows.order]
+        if rows.dropout is not None:
+            x = rows.dropout(x)
+        with torch.autocast(x.device.type, enabled=False):
+            pieces = [self._change(x[run.start : run.stop], run, out.shape[-1]) for run in rows.runs]
+        change = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        if rows.back is not None:
+            change = change[rows.back]
+        return (out + change).to(out.dtype)
+
+    def _change(self, x: torch.Tensor, run: Run, wide: int) -> torch.Tensor:
+        if run.group not in self.stacks:
+            return x.new_zeros(*x.shape[:-1], wide)
+        stack = self.stacks[run.group].of(run)
+        found: torch.Tensor = _Change.apply(x.reshape(run.adapters, -1, x.shape[-1]), stack, self.trained)
+        return found.reshape(*x.shape[:-1], wide)
+
+
+def _computed_in(x: torch.Tensor) -> torch.dtype:
+    """As PEFT's layers do: in mixed precision in its format, else in float32, as the factors are."""
+    mixed = torch.is_autocast_enabled(x.device.type)
+    return torch.get_autocast_dtype(x.device.type) if mixed else torch.float32
+
+
+@dataclass
+class Stacked:
+    """A model with the factors of many adapters beside its modules."""
+
+    model: nn.Module
+    rows: Rows
+    groups: list[Group]
+    modules: dict[str, StackedLinear] = field(default_factory=dict)
+
+    def home(self, adapter: int) -> tuple[Group, int]:
+        """The group of an adapter, and its row there."""
+        group, row = self.rows._homes[adapter]
+        return self.groups[group], row
+
+    def factors(self, adapter: int, ranks: Mapping[str, int]) -> dict[str, Product]:
+        """The factors of one adapter as they are now, without padding; views.
+
+        ranks: of each of its modules.
+        """
+        group, row = self.home(adapter)
+        found = {}
+        for name, rank in ranks.items():
+            a, b = group.pair(row, name, rank)
+            found[name] = Product(a, b.T, group.scales[name][row])
+        return found
+
+    def take_off(self) -> None:
+        """Give the base back exactly as it was."""
+        for name, module in self.modules.items():
+            _put(self.model, name, module.base)
+        self.modules.clear()
+
+
+def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = False) -> Stacked:
+    """Put the adapters beside the model's modules, all at once; the base itself is not changed.
+
+    trained: the factors get gradients, in the matrices `gradients` of their groups.
+
+    Raises InputError for an adapter of another base (a module or a shape that is not there), or no adapter.
+    """
+    if not adapters or not all(adapters):
+        raise InputError("adapters that pass together must be one or more, each with at least one module.")
+    for number, adapter in enumerate(adapters):
+        _check_fits(model, number, adapter)
+    groups, homes = _grouped(model, adapters, trained)
+    rows = Rows(homes)
+    stacked = Stacked(model, rows, groups)
+    stacks: dict[str, dict[int, Stack]] = {}
+    for index, group in enumerate(groups):
+        for name, place in group.places.items():
+            stacks.setdefault(name, {})[index] = _stack(group, name, place)
+    for name, of_groups in stacks.items():
+        stacked.modules[name] = StackedLinear(name, model.get_submodule(name), rows, of_groups)
+    for name, module in stacked.modules.items():
+        _put(model, name, module)
+    return stacked
+
+
+def _grouped(model: nn.Module, adapters: Sequence[Factors], trained: bool) -> tuple[list[Group], list[tuple[int, int]]]:
+    found: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for number, adapter in enumerate(adapters):
+        key = tuple((name, _padded(product.a.shape[0])) for name, product in adapter.items())
+        found.setdefault(key, []).append(number)
+    groups = [Group(members, adapters, model, trained) for members in found.values()]
+    homes = [(0, 0)] * len(adapters)
+    for index, group in enumerate(groups):
+        for row, member in enumerate(group.members):
+            homes[member] = (index, row)
+    return groups, homes
+
+
+def _stack(group: Group, name: str, place: Place) -> Stack:
+    a, b = _views(group.values, place)
+    scale = torch.tensor(group.scales[name], device=a.device).reshape(-1, 1, 1)
+    return Stack(a, b, scale, *(() if group.gradients is None else _views(group.gradients, place)))
+
+
+def _check_fits(model: nn.Module, number: int, adapter: Factors) -> None:
+    for name, product in adapter.items():
+        try:
+            module: Any = model.get_submodule(name)
+        except AttributeError:
+            raise InputError(
+                f"adapter {number + 1} changes {name}, which the base does not have. Adapters that pass together must "
+                "be of one base."
+            ) from None
+        wanted = _features(module)
+        if wanted is not None and wanted != (product.a.shape[1], product.b.shape[0]):
+            raise InputError(
+                f"adapter {number + 1} changes {name} from {product.a.shape[1]} to {product.b.shape[0]} numbers, but "
+                f"the base has {wanted[0]} to {wanted[1]}. Adapters that pass together must be of one base."
+            )
+
+
+def _features(module: Any) -> tuple[int, int] | None:
+    """How many numbers a module takes and gives, where it says so."""
+    if hasattr(module, "in_features"):
+        return int(module.in_features), int(module.out_features)
+    if type(module).__name__ == "Conv1D":
+        return int(module.nx), int(module.nf)
+    return None
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, module)
