@@ -323,7 +323,8 @@ class StackedLinear(nn.Module):
         if run.group not in self.stacks:
             return x.new_zeros(*x.shape[:-1], wide)
         stack = self.stacks[run.group].of(run)
-        found: torch.Tensor = _Change.apply(x.reshape(run.adapters, -1, x.shape[-1]), stack, self.trained)
+        apply: Any = _Change.apply
+        found: torch.Tensor = apply(x.reshape(run.adapters, -1, x.shape[-1]), stack, self.trained)
         return found.reshape(*x.shape[:-1], wide)
 
 
