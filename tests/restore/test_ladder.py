@@ -8,7 +8,9 @@ from recollect.errors import InputError, ModelError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.facts import FactSet
 from recollect.models import ModelSettings, load
-from recollect.restore import Choice, LadderFound, LadderSettings, run_ladder
+from recollect.models import resident as models_resident
+from recollect.models.resident import Resident
+from recollect.restore import Choice, LadderFound, LadderSettings, in_memory, run_ladder
 from recollect.restore.ladder import _export, orders_of, rungs_of
 from recollect.select import SelectSettings, run_select
 from recollect.shipped import SHIPPED
@@ -314,6 +316,26 @@ def test_a_lora_adapter_is_climbed_from_its_merged_weights(base, facts, tmp_path
     assert found.filter(pl.col("order") == "tuned")["output"].to_list() == own["output"].to_list()
     untouched = found.filter(pl.col("order") == "base")["output"].to_list()
     assert found.filter(pl.col("order") == "relative")["output"].to_list() == untouched != own["output"].to_list()
+    in_place(settings(ladder="100"), base, str(adapter), facts, tmp_path, found)
+
+
+def in_place(how, base, tuned, facts, tmp_path, expected):
+    """Climb in a base that is in memory: the same answers, nothing else loaded, and the base as it was."""
+    held = load(ModelSettings.make(model=base, device="cpu", dtype="float32"))
+    before = {name: (id(value), value.detach().clone()) for name, value in held.model.named_parameters()}
+    resident = Resident(held)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (in_memory, models_resident):
+            for name in {"load", "load_base", "load_tuned"} & vars(module).keys():
+                patch.delattr(module, name)
+        found = run_ladder(how, base, tuned, facts, out=tmp_path / "in-place", resident=resident)
+    assert found.outputs().drop("level").equals(expected.drop("level"))
+    after = {name: (id(value), value) for name, value in held.model.named_parameters()}
+    assert all(at == after[name][0] and torch.equal(value, after[name][1]) for name, (at, value) in before.items())
+
+
+def test_a_full_training_is_climbed_in_the_base_that_is_in_memory(result, base, tuned, facts, tmp_path):
+    in_place(settings(), base, tuned, facts, tmp_path, result.outputs())
 
 
 def test_the_pocket_is_climbed_though_its_base_is_stored_in_bfloat16(tmp_path):

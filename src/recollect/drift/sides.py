@@ -32,20 +32,30 @@ def open_both(settings: AskSettings, base: str, tuned: str, *, asked: bool = Tru
 
 def load_base(settings: AskSettings, name: str) -> LoadedModel:
     """Load the base by name, folder or step directory."""
-    return _load(settings, name, settings.revision)
+    return load(base_settings(settings, name))
 
 
 def load_tuned(settings: AskSettings, name: str) -> LoadedModel:
     """Load the tuned model by name, folder or step directory."""
-    return _load(settings, name, settings.tuned_revision)
+    return load(tuned_settings(settings, name))
 
 
-def _load(settings: AskSettings, name: str, revision: str | None) -> LoadedModel:
+def base_settings(settings: AskSettings, name: str) -> ModelSettings:
+    """Which model the base is, and how it is held."""
+    return _held(settings, name, settings.revision)
+
+
+def tuned_settings(settings: AskSettings, name: str) -> ModelSettings:
+    """Which model the tuned one is, and how it is held."""
+    return _held(settings, name, settings.tuned_revision)
+
+
+def _held(settings: AskSettings, name: str, revision: str | None) -> ModelSettings:
     trusted = settings.trust_remote_code
     # small differences are what is measured here: on a CPU auto stays float32, whatever the model is stored in
     dtype = prepare(settings.device, settings.dtype).dtype
     values = {"revision": revision, "trust_remote_code": trusted, "device": settings.device, "dtype": dtype}
-    return load(ModelSettings.make(model=name, **values))
+    return ModelSettings.make(model=name, **values)
 
 
 def evaluate_settings(settings: AskSettings) -> EvaluateSettings:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,13 +26,15 @@ from pydantic import ValidationError
 from recollect.core.settings import Settings
 from recollect.core.workspace import discard, is_finished, read_manifest
 from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
+from recollect.drift.sides import tuned_settings
 from recollect.errors import RecollectError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.executors import Executor, run_all
 from recollect.experiments.remaining import ASKING, CLIMBING, COMPARING, TRAINING, Planned, Remaining
 from recollect.experiments.under_way import Telling, watched
 from recollect.facts import FactSet
-from recollect.models import LoadedModel, ModelRef, ModelSettings, load, resolve_name
+from recollect.models import LoadedModel, ModelRef, ModelSettings, find_model, held_for, load, machine_of, resolve_name
+from recollect.models.resident import Resident
 from recollect.restore import LadderFound, LadderResult, LadderSettings, run_ladder
 from recollect.restore.ladder import rungs_of
 from recollect.select import SelectSettings, run_select
@@ -46,6 +48,7 @@ class Base:
     def __init__(self, settings: ModelSettings, loaded: LoadedModel | None = None, ref: ModelRef | None = None) -> None:
         """ref: the model that the settings name, where it is found already."""
         self.settings, self._loaded, self._ref = settings, loaded, ref
+        self._residents = dict[tuple[str, str, str], Resident]()
         self.side = BaseSide()
         """What it made of the texts of a drift, for the next one."""
 
@@ -59,9 +62,37 @@ class Base:
         self._loaded = self._loaded or load(self.settings, self._ref)
         return self._loaded
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is."""
+        return self._loaded is not None
+
+    @contextmanager
+    def holding(self, settings: ModelSettings) -> Iterator[LoadedModel]:
+        """The model of `settings`, trained from this base, in its place while the block is open; beside it where that
+        cannot be (see `models.resident`)."""
+        with ExitStack() as stack:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
+                if not self.in_memory:  # it gave its memory to a training's processes
+                    loaded = load(settings)
+                else:
+                    loaded = stack.enter_context(self.resident(settings).holding(settings))
+            yield loaded
+
+    def resident(self, settings: ModelSettings) -> Resident:
+        """The base as others' place, on the device and in the number format that a model of `settings` is asked in."""
+        loaded, machine = self.load(), machine_of(settings, find_model(settings.model, settings.revision))
+        key = (machine.device, machine.dtype, settings.quantize)
+        if key not in self._residents:
+            values = {"device": machine.device, "dtype": machine.dtype, "quantize": settings.quantize}
+            self._residents[key] = Resident(held_for(self.settings.model_copy(update=values), loaded))
+        return self._residents[key]
+
     def release(self) -> None:
         """Give its memory back; it is loaded again when it is needed."""
         self._loaded, self.side = None, BaseSide()
+        self._residents.clear()
 
     def __reduce__(self) -> tuple[type[Base], tuple[ModelSettings]]:
         return Base, (self.settings,)
@@ -314,20 +345,17 @@ def measure_cell(
     model = str(trained.path if isinstance(trained, TrainResult) else trained.model_folder)
     if not is_finished(out := cell.path(folder, cell.evaluate_as)):
         settings = cell.evaluate.model_copy(update={"model": model})
-        with telling.part(ASKING, "questions") as told:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
-                loaded = load(settings)
-            asked = context.asked or context.facts
+        asked = context.asked or context.facts
+        with telling.part(ASKING, "questions") as told, base.holding(settings) as loaded:
             run_evaluate(settings, asked, context.levels, out=out, loaded=loaded, progress=told)
-            del loaded
     lost: list[str] = []
     if cell.drift and not is_finished(out := cell.path(folder, "drift")):
         with telling.part(COMPARING, "weights") as told, _apart(lost, cell.label(folder), COMPARING):
             run_drift(cell.drift, base.name, model, context.facts, out=out, base_side=base.side, progress=told)
     if cell.ladder and not is_finished(out := cell.path(folder, "ladder")):
         with telling.part(CLIMBING, "rungs") as told, _apart(lost, cell.label(folder), CLIMBING):
-            run_ladder(cell.ladder, base.name, model, context.facts, out=out, progress=told)
+            resident = base.resident(tuned_settings(cell.ladder, model)) if base.in_memory else None
+            run_ladder(cell.ladder, base.name, model, context.facts, out=out, progress=told, resident=resident)
     return tuple(lost)
 
 

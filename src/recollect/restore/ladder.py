@@ -12,6 +12,7 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,12 +25,14 @@ from recollect.core.estimates import Estimate, Mean
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.core.workspace.result import Result, fold_intervals
 from recollect.drift.compare import known_accuracy
-from recollect.drift.sides import evaluate_settings, load_base, load_tuned, open_both
+from recollect.drift.sides import evaluate_settings, open_both
 from recollect.drift.tokens import general_loss, general_text
 from recollect.evaluate import Judges, accuracy_table, run_evaluate
 from recollect.facts import FactSet, load_facts
 from recollect.models import LoadedModel, begin_input
+from recollect.models.resident import Resident
 from recollect.restore.choose import Choice, Judging, ahead, choose, judging
+from recollect.restore.in_memory import Sides
 from recollect.restore.run import run_restore
 from recollect.restore.settings import LadderSettings, RestoreSettings, percents_of
 from recollect.select import LEVELS, levels_fingerprint, read_levels
@@ -142,11 +145,13 @@ def run_ladder(
     out: Path | None = None,
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
+    resident: Resident | None = None,
 ) -> LadderResult:
     """Climb the ladder and store `outputs.parquet`, `accuracy.parquet` and `rungs.parquet`; resumable rung by rung.
 
     Facts and levels come from the arguments, else from the paths in the settings. Without levels, rungs are compared by
-    micro accuracy. A chosen model is written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
+    micro accuracy. A base that is `resident` in memory is every rung in turn, and then itself again. A chosen model is
+    written to `restored-PERCENT/` inside. Raises what `open_pair` and `rank` raise.
 
     Examples:
         `tuned` is the folder of a `run_train`.
@@ -162,10 +167,11 @@ def run_ladder(
         facts = load_facts(settings.facts) if facts is None else facts
         if levels is None and settings.levels is not None:
             levels = read_levels(settings.levels)
-        asked = _Asked(base, tuned, pair, facts, levels, general_text(settings, base))
+        asked = _Asked(pair, facts, levels, general_text(settings, base))
         with open_step("ladder", settings, asked.fingerprints(), out, root) as step:
             if not step.done:
-                rows = _Climb(step, settings, asked).all(progress)
+                with ExitStack() as held:
+                    rows = _Climb(step, settings, asked, Sides(settings, base, tuned, resident, held)).all(progress)
                 step.finish(_write_tables(step, settings, rows, pair.warnings))
             found = LadderFound.read(step.path)
             return LadderResult(step.path, found, _export(step.path, found, settings, base, tuned))
@@ -175,8 +181,6 @@ def run_ladder(
 class _Asked:
     """The two models, and what every rung is asked."""
 
-    base: str
-    tuned: str
     pair: CheckpointPair
     facts: FactSet
     levels: pl.DataFrame | None
@@ -197,8 +201,8 @@ class _Asked:
 class _Climb:
     """The rungs, one after the other; those on disk are read back, and no model is loaded that is not needed."""
 
-    def __init__(self, step: Step, settings: LadderSettings, asked: _Asked) -> None:
-        self.step, self.settings, self.asked = step, settings, asked
+    def __init__(self, step: Step, settings: LadderSettings, asked: _Asked, sides: Sides) -> None:
+        self.step, self.settings, self.asked, self.sides = step, settings, asked, sides
         self._model: LoadedModel | None = None
         self._live: Live | None = None
         self._full = 0.0
@@ -220,7 +224,7 @@ class _Climb:
     def _rung(self, index: int, rung: Rung) -> pl.DataFrame:
         restored, alpha = None, None
         if rung.order == "base":
-            loaded, share = load_base(self.settings, self.asked.base), 0.0
+            loaded, share = self.sides.load_base(), 0.0
         else:
             loaded, live = self._loaded()
             if rung.order == "tuned":
@@ -251,7 +255,7 @@ class _Climb:
 
     def _loaded(self) -> tuple[LoadedModel, Live]:
         if self._model is None or self._live is None:
-            self._model = load_tuned(self.settings, self.asked.tuned)
+            self._model = self.sides.load_tuned()
             self._live = Live(self._model.model, self.asked.pair, self.settings.region)
             self._full = self._live.to_tuned()
         return self._model, self._live
