@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field
 
 from recollect.core.native import careful
 from recollect.core.random import draw
-from recollect.core.settings import PathOrName, Settings, source_of
+from recollect.core.settings import Name, Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
@@ -61,7 +61,7 @@ class SelectSettings(Settings):
 
     runtime_only: ClassVar[set[str]] = {"facts", "levels"}
 
-    facts: PathOrName = "pocket"
+    facts: Name = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     levels: Path | None = None
     """The probe step directory that gives each fact its memory level; not needed for level "random"."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recollect.chat.asking import Prompt
 from recollect.chat.render import TrainOn
-from recollect.core.settings import PathOrName, Settings
+from recollect.core.settings import Name, PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
@@ -28,7 +28,7 @@ class DataSettings(Settings):
     runtime_only: ClassVar[set[str]] = {"path", "test", "model", "seed"}  # their content is in the inputs' fingerprint
     later_fields: ClassVar[set[str]] = {"preview"}
 
-    path: Annotated[PathOrName, Field(json_schema_extra={"argument": "DIR|FILE"})]
+    path: Annotated[Name, Field(json_schema_extra={"argument": "DIR|FILE"})]
     """A .jsonl, .json, .csv, .tsv or .parquet file of conversations, or a folder of them: train and test by the files'
     names or a column split."""
     test: PathOrName | None = None

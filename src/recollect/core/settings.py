@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from recollect.core.json_object import JsonObject
 from recollect.errors import InputError
@@ -43,8 +43,25 @@ def path_as_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-PathOrName = Annotated[str, BeforeValidator(path_as_text)]
+def _no_blanks(value: str) -> str:
+    """A name that is nothing but blanks names nothing; an empty one may stand for none."""
+    if value and not value.strip():
+        raise ValueError("must not be blank; give a name, or leave it out")
+    return value
+
+
+PathOrName = Annotated[str, BeforeValidator(path_as_text), AfterValidator(_no_blanks)]
 """A setting that names a file, a folder or something shipped, kept as text; a path, as steps return it, is as good."""
+
+
+def _some(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty; give a name, or leave it out")
+    return value
+
+
+Name = Annotated[PathOrName, AfterValidator(_some)]
+"""Such a setting that cannot stand for nothing; an empty text would be the current folder."""
 
 
 @dataclass(frozen=True, init=False)

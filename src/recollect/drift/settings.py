@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recollect.chat.asking import Prompt
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.core.settings import PathOrName
+from recollect.core.settings import Name, PathOrName
 from recollect.evaluate.judges import JudgeSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
 
@@ -32,7 +32,7 @@ class AskSettings(JudgeSettings):
     """cpu, cuda, cuda:1, mps; auto takes a CUDA device when there is one."""
     dtype: str = "auto"
     """float32, bfloat16 or float16; auto takes bfloat16 on a GPU that has it, else float32."""
-    facts: PathOrName = "pocket"
+    facts: Name = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     levels: Path | None = None
     """The base model's probe step directory: memory levels, and the best mapping template of each relation."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from recollect.chat.asking import Prompt
 from recollect.core.estimates import LEAST_PER_LEVEL
-from recollect.core.settings import PathOrName
+from recollect.core.settings import Name, PathOrName
 from recollect.engines import EngineSettings
 from recollect.errors import InputError
 from recollect.evaluate.judges import JudgeSettings
@@ -45,7 +45,7 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
         "prompt",
     }
 
-    facts: PathOrName = "pocket"
+    facts: Name = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     data: PathOrName | None = None
     """Chat data to ask instead of facts, a file or a folder: of each conversation all up to its last answer, in the

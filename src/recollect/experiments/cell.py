@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from recollect.core.settings import Settings
 from recollect.core.workspace import discard, is_finished, read_manifest
+from recollect.core.workspace.lease import refuse_lost
 from recollect.drift import BaseSide, DriftFound, DriftResult, DriftSettings, run_drift
 from recollect.drift.sides import tuned_settings
 from recollect.errors import RecollectError
@@ -320,6 +321,7 @@ def train_cell(
     with telling.part(TRAINING, "updates") as told:
 
         def progress(done: int, total: int) -> None:
+            refuse_lost()  # before a checkpoint is written
             told(done, total)
             if watch.progress:
                 watch.progress(done, total)

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from recollect.core.numbers import many
-from recollect.core.settings import PathOrName, Settings
+from recollect.core.settings import Name, PathOrName, Settings
 from recollect.core.tables import BadRowsMode
 from recollect.core.workspace import DEFAULT_ROOT, fingerprint, open_step, step_input, write_json
 from recollect.core.workspace.result import Result
@@ -44,7 +44,7 @@ class FactsSettings(Settings):
     runtime_only: ClassVar[set[str]] = {"path", "synonyms_file"}  # their content is in the inputs' fingerprint
     later_fields: ClassVar[set[str]] = {"show_choices"}
 
-    path: PathOrName
+    path: Name
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
     named by its relation (BEAR), or by its part (train, test)."""
     source: Source = "auto"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from recollect.core.machine import Machine, prepare
 from recollect.core.phases import phase
-from recollect.core.settings import PathOrName, Settings
+from recollect.core.settings import Name, Settings
 from recollect.errors import InputError, ModelError, ModelWarning, RecollectError
 from recollect.models.adapter import merge_into
 from recollect.models.automatic import format_on_processor
@@ -40,7 +40,7 @@ class ModelSettings(Settings):
 
     later_fields: ClassVar[set[str]] = {"quantize"}
 
-    model: PathOrName = POCKET
+    model: Name = POCKET
     """A folder, a Hugging Face name, "pocket" (shipped), or a fetched one such as "smollm2" (recollect models)."""
     revision: str | None = None
     """Hub revision; with trust_remote_code, the pin of the code (a folder's: the hash the refusal prints)."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from recollect.chat.asking import Written
-from recollect.core.settings import PathOrName
+from recollect.core.settings import Name, PathOrName
 from recollect.core.workspace.result import Result
 from recollect.engines import EngineSettings
 from recollect.errors import InputError
@@ -31,7 +31,7 @@ class AskedFacts(EngineSettings):
 
     later_fields: ClassVar[set[str]] = {*EngineSettings.later_fields, "facts_seed"}
 
-    facts: PathOrName = "pocket"
+    facts: Name = "pocket"
     """A facts step directory, a data file, or "pocket"."""
     parts: str = "train,test,ood"
     """Which parts of the fact set to take."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from helpers_study import settings
 from helpers_world import EVALUATE, Command, World, contents
 from recollect.experiments.curve import CurveSettings, run_curve
-from recollect.experiments.plan import Assume, plan_curve, plan_search
+from recollect.experiments.plan import Assume, plan_curve, plan_search, plan_study
 from recollect.experiments.search.settings import SearchSettings
+from recollect.experiments.study import StudyResult
 
 COUNTED = Assume(calibrate=False)
 TRAIN = {"learning_rate": 1e-3, "batch_size": 4}
@@ -54,10 +57,21 @@ def test_a_curve_trains_every_size_with_every_seed(world: World, tmp_path: Path)
     assert plan.completions == 0
 
 
-def test_a_curve_that_is_finished_is_there_and_a_larger_one_in_part(world: World, tmp_path: Path) -> None:
-    run_curve(curve(world), tmp_path / "curve")
-    done = plan_curve(curve(world), tmp_path / "curve", assume=COUNTED)
+def test_a_curve_that_is_finished_is_there_alone_and_in_a_study(
+    finished: StudyResult, world: World, tmp_path: Path
+) -> None:
+    study = shutil.copytree(finished.path, tmp_path / "study")
+    section = {"sizes": [0, 4, 8], "repeats": 2, "train": TRAIN, "evaluate": EVALUATE}
+    of_study = settings(world, curve=section)
+    before = plan_study(of_study, study, assume=COUNTED)
+    assert before.steps - before.there == 1 + 2 * 2 * 3
+    path = run_curve(curve(world), study / "steps" / "curve").path
+    done = plan_curve(curve(world), path, assume=COUNTED)
     assert (done.there, done.training_steps, done.seconds) == (done.steps, 0, 0.0)
+    after = plan_study(of_study, study, assume=COUNTED)
+    assert (after.there, after.training_steps, after.seconds) == (before.steps, 0, 0.0)
+    shutil.rmtree(path / "steps" / "evaluate-8-seed0")
+    assert plan_study(of_study, study, assume=COUNTED).training_steps == 2, "its weights are gone"
 
 
 def test_a_search_finishes_the_baseline_the_random_ones_and_the_promoted(world: World, tmp_path: Path) -> None:

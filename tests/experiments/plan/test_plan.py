@@ -25,6 +25,7 @@ from recollect.train import TrainSettings
 
 KEYS = ["steps", "there", "seconds", "memory_bytes", "disk_bytes", "completions", "training_steps"]
 COUNTED = Assume(calibrate=False)
+CURVE = {"sizes": [0, 4, 8], "repeats": 2}
 
 
 def test_the_answer_of_a_study_has_these_keys_and_nothing_is_written(
@@ -85,15 +86,52 @@ def test_a_grid_is_the_sum_of_its_parts_and_a_common_probe_is_made_once(world: W
     assert {row.what.partition(":")[0] for row in grid.rows} == {"full", "lora"}
 
 
-def test_a_plan_says_that_a_curve_and_a_search_are_not_in_it(world: World, tmp_path: Path) -> None:
-    plain, both = (
+SECTIONS = {
+    "curve": CURVE | {"level": "1"},
+    "search": {
+        "space": {"learning_rate": [1e-4, 1e-3]},
+        "trials": 4,
+        "rungs": [1],
+        "select": {"size": 8},
+        "train": {"batch_size": 4},
+    },
+}
+
+
+def test_a_curve_and_a_search_are_counted_among_the_steps_of_a_study(world: World, tmp_path: Path) -> None:
+    plain, *ones, both = (
         plan_study(settings(world, **sections), tmp_path / "study", assume=COUNTED)
-        for sections in ({}, {"curve": {}, "search": {}})
+        for sections in ({}, *({name: section} for name, section in SECTIONS.items()), SECTIONS)
     )
-    said = "not counted: curve and search; recollect curve --dry-run and recollect search --dry-run plan them"
-    assert both.steps == plain.steps
-    assert said in both.notes
-    assert not any("not counted" in note for note in plain.notes)
+    for name in ("steps", "training_steps", "training_tokens", "completions"):
+        alone, more = getattr(plain, name), [getattr(one, name) - getattr(plain, name) for one in ones]
+        assert getattr(both, name) == alone + sum(more), name
+    curve, search = ones
+    assert curve.steps - plain.steps == 1 + 2 * 2 * 3
+    assert curve.training_steps - plain.training_steps == 2 * (1 + 2)
+    assert search.training_steps - plain.training_steps == 4 * 2  # one epoch of eight examples at batch 4
+    assert search.completions == plain.completions, "it takes the study's levels"
+    assert {"curve: trainings", "search: trainings"} < {row.what for row in both.rows}
+    assert not any("not counted" in note for note in both.notes)
+    assert None not in (plain.disk_bytes, search.disk_bytes, both.disk_bytes, both.memory_bytes)
+    assert plain.disk_bytes < search.disk_bytes < both.disk_bytes  # type: ignore[operator]
+    assert both.disk_bytes < plain.disk_bytes + sum(one.disk_bytes - plain.disk_bytes for one in ones) + 1  # type: ignore[operator]
+
+
+def test_their_seconds_are_added_and_the_price_follows(world: World, tmp_path: Path) -> None:
+    stated = Assume(tokens_per_second=100, price_per_hour=36)
+    plain, both = (plan_study(settings(world, **more), tmp_path / "study", assume=stated) for more in ({}, SECTIONS))
+    added = sum(row.seconds or 0.0 for row in both.rows if row.what.startswith(("curve: ", "search: ")))
+    assert plain.seconds is not None and both.seconds is not None and both.price is not None
+    assert both.seconds == pytest.approx(plain.seconds + added, abs=0.5) and added > 10
+    assert both.price == pytest.approx(both.seconds / 100, abs=1e-2)
+
+
+def test_a_section_that_cannot_be_done_costs_no_more_than_itself(world: World, tmp_path: Path) -> None:
+    plain = plan_study(settings(world), tmp_path / "study", assume=COUNTED)
+    over = plan_study(settings(world, curve={"sizes": [4, 8, 999]}), tmp_path / "study", assume=COUNTED)
+    assert (over.rows, over.disk_bytes, over.notes) == (plain.rows, plain.disk_bytes, plain.notes)
+    assert len(over.missing) == 1 and over.missing[0].startswith("CANNOT BE DONE: curve: sizes must be at most 40")
 
 
 def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(finished: StudyResult, world: World) -> None:
@@ -182,3 +220,13 @@ def test_a_full_training_holds_four_times_the_weights(world: World) -> None:
     settings = TrainSettings.make(batch_size=1)
     needed = training_bytes(model, settings, prepare("cpu", "float32"), 0)
     assert needed == 16 * model.parameters
+
+
+def test_the_weights_that_are_compared_are_those_of_the_region(world: World) -> None:
+    model = know_model(ModelSettings.make(model=str(world.model)))
+    assert model.weights("all") == model.parameters
+    decoder, embedding = model.weights("decoder"), model.weights("embedding")
+    assert decoder > 0 and decoder + embedding < model.weights("all"), "the norms are in neither"
+    assert know_model(ModelSettings.make(model="somebody/Big-8B")).weights("decoder") == 8e9, "for want of its tensors"
+    with pytest.raises(InputError, match="holds no tensor of this model"):
+        model.weights("nowhere.*")

@@ -25,6 +25,7 @@ from recollect.core.workspace.experiment import Failed
 from recollect.core.workspace.lease import Holder, Lease, Leases, Record
 from recollect.core.workspace.shared import leases_in
 from recollect.errors import InputError, StepError
+from recollect.experiments import cell
 from recollect.experiments.curve import CurveSettings
 from recollect.experiments.executors import HeldByOthers
 from recollect.experiments.found import no_stage
@@ -76,6 +77,45 @@ def test_one_worker_makes_the_study_of_one_alone(whole: StudyResult, world: Worl
     assert ours == theirs
     assert len(re.findall(r"^did \S+-seed0 ", "\n".join(said), re.MULTILINE)) == 4
     assert run_study(settings(world), study.path).found == study.found, "where it runs is no part of what it is"
+
+
+def test_a_worker_that_was_taken_for_dead_leaves_the_training_to_the_other(
+    whole: StudyResult, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at the training's start for so long that another process of another machine holds it when it wakes."""
+    said: list[str] = []
+    other = Leases(leases_in(tmp_path / "study"), patience=0)
+    taken: list[Lease] = []
+    plain = cell.run_train_until
+
+    def train(*given: Any, **named: Any) -> Any:
+        if not taken:
+            lease = other.take(random := "random-4-seed0")
+            assert lease is not None and str(named["out"]).endswith(f"train-{random}")
+            taken.append(lease)
+        return plain(*given, **named)
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("waiting"):
+            assert not (tmp_path / "study.partial" / "steps" / "train-random-4-seed0").exists()
+            taken[0].end("free")
+
+    monkeypatch.setattr(cell, "run_train_until", train)
+    asked = settings(world, executor="workers", choices=["random"], sizes=[4], repair=[])
+    study = run_study(asked, tmp_path / "study", say=say)
+    other.close()
+    told = [text for text in said if "random-4-seed0" in text]
+    assert [text.partition(" in ")[0].partition(",")[0] for text in told] == [
+        "takes random-4-seed0",
+        "left: random-4-seed0 was taken over by another worker",
+        "takes random-4-seed0",
+        "did random-4-seed0",
+    ]
+    assert study.failed == ()
+    for step in ("train", "evaluate", "drift"):
+        name = f"{step}-random-4-seed0"
+        assert tables(study.path / "steps" / name) == tables(whole.path / "steps" / name)
 
 
 def test_a_worker_that_repairs_a_study_says_what_is_gone(whole: StudyResult, world: World, tmp_path: Path) -> None:

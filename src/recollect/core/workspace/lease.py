@@ -8,7 +8,9 @@ Notable choices
   change: no two clocks are ever compared, and the time of day is never asked. One look counts for few seconds at most,
   so neither a sleeping laptop nor a look after a long training makes a living holder seem dead.
 - A holder on the same machine that is gone is known to be dead at once.
-- A holder that was stopped for so long that another took over finds out by its next beat (`Lease.lost`).
+- A holder that was stopped for so long that another took over finds out before it stores anything more, by a look
+  (`refuse_lost`): its work ends there, and is the other's. Between that look and the renaming of a finished folder lie
+  milliseconds, in which both would store the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar, Token
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -29,7 +32,7 @@ from typing import Literal, Self
 from urllib.parse import quote, unquote
 
 from recollect.core.workspace.lock import planted
-from recollect.errors import StepError
+from recollect.errors import StepBusy, StepError
 
 BEAT, PATIENCE = 3.0, 60.0
 """Seconds between two beats of a holder, and without one after which it counts as dead."""
@@ -126,16 +129,40 @@ class Lease:
 
     def __init__(self, leases: Leases, name: str, path: Path, record: Record) -> None:
         self.name, self.path, self.record = name, path, record
-        self.lost = False
-        """Somebody took it over, since this process was stopped for so long, or its folder is gone."""
         self._leases, self._writing = leases, threading.Lock()
+        self._token: Token[tuple[Lease, ...]] | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody took it over, since this process was stopped for so long, or its folder is gone."""
+        if self._leases.retired or self.record.state != "held":
+            return False
+        return not self._ours or _next(self.path).exists()
+
+    @property
+    def _ours(self) -> bool:
+        """Whether its file is the one that was written for it: the folder may have been begun anew meanwhile."""
+        try:
+            found = Record.read(self.path.read_bytes())
+        except FileNotFoundError:
+            return False
+        except OSError:  # a distant disk that is away: nobody knows
+            return True
+        return found is None or found.holder == self.record.holder
+
+    def refuse_lost(self) -> None:
+        """Raise StepBusy where it is another's now."""
+        if self.lost:
+            raise StepBusy(
+                f"{self.name} was taken over by another worker, while this process was stopped or its disk was away; "
+                "what it had not stored of it is the other's to do."
+            )
 
     def beat(self) -> None:
         """Show that the holder lives."""
         with self._writing:
             if self.record.state == "held" and not self.lost:
                 self._write(replace(self.record, beat=self.record.beat + 1))
-                self.lost = self.lost or _next(self.path).exists()
 
     def end(self, state: Literal["free", "done", "failed"], note: str = "") -> None:
         """Give it back: the work is done, has failed, or is free for others."""
@@ -146,22 +173,35 @@ class Lease:
         self._leases.drop(self)
 
     def _write(self, record: Record) -> None:
-        self.record = record
-        data = record.write()
-        try:
-            with self.path.open("r+b") as file:
-                file.write(data)
-                file.truncate()
-        except FileNotFoundError:  # the work as a whole is finished
-            self.lost = True
-        except OSError:  # a full or distant disk: others see no beat, and take over after a while
+        ours, self.record = self._ours, record
+        if not ours:  # the work as a whole is finished, or others have begun it anew
             return
+        with suppress(OSError), self.path.open("r+b") as file:  # full or away: others see no beat, and take over
+            file.write(record.write())
+            file.truncate()
 
     def __enter__(self) -> Self:
+        self._token = _at_work.set((*_at_work.get(), self))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.end("free")
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
+        if self._token is not None:
+            _at_work.reset(self._token)
+        try:
+            if isinstance(error, Exception):  # maybe of a folder to which the other has given its final name
+                self.refuse_lost()
+        finally:
+            self.end("free")
+
+
+_at_work: ContextVar[tuple[Lease, ...]] = ContextVar("at_work", default=())
+"""The pieces of work in whose blocks this thread is."""
+
+
+def refuse_lost() -> None:
+    """Before something is stored: raise StepBusy where the work at hand was taken over by another process."""
+    for lease in _at_work.get():
+        lease.refuse_lost()
 
 
 @dataclass
@@ -174,6 +214,8 @@ class Leases:
     clock: Callable[[], float] = time.monotonic
     ended: int = 0
     """Pieces that this process has done, or failed at."""
+    retired: bool = False
+    """This process has finished the work as a whole."""
     _held: list[Lease] = field(default_factory=list)
     _watched: dict[Path, _Watched] = field(default_factory=dict)
     _ended: dict[Path, Record] = field(default_factory=dict)
@@ -246,6 +288,7 @@ class Leases:
         with suppress(OSError):
             self.folder.rename(self.folder.with_name(f"{self.folder.name}.ended"))
         self._held.clear()
+        self.retired = True
 
     def close(self) -> None:
         """Give back what is held."""

@@ -87,6 +87,8 @@ def open_step(
     with entry.alone() if shared is None else entry.together(shared):
         try:
             yield step
+        except StepBusy:  # of another, who may be at work in this very folder
+            raise
         except RecollectError:  # refused before any work: leave the place free for the corrected command
             if not (step.done or step.leases) and {file.name for file in step.folder.iterdir()} <= {LOCK, STATE}:
                 shutil.rmtree(step.folder, ignore_errors=True)

@@ -32,7 +32,7 @@ from recollect.core.workspace.files import (
     write_atomic,
     write_parquet,
 )
-from recollect.core.workspace.lease import Leases
+from recollect.core.workspace.lease import Leases, refuse_lost
 from recollect.core.workspace.lock import locked
 from recollect.core.workspace.manifest import (
     LOCK,
@@ -98,7 +98,11 @@ class Step:
         return False
 
     def write_part(self, index: int, table: pl.DataFrame) -> None:
-        """Store one finished batch. A Ctrl-C that was lost in it ends the work here, with the batch kept."""
+        """Store one finished batch. A Ctrl-C that was lost in it ends the work here, with the batch kept.
+
+        Raises StepBusy where another worker has taken the work over.
+        """
+        refuse_lost()
         parts = self.folder / PARTS
         if not parts.is_dir():
             parts.mkdir()
@@ -162,8 +166,10 @@ class Step:
     def finish(self, found: BaseModel | Mapping[str, Any] | None = None) -> None:
         """Write the manifest last, with a checksum of every file, drop the scratch and give the folder its name.
 
-        found: the step's `core.workspace.result.Result`, which `Result.read` gives back.
+        found: the step's `core.workspace.result.Result`, which `Result.read` gives back. Raises StepBusy where another
+        worker has taken the work over.
         """
+        refuse_lost()
         with self._entrance():
             self._finish(found)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recollect.core.settings import Fixed, PathOrName
+from recollect.core.settings import Fixed, Name
 from recollect.core.tables import BadRowsMode
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.curve.observations import Metric
@@ -38,9 +38,9 @@ class CurveSettings(PlaceSettings):
         *("model", "facts", "levels", "scores", "lower_is_better", "unit")
     }
 
-    model: PathOrName = POCKET
+    model: Name = POCKET
     """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
-    facts: PathOrName = POCKET
+    facts: Name = POCKET
     """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
     levels: Path | None = None
     """The base model's probe step directory: splits the score by memory level, and is needed to select by level."""

@@ -5,6 +5,7 @@ Notable choices
   others have done by the files that they left.
 - A worker that dies loses its lease, and another runs the job. A job of which more than `retries` workers died has
   failed, for all of them.
+- A worker whose lease another took over, since it was stopped for so long, ends its work on the job without a word.
 - What work raises frees its lease and ends this worker alone; another may have better luck, or raises it too.
 - The lease says who did what: `Leases.survey`.
 """
@@ -105,6 +106,7 @@ class WorkersExecutor(Executor[Job, Found]):
                 if (found := self._shared.found(job, "")) is None:
                     self._run = self._run or self._shared.start()
                     found = self._run(job)
+                lease.refuse_lost()  # what came of it is the other's to say
                 lease.end("done", self._shared.word(job, found))
             return [Ended(job, found)]
         return []

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from recollect.chat.asking import Asking
+from recollect.core.workspace import fingerprint
 from recollect.drift.change import change
 from recollect.drift.kl import divergences, head_of, hidden_states, losses
 from recollect.drift.tokens import answer_readings
@@ -54,6 +55,8 @@ _FACTS = 48
 _WEIGHTS = 20_000_000
 """Weights that are compared, at most."""
 _UPDATES = 3
+_WHERE = {"facts", "levels"}
+"""Settings of a section that decide no rate."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,15 @@ class Trial:
     data: Path | None = None
     varies: bool = False
     """Trainings have batches of several sizes, so what a token takes is told from what an update takes."""
+
+    def named(self, model: str) -> set[str]:
+        """Words for what of it is measured: of one model a trial that has all of another's has measured that too."""
+        parts = {"probe": self.probe, "train": self.train, "asking": self.asking}
+        told = {name: one.model_dump(mode="json", exclude=_WHERE) for name, one in parts.items() if one is not None}
+        if self.train is not None:
+            told["train"] |= {"varies": self.varies}
+        words = {f"{name}:{fingerprint([model, values])}" for name, values in told.items()}
+        return words | ({"compares"} if self.compares else set())
 
 
 def calibrate(trial: Trial, lengths: Lengths) -> Rates:

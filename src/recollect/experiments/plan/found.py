@@ -52,6 +52,9 @@ class Plan(Result):
     memory_of: str
     """GPU or host."""
     disk_bytes: int | None
+    """The most at one time."""
+    passing_bytes: int = 0
+    """Of these, what is gone at the end, so that what comes after it has the room: weights and checkpoints."""
     completions: int
     training_steps: int
     training_tokens: int

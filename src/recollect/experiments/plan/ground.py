@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import polars as pl
+
 from recollect.chat.asking import Asking
 from recollect.core.machine import Machine
+from recollect.core.workspace import fingerprint
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Rates, Trial, calibrate, stated
 from recollect.experiments.plan.found import Assume, Plan, PlanRow
@@ -73,6 +76,54 @@ class Sizes:
 
     memory: int | None
     disk: int | None
+    passing: float = 0.0
+    """Of the disk's, what is gone at the end."""
+
+
+@dataclass
+class Shared:
+    """What several plans have in common, as the parts of a grid: measured and planned once."""
+
+    rates: dict[str, Rates] = field(default_factory=dict)
+    """By what was measured."""
+    planned: set[str] = field(default_factory=set)
+    """Steps that an earlier part makes, by all that decides them."""
+
+    def first(self, *decides: object) -> bool:
+        """Whether no earlier part makes a step."""
+        key = fingerprint([str(one) for one in decides])
+        new = key not in self.planned
+        self.planned.add(key)
+        return new
+
+    def measured(
+        self, ground: Ground, trial: Trial | None, needed: int | None, longest: int = 32
+    ) -> tuple[Rates | None, list[str]]:
+        """As `Ground.rates`, unless an earlier plan has measured the same, or that and more."""
+        wanted = None if trial is None else trial.named(ground.model.name)
+        for key, known in self.rates.items():
+            if wanted is not None and wanted <= set(key.split()):
+                return known, []
+        rates, notes = ground.rates(trial, needed, longest)
+        if rates is not None and wanted is not None:
+            self.rates[" ".join(sorted(wanted))] = rates
+        return rates, notes
+
+
+@dataclass(frozen=True)
+class Within:
+    """The study of which a curve or a search is a step."""
+
+    ground: Ground
+    shared: Shared
+    levels: pl.DataFrame | None
+    """Of its probe, where that is there."""
+    pages: bool
+    """Nothing is probed."""
+    folders: tuple[Path, ...]
+    """Where its steps are, or would be."""
+    begun: bool
+    """Whether the study does something before, in the same process."""
 
 
 def made(
@@ -82,8 +133,10 @@ def made(
     rates: Rates | None,
     notes: Sequence[str],
     slots: float = 1.0,
+    *,
+    begun: bool = False,
 ) -> Plan:
-    """The plan of these items. slots: how many cells run side by side."""
+    """The plan of these items. slots: how many cells run side by side. begun: the process does other work before."""
     rows, scale = [], 1.0
     if rates is not None and ground.assume.cores and ground.assume.tokens_per_second is None:
         scale = rates.threads / ground.assume.cores
@@ -103,7 +156,7 @@ def made(
         shown = None if seconds is None else round(seconds, 1)
         rows.append(PlanRow(what=what, steps=steps, there=there, seconds=shown, detail=in_words(work)))
     work = Work.total([item.work for item in left])
-    if total is not None and left:
+    if total is not None and left and not begun:
         total += 0.0 if rates is None or ground.assume.tokens_per_second else START * rates.busy + rates.trainer
     seconds = None if total is None else round(total, 1)
     if rates is not None and rates.busy > BUSY:
@@ -120,6 +173,7 @@ def made(
         memory_bytes=memory,
         memory_of="GPU" if ground.machine.device.startswith("cuda") else "host",
         disk_bytes=sizes.disk,
+        passing_bytes=round(sizes.passing),
         completions=round(work.completions),
         training_steps=round(work.updates),
         training_tokens=round(work.trained),
@@ -132,7 +186,8 @@ def made(
 
 
 def summed(plans: Mapping[str, Plan]) -> Plan:
-    """Of the parts of a grid, one after the other in one process: memory is that of the largest, all else adds up."""
+    """Of the parts of a grid or a study, one after the other in one process: memory is that of the largest, and so is
+    the disk that passes; all else adds up. What has the name "" is told as it is."""
 
     def total(name: str) -> float | None:
         values = [getattr(plan, name) for plan in plans.values()]
@@ -143,22 +198,30 @@ def summed(plans: Mapping[str, Plan]) -> Plan:
     for name, plan in plans.items():
         for note in plan.notes:
             said.setdefault(note, []).append(name)
-    notes = [note if len(names) == len(plans) else f"{', '.join(names)}: {note}" for note, names in said.items()]
+    notes = [
+        note if len(names) == len(plans) or "" in names else f"{', '.join(names)}: {note}"
+        for note, names in said.items()
+    ]
     disk, price = total("disk_bytes"), total("price")
+    passing = [plan.passing_bytes for plan in plans.values()]
     one = next(iter(plans.values()))
     return Plan(
         rows=tuple(
-            row.model_copy(update={"what": f"{name}: {row.what}"}) for name, plan in plans.items() for row in plan.rows
+            row.model_copy(update={"what": f"{name}: {row.what}" if name else row.what})
+            for name, plan in plans.items()
+            for row in plan.rows
         ),
         seconds=total("seconds"),
         memory_bytes=None if None in memories else max(known for known in memories if known is not None),
         memory_of=one.memory_of,
-        disk_bytes=None if disk is None else round(disk),
+        disk_bytes=None if disk is None else round(disk) - sum(passing) + max(passing),
+        passing_bytes=max(passing),
         price=None if price is None else round(price, 4),
         priced=one.priced,
         calibration=one.calibration,
         busy=max(plan.busy for plan in plans.values()),
         notes=tuple(notes),
+        missing=tuple(f"{name}: {text}" if name else text for name, plan in plans.items() for text in plan.missing),
         **{
             name: sum(getattr(plan, name) for plan in plans.values())
             for name in ("steps", "there", "completions", "training_steps", "training_tokens")

@@ -9,7 +9,8 @@ Notable choices
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recollect.errors import InputError, ModelError, RecollectError
@@ -19,6 +20,7 @@ from recollect.models.find import can_be_found, in_cache
 from recollect.models.known import FETCHABLE
 from recollect.models.whole import bare_model
 from recollect.shipped import SHIPPED
+from recollect.weights import in_region
 
 _IN_NAME = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z0-9])", re.IGNORECASE)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -43,6 +45,17 @@ class KnownModel:
     """Bytes of its weights on disk."""
     said: str = ""
     """What is to be said of how it is known; empty where it is here."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of its tensors by name, as far as they are known."""
+
+    def weights(self, region: str) -> float:
+        """How many weights a region has; all parameters where the tensors are not known.
+
+        Raises InputError for a region that holds none, as running would.
+        """
+        if not self.sizes:
+            return float(self.parameters or 0)
+        return float(sum(self.sizes[name] for name in in_region(self.sizes, region)))
 
 
 def know_model(settings: ModelSettings, parameters: float | None = None) -> KnownModel:
@@ -108,6 +121,7 @@ def _described(name: str, ref: ModelRef | None, folder: Path, stored: int | None
         width=int(config.hidden_size),
         stored=stored,
         said=said,
+        sizes={name: one.numel() for name, one in model.named_parameters()},
     )
 
 

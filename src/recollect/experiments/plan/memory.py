@@ -109,6 +109,11 @@ def stored_bytes(model: KnownModel, settings: TrainSettings) -> int | None:
     return model.stored or model.parameters * 2
 
 
+def weights_kept(each: int, trainings: float, all_of_them: bool) -> float:
+    """Bytes of trained models at the most at one time: of all, or of the one at work."""
+    return each * (trainings if all_of_them else min(1, trainings))
+
+
 def checkpoint_bytes(model: KnownModel, settings: TrainSettings, machine: Machine) -> int | None:
     """Of a checkpoint that a training resumes from: weights and AdamW's moments."""
     if model.parameters is None:

@@ -20,10 +20,10 @@ from recollect.evaluate.pages import page_task
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, made, with_lengths
+from recollect.experiments.plan.ground import Ground, Item, Shared, Sizes, Within, made, with_lengths
 from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, checkpoint_bytes, stored_bytes
-from recollect.experiments.plan.there import around, experiment_for
+from recollect.experiments.plan.there import around, experiment_for, steps_in
 from recollect.experiments.plan.work import Draws, Work, asking_work, assumed_draws, probe_work
 from recollect.experiments.search.prepare import evaluate_of, space_of, train_of
 from recollect.experiments.search.settings import SearchSettings
@@ -40,9 +40,15 @@ _POINTS = 500
 
 
 def plan_search(
-    settings: SearchSettings, out: Path | None = None, root: Path = DEFAULT_ROOT, assume: Assume | None = None
+    settings: SearchSettings,
+    out: Path | None = None,
+    root: Path = DEFAULT_ROOT,
+    assume: Assume | None = None,
+    within: Within | None = None,
 ) -> Plan:
     """What a search would do; nothing is written.
+
+    within: the study that it is a step of, which then says what model and facts are, and where it is.
 
     Examples:
         >>> from recollect import SearchSettings
@@ -55,7 +61,10 @@ def plan_search(
     """
     assume = assume or Assume()
     train, evaluate = train_of(settings), evaluate_of(settings)
-    model, facts = know_model(train, assume.parameters), know_facts(settings.facts, assume.facts_count)
+    if within is None:
+        model, facts = know_model(train, assume.parameters), know_facts(settings.facts, assume.facts_count)
+    else:
+        model, facts = within.ground.model, within.ground.facts
     if model.ref is not None:
         train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model.ref)})
         if asked_for(evaluate) == "auto":
@@ -68,8 +77,9 @@ def plan_search(
     folder = None
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": facts.facts.fingerprint()}
-        folder = experiment_for(around(out, root), "search", inputs, settings)
-    return _Planning(settings, train, evaluate, probe, ground, folder).plan()
+        places = around(out, root) if within is None else steps_in(within.folders, "search")
+        folder = experiment_for(places, "search", inputs, settings)
+    return _Planning(settings, train, evaluate, probe, ground, folder, within).plan()
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class _Planning:
     ground: Ground
     folder: Path | None
     """Of this very search, begun or finished."""
+    within: Within | None = None
 
     def plan(self) -> Plan:
         """Count, measure, and put together."""
@@ -92,11 +103,20 @@ class _Planning:
             trial = Trial(
                 self.evaluate, ground.facts.facts, probe=probe, train=self.train, asking=self.evaluate, varies=True
             )
-        rates, notes = ground.rates(trial, memory, self.probe.max_new_tokens if self.probe else 32)
+        shared, longest = (
+            self.within.shared if self.within else Shared(),
+            self.probe.max_new_tokens if self.probe else 32,
+        )
+        rates, notes = (Rates(), []) if self._done() else shared.measured(ground, trial, memory, longest)
         items = self._items(rates) * settings.repeats
         workers = float(settings.workers or 1)
         said = self._said(workers)
-        return made(ground, items, Sizes(memory, self._disk()), rates, [*notes, *said], workers)
+        begun = self.within is not None and self.within.begun
+        return made(ground, items, self._sizes(memory), rates, [*notes, *said], workers, begun=begun)
+
+    def _done(self) -> bool:
+        """Whether nothing is left that would have to be measured."""
+        return all(item.there for item in self._items(None))
 
     def _said(self, workers: float) -> list[str]:
         trials, finish = self.trials, self.finishers
@@ -226,20 +246,19 @@ class _Planning:
         tokens = self.examples_read * (lengths.question + lengths.answer)
         return Work(updates=self.updates * share, trained=tokens * share, trainings=1)
 
-    def _disk(self) -> int | None:
+    def _sizes(self, memory: int | None) -> Sizes:
         model, machine = self.ground.model, training_machine(self.train)
         weights, paused = stored_bytes(model, self.train), checkpoint_bytes(model, self.train, machine)
         if weights is None or paused is None:
-            return None
+            return Sizes(memory, None)
         items = self._items(None)
         left = [item for item in items if not item.there]
         if not left:
-            return 0
+            return Sizes(memory, 0)
         work = Work.total([item.work for item in left])
         held = self.finishers * weights + (self.trials - self.finishers + 1) * paused
         facts = 0 if self.probe is None else probed_facts(self.probe, self.ground.facts)
         steps = sum(item.steps for item in left)
-        return (
-            Stored(work.completions, facts, work.questions, steps=steps, pages=1, weights=held).bytes
-            * self.settings.repeats
-        )
+        stored = Stored(work.completions, facts, work.questions, steps=steps, pages=1, weights=held)
+        passing = 0.0 if self.settings.keep_models else held - weights  # the best one's stay
+        return Sizes(memory, stored.bytes * self.settings.repeats, passing * self.settings.repeats)

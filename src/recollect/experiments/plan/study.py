@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from recollect.core.settings import Settings
-from recollect.core.workspace import DEFAULT_ROOT, fingerprint
+from recollect.core.workspace import DEFAULT_ROOT
 from recollect.core.workspace.experiment import STUDIES
 from recollect.drift.compare import KNOWN
 from recollect.drift.tokens import general_text
@@ -19,9 +19,28 @@ from recollect.experiments.cell import Cell
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import asked_count, base_tokens, longest_answer, probe_rows, probed_facts
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, made, side_by_side, summed, with_lengths
+from recollect.experiments.plan.ground import (
+    Ground,
+    Item,
+    Shared,
+    Sizes,
+    Within,
+    made,
+    side_by_side,
+    summed,
+    with_lengths,
+)
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
-from recollect.experiments.plan.memory import Asked, Stored, asking_bytes, cell_bytes, held_now, stored_bytes
+from recollect.experiments.plan.memory import (
+    Asked,
+    Stored,
+    asking_bytes,
+    cell_bytes,
+    held_now,
+    stored_bytes,
+    weights_kept,
+)
+from recollect.experiments.plan.sections import with_sections
 from recollect.experiments.plan.there import There, earlier_choice, there_for
 from recollect.experiments.plan.work import (
     Draws,
@@ -69,23 +88,6 @@ def plan_study(
     return _plan_part(settings, out, root, assume, Shared())
 
 
-@dataclass
-class Shared:
-    """What the parts of a grid have in common: measured and planned once."""
-
-    rates: dict[str, Rates] = field(default_factory=dict)
-    """By what was measured."""
-    planned: set[str] = field(default_factory=set)
-    """Steps that an earlier part makes, by all that decides them."""
-
-    def first(self, *decides: object) -> bool:
-        """Whether no earlier part makes a step."""
-        key = fingerprint([str(one) for one in decides])
-        new = key not in self.planned
-        self.planned.add(key)
-        return new
-
-
 def _plan_grid(settings: StudySettings, out: Path | None, root: Path, assume: Assume) -> Plan:
     """The sum over the parts; what one part makes, the next ones take."""
     shared = Shared()
@@ -100,7 +102,8 @@ def _plan_grid(settings: StudySettings, out: Path | None, root: Path, assume: As
             lost[part.name] = error
     if not plans:
         raise next(iter(lost.values()))
-    return summed(plans).model_copy(update={"missing": cannot_be_done(lost, len(parts))})
+    found = summed(plans)
+    return found.model_copy(update={"missing": (*cannot_be_done(lost, len(parts)), *found.missing)})
 
 
 def _plan_part(settings: StudySettings, out: Path | None, root: Path, assume: Assume, shared: Shared) -> Plan:
@@ -118,7 +121,11 @@ def _plan_part(settings: StudySettings, out: Path | None, root: Path, assume: As
     if model.ref is not None and facts.facts is not None:
         inputs = {"model": model.ref.fingerprint, "facts": facts.facts.fingerprint()}
     there = There() if inputs is None else there_for(out, root, "study", inputs)
-    return _Planning(settings, parts, ground, there, shared, pages).plan()
+    planning = _Planning(settings, parts, ground, there, shared, pages)
+    plan = planning.plan()
+    folders = there.folders[: there.own]
+    within = Within(ground, shared, planning.levels, pages, folders, begun=plan.there < plan.steps)
+    return with_sections(plan, settings, within)
 
 
 @dataclass(frozen=True)
@@ -140,21 +147,14 @@ class _Planning:
         slots, said = side_by_side(
             settings.executor, settings.workers, self.ground.machine, self.ground.assume, settings.address is not None
         )
-        notes = [*notes, self.draws.said if not self._probed else "", self._of_levels(), self._of_sections(), said]
-        return made(self.ground, items, Sizes(memory, self._disk(items)), rates, notes, slots)
+        notes = [*notes, self.draws.said if not self._probed else "", self._of_levels(), said]
+        return made(self.ground, items, self._sizes(memory, items), rates, notes, slots)
 
     def _rates(self, memory: int | None) -> tuple[Rates | None, list[str]]:
         """Measured once for all parts with the same model, probe and training."""
-        trial, parts = self._trial(), self.parts
         if self._done():
             return Rates(), []
-        key = fingerprint([self.ground.model.name, *(str(one) for one in (parts.probe, parts.train, parts.evaluate))])
-        if trial is None or key not in self.shared.rates:
-            rates, notes = self.ground.rates(trial, memory, parts.probe.max_new_tokens)
-            if rates is not None:
-                self.shared.rates[key] = rates
-            return rates, notes
-        return self.shared.rates[key], []
+        return self.shared.measured(self.ground, self._trial(), memory, self.parts.probe.max_new_tokens)
 
     def _done(self) -> bool:
         """Whether nothing is left that would have to be measured."""
@@ -268,13 +268,15 @@ class _Planning:
             return train_work(parts.train, cell.select.size, lengths)
         if kind == "evaluate":
             return asking_work(asked, lengths) + Work(loads=1)
-        weights = float(self.ground.model.parameters or 0)
+        model = self.ground.model
         if kind == "drift":
+            weights = model.weights(parts.drift.region)
             count, text = self._drift_counts()
             tokens = drift_work(count, self._known(count), text, weights, lengths)
             return tokens if parts.drift.tokens else Work(weights=weights)
         if kind == "ladder":
             count = asked_count(None, self.facts, parts.ladder.limit)
+            weights = model.weights(parts.ladder.region)
             return ladder_work(parts.ladder, count, self._text(parts.ladder), weights, lengths)
         return Work()
 
@@ -326,11 +328,6 @@ class _Planning:
             "that this is the most there can be"
         )
 
-    def _of_sections(self) -> str:
-        given = [name for name in ("curve", "search") if getattr(self.settings, name) is not None]
-        alone = " and ".join(f"recollect {name} --dry-run" for name in given)
-        return f"not counted: {' and '.join(given)}; {alone} plan them" if given else ""
-
     def _memory(self) -> int | None:
         """The most at one time: the base in memory, and beside it the training, or what it is asked."""
         model, parts, machine = self.ground.model, self.parts, self.ground.machine
@@ -342,18 +339,17 @@ class _Planning:
         cell = cell_bytes(model, parts.train, parts.evaluate, lengths.question + lengths.answer)
         return None if probing is None or cell is None else max(held_now(machine) + probing, cell)
 
-    def _disk(self, items: Sequence[Item]) -> int | None:
+    def _sizes(self, memory: int | None, items: Sequence[Item]) -> Sizes:
         left = [item for item in items if not item.there]
         weights = stored_bytes(self.ground.model, self.parts.train)
         if weights is None:
-            return None
+            return Sizes(memory, None)
         work = Work.total([item.work for item in left])
-        trainings = round(work.trainings)
-        kept = trainings if self.settings.keep_models else min(1, trainings)
+        kept = weights_kept(weights, round(work.trainings), self.settings.keep_models)
         probing = 0 if self._probed else self.probed
         texts = work.completions if self.parts.probe.keep_text else 0.0
-        one = Stored(texts, probing, work.questions, work.compared, len(left), min(1, len(left)), kept * weights)
-        return one.bytes
+        one = Stored(texts, probing, work.questions, work.compared, len(left), min(1, len(left)), kept)
+        return Sizes(memory, one.bytes, 0 if self.settings.keep_models else kept)
 
 
 def _named(cell: Cell) -> dict[str, Settings]:

@@ -117,6 +117,17 @@ def there_for(out: Path | None, root: Path, kind: str, inputs: Mapping[str, Any]
     return There(folders, str(inputs.get("model", "")), sum(folder in own for folder in fitting))
 
 
+def steps_in(folders: Iterable[Path], name: str) -> list[Path]:
+    """Where an experiment lies that is a step of a study, finished or not; folders: of the study's steps."""
+    return [folder / place for folder in folders for place in (name, f"{name}{PARTIAL}")]
+
+
+def there_in(folders: Iterable[Path], name: str, inputs: Mapping[str, Any]) -> There:
+    """Of an experiment that is a step of a study."""
+    fitting = [one for one in steps_in(folders, name) if _same(_state_of(one).get("inputs"), inputs)]
+    return There(tuple(one / STEPS for one in fitting), str(inputs.get("model", "")), len(fitting))
+
+
 def earlier_choice(probes: Iterable[Path], base: str) -> Choice | None:
     """What `auto` chose for a base in one of these probe folders."""
     for folder in probes:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_v
 
 from recollect.core.json_object import JsonObject
 from recollect.core.secret_url import SecretUrl
-from recollect.core.settings import Fixed, PathOrName, Settings, path_as_text
+from recollect.core.settings import Fixed, Name, PathOrName, Settings, path_as_text
 from recollect.evaluate import EvaluateSettings
 from recollect.probe import ProbeSettings
 from recollect.select import SelectSettings
@@ -39,9 +39,9 @@ def _check_rungs(rungs: tuple[float, ...]) -> tuple[float, ...]:
 class _Searched(Settings):
     """What a search is of."""
 
-    model: PathOrName = POCKET
+    model: Name = POCKET
     """A folder, a Hugging Face name, "pocket" or "pocket-shop"."""
-    facts: PathOrName = POCKET
+    facts: Name = POCKET
     """A facts or label step directory, a data file, "pocket" or "pocket-shop"."""
     levels: PathOrName = "probe"
     """The base model's probe step directory: scores are by memory level, and examples are chosen by it. "probe": probe

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from recollect.core.settings import Fixed, PathOrName, Settings
+from recollect.core.settings import Fixed, Name, Settings
 from recollect.evaluate import EvaluateSettings
 from recollect.probe import ProbeSettings
 from recollect.train import TrainSettings
@@ -67,7 +67,7 @@ class Entry(Settings):
 class ModelEntry(Entry):
     """One model of a grid."""
 
-    model: PathOrName
+    model: Name
     """A folder, a Hugging Face name, or one that is shipped."""
     probe: ProbeSection = ProbeSettings()
     """Settings of `recollect probe` for this model alone."""
@@ -80,7 +80,7 @@ class ModelEntry(Entry):
 class DataEntry(Entry):
     """One set of facts of a grid."""
 
-    facts: PathOrName
+    facts: Name
     """A facts step directory, a data file, or one that is shipped."""
 
 

@@ -47,6 +47,7 @@ def piece(
         raise HeldByOthers(f"{name} is held by another worker.")
     with lease:
         yield True
+        lease.refuse_lost()
         lease.end("done", note())
 
 

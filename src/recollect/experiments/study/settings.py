@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from recollect.chat.asking import Prompt, asked_for, settled
 from recollect.core.json_object import JsonObject
 from recollect.core.machine import Machine
-from recollect.core.settings import Fixed, PathOrName, read_section
+from recollect.core.settings import Fixed, Name, read_section
 from recollect.drift import DriftSettings
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
@@ -50,9 +50,9 @@ class StudySettings(PlaceSettings):
 
     title: str = "What does the base know, and which examples elicit it?"
     """Title of the report."""
-    model: PathOrName = POCKET
+    model: Name = POCKET
     """A folder, a Hugging Face name, or "pocket"."""
-    facts: PathOrName = POCKET
+    facts: Name = POCKET
     """A facts step directory, a data file, or "pocket"."""
     models: tuple[ModelEntry, ...] = ()
     """Several models, in the place of `model`: with `data` and `methods` a grid, one study for each of the product. An

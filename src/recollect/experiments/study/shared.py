@@ -70,7 +70,11 @@ class _Told(Attempts):
         def told(cell: Cell) -> Outcome:
             name, started = self.name(cell), time.monotonic()
             self.say(f"takes {name}")
-            outcome = run(cell)
+            try:
+                outcome = run(cell)
+            except StepBusy as held:
+                self.say(f"left: {held}")
+                raise
             how = f"failed: {outcome.reason}" if isinstance(outcome, FailedCell) else "did"
             self.say(f"{how} {name} in {duration(time.monotonic() - started)}")
             return outcome

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from recollect.core.settings import PathOrName, Settings, read_yaml
+from recollect.core.settings import Name, Settings, read_yaml
 from recollect.core.workspace import DEFAULT_ROOT, MANIFEST, what_is_shared
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError, StepError
@@ -59,7 +59,7 @@ class WorkSettings(Settings):
 
     runtime_only: ClassVar[set[str]] = {"study", "match", "idle", "gpus"}
 
-    study: Annotated[PathOrName, Field(json_schema_extra={"argument": "FILE|DIR"})]
+    study: Annotated[Name, Field(json_schema_extra={"argument": "FILE|DIR"})]
     """The study's file, with --out where its folder is to be; or that folder, where a worker is already."""
     match: str | None = None
     """Take on models of this name alone; * stands for anything: "*360M"."""
