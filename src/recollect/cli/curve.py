@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from recollect.cli.options import answer, command, console, console_out, machine_line
+from recollect.cli.options import answer, command, console, console_out, machine_line, note
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import print_attributes, print_notes, stage
 from recollect.core.estimates import Estimate
@@ -39,7 +39,7 @@ def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> N
 
     if settings.scores is None:
         machine_line(*machines(settings))
-    result = run_curve(settings, out, stage=stage)
+    result = run_curve(settings, out, stage=stage, say=note)
     if not as_json:
         _print(result)
     print_notes(result.found.notes)

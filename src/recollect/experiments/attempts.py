@@ -44,7 +44,13 @@ class Attempts:
 
     def start(self) -> Callable[[Cell], Outcome]:
         """The function that tries cells."""
-        return partial(_attempt, self.context.start())
+        return partial(_attempt, self.context.start(), self.failed)
+
+    def failed(self, cell: Cell, error: BaseException) -> Outcome:
+        """What comes of a cell that an error ended; raises what ends the whole run."""
+        if ends_all(error):
+            raise error
+        return FailedCell(cell, reason_of(error))
 
     def name(self, cell: Cell) -> str:
         """For workers that share the cells."""
@@ -66,13 +72,13 @@ class Attempts:
         return replace(read_cell(self.context, cell), lost=tuple(said.get("lost", ())))
 
 
-def _attempt(run: Callable[[Cell], ScoredCell], cell: Cell) -> Outcome:
+def _attempt(
+    run: Callable[[Cell], ScoredCell], failed: Callable[[Cell, BaseException], Outcome], cell: Cell
+) -> Outcome:
     try:
         return run(cell)
     except BaseException as error:  # the panic of a library written in Rust is no Exception
-        if ends_all(error):
-            raise
-        return FailedCell(cell, reason_of(error))
+        return failed(cell, error)
 
 
 def attempt_cells(

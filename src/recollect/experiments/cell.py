@@ -44,7 +44,7 @@ from recollect.train.auto import WIDTH, plan
 
 
 class Base:
-    """The untouched base: loaded when it is first needed, once in each process, and never sent to another."""
+    """The untouched base: loaded when it is first needed, once in each process, and sent to no other but by `share`."""
 
     def __init__(self, settings: ModelSettings, loaded: LoadedModel | None = None, ref: ModelRef | None = None) -> None:
         """ref: the model that the settings name, where it is found already."""
@@ -52,6 +52,7 @@ class Base:
         self._residents = dict[tuple[str, str, str], Resident]()
         self.side = BaseSide()
         """What it made of the texts of a drift, for the next one."""
+        self._shared = False
 
     @property
     def name(self) -> str:
@@ -92,11 +93,19 @@ class Base:
 
     def release(self) -> None:
         """Give its memory back; it is loaded again when it is needed."""
-        self._loaded, self.side = None, BaseSide()
+        self._loaded, self.side, self._shared = None, BaseSide(), False
         self._residents.clear()
 
-    def __reduce__(self) -> tuple[type[Base], tuple[ModelSettings]]:
-        return Base, (self.settings,)
+    def share(self) -> None:
+        """Have processes of this machine that it is sent to map the weights as they are in memory here, instead of
+        reading them anew. Nobody may change them from now on, and nobody does: trainings copy them, other models take their place."""
+        import torch.multiprocessing  # noqa: F401  # teaches pipes to send shared memory
+
+        self.load().model.share_memory()
+        self._shared = True
+
+    def __reduce__(self) -> tuple[type[Base], tuple[ModelSettings, LoadedModel | None]]:
+        return Base, (self.settings, self._loaded if self._shared else None)
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,15 @@ class Context:
         """The function that runs cells."""
         return partial(run_cell, self)
 
+    @property
+    def context(self) -> Context:
+        """Itself: it is its own work."""
+        return self
+
+    def failed(self, cell: Cell, error: BaseException) -> ScoredCell:
+        """Raise what ended a cell that ran beside others."""
+        raise error
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -211,10 +229,10 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     telling = context.telling(cell)
     lost: tuple[str, ...] = ()
     if not is_done(context.folder, cell):
-        anew = _make_room(context.folder, cell)
+        anew = make_room(context.folder, cell)
         trained = train_cell(context, cell, watch, telling)
         if anew and isinstance(trained, TrainResult):
-            _drop_of_others(context.folder, cell, trained)
+            drop_of_others(context.folder, cell, trained)
         lost = measure_cell(context, cell, trained, telling)
     telling.end()
     train = cell.path(context.folder, "train")
@@ -246,7 +264,7 @@ def has_weights(train: Path) -> bool:
     return all((train / name).is_file() for name in files if name.endswith(".safetensors"))
 
 
-def _make_room(folder: Path, cell: Cell) -> bool:
+def make_room(folder: Path, cell: Cell) -> bool:
     """Remove a training whose weights are needed and gone; whether what was measured may be of another training."""
     train = cell.path(folder, "train")
     if cell.share < 1 or "train" in there(folder, cell):
@@ -256,7 +274,7 @@ def _make_room(folder: Path, cell: Cell) -> bool:
     return True
 
 
-def _drop_of_others(folder: Path, cell: Cell, trained: TrainResult) -> None:
+def drop_of_others(folder: Path, cell: Cell, trained: TrainResult) -> None:
     """Remove what was measured of other weights than this training has."""
     finished = [cell.path(folder, step) for step in cell.measures if is_finished(cell.path(folder, step))]
     inputs = {path: read_manifest(path).inputs for path in finished}
@@ -296,7 +314,7 @@ def run_cells(
 
 @contextmanager
 def watch_cells(
-    context: Context, cells: Sequence[Cell], slots: int, asking_seconds: float | None = None
+    context: Context, cells: Sequence[Cell], slots: int | Callable[[], int], asking_seconds: float | None = None
 ) -> Iterator[Remaining]:
     """Watch cells from outside while the block is open; gives who knows what is at work and how long the rest takes.
 

@@ -9,7 +9,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,8 @@ class Remaining:
 
     cells: Sequence[Planned]
     folder: Path
-    slots: int = 1
-    """Cells at once."""
+    slots: int | Callable[[], int] = 1
+    """Cells at once, or who knows how many just now."""
     asking_seconds: float | None = None
     """What asking the base took; None when that is not known."""
 
@@ -44,6 +44,12 @@ class Remaining:
         """What is at work, and how long the rest may take."""
         told = read_told(self.folder)
         return Detail(_at_work(told), self.seconds_left(told))
+
+    def left(self) -> tuple[int, float | None]:
+        """How many cells are to come or at work, and how long they may take."""
+        told = read_told(self.folder)
+        ended = {one.name for one in told if one.ended}
+        return sum(cell.name not in ended for cell in self.cells), self.seconds_left(told)
 
     def at_work(self) -> Detail:
         """What is at work alone, where the cells to come are not known."""
@@ -67,7 +73,8 @@ class Remaining:
                 done = here.done / here.total if part == here.part and here.total else 0.0
                 left += cost * units * (1 - done)
             total, longest = total + left, max(longest, left)
-        return max(total / max(1, self.slots), longest)
+        slots = self.slots() if callable(self.slots) else self.slots
+        return max(total / max(1, slots), longest)
 
     def _costs(self, told: Sequence[Told]) -> dict[str, float]:
         """Seconds for one unit of each part that is measured, or has a stand-in."""

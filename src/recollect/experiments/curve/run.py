@@ -11,7 +11,7 @@ Notable choices
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +35,9 @@ from recollect.experiments.curve.scores_file import read_scores
 from recollect.experiments.curve.settings import CurveSettings
 from recollect.experiments.curve.verdict import judge_curve
 from recollect.experiments.curve.words import verdict_lines
-from recollect.experiments.executors import Executor, executor_class, make_executor
-from recollect.experiments.found import Stage, known, no_stage, write_page
+from recollect.experiments.executors import Executor, executor_class
+from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
+from recollect.experiments.many import CellExecutor, cell_executor
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, machine_of
@@ -76,8 +77,9 @@ def run_curve(
     root: Path = DEFAULT_ROOT,
     stage: Stage | None = None,
     facts: FactSet | None = None,
+    say: Callable[[str], None] = unheard,
 ) -> CurveResult:
-    """Run the curve, or resume it, or find it done; `facts` saves reading them again.
+    """Run the curve, or resume it, or find it done; `facts` saves reading them again, `say` is told what to know.
 
     Raises InputError for sizes that are not there, and what the steps raise; nothing finished is lost.
 
@@ -124,7 +126,7 @@ def run_curve(
             steps, keep = step.folder / "steps", settings.keep_models
             context = Context(steps, base, facts, levels, keep_models=keep, told=steps / UNDER_WAY)
             ground = known(settings, base, facts).model_copy(update={"sources": sources})
-            _Curve(settings, train, asked, context, most, stage).work(step, sizes, ground)
+            _Curve(settings, train, asked, context, most, stage, say).work(step, sizes, ground)
     return _with_page(step, stage)
 
 
@@ -150,6 +152,7 @@ class _Curve:
     most: int
     """Training examples there are."""
     stage: Stage
+    say: Callable[[str], None] = unheard
     tables: dict[Place, pl.DataFrame] = field(default_factory=dict)
 
     def work(self, step: Step, sizes: Iterable[int], ground: ExperimentFound) -> None:
@@ -158,7 +161,8 @@ class _Curve:
         self.context.folder.mkdir(exist_ok=True)
         repeats = range(self.settings.seed, self.settings.seed + self.settings.repeats)
         places = [(size, seed) for size in sorted(sizes) for seed in (repeats if size else repeats[:1])]
-        with make_executor(self.settings.executor, self.context, self.settings.place(step.folder)) as executor:
+        place, alone = self.settings.place(step.folder), self.settings.one_by_one
+        with cell_executor(self.settings.executor, self.context, place, alone, self.say) as executor:
             while True:
                 self.tables |= self._measured(places, executor)
                 runs = self._runs()
@@ -188,9 +192,11 @@ class _Curve:
         cells = {place: self._cell(*place) for place in places if place[0]}
         work = list(cells.values())
         with (
-            watch_cells(self.context, work, executor.slots) as remaining,
+            watch_cells(self.context, work, lambda: executor.slots) as remaining,
             self.stage("training and asking", "models", remaining.detail) as progress,
         ):
+            if isinstance(executor, CellExecutor):
+                executor.expect(remaining)
             scored = run_cells(executor, work, progress)
         for place, one in zip(cells, scored, strict=True):
             found[place] = item_table(one.evaluation.path, self.settings.metric)

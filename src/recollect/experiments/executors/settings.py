@@ -15,7 +15,7 @@ from recollect.experiments.executors import ExecutorName, Place
 class PlaceSettings(Settings):
     """Where trainings run; base of the settings of an experiment."""
 
-    runtime_only: ClassVar[set[str]] = {"executor", "workers", "address", "gpus_per_training"}
+    runtime_only: ClassVar[set[str]] = {"executor", "workers", "address", "gpus_per_training", "one_by_one"}
 
     executor: ExecutorName = "here"
     """Where to train: here (this machine), processes (several at once on it), ray (a Ray cluster), workers (this
@@ -24,6 +24,9 @@ class PlaceSettings(Settings):
     workers: Annotated[int, Field(ge=1)] | None = None
     """Trainings at once. Default: one here; with processes one per GPU, else two; with ray as many as the cluster has
     room for; with slurm four."""
+    one_by_one: bool = False
+    """With executor here: one training after the other, also where several at once are measured to be faster: adapters
+    of one base in one pass, full trainings in several processes."""
     address: SecretUrl | None = None
     """Address of the Ray cluster, such as auto or 10.0.0.1:6379; without it, ray starts one on this machine. What may
     be a password in it is shown nowhere."""

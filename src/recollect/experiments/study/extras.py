@@ -93,7 +93,7 @@ def _run(name: str, values: JsonObject, study: Study, probe: Probed) -> None:
         if settings.executor in SHARED:  # a piece of one worker's
             place = {}
         curve = CurveSettings.make(**{**values, **place, "levels": probe.path})
-        run_curve(curve, out, stage=study.stage, facts=study.facts)
+        run_curve(curve, out, stage=study.stage, facts=study.facts, say=study.say)
     else:
         from recollect.experiments.search.run import run_search  # with the extra "search" alone
 

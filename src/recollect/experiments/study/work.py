@@ -23,8 +23,8 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, run_evaluate
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed, attempt_cells
 from recollect.experiments.cell import Base, Cell, Context, there, watch_cells
-from recollect.experiments.executors import make_executor
 from recollect.experiments.found import Stage, known
+from recollect.experiments.many import CellExecutor, cell_executor
 from recollect.experiments.probed import Probed
 from recollect.experiments.study.extras import OWN, run_extras
 from recollect.experiments.study.missing import STEPS, drop_damaged
@@ -200,10 +200,13 @@ class Study:
         steps, keep = self.steps, self.settings.keep_models
         context = Context(steps, self.base, self.facts, probe.levels, keep_models=keep, told=steps / UNDER_WAY)
         place = self.settings.place(self.step.folder)
-        with make_executor(self.settings.executor, Attempts(context), place) as executor:
+        alone, name = self.settings.one_by_one, self.settings.executor
+        with cell_executor(name, Attempts(context), place, alone, self.say) as executor:
             if not executor.in_process:
                 self.base.release()
-            with watch_cells(context, cells, executor.slots, asking_seconds) as remaining:
+            with watch_cells(context, cells, lambda: executor.slots, asking_seconds) as remaining:
+                if isinstance(executor, CellExecutor):
+                    executor.expect(remaining)
                 if to_come := remaining.plan():
                     self.say(to_come)
                 with self.stage("training and asking", "models", remaining.detail) as progress:
