@@ -10,7 +10,7 @@ from typing import Protocol
 from recollect.core.progress import Detail, Progress
 from recollect.core.settings import Settings
 from recollect.core.workspace.experiment import ExperimentFound, FactsFound
-from recollect.experiments.cell import Base
+from recollect.experiments.base import Base
 from recollect.facts import FactSet
 
 

@@ -16,7 +16,8 @@ from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, TRAIN, World, make_world, tables
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.attempts import Attempts, attempt_cells
-from recollect.experiments.cell import Base, Cell, Context, watch_cells
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, watch_cells
 from recollect.experiments.executors import Place
 from recollect.experiments.executors.here import HereExecutor
 from recollect.experiments.executors.processes import ProcessExecutor

@@ -28,7 +28,8 @@ from recollect.engines import find_engine
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
-from recollect.experiments.cell import Base, Cell, Context, ScoredCell, run_cells, watch_cells
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, ScoredCell, run_cells, watch_cells
 from recollect.experiments.curve.decide import half_of
 from recollect.experiments.curve.observations import Observations, from_items, item_table
 from recollect.experiments.curve.scores_file import read_scores

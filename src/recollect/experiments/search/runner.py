@@ -29,7 +29,8 @@ from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
 from recollect.errors import InputError, ModelError, StepBusy, StepError
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
-from recollect.experiments.cell import Base, Cell, Context, Watch, measure_cell, train_cell
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, Watch, measure_cell, train_cell
 from recollect.experiments.search.parameters import Choice, Int
 from recollect.experiments.search.rung_file import claim, read_outcome, updates_told, write_outcome
 from recollect.experiments.search.space import SELECT_NAMES, Space

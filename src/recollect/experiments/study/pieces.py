@@ -15,7 +15,7 @@ from recollect.core.progress import duration
 from recollect.core.settings import Settings
 from recollect.core.workspace.lease import PATIENCE, Leases
 from recollect.errors import RecollectError, StepBusy
-from recollect.experiments.cell import Base
+from recollect.experiments.base import Base
 from recollect.experiments.executors import HeldByOthers, Place
 from recollect.experiments.executors.workers import POLL
 from recollect.models import LoadedModel, ModelRef, ModelSettings

@@ -25,7 +25,7 @@ from recollect.drift import read_texts
 from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import asked_facts
-from recollect.experiments.cell import Base
+from recollect.experiments.base import Base
 from recollect.experiments.executors import executor_class
 from recollect.experiments.found import Stage, no_stage, unheard, write_page
 from recollect.experiments.probed import check_asked_are_probed

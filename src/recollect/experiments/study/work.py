@@ -22,7 +22,8 @@ from recollect.core.workspace.experiment import ExperimentFound, Failed, StudyFo
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, run_evaluate
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed, attempt_cells
-from recollect.experiments.cell import Base, Cell, Context, there, watch_cells
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, there, watch_cells
 from recollect.experiments.found import Stage, known
 from recollect.experiments.many import CellExecutor, cell_executor
 from recollect.experiments.probed import Probed
