@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recollect.core.estimates import Line
 from recollect.experiments.search import Float, Job, Outcome, Plan, Scheduler, Space
-from recollect.experiments.search.correlation import Line, line
+from recollect.experiments.search.correlation import line
 
 TRUE = (-0.9, -0.5, 0.0, 0.3, 0.6, 0.8, 0.9, 0.95)
 CASES = ((4, 4, 0), (6, 2, 2), (8, 3, 2), (10, 3, 1), (16, 5, 2), (20, 4, 2), (40, 13, 2), (40, 40, 0), (60, 38, 2))

@@ -55,7 +55,7 @@ class World:
 def study(world: World, random: np.random.Generator, name: str = "", model: str = "pocket") -> Studied:
     """A study drawn from a world."""
     levels = np.repeat(np.arange(5), world.facts)
-    own = _Facts(random, levels, world.ability)
+    own = Facts(random, levels, world.ability)
     scores = {BASE: own.answers(world.base, np.zeros(1)), FEW_SHOT: own.answers(world.few_shot, np.zeros(1))}
     kl, drifted = {}, {}
     fact_kl = random.gamma(2.0, 0.5, world.facts)
@@ -132,7 +132,7 @@ def exact(world: World, name: str = "", model: str = "pocket") -> Studied:
 
 def _again(world: World, random: np.random.Generator) -> dict[tuple[str, int], np.ndarray]:
     """Out-of-domain answers: other facts."""
-    own = _Facts(random, np.repeat(np.arange(5), world.facts), world.ability)
+    own = Facts(random, np.repeat(np.arange(5), world.facts), world.ability)
     found = {BASE: own.answers(world.base, np.zeros(1)), FEW_SHOT: own.answers(world.few_shot, np.zeros(1))}
     for choice in world.choices:
         for size in world.sizes:
@@ -142,12 +142,14 @@ def _again(world: World, random: np.random.Generator) -> dict[tuple[str, int], n
 
 
 @dataclass
-class _Facts:
+class Facts:
     """Facts that are unlike: each has a rate of its own, about that of its level."""
 
     random: np.random.Generator
     levels: np.ndarray
     ability: float
+    count: int = 5
+    """Levels there are."""
 
     def __post_init__(self) -> None:
         self.own = self.random.normal(0, self.ability, len(self.levels))
@@ -155,18 +157,18 @@ class _Facts:
         drawn = self.ability * norm.ppf((np.arange(400) + 0.5) / 400)
         self.at, self.rates = at, (1 / (1 + np.exp(-(at[:, None] + drawn)))).mean(axis=1)
 
-    def answers(self, rate: Callable[[int], float], luck: np.ndarray) -> np.ndarray:
-        """Trainings x facts."""
-        rates = np.array([rate(level) for level in range(5)])
+    def answers(self, rate: Callable[[int], float], luck: np.ndarray, of_unit: np.ndarray | float = 0.0) -> np.ndarray:
+        """Trainings x facts. `of_unit`: what each fact has in common with those that it was drawn with."""
+        rates = np.array([rate(level) for level in range(self.count)])
         wanted = np.clip(rates[None, :] + luck[:, None], 0.005, 0.995)
         shift = np.interp(wanted, self.rates, self.at)[:, self.levels]  # so that the mean over the facts is the rate
-        chance = 1 / (1 + np.exp(-(shift + self.own[None, :])))
+        chance = 1 / (1 + np.exp(-(shift + self.own[None, :] + of_unit)))
         return self.random.random(chance.shape) < chance
 
 
 def _ladders(world: World, random: np.random.Generator, levels: np.ndarray) -> Ladders:
     rungs = {}
-    own = _Facts(random, levels, world.ability)
+    own = Facts(random, levels, world.ability)
     luck = random.normal(0, world.spread, world.seeds)
     named = [("tuned", 0.0), ("base", 100.0), *((order, p) for order in world.orders for p in world.percents)]
     for order, percent in named:

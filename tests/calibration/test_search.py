@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from search_correlation import CASES, held, scheduled, scores, simulated
 
-from recollect.experiments.search.correlation import Line
+from recollect.core.estimates import Line
 from recollect.experiments.search.run import mean
 from recollect.experiments.search.validation import Scored, drop
 

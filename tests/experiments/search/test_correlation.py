@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from helpers_schedule import bare_found
-from recollect.experiments.search.correlation import Line, line
+from recollect.core.estimates import Line
+from recollect.experiments.search.correlation import line
 from recollect.experiments.search.forecast import Forecaster
 from recollect.experiments.search.results import lines
 from recollect.experiments.search.trial import Trial

@@ -12,6 +12,7 @@ from helpers_study import settings
 from helpers_world import World
 from recollect.errors import InputError
 from recollect.experiments.study import StudySettings, run_study
+from recollect.report.chapters.findings.record import Findings
 
 SMALL: dict[str, Any] = {"choices": ["random"], "sizes": [4], "measure_drift": False, "repair": [], "few_shot": 0}
 
@@ -47,6 +48,9 @@ def test_a_search_that_fails_costs_no_more_than_itself(
     assert half.found.cells == 1 and half.report.is_file()
     whole = run_study(asked, tmp_path / "study")
     assert not whole.failed and whole.reused == 5 and "search" in whole.results.chapters
+    findings = whole.results.of(Findings)
+    needs = {one.id: one.deciding.needs for one in findings.findings} if findings else {}
+    assert "section curve" in needs[13] and "trained to the end" in needs[16] and "repeats" in needs[17]
 
 
 @pytest.mark.parametrize(

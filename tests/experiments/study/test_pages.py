@@ -15,6 +15,7 @@ from recollect.experiments.plan import Assume, plan_study
 from recollect.experiments.study import StudyResult, StudySettings, run_grid, run_study
 from recollect.experiments.study import run as study_run
 from recollect.report import Attributes, Parts
+from recollect.report.chapters.findings.record import Findings
 from recollect.report.scores.record import Trained
 
 SMALL: dict[str, Any] = {
@@ -45,7 +46,7 @@ def test_pages_are_studied_without_a_probe(whole: StudyResult) -> None:
     manifest = json.loads((whole.path / "steps/curve/manifest.json").read_text())
     assert manifest["metrics"]["sources"]["levels"] == ""
     results = whole.results
-    assert set(results.chapters) == {"attributes", "curve"} and results.of(Trained) is None
+    assert set(results.chapters) == {"attributes", "curve", "findings"} and results.of(Trained) is None
     found = results.of(Attributes)
     assert found is not None
     assert [(one.name, one.kind) for one in found.systems] == [
@@ -56,6 +57,14 @@ def test_pages_are_studied_without_a_probe(whole: StudyResult) -> None:
     assert sum("nothing was probed" in note for note in results.notes) == 1
     page = whole.report.read_text(encoding="utf-8")
     assert "nothing was probed" in page and "What is read from pages" in page and "memory level 4" not in page
+
+
+def test_the_findings_about_pages_are_read_from_the_curve_and_name_what_is_missing(whole: StudyResult) -> None:
+    found = whole.results.of(Findings)
+    assert found is not None and [one.id for one in found.findings] == list(range(13, 20))
+    needs = {one.id: one.deciding.needs for one in found.findings}
+    assert needs[13] == "no size from 100 to 400: add 200 to the sizes of the section curve"
+    assert all("section search" in needs[number] for number in (16, 17, 18, 19)) and found.tested == 0
 
 
 def test_the_answer_has_the_mean_over_the_attributes(whole: StudyResult) -> None:

@@ -33,6 +33,9 @@ from recollect.core.estimates.differences import unpaired as unpaired
 from recollect.core.estimates.families import Claimed as Claimed
 from recollect.core.estimates.families import Verdict as Verdict
 from recollect.core.estimates.families import decide as decide
+from recollect.core.estimates.foretold import LEAST_TRIALS as LEAST_TRIALS
+from recollect.core.estimates.foretold import ForetoldBetter as ForetoldBetter
+from recollect.core.estimates.foretold import told_by as told_by
 from recollect.core.estimates.intervals import CONFIDENCE as CONFIDENCE
 from recollect.core.estimates.intervals import LEAST_PER_LEVEL as LEAST_PER_LEVEL
 from recollect.core.estimates.intervals import Estimate as Estimate
@@ -52,6 +55,13 @@ from recollect.core.estimates.ordinal import variation_of as variation_of
 from recollect.core.estimates.ranks import RankAgreement as RankAgreement
 from recollect.core.estimates.ranks import rank_agreement as rank_agreement
 from recollect.core.estimates.roc import roc_area as roc_area
+from recollect.core.estimates.searches import LEAST_FINISHED as LEAST_FINISHED
+from recollect.core.estimates.searches import Correlation as Correlation
+from recollect.core.estimates.searches import EarlyCorrelation as EarlyCorrelation
+from recollect.core.estimates.searches import Line as Line
+from recollect.core.estimates.searches import MeanGain as MeanGain
+from recollect.core.estimates.searches import SharesApart as SharesApart
+from recollect.core.estimates.searches import TopOverlap as TopOverlap
 from recollect.core.estimates.significance import benjamini_hochberg as benjamini_hochberg
 from recollect.core.estimates.significance import holm as holm
 from recollect.core.estimates.significance import mcnemar as mcnemar

@@ -57,7 +57,7 @@ def clustered_ratio(hits: Any, ns: Any, confidence: float = CONFIDENCE) -> Estim
     return Estimate(value, low, high, int(ns.sum()), _METHOD, confidence)
 
 
-def table_of(right: Sequence[bool], clusters: Sequence[Hashable], groups: Sequence[Hashable]) -> tuple[Any, Any]:
+def table_of(right: Sequence[float], clusters: Sequence[Hashable], groups: Sequence[Hashable]) -> tuple[Any, Any]:
     """Clusters × groups: how many values are right, and how many there are."""
     rows, columns = ({name: at for at, name in enumerate(dict.fromkeys(names))} for names in (clusters, groups))
     hits, ns = np.zeros((2, len(rows), len(columns)))
@@ -67,29 +67,33 @@ def table_of(right: Sequence[bool], clusters: Sequence[Hashable], groups: Sequen
     return hits, ns
 
 
-def cluster_bounds(hits: Any, ns: Any, confidence: float = CONFIDENCE) -> tuple[Any, Any, Any]:
-    """Value, low and high of the unweighted mean over groups; arrays (..., clusters, groups), every group with a value.
+def cluster_bounds(
+    hits: Any, ns: Any, confidence: float = CONFIDENCE, times: Any | None = None
+) -> tuple[Any, Any, Any]:
+    """Value, low and high of the mean over groups; arrays (..., clusters, groups), every group with a value.
 
-    Further axes in front are many samples side by side.
+    Further axes in front are many samples side by side. `times`: a factor for each group's share, before the mean.
     """
     totals = ns.sum(axis=-2)
     if (totals <= 0).any():
         raise InputError("every group needs at least one value. Leave it out.")
-    value = (hits.sum(axis=-2) / totals).mean(axis=-1)
+    times = np.ones(ns.shape[-1]) if times is None else np.asarray(times, dtype=float)
+    value = (hits.sum(axis=-2) / totals * times).mean(axis=-1)
     outside = (1 - confidence) / 2
-    low = 1 - _upper(ns - hits, ns).quantile(1 - outside)
-    high = _upper(hits, ns).quantile(1 - outside)
+    low = times.mean() - _upper(ns - hits, ns, times).quantile(1 - outside)
+    high = _upper(hits, ns, times).quantile(1 - outside)
     return value, np.minimum(low, value), np.maximum(high, value)
 
 
-def _upper(hits: Any, ns: Any) -> Tail:
+def _upper(hits: Any, ns: Any, times: Any) -> Tail:
     totals, groups = ns.sum(axis=-2), ns.shape[-1]
     size = (ns**2).sum(axis=-2) / totals  # of the made-up page: as many values as a value's page has on average
     share = (hits.sum(axis=-2) + size) / (totals + size)
-    weight = 1 / (totals + size) / groups
+    weight = times / (totals + size) / groups
     pages = ((hits - share[..., None, :] * ns) * weight[..., None, :]).sum(axis=-1)
     made_up = (size * (1 - share) * weight).sum(axis=-1)
     count = (ns.sum(axis=-1) > 0).sum(axis=-1) + 1
     variance = ((pages**2).sum(axis=-1) + made_up**2) * count / (count + 1)
     rates = np.where(ns > 0, hits / np.maximum(ns, 1), 1.0).min(axis=-2)
-    return Tail(share.mean(axis=-1), variance, rates.mean(axis=-1), np.ones(variance.shape))
+    most = np.full(variance.shape, times.mean())
+    return Tail((share * times).mean(axis=-1), variance, (rates * times).mean(axis=-1), most)

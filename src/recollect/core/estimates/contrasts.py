@@ -4,12 +4,15 @@ Every training of every cell scores the same facts, some of each memory level. A
 of weight x mean score. Its interval joins two errors, as the root of their summed squares (Zou and Donner 2008):
 
 - the facts: each fact's own weighted sum over the cells, so that what the cells share cancels; within levels, from the
-  distributions of `intervals` (scores without bounds, such as divergences, by Student's t);
+  distributions of `intervals` (scores without bounds, such as divergences, by Student's t; values that share pages by
+  those of `clusters`);
 - the trainings: t sqrt(sum of a^2 s^2 / r), a the weight of a cell, r its trainings and s their standard deviation
   around the mean of their cell, pooled over all trained cells of its size by the same mean over levels (sizes may
-  scatter unlike); t has Welch and Satterthwaite's freedom. One seed's larger training set holds its smaller ones, so
-  trainings of one choice at several sizes may move together: terms of one sign are added before they are squared, terms
-  of unlike sign are squared one by one, at least as wide as any common correlation from 0 to 1 makes it.
+  scatter unlike); t has Welch and Satterthwaite's freedom. With one cell a size that is too few; the sizes then share
+  a part of their spread, as in a data curve, and t has the freedom of all. One seed's larger training set holds its
+  smaller ones, so trainings of one choice at several sizes may move together: terms of one sign are added before they
+  are squared, terms of unlike sign are squared one by one, at least as wide as any common correlation from 0 to 1 makes
+  it.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from recollect.core.estimates.clusters import cluster_bounds, table_of
 from recollect.core.estimates.differences import scores_of
 from recollect.core.estimates.intervals import Estimate, weighted, widened, within
 from recollect.core.estimates.measures import Source
@@ -50,6 +54,10 @@ class Trainings:
     least: float | None = 0.0
     most: float | None = 1.0
     """Bounds of a score; None where it has none."""
+    units: Any | None = None
+    """What each fact was drawn with, such as the page that a value stands on; None: each was drawn alone."""
+    shared: float = 0.0
+    """How many trainings the spread over all sizes counts for against a size's own; 0: each size has its own alone."""
 
     def count(self, level: int) -> int:
         """Facts of a level."""
@@ -83,13 +91,16 @@ class Trainings:
 
     def spread(self, weights: Mapping[int, float], size: int) -> Spread | None:
         """Of the trainings' scores by these weights around the mean of their cell, pooled over the trained cells of a
-        size; over all of them where none of that size was trained twice."""
+        size; over all of them where none of that size was trained twice. Both together where sizes share it."""
         trained = [cell for cell in self.scores if cell not in self.untrained]
-        for cells in ([cell for cell in trained if cell[1] == size], trained):
-            found = spread_of([self.by_training(cell, weights).tolist() for cell in cells])
-            if found is not None:
-                return found
-        return None
+        own, whole = (
+            spread_of([self.by_training(cell, weights).tolist() for cell in cells])
+            for cells in ([cell for cell in trained if cell[1] == size], trained)
+        )
+        if own is None or whole is None or not self.shared:
+            return own or whole
+        variance = (self.shared * whole.deviation**2 + own.freedom * own.deviation**2) / (self.shared + own.freedom)
+        return Spread(math.sqrt(variance), whole.freedom)
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,8 @@ class Contrast:
     def _of_facts(self, confidence: float) -> Estimate:
         if not self.over_facts:
             return Estimate(self.value, self.value, self.value, self.repeats, self.method, confidence)
+        if self.trainings.units is not None:
+            return self._pages(confidence)
         return self._facts_bounded(confidence) if self.trainings.least is not None else self._facts(confidence)
 
     @cached_property
@@ -152,6 +165,20 @@ class Contrast:
             for scores, low, high in self._by_level.values()
         ]
         return weighted(groups, [1.0] * len(groups), self.method, confidence)
+
+    def _pages(self, confidence: float) -> Estimate:
+        """The same where facts share units: each level's sum as a share of what it can be, pages resampled."""
+        units, levels = np.asarray(self.trainings.units), list(self._by_level)
+        right, of_unit, of_level = [], [], []
+        for level, (scores, low, high) in self._by_level.items():
+            right += np.clip((scores - low) / (high - low), 0.0, 1.0).tolist()
+            of_unit += units[self.trainings.place(level)].tolist()
+            of_level += [level] * len(scores)
+        hits, ns = table_of(right, of_unit, of_level)
+        least = sum(low for _, low, _ in self._by_level.values())
+        times = [len(levels) * (high - low) for _, low, high in self._by_level.values()]
+        low, high = (least + float(end) for end in cluster_bounds(hits, ns, confidence, times)[1:])
+        return Estimate(self.value, min(low, self.value), max(high, self.value), len(right), self.method, confidence)
 
     def _facts(self, confidence: float) -> Estimate:
         from scipy import stats
@@ -193,7 +220,8 @@ class Contrast:
         below = sum(part**2 / freedom for part, freedom in parts.values())
         whole = sum(part for part, _ in parts.values())
         least = min(freedom for _, freedom in parts.values())
-        return sum(up**2 + down**2 for up, down in sums.values()), whole**2 / below if below else least
+        variance = sum(up**2 + down**2 for up, down in sums.values())
+        return variance, whole**2 / below if below and not self.trainings.shared else least
 
     @cached_property
     def _spreads(self) -> dict[tuple[int, Shape], Spread | None]:

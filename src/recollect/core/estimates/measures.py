@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from recollect.core.estimates.intervals import Estimate
 
-Source = Literal["trainings", "facts", "cells"]
+Source = Literal["trainings", "facts", "cells", "trials"]
 """What an interval is mostly made of: what more of would narrow it most."""
 
 

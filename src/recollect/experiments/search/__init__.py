@@ -12,7 +12,7 @@ from recollect.core.extras import need
 from recollect.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from recollect.experiments.search.correlation import Correlation as Correlation
+    from recollect.core.estimates import Correlation as Correlation
     from recollect.experiments.search.correlation import Summary as Summary
     from recollect.experiments.search.once import Event as Event
     from recollect.experiments.search.parameters import Choice as Choice

@@ -6,9 +6,9 @@ import datetime
 from pathlib import Path
 
 from recollect._version import __version__
-from recollect.core.estimates import Estimate
+from recollect.core.estimates import Correlation, Estimate, Line
 from recollect.core.workspace import Step, read_manifest
-from recollect.experiments.search.correlation import Correlation, Line, line
+from recollect.experiments.search.correlation import line
 from recollect.experiments.search.held_out_test import Finalist, HeldOut
 from recollect.experiments.search.prepare import Prepared
 from recollect.experiments.search.results import SearchFound

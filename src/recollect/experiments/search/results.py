@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 import yaml
 
+from recollect.core.estimates import CONFIDENCE, Correlation
 from recollect.core.json_object import JsonObject
 from recollect.core.workspace.result import Result
-from recollect.experiments.search.correlation import LEVEL, Correlation, Summary
+from recollect.experiments.search.correlation import Summary
 from recollect.experiments.search.held_out_test import Finalist, HeldOut
 from recollect.experiments.search.prepare import Prepared
 from recollect.experiments.search.rung_file import last_losses
@@ -95,7 +96,7 @@ class SearchFound(Result):
     early_final_rank_correlation: float | None = None
     early_final_correlation_low: float | None = None
     early_final_correlation_high: float | None = None
-    early_final_correlation_level: float = LEVEL
+    early_final_correlation_level: float = CONFIDENCE
     early_final_pairs: int = 0
     early_final_trials: int = 0
     top5_overlap: int | None = None

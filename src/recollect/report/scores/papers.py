@@ -75,6 +75,24 @@ class PublishedFall(Figures):
     points: float
 
 
+class PublishedCurve(Figures):
+    """Score in percent by number of examples, and where it is best."""
+
+    score: dict[int, float]
+    best: int
+    largest: int
+    rating_share: float
+    """Share (0 to 1) of the pages that have the rarest attribute named."""
+
+
+class PublishedSearch(Figures):
+    """Of the `top` best early how many are among as many best at the end; points over the baseline on the test."""
+
+    kept: int
+    top: int
+    gain: float
+
+
 class Published(Record):
     """All of papers.yaml."""
 
@@ -84,6 +102,8 @@ class Published(Record):
     ladder: PublishedLadder
     by_level: PublishedLevels
     fall_to_largest: PublishedFall
+    attribute_curve: PublishedCurve
+    attribute_search: PublishedSearch
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ from recollect.core.estimates import Claimed
 
 Unit = Literal["points", "nats", "share", "correlation"]
 """Points are shown times 100, shares in percent; the record holds fractions."""
-REPEATS = "each training was run once, so the spread between trainings is unknown: set --repeats to 2 or more"
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,22 @@ class Check:
     side: Literal["above", "below"] = "above"
     """Of which side of the boundary the finding says the number is, where `claimed` does not say it."""
     boundary: float = 0.0
+    section: Literal["", "curve", "search"] = ""
+    """Which section of the study it is of; "" for the study's own trainings."""
+
+    @property
+    def repeats(self) -> str:
+        """The setting that says how often each training is run."""
+        return f"repeats in the section {self.section}" if self.section else "--repeats"
+
+    @property
+    def once(self) -> str:
+        """What is missing where each training was run once."""
+        if self.section == "search":
+            return f"one search was run, so how far two lie apart is unknown: set {self.repeats} to 2 or more"
+        return (
+            f"each training was run once, so the spread between trainings is unknown: set {self.repeats} to 2 or more"
+        )
 
     @property
     def decidable(self) -> Claimed | None:
