@@ -277,7 +277,10 @@ def _log(trained: TrainResult | PausedTraining) -> tuple[tuple[tuple[int, float]
 @contextmanager
 def _set_aside() -> Iterator[None]:
     """Keep the collector from what lives longer than a training: the trainer collects garbage after each, and half a
-    second goes into walking through the base, the facts and the libraries."""
+    second goes into walking through the base, the facts and the libraries. What the caller set aside stays so."""
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield
