@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from recollect.experiments.curve import CurveSettings as CurveSettings
     from recollect.experiments.curve import judge_curve as judge_curve
     from recollect.experiments.curve import run_curve as run_curve
+    from recollect.experiments.fit import FitSettings as FitSettings
+    from recollect.experiments.fit import run_fit as run_fit
     from recollect.experiments.search import SearchSettings as SearchSettings
     from recollect.experiments.search import Space as Space
     from recollect.experiments.search import run_search as run_search

@@ -48,6 +48,11 @@ class StepEntry:
 STEPS = (
     StepEntry("demo", "Run the whole path on a shipped model, in a few minutes."),
     StepEntry(
+        "fit",
+        "Give it a model and data, get back the better model, and whether it was worth it.",
+        *("experiments.fit", "FitSettings", "run_fit"),
+    ),
+    StepEntry(
         "data",
         "Look at chat data as a training will: formats, tokens, masks, repeats.",
         *("chat", "DataSettings", "run_data", ("read_conversations",)),

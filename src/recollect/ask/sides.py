@@ -53,7 +53,8 @@ def find_sides(where: str, base: str = "") -> Sides:
     if manifest.step == "evaluate":
         return find_sides(str(manifest.metrics.get("sources", {}).get("model") or ""), base)
     if (step / "model").is_dir():
-        return _of_model(str(step), base)
+        named = str(manifest.metrics.get("sources", {}).get("model") or "") if manifest.step == "fit" else ""
+        return _of_model(str(step), base or named)
     raise InputError(f"{step} is a {manifest.step} step, which holds no model to ask. {_instead(step, manifest.step)}")
 
 

@@ -5,6 +5,7 @@ from recollect.facts.fact import Fact as Fact
 from recollect.facts.fact import FactSet as FactSet
 from recollect.facts.fact import Part as Part
 from recollect.facts.fact import Split as Split
+from recollect.facts.reading import near_key as near_key
 from recollect.facts.relations import Relation as Relation
 from recollect.facts.relations import read_relations as read_relations
 from recollect.facts.relations import relation_of as relation_of

@@ -1,5 +1,6 @@
 """How to put back what the training changed, and which restoration is worth it."""
 
+from recollect.restore.between import run_between as run_between
 from recollect.restore.choose import Choice as Choice
 from recollect.restore.ladder import LadderFound as LadderFound
 from recollect.restore.ladder import LadderResult as LadderResult

@@ -48,6 +48,8 @@ class RestoreFound(Result):
     base: str
     tuned: str
     """The folders that were read."""
+    alpha: float | None = None
+    """Of an interpolation: how much of the change is kept, in every weight."""
     warnings: tuple[str, ...] = ()
     seconds: float
     peak_rss_mb: float
@@ -110,7 +112,7 @@ def run_restore(
         check_request(pair, settings.order, settings.region, [percent])  # before a place is taken under these settings
         names = ("order", "region", "per_tensor", "seed")
         values = {"percent": percent, **{name: getattr(settings, name) for name in names}}
-        inputs = {"base": _identity(pair.base_folder, pair), "tuned": _identity(pair.tuned_folder, pair)}
+        inputs = {"base": identity(pair.base_folder, pair), "tuned": identity(pair.tuned_folder, pair)}
         with open_step("restore", values, inputs, out, root) as step:
             if not step.done:
                 step.finish(_restore(pair, step.folder, settings, percent, began, progress))
@@ -127,7 +129,7 @@ def _restore(
 ) -> RestoreFound:
     target = folder / "model"
     shutil.rmtree(target, ignore_errors=True)  # left by a run that was killed
-    _check_room(folder, bytes_needed(pair.shape))
+    check_room(folder, bytes_needed(pair.shape))
     weights = sum(pair.sizes.values())
     reading = [0, 0]  # done, of
 
@@ -168,7 +170,8 @@ def _restore(
     return found
 
 
-def _check_room(folder: Path, needed: int) -> None:
+def check_room(folder: Path, needed: int) -> None:
+    """Raise StepError where a model of so many bytes has no room."""
     free = shutil.disk_usage(folder).free
     if free < needed + _MARGIN:
         raise StepError(
@@ -177,7 +180,7 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _identity(folder: Path, pair: CheckpointPair) -> str:
+def identity(folder: Path, pair: CheckpointPair) -> str:
     """Hash that tells one model from another in little time: small files whole, of large ones 4 KiB in each MiB."""
     digest = hashlib.blake2b(digest_size=16)
     weights: Checkpoint = pair.weights_of(folder)

@@ -117,6 +117,10 @@ def training_card(settings: TrainSettings, found: TrainFound, base: Path, source
 
 def restored_card(content: CardContent, found: Mapping[str, object]) -> CardContent:
     """The card of a tuned model, some of whose weights were set back: what a `RestoreFound` says, by name."""
+    if found.get("alpha") is not None:
+        kept = f"{100 * float(str(found['alpha'])):g}"
+        line = f"After the training every weight was moved back towards the base: {kept} % of its change are kept."
+        return replace(content, adapter=False, changed=[*content.changed, line])
     line = (
         f"After the training {found['restored']:,} of {found['of']:,} weights were set back to the base's values "
         f"(`recollect restore`), of which {found['changed']:,} had changed."
@@ -173,7 +177,7 @@ def _method(content: CardContent) -> list[str]:
 
 
 def _restored(content: CardContent) -> bool:
-    return any("set back to" in line for line in content.changed)
+    return any("set back to" in line or "moved back towards" in line for line in content.changed)
 
 
 def _entry(score: Score) -> EvalResult:

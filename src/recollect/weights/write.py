@@ -23,9 +23,20 @@ import numpy as np
 
 from recollect.errors import ModelError
 from recollect.models.files import read_header
+from recollect.weights.live import interpolate
 from recollect.weights.pair import CheckpointPair
 from recollect.weights.ranking import Cut, Mask
-from recollect.weights.read import CHUNK, FLOATS, Checkpoint, Piece, Raw, in_order, threads_to_use, to_float32
+from recollect.weights.read import (
+    CHUNK,
+    FLOATS,
+    Checkpoint,
+    Piece,
+    Raw,
+    from_float32,
+    in_order,
+    threads_to_use,
+    to_float32,
+)
 
 _ALONG = {".json", ".py", ".txt", ".model", ".jinja", ".tiktoken", ".md", ""}
 _INDEX = ".safetensors.index.json"
@@ -41,6 +52,18 @@ class Written:
     changed: int = 0
     checksums: dict[str, int] = field(default_factory=dict)
     """CRC-32 of every weights file, by name."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """What is written in place of a cut: every weight that both sides have at base + alpha * change (WiSE-FT)."""
+
+    alpha: float
+
+    @property
+    def restored(self) -> int:
+        """No weight is set back to the base's value."""
+        return 0
 
 
 def companions(weights: Checkpoint) -> list[Path]:
@@ -64,8 +87,11 @@ def bytes_needed(weights: Checkpoint) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def write_model(pair: CheckpointPair, cut: Cut, folder: Path, tell: Callable[[int], None] | None = None) -> Written:
-    """Write the tuned model of `pair` into the new `folder`, the weights of `cut` with their base values.
+def write_model(
+    pair: CheckpointPair, cut: Cut | Between, folder: Path, tell: Callable[[int], None] | None = None
+) -> Written:
+    """Write the tuned model of `pair` into the new `folder`, the weights of `cut` with their base values, or all of
+    them in between.
 
     `tell` gets the number of weights written, piece by piece. Raises ModelError for NaN and infinities outside the
     region, and when what is on disk is not what was meant; OSError from the disk.
@@ -86,7 +112,7 @@ def write_model(pair: CheckpointPair, cut: Cut, folder: Path, tell: Callable[[in
 
 def _write_shard(
     pair: CheckpointPair,
-    cut: Cut,
+    cut: Cut | Between,
     file: str,
     target: IO[bytes],
     written: Written,
@@ -129,11 +155,13 @@ def _in_file(weights: Checkpoint, file: str) -> Iterator[Piece]:
             yield Piece(name, start, min(start + CHUNK, size))
 
 
-def _content(pair: CheckpointPair, cut: Cut, piece: Piece) -> tuple[Raw, int, int]:
+def _content(pair: CheckpointPair, cut: Cut | Between, piece: Piece) -> tuple[Raw, int, int]:
     """The new bits of a piece, how many weights of it were restored, and how many of those differed."""
     name, dtype = piece.name, pair.shape.entries[piece.name].dtype
     if dtype not in FLOATS:
         return np.frombuffer(pair.shape.bytes(*piece), np.uint8), 0, 0
+    if isinstance(cut, Between):
+        return _between(pair, cut.alpha, piece, dtype), 0, 0
     ranked_as = pair.aliases.get(name, name)
     if not cut.has(ranked_as) and not pair.merged(name):
         bits = pair.shape.raw(*piece)
@@ -154,6 +182,22 @@ def _content(pair: CheckpointPair, cut: Cut, piece: Piece) -> tuple[Raw, int, in
     return content, restored, changed
 
 
+def _between(pair: CheckpointPair, alpha: float, piece: Piece, dtype: str) -> Raw:
+    """The bits of a piece in between; what the base does not have, as the tuned side has it."""
+    name = piece.name
+    if pair.aliases.get(name, name) in pair.unrankable:
+        bits = pair.shape.raw(*piece)
+        _check_finite(pair, piece, bits, dtype)
+        return bits
+    pair.expect(*piece)
+    content = np.empty(piece.stop - piece.start, FLOATS[dtype])
+    for start, stop in piece.blocks():
+        values = interpolate(*pair.read(name, start, stop), alpha)
+        content[start - piece.start : stop - piece.start] = from_float32(values, dtype)
+    _check_finite(pair, piece, content, dtype)
+    return content
+
+
 def _choose(mask: Mask, base: Raw, tuned: Raw) -> Raw:
     """`np.where(mask, base, tuned)` in bit operations, several times as fast on a mask without pattern."""
     ones: Raw = np.negative(mask.view(np.uint8).astype(tuned.dtype))  # all bits set where the mask is
@@ -170,7 +214,7 @@ def _check_finite(pair: CheckpointPair, piece: Piece, bits: Raw, dtype: str) -> 
             )
 
 
-def _verify(pair: CheckpointPair, cut: Cut, folder: Path, written: Written) -> None:
+def _verify(pair: CheckpointPair, cut: Cut | Between, folder: Path, written: Written) -> None:
     """Read the written files back; raises ModelError when they, or the number of weights restored, are not as meant."""
     if written.restored != cut.restored:
         raise ModelError(

@@ -52,6 +52,7 @@ from recollect.core.estimates.ordinal import graded_again as graded_again
 from recollect.core.estimates.ordinal import levels_apart as levels_apart
 from recollect.core.estimates.ordinal import total_variation as total_variation
 from recollect.core.estimates.ordinal import variation_of as variation_of
+from recollect.core.estimates.power import questions_needed as questions_needed
 from recollect.core.estimates.ranks import RankAgreement as RankAgreement
 from recollect.core.estimates.ranks import rank_agreement as rank_agreement
 from recollect.core.estimates.roc import roc_area as roc_area

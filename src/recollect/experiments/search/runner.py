@@ -18,7 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from recollect.experiments.search.parameters import Choice, Int
 from recollect.experiments.search.rung_file import claim, read_outcome, updates_told, write_outcome
 from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import Job, Outcome, TrialValues, trial_name
-from recollect.experiments.search.validation import degenerate_answers, exploded, runs_away, score_of
+from recollect.experiments.search.validation import Knowledge, degenerate_answers, exploded, runs_away, score_of
 from recollect.experiments.under_way import UNDER_WAY, Telling
 from recollect.facts import FactSet, load_facts
 from recollect.models import load
@@ -67,6 +67,10 @@ class Task:
     """The answers are JSON objects."""
     base_broken: float = 0.0
     """The share of broken answers of the untouched base."""
+    parts: str = "test"
+    """Parts of the validation slice to ask; the score is of its test part alone."""
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    """What a trial is charged for forgetting."""
 
     def start(self) -> Callable[[Job], Outcome]:
         """Called once in each worker; the model is loaded at the first job."""
@@ -213,7 +217,7 @@ class TrialRunner:
         settings = self.settings(job.values)
         every = settings.save_every or max(20, math.ceil(self.updates(job.values) / 10))
         settings = settings.model_copy(update={"save_every": every})
-        asking, asked = self._asking(None), f"validation-{job.rung}"
+        asking, asked = self._asking(None, self.task.parts), f"validation-{job.rung}"
         cell = Cell("{step}", self.selection(job.values), settings, asking, asked, job.share)
         before, telling = updates_told(folder, job.rung), context.telling(cell)
         self.base.load()
@@ -241,6 +245,7 @@ class TrialRunner:
             in_json=self.task.in_json,
         )
         score = score_of(evaluation.path, least=self.task.evaluate.least_per_level)
+        score = self.task.knowledge.charged(score, evaluation.path)
         items = evaluation.path.relative_to(self.folder.resolve()).as_posix()
         return replace(found, kind="degenerate" if reason else "scored", score=score, reason=reason, items=items)
 

@@ -208,6 +208,30 @@ def score_of(evaluation: Path, part: str = "test", least: int = LEAST_PER_LEVEL)
     return 100 * float(np.mean([found.right[0][found.groups == group].mean() for group in found.names]))
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What the base knew before: items that it had right, or facts of its highest memory levels."""
+
+    items: frozenset[str] = frozenset()
+    charge: float = 0.0
+    """Points of score that each point of forgetting costs."""
+
+    def lost(self, evaluation: Path) -> list[bool]:
+        """Of the known items that an evaluate step asked, in their order: whether its model does not have them
+        right."""
+        table = item_table(evaluation).filter(pl.col("item").is_in(list(self.items))).sort("item")
+        return [right <= 0.5 for right in table["right"].to_list()]
+
+    def forgetting(self, evaluation: Path) -> float:
+        """The share of them; 0 where none was asked."""
+        lost = self.lost(evaluation)
+        return sum(lost) / len(lost) if lost else 0.0
+
+    def charged(self, score: float, evaluation: Path) -> float:
+        """A score in points, less what was forgotten for it."""
+        return score - self.charge * 100 * self.forgetting(evaluation) if self.charge else score
+
+
 def drop(seen: Scored, unseen: Scored, best: int, over: int) -> Points:
     """One model's gain over another on the seen questions, less that on the unseen; the two share no question.
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from recollect.report.page.chapter import Chapter
 
 CHAPTERS = [
+    "fit",
     "parts",
     "models",
     "knows",

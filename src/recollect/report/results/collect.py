@@ -11,6 +11,7 @@ from recollect._version import __version__
 from recollect.core.workspace import MANIFEST, Manifest, read_manifest, step_input
 from recollect.core.workspace.curve import CurveFound
 from recollect.core.workspace.experiment import ExperimentFound, GridFound, StudyFound
+from recollect.core.workspace.fit import FitFound
 from recollect.errors import InputError, RecollectError
 from recollect.evaluate import EvaluateResult
 from recollect.facts import load_facts
@@ -24,8 +25,8 @@ from recollect.report.page.results import Facts, Model, Results, SettingValue, S
 from recollect.report.results.read import RESULTS_FILE, read_results
 from recollect.train import PRESETS
 
-Found = StudyFound | CurveFound | GridFound
-FOUND: dict[str, type[Found]] = {"study": StudyFound, "curve": CurveFound, "grid": GridFound}
+Found = StudyFound | CurveFound | GridFound | FitFound
+FOUND: dict[str, type[Found]] = {"study": StudyFound, "curve": CurveFound, "grid": GridFound, "fit": FitFound}
 """What the experiments found whose results are collected from their steps."""
 SECTIONS = {"probe": "probe", "train": "train-*", "evaluate": "evaluate-*", "drift": "drift-*", "ladder": "ladder-*"}
 """A study's sections of settings, and the folders of their steps."""
@@ -66,7 +67,7 @@ def _of_one(path: Path) -> Results:
 
 
 def collect_results(path: Path) -> Results:
-    """The results of the finished study, grid or curve at `path`, from its steps."""
+    """The results of the finished study, grid, curve or fit at `path`, from its steps."""
     manifest = step_input(path, *FOUND)
     found = FOUND[manifest.step].read(path)
     source = Source(path, manifest.step)

@@ -1,0 +1,162 @@
+"""What a fit found: every model that competed, what was chosen and why, in numbers.
+
+Here, below the report, so that `experiments.fit` writes it and the report reads it by attribute.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from recollect.core.estimates import Estimate
+from recollect.core.workspace.experiment import ExperimentFound
+from recollect.core.workspace.result import Result
+
+Name = Literal["base", "few-shot", "plain", "random", "ours"]
+NAMES: tuple[Name, ...] = ("base", "few-shot", "plain", "random", "ours")
+"""Those that compete, the cheapest first."""
+Setting = str | int | float | bool | None
+
+
+class SetsFound(Result):
+    """How many questions each part of the data has."""
+
+    train: int
+    validation: int
+    test: int
+    kept_validation: int = 0
+    """Of other relations or shops, which are not trained on: what is to be kept."""
+    kept_test: int = 0
+    how: str = ""
+    """How the parts were made, in words."""
+
+
+class Flipped(Result):
+    """A question whose answer the chosen model changed."""
+
+    question: str
+    accepted: str
+    before: str
+    after: str
+    gained: bool
+
+
+class Power(Result):
+    """Whether the test could tell two contenders apart, and how many questions would."""
+
+    asked: int
+    needed: int | None
+    """None where they differ on no question, so that nothing can be said."""
+
+
+class Contender(Result):
+    """One of the five."""
+
+    name: Name
+    examples: int = 0
+    """Trained on, or shown in the prompt."""
+    validation: Estimate | None = None
+    forgot_validation: Estimate | None = None
+    test: Estimate | None = None
+    """None in a fit that was stopped before its test."""
+    kept: Estimate | None = None
+    """On the test questions of other relations or shops."""
+    forgot: Estimate | None = None
+    """Of what the base knew of all test questions, what it does not answer."""
+    behind: Estimate | None = None
+    """What the chosen one has more on the test, paired."""
+    forgot_more: Estimate | None = None
+    """What the chosen one has forgotten more, paired."""
+    power: Power | None = None
+    """Of the difference from the chosen one."""
+    wins: int = 0
+    """Test questions that the chosen one alone has right."""
+    losses: int = 0
+    """Those that this one alone has right."""
+    note: str = ""
+    """Why it was not asked."""
+
+
+class TrialFound(Result):
+    """One trial of the search."""
+
+    number: int
+    settings: dict[str, Setting]
+    state: str
+    early: float | None = None
+    """In points, less what was forgotten, at the first judgement."""
+    score: float | None = None
+    """In percent, at the end."""
+    forgot: float | None = None
+    """In percent of what the base knew."""
+    updates: int = 0
+    reason: str = ""
+
+
+class Candidate(Result):
+    """A model that could be chosen as ours, on the validation questions; percent."""
+
+    name: str
+    """In words: "trial 3", "seed 2, 70 % of the change"."""
+    kind: Literal["plain", "trial", "seed", "mean", "repair"]
+    score: float
+    forgot: float
+    value: float
+    """What it was chosen by: score less the charge for what was forgotten."""
+    front: bool = False
+    """No other is better in both."""
+    chosen: bool = False
+
+
+class FitFound(ExperimentFound):
+    """What a fit found."""
+
+    chosen: Name
+    chosen_by: str
+    """Why, in a sentence."""
+    stopped: bool = False
+    """By Ctrl-C, before the test: the best so far was kept, and the same command goes on."""
+    goal: str
+    pages: bool = False
+    scored: str
+    """What a score is, in words."""
+    known: str
+    """What the base is said to have known, in words."""
+    known_test: int = 0
+    charge: float
+    sets: SetsFound
+    contenders: tuple[Contender, ...]
+    trials: tuple[TrialFound, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    settings_of_ours: dict[str, Setting] = {}
+    repair: str = ""
+    """What was done to our weights after the training, in words."""
+    seeds: tuple[float, ...] = ()
+    """Validation scores of the winner's settings by training seed, in percent."""
+    levels: dict[str, int] = {}
+    """Training facts by memory level, where they were probed."""
+    flipped: tuple[Flipped, ...] = ()
+    lost: int = 0
+    """Test questions that the base had right, by its best prompt, and the chosen model has not."""
+    gained: int = 0
+    budget: str
+    used: dict[str, float] = {}
+    """Seconds of each stage."""
+    updates: int = 0
+    """Of all trainings."""
+    full_updates: int = 0
+    """Of an exhaustive search: a grid of amount, choice and rate, each to its end."""
+    full_trainings: int = 0
+    foretold_seconds: float | None = None
+    advice: tuple[str, ...] = ()
+    exported: str = ""
+
+    def contender(self, name: str) -> Contender | None:
+        """One of the five; None where it did not take part."""
+        return next((one for one in self.contenders if one.name == name), None)
+
+    @property
+    def best(self) -> Contender:
+        """The chosen one."""
+        found = self.contender(self.chosen)
+        assert found is not None
+        return found

@@ -1,0 +1,180 @@
+"""Advice in words: what was worth it, what more would bring, what was lost. Each sentence holds its numbers.
+
+Notable choices
+- Nothing is called better unless its whole interval says so; what cannot be told is said with the number of questions
+  that would tell.
+- The prompt is compared before anything else: who can do without training should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recollect.core.estimates import Estimate
+from recollect.core.numbers import estimate, interval, many, number
+from recollect.core.workspace.fit import Contender, FitFound
+
+CALLED = {
+    "base": "the untouched base",
+    "few-shot": "examples in the prompt",
+    "plain": "plain fine-tuning on all data",
+    "random": "a random selection of the same size",
+    "ours": "the fit's own model",
+}
+_SAME = 1.0
+"""Percent of a score, up and down, within which two amounts of data count as equal."""
+_UNKNOWN_SHARE = 0.2
+"""Share of facts at level 0 from which retrieval is advised."""
+
+
+def advice(found: FitFound) -> tuple[str, ...]:
+    """The sentences, the most important first."""
+    if found.stopped:
+        return (
+            f"The fit was stopped before its test. The model is the best so far on validation: {found.chosen_by} "
+            "The same command goes on.",
+        )
+    parts = (_verdict, _prompt, _against_plain, _choice_of_data, _amount, _forgetting, _answers, _unknown, _seeds)
+    return tuple(line for part in parts for line in part(found))
+
+
+def _points(found: Estimate | None) -> str:
+    return f"{estimate(found, sign=True)} points"
+
+
+def _verdict(found: FitFound) -> Iterator[str]:
+    best, base = found.best, found.contender("base")
+    said = f"Take {CALLED[found.chosen]}: {estimate(best.test)} % on {many(found.sets.test, 'test question')}"
+    if base is None or base is best or base.behind is None:
+        yield f"{said}. No training did better than leaving the model as it is."
+        return
+    if base.behind.sign > 0:
+        yield f"{said}, {_points(base.behind)} over the untouched base. It was worth it."
+    elif base.behind.sign < 0:
+        yield f"{said}, {_points(base.behind)} against the untouched base, which is better: keep the base."
+    else:
+        yield f"{said}, {_points(base.behind)} over the untouched base: not more than chance.{_more(base)}"
+
+
+def _more(other: Contender) -> str:
+    """How many questions would tell."""
+    if other.power is None or other.power.needed is None or other.power.needed <= other.power.asked:
+        return ""
+    return f" About {other.power.needed:,} test questions would tell; there were {other.power.asked:,}."
+
+
+def _prompt(found: FitFound) -> Iterator[str]:
+    shown, best = found.contender("few-shot"), found.best
+    if shown is None:
+        return
+    if found.chosen == "few-shot":
+        yield (
+            f"{many(shown.examples, 'example')} in the prompt are enough: no trained model did better on validation. "
+            "The model folder holds the base, few-shot.json the examples."
+        )
+    elif found.chosen != "base" and shown.behind is not None:
+        if shown.behind.sign > 0:
+            yield (
+                f"A prompt with {many(shown.examples, 'example')} does not do it: {estimate(shown.test)} %, "
+                f"{number(100 * shown.behind.value)} points fewer ({interval(*shown.behind.percent[1:])})."
+            )
+        else:
+            yield (
+                f"A prompt with {many(shown.examples, 'example')} is as good: {estimate(shown.test)} % against "
+                f"{estimate(best.test)} %, a difference of {_points(shown.behind)}. It needs no training and forgets "
+                f"nothing, but reads its examples with every question.{_more(shown)}"
+            )
+
+
+def _against_plain(found: FitFound) -> Iterator[str]:
+    plain = found.contender("plain")
+    if plain is None or found.chosen != "ours" or plain.behind is None:
+        return
+    if plain.behind.sign > 0:
+        yield f"Choosing data and settings paid: {_points(plain.behind)} over plain fine-tuning on all data."
+    elif plain.behind.sign < 0:
+        yield f"Plain fine-tuning on all data is ahead on the test, {_points(plain.behind)}; take that."
+    else:
+        yield (
+            f"Against plain fine-tuning on all data the difference is {_points(plain.behind)}, not more than chance."
+            f"{_more(plain)}"
+        )
+
+
+def _choice_of_data(found: FitFound) -> Iterator[str]:
+    level, other = found.settings_of_ours.get("level"), found.contender("random")
+    if other is None or found.chosen != "ours" or other.behind is None or level in (None, "random"):
+        return
+    mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
+    told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
+    said = told.get(other.behind.sign, "Which examples they are made no difference that can be told")
+    yield f"{said}: {mix} against a random draw of the same size, {_points(other.behind)}.{_more(other)}"
+
+
+def _amount(found: FitFound) -> Iterator[str]:
+    best, of = found.best, found.sets.train
+    if found.chosen in ("base", "few-shot") or not best.examples:
+        return
+    scored = [(one.settings.get("size"), one.score) for one in found.trials if one.score is not None]
+    if best.examples < of:
+        yield f"{best.examples:,} of {of:,} training examples were enough."
+        return
+    smaller = [score for size, score in scored if isinstance(size, int) and size <= of / 2]
+    if smaller and best.validation is not None:
+        gap = 100 * best.validation.value - max(smaller)
+        if gap > _SAME:
+            yield (
+                f"All {of:,} training examples were used, and half of them scored {number(gap)} points less on "
+                "validation: more data may bring more."
+            )
+        else:
+            yield (
+                f"All {of:,} training examples were used, but half of them scored within {number(abs(gap))} points on "
+                "validation: more of the same will bring little."
+            )
+
+
+def _forgetting(found: FitFound) -> Iterator[str]:
+    best, plain = found.best, found.contender("plain")
+    if not found.known_test:
+        yield "The base had none of the test questions right, so nothing could be forgotten that was asked."
+        return
+    if found.chosen in ("base", "few-shot"):
+        return
+    if best.forgot is not None:
+        said = f"Of {many(found.known_test, 'test question')} that {found.known}, it misses {estimate(best.forgot)} %"
+        if plain is not None and plain is not best and plain.forgot is not None:
+            said += f"; plain fine-tuning misses {estimate(plain.forgot)} %"
+            if plain.forgot_more is not None and plain.forgot_more.sign:
+                way = "fewer" if plain.forgot_more.sign < 0 else "more"
+                said += f", {number(abs(100 * plain.forgot_more.value))} points {way} than that is more than chance"
+        yield f"{said}."
+    if found.repair:
+        yield f"What was lost was partly regained after the training: {found.repair}."
+
+
+def _answers(found: FitFound) -> Iterator[str]:
+    if found.lost or found.gained:
+        yield (
+            f"{many(found.gained, 'test answer')} became right and {found.lost:,} became wrong against the base's "
+            "best prompt; the report lists some."
+        )
+
+
+def _unknown(found: FitFound) -> Iterator[str]:
+    total = sum(found.levels.values())
+    none = found.levels.get("0", 0)
+    if total and none / total >= _UNKNOWN_SHARE:
+        yield (
+            f"{none:,} of {total:,} facts ({100 * none / total:.0f} %) are at memory level 0: the base never says "
+            "them, and fine-tuning teaches such facts badly. Look them up (retrieval) rather than train on them."
+        )
+
+
+def _seeds(found: FitFound) -> Iterator[str]:
+    if len(found.seeds) > 1:
+        spread = max(found.seeds) - min(found.seeds)
+        yield (
+            f"Trained {len(found.seeds)} times with other seeds, these settings scored "
+            f"{', '.join(number(one) for one in found.seeds)} % on validation, {number(spread)} points apart."
+        )

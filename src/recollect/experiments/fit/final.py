@@ -1,0 +1,170 @@
+"""The test: every contender is asked the held-out questions once, and compared with the chosen one.
+
+Notable choices
+- Nothing before this stage has seen a test question; each contender's answers are one step, found again and never
+  asked a second time.
+- Who is chosen is decided on validation. The test takes it back only where it shows another contender ahead beyond
+  noise; it is said then that this choice was made by the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recollect.core.estimates import Pairs, questions_needed
+from recollect.core.numbers import estimate
+from recollect.core.random import FIXED_SEED, draw
+from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power
+from recollect.experiments.fit.answers import Answers, difference, value_of, what_it_knew
+from recollect.experiments.fit.ours import Ours
+from recollect.experiments.fit.stages import RANDOM, Ground
+from recollect.experiments.search.validation import Knowledge
+
+UNTOUCHED: tuple[Name, ...] = ("base", "few-shot")
+_FLIPS = 8
+"""Questions of each direction that are listed."""
+CALLED: Mapping[Name, str] = {
+    "base": "the untouched base",
+    "few-shot": "the base with examples in its prompt",
+    "plain": "plain fine-tuning on all data",
+    "random": "a random selection of equal size",
+    "ours": "the fit's own model",
+}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """All answers to the test."""
+
+    answers: Mapping[Name, Answers]
+    validation: Mapping[Name, Answers]
+    knowledge: Knowledge
+    """Of the test questions."""
+    chosen: Name
+    why: str
+
+
+def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, random: Path | None) -> Tested:
+    """Ask everybody, and settle who is chosen."""
+    models: dict[Name, Path] = {"plain": ground.steps / "train-plain", "ours": ours.model}
+    if random is not None:
+        models["random"] = random
+    found: dict[Name, Answers] = {}
+    with ground.clock.stage("the test"):
+        for name in NAMES:
+            if name not in validated:
+                continue
+            if name == "ours" and ours.chosen.kind == "plain":
+                found[name] = found["plain"]
+                continue
+            shots = ground.settings.few_shot if name == "few-shot" else 0
+            settings = ground.evaluation(None if name in UNTOUCHED else str(models[name]), shots)
+            out, what = ground.steps / f"test-{name}", f"the test: {CALLED[name]}"
+            found[name] = ground.ask(out, ground.data.final, settings, what, base=name in UNTOUCHED)
+    asked = [found[name] for name in UNTOUCHED if name in found]
+    knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
+    chosen, why = _settle(ground, validated, found)
+    return Tested(found, validated, knowledge, chosen, why)
+
+
+def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
+    """What a contender is chosen by; untouched weights have forgotten nothing."""
+    score, _, value = value_of(answers, knowledge)
+    return score if name in UNTOUCHED else value
+
+
+def first_choice(ground: Ground, validated: Mapping[Name, Answers]) -> Name:
+    """The best on validation; of equal ones the cheapest."""
+    worths = {name: worth(name, validated[name], ground.knowledge) for name in NAMES if name in validated}
+    return max(worths, key=lambda name: (round(worths[name], 6), -NAMES.index(name)))
+
+
+def _settle(ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers]) -> tuple[Name, str]:
+    chosen = first_choice(ground, validated)
+    mine = tested[chosen].right()
+    ahead = {}
+    for name, answers in tested.items():
+        gap = difference(mine, answers.right())
+        if name != chosen and gap is not None and gap.low > 0:
+            ahead[name] = gap
+    if not ahead:
+        charged = " less what it forgot" if ground.settings.forgetting else ""
+        return chosen, f"{CALLED[chosen]} scored best on the validation questions{charged}."
+    better = max(ahead, key=lambda name: ahead[name].value)
+    return better, (
+        f"{CALLED[chosen]} was best on validation, but on the test {CALLED[better]} is ahead of it by "
+        f"{estimate(ahead[better], sign=True)} points. This choice was made by the test, which flatters it a little."
+    )
+
+
+def contenders(ground: Ground, tested: Tested, ours: Ours) -> tuple[Contender, ...]:
+    """The five with their numbers."""
+    counts: dict[Name, int] = {
+        "base": 0,
+        "few-shot": ground.settings.few_shot,
+        "plain": ground.most,
+        RANDOM: ours.examples,  # type: ignore[dict-item]
+        "ours": ours.examples,
+    }
+    best = tested.answers[tested.chosen]
+    return tuple(_contender(name, counts[name], ground, tested, best) for name in NAMES if name in tested.answers)
+
+
+def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: Answers) -> Contender:
+    mine, validated = tested.answers[name], tested.validation[name]
+    made = Contender(
+        name=name,
+        examples=examples,
+        validation=validated.score(),
+        forgot_validation=None if name in UNTOUCHED else validated.forgot(ground.knowledge),
+        test=mine.score(),
+        kept=mine.score("ood"),
+        forgot=None if name in UNTOUCHED else mine.forgot(tested.knowledge),
+    )
+    if name == tested.chosen:
+        return made
+    pairs = Pairs.of(mine.right().tolist(), best.right().tolist())
+    both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED
+    more = difference(mine.lost(tested.knowledge), best.lost(tested.knowledge)) if both_trained else None
+    return made.model_copy(
+        update={
+            "behind": difference(mine.right(), best.right()),
+            "forgot_more": more,
+            "power": Power(asked=pairs.n, needed=questions_needed(pairs)),
+            "wins": pairs.only_second,
+            "losses": pairs.only_first,
+        }
+    )
+
+
+def flips(ground: Ground, tested: Tested) -> tuple[tuple[Flipped, ...], int, int]:
+    """What the chosen model changed of the base's best answers: some questions, and how many were lost and gained."""
+    prompt: Name = "base"
+    if "few-shot" in tested.answers and tested.chosen != "few-shot":
+        right = {name: int(tested.answers[name].right().sum()) for name in UNTOUCHED}
+        prompt = "few-shot" if right["few-shot"] > right["base"] else "base"
+    if tested.chosen == prompt or tested.answers[prompt].pages:
+        return (), 0, 0
+    before, after = (_outputs(tested.answers[name]) for name in (prompt, tested.chosen))
+    found: list[Flipped] = []
+    counts = {True: 0, False: 0}
+    for name in sorted(before, key=lambda fact_id: draw(FIXED_SEED, "fit-flips", fact_id)):
+        was, said = before[name]
+        now, says = after[name]
+        if was == now:
+            continue
+        counts[now] += 1
+        if counts[now] <= _FLIPS:
+            fact = ground.data.final[name]
+            found.append(Flipped(question=fact.question, accepted=fact.object, before=said, after=says, gained=now))
+    return tuple(found), counts[False], counts[True]
+
+
+def _outputs(answers: Answers) -> dict[str, tuple[bool, str]]:
+    from recollect.evaluate import EvaluateResult
+
+    table = EvaluateResult(answers.path).outputs().filter(part="test").sort("fact_id")
+    rows = zip(table["fact_id"].to_list(), table["right"].to_list(), table["output"].to_list(), strict=True)
+    return {name: (right, output.strip()[:120]) for name, right, output in rows}

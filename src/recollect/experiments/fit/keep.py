@@ -1,0 +1,106 @@
+"""The model of a fit, ready to be used: `model/` in its folder, whole, with a card; the best so far at any time.
+
+Notable choices
+- The files are hard links to those of the training where the disk has such, else copies; nothing is ever written into a
+  finished weights file. The folder is made beside and renamed, so there is always a whole one.
+- An adapter is merged into its base, so the folder is a whole model whatever the method was.
+- A base that nothing beat is there too, with the examples of its best prompt beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from recollect.core.workspace import write_json
+from recollect.core.workspace.fit import FitFound
+from recollect.evaluate.shots import draw_examples
+from recollect.experiments.fit.stages import STEPS, Ground
+from recollect.models import find_model
+from recollect.models.find import is_adapter
+from recollect.models.origin import CARD, origin_of
+from recollect.restore import RestoreSettings, run_between
+from recollect.train.card import CardContent, Score, write_card
+from recollect.train.step_card import card_of_step
+
+MODEL, EXAMPLES = "model", "few-shot.json"
+BEST = "best.json"
+"""What lies in `model/`, in a fit that is not finished."""
+_WORLD = ("facts.parquet", "heldout.txt")
+"""Beside the weights of a base that comes with the package."""
+_NEW, _OLD = "model.new", "model.old"
+
+
+def keep(ground: Ground, model: Path | None, what: str) -> None:
+    """Make `model/` hold this step's model, or the untouched base."""
+    folder = ground.step.folder
+    source = find_model(ground.base.name, ground.parts.train.revision) if model is None else model / MODEL
+    if model is not None and is_adapter(source):
+        merged = ground.steps / f"merged-{model.parent.name}-{model.name}"
+        source = run_between(RestoreSettings(), ground.base.name, model, 1.0, out=merged).path / MODEL
+    shutil.rmtree(folder / _NEW, ignore_errors=True)
+    (folder / _NEW).mkdir()
+    for file in sorted(source.iterdir()):
+        if file.is_file() and not file.name.startswith(".") and file.name not in _WORLD:
+            _link(file.resolve(), folder / _NEW / file.name)
+    shutil.rmtree(folder / _OLD, ignore_errors=True)
+    if (folder / MODEL).exists():
+        (folder / MODEL).rename(folder / _OLD)
+    (folder / _NEW).rename(folder / MODEL)
+    shutil.rmtree(folder / _OLD, ignore_errors=True)
+    _card(ground, model, ())
+    write_json(ground.steps / BEST, {"what": what})
+
+
+def kept(folder: Path) -> str:
+    """What lies in `model/` of an unfinished fit; "" for nothing."""
+    try:
+        return str(json.loads((folder / STEPS / BEST).read_text(encoding="utf-8"))["what"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        if file.suffix == ".safetensors":
+            os.link(file, target)
+            return
+    except OSError:  # another disk, or one without links
+        pass
+    shutil.copyfile(file, target)
+
+
+def _card(ground: Ground, model: Path | None, scores: Sequence[Score], *lines: str) -> None:
+    folder = ground.step.folder / MODEL
+    content = card_of_step(model / MODEL) if model is not None else None
+    if content is None:
+        base = find_model(ground.base.name, ground.parts.train.revision)
+        origin = origin_of(ground.settings.model, base)
+        name = origin.name.rpartition("/")[2]
+        told = "" if ground.parts.train.prompt == "chat" else ground.parts.train.prompt_template
+        content = CardContent(f"{name}, as it was", origin, adapter=False, prompt=told, data=(), settings={})
+    else:
+        content = replace(content, adapter=False)
+    (folder / CARD).unlink(missing_ok=True)  # a link to the training's own
+    write_card(folder, replace(content, scores=scores, changed=[*content.changed, *lines]))
+
+
+def finish_model(ground: Ground, found: FitFound, model: Path | None) -> None:
+    """The chosen model with its scores on its card; beside the base the examples that it does best with."""
+    best = found.best
+    keep(ground, model, found.chosen)
+    scores = []
+    for name, value in (("test questions", best.test), ("questions of other kinds", best.kept)):
+        if value is not None:
+            scores.append(Score(f"{found.scored}, {name}", value, ground.data.final.name, "test"))
+    _card(ground, model, scores, f"Chosen by `recollect fit`: {found.chosen_by}")
+    if found.chosen == "few-shot":
+        asked = ground.data.final.part("test").facts[:1]
+        settings = ground.evaluation(shots=ground.settings.few_shot)
+        [shown] = draw_examples(ground.data.final, asked, settings.shots, settings.seed)
+        examples = [{"question": question, "answer": answer} for question, answer in shown]
+        write_json(ground.step.folder / EXAMPLES, {"examples": examples})

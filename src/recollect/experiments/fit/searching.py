@@ -1,0 +1,231 @@
+"""The search of a fit: the search's own scheduler and trials, each trial charged for what it makes the base forget.
+
+Notable choices
+- Amount, choice of data and settings are one space (`space.py`). A trial is judged at a fifth of its training, only the
+  promising are trained to the end, and the first start always is.
+- A budget in time is what is left after the baselines, less what the end needs. It is measured, not planned: the
+  seconds of finished stages say what a training and an evaluation take on this machine now.
+- A file named `stop` in the fit's folder ends the search after the job at work; the rest goes on as if the budget were
+  spent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recollect.core.workspace import write_parquet
+from recollect.core.workspace.fit import TrialFound
+from recollect.experiments.cell import drop_weights
+from recollect.experiments.executors import Place, make_executor
+from recollect.experiments.fit.answers import Answers, value_of
+from recollect.experiments.fit.space import fit_space, fit_starts
+from recollect.experiments.fit.stages import Ground, plain_rate
+from recollect.experiments.remaining import Remaining
+from recollect.experiments.search.loop import run_loop
+from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
+from recollect.experiments.search.schedule import Scheduler
+from recollect.experiments.search.settings import Plan
+from recollect.experiments.search.space import Space
+from recollect.experiments.search.storage import Kept
+from recollect.experiments.search.trial import Job, Outcome, Trial, TrialValues, trial_name
+from recollect.experiments.search.validation import broken_share
+from recollect.experiments.under_way import UNDER_WAY, watched
+from recollect.select import SelectSettings
+from recollect.train import TrainFound, TrainSettings
+
+STOP = "stop"
+"""A file of this name in the fit's folder asks it to end its search and finish with the best so far."""
+FOLDER, FACTS, JOURNAL, QUEUE = "search", "facts.parquet", "ledger.journal", "queue.json"
+_FOR_SEARCH = 0.6
+"""Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
+_LEAST_JOBS = 3
+"""Early judgements for which a search must have room to be begun."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A finished search."""
+
+    folder: Path
+    space: Space
+    trials: tuple[Trial, ...]
+    runner: TrialRunner
+
+    def answers(self, trial: Trial) -> Answers:
+        """What the finished training of a trial answered."""
+        rungs = self.runner.folder / TRIALS / trial_name(trial.number)
+        return Answers(max(rungs.glob("validation-*"), key=lambda path: int(path.name.rpartition("-")[2])))
+
+    def training(self, trial: Trial) -> Path:
+        """Its train step."""
+        return self.folder / TRIALS / trial_name(trial.number) / "train"
+
+    def select(self, values: TrialValues) -> SelectSettings:
+        """Which examples a trial was trained on."""
+        return self.runner.selection(values)
+
+    def train(self, values: TrialValues) -> TrainSettings:
+        """How it was trained."""
+        return self.runner.settings(values)
+
+    @property
+    def finished(self) -> list[Trial]:
+        """Those that were trained to their end."""
+        return [trial for trial in self.trials if trial.state == "finished"]
+
+    def found(self, ground: Ground) -> tuple[TrialFound, ...]:
+        """For the result."""
+        return tuple(_found(self, ground, trial) for trial in self.trials)
+
+    def drop_weights(self, but: int | None) -> None:
+        """Remove the weights of all trials but one."""
+        for trial in self.trials:
+            if trial.number != but and self.training(trial).is_dir():
+                drop_weights(self.training(trial))
+
+
+def _found(searched: Searched, ground: Ground, trial: Trial) -> TrialFound:
+    done = trial.state == "finished"
+    score, forgot, _ = value_of(searched.answers(trial), ground.knowledge) if done else (None, None, None)
+    return TrialFound(
+        number=trial.number,
+        settings=dict(trial.values),
+        state=trial.state,
+        early=trial.early,
+        score=score,
+        forgot=forgot,
+        updates=trial.steps,
+        reason=trial.reason,
+    )
+
+
+def run_fit_search(ground: Ground, base: Answers) -> Searched | None:
+    """Search within what the budget leaves; None where that is too little for a single trial."""
+    folder = ground.steps / FOLDER
+    rate = plain_rate(ground)
+    space = fit_space(ground.settings, ground.most, ground.levels is not None, rate)
+    starts = fit_starts(space, ground.settings, ground.most, rate)
+    plan = _plan(ground, begun=(folder / JOURNAL).is_file())
+    if plan is None or not space.parameters:
+        return None
+    runner = TrialRunner(_task(ground, folder, base))
+    runner.base = ground.base
+    with (
+        ground.clock.stage("searching"),
+        Scheduler(
+            space,
+            plan,
+            ground.settings.seed,
+            Kept(folder / JOURNAL),
+            starts=starts,
+            steps=runner.updates,
+            settle=lambda values, taken: runner.settle(values, space),
+        ) as scheduler,
+    ):
+        _loop(ground, _Stoppable(scheduler, ground), runner, folder)
+        found = tuple(trial for trial in scheduler.trials if trial.state != "running")
+    return Searched(folder, space, found, runner)
+
+
+def _task(ground: Ground, folder: Path, base: Answers) -> Task:
+    """What the trials have in common, with the tables that they read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / SPLIT).is_file():
+        write_parquet(folder / FACTS, ground.choosing.table())
+        asked = [fact.id for fact in ground.choosing if fact.part != "train"]
+        rows = pl.DataFrame({"fact_id": asked, "slice": ["validation"] * len(asked)})
+        write_parquet(folder / SPLIT, rows)
+    outputs = pl.read_parquet(base.path / "outputs.parquet", glob=False)
+    share, _ = broken_share(
+        outputs["output"].to_list(), outputs["object"].to_list(), in_json=ground.goal == "attributes"
+    )
+    probe = ground.steps / "probe"
+    return Task(
+        folder=str(folder.resolve()),
+        facts=str((folder / FACTS).resolve()),
+        facts_fingerprint=ground.choosing.fingerprint(),
+        levels=None if ground.levels is None else str(probe.resolve()),
+        train=ground.parts.train,
+        select=SelectSettings.make(level="random" if ground.levels is None else "mixed"),
+        evaluate=ground.parts.evaluate,
+        in_json=ground.goal == "attributes",
+        base_broken=share,
+        parts=ground.asked,
+        knowledge=ground.knowledge,
+    )
+
+
+def _plan(ground: Ground, *, begun: bool) -> Plan | None:
+    """How much of the budget is the search's; None where it has no room."""
+    limits = ground.settings.limits
+    if limits.trials is not None:
+        return Plan(trials=limits.trials, random_finishers=0)
+    if limits.updates is not None:
+        left = limits.updates - _plain_updates(ground)
+        return Plan(trials=None, budget_steps=max(1, int(_FOR_SEARCH * left)), random_finishers=0) if left > 1 else None
+    left_seconds = ground.clock.left
+    assert left_seconds is not None
+    spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
+    for_seeds = (ground.settings.seeds - 1) * (ground.training + ground.asking)
+    free = left_seconds - ground.reserve - min(for_seeds, 0.3 * left_seconds)
+    if free < _LEAST_JOBS * (0.2 * ground.training + ground.asking) and not begun:
+        return None
+    return Plan(trials=None, budget_hours=max(free + spent, 1.0) / 3600, random_finishers=0)
+
+
+def _plain_updates(ground: Ground) -> int:
+    return TrainFound.read(ground.steps / "train-plain").steps
+
+
+class _Stoppable:
+    """The scheduler, which gives out nothing more once somebody asked for the end or the time is over."""
+
+    def __init__(self, scheduler: Scheduler, ground: Ground) -> None:
+        self._scheduler, self._ground = scheduler, ground
+
+    def trials(self) -> list[Trial]:
+        """All so far."""
+        return self._scheduler.trials
+
+    @property
+    def _over(self) -> bool:
+        if (self._ground.step.folder / STOP).exists():
+            return True
+        return not self._ground.clock.room(0.0, self._ground.reserve)
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to do, or to be begun."""
+        return self._over or self._scheduler.done
+
+    def next(self) -> Job | None:
+        """A job, where there is still time for one."""
+        return None if self._over else self._scheduler.next()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Take in what came of a job."""
+        self._scheduler.tell(outcome)
+
+
+def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, folder: Path) -> None:
+    """Run what the scheduler gives out, and tell how far it is."""
+    if scheduler.done:
+        return
+    wanted = ground.settings.limits.trials
+    told = Remaining((), folder / UNDER_WAY)
+    with (
+        watched(told.folder),
+        ground.stage("searching", "trials", told.at_work) as progress,
+        make_executor("here", runner, Place(folder=folder.resolve())) as executor,
+    ):
+
+        def watch(_: object) -> None:
+            settled = sum(trial.state != "running" for trial in scheduler.trials())
+            if progress is not None:
+                progress(settled, max(wanted or settled, settled))
+
+        run_loop(scheduler, executor, watch=watch, queue=folder / QUEUE)
+    (folder / QUEUE).unlink(missing_ok=True)

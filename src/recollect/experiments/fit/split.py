@@ -1,0 +1,145 @@
+"""The parts of a fit's data: what is trained on, what everything is chosen by, and what is asked once at the end.
+
+Notable choices
+- A split that the data has is kept: its test is the test, and validation is taken from its training data. Without one
+  `recollect facts` has made it, by the seed.
+- Units stay together: all facts about one subject, all examples of one page, a question however it is written. What
+  stands in the test, nearly alike, is not trained on.
+- Who is drawn is decided by a hash of (seed, unit), so rows added elsewhere move nothing.
+- Questions of other relations or shops (out-of-domain) are never trained on; half of them help to choose and half are
+  kept for the end. They show what is lost beside the task.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from recollect.core.numbers import many
+from recollect.core.random import draw, take
+from recollect.core.workspace.fit import SetsFound
+from recollect.errors import InputError
+from recollect.experiments.fit.settings import FitSettings
+from recollect.facts import Fact, FactSet, near_key
+
+LEAST = 8
+"""Questions that each of train, validation and test must have."""
+FEW = 100
+"""Test questions below which it is said how little they tell."""
+_TEST_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Both sets have the training data; the first asks what chooses, the second what judges."""
+
+    choosing: FactSet
+    final: FactSet
+    counts: SetsFound
+    notes: tuple[str, ...] = ()
+
+
+def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False) -> Parts:
+    """Cut the data; InputError where a part would have fewer than eight questions."""
+    train, test = list(facts.part("train")), list(facts.part("test"))
+    how = "the data's own test"
+    if not test:
+        names = _drawn(train, _TEST_SHARE, None, settings.seed, "fit-test", pages)
+        test = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
+        train = [fact for fact in train if unit_of(fact, pages) not in names]
+        how = f"{100 * _TEST_SHARE:.0f} % of the data for the test"
+    test = take(test, settings.limit, settings.seed, "fit-limit", lambda fact: fact.id)
+    train, leaked = _without(train, test)
+    names = _drawn(train, settings.validation_share, settings.most_validation, settings.seed, "fit-validate", pages)
+    validation = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
+    train = [fact for fact in train if unit_of(fact, pages) not in names]
+    train, also = _without(train, validation)
+    kept = _halves(list(facts.part("ood")), settings, pages)
+    counts = SetsFound(
+        train=len(train),
+        validation=len(validation),
+        test=len(test),
+        kept_validation=len(kept[0]),
+        kept_test=len(kept[1]),
+        how=f"{how}, {100 * settings.validation_share:.0f} % of the training data for validation, by {_by(pages)}",
+    )
+    _check(counts)
+    return Parts(
+        FactSet((*train, *validation, *kept[0]), facts.name),
+        FactSet((*train, *test, *kept[1]), facts.name),
+        counts,
+        tuple(_notes(counts, leaked + also)),
+    )
+
+
+def unit_of(fact: Fact, pages: bool = False) -> str:
+    """What must not be divided: a subject, a page, a question however it is written."""
+    return fact.subject if pages else near_key(fact.question if fact.relation == "qa" else fact.subject)
+
+
+def _by(pages: bool) -> str:
+    return "whole pages" if pages else "whole subjects"
+
+
+def _drawn(
+    facts: Sequence[Fact], share: float, most: int | None, seed: int, purpose: str, pages: bool
+) -> frozenset[str]:
+    """Units with about this share of the facts, evenly over relations as far as units allow."""
+    by_relation: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for fact in facts:
+        by_relation[fact.relation][unit_of(fact, pages)] += 1
+    wanted = share * len(facts)
+    rate = min(1.0, most / wanted) * share if most and wanted else share
+    chosen: set[str] = set()
+    seen = taken = 0
+    for _, units in sorted(by_relation.items()):
+        seen += sum(units.values())
+        taken += sum(count for unit, count in units.items() if unit in chosen)
+        for unit in sorted(units, key=lambda name: draw(seed, purpose, name)):
+            if taken >= round(rate * seen):
+                break
+            if unit not in chosen:
+                chosen.add(unit)
+                taken += units[unit]
+    return frozenset(chosen)
+
+
+def _without(train: Sequence[Fact], asked: Sequence[Fact]) -> tuple[list[Fact], int]:
+    """What of the training data is not asked in nearly the same words, and how much was."""
+    questions = {near_key(fact.question) for fact in asked}
+    left = [fact for fact in train if near_key(fact.question) not in questions]
+    return left, len(train) - len(left)
+
+
+def _halves(facts: Sequence[Fact], settings: FitSettings, pages: bool) -> tuple[list[Fact], list[Fact]]:
+    """What is asked to see what is kept, for choosing and for the test; no unit is in both."""
+    if not settings.most_kept:
+        return [], []
+    names = sorted({unit_of(fact, pages) for fact in facts}, key=lambda name: draw(settings.seed, "fit-kept", name))
+    first = set(names[: len(names) // 2])
+    sides = ([fact for fact in facts if (unit_of(fact, pages) in first) == mine] for mine in (True, False))
+    one, other = (take(side, settings.most_kept, settings.seed, "fit-limit", lambda fact: fact.id) for side in sides)
+    return one, other
+
+
+def _check(counts: SetsFound) -> None:
+    for name, said in (("train", "train on"), ("validation", "choose by"), ("test", "test with")):
+        if (there := getattr(counts, name)) < LEAST:
+            raise InputError(
+                f"a fit needs at least {LEAST} examples to {said}, but {many(there, 'is' if there == 1 else 'are')} "
+                f"left: train {counts.train}, validation {counts.validation}, test {counts.test}. Give more examples, "
+                "or another --validation-share."
+            )
+
+
+def _notes(counts: SetsFound, leaked: int) -> list[str]:
+    found = []
+    if leaked:
+        found.append(f"{many(leaked, 'training example')} left out: the question is asked in validation or test, too.")
+    if counts.test < FEW:
+        half = 98 / counts.test**0.5
+        found.append(
+            f"The test has {counts.test} questions: a share of right answers is known to ± {half:.0f} points at best."
+        )
+    return found

@@ -1,0 +1,200 @@
+"""The stages of a fit before its test, one function each: baselines, search, seeds, repair.
+
+Notable choices
+- Everything is made of the steps and cells of the other experiments, in folders of their own under `steps/`: so each is
+  found again after a kill, and is read like any other step.
+- A stage is asked for only when the budget has room for it; what the end needs is kept back from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from recollect.core.workspace import Step, is_finished
+from recollect.errors import InputError
+from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.experiments.cell import Base, Cell, Context, ScoredCell, Watch, is_done, read_cell, run_cell
+from recollect.experiments.fit.answers import Answers, what_it_knew
+from recollect.experiments.fit.clock import FINISHING, FitClock
+from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
+from recollect.experiments.fit.split import Parts
+from recollect.experiments.found import Stage
+from recollect.experiments.search.validation import Knowledge
+from recollect.experiments.under_way import UNDER_WAY
+from recollect.facts import FactSet
+from recollect.models import held_for
+from recollect.probe import run_probe
+from recollect.select import SelectSettings, read_levels
+from recollect.train.auto import plan
+
+STEPS = "steps"
+PLAIN, RANDOM = "plain", "random"
+RANDOM_SEED = 1000
+"""Beside the fit's own seed: of the random selection that competes."""
+CONTENDERS = 5
+ASKING_BASE, PLAIN_TUNING = "asking the base", "plain fine-tuning"
+
+
+@dataclass
+class Ground:
+    """A fit at work: what all stages share."""
+
+    step: Step
+    settings: FitSettings
+    parts: FitParts
+    goal: Goal
+    data: Parts
+    base: Base
+    stage: Stage
+    say: Callable[[str], None]
+    clock: FitClock
+    levels: pl.DataFrame | None = None
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    asking: float = 0.0
+    """Seconds of asking one model the validation questions."""
+    training: float = 0.0
+    """Seconds of the plain fine-tuning."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def steps(self) -> Path:
+        """The folder of its steps."""
+        return self.step.folder / STEPS
+
+    @property
+    def asked(self) -> str:
+        """Parts that are asked."""
+        return "test,ood" if self.data.counts.kept_validation else "test"
+
+    @property
+    def most(self) -> int:
+        """Training examples there are."""
+        return self.data.counts.train
+
+    @cached_property
+    def choosing(self) -> FactSet:
+        """What is trained on and what everything is chosen by."""
+        return self.data.choosing
+
+    def evaluation(self, model: str | None = None, shots: int = 0) -> EvaluateSettings:
+        """How a model is asked."""
+        named = {} if model is None else {"model": model}
+        return self.parts.evaluate.model_copy(update={"parts": self.asked, "shots": shots, **named})
+
+    def context(self, keep: bool = True) -> Context:
+        """Of the cells that are chosen by validation."""
+        told = self.step.folder / UNDER_WAY
+        return Context(self.steps, self.base, self.choosing, self.levels, keep_models=keep, told=told)
+
+    def cell(self, name: str, select: SelectSettings, **train: object) -> Cell:
+        """One training with all its steps; `name` ends their names."""
+        settings = self.parts.train.model_copy(update=train)
+        return Cell(f"{{step}}-{name}", select, settings, self.evaluation())
+
+    def run(self, what: str, cell: Cell) -> ScoredCell:
+        """Run a cell, or find it done."""
+        context = self.context()
+        if is_done(context.folder, cell):
+            return read_cell(context, cell)
+        with self.stage(what, "updates") as progress:
+            return run_cell(context, cell, Watch(progress))
+
+    def answers(self, cell: Cell) -> Answers:
+        """What its model answered."""
+        return Answers(cell.path(self.steps, cell.evaluate_as))
+
+    def ask(
+        self,
+        out: Path,
+        facts: FactSet,
+        settings: EvaluateSettings,
+        what: str,
+        *,
+        base: bool = False,
+    ) -> Answers:
+        """Ask a model, or find it asked."""
+        if is_finished(out):
+            return Answers(out)
+        loaded = held_for(settings, self.base.load()) if base else None
+        with self.stage(what, "questions") as progress:
+            found: EvaluateResult = run_evaluate(
+                settings, facts, self.levels, out=out, loaded=loaded, progress=progress
+            )
+        return Answers(found.path)
+
+    @property
+    def final_asking(self) -> float:
+        """Seconds that the test of one model is taken to need, by what asking it for validation took."""
+        counts = self.data.counts
+        here = counts.validation + counts.kept_validation
+        return self.asking * (counts.test + counts.kept_test) / max(1, here)
+
+    @property
+    def reserve(self) -> float:
+        """Seconds that are kept back for the end: the random draw of equal size, the test of all, the page."""
+        return CONTENDERS * self.final_asking + FINISHING + self.training + self.asking
+
+
+def probe_base(ground: Ground) -> None:
+    """The base's memory levels, where the facts have any."""
+    settings = ground.settings
+    if ground.goal != "facts" or not settings.use_levels:
+        return
+    out = ground.steps / "probe"
+    if not is_finished(out):
+        with ground.stage("probing what the base knows", "prompts") as progress:
+            held = held_for(ground.parts.probe, ground.base.load())
+            run_probe(ground.parts.probe, _everything(ground.data), out, progress=progress, loaded=held)
+    ground.levels = read_levels(out)
+    ground.parts = ground.parts.about(out)
+
+
+def _everything(data: Parts) -> FactSet:
+    """All facts, each once."""
+    known = {fact.id: fact for fact in (*data.choosing, *data.final)}
+    return FactSet(tuple(known.values()), data.choosing.name)
+
+
+def ask_base(ground: Ground) -> dict[str, Answers]:
+    """The untouched base, and the base with examples in its prompt, on the validation questions."""
+    with ground.clock.stage(ASKING_BASE):
+        base = ground.ask(
+            ground.steps / "validate-base", ground.choosing, ground.evaluation(), "asking the base", base=True
+        )
+        found = {"base": base}
+        if ground.settings.few_shot:
+            shown = ground.evaluation(shots=ground.settings.few_shot)
+            try:
+                found["few-shot"] = ground.ask(
+                    ground.steps / "validate-few-shot", ground.choosing, shown, "asking it with examples", base=True
+                )
+            except InputError as error:
+                ground.notes.append(f"The base was not asked with examples in its prompt: {error}")
+    ground.asking = ground.clock.stages[ASKING_BASE] / len(found)
+    ground.knowledge = what_it_knew(list(found.values()), ground.levels, ground.settings.forgetting)
+    return found
+
+
+def train_plain(ground: Ground) -> Answers:
+    """Plain fine-tuning on all training data with sound defaults."""
+    cell = plain_cell(ground)
+    with ground.clock.stage(PLAIN_TUNING):
+        ground.run(PLAIN_TUNING, cell)
+    ground.training = max(0.0, ground.clock.stages[PLAIN_TUNING] - ground.asking)
+    return ground.answers(cell)
+
+
+def plain_cell(ground: Ground) -> Cell:
+    """Its cell."""
+    return ground.cell(PLAIN, SelectSettings.make(size="all", level="random", seed=ground.settings.seed))
+
+
+def plain_rate(ground: Ground) -> float:
+    """The rate of the plain fine-tuning, as it is for the model's width."""
+    width = int(getattr(ground.base.load().model.config, "hidden_size", 0) or 1024)
+    return plan(ground.parts.train, ground.most, width).learning_rate

@@ -1,0 +1,132 @@
+"""Chapter: which model to take, and whether it was worth it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from recollect.core.numbers import estimate, many, number
+from recollect.core.progress import duration
+from recollect.core.workspace.fit import Contender, FitFound
+from recollect.report.chapters.fit.charts import CALLED, contenders_chart, plane_chart
+from recollect.report.chapters.fit.record import Fit, collect
+from recollect.report.page.chapter import Card, Chapter, InShort
+from recollect.report.page.results import Results
+
+_TERMS = [
+    ("Forgetting", "The share of what the base knew that a trained model does not answer any more."),
+    ("Few-shot", "Examples with their answers stand in the prompt; nothing is trained."),
+    ("Pareto front", "The models that no other beats in score without forgetting more."),
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender, in words."""
+
+    name: str
+    mark: str
+    examples: str
+    test: str
+    behind: str
+    wins: str
+    kept: str
+    forgot: str
+
+
+@dataclass(frozen=True)
+class FitView:
+    """What the template needs."""
+
+    fit: FitFound
+    chosen_by: str
+    rows: list[Row]
+    contenders_svg: Markup | None
+    plane_svg: Markup | None
+    names: list[str]
+    """Settings of the trials."""
+    spent: list[tuple[str, str]]
+    cost: str
+
+
+def context(results: Results) -> FitView | None:
+    """Shown for a fit."""
+    record = results.of(Fit)
+    if record is None:
+        return None
+    found = record.found
+    return FitView(
+        fit=found,
+        chosen_by=found.chosen_by[:1].upper() + found.chosen_by[1:],
+        rows=[_row(one, found) for one in found.contenders],
+        contenders_svg=contenders_chart(found),
+        plane_svg=plane_chart(found),
+        names=list(dict.fromkeys(name for trial in found.trials for name in trial.settings)),
+        spent=[(name, duration(seconds)) for name, seconds in found.used.items() if seconds >= 1],
+        cost=_cost(found),
+    )
+
+
+def _row(one: Contender, found: FitFound) -> Row:
+    chosen = one.name == found.chosen
+    return Row(
+        name=CALLED[one.name],
+        mark="taken" if chosen else "",
+        examples=f"{one.examples:,}" if one.examples else "–",
+        test=estimate(one.test),
+        behind="–" if chosen else estimate(one.behind, sign=True),
+        wins="–" if chosen or one.test is None else f"{one.wins:,} / {one.losses:,}",
+        kept=estimate(one.kept),
+        forgot=estimate(one.forgot) if one.forgot else "–",
+    )
+
+
+def _cost(found: FitFound) -> str:
+    if not found.full_updates:
+        return ""
+    trainings = many(found.full_trainings, "training")
+    return (
+        f"All trainings together made {found.updates:,} updates; an exhaustive search, {trainings} over amount, choice "
+        f"of data and rate, each to its end, would make {found.full_updates:,}: "
+        f"{100 * found.updates / found.full_updates:.0f} %."
+    )
+
+
+def in_short(results: Results) -> InShort:
+    """The answer, its gains and its price."""
+    record = results.of(Fit)
+    if record is None:
+        return InShort()
+    found = record.found
+    best = found.best
+    cards = [
+        Card(
+            f"{CALLED[found.chosen].capitalize()}: test",
+            *_card(None if best.test is None else best.test.percent),
+            "right",
+        )
+    ]
+    for name, what in (("base", "over the base"), ("plain", "over plain fine-tuning")):
+        other = found.contender(name)
+        if other is not None and other.behind is not None:
+            cards.append(Card(what.capitalize(), *_card(other.behind.percent, sign=True), "points, paired"))
+    if best.forgot is not None:
+        cards.append(Card("Forgotten", *_card(best.forgot.percent), "of what the base knew"))
+    return InShort(cards=cards, sentences=list(found.advice))
+
+
+def _card(found: tuple[float, float, float] | None, *, sign: bool = False) -> tuple[str, str, str]:
+    """Value, unit, interval."""
+    if found is None:
+        return "–", "", ""
+    value, low, high = (number(end, sign=sign) for end in found)
+    return value, "" if sign else "%", f"{low} to {high}"
+
+
+def terms(results: Results) -> list[tuple[str, str]]:
+    """Its words."""
+    return list(_TERMS) if results.of(Fit) else []
+
+
+CHAPTER = Chapter(__name__, "Which model to take", context, in_short, terms, record=Fit, collect=collect)

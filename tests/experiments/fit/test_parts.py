@@ -1,0 +1,148 @@
+"""Split, budget, clock, choice and power: the parts of a fit that need no model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers_fit import world
+from recollect.core.estimates import Pairs, questions_needed
+from recollect.core.workspace.fit import Candidate
+from recollect.errors import InputError
+from recollect.experiments.fit.budget import read_budget
+from recollect.experiments.fit.choose import choose, knee, on_front
+from recollect.experiments.fit.clock import FitClock
+from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.fit.split import split_for_fit, unit_of
+from recollect.facts import Fact, FactSet
+
+
+def candidate(name: str, score: float, forgot: float, kind: str = "trial") -> Candidate:
+    return Candidate.model_validate(
+        {"name": name, "kind": kind, "score": score, "forgot": forgot, "value": score - 0.5 * forgot}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("30m", "seconds", 1800),
+        ("1.5h", "seconds", 5400),
+        ("90 s", "seconds", 90),
+        ("12 trials", "trials", 12),
+        ("1 trial", "trials", 1),
+        ("2000 steps", "updates", 2000),
+        ("$3", "price", 3),
+    ],
+)
+def test_a_budget_is_read_as_it_is_said(text: str, name: str, value: float):
+    assert getattr(read_budget(text), name) == value
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0m", "-3m", "12", "3 $", "0 trials"])
+def test_another_budget_is_refused(text: str):
+    with pytest.raises(InputError, match="budget"):
+        FitSettings.make(budget=text)
+
+
+def test_money_needs_the_price_of_an_hour():
+    with pytest.raises(InputError, match="price_per_hour"):
+        FitSettings.make(budget="$3")
+    assert FitSettings.make(budget="$3", price_per_hour=2).seconds == 5400
+
+
+def test_no_subject_and_no_question_is_in_two_parts():
+    parts = split_for_fit(world(), FitSettings())
+    sides = {
+        "train": parts.choosing.part("train"),
+        "validation": parts.choosing.part("test"),
+        "test": parts.final.part("test"),
+    }
+    assert [len(side) for side in sides.values()] == [
+        parts.counts.train,
+        parts.counts.validation,
+        parts.counts.test,
+    ]
+    units = {name: {unit_of(fact) for fact in side} for name, side in sides.items()}
+    assert not units["train"] & units["validation"]
+    questions = {name: {fact.question.casefold() for fact in side} for name, side in sides.items()}
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not questions[one] & questions[other]
+    assert {fact.id for fact in parts.choosing.part("ood")}.isdisjoint(fact.id for fact in parts.final.part("ood"))
+
+
+def test_a_users_own_test_stays_the_test_and_a_missing_one_is_made():
+    facts = world()
+    assert {one.id for one in split_for_fit(facts, FitSettings()).final.part("test")} == {
+        one.id for one in facts.part("test")
+    }
+    train_only = FactSet(tuple(replace(one, split="train", domain="in-domain") for one in facts), "t")
+    made = split_for_fit(train_only, FitSettings())
+    assert made.counts.test == pytest.approx(0.3 * len(facts), abs=3)
+    assert "30 % of the data" in made.counts.how
+
+
+def test_a_row_more_moves_no_other_row():
+    facts = world()
+    more = FactSet((*facts, Fact("qa", "Who?", "Me", "Who?")), facts.name)
+    before = {one.id for one in split_for_fit(facts, FitSettings()).choosing.part("train")}
+    after = {one.id for one in split_for_fit(more, FitSettings()).choosing.part("train")}
+    assert len(before ^ after) <= 3
+
+
+def test_a_question_asked_in_the_test_in_other_case_is_not_trained_on():
+    facts = world()
+    tested = facts.part("test").facts[0]
+    twin = Fact("qa", "twin", "x", tested.question.upper() + " ")
+    parts = split_for_fit(FactSet((*facts, twin), facts.name), FitSettings())
+    assert twin.id not in {one.id for one in parts.choosing}
+    assert any("left out" in note for note in parts.notes)
+
+
+def test_too_little_data_is_told_in_one_line():
+    with pytest.raises(InputError, match="at least 8") as told:
+        split_for_fit(world(train=10, test=40), FitSettings())
+    assert "\n" not in str(told.value)
+
+
+def test_the_front_the_knee_and_the_choice():
+    found = [
+        candidate("a", 40, 10),
+        candidate("b", 55, 20),
+        candidate("c", 58, 45),
+        candidate("worse", 50, 30),
+    ]
+    assert [one.name for one in on_front(found)] == ["a", "b", "c"]
+    bend = knee(found)
+    assert bend is not None
+    assert bend.name == "b"
+    marked = {one.name: one for one in choose(found)}
+    assert [name for name, one in marked.items() if one.chosen] == ["b"]  # 35, 45, 35.5 and 35
+    assert not marked["worse"].front
+
+
+def test_of_equal_values_the_simpler_one_is_taken():
+    found = choose([candidate("r", 50, 10, "repair"), candidate("p", 50, 10, "plain")])
+    assert [one.name for one in found if one.chosen] == ["p"]
+
+
+def test_how_many_questions_would_tell():
+    assert questions_needed(Pairs(20, 10, 50, 20)) == 234
+    assert questions_needed(Pairs(10, 20, 50, 20)) == 234
+    assert questions_needed(Pairs(10, 10, 50, 30)) is None
+    assert (questions_needed(Pairs(40, 0, 30, 30)) or 0) < 30
+
+
+def test_the_clock_counts_work_and_not_the_time_between(tmp_path: Path):
+    now = [0.0]
+    clock = FitClock(tmp_path, 100, lambda: now[0])
+    with clock.stage("a"):
+        now[0] += 30
+    assert clock.left == 70
+    later = [1000.0]
+    again = FitClock(tmp_path, 100, lambda: later[0])
+    later[0] += 10
+    assert again.left == 60
+    assert again.room(50)
+    assert not again.room(50, reserved=20)
+    assert FitClock(tmp_path, None, lambda: later[0]).room(1e9)

@@ -1,0 +1,128 @@
+"""A whole fit: what competes, what is stored, that the test is asked once, and that a stopped one goes on."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from helpers_fit import TINY, world
+from recollect.ask import find_sides
+from recollect.core.workspace import read_manifest
+from recollect.core.workspace.fit import NAMES
+from recollect.experiments.fit import FitResult, FitSettings, run_fit
+from recollect.models import ModelSettings, load
+from recollect.report import read_results
+from recollect.report.chapters.fit.record import Fit
+
+
+def test_five_compete_on_the_same_test_questions_and_one_is_chosen(fitted: FitResult):
+    found = fitted.found
+    assert [one.name for one in found.contenders] == list(NAMES)
+    assert {one.test.n for one in found.contenders if one.test} == {40}
+    assert found.best.behind is None
+    for one in found.contenders:
+        if one is not found.best:
+            assert one.behind is not None
+            assert one.behind.value == pytest.approx((one.wins - one.losses) / 40)
+
+
+def test_no_test_question_is_seen_before_the_test(fitted: FitResult):
+    steps = fitted.path / "steps"
+    tested = set(pl.read_parquet(steps / "test-base" / "outputs.parquet")["fact_id"])
+    for file in steps.rglob("outputs.parquet"):
+        if not file.parent.name.startswith("test-"):
+            assert not tested & set(pl.read_parquet(file)["fact_id"]), file
+    for file in steps.rglob("selection.parquet"):
+        assert not tested & set(pl.read_parquet(file)["fact_id"]), file
+    assert sorted(path.name for path in steps.glob("test-*")) >= ["test-base", "test-few-shot", "test-ours"]
+
+
+def test_the_chosen_one_is_the_best_on_validation_or_the_test_said_otherwise(fitted: FitResult):
+    found = fitted.found
+    worth = {
+        one.name: 100 * one.validation.value
+        - (found.charge * 100 * one.forgot_validation.value if one.forgot_validation else 0.0)
+        for one in found.contenders
+        if one.validation
+    }
+    best = max(worth, key=lambda name: worth[name])
+    assert found.chosen == best or "by the test" in found.chosen_by
+
+
+def test_the_model_is_whole_has_its_card_and_its_base(fitted: FitResult):
+    assert load(ModelSettings.make(model=str(fitted.path))).model is not None
+    card = (fitted.model / "README.md").read_text()
+    assert "recollect fit" in card
+    assert f"n = {fitted.found.sets.test}" in card
+    assert set(find_sides(str(fitted.path)).models) == {"base", "tuned"}
+
+
+def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
+    answer = fitted.answer
+    assert list(answer) == [
+        *("model", "chosen", "test", "low", "high", "base", "few_shot", "plain_sft", "random_same_size"),
+        *("used_examples", "of", "seconds", "foretold_seconds", "cost_vs_full_search"),
+        *("forgetting_plain", "forgetting", "advice"),
+    ]
+    json.dumps(answer, allow_nan=False)
+    assert answer["low"] <= answer["test"] <= answer["high"]  # type: ignore[operator]
+    assert 0 < answer["cost_vs_full_search"] < 1  # type: ignore[operator]
+
+
+def test_the_page_and_its_results_tell_of_the_fit(fitted: FitResult):
+    record = read_results(fitted.path).of(Fit)
+    assert record is not None
+    assert record.found == fitted.found
+    page = fitted.report.read_text()
+    assert "The contenders" in page
+    assert "Score and forgetting" in page
+
+
+def test_the_same_command_finds_it_done_and_asks_nothing(fitted: FitResult):
+    asked = []
+
+    def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
+        asked.append(what)
+        raise AssertionError(what)
+
+    again = run_fit(FitSettings.make(budget="3 trials", seeds=2, **TINY), fitted.path, facts=world(), stage=stage)
+    assert again.found == fitted.found
+    assert not asked
+
+
+def test_its_own_settings_are_stored_to_repeat_it(fitted: FitResult):
+    text = (fitted.path / "fit.yaml").read_text()
+    assert "budget: 3 trials" in text
+    assert "few_shot: 2" in text
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on(tmp_path: Path):
+    settings = FitSettings.make(budget="2 trials", seeds=1, use_levels=False, train={"max_steps": 2}, **TINY)
+    facts = world()
+    out = tmp_path / "stopped"
+    seen: list[str] = []
+    pressed = [True]
+
+    def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
+        from contextlib import nullcontext
+
+        seen.append(what)
+        if what == "searching" and pressed.pop():
+            raise KeyboardInterrupt
+        return nullcontext(None)
+
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_fit(settings, out, facts=facts, stage=stage, say=said.append)
+    assert "best so far" in said[-1]
+    assert read_manifest(out).metrics["stopped"]
+    assert (out / "model" / "model.safetensors").is_file()
+    assert set(find_sides(str(out)).models) == {"base", "tuned"}
+    assert not list((out / "steps").glob("test-*"))
+    seen.clear()
+    pressed.append(False)
+    found = run_fit(settings, out, facts=facts, stage=stage).found
+    assert not found.stopped
+    assert found.best.test is not None
+    assert "plain fine-tuning" not in seen  # what was finished is not done again
