@@ -26,7 +26,7 @@ from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, wr
 from recollect.core.workspace.fit import Contender, FitFound, Name
 from recollect.engines import find_engine
 from recollect.evaluate.pages import page_task
-from recollect.experiments.cell import Base
+from recollect.experiments.base import Base
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers
 from recollect.experiments.fit.clock import FitClock

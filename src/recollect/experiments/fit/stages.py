@@ -9,6 +9,7 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,9 @@ import polars as pl
 
 from recollect.core.workspace import Step, is_finished
 from recollect.errors import InputError
-from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
-from recollect.experiments.cell import Base, Cell, Context, ScoredCell, Watch, is_done, read_cell, run_cell
+from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, ScoredCell, Watch, is_done, read_cell, run_cell
 from recollect.experiments.fit.answers import Answers, what_it_knew
 from recollect.experiments.fit.clock import FINISHING, FitClock
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
@@ -120,12 +122,11 @@ class Ground:
         """Ask a model, or find it asked."""
         if is_finished(out):
             return Answers(out)
-        loaded = held_for(settings, self.base.load()) if base else None
-        with self.stage(what, "questions") as progress:
-            found: EvaluateResult = run_evaluate(
-                settings, facts, self.levels, out=out, loaded=loaded, progress=progress
-            )
-        return Answers(found.path)
+        with ExitStack() as stack:
+            progress = stack.enter_context(self.stage(what, "questions"))
+            loaded = held_for(settings, self.base.load()) if base else stack.enter_context(self.base.holding(settings))
+            run_evaluate(settings, facts, self.levels, out=out, loaded=loaded, progress=progress)
+        return Answers(out)
 
     @property
     def final_asking(self) -> float:
