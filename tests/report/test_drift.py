@@ -146,6 +146,17 @@ def test_a_loss_is_called_a_loss_and_the_tuned_model_itself_may_be_best() -> Non
     assert lines[0].startswith("On the half of the facts that chooses, no rung is better")
 
 
+def test_where_nothing_is_set_back_the_tuned_model_is_not_compared_with_itself() -> None:
+    controls = [made.control("random", 0, 0.0), made.control("bottom", 0, 0.0), made.control("absolute", 20, -3.0)]
+    nothing = made.ladder(best=made.best(percent=0, gain=0.0, half=0.0), controls=controls)
+    lines = ladder_lines(ladder_of(**nothing))
+    assert lines[1] == "Nor is a rung of the controls “random”, “bottom”."
+    assert lines[2].startswith("Against the control “absolute” at its own best (20 %): −3.0 points")
+    assert not any("+0.0" in line or "Out-of-domain" in line for line in lines)
+    assert "The repaired row" not in render(results(ladders=[nothing]))
+    assert "The repaired row" in render(results(ladders=[made.ladder()]))
+
+
 def test_without_controls_no_lead_is_claimed_and_without_a_judgement_no_interval() -> None:
     (line,) = in_short(results(ladders=[made.ladder(controls=[])])).sentences
     assert line.endswith("+4.1 points (+2.6 to +5.6).")

@@ -32,6 +32,15 @@ def test_the_kl_turns_or_does_not(invented: SimpleNamespace, course: tuple[float
     assert found[0].agreement == expected
 
 
+@pytest.mark.parametrize("sizes", [(15, 60, 150), (240, 480, 1920), (15, 60, 240)])
+def test_without_sizes_around_240_the_turn_cannot_be_told(invented: SimpleNamespace, sizes: tuple[int, ...]) -> None:
+    pairs = zip(sizes, (3.0, 2.0, 1.0), strict=True)
+    cells = [made.drift_cell("2", size, kl, seed) for size, kl in pairs for seed in (0, 1)]
+    claim = drift_claims(make_results(invented.minimal(cells=[], drift={"cells": cells})))[0]
+    assert claim.agreement == "cannot tell"
+    assert claim.here.startswith("This needs a size near 240")
+
+
 @pytest.mark.parametrize(("low", "expected"), [(2.0, "agrees"), (0.5, "differs"), (1.0, "cannot tell")])
 def test_low_levels_move_further_or_do_not(invented: SimpleNamespace, low: float, expected: str) -> None:
     cells = [made.drift_cell(level, 60, kl, seed) for level, kl in (("0", low), ("4", 1.0)) for seed in (0, 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -126,6 +126,15 @@ class Claim:
 def claim(source: str, finding: str) -> Callable[[Agreement, str], Claim]:
     """Makes the claim of a finding: from whether this run agrees, and its own numbers."""
     return lambda agreement, here: Claim(source, finding, agreement, here)
+
+
+NO_MIDDLE = "This needs a size near 240 (160 to 360), a smaller one and a larger one."
+
+
+def middle_of(sizes: Collection[int]) -> int | None:
+    """The size nearest the papers' 240, between a smaller and a larger one; None where nothing stands for it."""
+    inside = [size for size in sorted(sizes) if 160 <= size <= 360 and min(sizes) < size < max(sizes)]
+    return min(inside, key=lambda size: abs(size - 240), default=None)
 
 
 def by_majority(clear: int, against: int, of: int) -> Agreement:

@@ -12,7 +12,7 @@ from recollect.core.numbers import signed
 from recollect.report.chapters.drift.groups import DriftGroup, drift_groups
 from recollect.report.chapters.drift.record import Drift, Ladder
 from recollect.report.page.results import Results
-from recollect.report.scores.papers import ONCE, Agreement, Claim, by_majority, claim, published
+from recollect.report.scores.papers import NO_MIDDLE, ONCE, Agreement, Claim, by_majority, claim, middle_of, published
 from recollect.report.scores.record import CHOICES, Trained
 
 
@@ -38,20 +38,21 @@ def _claim(finding: str) -> Callable[[Agreement, str], Claim]:
 
 def _turn(found: Sequence[DriftGroup]) -> Claim:
     tell = _claim("The KL falls until about 240 examples and then rises.")
-    curves = [[g.kl_paper for g in found if g.levels == choice and g.kl_paper] for choice in CHOICES]
-    curves = [curve for curve in curves if len(curve) >= 3]
+    curves = [{g.size: g.kl_paper for g in found if g.levels == choice and g.kl_paper} for choice in CHOICES]
+    middle = middle_of({size for curve in curves for size in curve})
+    if middle is None:
+        return tell("cannot tell", NO_MIDDLE)
+    curves = [curve for curve in curves if middle in curve and min(curve) < middle < max(curve)]
     if not curves:
-        return tell("cannot tell", "This needs a training choice measured at three sizes or more.")
-    lowest = [min(range(len(curve)), key=lambda i: curve[i].value) for curve in curves]
-    pairs = list(zip(curves, lowest, strict=True))
-    turned = sum(0 < at < len(curve) - 1 for curve, at in pairs)
-    clear = sum(curve[0].gains(curve[at]) and curve[-1].gains(curve[at]) for curve, at in pairs)
-    onward = sum(
-        at in (0, len(curve) - 1) and (curve[0].gains(curve[-1]) or curve[-1].gains(curve[0])) for curve, at in pairs
-    )
+        return tell("cannot tell", f"No training choice was measured at {middle:,}, at fewer and at more.")
+    clear = onward = 0
+    for curve in curves:
+        first, lowest, last = curve[min(curve)], curve[middle], curve[max(curve)]
+        clear += first.gains(lowest) and last.gains(lowest)
+        onward += lowest.gains(first) or lowest.gains(last)
     here = (
-        f"{turned} of {len(curves)} training choices have their lowest KL at a middle size, {clear} of them clearly; "
-        f"{onward} clearly only fall or only rise."
+        f"For {clear} of {len(curves)} training choices it clearly falls up to {middle:,} examples and clearly rises "
+        f"after them; {onward} clearly do the opposite on one side."
     )
     return tell(by_majority(clear, onward, len(curves)), here)
 

@@ -119,8 +119,15 @@ def _mark(axes: Axes, ladder: Ladder, found: dict[str, dict[float, Estimate]], n
         return
     axes.annotate(
         f"chosen: {best.percent:g} %", (best.percent, value), xytext=(0, 15), textcoords="offset points",
-        ha="center", weight="bold", size=12, zorder=5,
+        ha=_inside(best.percent, [percent for line in found.values() for percent in line]), weight="bold", size=12,
+        zorder=5,
     )  # fmt: skip
+
+
+def _inside(percent: float, percents: Sequence[float]) -> Literal["left", "right", "center"]:
+    """How a text at this percentage is set, so that it does not run over the axis's own numbers."""
+    low, high = min(percents), max(percents)
+    return "left" if percent == low < high else "right" if percent == high > low else "center"
 
 
 def _apart(percents: Sequence[float]) -> list[float]:
@@ -139,18 +146,21 @@ def ladder_lines(ladder: Ladder) -> list[str]:
     if best is None:
         return [ladder.note or "No rung could be chosen: too few facts to choose on one half and judge on the other."]
     if best.percent == 0:
-        lines = ["On the half of the facts that chooses, no rung is better than the tuned model: nothing to set back."]
-    else:
-        gain = signed_interval(best.gain)
-        judged = "a gain beyond noise" if best.beats_tuned else "no gain beyond noise: the interval holds zero"
-        if best.gain is None:
-            judged = "not measured"
-        elif best.gain.sign < 0:
-            judged = "a loss"
-        lines = [
-            f"Chosen on one half of the in-domain facts: {best.percent:g} % set back ({best.order}). On the other half "
-            f"({best.gain.n if best.gain else 0:,} facts) that is {gain} against the tuned model: {judged}."
+        return [
+            "On the half of the facts that chooses, no rung is better than the tuned model: nothing to set back.",
+            *_controls_of_nothing(ladder),
+            *_meaning(ladder, best),
         ]
+    gain = signed_interval(best.gain)
+    judged = "a gain beyond noise" if best.beats_tuned else "no gain beyond noise: the interval holds zero"
+    if best.gain is None:
+        judged = "not measured"
+    elif best.gain.sign < 0:
+        judged = "a loss"
+    lines = [
+        f"Chosen on one half of the in-domain facts: {best.percent:g} % set back ({best.order}). On the other half "
+        f"({best.gain.n if best.gain else 0:,} facts) that is {gain} against the tuned model: {judged}."
+    ]
     if best.ood_gain is not None:
         gain = signed_interval(best.ood_gain)
         lines.append(f"Out-of-domain ({best.ood_gain.n:,} facts, none of which chose): {gain}.")
@@ -190,6 +200,14 @@ def _control(control: Choice, ahead: Estimate) -> str:
     judged = {1: "clearly ahead", -1: "clearly behind", 0: "no clear difference"}[ahead.sign]
     what = f"{control.percent:g} %" if control.percent else "nothing set back"
     return f"Against the control “{control.order}” at its own best ({what}): {signed_interval(ahead)}, {judged}."
+
+
+def _controls_of_nothing(ladder: Ladder) -> list[str]:
+    """What the controls say where nothing is to be set back: those that choose nothing either are in one sentence."""
+    measured = [one for one in ladder.controls if one.ahead is not None]
+    alike = [f"“{one.order}”" for one in measured if one.percent == 0]
+    same = f"Nor is a rung of the {'control' if len(alike) == 1 else 'controls'} {', '.join(alike)}."
+    return [same] * bool(alike) + [_control(one, one.ahead) for one in measured if one.percent and one.ahead]
 
 
 def rivals(ladder: Ladder) -> list[str]:

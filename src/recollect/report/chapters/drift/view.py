@@ -63,6 +63,8 @@ class LadderView:
     rows: list[RungRow]
     ends: list[tuple[str, RungRow]]
     """Base, tuned and repaired, in words."""
+    repaired: bool
+    """Whether a repaired one is among them."""
     examples: list[RepairExample]
 
 
@@ -174,6 +176,7 @@ def _view(ladder: Ladder) -> LadderView:
         length_line(ladder),
         rows,
         ends,
+        chosen is not None,
         examples,
     )
 

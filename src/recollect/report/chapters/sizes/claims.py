@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from recollect.core.numbers import signed
 from recollect.report.page.results import Results
 from recollect.report.scores.groups import Averaged, Group, groups
-from recollect.report.scores.papers import ONCE, Claim, by_majority, claim, published
+from recollect.report.scores.papers import NO_MIDDLE, ONCE, Claim, by_majority, claim, middle_of, published
 from recollect.report.scores.record import LEVELS, Choice
 
 LITTLE = 0.02
@@ -57,10 +57,9 @@ def _flat(found: Sequence[Group]) -> Claim:
 
 def _peak(found: Sequence[Group]) -> Claim:
     tell = claim(_levels(), "Scores peak at about 240 examples and fall with more.")
-    sizes = sorted({group.size for group in found})
-    middle = min((size for size in sizes if 160 <= size <= 360), key=lambda size: abs(size - 240), default=None)
-    if middle is None or middle in (sizes[0], sizes[-1]):
-        return tell("cannot tell", "This needs a size near 240 (160 to 360), a smaller one and a larger one.")
+    middle = middle_of({group.size for group in found})
+    if middle is None:
+        return tell("cannot tell", NO_MIDDLE)
     curves = [curve for curve in _curves(found) if middle in curve and len(curve) > 1]
     if not curves:
         return tell("cannot tell", f"No training choice was scored at {middle:,} and another size.")

@@ -20,7 +20,7 @@ from recollect.core.estimates import (
     winner,
 )
 from recollect.report.chapters.findings.checks.check import Check, missing
-from recollect.report.chapters.findings.checks.sizes import LITTLE, NO_LEVEL
+from recollect.report.chapters.findings.checks.sizes import LITTLE
 from recollect.report.chapters.findings.checks.studied import Climbed, Ladders, Studied, entering
 
 MOST_OF_IT = 0.9
@@ -28,6 +28,11 @@ INTERPOLATION = "interpolation"
 TUNED = ("tuned", 0.0)
 NO_LADDER = "no model climbed the restoration ladder: name a choice in --repair"
 MORE_LADDERS = "few models climbed the ladder: name more choices in --repair, or raise --repeats"
+FEW_ASKED = "of no memory level 10 test facts or more were asked on the ladder: raise its limit, or use more facts"
+FEW_JUDGE = (
+    "of no memory level 10 of the ladder's test facts or more are in the half that judges: raise its limit, or use more "
+    "facts"
+)
 Rung = tuple[str, float]
 Score = Callable[[Ladders, Climbed], Any]
 """Of the ladders of one cell, each fact's score (ladders x facts); None where they lack a rung for it."""
@@ -104,7 +109,7 @@ def merging(study: Studied) -> Sequence[Check]:
         least=-1.0,
     )
     if not entering(judged):
-        return [missing(what, "points", NO_LEVEL, "below", LITTLE)]
+        return [missing(what, "points", FEW_JUDGE, "below", LITTLE)]
     rows = [(_name(cell), judged.mean(cell, macro(entering(judged)))) for cell in judged.scores]
     return [Check(what, "points", Claimed(_mean(judged), "below", LITTLE), MORE_LADDERS, rows)]
 
@@ -117,7 +122,7 @@ def _on_ladders(study: Studied, what: str, score: Score, side: Literal["above", 
     if found is None:
         return missing(what, "points", "the ladder lacks the rung: add 20 and 60 to the ladder's percentages", side)
     if not entering(found):
-        return missing(what, "points", NO_LEVEL, side)
+        return missing(what, "points", FEW_ASKED, side)
     rows = [(_name(cell), found.mean(cell, macro(entering(found)))) for cell in found.scores]
     return Check(what, "points", Claimed(_mean(found), side), MORE_LADDERS, rows)
 
