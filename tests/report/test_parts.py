@@ -42,7 +42,7 @@ def test_the_row_adds_up(grid) -> None:
     assert part.base_beside.value == pytest.approx(best.score.value - best.base.value)
     page = render(results)
     assert "scored on 51 facts, level 4 alone" in page
-    assert f"{100 * best.base.score:.1f} ({100 * best.base.score - 8:.1f}–" in page
+    assert f'{100 * best.base.score:.1f} <span class="quiet">({100 * best.base.score - 8:.1f}–' in page
 
 
 def test_a_gain_whose_interval_holds_zero_is_no_gain(grid) -> None:

@@ -14,6 +14,7 @@ from recollect.report.chapters import CHAPTERS, chapters
 from recollect.report.chapters.elicits.view import cards
 from recollect.report.chapters.knows import view as knows
 from recollect.report.page.render import environment, render_page
+from recollect.report.page.text import flags
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 ALLOWED = {
@@ -141,6 +142,11 @@ def test_hostile_text_is_shown_and_never_becomes_markup(invented: SimpleNamespac
     assert "🦉" in html
     text = Page(html).text
     assert "<script>alert(1)</script></style><b>⟨U+202E⟩gnp.exe⟨U+202C⟩ & \"quotes\" 'x'" in text
+
+
+def test_a_flag_is_not_broken_at_its_hyphens_and_foreign_text_stays_text() -> None:
+    assert flags("raise --few-shot") == 'raise <span class="name">--few-shot</span>'
+    assert flags("a--b, 1 -- 2, <i>") == "a--b, 1 -- 2, &lt;i&gt;"
 
 
 def test_no_direction_mark_or_control_character_reaches_the_page(html: str) -> None:

@@ -127,7 +127,7 @@ def environment() -> Environment:
         finalize=_finalize,
         trim_blocks=True,
     )
-    shared = ("cut", "choice", "duration", "setting", "count", "model_name")
+    shared = ("cut", "choice", "duration", "setting", "count", "model_name", "flags")
     found.filters.update({name: getattr(text, name) for name in shared}, median=median, value=text.plain)
     found.filters.update({one.__name__: one for one in (numbers.number, numbers.signed, numbers.interval)})
     found.globals["level_texts"] = LEVEL_TEXTS

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+from markupsafe import Markup, escape
 from pydantic import JsonValue
 
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import number
 
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f"  # control characters
     "\u061c\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2060\u2066-\u2069\ufeff"  # direction, zero width
@@ -32,6 +34,11 @@ def short(text: str, most: int) -> str:
     """A label of at most `most` characters, safe to draw."""
     text = " ".join(clean(text).split())
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def flags(text: str) -> Markup:
+    """The text with its flags, such as --repeats, in one piece: a line does not break at their hyphens."""
+    return Markup(_FLAG.sub(r'<span class="name">\g<0></span>', str(escape(clean(text)))))
 
 
 def model_name(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recollect.core.numbers import NOTHING, estimate, interval, many, number, signed
+from recollect.core.numbers import NOTHING, interval, many, number, signed
 from recollect.core.workspace.experiment import Failed, by_reason
 from recollect.report.chapters.elicits.verdict import against_base
 from recollect.report.chapters.parts.record import Parts, PartScores, collect
@@ -26,8 +26,6 @@ class Row:
     """What its best model is trained on."""
     asked: str
     """Which questions base and best are scored on."""
-    base: str
-    """The base on those questions."""
     gain: str
     ends: str
     """Of its interval."""
@@ -62,7 +60,6 @@ def context(results: Results) -> PartsView | None:
 
 def _row(part: PartScores) -> Row:
     best, method = part.chosen, METHODS.get(part.method, part.method)
-    base = NOTHING if part.base_beside is None else estimate(part.base_beside)
     gain, inside, claim, asked = NOTHING, "", "", "pages of known shops" if part.pages else ""
     if best is not None:
         asked = f"{many(best.counted, 'fact')}, {_levels(best)}"
@@ -70,7 +67,7 @@ def _row(part: PartScores) -> Row:
             gain, found = signed(100 * best.base.value), best.base.interval
             inside = interval(*found.percent[1:], sign=True) if found else ""
             claim = CLAIMS[best.base.sign]
-    return Row(part, method, _trained_on(part), asked, base, gain, inside, claim)
+    return Row(part, method, _trained_on(part), asked, gain, inside, claim)
 
 
 def _levels(best: Best) -> str:

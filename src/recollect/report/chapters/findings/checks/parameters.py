@@ -30,8 +30,7 @@ NO_LADDER = "no model climbed the restoration ladder: name a choice in --repair"
 MORE_LADDERS = "few models climbed the ladder: name more choices in --repair, or raise --repeats"
 FEW_ASKED = "of no memory level 10 test facts or more were asked on the ladder: raise its limit, or use more facts"
 FEW_JUDGE = (
-    "of no memory level 10 of the ladder's test facts or more are in the half that judges: raise its limit, or use more "
-    "facts"
+    "half of the ladder's test facts judge, and of no memory level they are 10: raise its limit, or use more facts"
 )
 Rung = tuple[str, float]
 Score = Callable[[Ladders, Climbed], Any]
