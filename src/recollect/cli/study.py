@@ -108,10 +108,10 @@ def _print_grid(result: GridResult) -> None:
         table.add_column(name, justify="left" if name == "study" else "right")
     for row in found.rows if found else ():
         part = row.part
-        best = _lines(part.best) if part.best else number(None)
-        gain = "\n".join(filter(None, (row.gain.replace(" (", "\n("), row.claim)))
+        base, best = (_lines(one) if one else number(None) for one in (part.base_beside, part.best))
+        gain = "\n".join(filter(None, (row.gain, row.ends and f"({row.ends})", row.claim)))
         n = f"{part.best.n:,}" if part.best else number(None)
-        table.add_row(part.name, f"{part.models:,}", n, row.base.replace(" (", "\n("), best, gain)
+        table.add_row(part.name, f"{part.models:,}", n, base, best, gain)
     print_table(table)
     print_findings(result.results)
     for reason, names in by_reason(result.failed).items():
