@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from recollect.errors import ModelError as ModelError
     from recollect.errors import RecollectError as RecollectError
     from recollect.errors import StepError as StepError
+    from recollect.evaluate import EvaluateJob as EvaluateJob
     from recollect.evaluate import EvaluateSettings as EvaluateSettings
     from recollect.evaluate import run_evaluate as run_evaluate
+    from recollect.evaluate import run_evaluates as run_evaluates
     from recollect.experiments.curve import CurveSettings as CurveSettings
     from recollect.experiments.curve import judge_curve as judge_curve
     from recollect.experiments.curve import run_curve as run_curve

@@ -84,7 +84,7 @@ STEPS = (
     StepEntry(
         "evaluate",
         "Measure a model's accuracy on facts, by memory level.",
-        *("evaluate", "EvaluateSettings", "run_evaluate"),
+        *("evaluate", "EvaluateSettings", "run_evaluate", ("EvaluateJob", "run_evaluates")),
     ),
     StepEntry(
         "compare",

@@ -20,3 +20,5 @@ from recollect.evaluate.run import rescore_answers as rescore_answers
 from recollect.evaluate.run import run_evaluate as run_evaluate
 from recollect.evaluate.run import stored_answers as stored_answers
 from recollect.evaluate.settings import EvaluateSettings as EvaluateSettings
+from recollect.evaluate.together import EvaluateJob as EvaluateJob
+from recollect.evaluate.together import run_evaluates as run_evaluates

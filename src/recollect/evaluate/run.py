@@ -26,7 +26,7 @@ from recollect.core.random import LIMIT, take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.core.workspace.files import digest_of
-from recollect.engines import find_engine
+from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
@@ -104,14 +104,15 @@ def run_evaluate(
     root: Path = DEFAULT_ROOT,
     progress: Callable[[int, int], None] | None = None,
     loaded: LoadedModel | None = None,
+    model: FoundModel | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> EvaluateResult:
     """Answer the questions of the wanted parts and store `outputs.parquet` and `accuracy.parquet`.
 
     Facts and levels come from the arguments, else from the paths in the settings. `loaded`, when given, is the model
-    that `settings` names. `tell` is told, before the asking, of answers that are longer than they may be. A killed run
-    resumes at the batch it was at. Raises InputError when there is no question to ask, and ModelError for a broken
-    model.
+    that `settings` names, and so is `model`, with its engine (`recollect.together`). `tell` is told, before the asking,
+    of answers that are longer than they may be. A killed run resumes at the batch it was at. Raises InputError when
+    there is no question to ask, and ModelError for a broken model.
 
     Examples:
         `tuned` is the folder of a `run_train`.
@@ -140,7 +141,7 @@ def run_evaluate(
     judges = settings.judges()
     judges.check(asked)
     labels = None if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts)
-    model = find_engine(settings, loaded)
+    model = model or find_engine(settings, loaded)
     settings = settings.run_by(model).model_copy(update={"prompt": settled(asked_for(settings), model.ref)})
     if talks is not None:
         check_prompt(settings)

@@ -7,18 +7,36 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from recollect.generate.attention import can_be_packed, packed
-from recollect.generate.distribution import logprobs_of
+from recollect.generate.distribution import Ints, logprobs_of
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Whose each row is, where several models that differ in adapters alone read one batch."""
+
+    adapters: Ints
+    """[rows], by the adapters' numbers."""
+    say: Callable[[Sequence[int]], None]
+    """Told before each reading whose its rows are (`belong_to` of `models.stacked.Rows`)."""
+
+    def of(self, rows: torch.Tensor) -> Owners:
+        """Those of these rows."""
+        return Owners(self.adapters[rows.cpu().numpy()], self.say)
+
+    def announce(self) -> None:
+        """Say whose the rows of the next reading are."""
+        self.say(self.adapters.tolist())
 
 
 @dataclass
@@ -36,6 +54,8 @@ class State:
     logits: torch.Tensor
     packed: bool = False
     """Whether single tokens are read with `attention.packed`."""
+    owners: Owners | None = None
+    """Whose each row is; None where all are of one model."""
 
     @property
     def rows(self) -> int:
@@ -65,6 +85,7 @@ class State:
             select_rows(self.cache, rows)
         self.mask = self.mask[rows]
         self.position = self.position[rows]
+        self.owners = self.owners and self.owners.of(rows)
         return True
 
     def taken(self, rows: torch.Tensor, room: int = 0) -> State:
@@ -74,12 +95,13 @@ class State:
         from recollect.generate.cache import is_in_place, rows_of
 
         if not is_in_place(self.cache):
-            other = State(self.model, deepcopy(self.cache), self.mask, self.position, self.logits)
+            other = State(self.model, deepcopy(self.cache), self.mask, self.position, self.logits, owners=self.owners)
             other.select(rows)
             return other
         with torch.inference_mode():
             cache = rows_of(self.cache, rows, room)
-        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows], self.packed)
+        owners = self.owners and self.owners.of(rows)
+        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows], self.packed, owners)
 
     def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
         """Read `tokens` [rows, n] (real where `mask` is 1, padded on the right); gives logits [rows, keep, vocabulary].
@@ -101,6 +123,8 @@ class State:
         seen, reading = self.mask, cast(AbstractContextManager[None], nullcontext())
         if self.packed and tokens.shape[1] == 1:
             seen, reading = self.mask.bool()[:, None, None, :], packed(self.model)
+        if self.owners is not None:
+            self.owners.announce()
         with torch.inference_mode(), reading:
             output = self.model(
                 input_ids=tokens,
@@ -118,12 +142,18 @@ class State:
 
 
 def prefill(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, *, room: int | None = None, rows: int = 0
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    pad_id: int,
+    *,
+    room: int | None = None,
+    rows: int = 0,
+    owners: Owners | None = None,
 ) -> State:
     """Read the prompts (token ids, each at least one token) as one left-padded batch.
 
     room: how many tokens will follow at most, where known; rows: how many rows there may be. Both let memory be set
-    aside once.
+    aside once. owners: whose each prompt is, where they are of several adapters.
     """
     import torch
 
@@ -140,6 +170,8 @@ def prefill(
     tokens, mask = tokens.to(model.device), mask.to(model.device)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     cache = set_aside(model, length, room, rows)
+    if owners is not None:
+        owners.announce()
     with torch.inference_mode():
         output = model(
             input_ids=tokens,
@@ -150,7 +182,7 @@ def prefill(
             logits_to_keep=1,
         )
     ours = is_in_place(cache) and can_be_packed(model)
-    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1], ours)
+    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1], ours, owners)
 
 
 def continuation_logprobs(
@@ -193,6 +225,7 @@ def greedy(
     max_new_tokens: int,
     stop_ids: Collection[int],
     pad_id: int = 0,
+    owners: Owners | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, at most `max_new_tokens` long, without the stop token."""
     import torch
@@ -200,7 +233,7 @@ def greedy(
     stops = set(stop_ids)
     said: list[list[int]] = [[] for _ in prompt_ids]
     alive = list(range(len(prompt_ids)))
-    state = prefill(model, prompt_ids, pad_id, room=max_new_tokens)
+    state = prefill(model, prompt_ids, pad_id, room=max_new_tokens, owners=owners)
     for step in range(max_new_tokens):
         tokens = state.logits.argmax(dim=-1).tolist()
         keep = [at for at, token in enumerate(tokens) if token not in stops]

@@ -15,7 +15,7 @@ from recollect.generate.engine import NEGLIGIBLE, Ask, Decided, Drawn, Ids, Samp
 from recollect.generate.random import draw_keys
 from recollect.generate.sampler import Trie, prefix_free, sample
 from recollect.generate.selftest import self_test
-from recollect.generate.state import State, continuation_logprobs, greedy, prefill
+from recollect.generate.state import Owners, State, continuation_logprobs, greedy, prefill
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,6 +46,8 @@ class TransformersEngine(TokenizerVocabulary):
         gpu = self.machine.device.startswith("cuda")
         self._unseen = _UNSEEN_ON_A_GPU if gpu else 1
         self._looks = not gpu or loaded.model.num_parameters() >= _LOOK_FROM
+        self._owners: Owners | None = None
+        """Whose the prompts of the question at work are; see `together`."""
 
     @property
     def context(self) -> int | None:
@@ -74,7 +76,9 @@ class TransformersEngine(TokenizerVocabulary):
 
     def greedy(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
         """The most likely token each time; finished rows are dropped."""
-        return greedy(self._model, prompts, max_new_tokens, self._stops, self._pad) if prompts else []
+        if not prompts:
+            return []
+        return greedy(self._model, prompts, max_new_tokens, self._stops, self._pad, self._owners)
 
     def sample(self, asks: Sequence[Ask], how: Sampling, decided: Decided | None = None) -> list[Drawn]:
         """One prefill for all draws, with and without the excluded continuations."""
@@ -82,7 +86,7 @@ class TransformersEngine(TokenizerVocabulary):
             return []
         room = max([how.max_new_tokens, *(len(ids) for ask in asks for ids in ask.excluded or ())])
         draws_at_most = sum(ask.draws for ask in asks)
-        state = prefill(self._model, [ask.prompt for ask in asks], self._pad, room=room, rows=draws_at_most)
+        state = self._read([ask.prompt for ask in asks], room, draws_at_most)
         tries = None
         if any(ask.excluded is not None for ask in asks):
             tries = _tries(state, [ask.excluded or () for ask in asks], how.temperature)
@@ -111,7 +115,10 @@ class TransformersEngine(TokenizerVocabulary):
         if not prompts:
             return []
         room = max((len(ids) for texts in continuations for ids in texts), default=0)
-        return _scores(prefill(self._model, prompts, self._pad, room=room), continuations, temperature)
+        return _scores(self._read(prompts, room), continuations, temperature)
+
+    def _read(self, prompts: Sequence[Ids], room: int, rows: int = 0) -> State:
+        return prefill(self._model, prompts, self._pad, room=room, rows=rows, owners=self._owners)
 
     def self_test(self, temperature: float, top_k: int = 0) -> float | None:
         """Draws against the softmax of a plain forward pass, cache against no cache."""
