@@ -79,3 +79,13 @@ class PausedTraining:
     """Updates of the whole training, for which the schedule is sized."""
     log: tuple[dict[str, float], ...]
     """Loss and learning rate of every update so far."""
+
+
+def pause_step(share: float, steps: int) -> int:
+    """The update after which a run of `steps` updates pauses.
+
+    Examples:
+        >>> pause_step(0.2, 10), pause_step(0.01, 10)
+        (2, 1)
+    """
+    return max(1, round(share * steps))

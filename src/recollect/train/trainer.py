@@ -29,6 +29,7 @@ from recollect.errors import RecollectWarning
 from recollect.generate.random import library_seed
 from recollect.models import without_bars
 from recollect.train.checkpoints import seal_checkpoint
+from recollect.train.found import pause_step
 from recollect.train.processes import started
 from recollect.train.sharding import arguments, check_shared, prepare_processes, sum_in_float32
 from recollect.train.shares import EvenBatches
@@ -153,11 +154,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no types
             self.stopped = self.judge(rows)
         if self.diverged_at is not None or self.stopped:
             control.should_training_stop = True
-
-
-def pause_step(share: float, steps: int) -> int:
-    """The update after which a run of `steps` updates pauses."""
-    return max(1, round(share * steps))
 
 
 @dataclasses.dataclass(frozen=True)
