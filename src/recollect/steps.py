@@ -188,6 +188,7 @@ STEPS = (
 _OTHERS = {
     "errors": ("InputError", "MissingExtra", "ModelError", "RecollectError", "StepError"),
     "models": ("ModelSettings", "load_model"),
+    "train.stack": ("TrainJob", "run_trains"),
 }
 _CALLED = {"load_model": "load", "rescore": "rescore_levels"}
 """Public names that are others at home."""

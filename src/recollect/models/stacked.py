@@ -145,14 +145,14 @@ class Group:
                 a.copy_(product.a)
                 b.copy_(product.b.T)
 
-    def pair(
-        self, row: int, name: str, rank: int | None = None, of: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One adapter's a [rank, in] and b transposed [rank, out] for a module: views, of `values` or of a matrix of
-        its shape."""
-        place = self.places[name]
-        a, b = _views(self.values[row] if of is None else of[row], place)
-        return a[: rank or place.rank], b[: rank or place.rank]
+    def pair(self, row: int, name: str, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One adapter's a [rank, in] and b transposed [rank, out] for a module, without padding: views."""
+        return self.parts(self.values[row], name, rank)
+
+    def parts(self, numbers: torch.Tensor, name: str, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same in a row of numbers that is laid out as those of `values`."""
+        a, b = _views(numbers, self.places[name])
+        return a[:rank], b[:rank]
 
 
 def _padded(rank: int) -> int:
@@ -190,8 +190,8 @@ class Rows:
         self.order: torch.Tensor | None = None
         """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
         self.back: torch.Tensor | None = None
-        self.dropout: Callable[[torch.Tensor], torch.Tensor] | None = None
-        """Applied to what meets the factors, in the order of passing."""
+        self.dropout: Callable[[torch.Tensor, Run], torch.Tensor] | None = None
+        """Applied to a run's rows before they meet their factors."""
 
     def belong_to(self, owners: Sequence[int]) -> None:
         """Say the adapter of each row. Fastest where rows of one are together, adapters in the order of `sorted`."""
@@ -310,8 +310,6 @@ class StackedLinear(nn.Module):
         x = x.to(_computed_in(x))
         if rows.order is not None:
             x = x[rows.order]
-        if rows.dropout is not None:
-            x = rows.dropout(x)
         with torch.autocast(x.device.type, enabled=False):
             pieces = [self._change(x[run.start : run.stop], run, out.shape[-1]) for run in rows.runs]
         change = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
@@ -323,6 +321,8 @@ class StackedLinear(nn.Module):
         if run.group not in self.stacks:
             return x.new_zeros(*x.shape[:-1], wide)
         stack = self.stacks[run.group].of(run)
+        if self.rows.dropout is not None:
+            x = self.rows.dropout(x, run)
         apply: Any = _Change.apply
         found: torch.Tensor = apply(x.reshape(run.adapters, -1, x.shape[-1]), stack, self.trained)
         return found.reshape(*x.shape[:-1], wide)

@@ -48,6 +48,8 @@ class Adapted:
     model: Any
     start: Factors = field(default_factory=dict)
     """The first factors, by the names of the model's parameters, where they were taken out of the base; else empty."""
+    weights: Factors | None = None
+    """What is to be stored, by the same names, where the adapters are not on the model any more."""
 
 
 def with_adapters(model: PreTrainedModel, settings: TrainSettings, examples: Sequence[Example]) -> Adapted:

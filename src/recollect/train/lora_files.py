@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recollect.models.adapter import WEIGHTS
 from recollect.models.store import fetched_folder
 from recollect.shipped import SHIPPED
 from recollect.train.lora import Adapted, Factors, factors
 from recollect.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,37 @@ def write_adapter(target: Path, adapted: Adapted, settings: TrainSettings, base:
     model, config = adapted.model, adapted.model.peft_config["default"]
     ends = {name: value.detach() for name, value in factors(model).items()} if adapted.start else {}
     moved = any(not torch.equal(value, adapted.start[name]) for name, value in ends.items())
+    weights = dict(adapted.weights or {})
     if settings.save_dtype != "base":
+        dtype = getattr(torch, settings.save_dtype)
         for trained in (weight for weight in model.parameters() if weight.requires_grad):  # a base may be quantised
-            trained.data = trained.data.to(getattr(torch, settings.save_dtype))
+            trained.data = trained.data.to(dtype)
+        weights = {name: value.to(dtype) for name, value in weights.items()}
     config.base_model_name_or_path, config.revision = base.name, base.revision
     if adapted.start:
         _double(config)
     for part in ("target_modules", "modules_to_save"):  # sorted, so that equal trainings write equal bytes
         if isinstance(getattr(config, part), set | list):
             setattr(config, part, sorted(getattr(config, part)))
-    model.save_pretrained(target, save_embedding_layers=False)
+    if weights:
+        write_weights(target, config, weights)
+    else:
+        model.save_pretrained(target, save_embedding_layers=False)
     if adapted.start:
         _subtract_start(target, adapted.start, moved)
     (target / "README.md").unlink(missing_ok=True)
+
+
+def write_weights(target: Path, config: Any, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write an adapter that is on no model any more as PEFT does; the weights by the names they had with it."""
+    from safetensors.torch import save_file
+
+    target.mkdir(parents=True, exist_ok=True)
+    trained_here, config.inference_mode = config.inference_mode, True
+    config.save_pretrained(target)
+    config.inference_mode = trained_here
+    stored = {_stored(name): value.contiguous() for name, value in weights.items()}
+    save_file(stored, target / WEIGHTS, metadata={"format": "pt"})
 
 
 def _double(config: Any) -> None:

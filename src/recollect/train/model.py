@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from recollect.train.settings import TrainSettings
 from recollect.train.sharding import load_shared
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from recollect.train.auto import Plan
@@ -163,7 +164,12 @@ def movable(model: PreTrainedModel, rate: float) -> float:
 
 def refuse_broken(model: Any, diverged_at: int | None, settings: TrainSettings) -> None:
     """Raise ModelError for a loss or a weight that is no number any more."""
-    bad = next((name for name, value in model.named_parameters() if not all_finite(value)), None)
+    refuse_diverged(dict(model.named_parameters()), diverged_at, settings)
+
+
+def refuse_diverged(weights: Mapping[str, torch.Tensor], diverged_at: int | None, settings: TrainSettings) -> None:
+    """The same for weights by their names."""
+    bad = next((name for name, value in weights.items() if not all_finite(value)), None)
     if diverged_at is None and bad is None:
         return
     where = f"the loss of step {diverged_at}" if diverged_at else f"the weight {bad}"
@@ -183,16 +189,23 @@ def write_model(
 
     start: the adapters' first factors, where they were taken out of the base.
     """
+    if settings.method == "lora":
+        return write_lora(step, Adapted(model, start or {}), tokenizer, settings, folder)
     target = step.folder / "model"
     shutil.rmtree(target, ignore_errors=True)
-    if settings.method == "full":
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
-        _copy([folder / name for name in _PROCESSORS if (folder / name).is_file()], target)
-        _copy(licence_files(folder), target)
-        return ()
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    _copy([folder / name for name in _PROCESSORS if (folder / name).is_file()], target)
+    _copy(licence_files(folder), target)
+    return ()
+
+
+def write_lora(step: Step, adapted: Adapted, tokenizer: Any, settings: TrainSettings, folder: Path) -> tuple[str, ...]:
+    """The same for an adapter."""
+    target = step.folder / "model"
+    shutil.rmtree(target, ignore_errors=True)
     base = name_base(settings.model, folder, step.path / "model")
-    write_adapter(target, Adapted(model, start or {}), settings, base)
+    write_adapter(target, adapted, settings, base)
     write_base_fingerprint(target, str(step.inputs["model"]), weights=weights_fingerprint(folder), name=base.ours)
     if not _copy([file for name in TOKENIZER for file in sorted(folder.glob(name))], target):
         tokenizer.save_pretrained(target)

@@ -81,7 +81,7 @@ def run_train(
         >>> sorted(path.name for path in tuned.model_folder.glob("*.safetensors"))
         ['model.safetensors']
     """
-    result = _run(read_training(*read_source(settings, selection, data), progress, base), out, root)
+    result = run_training(read_training(*read_source(settings, selection, data), progress, base), out, root)
     assert isinstance(result, TrainResult)
     return result
 
@@ -116,10 +116,11 @@ def run_train_until(
     """
     check_share(settings, share)
     training = read_training(*read_source(settings, selection, None), progress, base)
-    return _run(replace(training, share=share, judge=judge), out, root)
+    return run_training(replace(training, share=share, judge=judge), out, root)
 
 
-def _run(training: Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
+def run_training(training: Training, out: Path | None, root: Path) -> TrainResult | PausedTraining:
+    """The same of what `read_training` read."""
     if training.processes > started():
         return _start_processes(training, out, root)
     if not first():
@@ -154,7 +155,7 @@ def _start_processes(training: Training, out: Path | None, root: Path) -> TrainR
 
 def _join(training: Training, out: Path | None, root: Path, hears: Hears) -> TrainResult | PausedTraining:
     """The life of one of them."""
-    return _run(replace(training, progress=hears.progress, judge=hears.judge), out, root)
+    return run_training(replace(training, progress=hears.progress, judge=hears.judge), out, root)
 
 
 def _follow(training: Training) -> TrainResult | PausedTraining:

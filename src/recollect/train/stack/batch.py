@@ -1,0 +1,189 @@
+"""Pieces of many trainings' updates side by side: rows, dropout and the loss of each.
+
+Notable choices
+- A piece stays whole and in its own order, so that its dropout masks are those it would draw alone: one for each
+  module, over the piece padded to its own longest example.
+- Logits are computed where an answer stands and nowhere else: the output head is given those places only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recollect.models.stacked import Rows, Run
+
+if TYPE_CHECKING:
+    from recollect.train.trainer import Example
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Examples of one training that pass together, and how their dropout is drawn."""
+
+    owner: int
+    """The training's number in the pass."""
+    examples: list[Example]
+    weight: float
+    """Of each answer token's loss: 1 / the update's."""
+    dropout: float
+    generator: torch.Generator
+    """On the device that computes."""
+
+    @property
+    def longest(self) -> int:
+        return max(len(ids) for ids, _ in self.examples)
+
+    @property
+    def tokens(self) -> int:
+        """With padding."""
+        return self.longest * len(self.examples)
+
+    @property
+    def answer_tokens(self) -> int:
+        return sum(sum(mask[1:]) for _, mask in self.examples)
+
+
+def together(pieces: Sequence[Piece], most: int) -> list[list[Piece]]:
+    """Pieces of similar length as batches of at most `most` tokens with padding; one that is longer is alone."""
+    batches: list[list[Piece]] = []
+    rows = 0
+    for piece in sorted(pieces, key=lambda piece: (piece.longest, piece.owner)):
+        rows += len(piece.examples)
+        if not batches or rows * piece.longest > most:
+            batches.append([])
+            rows = len(piece.examples)
+        batches[-1].append(piece)
+    return batches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pieces side by side, as tensors."""
+
+    pieces: list[Piece]
+    ids: torch.Tensor
+    mask: torch.Tensor
+    """Of what is no padding."""
+    places: torch.Tensor
+    """Where the next token is one of an answer, in the flat list of tokens."""
+    labels: torch.Tensor
+    """Those next tokens."""
+    of: torch.Tensor
+    """The piece that each of them is of."""
+
+    @property
+    def rows(self) -> list[int]:
+        """The owner of each row."""
+        return [piece.owner for piece in self.pieces for _ in piece.examples]
+
+
+def as_batch(pieces: Sequence[Piece], pad: int, device: str) -> Batch:
+    """The pieces as one batch, padded on the right."""
+    longest = max(piece.longest for piece in pieces)
+    rows = [example for piece in pieces for example in piece.examples]
+    of_rows = [number for number, piece in enumerate(pieces) for _ in piece.examples]
+    ids = [[*ids, *[pad] * (longest - len(ids))] for ids, _ in rows]
+    real = [[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows]
+    answers = [
+        (row * longest + place - 1, ids[place], of_rows[row])
+        for row, (ids, mask) in enumerate(rows)
+        for place in range(1, len(ids))
+        if mask[place]
+    ]
+    places, labels, of = torch.tensor(answers, dtype=torch.long).reshape(-1, 3).T.contiguous().to(device)
+    return Batch(list(pieces), torch.tensor(ids, device=device), torch.tensor(real, device=device), places, labels, of)
+
+
+class Dropout:
+    """The dropout in front of the factors, piece by piece, in the order in which the model calls its modules."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        ends = list(accumulate(len(piece.examples) for piece in pieces))
+        self.spans = list(zip(pieces, [0, *ends], ends, strict=False))
+
+    def __call__(self, x: torch.Tensor, run: Run) -> torch.Tensor:
+        """What is left of the inputs [rows, n, in] of a run, scaled up."""
+        inside = [(piece, start - run.start, stop - run.start) for piece, start, stop in self.spans]
+        inside = [span for span in inside if span[1] >= 0 and span[2] <= run.stop - run.start]
+        if not any(piece.dropout for piece, _, _ in inside):
+            return x
+        scale = torch.empty_like(x)
+        for piece, start, stop in inside:
+            scale[start:stop] = self._drawn(piece, x[start:stop])
+        return x * scale
+
+    @staticmethod
+    def _drawn(piece: Piece, x: torch.Tensor) -> torch.Tensor | float:
+        """0 for what is dropped, else 1 / (1 - dropout): drawn over the piece's own length, 1 beyond it."""
+        if not piece.dropout:
+            return 1.0
+        own = torch.empty(x.shape[0], piece.longest, x.shape[2], dtype=x.dtype, device=x.device)
+        own.bernoulli_(1 - piece.dropout, generator=piece.generator).div_(1 - piece.dropout)
+        if piece.longest == x.shape[1]:
+            return own
+        return torch.cat([own, x.new_ones(x.shape[0], x.shape[1] - piece.longest, x.shape[2])], dim=1)
+
+
+class Head:
+    """What stands before the output head: it lets through the places of answers, as one row."""
+
+    def __init__(self) -> None:
+        self.places: torch.Tensor | None = None
+
+    @contextmanager
+    def on(self, model: Any) -> Iterator[Head]:
+        """Put it there, for a while."""
+        handle = model.get_output_embeddings().register_forward_pre_hook(self._only_answers)
+        try:
+            yield self
+        finally:
+            handle.remove()
+
+    def _only_answers(self, _: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden, *others = inputs
+        assert self.places is not None
+        return hidden.flatten(0, 1).index_select(0, self.places)[None], *others
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a piece's pass tells."""
+
+    loss: float
+    entropy: float
+    """Mean over its answer tokens."""
+    accuracy: float
+
+
+def pass_through(model: Any, rows: Rows, head: Head, batch: Batch, mixed: bool) -> dict[int, Told]:
+    """Forward and backward of a batch: adds each row's gradient to its own adapter's; returns what each owner's piece
+    tells."""
+    rows.belong_to(batch.rows)
+    rows.dropout = Dropout(batch.pieces) if any(piece.dropout for piece in batch.pieces) else None
+    head.places = batch.places
+    device = batch.ids.device.type
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[0]
+    scores = torch.log_softmax(logits.float(), dim=-1)
+    losses = -scores.gather(1, batch.labels[:, None])[:, 0]
+    weights = torch.tensor([piece.weight for piece in batch.pieces], device=device)
+    total: Any = (losses * weights[batch.of]).sum()
+    total.backward()
+    return _told(batch, scores.detach(), losses.detach())
+
+
+def _told(batch: Batch, scores: torch.Tensor, losses: torch.Tensor) -> dict[int, Told]:
+    kinds = torch.stack(
+        [losses, -(scores.exp() * scores).sum(-1), (scores.argmax(-1) == batch.labels).float(), torch.ones_like(losses)]
+    )
+    sums = kinds.new_zeros(4, len(batch.pieces)).index_add_(1, batch.of, kinds).T.tolist()
+    found = {}
+    for piece, (loss, entropy, right, count) in zip(batch.pieces, sums, strict=True):
+        found[piece.owner] = Told(loss * piece.weight, entropy / max(1, count), right / max(1, count))
+    return found

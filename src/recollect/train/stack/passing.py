@@ -1,0 +1,116 @@
+"""The pass: every update, each training's next batch side by side, until all have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recollect.errors import RecollectError
+from recollect.models.stacked import Rows, put_together
+from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
+from recollect.train.stack.lane import Lane, Outcome
+from recollect.train.stack.memory import NoRoom, Room, ran_out
+
+
+@dataclass
+class Pass:
+    """Trainings on one resident base."""
+
+    model: Any
+    pad: int
+    device: str
+    mixed: bool
+    alone: bool
+    """Each training's rows in calls of their own: its bytes do not depend on its neighbours."""
+    room: Room
+    leave: Callable[[Lane, Outcome], None]
+    """What becomes of a training that ended."""
+    progress: Callable[[], None]
+    head: Head = field(default_factory=Head)
+    rows: Rows = field(init=False)
+
+    def run(self, lanes: Sequence[Lane]) -> None:
+        """Train them all to their ends; where memory has no room for so many, one half after the other."""
+        left = list(lanes)
+        stacked = put_together(self.model, [lane.factors for lane in lanes], trained=True)
+        self.rows = stacked.rows
+        try:
+            for number, lane in enumerate(lanes):
+                lane.sit(stacked, number)
+            self._leave_where_ended(left)
+            with self.head.on(self.model):
+                while left:
+                    self._update(left)
+                    self.progress()
+        except NoRoom as error:
+            if len(left) == 1:
+                raise error.__cause__ or error from None
+            for lane in left:
+                lane.save()
+        finally:
+            stacked.take_off()
+        if left:
+            del stacked
+            half = len(left) // 2
+            for some in (left[:half], left[half:]):
+                self.run(some)
+
+    def _leave_where_ended(self, left: list[Lane]) -> None:
+        """A training whose checkpoint is that of its last update needs no other."""
+        for lane in [lane for lane in left if lane.done >= lane.state.max_steps]:
+            left.remove(lane)
+            self.leave(lane, lane.finish())
+
+    def _update(self, left: list[Lane]) -> None:
+        """One update of every training that is left."""
+        started = time.monotonic()
+        pieces, told = self._through_with_room(left)
+        tokens = {number: sum(piece.tokens for piece in own) for number, own in pieces.items()}
+        for lane in list(left):
+            try:
+                outcome: Outcome | None = lane.updated(pieces[lane.number], told[lane.number])
+            except RecollectError as error:  # its judge's, or a full disk's: the others go on
+                outcome = error
+            if outcome is not None:
+                left.remove(lane)
+                self.leave(lane, outcome)
+        seconds = (time.monotonic() - started) / max(1, sum(tokens.values()))
+        for lane in left:
+            lane.seconds += seconds * tokens[lane.number]
+
+    def _through_with_room(self, left: list[Lane]) -> tuple[dict[int, list[Piece]], dict[int, list[Told]]]:
+        while True:
+            pieces = {lane.number: lane.pieces() for lane in left}
+            try:
+                return pieces, self._through(pieces)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+                for lane in left:
+                    lane.undo()
+                self._make_room(error, [piece for own in pieces.values() for piece in own])
+
+    def _make_room(self, error: Exception, pieces: list[Piece]) -> None:
+        largest = max(sum(piece.tokens for piece in batch) for batch in self._batches(pieces))
+        if self.alone or largest <= max(piece.tokens for piece in pieces):
+            raise NoRoom from error
+        self.room.halve(largest)
+
+    def _through(self, pieces: dict[int, list[Piece]]) -> dict[int, list[Told]]:
+        """Forward and backward of an update's pieces; those of one training in their order, as its dropout is drawn."""
+        told: dict[int, list[Told]] = {number: [] for number in pieces}
+        for turn in range(max(map(len, pieces.values()))):
+            for some in self._batches([own[turn] for own in pieces.values() if turn < len(own)]):
+                batch = as_batch(some, self.pad, self.device)
+                with self.room.measuring(self.model, batch.ids.numel()):
+                    found = pass_through(self.model, self.rows, self.head, batch, self.mixed)
+                for number, one in found.items():
+                    told[number].append(one)
+        return told
+
+    def _batches(self, pieces: list[Piece]) -> list[list[Piece]]:
+        if self.alone:
+            return [[piece] for piece in pieces]
+        return together(pieces, self.room.most)
