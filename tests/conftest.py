@@ -1,4 +1,6 @@
-"""For every test: no hub, and one torch thread. `real_model` gives a real model's folder to tests marked `real`.
+"""For every test: no hub, one torch thread, and what many of them begin with.
+
+`real_model` gives a real model's folder to tests marked `real`.
 
 A shell's background job begins with Ctrl-C ignored, and its children inherit that; it is undone here.
 The kill tests fork, and a fork does not take OpenMP's threads along: with more than one the child would wait for ever.
@@ -12,8 +14,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from helpers_world import Command, World
 
 os.environ.setdefault("RECOLLECT_HUB_WAS_OFFLINE", os.environ.get("HF_HUB_OFFLINE", ""))
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -48,3 +54,42 @@ def _real_model() -> Callable[[str], Path]:
     from helpers_real import real_model
 
     return real_model
+
+
+# -- made once for all tests, which leave it as it is; helpers are imported when they are needed --
+
+
+@pytest.fixture(scope="session", name="world")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """A tiny model that learns a little, and facts about an invented world."""
+    from helpers_world import make_world
+
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(name="recollect")
+def _recollect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> "Command":
+    """The command line, in a folder of the test's own."""
+    from helpers_world import Command
+
+    monkeypatch.chdir(tmp_path)
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session", name="base_folder")
+def _base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny base that has learnt nothing."""
+    from helpers_tiny import tiny_model
+
+    return tiny_model(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="session", name="selection")
+def _selection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The select step of forty of its facts."""
+    from helpers_tiny import tiny_facts, tiny_levels
+    from recollect.select import SelectSettings, run_select
+
+    facts = tiny_facts(8)
+    root = tmp_path_factory.mktemp("selections")
+    return run_select(SelectSettings(size=40), facts, tiny_levels(facts), root=root).path

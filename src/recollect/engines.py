@@ -22,7 +22,7 @@ from recollect.core.workspace import fingerprint
 from recollect.errors import InputError, MissingExtra, ModelError, ModelWarning
 from recollect.generate import Engine, TransformersEngine
 from recollect.generate.encoding import context_limit
-from recollect.generate.transformers import stop_tokens
+from recollect.generate.transformers import stop_ids, stop_tokens
 from recollect.models import (
     LoadedModel,
     ModelRef,
@@ -277,12 +277,10 @@ def _asked_there(settings: EngineSettings, ref: ModelRef) -> Engine:
 
 
 def _stops(folder: Path, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """As `stop_tokens`, of a folder that may hold no weights."""
+    """As `stop_tokens`, of a folder that may hold a tokenizer alone."""
     files = [folder / name for name in ("generation_config.json", "config.json")]
     config = next((read_json(file) for file in files if file.is_file()), {})
-    found = [tokenizer.eos_token_id, config.get("eos_token_id")]
-    ids = [one for some in found for one in (some if isinstance(some, list) else [some])]
-    return {one for one in ids if isinstance(one, int)}
+    return stop_ids(tokenizer.eos_token_id, config.get("eos_token_id"))
 
 
 def asking_machine(settings: EngineSettings) -> Machine:

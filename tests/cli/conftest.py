@@ -8,20 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers_world import PROBE, Command, World, make_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def recollect(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, world: World
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(monkeypatch, capsys)
+from helpers_world import PROBE, World
 
 
 @pytest.fixture(scope="module")

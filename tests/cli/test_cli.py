@@ -226,9 +226,9 @@ def test_how_many_facts_are_hidden_is_told_apart_from_which(recollect: Command, 
     answer = recollect("hidden", *given, *few, "--out", "hidden")
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert lines[0] == "8 facts of level 0, which the model never says"
+    assert lines[0] == "8 facts at level 0, whose answer the model never gave"
     assert lines[4].startswith("How many are hidden: about ") and " of 8, or more" in lines[4]
-    assert lines[5].startswith("Which ones: ") and "hidden facts can be among these" in lines[5]
+    assert lines[5].startswith("Which ones: ") and "hidden facts can be among them" in lines[5]
 
 
 def test_the_settings_line_tells_where_each_value_came_from(recollect: Command) -> None:

@@ -16,6 +16,8 @@ def test_tables_and_json(tmp_path: Path, recollect: Command) -> None:
     for text in ("a against b", "kappa, known or not", "b: expected shares", "by relation", "capital"):
         assert text in shown.out
     assert "…" not in shown.out
+    twice = recollect("levels", first, tmp_path / "x" / ".." / "a")
+    assert twice.code == 2 and "probes must be different ones, but" in twice.err and twice.err.count("\n") <= 2
     small = recollect("levels", write_probe(tmp_path / "c", [0, 1]), write_probe(tmp_path / "d", [1, 1])).out
     assert "too few facts for a difference in all 2 relations (at most 1 each)" in small
     answer = recollect("levels", first, second, "--names", "x, y", "--out", tmp_path / "named", "--json").json

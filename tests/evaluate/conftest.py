@@ -2,12 +2,7 @@
 
 import pytest
 
-from helpers_tiny import tiny_facts, tiny_levels, tiny_model
-
-
-@pytest.fixture(scope="session")
-def base_folder(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("base") / "model")
+from helpers_tiny import tiny_facts, tiny_levels
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from helpers_executors import Deadly
 from helpers_tiny import tiny_levels
-from helpers_world import EVALUATE, TRAIN, World, make_world, tables
+from helpers_world import EVALUATE, TRAIN, World, tables
 from recollect.drift import DriftSettings
 from recollect.errors import InputError, RecollectError
 from recollect.evaluate import EvaluateSettings
@@ -22,11 +22,6 @@ from recollect.experiments.executors import Executor, Place, make_executor, run_
 from recollect.models import ModelSettings
 from recollect.select import SelectSettings
 from recollect.train import PausedTraining, TrainSettings
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def context(world: World, folder: Path) -> Context:

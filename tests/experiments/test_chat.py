@@ -10,7 +10,7 @@ import pytest
 
 from helpers_search_run import values as search_values
 from helpers_tiny import tiny_levels
-from helpers_world import EVALUATE, TRAIN, World, make_world
+from helpers_world import EVALUATE, TRAIN, World
 from recollect.experiments.curve import CurveSettings, run_curve
 from recollect.experiments.search import SearchSettings
 from recollect.experiments.search.prepare import prepare
@@ -22,15 +22,10 @@ _TEMPLATE = (
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def chatty(plain: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    shutil.copytree(plain.model, folder := tmp_path_factory.mktemp("chatty") / "model")
+def chatty(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    shutil.copytree(world.model, folder := tmp_path_factory.mktemp("chatty") / "model")
     (folder / "chat_template.jinja").write_text(_TEMPLATE, encoding="utf-8")
-    return World(folder, plain.facts, plain.fact_set)
+    return World(folder, world.facts, world.fact_set)
 
 
 def _asked_in(folder: Path) -> set[tuple[str, str | None]]:
@@ -46,11 +41,11 @@ def test_a_curve(chatty: World, tmp_path: Path) -> None:
     assert json.loads((curve.path / "manifest.json").read_text())["inputs"]["prompt"] == "chat"
 
 
-def test_a_search_settles_it_for_all_trials(chatty: World, plain: World, tmp_path: Path) -> None:
+def test_a_search_settles_it_for_all_trials(chatty: World, world: World, tmp_path: Path) -> None:
     levels = tmp_path / "levels.parquet"
     tiny_levels(chatty.fact_set).write_parquet(levels)
-    for world, told in ((chatty, {"prompt": "chat"}), (plain, {})):
-        prepared = prepare(SearchSettings.make(**search_values(world, levels)))
+    for one, told in ((chatty, {"prompt": "chat"}), (world, {})):
+        prepared = prepare(SearchSettings.make(**search_values(one, levels)))
         assert {key: value for key, value in prepared.inputs.items() if key == "prompt"} == told
         assert (prepared.train.prompt, prepared.evaluate.prompt) == (told.get("prompt", "auto"),) * 2
     given = prepare(SearchSettings.make(**search_values(chatty, levels, train={"preset": "C"})))

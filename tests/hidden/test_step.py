@@ -117,7 +117,11 @@ def test_progress_counts_the_answers_of_a_subject(tmp_path: Path) -> None:
         progress=lambda *now: seen.append(now), loaded=small.loaded,
     )  # fmt: skip
     assert [len(pool.rows) for pool in pools] == [8, 2]
-    assert seen == [(8 * 4, 38), (8 * 4 + 2 * 3, 38)]  # four words, all at once; two answers, one with another form
+    assert seen == [
+        (0, 38),
+        (8 * 4, 38),
+        (8 * 4 + 2 * 3, 38),
+    ]  # four words, all at once; two answers, one with another form
 
 
 def test_other_subjects_are_of_level_0_first() -> None:

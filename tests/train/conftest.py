@@ -2,20 +2,8 @@
 
 import pytest
 
-from helpers_tiny import tiny_facts, tiny_levels, tiny_model
+from helpers_tiny import tiny_facts
 from recollect.select import SelectSettings, run_select
-
-
-@pytest.fixture(scope="session")
-def base_folder(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("base") / "model")
-
-
-@pytest.fixture(scope="session")
-def selection(tmp_path_factory):
-    facts = tiny_facts(8)
-    root = tmp_path_factory.mktemp("selections")
-    return run_select(SelectSettings(size=40), facts, tiny_levels(facts), root=root).path
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def _hidden(settings: HiddenSettings, out: Path | None, as_json: bool) -> None:
     if not as_json:
         found = result.found
         called = {f"called {name}": getattr(found, name) for name in ("hidden", "absent", "undecided")}
-        print_pairs(f"{many(found.level_0, 'fact')} of level 0, which the model never says", called)
+        print_pairs(f"{many(found.level_0, 'fact')} at level 0, whose answer the model never gave", called)
         for line in _in_words(found):
             console_out.print(line, soft_wrap=True)
         print_notes(found.notes)
@@ -37,17 +37,17 @@ def _hidden(settings: HiddenSettings, out: Path | None, as_json: bool) -> None:
 
 def _in_words(found: HiddenFound) -> list[str]:
     """Two questions with an answer each: how many are hidden, and which ones."""
-    how_many = "How many are hidden cannot be told: there are too few other answers to rank the right ones among."
+    how_many = "How many are hidden cannot be told: there are too few other answers to rank the right ones against."
     if found.share is not None:
         how_many = (
-            f"How many are hidden: about {estimate(found.share)} % of {found.share.n:,}, or more, since weak traces do "
-            "not count. That is from where all their right answers rank together, above what chance would do."
+            f"How many are hidden: about {estimate(found.share)} % of {found.share.n:,}, or more: a weak trace does "
+            "not count. It follows from the ranks of all their right answers together, less what chance would give."
         )
-    which = f"Which ones: {found.hidden:,} so clear that they can be named"
+    which = f"Which ones: {found.hidden:,} are clear enough to be named"
     if found.hidden:
-        which += f" (of such names at most {100 * found.fdr:g} % are expected to be there by chance)"
+        which += f" (at most {100 * found.fdr:g} % of those named are expected to be chance)"
     if found.absent:
-        which += ". Absent means only: not so clear; hidden facts can be among these"
+        which += ". Absent means no more than not clear enough: hidden facts can be among them"
     if found.undecided:
-        which += ". Undecided: too few other answers to tell, or too many facts have the same one"
+        which += ". Undecided: too few other answers to tell, or too many facts share the answer"
     return [how_many, f"{which}."]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,12 +38,13 @@ def _plan(settings: TrainSettings, **given: Any) -> Plan:
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path | None, data: Path | None) -> None:
     from recollect.train import run_train, training_machine
+    from recollect.train.processes import first
 
     machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, data=data, out=out, progress=progress)
-    if os.environ.get("RANK", "0") != "0":
-        return  # one of several processes: the first one answers
+    if not first():  # of several processes, which answers for all
+        return
     found = {**result.found.plain(), "out": str(result.path)}
     if not as_json:
         print_notes(result.found.notes)

@@ -72,7 +72,8 @@ def read_probes(paths: Sequence[Path], names: Sequence[str] = ()) -> tuple[list[
     """Finished probes of the same facts, and notes on what is left out and what was probed otherwise.
 
     names: of the models, in the order of the paths; by default the folders'. Raises InputError for fewer than two, for
-    steps of another kind, for probes by different judges, and for probes without a fact in common.
+    one folder given twice, for steps of another kind, for probes by different judges, and for probes without a fact in
+    common.
     """
     if len(paths) < 2:
         raise InputError(f"a comparison of levels needs two probes or more, but got {len(paths)}.")
@@ -80,6 +81,9 @@ def read_probes(paths: Sequence[Path], names: Sequence[str] = ()) -> tuple[list[
         raise InputError(
             f"names must be one for each of {len(paths)} probes, none empty and all different, but got {list(names)}."
         )
+    places = [path.resolve() for path in paths]
+    if twice := [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"probes must be different ones, but {twice[0]} and {twice[1]} are one folder.")
     called = list(names) or short_names([str(path.absolute()) for path in paths])
     found = [_read(path, name) for path, name in zip(paths, called, strict=True)]
     for other in found[1:]:

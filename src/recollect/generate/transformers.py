@@ -128,13 +128,13 @@ class TransformersEngine(TokenizerVocabulary):
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """The ids that end a text: the tokenizer's end token and those of the model's generation settings."""
-    ids: set[int] = set()
-    for value in (tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)):
-        if isinstance(value, int):
-            ids.add(value)
-        elif value is not None:
-            ids.update(int(item) for item in value)
-    return ids
+    return stop_ids(tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None))
+
+
+def stop_ids(*values: object) -> set[int]:
+    """End tokens as they are configured: one, several, or none."""
+    several = [value if isinstance(value, list | tuple) else [value] for value in values]
+    return {one for some in several for one in some if isinstance(one, int)}
 
 
 def cached_numbers(model: PreTrainedModel) -> int:

@@ -158,6 +158,8 @@ def _read(
     """
     size, index, done = int(step.plan["subjects_at_once"]), 0, 0
     total = sum(pool.width * len(pool.rows) for pool in pools)
+    tell = progress or (lambda done, total: None)
+    tell(0, total)  # so that the first subjects count for the time left too
     found = []
     for pool in pools:
         first = index
@@ -170,8 +172,7 @@ def _read(
                 step.write_part(index, pl.DataFrame({"said": said.tolist(), "logs": logs.tolist()}))
             index += 1
             done += pool.width * len(some)
-            if progress is not None:
-                progress(done, total)
+            tell(done, total)
         found.append(pl.concat([step.read_part(part) for part in range(first, index)]))
     return found
 

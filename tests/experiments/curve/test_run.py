@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import recollect.experiments.cell as cell_module
-from helpers_world import EVALUATE, TRAIN, Command, World, flags, make_world, tables
+from helpers_world import EVALUATE, TRAIN, Command, World, flags, tables
 from recollect.cli.curve import _answer
 from recollect.core.workspace import MANIFEST, is_finished, read_manifest, update_checksums
 from recollect.core.workspace.manifest import write_sealed
@@ -27,11 +27,6 @@ from recollect.report import read_results, write_report
 
 MEANS = ((15, 25), (60, 32), (240, 32.5), (960, 32.4))
 SCORES = "size,seed,score\n" + "".join(f"{n},{s},{mean + 0.2 * s}\n" for n, mean in MEANS for s in (0, 1))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def values(world: World, **changed: Any) -> dict[str, Any]:

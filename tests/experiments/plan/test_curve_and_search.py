@@ -58,9 +58,9 @@ def test_a_curve_trains_every_size_with_every_seed(world: World, tmp_path: Path)
 
 
 def test_a_curve_that_is_finished_is_there_alone_and_in_a_study(
-    finished: StudyResult, world: World, tmp_path: Path
+    whole: StudyResult, world: World, tmp_path: Path
 ) -> None:
-    study = shutil.copytree(finished.path, tmp_path / "study")
+    study = shutil.copytree(whole.path, tmp_path / "study")
     section = {"sizes": [0, 4, 8], "repeats": 2, "train": TRAIN, "evaluate": EVALUATE}
     of_study = settings(world, curve=section)
     before = plan_study(of_study, study, assume=COUNTED)

@@ -48,28 +48,28 @@ def test_the_answer_of_a_study_has_these_keys_and_nothing_is_written(
     assert contents(tmp_path) == before
 
 
-def test_what_is_finished_is_there(finished: StudyResult, world: World) -> None:
-    plan = plan_study(settings(world), finished.path, assume=COUNTED)
-    assert plan.there == plan.steps == len(list((finished.path / "steps").glob("*/manifest.json")))
+def test_what_is_finished_is_there(whole: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world), whole.path, assume=COUNTED)
+    assert plan.there == plan.steps == len(list((whole.path / "steps").glob("*/manifest.json")))
     assert (plan.completions, plan.training_steps, plan.seconds) == (0, 0, 0.0)
 
 
-def test_what_several_parts_of_a_grid_note_is_said_once(finished: StudyResult, world: World) -> None:
-    plan = plan_study(settings(world), finished.path, assume=COUNTED)
+def test_what_several_parts_of_a_grid_note_is_said_once(whole: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world), whole.path, assume=COUNTED)
     parts = {name: plan.model_copy(update={"notes": notes}) for name, notes in (("a", ("x", "y")), ("b", ("x",)))}
     assert summed(parts).notes == ("x", "a: y")
     assert summed(parts | {"c": parts["a"]}).notes == ("x", "a, c: y")
 
 
-def test_only_what_hangs_on_a_change_is_left(finished: StudyResult, world: World, tmp_path: Path) -> None:
-    out = finished.path.parent / "other"
+def test_only_what_hangs_on_a_change_is_left(whole: StudyResult, world: World, tmp_path: Path) -> None:
+    out = whole.path.parent / "other"
     one_more = plan_study(settings(world, sizes=[4, 8, 12], repair=[]), out, assume=COUNTED)
     assert one_more.steps - one_more.there == 2 * 4
     assert one_more.training_steps == 2 * 3
     elsewhere = plan_study(settings(world), tmp_path / "elsewhere" / "study", assume=COUNTED)
     assert elsewhere.there == 0
     copy = tmp_path / "copy"
-    shutil.copytree(finished.path, copy / "study")
+    shutil.copytree(whole.path, copy / "study")
     shutil.rmtree(copy / "study" / "steps" / "train-0-4-seed0")
     left = plan_study(settings(world), copy / "study", assume=COUNTED)
     assert (left.steps - left.there, left.training_steps) == (1, 1)
@@ -134,9 +134,9 @@ def test_a_section_that_cannot_be_done_costs_no_more_than_itself(world: World, t
     assert len(over.missing) == 1 and over.missing[0].startswith("CANNOT BE DONE: curve: sizes must be at most 40")
 
 
-def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(finished: StudyResult, world: World) -> None:
-    plan = plan_study(settings(world, methods=["full", "lora"]), finished.path.parent / "grid", assume=COUNTED)
-    whole = plan_study(settings(world), finished.path, assume=COUNTED)
+def test_a_part_of_a_grid_takes_what_a_study_beside_it_has(whole: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world, methods=["full", "lora"]), whole.path.parent / "grid", assume=COUNTED)
+    whole = plan_study(settings(world), whole.path, assume=COUNTED)
     common = 3 + 4  # probe, base twice, four selections
     assert plan.there == whole.steps + common
 
@@ -155,8 +155,8 @@ def test_a_mistyped_model_is_told_first_and_not_planned(world: World, tmp_path: 
     assert recollect("study", "--model", "pokcet", "--facts", world.facts, "--dry-run", *counted).code == 0
 
 
-def test_levels_of_a_finished_probe_say_which_cells_there_are(finished: StudyResult, world: World) -> None:
-    plan = plan_study(settings(world, sizes=[4, 8, 41], repair=[]), finished.path.parent / "more", assume=COUNTED)
+def test_levels_of_a_finished_probe_say_which_cells_there_are(whole: StudyResult, world: World) -> None:
+    plan = plan_study(settings(world, sizes=[4, 8, 41], repair=[]), whole.path.parent / "more", assume=COUNTED)
     assert plan.training_steps == 0  # 40 training facts: neither choice has 41
 
 

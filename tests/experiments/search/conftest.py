@@ -10,18 +10,13 @@ import pytest
 
 from helpers_search_run import values
 from helpers_tiny import tiny_levels
-from helpers_world import EVALUATE, World, make_world
+from helpers_world import EVALUATE, World
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
 from recollect.experiments.search.runner import SPLIT, Task
 from recollect.experiments.search.validation import split
 from recollect.select import SelectSettings
 from recollect.train import TrainSettings
-
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="session")

@@ -26,12 +26,6 @@ from recollect.experiments.search.validation import Points
 
 
 @pytest.fixture
-def recollect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(monkeypatch, capsys)
-
-
-@pytest.fixture
 def config(world: World, levels: Path, tmp_path: Path) -> Path:
     """A search of three trials as a YAML file."""
     return write_config(world, levels, tmp_path)

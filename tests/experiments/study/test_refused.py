@@ -13,10 +13,13 @@ import recollect.experiments.study.run as study_run
 from helpers_study import settings, trained
 from helpers_world import PROBE, TRAIN, World, contents
 from recollect.core.workspace import read_manifest
+from recollect.core.workspace.experiment import Failed
 from recollect.errors import InputError, StepError
-from recollect.experiments.study import StudyResult, run_study
+from recollect.experiments.study import StudyResult, StudySettings, run_study
 from recollect.experiments.study.settings import StudyParts
+from recollect.experiments.study.work import failure_notes
 from recollect.facts import FactSet
+from recollect.probe import ProbeSettings
 
 
 def test_a_cell_with_too_few_facts_is_left_out_and_noted(world: World, tmp_path: Path) -> None:
@@ -148,3 +151,27 @@ def test_a_limited_probe_of_an_earlier_version_makes_another_study(world: World,
     (study.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(StepError, match="facts of the limit"):
         run_study(limited, tmp_path / "study")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("  ", "must not be blank"), ("\t", "must not be blank"), ("", "must not be empty")]
+)
+@pytest.mark.parametrize("field", ["model", "facts"])
+def test_a_name_of_blanks_is_one_clear_line(given: str, said: str, field: str) -> None:
+    for kind in (ProbeSettings, StudySettings):
+        with pytest.raises(InputError, match=f"^{field}: {said}"):
+            kind.make(**{field: given})
+    axis = {"model": "models", "facts": "data"}[field]
+    with pytest.raises(InputError, match=f"^{axis}, entry 2, {field}: {said}") as raised:
+        StudySettings.make(**{axis: ["pocket", given]})
+    assert "\n" not in str(raised.value)
+
+
+def test_what_failed_for_one_reason_is_told_once() -> None:
+    failed = [
+        Failed(name=name, reason=why) for name, why in (("a", "no memory."), ("b", "too few."), ("c", "no memory."))
+    ]
+    assert failure_notes(failed) == [
+        "a, c failed, and what they found is not among the results: no memory.",
+        "b failed and is not among the results: too few.",
+    ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +18,9 @@ from helpers_slurm import one_node
 from helpers_study import settings
 from helpers_world import Command, World, flags, tables
 from recollect.errors import InputError, RecollectError
+from recollect.experiments.executors import slurm as executor
 from recollect.experiments.study import StudyResult, StudySettings, run_study
+from recollect.experiments.study import slurm as study_slurm
 from recollect.experiments.study.slurm import sbatch_script
 
 LOCAL = {"executor": "slurm", "workers": 2, "slurm": {"cluster": "local"}}
@@ -97,6 +102,41 @@ def test_on_a_real_slurm_one_worker_of_two_is_cancelled(whole: StudyResult, worl
         study = run_study(asked, tmp_path / "study")
     assert killed.is_set()
     _same(study, whole)
+
+
+@pytest.mark.slow
+def test_at_its_time_limit_recollect_work_gives_back_is_requeued_and_resumes(
+    whole: StudyResult, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Slurm's own clock; its wait of two minutes before a requeued job starts is cut short."""
+    monkeypatch.setattr(executor, "WARNING_SECONDS", 140)  # of three minutes, and Slurm tells up to one minute early
+    for name in ("slurm", "tools"):
+        (tmp_path / name).mkdir()
+    command = tmp_path / "tools" / "recollect"
+    command.write_text(f'#!/bin/bash\nexec {shlex.quote(sys.executable)} -c {shlex.quote(study_slurm.MAIN)} "$@"\n')
+    command.chmod(0o755)
+    where = {"time": "3", "mem": "400M", "setup": [f"export PATH={command.parent}:$PATH"]}
+    asked = settings(world, executor="slurm", workers=1, slurm=where)
+    (tmp_path / "script").write_text(sbatch_script(asked, tmp_path / "study"))
+    with one_node(tmp_path / "slurm"):
+        job = _told("sbatch", "--parsable", str(tmp_path / "script"))
+        end, again = time.monotonic() + 500, 0
+        while not (tmp_path / "study" / "report.html").is_file():
+            assert time.monotonic() < end, next(tmp_path.glob("study-*.log")).read_text()
+            time.sleep(0.5)
+            now = int(_told("scontrol", "show", "job", f"{job}_0").partition("Restarts=")[2].split()[0])
+            if now > again:
+                _told("scontrol", "update", f"JobId={job}_0", "StartTime=now", "TimeLimit=30")
+            again = now
+    log = next(tmp_path.glob("study-*.log")).read_text()
+    assert again == 1 and log.count("settings: ") == 2, log
+    assert "stopped. What was finished is kept" in log and "died" not in log, log
+    assert [log.count(f"did {name} ") for name in ("probe", "base", "0-4-seed0", "finish")] == [1] * 4, log
+    _same(StudyResult(tmp_path / "study", whole.found, 0), whole)
+
+
+def _told(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
 
 @pytest.fixture

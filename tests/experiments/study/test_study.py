@@ -157,12 +157,6 @@ def test_repeats_draw_and_train_anew(world: World, tmp_path: Path) -> None:
 # -- the command ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def recollect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return Command(monkeypatch, capsys)
-
-
 def test_the_command_with_a_yaml_file_is_the_same_study(recollect: Command, whole: StudyResult, world: World) -> None:
     Path("study.yaml").write_text(yaml.safe_dump(values(world)), encoding="utf-8")
     answer = recollect("study", "--config", "study.yaml", "--out", "mine", "--json").json

@@ -257,7 +257,7 @@ def test_the_next_worker_goes_on_by_the_folder_alone(
     monkeypatch.chdir(tmp_path / "elsewhere")
     result, said = _work(Path("..") / "study")
     assert result is not None and result.path == left and result.found.cells == 1
-    pieces = ("begin", "probe", "base", "hidden", "base-few-shot", "copies", "random-4-seed0", "finish")
+    pieces = ("begin", "probe", "base", "copies", "random-4-seed0", "finish")
     assert [text for text in said if text.startswith("takes")] == [f"takes {name}" for name in pieces]
     assert Path.cwd() == tmp_path / "elsewhere"
     with pytest.raises(StepError, match="is finished: there is nothing to do"):

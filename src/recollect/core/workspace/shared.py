@@ -46,16 +46,16 @@ def leases_in(path: Path) -> Path:
 
 
 def others_at_work(step: Step, leases: Leases) -> bool:
-    """Whether there are other workers. Raises StepError where those run another version: they are watched before, since
-    of dead ones of other machines one look tells nothing."""
+    """Whether there are other workers. Raises StepError where they run another version and are seen to live, which one
+    look at those of other machines does not tell."""
     theirs = _about(leases.folder).get("version")
-    if theirs == __version__:
-        return bool(leases.alive(WORKER))
-    if leases.watch(WORKER):
+    same = theirs == __version__
+    found = leases.alive(WORKER) if same else leases.watch(WORKER)
+    if found and not same:
         raise StepError(
             f"the workers in {step.folder} run Recollect {theirs}, and this is {__version__}. Use the same version."
         )
-    return False
+    return bool(found)
 
 
 def what_is_shared(path: Path) -> JsonObject | None:

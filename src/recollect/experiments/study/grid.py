@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recollect.core.json_object import JsonObject
 from recollect.core.workspace import DEFAULT_ROOT, MANIFEST, Manifest, Step, discard, drop_leftovers, open_step
-from recollect.core.workspace.experiment import STUDIES, Failed, GridFound, GridPart, by_reason
+from recollect.core.workspace.experiment import STUDIES, Failed, GridFound, GridPart
 from recollect.core.workspace.manifest import read_state
 from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError, StepError
@@ -41,6 +41,7 @@ from recollect.experiments.study.settings import StudyParts, StudySettings
 from recollect.experiments.study.shared import SharedStudy
 from recollect.experiments.study.shared_parts import SharedParts
 from recollect.experiments.study.slurm import work_on_slurm
+from recollect.experiments.study.work import failure_notes
 from recollect.facts import FactSet, load_facts
 from recollect.shipped import SHIPPED
 
@@ -354,12 +355,7 @@ class _Grid:
         self.step.finish(
             GridFound(
                 title=self.settings.title,
-                notes=tuple(
-                    f"{', '.join(names)} failed, and what they found is not among the results: {reason}"
-                    if len(names) > 1
-                    else f"{names[0]} failed and is not among the results: {reason}"
-                    for reason, names in by_reason(self.failed).items()
-                ),
+                notes=tuple(failure_notes(self.failed)),
                 given=tuple(sorted(self.settings.model_fields_set)),
                 machine=next((one.machine for one in found), ""),
                 seconds=round(time.monotonic() - self.started, 3),

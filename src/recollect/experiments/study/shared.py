@@ -33,7 +33,7 @@ from recollect.experiments.study.extras import run_extra, sections_of
 from recollect.experiments.study.missing import drop_damaged
 from recollect.experiments.study.pieces import piece
 from recollect.experiments.study.settings import Choice, StudyParts
-from recollect.experiments.study.work import Counted, Study, failure_note, note_left_out
+from recollect.experiments.study.work import Counted, Study, failure_notes, note_left_out
 from recollect.experiments.under_way import UNDER_WAY
 
 _START = "start.json"
@@ -154,11 +154,12 @@ class SharedStudy(Study):
             return self.probe_base()
 
     def _look_at_base(self, parts: StudyParts, probe: Probed) -> bool:
-        """What no cell waits for: whether all of it is done, by this worker or another."""
-        looks: dict[str, Callable[[], tuple[str, ...]]] = {
-            "hidden": lambda: self.split_level_0(probe),
-            "base-few-shot": lambda: self.ask_with_examples(parts, probe),
-        }
+        """What no cell waits for, where it is asked for: whether it is done, by this worker or another."""
+        looks: dict[str, Callable[[], tuple[str, ...]]] = {}
+        if self.settings.measure_hidden:
+            looks["hidden"] = lambda: self.split_level_0(probe)
+        if self.settings.few_shot:
+            looks["base-few-shot"] = lambda: self.ask_with_examples(parts, probe)
         for name, look in looks.items():
             if name not in self.now.not_shown:
                 with suppress(HeldByOthers), self._once(name), self.piece(name):
@@ -216,8 +217,8 @@ class SharedStudy(Study):
         failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
         failed += [one for extra in now.extras.values() for one in extra]
         notes = [note_left_out(*one, now.probe, self.facts) for one in now.skipped.items()]
-        notes += [line for name in ("hidden", "base-few-shot") for line in now.not_shown[name]]
-        notes += map(failure_note, failed)
+        notes += [line for name in ("hidden", "base-few-shot") for line in now.not_shown.get(name, ())]
+        notes += failure_notes(failed)
         notes += [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
         ground = known(self.settings, self.base, self.facts)
         self.finish(ground, failed, tuple(notes), len(outcomes), now.started)

@@ -24,7 +24,8 @@ from recollect.experiments.study.settings import StudySettings
 
 EVERY = 5.0
 """Seconds between two looks at the workers."""
-_MAIN = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
+MAIN = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
+"""The command `recollect` by Python alone, where no script of it is on the path."""
 
 
 def sbatch_script(settings: StudySettings, out: Path) -> str:
@@ -83,7 +84,7 @@ def _submitted(settings: StudySettings, out: Path, logs: Path, say: Callable[[st
     logs.mkdir(parents=True, exist_ok=True)
     study = logs / "study.yaml"
     write_atomic(study, lambda file: file.write(study_text(settings).encode()))
-    words = (sys.executable, "-c", _MAIN, "work", str(study), "--out", str(out))
+    words = (sys.executable, "-c", MAIN, "work", str(study), "--out", str(out))
     array = Array(Command(words), settings.slurm, settings.workers or WORKERS, logs)
     write_json(note, array.ids)
     say(f"submitted {len(array.jobs)} workers: {array.name}; their logs are in {logs}")

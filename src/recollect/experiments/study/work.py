@@ -18,7 +18,7 @@ from pathlib import Path
 
 from recollect.core.numbers import many
 from recollect.core.workspace import Step, is_finished, lending
-from recollect.core.workspace.experiment import ExperimentFound, Failed, StudyFound
+from recollect.core.workspace.experiment import ExperimentFound, Failed, StudyFound, by_reason
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateResult, run_evaluate
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome, as_failed, attempt_cells
@@ -114,7 +114,7 @@ class Study:
         failed = [as_failed(one, self.steps) for one in outcomes if isinstance(one, FailedCell)]
         lost = [line for one in outcomes if not isinstance(one, FailedCell) for line in one.lost]
         failed += run_extras(self, probe)
-        self.finish(ground, failed, (*left_out, *not_shown, *map(failure_note, failed), *lost), len(outcomes), started)
+        self.finish(ground, failed, (*left_out, *not_shown, *failure_notes(failed), *lost), len(outcomes), started)
 
     def probe_base(self) -> Probed:
         """The base's memory levels; of pages there are none."""
@@ -274,8 +274,14 @@ def in_words(steps: Iterable[str]) -> str:
     return ", ".join([*(said for name, said in _ONCE.items() if name in names), *of_each])
 
 
-def failure_note(one: Failed) -> str:
-    return f"{one.name} failed and is not among the results: {one.reason}"
+def failure_notes(failed: Iterable[Failed]) -> list[str]:
+    """What failed, once for each reason."""
+    return [
+        f"{', '.join(names)} failed, and what they found is not among the results: {reason}"
+        if len(names) > 1
+        else f"{names[0]} failed and is not among the results: {reason}"
+        for reason, names in by_reason(failed).items()
+    ]
 
 
 def note_left_out(choice: Choice, sizes: list[int], probe: Probed, facts: FactSet) -> str:
