@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-POCKET = ("pocket probe", "pocket study", "pocket train", "pocket curve", "pocket search")
+POCKET = ("pocket probe", "pocket study", "pocket train", "pocket curve", "pocket search", "pocket sections")
 REAL = ("smollm2 probe", "smollm2 train", "smollm2 study")
 _LESS: dict[str, Any] = {"limit": 100, "text_tokens": 4000}
 STUDY: dict[str, Any] = {
@@ -44,6 +44,13 @@ SMALL: dict[str, Any] = {
 }
 CURVE: dict[str, Any] = {"sizes": [0, 15, 60, 120], "repeats": 2, "evaluate": {"limit": 200}}
 SEARCH: dict[str, Any] = {"trials": 6, "levels": "none", "validation": 150, "finalists": 2}
+SECTIONS: dict[str, Any] = {
+    **SMALL,
+    "evaluate": {"limit": 200},
+    "curve": {"sizes": [0, 15, 60], "repeats": 2},
+    "search": {name: value for name, value in SEARCH.items() if name != "levels"} | {"trials": 4},
+}
+"""A study whose time is mostly its curve's and its search's."""
 
 
 def job(name: str, facts: str, folder: Path) -> tuple[Callable[[Path], object], Callable[[Path], Any]]:
@@ -72,8 +79,10 @@ def job(name: str, facts: str, folder: Path) -> tuple[Callable[[Path], object], 
         training = TrainSettings.make(model=model, **({"preset": "pocket"} if model == "pocket" else {}))
         chosen = selection(facts, folder)
         return lambda out: run_train(training, chosen, out=out), lambda out: plans.plan_train(training, chosen, out=out)
-    if what == "study":
-        study = StudySettings.make(**where, **(STUDY if model == "pocket" else SMALL))
+    if what in ("study", "sections"):
+        study = StudySettings.make(
+            **where, **(SECTIONS if what == "sections" else STUDY if model == "pocket" else SMALL)
+        )
         return lambda out: run_study(study, out), lambda out: plans.plan_study(study, out)
     if what == "curve":
         curve = CurveSettings.make(**where, **CURVE)
