@@ -56,8 +56,9 @@ def run_trains(
         `chosen` is the folder of a `run_select`.
 
         >>> from recollect import TrainJob, TrainSettings, run_trains
-        >>> settings = [TrainSettings.make(preset="pocket", method="lora", max_steps=2, lora_r=rank) for rank in (4, 8)]
-        >>> [tuned.found.steps for tuned in run_trains([TrainJob(one, chosen) for one in settings])]
+        >>> lora = {"preset": "pocket", "method": "lora", "learning_rate": 5e-3, "max_steps": 2}
+        >>> jobs = [TrainJob(TrainSettings.make(**lora, lora_r=rank), chosen) for rank in (4, 8)]
+        >>> [tuned.found.steps for tuned in run_trains(jobs)]
         [2, 2]
     """
     work = _Work(jobs, base, progress, deterministic, most_tokens)
