@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from recollect.train import run_train_until as run_train_until
     from recollect.train.stack import TrainJob as TrainJob
     from recollect.train.stack import run_trains as run_trains
+    from recollect.watch import write_once as write_once
     from recollect.worlds.quiz import PocketSettings as PocketSettings
     from recollect.worlds.quiz import run_pocket as run_pocket
     from recollect.worlds.shop import ShopSettings as ShopSettings

@@ -157,6 +157,12 @@ STEPS = (
         more=("Results", "read_results", "verdict", "write_report"),
     ),
     StepEntry(
+        "watch",
+        "Watch a study, curve, search or fit on a local page, while it runs or after.",
+        "watch",
+        more=("write_once",),
+    ),
+    StepEntry(
         "models get",
         "Fetch a small real model, as an ordinary folder.",
         "models",

@@ -28,8 +28,11 @@ class Heartbeat:
         shown: Callable[[], bool] = lambda: False,
         every: float = EVERY,
         clock: Clock = time.monotonic,
+        look: Callable[[Pace], None] = lambda pace: None,
     ) -> None:
-        """say: prints a line. shown: whether the work under way is shown already, by a bar."""
+        """say: prints a line. shown: whether the work under way is shown already, by a bar. look: is given the work
+        under way at every beat, about once a second."""
+        self._look = look
         self._say, self._shown, self.every, self._clock = say, shown, every, clock
         self._work: list[Pace] = []
         self._holders = 0
@@ -42,6 +45,8 @@ class Heartbeat:
 
     def beat(self) -> bool:
         """Say a line if one is due; whether it was."""
+        with suppress(IndexError):  # the work may end just now
+            self._look(self._work[-1])
         if self._clock() - self._heard < self.every:
             return False
         with suppress(IndexError):  # the work may end just now

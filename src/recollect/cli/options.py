@@ -36,6 +36,7 @@ from recollect.core.machine import Machine
 from recollect.core.phases import start_up_line
 from recollect.core.progress import Detail, Pace, duration
 from recollect.core.redact import hide_secrets
+from recollect.core.said import Now, keep_line, keep_now, me
 from recollect.core.settings import Settings, read_yaml
 from recollect.errors import InputError, reading
 
@@ -46,7 +47,9 @@ FAILED = 7
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
 console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
 
-heartbeat = Heartbeat(lambda line: note(f"  {line}"), lambda: console.is_terminal)
+heartbeat = Heartbeat(
+    lambda line: note(f"  {line}"), lambda: console.is_terminal, look=lambda pace: keep_now(_now(pace))
+)
 """Of the command at work: it speaks where that is silent."""
 
 _LONGEST_SHOWN = 2000  # characters of one setting's value on the line that repeats the settings
@@ -223,7 +226,15 @@ def _exists(value: str | Path) -> bool:
 def note(text: str) -> None:
     """Print one line for people on stderr; in a log it stays one line."""
     heartbeat.heard()
+    keep_line(text)
     console.print(text, style="dim", soft_wrap=not console.is_terminal)
+
+
+def _now(pace: Pace) -> Now:
+    """How far a piece of work is, for who looks on from outside."""
+    detail = pace.detail()
+    left = pace.seconds_left() if detail.seconds_left is None else detail.seconds_left
+    return Now(*me(), pace.what, pace.unit, pace.done, pace.total, pace.seconds(), left, detail.text)
 
 
 def print_table(table: Table) -> None:
@@ -239,6 +250,7 @@ def print_table(table: Table) -> None:
 def warn(text: str) -> None:
     """Print what nobody should overlook on stderr."""
     heartbeat.heard()
+    keep_line(text)
     console.print(text, style="bold red", soft_wrap=True)
 
 

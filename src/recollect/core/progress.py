@@ -78,6 +78,10 @@ class Pace:
         left = (self.total - self.done) * (last - first) / (after - before)
         return max(0.0, left - (self._clock() - last))
 
+    def seconds(self) -> float:
+        """Since the work began."""
+        return self._clock() - self.started
+
     def line(self) -> str:
         """One line for people."""
         detail = self.detail()
@@ -85,7 +89,7 @@ class Pace:
         if self.total:
             share = f" ({100 * self.done // self.total} %)" if self.total >= 10 and self.unit[:1] != "%" else ""
             parts.append(f"{self.done:,}/{self.total:,} {self.unit}".rstrip() + share)
-        parts.append(f"{duration(self._clock() - self.started)} so far")
+        parts.append(f"{duration(self.seconds())} so far")
         left = self.seconds_left() if detail.seconds_left is None else detail.seconds_left
         if left is not None:
             parts.append(f"about {duration(left)} left")

@@ -24,6 +24,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recollect.core.json_object import JsonObject
+from recollect.core.said import SAID
 from recollect.core.workspace.files import digest_of, fingerprint, is_temporary, write_json
 from recollect.errors import InputError, RecollectWarning, StepError
 
@@ -173,7 +174,7 @@ def _stored_files(folder: Path) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             if (path / MANIFEST).is_file():
                 yield path / MANIFEST
-            elif entry.name != PARTS and not entry.name.endswith(PARTIAL):
+            elif entry.name not in (PARTS, SAID) and not entry.name.endswith(PARTIAL):
                 yield from _stored_files(path)
         elif entry.name not in _SCRATCH and not entry.name.endswith(_CHANGES_LATER) and not is_temporary(entry.name):
             yield path

@@ -12,13 +12,14 @@ from __future__ import annotations
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recollect.core.json_object import JsonObject
 from recollect.core.redact import hide_secrets_in
+from recollect.core.said import SAID, heard_in
 from recollect.core.settings import Settings
 from recollect.core.workspace import step as _step
 from recollect.core.workspace.borrow import ask_lender
@@ -86,11 +87,12 @@ def open_step(
     entry = _Entry(step, lacks, reopened)
     with entry.alone() if shared is None else entry.together(shared):
         try:
-            yield step
+            with nullcontext() if step.done else heard_in(step.folder):
+                yield step
         except StepBusy:  # of another, who may be at work in this very folder
             raise
         except RecollectError:  # refused before any work: leave the place free for the corrected command
-            if not (step.done or step.leases) and {file.name for file in step.folder.iterdir()} <= {LOCK, STATE}:
+            if not (step.done or step.leases) and {file.name for file in step.folder.iterdir()} <= {LOCK, STATE, SAID}:
                 shutil.rmtree(step.folder, ignore_errors=True)
             raise
 

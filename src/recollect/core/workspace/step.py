@@ -24,6 +24,7 @@ from recollect._version import __version__
 from recollect.core.interrupt import interrupted
 from recollect.core.json_object import JsonObject
 from recollect.core.redact import hide_secrets_in
+from recollect.core.said import forget
 from recollect.core.settings import Settings
 from recollect.core.workspace.files import (
     is_temporary,
@@ -200,6 +201,7 @@ class Step:
         if self.leases is not None:
             self.leases.retire()
         shutil.rmtree(partial / PARTS, ignore_errors=True)
+        forget(partial)
         (partial / STATE).unlink(missing_ok=True)
         for file in partial.iterdir():
             if is_temporary(file.name):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -63,6 +63,14 @@ def read_outcome(folder: Path, job: Job) -> Outcome | None:
     if stored is None or stored.values != _plain(job.values) or stored.share != job.share:
         return None
     return stored.outcome
+
+
+def stored_rungs(folder: Path) -> tuple[TrialValues, dict[float, Outcome]]:
+    """A trial's settings, and the outcomes so far by the share of the training, ascending; for whoever looks on."""
+    files = [one for one in (_read(folder / _VALUES), *map(_read, sorted(folder.glob("rung-*.json")))) if one]
+    values = next((one.values for one in files), {})
+    outcomes = {one.share: one.outcome for one in files if one.outcome is not None}
+    return cast(TrialValues, values), dict(sorted(outcomes.items()))
 
 
 def updates_told(folder: Path, rung: int) -> int:
