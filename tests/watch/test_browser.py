@@ -52,6 +52,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 @pytest.fixture
 def quiet(tab: Tab) -> Iterator[Tab]:
     """The tab, whose console must stay empty."""
+    leave(tab)
     tab.trouble.clear()
     tab.size(1200)
     yield tab
@@ -104,6 +105,7 @@ def test_it_follows_a_run_keeps_what_is_open_and_survives_restarts_and_kills(tab
     with served(folder, port), at_work(folder):  # both are started anew; the tab was never touched
         tab.wait("document.getElementById('state').textContent === 'running'")
         tab.wait("document.getElementById('notice').hidden")
+        leave(tab)
     assert all("ERR_CONNECTION_REFUSED" in one for one in tab.trouble), tab.trouble  # while there was no server
 
 
