@@ -67,6 +67,12 @@ def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate 
     return paired([Pairs.of(first.tolist(), second.tolist())]) if len(first) else None
 
 
+def error_of(first: Answers, second: Answers) -> float:
+    """The standard error of the difference of two scores on the same questions, in points."""
+    change = first.right().astype(float) - second.right()
+    return 100 * float(np.std(change)) / max(1.0, len(change)) ** 0.5
+
+
 def what_it_knew(asked: Sequence[Answers], levels: pl.DataFrame | None, charge: float) -> Knowledge:
     """What the base had right in any of the prompts it was asked in, and the facts of its two highest levels."""
     items = {name for one in asked for name in one.items.filter("right")["item"].to_list()}

@@ -6,16 +6,24 @@ Notable choices
   this slope touches.
 - Where nobody says what forgetting may cost, the knee is told beside it: the point of the front that is farthest above
   the line between its two ends, each axis scaled to the front.
+- A single training that was picked from many for its score was also lucky, a mean of several is less so. So where there
+  is a mean (or a repair of one), a single training takes its place only when it is ahead by more than one standard
+  error of their difference.
 - Of equal values the simpler model wins: the plain one, then a single training, then a mean, then a repair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from recollect.core.workspace.fit import Candidate
 
 _ORDER = ("plain", "trial", "seed", "mean", "repair")
+_SINGLE = ("plain", "trial", "seed")
+
+
+def _no_error(first: str, second: str) -> float:
+    return 0.0
 
 
 def on_front(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -47,10 +55,19 @@ def knee(candidates: Sequence[Candidate]) -> Candidate | None:
     return max(front, key=above)
 
 
-def choose(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The same with the front and the chosen one marked."""
+def choose(candidates: Sequence[Candidate], error: Callable[[str, str], float] = _no_error) -> tuple[Candidate, ...]:
+    """The same with the front and the chosen one marked. error: of two candidates' difference, in points."""
     front = {one.name for one in on_front(candidates)}
-    best = max(candidates, key=lambda one: (round(one.value, 6), -_ORDER.index(one.kind)))
+    best = _best(candidates)
+    several = [one for one in candidates if one.kind not in _SINGLE]
+    if best.kind in _SINGLE and several:
+        mean = _best(several)
+        best = best if best.value - mean.value > error(best.name, mean.name) else mean
     return tuple(
         one.model_copy(update={"front": one.name in front, "chosen": one.name == best.name}) for one in candidates
     )
+
+
+def _best(candidates: Sequence[Candidate]) -> Candidate:
+    """The highest value; of equal ones the simplest."""
+    return max(candidates, key=lambda one: (round(one.value, 6), -_ORDER.index(one.kind)))

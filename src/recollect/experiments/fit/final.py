@@ -17,7 +17,7 @@ from recollect.core.estimates import Pairs, questions_needed
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
 from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power
-from recollect.experiments.fit.answers import Answers, difference, value_of, what_it_knew
+from recollect.experiments.fit.answers import Answers, difference, error_of, value_of, what_it_knew
 from recollect.experiments.fit.ours import Ours
 from recollect.experiments.fit.stages import RANDOM, Ground
 from recollect.experiments.search.validation import Knowledge
@@ -76,9 +76,16 @@ def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
 
 
 def first_choice(ground: Ground, validated: Mapping[Name, Answers]) -> Name:
-    """The best on validation; of equal ones the cheapest."""
+    """The best on validation; of equal ones the cheapest.
+
+    Ours was settled among many on these questions; another training takes its place only beyond one standard error, as
+    among the candidates. What needs no training takes it at once.
+    """
     worths = {name: worth(name, validated[name], ground.knowledge) for name in NAMES if name in validated}
-    return max(worths, key=lambda name: (round(worths[name], 6), -NAMES.index(name)))
+    best = max(worths, key=lambda name: (round(worths[name], 6), -NAMES.index(name)))
+    if best in UNTOUCHED or "ours" not in worths:
+        return best
+    return best if worths[best] - worths["ours"] > error_of(validated[best], validated["ours"]) else "ours"
 
 
 def _settle(ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers]) -> tuple[Name, str]:

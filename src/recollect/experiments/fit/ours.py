@@ -2,9 +2,10 @@
 
 Notable choices
 - The settings are chosen by one training each; the seeds say how far that was luck. Every seed draws its own examples.
-- The mean of the seeds' weights (model soups, arXiv 2203.05482) is one more candidate, and so is every repair of the
-  best so far: a share of its change kept in all weights (WiSE-FT, arXiv 2109.01903), or its most changed weights set
-  back. All compete on the same validation questions; the test sees the winner alone.
+- Means of weights (model soups, arXiv 2203.05482) are candidates too: of the seeds, and of the best trained models
+  whatever their settings. So is every repair of the best so far: a share of its change kept in all weights (WiSE-FT,
+  arXiv 2109.01903), or its most changed weights set back. All compete on the same validation questions; the test sees
+  the winner alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from recollect.core.workspace import is_finished
 from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights
-from recollect.experiments.fit.answers import Answers, value_of
+from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.searching import Searched
 from recollect.experiments.fit.stages import PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
@@ -26,7 +27,10 @@ from recollect.restore import RestoreSettings, run_between, run_restore
 from recollect.select import SelectSettings
 from recollect.train import TrainFound, TrainSettings
 
-KEPT_CHANGE = (0.4, 0.6, 0.8)
+TRAINED = ("plain", "trial", "seed")
+BEST = (3, 5)
+"""So many of the best trained models are averaged."""
+KEPT_CHANGE = (0.6, 0.8)
 """Shares of the change that are tried."""
 SET_BACK = 20.0
 """Percent of the most changed weights that are set back, as one more trial."""
@@ -85,7 +89,14 @@ class Field:
     @property
     def marked(self) -> tuple[Candidate, ...]:
         """All, with the front and the best marked."""
-        return choose([one.candidate for one in self.entrants])
+        return choose([one.candidate for one in self.entrants], self._error)
+
+    def _error(self, first: str, second: str) -> float:
+        """The standard error of two candidates' difference in score, in points."""
+        one, other = (
+            next(entrant for entrant in self.entrants if entrant.candidate.name == name) for name in (first, second)
+        )
+        return error_of(one.answers, other.answers)
 
     @property
     def best(self) -> Entrant:
@@ -101,9 +112,6 @@ def best_settings(field_: Field, plain: Answers, searched: Searched | None) -> E
     for trial in searched.finished if searched else ():
         assert searched is not None
         field_.add(f"trial {trial.number}", "trial", searched.training(trial), searched.answers(trial))
-    if searched is not None:
-        number = field_.best.candidate.name.removeprefix("trial ")
-        searched.drop_weights(int(number) if number.isdigit() else None)
     return field_.best
 
 
@@ -146,22 +154,29 @@ def seed_cell(ground: Ground, name: str, select: SelectSettings, train: TrainSet
     )
 
 
-def average(field_: Field, first: Entrant, others: list[Entrant]) -> None:
-    """The mean of the seeds' weights."""
-    ground, count = field_.ground, len(others) + 1
-    if not others or not _room(ground):
-        return
+def averages(field_: Field, seeds: list[Entrant]) -> None:
+    """Means of weights: of the seeds, and of the best trained models, whatever their settings."""
+    trained = [one for one in field_.entrants if one.candidate.kind in TRAINED]
+    ranked = sorted(trained, key=lambda one: -one.candidate.value)
+    wanted = {f"the mean of {len(seeds)} seeds": seeds} if len(seeds) > 1 else {}
+    wanted |= {f"the mean of the best {count}": ranked[:count] for count in BEST if len(ranked) >= count}
+    with field_.ground.clock.stage("averaging"):
+        for name, members in wanted.items():
+            if not _room(field_.ground):
+                return
+            out = field_.ground.steps / name.removeprefix("the ").replace(" ", "-")
+            _enter(field_, name, "mean", out, partial(_write_mean, members, out))
 
-    def write() -> None:
-        mean = first.model
-        for at, other in enumerate(others):
-            out = ground.steps / f"mean-{at + 2}"
-            before, mean = mean, run_between(RestoreSettings(), mean, other.model, 1 / (at + 2), out=out).path
-            if before != first.model:
-                drop_weights(before)
 
-    with ground.clock.stage("averaging"):
-        _enter(field_, f"the mean of {count} seeds", "mean", ground.steps / f"mean-{count}", write)
+def _write_mean(members: list[Entrant], out: Path) -> None:
+    """The mean of several models' weights, added up one by one."""
+    mean = members[0].model
+    for at, other in enumerate(members[1:], 2):
+        last = at == len(members)
+        place = out if last else out.with_name(f"{out.name}-{at}")
+        before, mean = mean, run_between(RestoreSettings(), mean, other.model, 1 / at, out=place).path
+        if at > 2:
+            drop_weights(before)
 
 
 def repairs(field_: Field) -> None:
@@ -214,7 +229,7 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
     first = best_settings(field_, plain, searched)
     select, train, values = settings_of(ground, first, searched)
     others = more_seeds(field_, select, train)
-    average(field_, first, others)
+    averages(field_, [first, *others])
     repairs(field_)
     best = field_.best
     if best.candidate.kind != "plain":

@@ -41,6 +41,9 @@ STOP = "stop"
 FOLDER, FACTS, JOURNAL, QUEUE = "search", "facts.parquet", "ledger.journal", "queue.json"
 _FOR_SEARCH = 0.6
 """Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
+_EARLY, _SHORT, _HALF = 0.2, 80, 0.5
+"""Where trials are judged early: at a fifth of their training; at half where the plain one has fewer updates than 80,
+since a handful of updates says nothing."""
 _LEAST_JOBS = 3
 """Early judgements for which a search must have room to be begun."""
 
@@ -161,19 +164,22 @@ def _task(ground: Ground, folder: Path, base: Answers) -> Task:
 def _plan(ground: Ground, *, begun: bool) -> Plan | None:
     """How much of the budget is the search's; None where it has no room."""
     limits = ground.settings.limits
+    early = _EARLY if _plain_updates(ground) >= _SHORT else _HALF
+    shared = Plan(rungs=(early, 1.0), random_finishers=0)
     if limits.trials is not None:
-        return Plan(trials=limits.trials, random_finishers=0)
+        return shared.model_copy(update={"trials": limits.trials})
     if limits.updates is not None:
         left = limits.updates - _plain_updates(ground)
-        return Plan(trials=None, budget_steps=max(1, int(_FOR_SEARCH * left)), random_finishers=0) if left > 1 else None
+        budget = max(1, int(_FOR_SEARCH * left))
+        return shared.model_copy(update={"trials": None, "budget_steps": budget}) if left > 1 else None
     left_seconds = ground.clock.left
     assert left_seconds is not None
     spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
     for_seeds = (ground.settings.seeds - 1) * (ground.training + ground.asking)
     free = left_seconds - ground.reserve - min(for_seeds, 0.3 * left_seconds)
-    if free < _LEAST_JOBS * (0.2 * ground.training + ground.asking) and not begun:
+    if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not begun:
         return None
-    return Plan(trials=None, budget_hours=max(free + spent, 1.0) / 3600, random_finishers=0)
+    return shared.model_copy(update={"trials": None, "budget_hours": max(free + spent, 1.0) / 3600})
 
 
 def _plain_updates(ground: Ground) -> int:

@@ -60,7 +60,7 @@ class FitSettings(Settings):
     """Training examples in the prompt of the base, as what a prompt alone gives; 0: not."""
     seeds: Annotated[int, Field(ge=1)] = 3
     """Trainings of the best settings, each with its own draw of the data; fewer where the budget has no room."""
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of the training data by which everything is chosen; nothing is trained on it."""
     most_validation: Annotated[int, Field(ge=10)] = 300
     """At most so many questions are validated on."""
