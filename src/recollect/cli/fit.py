@@ -2,28 +2,120 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
-from recollect.cli.options import answer, command, console, console_out, machine_line, note
+from recollect.cli.options import answer, command, console, console_out, machine_line, note, print_table, warn
+from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
+from recollect.core.numbers import estimate
 from recollect.experiments.fit import FitSettings
+
+if TYPE_CHECKING:
+    from recollect.experiments.fit import FitFound, FitResult
+    from recollect.experiments.plan import Plan
+
+_YES: dict[str, tuple[Any, Any]] = {
+    "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")], False),
+}
+CALLED = {
+    "base": "untouched base",
+    "few-shot": "examples in the prompt",
+    "plain": "plain fine-tuning, all data",
+    "random": "random draw of equal size",
+    "ours": "the fit's own model",
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add `fit`."""
-    command(app, "fit", FitSettings, _fit)
+
+    def run(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> None:
+        _fit(settings, out, as_json, yes)
+
+    def plan(settings: FitSettings, out: Path | None, assume: Any, yes: bool) -> Plan:
+        return _plan(settings, out=out, assume=assume)
+
+    command(app, "fit", FitSettings, with_plan(run, plan), {**DRY_RUN, **_YES}, takes_file=True)
 
 
-def _fit(settings: FitSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.experiments.fit import machines, run_fit
+def _plan(settings: FitSettings, **given: Any) -> Plan:
+    from recollect.experiments.plan import plan_fit
+
+    return plan_fit(settings, **given)
+
+
+def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> None:
+    from recollect.experiments.fit import fit_begun, machines, run_fit
 
     machine_line(*machines(settings))
-    result = run_fit(settings, out, stage=stage, say=note)
+    foretold = None
+    if not fit_begun(settings, out):
+        foretold = _first_screen(settings, asks=not yes and sys.stdin.isatty() and console.is_terminal)
+    result = run_fit(settings, out, stage=stage, say=warn, foretold=foretold)
     if not as_json:
-        for line in result.found.advice:
-            console_out.print(f"• {line}", soft_wrap=True)
-    console.print(f"model: {result.model}", soft_wrap=True)
-    console.print(f"report: {result.report}", soft_wrap=True)
+        _print(result.found)
+    _end(result)
     answer(result.answer, as_json)
+
+
+def _first_screen(settings: FitSettings, *, asks: bool) -> float | None:
+    """What will run, and what it takes; asks once on a terminal. Gives the seconds foretold."""
+    from recollect.experiments.plan.words import lines, row_of
+
+    with stage("measuring this machine", ""):
+        plan = _plan(settings)
+    table = Table(title="what will be done", title_justify="left", title_style="bold")
+    for name in ("stage", "steps", "time"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    table.add_column("work")
+    for row in plan.rows:
+        what, steps, _, time, work = row_of(row)
+        table.add_row(what, steps, time, work)
+    console.print(table)
+    for line in lines(plan)[1:]:
+        note(line)
+    budget = settings.seconds
+    if budget is not None:
+        note(f"budget: {settings.budget}; it is held, stages give way where the machine is slower")
+    for text in plan.notes:
+        note(f"note: {text}")
+    if asks and not typer.confirm("begin?", default=True, err=True):
+        raise typer.Exit(0)
+    return plan.seconds if budget is None else min(budget, plan.seconds or budget)
+
+
+def _print(found: FitFound) -> None:
+    table = Table(
+        title=f"{found.scored} on {found.sets.test:,} test questions, % (95 % interval)",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("")
+    for name in ("examples", "test", "the taken one has more", "forgotten"):
+        table.add_column(name, justify="right")
+    for one in found.contenders:
+        taken = one.name == found.chosen
+        table.add_row(
+            f"{'→ ' if taken else '  '}{CALLED[one.name]}",
+            f"{one.examples:,}" if one.examples else "–",
+            estimate(one.test),
+            "–" if taken else estimate(one.behind, sign=True),
+            estimate(one.forgot),
+            style="bold" if taken else None,
+        )
+    print_table(table)
+    for line in found.advice:
+        console_out.print(f"• {line}", soft_wrap=True)
+    for text in found.notes:
+        note(f"note: {text}")
+
+
+def _end(result: FitResult) -> None:
+    shown = f" (foretold {result.found.foretold_seconds:.0f} s)" if result.found.foretold_seconds else ""
+    console.print(f"model: {result.model}", soft_wrap=True)
+    console.print(f"report: {result.report}  ({result.found.seconds:.0f} s{shown})", soft_wrap=True)

@@ -122,8 +122,14 @@ def test_the_front_the_knee_and_the_choice():
 
 
 def test_of_equal_values_the_simpler_one_is_taken():
-    found = choose([candidate("r", 50, 10, "repair"), candidate("p", 50, 10, "plain")])
+    found = choose([candidate("t", 50, 10, "trial"), candidate("p", 50, 10, "plain")])
     assert [one.name for one in found if one.chosen] == ["p"]
+
+
+def test_a_single_training_needs_more_than_one_standard_error_over_a_mean():
+    lucky, mean = candidate("trial", 54, 10), candidate("mean", 51, 10, "mean")
+    assert [one.name for one in choose([lucky, mean], lambda *_: 4.0) if one.chosen] == ["mean"]
+    assert [one.name for one in choose([lucky, mean], lambda *_: 2.0) if one.chosen] == ["trial"]
 
 
 def test_how_many_questions_would_tell():

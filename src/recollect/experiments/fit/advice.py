@@ -34,7 +34,18 @@ def advice(found: FitFound) -> tuple[str, ...]:
             f"The fit was stopped before its test. The model is the best so far on validation: {found.chosen_by} "
             "The same command goes on.",
         )
-    parts = (_verdict, _prompt, _against_plain, _choice_of_data, _amount, _forgetting, _answers, _unknown, _seeds)
+    parts = (
+        _verdict,
+        _made_of,
+        _prompt,
+        _against_plain,
+        _choice_of_data,
+        _amount,
+        _forgetting,
+        _answers,
+        _unknown,
+        _seeds,
+    )
     return tuple(line for part in parts for line in part(found))
 
 
@@ -61,6 +72,18 @@ def _more(other: Contender) -> str:
     if other.power is None or other.power.needed is None or other.power.needed <= other.power.asked:
         return ""
     return f" About {other.power.needed:,} test questions would tell; there were {other.power.asked:,}."
+
+
+def _made_of(found: FitFound) -> Iterator[str]:
+    taken = next((one for one in found.candidates if one.chosen), None)
+    singles = [one for one in found.candidates if one.kind in ("plain", "trial", "seed")]
+    if found.chosen != "ours" or taken is None or taken in singles:
+        return
+    best = max(singles, key=lambda one: one.value)
+    yield (
+        f"It is {taken.name}: on validation {number(taken.score)} % right and {number(taken.forgot)} % forgotten, "
+        f"against {number(best.score)} and {number(best.forgot)} % of the best single training ({best.name})."
+    )
 
 
 def _prompt(found: FitFound) -> Iterator[str]:
@@ -103,7 +126,15 @@ def _against_plain(found: FitFound) -> Iterator[str]:
 
 def _choice_of_data(found: FitFound) -> Iterator[str]:
     level, other = found.settings_of_ours.get("level"), found.contender("random")
-    if other is None or found.chosen != "ours" or other.behind is None or level in (None, "random"):
+    if other is None or found.chosen != "ours" or other.behind is None:
+        return
+    if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
+        yield (
+            f"Over one training on as many examples drawn at random it has {_points(other.behind)}: that is what the "
+            f"choice of data and the averaging bring together.{_more(other)}"
+        )
+        return
+    if level in (None, "random"):
         return
     mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
     told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,8 @@ class Answers:
 
     def right(self, part: str = "test") -> NDArray[np.bool_]:
         """Verdicts of a part."""
-        return self.items.filter(part=part)["right"].to_numpy()
+        found: NDArray[np.bool_] = self.items.filter(part=part)["right"].to_numpy()
+        return found
 
     def score(self, part: str = "test") -> Estimate | None:
         """The share of right answers; of pages the mean over attributes. None where nothing was asked."""
@@ -54,7 +56,8 @@ class Answers:
     def lost(self, knowledge: Knowledge) -> NDArray[np.bool_]:
         """Of what was known and asked here, what is not answered."""
         known = self.items.filter(pl.col("item").is_in(list(knowledge.items)))
-        return ~known["right"].to_numpy()
+        found: NDArray[np.bool_] = ~known["right"].to_numpy()
+        return found
 
     def forgot(self, knowledge: Knowledge) -> Estimate | None:
         """The share of it; None where nothing was known."""
@@ -70,7 +73,7 @@ def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate 
 def error_of(first: Answers, second: Answers) -> float:
     """The standard error of the difference of two scores on the same questions, in points."""
     change = first.right().astype(float) - second.right()
-    return 100 * float(np.std(change)) / max(1.0, len(change)) ** 0.5
+    return 100 * float(np.std(change)) / math.sqrt(max(1, len(change)))
 
 
 def what_it_knew(asked: Sequence[Answers], levels: pl.DataFrame | None, charge: float) -> Knowledge:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from recollect.core.workspace import is_finished
 from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights
@@ -25,10 +27,10 @@ from recollect.experiments.fit.stages import PLAIN, RANDOM, RANDOM_SEED, Ground,
 from recollect.experiments.search.trial import TrialValue
 from recollect.restore import RestoreSettings, run_between, run_restore
 from recollect.select import SelectSettings
-from recollect.train import TrainFound, TrainSettings
+from recollect.train import TrainSettings
 
 TRAINED = ("plain", "trial", "seed")
-BEST = (3, 5)
+BEST = (3, 5, 8)
 """So many of the best trained models are averaged."""
 KEPT_CHANGE = (0.6, 0.8)
 """Shares of the change that are tried."""
@@ -44,6 +46,14 @@ class Entrant:
     model: Path
     """The step with its weights."""
     answers: Answers
+    selections: tuple[Path, ...]
+    """The select steps of what it was trained on."""
+
+    @property
+    def examples(self) -> int:
+        """Training examples, each counted once."""
+        chosen = (pl.read_parquet(path / "selection.parquet", glob=False)["fact_id"] for path in self.selections)
+        return len({name for ids in chosen for name in ids.to_list()})
 
 
 @dataclass(frozen=True)
@@ -75,11 +85,11 @@ class Field:
     kept: Callable[[Entrant], None] = lambda entrant: None
     """Told of every new best."""
 
-    def add(self, name: str, kind: str, model: Path, answers: Answers) -> Entrant:
+    def add(self, name: str, kind: str, model: Path, answers: Answers, selections: tuple[Path, ...]) -> Entrant:
         """One more."""
         score, forgot, value = value_of(answers, self.ground.knowledge)
         made = Candidate.model_validate({"name": name, "kind": kind, "score": score, "forgot": forgot, "value": value})
-        entrant = Entrant(made, model, answers)
+        entrant = Entrant(made, model, answers, selections)
         before = self.best if self.entrants else None
         self.entrants.append(entrant)
         if before is None or self.best is entrant:
@@ -108,10 +118,14 @@ class Field:
 def best_settings(field_: Field, plain: Answers, searched: Searched | None) -> Entrant:
     """The plain fine-tuning and every finished trial enter; the best is what seeds and repairs start from."""
     ground = field_.ground
-    field_.add(PLAIN, "plain", ground.steps / "train-plain", plain)
+    field_.add(PLAIN, "plain", ground.steps / "train-plain", plain, (ground.steps / "select-plain",))
+    if searched is not None:
+        searched.drop_paused()
     for trial in searched.finished if searched else ():
         assert searched is not None
-        field_.add(f"trial {trial.number}", "trial", searched.training(trial), searched.answers(trial))
+        training = searched.training(trial)
+        selected = (training.with_name("select"),)
+        field_.add(f"trial {trial.number}", "trial", training, searched.answers(trial), selected)
     return field_.best
 
 
@@ -140,7 +154,8 @@ def more_seeds(field_: Field, select: SelectSettings, train: TrainSettings) -> l
                 break
             cell = seed_cell(ground, f"seed{number}", select, train, ground.settings.seed + number)
             ground.run(f"the same with seed {number}", cell)
-            found.append(field_.add(f"seed {number}", "seed", cell.path(ground.steps, "train"), ground.answers(cell)))
+            trained, selected = cell.path(ground.steps, "train"), (cell.path(ground.steps, "select"),)
+            found.append(field_.add(f"seed {number}", "seed", trained, ground.answers(cell), selected))
     return found
 
 
@@ -165,7 +180,8 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
             if not _room(field_.ground):
                 return
             out = field_.ground.steps / name.removeprefix("the ").replace(" ", "-")
-            _enter(field_, name, "mean", out, partial(_write_mean, members, out))
+            selected = tuple(path for one in members for path in one.selections)
+            _enter(field_, name, "mean", out, partial(_write_mean, members, out), selected)
 
 
 def _write_mean(members: list[Entrant], out: Path) -> None:
@@ -189,12 +205,13 @@ def repairs(field_: Field) -> None:
             write = partial(run_between, RestoreSettings(), base, tuned, share, out=out)
             if not _room(ground):
                 return
-            _enter(field_, f"{best.candidate.name}, {100 * share:g} % of its change kept", "repair", out, write)
+            name = f"{best.candidate.name}, {100 * share:g} % of its change kept"
+            _enter(field_, name, "repair", out, write, best.selections)
         out = ground.steps / f"repair-restored-{SET_BACK:g}"
         restored = partial(run_restore, RestoreSettings.make(percent=SET_BACK), base, tuned, out=out)
         if _room(ground):
             name = f"{best.candidate.name}, {SET_BACK:g} % of the weights set back"
-            _enter(field_, name, "repair", out, restored)
+            _enter(field_, name, "repair", out, restored, best.selections)
 
 
 def _room(ground: Ground) -> bool:
@@ -202,14 +219,16 @@ def _room(ground: Ground) -> bool:
     return ground.clock.room(2 * ground.asking, ground.reserve)
 
 
-def _enter(field_: Field, name: str, kind: str, model: Path, write: Callable[[], object]) -> None:
+def _enter(
+    field_: Field, name: str, kind: str, model: Path, write: Callable[[], object], selections: tuple[Path, ...]
+) -> None:
     """Make a model unless its answers are there, ask it, and let it compete; its weights stay only if it leads."""
     ground = field_.ground
     out = ground.steps / f"evaluate-{model.name}"
     if not is_finished(out):
         write()
     answers = ground.ask(out, ground.choosing, ground.evaluation(str(model)), f"asking {name}")
-    entrant = field_.add(name, kind, model, answers)
+    entrant = field_.add(name, kind, model, answers, selections)
     if field_.best is not entrant:
         drop_weights(model)
 
@@ -240,7 +259,7 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
         settings=values,
         select=select,
         train=train,
-        examples=TrainFound.read(first.model).examples,
+        examples=best.examples,
         candidates=field_.marked,
         repair=repair,
         seeds=tuple(one.candidate.score for one in (first, *others)),

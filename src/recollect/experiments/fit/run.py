@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 
 import yaml
 
@@ -24,9 +25,11 @@ from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic
 from recollect.core.workspace.fit import Contender, FitFound, Name
+from recollect.core.workspace.manifest import PARTIAL
 from recollect.engines import find_engine
 from recollect.evaluate.pages import page_task
 from recollect.experiments.base import Base
+from recollect.experiments.cell import has_weights
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers
 from recollect.experiments.fit.clock import FitClock
@@ -47,6 +50,10 @@ from recollect.train.auto import auto_input
 
 AGAIN = "fit.yaml"
 """The file of settings that repeats a fit exactly: `recollect fit --config fit.yaml`."""
+
+
+_LONG = 6
+"""Words of an answer from which it is judged by how much of it a model says, not by whether it says all of it."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,8 @@ def goal_of(settings: FitSettings, parts: FitParts, facts: FactSet) -> Goal:
         return settings.goal
     if page_task(parts.evaluate, facts) is not None:
         return "attributes"
-    return "chat" if parts.evaluate.prompt == "chat" and facts.relations == ("qa",) else "facts"
+    words = median(len(fact.object.split()) for fact in facts)
+    return "chat" if words >= _LONG and set(facts.relations) == {"qa"} else "facts"
 
 
 def run_fit(
@@ -175,6 +183,11 @@ def run_fit(
             _Fit(step, wanted, stage or no_stage, say, foretold).work()
     write_page(step.path, stage or no_stage)
     return FitResult(step.path, FitFound.read(step.path))
+
+
+def fit_begun(settings: FitSettings, out: Path | None) -> bool:
+    """Whether there is something of a fit at `out` already, so that nothing is to be asked any more."""
+    return out is not None and (out.exists() or out.with_name(f"{out.name}{PARTIAL}").exists())
 
 
 def _unfinished(path: Path, manifest: Manifest) -> bool:
@@ -255,7 +268,8 @@ class _Fit:
         return model
 
     def _keep(self, best: Entrant) -> None:
-        keep(self.ground, best.model, best.candidate.name)
+        if has_weights(best.model):  # else it was in the way of a better one in an earlier life
+            keep(self.ground, best.model, best.candidate.name)
 
     def _finish(self, ours: Ours, random: Path | None, searched: Searched | None) -> None:
         """The test, the result, the model."""

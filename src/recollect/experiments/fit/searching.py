@@ -11,6 +11,7 @@ Notable choices
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import polars as pl
 
 from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import TrialFound
-from recollect.experiments.cell import drop_weights
+from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.executors import Place, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.space import fit_space, fit_starts
@@ -83,11 +84,11 @@ class Searched:
         """For the result."""
         return tuple(_found(self, ground, trial) for trial in self.trials)
 
-    def drop_weights(self, but: int | None) -> None:
-        """Remove the weights of all trials but one."""
+    def drop_paused(self) -> None:
+        """Remove the checkpoints of trials that will not go on."""
         for trial in self.trials:
-            if trial.number != but and self.training(trial).is_dir():
-                drop_weights(self.training(trial))
+            training = self.training(trial)
+            shutil.rmtree(training.with_name(f"{training.name}{PARTIAL}"), ignore_errors=True)
 
 
 def _found(searched: Searched, ground: Ground, trial: Trial) -> TrialFound:
@@ -161,10 +162,15 @@ def _task(ground: Ground, folder: Path, base: Answers) -> Task:
     )
 
 
+def early_share(updates: int) -> float:
+    """At which share of its training a trial is judged; updates: of the plain fine-tuning."""
+    return _EARLY if updates >= _SHORT else _HALF
+
+
 def _plan(ground: Ground, *, begun: bool) -> Plan | None:
     """How much of the budget is the search's; None where it has no room."""
     limits = ground.settings.limits
-    early = _EARLY if _plain_updates(ground) >= _SHORT else _HALF
+    early = early_share(_plain_updates(ground))
     shared = Plan(rungs=(early, 1.0), random_finishers=0)
     if limits.trials is not None:
         return shared.model_copy(update={"trials": limits.trials})

@@ -46,7 +46,8 @@ class FitSettings(Settings):
     data: PathOrName = POCKET
     """Questions and answers (CSV, JSON lines, a facts step), a chat file, or a label step with product pages."""
     goal: Literal["auto", "facts", "chat", "attributes"] = "auto"
-    """What is to become better. auto: attributes for product pages, chat for chat data, else facts."""
+    """What is to become better. attributes: the values of product pages. chat: answers of many words, judged by how
+    much of them a model says (token-f1:0.5). facts: short answers, which must be said. auto: by the data."""
     budget: Annotated[str, AfterValidator(_check_budget)] = DEFAULT
     """How much may be spent: a time (30m), a number of settings to try (12 trials), of updates of all trainings (2000
     steps), or a price ($3, with price_per_hour). It may be raised when a fit is resumed."""

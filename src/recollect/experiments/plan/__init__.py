@@ -1,6 +1,7 @@
 """What a command would do, before it does anything: `--dry-run`."""
 
 from recollect.experiments.plan.curve import plan_curve as plan_curve
+from recollect.experiments.plan.fit import plan_fit as plan_fit
 from recollect.experiments.plan.found import Assume as Assume
 from recollect.experiments.plan.found import Plan as Plan
 from recollect.experiments.plan.found import PlanRow as PlanRow
