@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers_findings import World, exact, study
 from recollect.report.chapters.findings.judge import judge
-from recollect.report.chapters.findings.record import CheckFound, Findings
+from recollect.report.scores.findings import CheckFound, Findings
 
 PAPER = {  # Token and Parameter Levels, LLaMA-3-8B, 1,920 examples: by training level, accuracy on test level 0 to 4
     "0": (0.0175, 0.1607, 0.5503, 0.7106, 0.8346),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import norm
 
+from recollect.compare import Graded
 from recollect.core.estimates import Trainings
 from recollect.report.chapters.findings.checks.studied import (
     BASE,
@@ -89,7 +90,7 @@ def study(world: World, random: np.random.Generator, name: str = "", model: str 
         Trainings(kl, np.full(world.facts, 4), least=None, most=None),
         drifted,
         _ladders(world, random, levels),
-        {f"f{at}": int(level) for at, level in enumerate(random.choice(5, 500, p=world.memory))},
+        graded(random.choice(5, 500, p=world.memory)),
     )
 
 
@@ -111,12 +112,6 @@ def exact(world: World, name: str = "", model: str = "pocket") -> Studied:
     named = [("tuned", 0.0), ("base", 100.0), *((order, p) for order in world.orders for p in world.percents)]
     rungs = {rung: of(lambda level, rung=rung: world.rung(*rung)) for rung in named}
     ladders = Ladders({cells[-1]: Climbed(rungs)}, levels, np.arange(100) % 2 == 0)
-    memory = {
-        f"f{at}": level
-        for at, level in enumerate(
-            np.repeat(np.arange(5), np.round(1000 * np.array(world.memory)).astype(int)).tolist()
-        )
-    }
     return Studied(
         name,
         model,
@@ -126,8 +121,16 @@ def exact(world: World, name: str = "", model: str = "pocket") -> Studied:
         Trainings(kl, np.full(20, 4), least=None, most=None),
         drifted,
         ladders,
-        memory,
+        graded(np.repeat(np.arange(5), np.round(1000 * np.array(world.memory)).astype(int))),
     )
+
+
+def graded(levels: np.ndarray) -> Graded:
+    """Levels drawn once; a second probe finds one in ten facts a level away, as often above as below."""
+    used = np.eye(5)[levels]
+    away = np.clip(np.stack([levels - 1, levels + 1]), 0, 4)
+    fresh = 0.9 * used + 0.05 * np.eye(5)[away[0]] + 0.05 * np.eye(5)[away[1]]
+    return Graded([f"f{at}" for at in range(len(levels))], used, fresh)
 
 
 def _again(world: World, random: np.random.Generator) -> dict[tuple[str, int], np.ndarray]:

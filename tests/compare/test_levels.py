@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_levels import write_probe
-from recollect.compare import compare_levels
+from recollect.compare import ApartBeyondDraws, compare_levels, levels_found, read_probes
 from recollect.errors import InputError
 
 FIRST = [0, 0, 0, 1, 2, 4, 0, 3, 1, 0]
@@ -103,3 +103,21 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare_levels([first, write_probe(tmp_path / "d", SECOND)], ["a", " "])
     with pytest.raises(InputError, match="no such step"):
         compare_levels([first, tmp_path / "nothing"])
+
+
+def test_the_distance_beyond_the_draws_is_made_of_what_the_comparison_tells(tmp_path: Path) -> None:
+    """So that the finding that models differ and the chapter on models cannot part ways."""
+    random = np.random.default_rng(0)
+    for name, more in (("far", 2), ("near", 0)):
+        levels = random.integers(0, 3, 80)
+        other = np.clip(levels + (random.random(80) < 0.1) * 1 + more, 0, 4)
+        paths = [write_probe(tmp_path / f"{name}-{at}", one.tolist()) for at, one in enumerate((levels, other))]
+        probes, notes = read_probes(paths, ["a", "b"])
+        found = levels_found(probes, notes)
+        measure = ApartBeyondDraws(probes[0].graded, probes[1].graded)
+        (pair,) = found.pairs
+        most = max(one.repeat.levels_apart_most for one in found.models if one.repeat)
+        assert measure.distance == pair.levels_apart and measure.by_draws == most
+        verdict = pair.verdict(*found.models)
+        further = measure.at(0.95).low > 0
+        assert further == (verdict == "further apart than two probes of one model") == (name == "far")

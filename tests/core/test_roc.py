@@ -21,6 +21,25 @@ def test_groups_that_are_apart_have_an_area_of_one_and_alike_ones_a_half() -> No
     assert (alike.value, alike.n) == (0.5, 4)
 
 
+def test_where_nothing_differs_the_interval_says_how_little_that_is() -> None:
+    """Ten and ten that all tie may be of groups of which one in four has a greater score (0.75^10 = 0.06)."""
+    few, many = roc_area([1] * 10, [1] * 10), roc_area([1] * 500, [1] * 500)
+    assert few.low < 0.5 - 0.25 / 2 and few.high > 0.5 + 0.25 / 2
+    assert 0.004 < many.high - many.low < (few.high - few.low) / 3
+    apart = roc_area([2, 3], [0, 1])
+    assert apart.low < 0.3 and apart.high == 1
+
+
+def test_the_interval_covers_where_most_scores_tie() -> None:
+    random = np.random.default_rng(1)
+    inside = 0
+    for _ in range(300):
+        first, second = (random.random(10) < 0.1).astype(float), (random.random(20) < 0.02).astype(float)
+        found = roc_area(first.tolist(), second.tolist())
+        inside += found.low <= 0.54 <= found.high
+    assert inside / 300 >= 0.93
+
+
 def test_the_interval_covers() -> None:
     random = np.random.default_rng(0)
     truth = float(norm.cdf(1 / np.sqrt(2)))  # two normal groups one standard deviation apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from helpers_findings import World, exact, study
 from recollect.cli.findings import findings_answer, print_findings
 from recollect.core.estimates import Trainings
-from recollect.report import make_results, render
+from recollect.report import Results, make_results, render
+from recollect.report.chapters.drift.claims import drift_claims
 from recollect.report.chapters.findings.checks.studied import FEW_SHOT, Studied
 from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.literature import literature
-from recollect.report.chapters.findings.record import FindingFound, Findings
 from recollect.report.chapters.findings.words import counts_line, finding_line, first_line, to_add
+from recollect.report.chapters.sizes.claims import claims
+from recollect.report.scores.findings import FindingFound, Findings
+from recollect.report.scores.papers import Claim, told
 
 LEVELS = {0: 0.01, 1: 0.3, 2: 0.6, 3: 0.75, 4: 0.85}
 
@@ -256,3 +260,31 @@ def test_three_models_with_few_test_facts_are_told_what_is_missing() -> None:
     found = judge([study(few, rng, f"m{at}", f"model {at}") for at in range(3)])
     (alike,) = (one for one in found.findings if one.id == 6)
     assert alike.verdict == "not decided here" and "10 test facts" in alike.deciding.needs
+
+
+def test_the_tables_of_sizes_and_drift_show_the_findings_own_verdicts(holds: Findings) -> None:
+    alone = Claim("a paper", "a finding", "differs", "numbers", 9, (0,))
+    gap, whole = Claim("p", "f", "cannot tell", "n", 7, (0, 1)), Claim("p", "f", "agrees", "n", 8)
+    untested = Claim("p", "f", "agrees", "n")
+    shown = told([alone, gap, whole, untested], holds)
+    assert [(one.verdict, one.number) for one in shown[:2]] == [("confirmed", 9), ("confirmed", 7)]
+    assert (shown[2].verdict, shown[3].verdict, shown[3].number) == (by_id(holds)[8].verdict, "agrees", None)
+    assert [(one.verdict, one.mark, one.number) for one in told([alone], None)] == [("differs", "bad", None)]
+    of_a_grid = holds.model_copy(update={"findings": [one.model_copy(update={"part": "a"}) for one in holds.findings]})
+    assert told([alone], of_a_grid)[0].number is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "tested"),
+    [
+        (claims, [(1, ()), (7, (0, 1)), (4, (1,)), (2, ()), (3, ()), (4, (0,))]),
+        (drift_claims, [(8, (0, 1)), (None, ()), (8, (2,)), (9, (0,)), (9, (1,)), (9, (3,))]),
+    ],
+)
+def test_each_claim_names_the_checks_that_are_about_it(
+    claims: Callable[[Results], list[Claim]], tested: list[tuple[int | None, tuple[int, ...]]], holds: Findings
+) -> None:
+    frame = {"title": "x", "created": "2026-01-01", "version": "0"}
+    results = make_results({**frame, "chapters": {"drift": {}}})
+    assert [(one.tested, one.places) for one in claims(results)] == tested
+    assert all(at < len(by_id(holds)[number].checks) for number, places in tested if number for at in places)

@@ -26,8 +26,8 @@ from recollect.report.chapters.findings.checks.studied import BASE, UNTRAINED
 from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.literature import literature
 from recollect.report.chapters.findings.read_extras import read_extras
-from recollect.report.chapters.findings.record import FindingFound, Findings
 from recollect.report.page.chapter import Source
+from recollect.report.scores.findings import FindingFound, Findings
 from recollect.report.scores.parts import Part
 
 PAGES = range(13, 20)

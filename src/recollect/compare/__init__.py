@@ -1,5 +1,7 @@
 """Models on the same questions: which answers flipped, and whether the difference is more than chance."""
 
+from recollect.compare.apart import ApartBeyondDraws as ApartBeyondDraws
+from recollect.compare.apart import Graded as Graded
 from recollect.compare.chance import chance_of_a_guess as chance_of_a_guess
 from recollect.compare.flips import Flip as Flip
 from recollect.compare.flips import Flips as Flips
@@ -14,6 +16,7 @@ from recollect.compare.levels_found import LevelPair as LevelPair
 from recollect.compare.levels_found import LevelsFound as LevelsFound
 from recollect.compare.levels_found import LevelShares as LevelShares
 from recollect.compare.levels_found import LevelsResult as LevelsResult
+from recollect.compare.probes import read_probe as read_probe
 from recollect.compare.probes import read_probes as read_probes
 from recollect.compare.run import compare_evaluations as compare_evaluations
 from recollect.compare.run import run_compare as run_compare

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recollect.compare.apart import SURE, repeat_apart
 from recollect.compare.levels_found import LevelPair, LevelsFound, LevelShares, LevelsResult, RelationPair, Repeat
 from recollect.compare.probes import Probed, read_probes
 from recollect.core.estimates import (
@@ -35,8 +36,6 @@ from recollect.facts import read_relations
 from recollect.probe.levels import Floats
 
 _STEPS = np.arange(5)
-_SURE = 0.95
-"""Share of second probes whose distance is told as the most that their draws make."""
 
 
 def compare_levels(
@@ -105,9 +104,9 @@ def _repeat(used: Floats, fresh: Floats) -> Repeat:
     table = used.T @ fresh
     return Repeat(
         total_variation=float(variation.mean()),
-        total_variation_most=float(np.quantile(variation, _SURE)),
+        total_variation_most=float(np.quantile(variation, SURE)),
         levels_apart=float(apart.mean()),
-        levels_apart_most=float(np.quantile(apart, _SURE)),
+        levels_apart_most=repeat_apart(used, again),
         kappa_known=weighted_kappa_of(_two_by_two(table)),
         kappa_levels=weighted_kappa_of(table),
     )

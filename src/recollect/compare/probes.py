@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recollect.compare.apart import Graded
 from recollect.compare.asked import short_names
 from recollect.compare.levels_found import Grades
 from recollect.core.numbers import many
@@ -37,6 +38,16 @@ class Probed:
     found: ProbeFound
     levels: pl.DataFrame
     """A row per fact, in the same order for every model."""
+
+    @property
+    def judge(self) -> tuple[object, object]:
+        """What decided which completions are right, and its version."""
+        return self.found.judge, self.manifest.inputs.get("judge") or self.manifest.inputs.get("matcher")
+
+    @property
+    def graded(self) -> Graded:
+        """The numbers alone."""
+        return Graded(self.levels["fact_id"].to_list(), self.used, self.fresh, self.judge)
 
     @property
     def grades(self) -> Grades:
@@ -85,27 +96,24 @@ def read_probes(paths: Sequence[Path], names: Sequence[str] = ()) -> tuple[list[
     if twice := [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
         raise InputError(f"probes must be different ones, but {twice[0]} and {twice[1]} are one folder.")
     called = list(names) or short_names([str(path.absolute()) for path in paths])
-    found = [_read(path, name) for path, name in zip(paths, called, strict=True)]
+    found = [read_probe(path, name) for path, name in zip(paths, called, strict=True)]
     for other in found[1:]:
-        if _judge(found[0]) != _judge(other):
+        if found[0].judge != other.judge:
             raise InputError(
-                f"{found[0].path} and {other.path} were judged in different ways ({_judge(found[0])} and "
-                f"{_judge(other)}), so their levels mean different things. Probe both by the same judge and version."
+                f"{found[0].path} and {other.path} were judged in different ways ({found[0].judge} and "
+                f"{other.judge}), so their levels mean different things. Probe both by the same judge and version."
             )
     kept = _same_facts(found)
     return kept, [*_left_out(found, kept[0].levels.height), *_probed_otherwise(kept), *_taken(kept)]
 
 
-def _read(path: Path, name: str) -> Probed:
+def read_probe(path: Path, name: str) -> Probed:
+    """One finished probe. Raises InputError for a step of another kind and for a table of an old version."""
     manifest = step_input(path, "probe")
     levels = pl.read_parquet(path / "levels.parquet", glob=False)
     if missing := [one for one in (*_FACT, "level", "level_probabilities") if one not in levels.columns]:
         raise InputError(f"{path} lacks {', '.join(missing)} in levels.parquet: it is of an old version. Probe again.")
     return Probed(name, path, manifest, ProbeFound.read(path), levels)
-
-
-def _judge(one: Probed) -> tuple[object, object]:
-    return one.found.judge, one.manifest.inputs.get("judge") or one.manifest.inputs.get("matcher")
 
 
 def _same_facts(found: Sequence[Probed]) -> list[Probed]:

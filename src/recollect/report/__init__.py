@@ -7,7 +7,6 @@ from recollect.report.chapters.attributes.collect import has_page_scores as has_
 from recollect.report.chapters.attributes.record import Attributes as Attributes
 from recollect.report.chapters.attributes.record import AttributeSystem as AttributeSystem
 from recollect.report.chapters.elicits.verdict import verdict as verdict
-from recollect.report.chapters.findings.record import Findings as Findings
 from recollect.report.chapters.findings.words import counts_line as counts_line
 from recollect.report.chapters.findings.words import finding_line as finding_line
 from recollect.report.chapters.parts.record import Parts as Parts
@@ -20,4 +19,5 @@ from recollect.report.results.read import make_results as make_results
 from recollect.report.results.read import read_results as read_results
 from recollect.report.results.write import render as render
 from recollect.report.results.write import write_report as write_report
+from recollect.report.scores.findings import Findings as Findings
 from recollect.report.scores.record import Trained as Trained

@@ -12,7 +12,7 @@ from helpers_study import settings
 from helpers_world import World
 from recollect.errors import InputError
 from recollect.experiments.study import StudySettings, run_study
-from recollect.report.chapters.findings.record import Findings
+from recollect.report.scores.findings import Findings
 
 SMALL: dict[str, Any] = {"choices": ["random"], "sizes": [4], "measure_drift": False, "repair": [], "few_shot": 0}
 

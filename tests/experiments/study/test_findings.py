@@ -19,8 +19,8 @@ from recollect.experiments.study import StudyResult, run_study
 from recollect.report.chapters.findings.checks.studied import BASE, FEW_SHOT, Studied
 from recollect.report.chapters.findings.collect import collect
 from recollect.report.chapters.findings.read import read
-from recollect.report.chapters.findings.record import Findings
 from recollect.report.page.chapter import Source
+from recollect.report.scores.findings import Findings
 from recollect.report.scores.parts import Part
 from recollect.restore import LadderFound
 
@@ -42,7 +42,7 @@ def test_every_cell_is_read_with_the_verdicts_of_its_answers(study: Studied, who
     assert study.ood is not None and study.ood.scores[BASE].shape == (1, 8)
     levels = EvaluateResult(whole.path / "steps" / "base").outputs().filter(part="test").sort("fact_id")["level"]
     assert study.test.levels.tolist() == levels.to_list()
-    assert len(study.memory) == 68
+    assert study.graded is not None and len(study.graded.facts) == 68
 
 
 def test_drift_and_ladders_are_read(study: Studied, whole: StudyResult) -> None:

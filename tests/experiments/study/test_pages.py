@@ -15,7 +15,7 @@ from recollect.experiments.plan import Assume, plan_study
 from recollect.experiments.study import StudyResult, StudySettings, run_grid, run_study
 from recollect.experiments.study import run as study_run
 from recollect.report import Attributes, Parts
-from recollect.report.chapters.findings.record import Findings
+from recollect.report.scores.findings import Findings
 from recollect.report.scores.record import Trained
 
 SMALL: dict[str, Any] = {

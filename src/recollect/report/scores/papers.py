@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -11,6 +11,7 @@ from typing import Literal
 import yaml
 
 from recollect.report.page.record import Record
+from recollect.report.scores.findings import Findings
 
 Agreement = Literal["agrees", "differs", "cannot tell"]
 ONCE = "Each was trained once, so the spread between trainings is unknown."
@@ -120,12 +121,44 @@ class Claim:
     source: str
     finding: str
     agreement: Agreement
+    """Judged alone, by its own 95 % intervals."""
     here: str
+    tested: int | None = None
+    """The number of the finding (docs/studies.md §7) that tests it; None for a claim that none tests."""
+    places: tuple[int, ...] = ()
+    """Which of that finding's checks are about this claim; empty for all."""
 
 
-def claim(source: str, finding: str) -> Callable[[Agreement, str], Claim]:
+@dataclass(frozen=True)
+class Told:
+    """A claim as a page shows it."""
+
+    claim: Claim
+    verdict: str
+    mark: str
+    number: int | None
+    """Of the finding whose corrected verdict this is; None where the claim was judged alone."""
+
+
+_MARKS = {"agrees": "good", "confirmed": "good", "differs": "bad", "refuted": "bad"}
+
+
+def claim(
+    source: str, finding: str, tested: int | None = None, places: tuple[int, ...] = ()
+) -> Callable[[Agreement, str], Claim]:
     """Makes the claim of a finding: from whether this run agrees, and its own numbers."""
-    return lambda agreement, here: Claim(source, finding, agreement, here)
+    return lambda agreement, here: Claim(source, finding, agreement, here, tested, places)
+
+
+def told(claims: Sequence[Claim], findings: Findings | None) -> list[Told]:
+    """Each claim with the corrected verdict of the finding that tests it, so that a page has one set of verdicts; one
+    that none tests, or a page without findings, with its own."""
+    found = []
+    for one in claims:
+        verdict = findings.verdict(one.tested, one.places) if findings and one.tested else None
+        shown = verdict or one.agreement
+        found.append(Told(one, shown, _MARKS.get(shown, ""), one.tested if verdict else None))
+    return found
 
 
 NO_MIDDLE = "This needs a size near 240 (160 to 360), a smaller one and a larger one."

@@ -32,12 +32,12 @@ def drift_claims(results: Results) -> list[Claim]:
     ]
 
 
-def _claim(finding: str) -> Callable[[Agreement, str], Claim]:
-    return claim(published().papers.token_and_parameter_levels.source, finding)
+def _claim(finding: str, tested: int | None = None, places: tuple[int, ...] = ()) -> Callable[[Agreement, str], Claim]:
+    return claim(published().papers.token_and_parameter_levels.source, finding, tested, places)
 
 
 def _turn(found: Sequence[DriftGroup]) -> Claim:
-    tell = _claim("The KL falls until about 240 examples and then rises.")
+    tell = _claim("The KL falls until about 240 examples and then rises.", 8, (0, 1))
     curves = [{g.size: g.kl_paper for g in found if g.levels == choice and g.kl_paper} for choice in CHOICES]
     middle = middle_of({size for curve in curves for size in curve})
     if middle is None:
@@ -76,7 +76,7 @@ def _low_levels(found: Sequence[DriftGroup]) -> Claim:
 
 
 def _against_recall(drift: Drift, trained: Trained | None) -> Claim:
-    tell = _claim("The higher the KL, the fewer well-known facts (level 4) are answered.")
+    tell = _claim("The higher the KL, the fewer well-known facts (level 4) are answered.", 8, (2,))
     scored = {(c.levels, c.size, c.seed): c.test.level(4) for c in (trained.cells if trained else [])}
     pairs = [
         (cell.kl_paper.value, right.value)
@@ -95,7 +95,7 @@ def _against_recall(drift: Drift, trained: Trained | None) -> Claim:
 
 
 def _top(drift: Drift) -> Claim:
-    tell = _claim("The most changed 20 % of the weights hold over 90 % of the relative change.")
+    tell = _claim("The most changed 20 % of the weights hold over 90 % of the relative change.", 9, (0,))
     shares = [s for c in drift.cells if (s := c.share_top.get("20")) is not None]
     if not shares:
         return tell("cannot tell", "The share of the top 20 % was not measured.")
@@ -109,7 +109,7 @@ def _top(drift: Drift) -> Claim:
 
 
 def _gain(ladders: Sequence[Ladder]) -> Claim:
-    tell = _claim("Setting up to about 20 % of the weights back makes a tuned model better.")
+    tell = _claim("Setting up to about 20 % of the weights back makes a tuned model better.", 9, (1,))
     judged = [ladder.best for ladder in ladders if ladder.best]
     if not judged:
         return tell("cannot tell", "No ladder had facts enough to choose on one half and judge on the other.")
@@ -135,7 +135,7 @@ def _tuned(ladder: Ladder) -> Estimate | None:
 
 
 def _collapse(ladders: Sequence[Ladder]) -> Claim:
-    tell = _claim("With 60 % set back the model collapses: it answers next to nothing.")
+    tell = _claim("With 60 % set back the model collapses: it answers next to nothing.", 9, (3,))
     pairs = []
     for ladder in ladders:
         tuned = _tuned(ladder)

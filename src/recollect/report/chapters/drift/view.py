@@ -34,7 +34,8 @@ from recollect.report.chapters.drift.older import older
 from recollect.report.chapters.drift.record import REPAIR_KINDS, Drift, Ladder, RepairExample
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
-from recollect.report.scores.papers import Claim, Paper, Published, published
+from recollect.report.scores.findings import Findings
+from recollect.report.scores.papers import Paper, Published, Told, published, told
 from recollect.restore import Rung
 
 MOST_LADDERS = 6
@@ -92,7 +93,7 @@ class DriftView:
     published: Published
     paper: Paper
     repair_kinds: tuple[str, ...]
-    claims: list[Claim]
+    claims: list[Told]
 
 
 def context(results: Results) -> DriftView | None:
@@ -123,7 +124,7 @@ def context(results: Results) -> DriftView | None:
         published=published(),
         paper=published().papers.token_and_parameter_levels,
         repair_kinds=REPAIR_KINDS,
-        claims=drift_claims(results),
+        claims=told(drift_claims(results), results.of(Findings)),
     )
 
 

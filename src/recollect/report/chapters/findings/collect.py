@@ -5,8 +5,8 @@ from __future__ import annotations
 from recollect.report.chapters.findings.judge import judge
 from recollect.report.chapters.findings.read import read
 from recollect.report.chapters.findings.read_extras import read_extras
-from recollect.report.chapters.findings.record import Findings
 from recollect.report.page.chapter import Source
+from recollect.report.scores.findings import Findings
 from recollect.report.scores.parts import model_names, parts_of
 from recollect.report.scores.steps import is_about_pages
 

@@ -10,7 +10,7 @@ from recollect.report.chapters.findings.checks import amount, levels, models, pa
 from recollect.report.chapters.findings.checks.check import Check
 from recollect.report.chapters.findings.checks.extracted import Extracted
 from recollect.report.chapters.findings.checks.studied import Studied
-from recollect.report.chapters.findings.record import CheckFound, CheckRow, FindingFound, Findings
+from recollect.report.scores.findings import CheckFound, CheckRow, FindingFound, Findings, joined
 
 Test = Callable[[Studied], Sequence[Check]]
 
@@ -62,13 +62,7 @@ def judge(studies: Sequence[Studied], extracted: Sequence[Extracted] = ()) -> Fi
 
 
 def _finding(number: int, part: str, checks: list[CheckFound]) -> FindingFound:
-    verdicts = [check.verdict for check in checks]
-    verdict: Verdict = "not decided here"
-    if "refuted" in verdicts:
-        verdict = "refuted"
-    elif all(one == "confirmed" for one in verdicts):
-        verdict = "confirmed"
-    return FindingFound(id=number, part=part, verdict=verdict, checks=checks)
+    return FindingFound(id=number, part=part, verdict=joined([check.verdict for check in checks]), checks=checks)
 
 
 def _found(check: Check, decided: tuple[Estimate, Verdict] | None) -> CheckFound:

@@ -86,7 +86,7 @@ def _models(sixty: str, levels: str) -> list[Finding]:
         Finding(
             5,
             "Level distributions differ between models",
-            "How many facts are of each memory level depends on the model.",
+            "How many facts are of each memory level depends on the model, by more than two probes of one differ.",
             f"{sixty}; {levels}",
             "LLaMA-3-8B has 24.3 % of 75,944 training facts at level 0, LLaMA-2-7B 29.9 %, LLaMA-3-70B 16.5 %",
         ),

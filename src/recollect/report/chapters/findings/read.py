@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recollect.compare import Graded, read_probe
 from recollect.core.estimates import Cell, Trainings, halves
 from recollect.core.json_object import JsonObject
 from recollect.core.workspace import MANIFEST, read_manifest
 from recollect.drift import DriftFound
+from recollect.errors import InputError
 from recollect.evaluate import RIGHT, EvaluateResult, with_right
 from recollect.report.chapters.findings.checks.studied import (
     BASE,
@@ -25,7 +27,6 @@ from recollect.report.chapters.findings.checks.studied import (
 )
 from recollect.report.scores.parts import Part
 from recollect.report.scores.steps import CellSteps, study_cells
-from recollect.select import read_levels
 
 _NO_LEVEL = -1
 
@@ -52,7 +53,7 @@ def read(part: Part, model: str) -> Studied | None:
         _first_tokens(cells),
         _drifted(cells),
         _ladders(cells),
-        _memory(part),
+        _graded(part),
     )
 
 
@@ -160,10 +161,12 @@ def _rungs(several: Sequence[pl.DataFrame], asked: set[str]) -> dict[tuple[str, 
     return {rung: np.stack([one[rung] for one in rungs]) for rung in shared}
 
 
-def _memory(part: Part) -> dict[str, int]:
-    """Memory level by fact; empty where the probe's table is gone."""
+def _graded(part: Part) -> Graded | None:
+    """Memory levels as the chapter on models has them; None where the probe's table is gone or of an old version."""
     probe = part.path / "steps" / "probe"
     if not (probe / MANIFEST).is_file():
-        return {}
-    rows = read_levels(probe).select("fact_id", "level").drop_nulls()
-    return dict(rows.iter_rows())
+        return None
+    try:
+        return read_probe(probe, part.name).graded
+    except InputError:
+        return None

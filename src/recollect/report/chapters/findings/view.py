@@ -13,7 +13,6 @@ from recollect.core.estimates import Verdict
 from recollect.report.chapters.findings.charts import MOST, Bar, effects_chart
 from recollect.report.chapters.findings.collect import collect
 from recollect.report.chapters.findings.literature import Finding, literature
-from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings
 from recollect.report.chapters.findings.words import (
     counts_line,
     effect,
@@ -26,6 +25,7 @@ from recollect.report.chapters.findings.words import (
 )
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
+from recollect.report.scores.findings import CheckFound, FindingFound, Findings
 
 _AT_END = re.compile(r" \([^)]*\)$")
 _MOST_REFUTED = 4

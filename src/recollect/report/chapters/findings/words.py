@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 from recollect.core.estimates import Estimate, Verdict
 from recollect.core.numbers import many, with_interval
-from recollect.report.chapters.findings.checks.check import Unit
 from recollect.report.chapters.findings.literature import literature
-from recollect.report.chapters.findings.record import CheckFound, FindingFound, Findings
+from recollect.report.scores.findings import CheckFound, FindingFound, Findings, Unit
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "not decided here")
 _SHOWN: dict[Unit, tuple[float, int, bool, str]] = {
@@ -17,6 +16,7 @@ _SHOWN: dict[Unit, tuple[float, int, bool, str]] = {
     "share": (100, 1, False, " %"),
     "nats": (1, 3, True, " nats"),
     "correlation": (1, 2, True, ""),
+    "levels": (1, 2, True, " levels"),
 }
 """Times, digits, sign and unit of each kind of number."""
 _MORE_DIGITS = 3

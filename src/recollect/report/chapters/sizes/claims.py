@@ -1,7 +1,8 @@
 """What the papers behind Recollect found (docs/studies.md §3), and whether this run agrees: claim by claim.
 
-Each claim is judged on the in-domain test facts. It "agrees" only where intervals exclude the opposite, and "differs"
-only where they exclude the claim; without that, and wherever trainings are compared without repeats, nobody can tell.
+Each claim is judged on the in-domain test facts; where a finding tests it, the page shows that verdict (`told`). Alone
+it "agrees" only where intervals exclude the opposite, and "differs" only where they exclude the claim; without that,
+and wherever trainings are compared without repeats, nobody can tell.
 Where a claim is about several comparisons, more than half of them must be clear the same way: with 95 % intervals that
 happens by chance in at most 5 % of studies, however the comparisons hang together (Markov's inequality).
 """
@@ -34,7 +35,7 @@ def claims(results: Results) -> list[Claim]:
 
 
 def _flat(found: Sequence[Group]) -> Claim:
-    tell = claim(_sixty(), "About 60 examples elicit what the base knows; more bring little.")
+    tell = claim(_sixty(), "About 60 examples elicit what the base knows; more bring little.", 1)
     sizes = sorted({group.size for group in found})
     start = min((size for size in sizes if 40 <= size <= 120), key=lambda size: abs(size - 60), default=None)
     if start is None or start == sizes[-1]:
@@ -56,7 +57,7 @@ def _flat(found: Sequence[Group]) -> Claim:
 
 
 def _peak(found: Sequence[Group]) -> Claim:
-    tell = claim(_levels(), "Scores peak at about 240 examples and fall with more.")
+    tell = claim(_levels(), "Scores peak at about 240 examples and fall with more.", 7, (0, 1))
     middle = middle_of({group.size for group in found})
     if middle is None:
         return tell("cannot tell", NO_MIDDLE)
@@ -76,7 +77,7 @@ def _peak(found: Sequence[Group]) -> Claim:
 
 
 def _middle(found: Sequence[Group]) -> Claim:
-    tell = claim(_levels(), "Examples of the middle level (level 2) give the best score overall.")
+    tell = claim(_levels(), "Examples of the middle level (level 2) give the best score overall.", 4, (1,))
     winners: list[tuple[int, str]] = []
     ahead = behind = 0
     for size in sorted({group.size for group in found}):
@@ -97,7 +98,7 @@ def _middle(found: Sequence[Group]) -> Claim:
 
 
 def _known_better(found: Sequence[Group]) -> Claim:
-    tell = claim(_both(), "Facts the base remembers better are answered better, whatever the training data.")
+    tell = claim(_both(), "Facts the base remembers better are answered better, whatever the training data.", 2)
     pairs = [(g.test.by_level[1], g.test.by_level[4]) for g in found]
     both = [(low, high) for low, high in pairs if low and high]
     if not both:
@@ -111,7 +112,7 @@ def _known_better(found: Sequence[Group]) -> Claim:
 
 
 def _diagonal(found: Sequence[Group]) -> Claim:
-    tell = claim(_both(), "Training on a test fact's own level tends to serve it best.")
+    tell = claim(_both(), "Training on a test fact's own level tends to serve it best.", 3)
     tried = own = ahead = behind = 0
     for size in sorted({group.size for group in found}):
         rows = [group for group in found if group.size == size and group.levels.isdigit()]
@@ -134,7 +135,7 @@ def _diagonal(found: Sequence[Group]) -> Claim:
 
 
 def _forgetting(found: Sequence[Group]) -> Claim:
-    tell = claim(_both(), "Training on unknown facts (level 0) hurts the recall of well-known ones.")
+    tell = claim(_both(), "Training on unknown facts (level 0) hurts the recall of well-known ones.", 4, (0,))
     both = [
         (size, scores["0"], scores["4"])
         for size in sorted({group.size for group in found})

@@ -10,8 +10,9 @@ from recollect.report.chapters.sizes.charts import sizes_chart
 from recollect.report.chapters.sizes.claims import claims
 from recollect.report.page.chapter import Chapter
 from recollect.report.page.results import Results
+from recollect.report.scores.findings import Findings
 from recollect.report.scores.groups import Group, base_measured, groups, interval_text
-from recollect.report.scores.papers import Claim
+from recollect.report.scores.papers import Told, told
 from recollect.report.scores.record import Trained
 
 
@@ -27,7 +28,7 @@ class SizesView:
     """Whether the base was asked."""
     sizes_svg: Markup | None
     interval_text: str
-    claims: list[Claim]
+    claims: list[Told]
 
 
 def context(results: Results) -> SizesView | None:
@@ -42,7 +43,7 @@ def context(results: Results) -> SizesView | None:
         base=any(one is not None and one.macro is not None for one in bases),
         sizes_svg=sizes_chart(found, *bases),
         interval_text=interval_text(found),
-        claims=claims(results),
+        claims=told(claims(results), results.of(Findings)),
     )
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recollect.core.estimates import Claimed
-
-Unit = Literal["points", "nats", "share", "correlation"]
-"""Points are shown times 100, shares in percent; the record holds fractions."""
+from recollect.report.scores.findings import Unit
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from itertools import combinations
 
-import numpy as np
-
+from recollect.compare import ApartBeyondDraws, Graded
 from recollect.core.estimates import (
-    CONFIDENCE,
     LEAST_FOR_DIFFERENCE,
     Claimed,
     CorrelationDifference,
-    Estimate,
     Extreme,
     RankCorrelation,
-    Source,
+    apart_of,
     macro,
-    total_variation,
 )
 from recollect.report.chapters.findings.checks.check import Check, missing
 from recollect.report.chapters.findings.checks.sizes import NO_LEVEL
 from recollect.report.chapters.findings.checks.studied import Studied, entering
 
-MARGIN = 0.02
 Pair = tuple[Studied, Studied]
-_DIFFER = "smallest distance of two models' level distributions (total variation)"
+_DIFFER = "smallest distance of two models' levels beyond what two probes of one model show"
 _ALIKE = "rank correlation of the reactions of the two most alike models less that of the two least alike"
+_UNSTATED = "a probe does not say what a second one would differ by: set probe.method to sampled or adaptive"
 
 
 def distributions_differ(studies: Sequence[Studied]) -> Sequence[Check]:
@@ -37,17 +32,23 @@ def distributions_differ(studies: Sequence[Studied]) -> Sequence[Check]:
         return []
     pairs = _pairs(studies)
     if not pairs:
-        return [missing(_DIFFER, "share", _needs(2), boundary=MARGIN)]
-    each = [(_names(pair), _Distance(pair)) for pair in pairs]
-    rows = [(name, found.value) for name, found in each]
-    return [Check(_DIFFER, "share", Claimed(Extreme("smallest", [one for _, one in each]), "above", MARGIN), rows=rows)]
+        return [missing(_DIFFER, "levels", _needs(2))]
+    if any(one.graded is None or one.graded.fresh is None for pair in pairs for one in pair):
+        return [missing(_DIFFER, "levels", _UNSTATED)]
+    each = [(_names(pair), ApartBeyondDraws(*_graded(pair))) for pair in pairs]
+    rows = [
+        row
+        for name, found in each
+        for row in ((f"{name}: apart", found.distance.value), ("two probes of one of them, at most", found.by_draws))
+    ]
+    return [Check(_DIFFER, "levels", Claimed(Extreme("smallest", [one for _, one in each]), "above"), rows=rows)]
 
 
 def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
     """Models of similar distributions react alike to the same data: the closest two models against the farthest two."""
     if len(studies) < 2:
         return []
-    pairs = sorted(_pairs(studies), key=lambda pair: _Distance(pair).value)
+    pairs = sorted(_pairs(studies), key=_apart)
     if len(pairs) < 3:
         return [missing(_ALIKE, "correlation", _needs(3))]
     ends = pairs[0], pairs[-1]
@@ -63,41 +64,36 @@ def alike_react_alike(studies: Sequence[Studied]) -> Sequence[Check]:
 
 
 def _pairs(studies: Sequence[Studied]) -> list[Pair]:
-    """Every two models on the same data, each with its first study."""
+    """Every two models on the same data and by the same judge, each with its first study."""
     first: dict[tuple[str, str], Studied] = {}
     for study in studies:
-        if study.memory:
+        if study.graded is not None:
             first.setdefault((study.model, study.data), study)
-    return [
-        (one, other)
-        for one, other in combinations(first.values(), 2)
-        if one.data == other.data and one.model != other.model and one.memory.keys() & other.memory.keys()
-    ]
+    found = []
+    for data in dict.fromkeys(study.data for study in first.values()):
+        same = [(study, study.graded) for study in first.values() if study.data == data and study.graded is not None]
+        every = set.intersection(*(set(graded.facts) for _, graded in same))
+        facts = [fact for fact in same[0][1].facts if fact in every]  # those that all models were asked
+        on_these = [replace(study, graded=graded.of(facts)) for study, graded in same if facts]
+        found += [pair for pair in combinations(on_these, 2) if len({_judge(one) for one in pair}) == 1]
+    return found
 
 
-@dataclass(frozen=True)
-class _Distance:
-    """The total variation of two models' level distributions: the share of facts that would have to move."""
+def _judge(study: Studied) -> object:
+    return study.graded.judge if study.graded else None
 
-    pair: Pair
-    repeats: int = 2
-    """Nothing was trained for it."""
 
-    @cached_property
-    def value(self) -> float:
-        """The distance."""
-        return self.at(CONFIDENCE).value
+def _graded(pair: Pair) -> tuple[Graded, Graded]:
+    first, second = (study.graded for study in pair)
+    assert first is not None
+    assert second is not None
+    return first, second
 
-    def at(self, confidence: float) -> Estimate:
-        """With its interval; the facts are resampled, those that both models were asked."""
-        one, other = self.pair
-        facts = sorted(one.memory.keys() & other.memory.keys())
-        first, second = (np.eye(5)[[study.memory[fact] for fact in facts]] for study in self.pair)
-        return total_variation(first, second, confidence)
 
-    def mostly(self, confidence: float) -> Source:
-        """More facts narrow it."""
-        return "facts"
+def _apart(pair: Pair) -> float:
+    """How many levels the two lie apart."""
+    first, second = _graded(pair)
+    return float(apart_of(first.used.mean(axis=0), second.used.mean(axis=0)))
 
 
 def _shared(pair: Pair) -> list[tuple[str, int]]:

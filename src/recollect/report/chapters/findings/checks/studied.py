@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recollect.compare import Graded
 from recollect.core.estimates import LEAST_PER_LEVEL, Cell, Trainings
 
 BASE: Cell = ("base", 0)
@@ -67,8 +68,8 @@ class Studied:
     """KL of the first token of level-4 test facts, by training, as in Token and Parameter Levels."""
     drifted: Mapping[Cell, Sequence[Drifted]] = field(default_factory=dict)
     ladders: Ladders | None = None
-    memory: Mapping[str, int] = field(default_factory=dict)
-    """Memory level by fact id, of every fact probed."""
+    graded: Graded | None = None
+    """Memory levels of every fact probed; None where that is gone."""
 
     @property
     def cells(self) -> list[Cell]:

@@ -1,12 +1,16 @@
-"""The findings of the papers, tested on a study or on all studies of a grid: the chapter's record."""
+"""The findings of the papers, tested on a study or on all studies of a grid: what the chapter on them stores, and what
+others show of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from recollect.core.estimates import Verdict
-from recollect.report.chapters.findings.checks.check import Unit
 from recollect.report.page.record import Count, Finite, Measured, Number, Record
+
+Unit = Literal["points", "nats", "share", "correlation", "levels"]
+"""Points are shown times 100, shares in percent; the record holds fractions."""
 
 
 class CheckRow(Record):
@@ -62,10 +66,27 @@ class Findings(Record):
     """Checks with an interval; their verdicts hold together at 95 %."""
     findings: list[FindingFound]
 
+    def verdict(self, number: int, places: Sequence[int] = ()) -> Verdict | None:
+        """Of a finding, or of some of its checks alone, on the one study of the page; None where it was not tested."""
+        found = next((one for one in self.findings if one.id == number and not one.part), None)
+        if found is None:
+            return None
+        checks = [found.checks[at].verdict for at in places if at < len(found.checks)]
+        if not places or not checks:
+            return found.verdict
+        return joined(checks)
+
     def answer(self) -> list[dict[str, object]]:
         """For the JSON of `recollect study`: each finding with the numbers of its deciding check; effect, low and high
         are null where nothing was measured."""
         return [_answer(one) for one in self.findings]
+
+
+def joined(verdicts: Sequence[Verdict]) -> Verdict:
+    """Confirmed when every one is, refuted when any is."""
+    if "refuted" in verdicts:
+        return "refuted"
+    return "confirmed" if all(one == "confirmed" for one in verdicts) else "not decided here"
 
 
 def _answer(one: FindingFound) -> dict[str, object]:
