@@ -88,7 +88,8 @@ def test_a_second_seed_and_a_second_model_are_tested(world: World, whole: StudyR
     named = {(one.id, one.part) for one in found.findings}
     assert {(1, "one-full"), (1, "two-full"), (5, ""), (6, "")} <= named
     shares = next(one for one in found.findings if one.id == 5).checks[0]
-    assert shares.effect is not None and shares.effect.value == 0.0  # one and the same probe
+    assert shares.effect is not None and shares.effect.value < 0  # one and the same probe, and what its draws show
+    assert shares.rows[0].value == 0.0 and shares.rows[1].value == pytest.approx(-shares.effect.value)
     assert shares.effect.n == 68
     tables = [pl.read_parquet(path / "steps" / "probe" / "levels.parquet") for path in (whole.path, second.path)]
     assert tables[0]["level"].to_list() == tables[1]["level"].to_list()
