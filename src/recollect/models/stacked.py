@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -190,8 +190,9 @@ class Rows:
         self.order: torch.Tensor | None = None
         """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
         self.back: torch.Tensor | None = None
-        self.dropout: Callable[[torch.Tensor, Run], torch.Tensor] | None = None
-        """Applied to a run's rows before they meet their factors."""
+        self.dropout: Callable[[Run, torch.Tensor], tuple[torch.Tensor, torch.Tensor] | None] | None = None
+        """For a run and its inputs: a mask of them, of zeros and ones, and by what is left is scaled up, [adapters, 1,
+        1]; None where nothing is dropped."""
 
     def belong_to(self, owners: Sequence[int]) -> None:
         """Say the adapter of each row. Fastest where rows of one are together, adapters in the order of `sorted`."""
@@ -247,29 +248,86 @@ class Stack:
         return Stack(self.a[part], self.b[part], self.scale[part], *sums)
 
 
-class _Change(torch.autograd.Function):
-    """scale x a b for the inputs [adapters, n, in] of a run; its backward adds to the gradients where they lie.
+class _Passed(NamedTuple):
+    """What a run leaves for its backward."""
 
-    Autograd itself would want gradients laid out as it likes.
+    x: torch.Tensor
+    """[adapters, n, in], after dropout."""
+    hidden: torch.Tensor
+    mask: torch.Tensor | None
+    scale: torch.Tensor
+
+
+class _Change(torch.autograd.Function):
+    """A module's output with each run's scale x a b added; its backward adds to the gradients where they lie.
+
+    One function for all runs, so that each row is read and written once. Autograd itself would want gradients laid out
+    as it likes.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, stack: Stack, trained: torch.Tensor) -> torch.Tensor:
-        """`trained` only tells autograd that this has a gradient."""
-        a, b = stack.a.to(x.dtype), stack.b.to(x.dtype)
-        hidden = torch.bmm(x, a.mT).mul_(stack.scale)
-        ctx.stack = stack
-        ctx.save_for_backward(x, hidden)
-        return torch.bmm(hidden, b)
+    def forward(
+        ctx: Any, x: torch.Tensor, out: torch.Tensor, _: torch.Tensor, rows: Rows, stacks: dict[int, Stack]
+    ) -> torch.Tensor:
+        """The third only tells autograd that there is something to train."""
+        result, computed = torch.empty_like(out), _computed_in(x)
+        kept: list[torch.Tensor | None] = []
+        ctx.runs, ctx.into = [], x.dtype
+        with torch.autocast(x.device.type, enabled=False):
+            for run in rows.runs:
+                own, to = out[run.start : run.stop], result[run.start : run.stop]
+                if run.group not in stacks:
+                    to.copy_(own)
+                    continue
+                stack = stacks[run.group].of(run)
+                passed = _into_hidden(x[run.start : run.stop].to(computed), run, stack, rows)
+                _add_change(own, passed.hidden, stack, to)
+                ctx.runs.append((run, stack))
+                kept += passed
+        ctx.save_for_backward(*kept)
+        return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
-        stack, (x, hidden), [gradient] = ctx.stack, ctx.saved_tensors, gradients
-        inner = torch.bmm(gradient, stack.b.to(x.dtype).mT).mul_(stack.scale)
-        if stack.a_gradient is not None:
-            _add_product(stack.a_gradient, inner.mT, x)
-            _add_product(stack.b_gradient, hidden.mT, gradient)
-        return torch.bmm(inner, stack.a.to(x.dtype)) if ctx.needs_input_grad[0] else None, None, None
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        [gradient] = gradients
+        into, kept = None, iter(ctx.saved_tensors)
+        for (run, stack), (x, hidden, mask, scale) in zip(ctx.runs, zip(*[kept] * 4, strict=True), strict=True):
+            own = gradient[run.start : run.stop].to(x.dtype).reshape(run.adapters, -1, gradient.shape[-1])
+            inner = torch.bmm(own, stack.b.to(x.dtype).mT).mul_(scale)
+            if stack.a_gradient is not None and stack.b_gradient is not None:
+                _add_product(stack.a_gradient, inner.mT, x)
+                _add_product(stack.b_gradient, hidden.mT, own)
+            if not ctx.needs_input_grad[0]:
+                continue
+            back = torch.bmm(inner, stack.a.to(x.dtype))
+            if mask is not None:
+                back.mul_(mask)
+            if into is None:
+                into = gradient.new_zeros(*gradient.shape[:-1], x.shape[-1], dtype=ctx.into)
+            into[run.start : run.stop] = back.view(run.stop - run.start, *into.shape[1:])
+        return into, gradient, None, None, None
+
+
+def _into_hidden(x: torch.Tensor, run: Run, stack: Stack, rows: Rows) -> _Passed:
+    """A run's inputs through dropout and a."""
+    scale, mask = stack.scale, None
+    drawn = rows.dropout(run, x) if rows.dropout is not None else None
+    x = x.reshape(run.adapters, -1, x.shape[-1])
+    if drawn is not None:
+        mask = drawn[0].view(x.shape)
+        x, scale = x * mask, scale * drawn[1]
+    hidden = torch.bmm(x, stack.a.to(x.dtype).mT).mul_(scale)
+    return _Passed(x, hidden, mask, scale)
+
+
+def _add_change(out: torch.Tensor, hidden: torch.Tensor, stack: Stack, to: torch.Tensor) -> None:
+    """Write out + hidden b."""
+    b = stack.b.to(hidden.dtype)
+    if out.dtype == hidden.dtype and to.is_contiguous():
+        shape = (len(hidden), -1, out.shape[-1])
+        torch.baddbmm(out.reshape(shape), hidden, b, out=to.view(shape))
+    else:  # as PEFT does: added in the finer format, rounded once
+        to.copy_(out + torch.bmm(hidden, b).view(out.shape))
 
 
 def _add_product(to: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
@@ -307,25 +365,12 @@ class StackedLinear(nn.Module):
                 f"{self.name} is called with {tuple(x.shape)}, but the batch has {len(rows.owners)} rows: nobody can "
                 "say whose its inputs are. Run the adapters one after another."
             )
-        x = x.to(_computed_in(x))
-        if rows.order is not None:
-            x = x[rows.order]
-        with torch.autocast(x.device.type, enabled=False):
-            pieces = [self._change(x[run.start : run.stop], run, out.shape[-1]) for run in rows.runs]
-        change = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-        if rows.back is not None:
-            change = change[rows.back]
-        return (out + change).to(out.dtype)
-
-    def _change(self, x: torch.Tensor, run: Run, wide: int) -> torch.Tensor:
-        if run.group not in self.stacks:
-            return x.new_zeros(*x.shape[:-1], wide)
-        stack = self.stacks[run.group].of(run)
-        if self.rows.dropout is not None:
-            x = self.rows.dropout(x, run)
         apply: Any = _Change.apply
-        found: torch.Tensor = apply(x.reshape(run.adapters, -1, x.shape[-1]), stack, self.trained)
-        return found.reshape(*x.shape[:-1], wide)
+        if rows.order is None:
+            found: torch.Tensor = apply(x, out, self.trained, rows, self.stacks)
+            return found
+        found = apply(x[rows.order], out[rows.order], self.trained, rows, self.stacks)
+        return found[rows.back]
 
 
 def _computed_in(x: torch.Tensor) -> torch.dtype:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from recollect.chat.asking import Asking, settled
 from recollect.core.progress import Progress
-from recollect.core.workspace import Step, open_step
+from recollect.core.workspace import Step, fingerprint, open_step
 from recollect.errors import InputError, RecollectWarning
 from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import Moved, format_warnings
@@ -128,10 +128,18 @@ class Begun:
 
 
 def begin(
-    training: Training, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str, step: Step | None
+    training: Training,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    device: str,
+    step: Step | None,
+    learned: Learned | None = None,
 ) -> Begun:
-    """Tokenise, choose the rate, and say in `step` (the first process's) what is computed how. Raises InputError."""
-    learned = learn(training.source, training.settings, tokenizer, model.config)
+    """Tokenise, choose the rate, and say in `step` (the first process's) what is computed how. Raises InputError.
+
+    learned: the examples, where another training has tokenised the same.
+    """
+    learned = learned or learn(training.source, training.settings, tokenizer, model.config)
     width = int(model.config.get_text_config().hidden_size)
     chosen = _auto.plan(training.settings, len(learned.examples), width)
     settings = training.settings.model_copy(update={"learning_rate": chosen.learning_rate, "epochs": chosen.epochs})
@@ -165,6 +173,13 @@ class Ended:
     seconds: float
     moved: Moved | None = None
     """Of a training of all parameters."""
+
+
+def same_examples(training: Training) -> str:
+    """What trainings of one base share that learn the same examples."""
+    named = ("prompt", "prompt_template", "train_on", "bad_rows", "max_length")
+    values = {name: getattr(training.settings, name) for name in named}
+    return fingerprint([training.source.inputs, str(training.source.path), values])
 
 
 def write_ended(begun: Begun, step: Step, ended: Ended, notes: tuple[str, ...]) -> None:

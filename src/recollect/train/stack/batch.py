@@ -103,31 +103,39 @@ def as_batch(pieces: Sequence[Piece], pad: int, device: str) -> Batch:
 class Dropout:
     """The dropout in front of the factors, piece by piece, in the order in which the model calls its modules."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Piece], runs: Sequence[Run], device: str) -> None:
         ends = list(accumulate(len(piece.examples) for piece in pieces))
-        self.spans = list(zip(pieces, [0, *ends], ends, strict=False))
+        spans = list(zip(pieces, [0, *ends], ends, strict=False))
+        self.inside: dict[Run, list[tuple[Piece, int, int]]] = {}
+        self.scales: dict[Run, torch.Tensor] = {}
+        for run in runs:
+            own = [(piece, start - run.start, stop - run.start) for piece, start, stop in spans if start >= run.start]
+            own = [span for span in own if span[2] <= run.stop - run.start]
+            if any(piece.dropout for piece, _, _ in own):
+                self.inside[run] = own
+                rates = [1 / (1 - piece.dropout) for piece, _, _ in own]
+                self.scales[run] = torch.tensor(rates, device=device).reshape(-1, 1, 1)
 
-    def __call__(self, x: torch.Tensor, run: Run) -> torch.Tensor:
-        """What is left of the inputs [rows, n, in] of a run, scaled up."""
-        inside = [(piece, start - run.start, stop - run.start) for piece, start, stop in self.spans]
-        inside = [span for span in inside if span[1] >= 0 and span[2] <= run.stop - run.start]
-        if not any(piece.dropout for piece, _, _ in inside):
-            return x
-        scale = torch.empty_like(x)
-        for piece, start, stop in inside:
-            scale[start:stop] = self._drawn(piece, x[start:stop])
-        return x * scale
+    def __call__(self, run: Run, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """A mask of the inputs [rows, n, in] of a run, and by what is left of each piece is scaled up."""
+        if run not in self.inside:
+            return None
+        mask = torch.empty_like(x)
+        for piece, start, stop in self.inside[run]:
+            self._draw(piece, mask[start:stop])
+        return mask, self.scales[run].to(x.dtype)
 
     @staticmethod
-    def _drawn(piece: Piece, x: torch.Tensor) -> torch.Tensor | float:
-        """0 for what is dropped, else 1 / (1 - dropout): drawn over the piece's own length, 1 beyond it."""
+    def _draw(piece: Piece, to: torch.Tensor) -> None:
+        """Over the piece's own length; beyond it is padding."""
         if not piece.dropout:
-            return 1.0
-        own = torch.empty(x.shape[0], piece.longest, x.shape[2], dtype=x.dtype, device=x.device)
-        own.bernoulli_(1 - piece.dropout, generator=piece.generator).div_(1 - piece.dropout)
-        if piece.longest == x.shape[1]:
-            return own
-        return torch.cat([own, x.new_ones(x.shape[0], x.shape[1] - piece.longest, x.shape[2])], dim=1)
+            to.fill_(1.0)
+        elif piece.longest == to.shape[1] and to.is_contiguous():
+            to.bernoulli_(1 - piece.dropout, generator=piece.generator)
+        else:
+            own = torch.empty(to.shape[0], piece.longest, to.shape[2], dtype=to.dtype, device=to.device)
+            to[:, : piece.longest] = own.bernoulli_(1 - piece.dropout, generator=piece.generator)
+            to[:, piece.longest :] = 0.0
 
 
 class Head:
@@ -165,7 +173,7 @@ def pass_through(model: Any, rows: Rows, head: Head, batch: Batch, mixed: bool) 
     """Forward and backward of a batch: adds each row's gradient to its own adapter's; returns what each owner's piece
     tells."""
     rows.belong_to(batch.rows)
-    rows.dropout = Dropout(batch.pieces) if any(piece.dropout for piece in batch.pieces) else None
+    rows.dropout = Dropout(batch.pieces, rows.runs, batch.ids.device.type)
     head.places = batch.places
     device = batch.ids.device.type
     with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):

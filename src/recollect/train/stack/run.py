@@ -19,12 +19,22 @@ from recollect.core.progress import Progress
 from recollect.errors import RecollectError, RecollectWarning
 from recollect.models import LoadedModel
 from recollect.train.checkpoints import last_checkpoint
-from recollect.train.examples import read_source
+from recollect.train.examples import Learned, read_source
 from recollect.train.found import PausedTraining, TrainResult
 from recollect.train.model import load_base, mixed_precision, training_machine
 from recollect.train.run import run_training
 from recollect.train.stack.job import TrainJob, why_not_together
-from recollect.train.training import Training, begin, check_share, finished, open_training, paused, read_training
+from recollect.train.training import (
+    Begun,
+    Training,
+    begin,
+    check_share,
+    finished,
+    open_training,
+    paused,
+    read_training,
+    same_examples,
+)
 
 if TYPE_CHECKING:
     from recollect.core.workspace import Step
@@ -147,12 +157,18 @@ class _Work:
         model.requires_grad_(False)
         if why := dropout_of_base(model):
             raise NotByRows(why)
-        begun = {}
+        begun: dict[int, Begun] = {}
+        learned: dict[str, Learned] = {}
         for number, (step, opened) in steps.items():
+            training = self.trainings[number]
+            same = same_examples(training)
             try:
-                begun[number] = begin(self.trainings[number], model, tokenizer, device, step)
+                one = begin(training, model, tokenizer, device, step, learned.get(same))
             except RecollectError as error:
                 self._end(number, opened, error)
+                continue
+            learned[same] = one.learned
+            begun[number] = replace(one, learned=replace(one.learned, notes=list(one.learned.notes)))
         with _trainer.quiet(device):
             for number, one in begun.items():
                 step, opened = steps[number]
