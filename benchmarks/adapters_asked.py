@@ -9,8 +9,9 @@ of the processor, since other processes may share the machine.
 
 PEFT, merged: each adapter loaded onto the base, merged, asked with `generate` in batches of 64 in the order of the
 facts, padded on the left. PEFT, switched: all adapters loaded beside one base, `set_adapter` before each is asked.
-Ours, one by one: `run_evaluate` on each folder, which loads and merges. Ours, together: `run_evaluates`. Both with all
-that a step is (judged answers, tables, manifest). One after another takes as long as its adapters together, so of these
+Ours, one by one: `run_evaluate` on each folder, which loads and merges. Ours, together: `run_evaluates`, which on a
+processor merges each in turn into the base in memory. Ours, in one batch: the same with every row its own adapter's
+factors. All of ours with all that a step is (judged answers, tables, manifest). One after another takes as long as its adapters together, so of these
 ways `--sample` adapters are measured and the time is multiplied.
 
 Also told: how many texts differ from those of the merged adapters (ours one by one), and from PEFT's.
@@ -35,7 +36,14 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from recollect.evaluate import EvaluateJob, EvaluateResult, EvaluateSettings, run_evaluate, run_evaluates
+from recollect.evaluate import (
+    EvaluateJob,
+    EvaluateResult,
+    EvaluateSettings,
+    asked_facts,
+    run_evaluate,
+    run_evaluates,
+)
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, load
 from recollect.select import SelectSettings, run_select
@@ -77,11 +85,11 @@ class Work:
             model=str(adapter), parts="test", limit=self.given.questions, prompt="plain", batch_size=BATCH, device="cpu"
         )
 
-    def together(self) -> list[list[str]]:
-        """Ours in one batch."""
+    def together(self, in_one_batch: bool | None = None) -> list[list[str]]:
+        """Ours, as `run_evaluates` does it by itself, or in one batch."""
         out = self._out()
         jobs = [EvaluateJob(self.asked(one), out / str(at), self.facts) for at, one in enumerate(self.adapters)]
-        return [_said(found) for found in run_evaluates(jobs, self.base, print)]
+        return [_said(found) for found in run_evaluates(jobs, self.base, print, in_one_batch)]
 
     def one_by_one(self) -> list[list[str]]:
         """Ours, each loaded and merged."""
@@ -128,8 +136,6 @@ class Work:
     @property
     def questions(self) -> list[str]:
         """In the order of the facts."""
-        from recollect.evaluate import asked_facts
-
         return [fact.question for fact in asked_facts(self.asked(self.adapters[0]), self.facts)]
 
     def _out(self) -> Path:
@@ -164,6 +170,7 @@ def main() -> None:
         work = Work(given, folder)
         ways: dict[str, Callable[[], list[list[str]]]] = {
             "ours, together": work.together,
+            "ours, in one batch": lambda: work.together(True),
             "ours, one by one": work.one_by_one,
             "PEFT, merged": work.merged,
             "PEFT, switched": work.switched,
@@ -175,7 +182,8 @@ def main() -> None:
                 started = time.process_time()
                 texts[name] = way()
                 took = time.process_time() - started
-                seconds[name].append(took * (1 if name == "ours, together" else given.adapters / given.sample))
+                some = name in ("ours, one by one", "PEFT, merged", "PEFT, switched")
+                seconds[name].append(took * (given.adapters / given.sample if some else 1))
                 print(f"turn {turn + 1}: {name:18} {seconds[name][-1]:8.2f} s", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
