@@ -11,8 +11,8 @@ PEFT, merged: each adapter loaded onto the base, merged, asked with `generate` i
 facts, padded on the left. PEFT, switched: all adapters loaded beside one base, `set_adapter` before each is asked.
 Ours, one by one: `run_evaluate` on each folder, which loads and merges. Ours, together: `run_evaluates`, which on a
 processor merges each in turn into the base in memory. Ours, in one batch: the same with every row its own adapter's
-factors. All of ours with all that a step is (judged answers, tables, manifest). One after another takes as long as its adapters together, so of these
-ways `--sample` adapters are measured and the time is multiplied.
+factors. All of ours with all that a step is (judged answers, tables, manifest). One after another takes as long as its
+adapters together, so of these ways `--sample` adapters are measured and the time is multiplied.
 
 Also told: how many texts differ from those of the merged adapters (ours one by one), and from PEFT's.
 """
