@@ -54,6 +54,14 @@ def test_the_chapter_stands_alone_with_every_chart_and_its_table() -> None:
     assert "12.0 % of the weights did not change at all." in html
 
 
+def test_without_general_text_no_loss_is_shown_and_equal_ends_are_one_number() -> None:
+    none = {"general_base_loss": None, "general_tuned_loss": None, "share_top": {"20": 0.99999}}
+    html = render(results(cells=[made.drift_cell("2", 60, 1.0, seed, **none) for seed in (0, 1)]))
+    assert "loss, base" not in html and "Loss on" not in html and "known facts, base" in html
+    assert "They hold 100.0 % in 2 tuned models." in html
+    assert "loss, base" in render(results(cells=[made.drift_cell("2", 60, 1.0)]))
+
+
 def test_an_empty_drift_renders_and_claims_nothing() -> None:
     html = render(results())
     assert "<svg" not in html

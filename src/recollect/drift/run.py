@@ -183,5 +183,5 @@ def _read_probe(settings: DriftSettings, facts: FactSet, base: str) -> Probe:
         )
     note = None
     if not known_best(list(facts), levels):
-        note = "kl_paper is of level-4 test facts, but the base has none among these facts"
+        note = "the divergence of the first answer token is of level-4 test facts, and the base has none among these"
     return Probe(levels, best_templates(templates), relations, note, manifest.settings.get("prompt") == "chat")

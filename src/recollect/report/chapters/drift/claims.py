@@ -99,8 +99,9 @@ def _top(drift: Drift) -> Claim:
     shares = [s for c in drift.cells if (s := c.share_top.get("20")) is not None]
     if not shares:
         return tell("cannot tell", "The share of the top 20 % was not measured.")
+    low, high = f"{100 * min(shares):.1f}", f"{100 * max(shares):.1f}"
     here = (
-        f"They hold {100 * min(shares):.1f} to {100 * max(shares):.1f} % in {len(shares)} tuned "
+        f"They hold {low if low == high else f'{low} to {high}'} % in {len(shares)} tuned "
         f"{'model' if len(shares) == 1 else 'models'}. Dividing by the old value favours weights near zero, so much of "
         "this is arithmetic."
     )

@@ -42,7 +42,7 @@ def collect(source: Source) -> Drift | None:
     text = read_manifest(source.path).settings["drift"].get("text")
     return Drift(
         region=found[0][1].parameters.region if found else "decoder",
-        general_text=text or "pocket held-out text",
+        general_text=text or ("pocket held-out text" if any(one.tokens.general for _, one in found) else ""),
         cells=[_cell(cell, one) for cell, one in found],
         modules_of=None if of is None else _name(of[0]),
         modules=[] if of is None else _modules(of[1]),

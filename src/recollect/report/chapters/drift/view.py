@@ -76,6 +76,8 @@ class DriftView:
     d: Drift
     groups: tuple[DriftGroup, ...]
     one_size: bool
+    any_loss: bool
+    """Whether a model read general text."""
     kl_svg: Markup | None
     floor: float | None
     paper_n: int
@@ -107,6 +109,7 @@ def context(results: Results) -> DriftView | None:
         d=drift,
         groups=groups,
         one_size=len({group.size for group in groups}) == 1,
+        any_loss=any(group.base_loss is not None for group in groups),
         kl_svg=kl_chart(groups, floor(drift.cells)),
         floor=floor(drift.cells),
         paper_n=max((group.kl_paper.n for group in groups if group.kl_paper), default=0),

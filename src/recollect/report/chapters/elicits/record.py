@@ -52,10 +52,10 @@ def missing_levels(base: Path) -> list[str]:
             levels = ", ".join(found.missing)
             notes.append(f"No {where} test fact has level {levels}; the macro score is the mean of the others.")
         if found.left_out:
-            notes.append(
-                f"Level {', '.join(found.left_out)} has too few {where} test facts to enter the macro score "
-                "(evaluate's least_per_level)."
-            )
+            which = f"Level {found.left_out[0]} has"
+            if len(found.left_out) > 1:
+                which = f"Levels {', '.join(found.left_out)} have"
+            notes.append(f"{which} too few {where} test facts to enter the macro score (evaluate's least_per_level).")
         if found.without_level:
             notes.append(
                 f"{found.without_level:,} of {found.n:,} {where} test facts have no level: they count in micro only."
