@@ -51,8 +51,15 @@ class Telling:
 
     def __init__(self, folder: Path | None, name: str, clock: Clock = time.monotonic) -> None:
         self._file, self._clock = None if folder is None else folder / f"{name}.json", clock
-        self.told = Told(name)
+        self.told = Told(name, spent=self._known())
         self._written = float("-inf")
+
+    def _known(self) -> dict[str, float]:
+        """What this cell has told before of parts that are finished: it may be run in several goes."""
+        if self._file is not None:
+            with suppress(OSError, ValueError, TypeError):
+                return Told(**json.loads(self._file.read_text(encoding="utf-8"))).spent
+        return {}
 
     @contextmanager
     def part(self, name: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:

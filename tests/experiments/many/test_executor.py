@@ -69,7 +69,7 @@ def run(context: Context, wanted: list[Cell], *, one_by_one: bool = False) -> Ra
         watch_cells(context, wanted, lambda: executor.slots, 0.1) as remaining,
     ):
         if isinstance(executor, CellExecutor):
-            executor.expect(remaining)
+            executor.expect(wanted, remaining)
         found = attempt_cells(executor, wanted, lambda *_: slots.append(executor.slots))
     return Ran(said, slots, found)
 

@@ -197,7 +197,7 @@ class _Curve:
             self.stage("training and asking", "models", remaining.detail) as progress,
         ):
             if isinstance(executor, CellExecutor):
-                executor.expect(remaining)
+                executor.expect(work, remaining)
             scored = run_cells(executor, work, progress)
         for place, one in zip(cells, scored, strict=True):
             found[place] = item_table(one.evaluation.path, self.settings.metric)

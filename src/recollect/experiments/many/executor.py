@@ -1,6 +1,7 @@
 """The executor of cells on this machine: one after the other, or several at once where that is measured to pay.
 
 Notable choices
+- LoRA cells of one base are trained as many adapters in one pass, and asked in one batch; see `together`.
 - Full trainings go to several processes, where these do more than one with all threads: the first cell runs here and
   tells what the others will take, a few seconds of reading tell what processes would bring. They map the base's
   weights as they are in memory here. On a GPU the cells run one after the other, on the base in memory.
@@ -9,7 +10,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from recollect.experiments.executors.here import HereExecutor
 from recollect.experiments.executors.processes import ProcessExecutor
 from recollect.experiments.found import unheard
 from recollect.experiments.many.threads import START, Processes, processes_for
+from recollect.experiments.many.together import Together
 from recollect.experiments.remaining import Remaining
 
 Found = TypeVar("Found")
@@ -59,26 +61,44 @@ class CellExecutor(Executor[Cell, Found]):
     def __init__(self, work: CellWork[Found], place: Place, say: Callable[[str], None] = unheard) -> None:
         self._work, self._place, self._say = work, place, say
         self._inner: Executor[Cell, Found] = HereExecutor(work, place)
+        self._together = Together(work.context, say)
+        self._held: list[Cell] = []
         self._remaining: Remaining | None = None
 
-    def expect(self, remaining: Remaining) -> None:
-        """Know what is to come, and how long it may take."""
+    def expect(self, cells: Sequence[Cell], remaining: Remaining) -> None:
+        """Know what is to come: these cells, and who tells how long they take."""
         self._remaining = remaining
+        self._together.expect(cells)
 
     @property
     def slots(self) -> int:
         """As many as run at once."""
-        return self._inner.slots
+        return max(self._inner.slots, self._together.slots)
 
     def submit(self, job: Cell) -> None:
-        """See `Executor.submit`."""
-        self._inner.submit(job)
+        """Take a cell; it runs in `wait`, unless there are processes."""
+        if self._inner.slots > 1:
+            self._inner.submit(job)
+        elif len(self._held) >= self.slots:
+            raise RuntimeError(f"all {self.slots} places are taken")
+        else:
+            self._held.append(job)
 
     def wait(self, seconds: float | None = None) -> list[Ended[Cell, Found]]:
         """See `Executor.wait`; `seconds` is heeded with processes alone."""
-        ended = self._inner.wait(seconds)
-        if self._inner.slots == 1 and ended:
-            self._choose(ended[-1].job)
+        if not self._held:
+            return self._inner.wait(seconds)
+        cells, self._held = self._held, []
+        errors = self._together.run(cells)
+        ended = []
+        for cell in cells:
+            if cell.name in errors:
+                ended.append(Ended(cell, self._work.failed(cell, errors[cell.name])))
+                continue
+            self._inner.submit(cell)
+            ended += self._inner.wait()
+        if len(cells) == 1 and self._together.slots == 1:
+            self._choose(cells[0])
         return ended
 
     def _choose(self, cell: Cell) -> None:
@@ -105,6 +125,7 @@ class CellExecutor(Executor[Cell, Found]):
 
     def close(self) -> None:
         """End what runs."""
+        self._held.clear()
         self._inner.close()
 
 

@@ -23,8 +23,9 @@ from recollect.core.workspace import Step, is_finished, open_step, write_atomic
 from recollect.errors import RecollectError, StepError
 from recollect.experiments.cell import drop_weights
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
-from recollect.experiments.found import Stage
+from recollect.experiments.found import Stage, unheard
 from recollect.experiments.remaining import Remaining
+from recollect.experiments.search.first import FirstTrials
 from recollect.experiments.search.held_out_test import BASE, HeldOut, choose_finalists, held_out_test
 from recollect.experiments.search.journal import held, lock_of
 from recollect.experiments.search.loop import Told, run_loop
@@ -82,6 +83,9 @@ class Watching:
     stage: Stage
     watch: Watch | None
     say: Say
+    """Told what went other than expected."""
+    note: Say = unheard
+    """Told what is good to know."""
 
 
 def search_once(
@@ -108,7 +112,7 @@ class _Search:
 
     def __init__(self, step: Step, prepared: Prepared, with_: Watching, home: Path) -> None:
         self.step, self.prepared, self.folder, self.home = step, prepared, step.folder, home
-        self.stage, self.watch, self.say = with_.stage, with_.watch, with_.say
+        self.stage, self.watch, self.say, self.note = with_.stage, with_.watch, with_.say, with_.note
         self.settings = prepared.settings
         self.plan = prepared.settings.plan()
 
@@ -247,9 +251,12 @@ class _Search:
             folder=self.folder.resolve(),
         )
 
-    def _executor(self, runner: TrialRunner) -> Executor[Job, Outcome]:
+    def _executor(self, runner: TrialRunner, scheduler: Scheduler) -> Executor[Job, Outcome]:
         name, place = self.settings.executor, self._place()
         if executor_class(name, place).in_process:
+            first = self.plan.startup - sum(trial.state != "running" for trial in scheduler.trials)
+            if first > 1 and runner.task.train.method == "lora" and not self.settings.one_by_one:
+                return FirstTrials(runner, first, self.note)
             return make_executor(name, runner, place)  # its own model and facts are used again
         runner.release()
         return make_executor(name, runner.task, place)
@@ -261,7 +268,7 @@ class _Search:
         trials = Remaining((), self.folder / UNDER_WAY)  # how many are to come is the scheduler's to say
         unit = "trials" if wanted else "% of the budget"
         with watched(trials.folder), self.stage("searching", unit, trials.at_work) as progress:
-            executor = self._executor(runner)
+            executor = self._executor(runner, scheduler)
 
             def told(one: Told) -> None:
                 found = scheduler.trials

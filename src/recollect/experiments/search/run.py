@@ -11,7 +11,7 @@ from statistics import fmean
 
 from recollect.core.estimates import CONFIDENCE, spread_of
 from recollect.core.workspace import DEFAULT_ROOT, open_step
-from recollect.experiments.found import Stage, no_stage
+from recollect.experiments.found import Stage, no_stage, unheard
 from recollect.experiments.search.once import Say, Watch, Watching, search_once, warn
 from recollect.experiments.search.prepare import Prepared, prepare
 from recollect.experiments.search.results import BEST, Mean, OverSeeds, SearchFound, SearchResult
@@ -48,7 +48,7 @@ def run_search(
         'report.html'
     """
     prepared = prepare(settings, facts)
-    with_ = Watching(stage or no_stage, watch, say or warn)
+    with_ = Watching(stage or no_stage, watch, say or warn, say or unheard)
     if settings.repeats > 1:
         return run_several(prepared, out, root, with_)
     return search_once(prepared, out, root, with_)

@@ -211,14 +211,20 @@ class TrialRunner:
         write_outcome(folder, job, outcome)
         return outcome
 
-    def _run(self, job: Job, folder: Path, made: _Made) -> Outcome:
-        asked_facts, told = self.slice("validation"), self.folder / UNDER_WAY
-        context = Context(folder, self.base, self.facts, self.levels, asked_facts, keep_models=True, told=told)
+    def cell(self, job: Job) -> tuple[Context, Cell]:
+        """A job's work, and where it is."""
+        folder, told = self.folder / TRIALS / trial_name(job.trial), self.folder / UNDER_WAY
+        asked = self.slice("validation")
+        context = Context(folder, self.base, self.facts, self.levels, asked, keep_models=True, told=told)
         settings = self.settings(job.values)
         every = settings.save_every or max(20, math.ceil(self.updates(job.values) / 10))
         settings = settings.model_copy(update={"save_every": every})
-        asking, asked = self._asking(None, self.task.parts), f"validation-{job.rung}"
-        cell = Cell("{step}", self.selection(job.values), settings, asking, asked, job.share)
+        name = f"validation-{job.rung}"
+        asking = self._asking(None, self.task.parts)
+        return context, Cell("{step}", self.selection(job.values), settings, asking, name, job.share)
+
+    def _run(self, job: Job, folder: Path, made: _Made) -> Outcome:
+        context, cell = self.cell(job)
         before, telling = updates_told(folder, job.rung), context.telling(cell)
         self.base.load()
         try:
@@ -235,7 +241,7 @@ class TrialRunner:
             measure_cell(context, cell, trained, telling)
         except ModelError:  # the loss of a model with such weights was not asked for any more
             return replace(found, reason=f"a weight is not a finite number after update {total}")
-        evaluation = EvaluateResult(folder / asked)
+        evaluation = EvaluateResult(folder / cell.evaluate_as)
         outputs = evaluation.outputs()
         reason = degenerate_answers(
             outputs["output"].to_list(),

@@ -123,6 +123,7 @@ class SearchSettings(_Planned, _Searched):
         "space",
         "workers",
         "executor",
+        "one_by_one",
         "address",
         "gpus_per_trial",
         "retries",
@@ -149,6 +150,9 @@ class SearchSettings(_Planned, _Searched):
     """Trainings at once. Default: one here; with ray, as many as the cluster has room for."""
     executor: Literal["here", "ray"] = "here"
     """Where to train: on this machine, or on a Ray cluster."""
+    one_by_one: bool = False
+    """One training after the other from the start. Else the first trials, where they are adapters, are trained in one
+    pass if that is measured to be faster."""
     address: SecretUrl | None = None
     """Address of the Ray cluster, such as auto or 10.0.0.1:6379; without it, ray starts one on this machine. What may
     be a password in it is shown nowhere."""

@@ -207,7 +207,7 @@ class Study:
                 self.base.release()
             with watch_cells(context, cells, lambda: executor.slots, asking_seconds) as remaining:
                 if isinstance(executor, CellExecutor):
-                    executor.expect(remaining)
+                    executor.expect(cells, remaining)
                 if to_come := remaining.plan():
                     self.say(to_come)
                 with self.stage("training and asking", "models", remaining.detail) as progress:

@@ -1,0 +1,80 @@
+"""The first trials of a search, which are chosen before any has a score: trained in one pass, where they are adapters.
+
+Whether they pass together or one after the other is no matter of results: the points are the same, and so is each
+training up to rounding. Later trials are chosen by what the earlier ones scored, one at a time, and run one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from recollect.errors import RecollectError
+from recollect.experiments.executors import Ended, Executor, Place
+from recollect.experiments.executors.here import HereExecutor
+from recollect.experiments.many.together import pays
+from recollect.experiments.search.rung_file import claim
+from recollect.experiments.search.runner import TrialRunner
+from recollect.experiments.search.trial import Job, Outcome
+from recollect.experiments.search.validation import runs_away
+from recollect.select import run_select
+from recollect.train.stack import TrainJob, run_trains, why_not_together
+
+
+class FirstTrials(Executor[Job, Outcome]):
+    """Runs jobs here: those of the first trials after one training pass, all later ones one at a time."""
+
+    in_process = True
+
+    def __init__(self, runner: TrialRunner, first: int, say: Callable[[str], None]) -> None:
+        self._runner, self._first, self._say = runner, first, say
+        self._here: Executor[Job, Outcome] = HereExecutor(runner, Place())
+        self._held: list[Job] = []
+
+    @property
+    def slots(self) -> int:
+        """As many as are chosen without a score; one once the first have run."""
+        return self._first
+
+    def submit(self, job: Job) -> None:
+        """See `Executor.submit`."""
+        if len(self._held) >= self._first:
+            raise RuntimeError(f"all {self._first} places are taken")
+        self._held.append(job)
+
+    def wait(self, seconds: float | None = None) -> list[Ended[Job, Outcome]]:
+        """Run what was submitted; `seconds` is not heeded."""
+        jobs, self._held = self._held, []
+        if len(jobs) > 1:
+            self._train(jobs)
+        self._first = 1
+        ended = []
+        for job in jobs:
+            self._here.submit(job)
+            ended += self._here.wait()
+        return ended
+
+    def _train(self, jobs: list[Job]) -> None:
+        """Train those that can pass together to their rungs. What goes wrong is told by the trial itself, which finds
+        its training unfinished and runs it alone."""
+        passing: list[TrainJob] = []
+        for job in jobs:
+            try:
+                context, cell = self._runner.cell(job)
+                if why_not_together(cell.train):
+                    continue
+                claim(context.folder, job)
+                select = run_select(cell.select, context.facts, context.levels, out=cell.path(context.folder, "select"))
+            except RecollectError:
+                continue
+            out = cell.path(context.folder, "train")
+            passing.append(TrainJob(cell.train, select.path, out=out, share=job.share, judge=runs_away))
+        if len(passing) < 2:
+            return
+        base = self._runner.base.load()
+        if pays(passing, base, self._say):
+            run_trains(passing, base=base)
+
+    def close(self) -> None:
+        """Forget what was not begun."""
+        self._held.clear()
+        self._here.close()

@@ -1,0 +1,151 @@
+"""LoRA cells that are trained in one pass and asked in one batch: the same tables as one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from helpers_tiny import tiny_levels
+from helpers_world import EVALUATE, TRAIN, World, make_world
+from recollect.core.workspace import is_finished
+from recollect.drift import DriftSettings
+from recollect.evaluate import EvaluateSettings
+from recollect.experiments.attempts import Attempts, FailedCell, Outcome, attempt_cells
+from recollect.experiments.base import Base
+from recollect.experiments.cell import Cell, Context, ScoredCell, watch_cells
+from recollect.experiments.executors import Place
+from recollect.experiments.many import CellExecutor, cell_executor
+from recollect.experiments.many import together as together_module
+from recollect.experiments.many.together import Gain, adapters_that_fit
+from recollect.models import ModelSettings
+from recollect.select import SelectSettings
+from recollect.train import TrainSettings
+
+LORA = {**TRAIN, "method": "lora", "lora_r": 4, "learning_rate": 5e-3, "lora_dropout": 0.1}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def cells(world: World, sizes: tuple[int, ...] = (4, 6, 8), **train: object) -> list[Cell]:
+    return [
+        Cell(
+            name=f"{{step}}-{size}",
+            select=SelectSettings.make(level="random", size=size, facts=str(world.facts)),
+            train=TrainSettings.make(**{**LORA, **train}, model=str(world.model)),
+            evaluate=EvaluateSettings.make(**EVALUATE, facts=str(world.facts)),
+        )
+        for size in sizes
+    ]
+
+
+def run(world: World, folder: Path, wanted: list[Cell], *, one_by_one: bool = False) -> tuple[list[Outcome], list[str]]:
+    said: list[str] = []
+    folder = folder.resolve()
+    base = Base(ModelSettings.make(model=str(world.model)))
+    context = Context(folder, base, world.fact_set, tiny_levels(world.fact_set), told=folder / "under-way")
+    with (
+        cell_executor("here", Attempts(context), Place(), one_by_one, said.append) as executor,
+        watch_cells(context, wanted, lambda: executor.slots, 0.1) as remaining,
+    ):
+        if isinstance(executor, CellExecutor):
+            executor.expect(wanted, remaining)
+        return attempt_cells(executor, wanted), said
+
+
+@pytest.fixture
+def pays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A pass is found to pay without a measurement; gives the numbers of trainings of the passes."""
+    passes: list[int] = []
+    real = together_module.run_trains
+
+    def counted(jobs: list[object], **given: object) -> object:
+        passes.append(len(jobs))
+        return real(jobs, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(together_module, "run_trains", counted)
+    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    return passes
+
+
+def losses(folder: Path, size: int) -> list[float]:
+    return pl.read_parquet(folder / f"train-{size}" / "log.parquet")["loss"].to_list()
+
+
+def test_the_tables_are_those_of_one_after_the_other(world: World, tmp_path: Path, pays: list[int]) -> None:
+    wanted = [replace(one, drift=DriftSettings.make(tokens=False)) for one in cells(world)]
+    together, said = run(world, tmp_path / "together", wanted)
+    assert pays == [3]
+    assert said == [
+        "3 trainings in one pass: 4 of the adapters took 1.0 s for 3 updates in one pass, 2.0 s one after the other: "
+        "2.0 times as fast (--one-by-one: one after the other)"
+    ]
+    alone, said = run(world, tmp_path / "alone", wanted, one_by_one=True)
+    assert (pays, said) == ([3], [])
+    for size, one, other in zip((4, 6, 8), together, alone, strict=True):
+        assert isinstance(one, ScoredCell) and isinstance(other, ScoredCell)
+        assert losses(tmp_path / "together", size) == pytest.approx(losses(tmp_path / "alone", size), rel=1e-4)
+        assert one.evaluation.outputs().equals(other.evaluation.outputs())
+        assert one.drift is not None and one.trained is not None
+    assert not list((tmp_path / "together").rglob("*.safetensors"))  # dropped as ever
+
+
+def test_one_that_fails_leaves_the_others_and_is_told_as_alone(world: World, tmp_path: Path, pays: list[int]) -> None:
+    good, bad, other = cells(world, (4, 5, 6))
+    bad = replace(bad, train=bad.train.model_copy(update={"learning_rate": 1e30}))
+    missing = replace(other, name="{step}-many", select=other.select.model_copy(update={"size": 5_000}))
+    found, _ = run(world, tmp_path, [good, bad, missing, other])
+    assert pays == [3]
+    assert isinstance(found[0], ScoredCell) and isinstance(found[3], ScoredCell)
+    assert isinstance(found[1], FailedCell) and "diverged" in found[1].reason
+    assert isinstance(found[2], FailedCell) and "5,000" in found[2].reason
+
+
+def test_what_is_there_is_not_made_again(world: World, tmp_path: Path, pays: list[int]) -> None:
+    first, *rest = cells(world, (4, 6, 8))
+    run(world, tmp_path, [first])
+    before = (tmp_path / "train-4" / "log.parquet").stat().st_mtime_ns
+    found, _ = run(world, tmp_path, [first, *rest])
+    assert pays == [2] and all(isinstance(one, ScoredCell) for one in found)
+    assert (tmp_path / "train-4" / "log.parquet").stat().st_mtime_ns == before
+    assert all(is_finished(tmp_path / f"evaluate-{size}") for size in (4, 6, 8))
+
+
+def test_where_it_brings_nothing_they_run_one_after_the_other(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pays: list[int]
+) -> None:
+    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(2, 2.0, 2.0))
+    found, said = run(world, tmp_path, cells(world, (4, 6)))
+    assert pays == [] and all(isinstance(one, ScoredCell) for one in found)
+    assert said[0].startswith("adapters are trained one after the other: 2 of the adapters took 2.0 s")
+
+
+def test_what_cannot_pass_is_told_once_by_its_reason(world: World, tmp_path: Path, pays: list[int]) -> None:
+    found, said = run(world, tmp_path, cells(world, (4, 6), lora_dora=True))
+    assert pays == [] and all(isinstance(one, ScoredCell) for one in found)
+    assert said == [
+        "adapters are trained one after the other: lora_dora trains the length of each weight row beside its direction"
+    ]
+
+
+def test_the_measurement_leaves_nothing_and_counts_updates(world: World, tmp_path: Path) -> None:
+    found, said = run(world, tmp_path, cells(world, (4, 6)))
+    assert all(isinstance(one, ScoredCell) for one in found)
+    assert len(said) == 1 and "for 3 updates in one pass" in said[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{step}-{size}" for step in ("evaluate", "select", "train") for size in (4, 6)
+    ]
+
+
+def test_no_more_pass_than_half_of_the_free_memory_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Base(ModelSettings.make(model=str(world.model))).load()
+    settings = TrainSettings.make(**LORA)
+    sides = sum(sum(weight.shape) for weight in base.model.parameters() if weight.dim() == 2)
+    monkeypatch.setattr(together_module, "free_bytes", lambda _: 2 * 5 * 4 * 4 * 4 * sides + 1)
+    assert adapters_that_fit(base, settings) == 5
+    assert adapters_that_fit(base, settings.model_copy(update={"lora_r": 8})) == 2

@@ -1,0 +1,53 @@
+"""The first trials of a search in one pass: the same trials as one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import recollect.experiments.search.first as first_module
+from helpers_search_run import SPACE, values
+from helpers_world import World
+from recollect.experiments.many import together as together_module
+from recollect.experiments.many.together import Gain
+from recollect.experiments.search import SearchResult, SearchSettings, run_search
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A pass is found to pay without a measurement; gives the numbers of trainings of the passes."""
+    found: list[int] = []
+    real = first_module.run_trains
+
+    def counted(jobs: list[Any], **given: Any) -> Any:
+        found.append(len(jobs))
+        return real(jobs, **given)
+
+    monkeypatch.setattr(first_module, "run_trains", counted)
+    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    return found
+
+
+def search(world: World, levels: Path, out: Path, **more: Any) -> SearchResult:
+    lora = {"epochs": 2, "method": "lora", "lora_dropout": 0.1}
+    space = {**SPACE, "lora_r": [2, 4]}
+    return run_search(SearchSettings.make(**values(world, levels, train=lora, space=space, trials=5, **more)), out)
+
+
+def test_the_trials_are_those_of_one_after_the_other(
+    world: World, levels: Path, tmp_path: Path, passes: list[int]
+) -> None:
+    together = search(world, levels, tmp_path / "together")
+    assert passes == [4]
+    alone = search(world, levels, tmp_path / "alone", one_by_one=True)
+    assert passes == [4]
+    same = ("trial", "state", "steps", "total_steps", "final", "learning_rate", "batch_size", "lora_r")
+    tables = [one.trials() for one in (together, alone)]
+    columns = [name for name in same if name in tables[0].columns]
+    assert {"trial", "state", "steps"} <= set(columns)
+    assert tables[0].select(columns).equals(tables[1].select(columns))
+    losses = [one.losses().sort("trial", "update")["loss"].to_list() for one in (together, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert together.found.best_trial == alone.found.best_trial
