@@ -186,6 +186,21 @@ def scale(_: argparse.Namespace) -> Iterator[Line]:
     )
 
 
+def adapters(name: str, questions: int, sample: int) -> Callable[[argparse.Namespace], Iterator[Line]]:
+    """16 adapters asked the same, beside PEFT and our own one by one."""
+
+    def measure(given: argparse.Namespace) -> Iterator[Line]:
+        facts, folder = ("pocket", "pocket") if name == "pocket" else (facts_of(given), model(name))
+        arguments = ["--model", folder, "--facts", facts, "--questions", str(questions), "--sample", str(sample)]
+        found = script("adapters_asked.py", *arguments, "--repeats", str(given.repeats), "--json")
+        for peer, aim in (("PEFT, merged", 4.0), ("PEFT, switched", 4.0), ("ours, one by one", 1.0)):
+            note = f"processor seconds; {found['differ'][peer]} of {found['asked']} texts differ"
+            seconds = median(found["seconds"]["ours, together"])
+            yield Line(f"{name}, 16 adapters, {questions} questions", peer, found["ratios"][peer], aim, seconds, note)
+
+    return measure
+
+
 ROWS = (
     Row("probe-smollm2", "sampled probe, 4 facts x 21 x 10 x 32", smollm2),
     Row("probe-vllm", "the same draws", vllm),
@@ -193,6 +208,8 @@ ROWS = (
     Row("levels-pocket", "levels at 89 % agreement", levels("pocket", 200, 10.0)),
     Row("probe-gemma", "sampled probe, 2 facts, vocabulary of 262k", gemma),
     Row("probe-gpu", "sampled probe, 120 facts", gpu),
+    Row("eval16-pocket", "16 adapters, 300 questions", adapters("pocket", 300, 16)),
+    Row("eval16-smollm2", "16 adapters, 64 questions", adapters("smollm2", 64, 4)),
     Row("facts-scale", "closed form over many facts, pocket", scale),
 )
 

@@ -19,4 +19,5 @@ export TOKENIZERS_PARALLELISM=false
 .venv/bin/lint-imports --no-cache --no-logo
 # one process a core, each with one thread: two torch processes with two threads each slow each other many times over
 export OMP_NUM_THREADS=1
-exec .venv/bin/python -m pytest -n auto --dist loadfile ${marked[@]+"${marked[@]}"} "$@"
+# in the order of tests/conftest.py, which puts the slow files first
+exec .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder ${marked[@]+"${marked[@]}"} "$@"

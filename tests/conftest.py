@@ -48,6 +48,15 @@ def pytest_runtest_logfinish() -> None:
     _keep_modules_from_the_collector()
 
 
+_SLOW = ("tests/experiments/", "tests/probe/", "tests/train/", "tests/cli/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow first: no process is to begin with a long file when the others have nothing left."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(_SLOW))
+
+
 @pytest.fixture(scope="session", name="real_model")
 def _real_model() -> Callable[[str], Path]:
     """`real_model("smollm2")`: the folder of a fetched model, or a skip that says why there is none."""

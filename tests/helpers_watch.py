@@ -26,7 +26,7 @@ from recollect.core.interrupt import listen
 from recollect.core.workspace import open_step
 from recollect.core.said import Now, keep_line, keep_now, me
 listen()
-with open_step("study", {"title": "A small study"}, {"model": "x"}, Path(sys.argv[1])) as step:
+with open_step(sys.argv[2], {"title": "A small study"}, {"model": "x"}, Path(sys.argv[1])) as step:
     (step.folder / "steps").mkdir(exist_ok=True)
     keep_line("training and asking: 3/8 models")
     keep_now(Now(*me(), "training and asking", "models", 3, 8, 12.0, 20.0, "random-8-seed0: training"))
@@ -118,11 +118,11 @@ def _rung(place: Path, rung: int, values: dict[str, float], outcome: dict[str, o
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def at_work(folder: Path, kind: str = "study") -> Iterator[subprocess.Popen[str]]:
     """A process that holds the folder of a study, and sleeps; it is killed at the end."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        [sys.executable, "-c", SLEEPER, str(folder)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", SLEEPER, str(folder), kind], stdout=subprocess.PIPE, text=True, env=environment
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"

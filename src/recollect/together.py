@@ -6,6 +6,8 @@ settings, inputs, files and fingerprint are those of the step alone; answers may
 likely but for the last digits of a number.
 
 What cannot be stacked is asked one after another in the base's place (`models.resident`), and so is an adapter alone.
+On a processor all are, unless told otherwise: 64 questions fill it already, and factors beside the weights are more
+products than merged ones (`benchmarks/adapters_asked.py`). One adapter's questions do not fill a GPU; not measured yet.
 """
 
 from __future__ import annotations
@@ -53,12 +55,16 @@ class _Alone(Exception):
 
 
 def ask_together(
-    base: LoadedModel, askings: Sequence[Asking[Result]], tell: Callable[[str], None] | None = None
+    base: LoadedModel,
+    askings: Sequence[Asking[Result]],
+    tell: Callable[[str], None] | None = None,
+    in_one_batch: bool | None = None,
 ) -> list[Result | Exception]:
     """Run the steps, those of adapters of `base` together; their results, or the errors that they raised.
 
     base: on the device and in the number format in which the adapters are to be asked. It is changed meanwhile and then
-    as it was. tell: is told which are asked one after another, and why.
+    as it was. tell: is told which are asked one after another, and why. in_one_batch: whether those that can are rows
+    of one batch (None: on a GPU alone), or each is merged in turn into the base's place.
     """
     from recollect.models.stacked import NotByRows
 
@@ -74,7 +80,7 @@ def ask_together(
         except RecollectError as error:
             found[number] = error
     able = {number: ref for number, ref in refs.items() if number not in apart}
-    if len(able) > 1:
+    if len(able) > 1 and (base.machine.device != "cpu" if in_one_batch is None else in_one_batch):
         results = _Pass(base, [askings[number] for number in able], list(able.values())).run()
         for number, result in zip(able, results, strict=True):
             if isinstance(result, NotByRows | _Alone):

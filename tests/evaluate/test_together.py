@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import torch
 from helpers_many import random_adapters
 from recollect.core.workspace import is_finished
 from recollect.errors import InputError, ModelError
-from recollect.evaluate import EvaluateJob, EvaluateResult, EvaluateSettings, run_evaluate, run_evaluates
+from recollect.evaluate import EvaluateJob, EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.evaluate import run_evaluates as run_either_way
 from recollect.facts import FactSet, load_facts
 from recollect.generate import together as generate_together
 from recollect.generate.transformers import TransformersEngine
 from recollect.models import ModelSettings, load
+from recollect.models import resident as models_resident
 from recollect.models.ref import ModelRef
 from recollect.models.stacked import NotByRows, read_factors
 from recollect.shipped import SHIPPED
@@ -30,6 +33,9 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"r": 16, "layers_to_transform": [2, 3], "target_modules": ["q_proj", "v_proj", "up_proj"]},
 )
 QUESTIONS = 40
+
+
+run_evaluates = partial(run_either_way, in_one_batch=True)
 
 
 class World:
@@ -193,6 +199,15 @@ def test_what_cannot_pass_with_others_is_asked_by_itself_and_it_is_said_why(worl
         "it trains biases (bias='lora_only')",
         "it is a whole model",
     ]
+
+
+def test_on_a_processor_each_is_merged_in_turn_into_the_base_in_memory(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(models_resident, "load")  # so nothing is loaded beside it
+    seen = count_readings(monkeypatch)
+    check_same(run_either_way(world.jobs(tmp_path), world.base), world.alone)
+    assert seen == [16, 16, 8] * 4
 
 
 def test_one_adapter_alone_is_asked_the_plain_way(world: World, tmp_path: Path) -> None:

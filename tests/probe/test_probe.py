@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,16 +133,18 @@ def test_scores_agree_with_brute_force(
 
 
 def test_hybrid_is_unbiased_and_less_noisy_with_few_draws(small: Small, template_file: str, tmp_path: Path) -> None:
+    """Each fact 120 times, under ids of its own, which draw anew."""
+    runs = 120
+    copies = FactSet(tuple(replace(fact, id=f"{fact.id}-{run}") for run in range(runs) for fact in facts()))
+
     def scores(method: str, **values: object) -> np.ndarray:
-        runs = [
-            probe(small, template_file, tmp_path / f"{method}{seed}", method=method, seed=seed, **values)[1]["score"]
-            for seed in range(120)
-        ]
-        return np.array([list(run) for run in runs])
+        _, levels = probe(small, template_file, tmp_path / method, copies, method=method, **values)
+        assert levels["fact_id"].to_list() == [fact.id for fact in copies]
+        return levels["score"].to_numpy().reshape(runs, len(facts()))
 
     truth = np.array([brute_force(small, fact)[0] for fact in facts()])
     hybrid = scores("hybrid", residual_samples=2)
-    error = hybrid.std(axis=0) / 120**0.5
+    error = hybrid.std(axis=0) / runs**0.5
     assert (np.abs(hybrid.mean(axis=0) - truth) < 4 * error + 1e-6).all()
     sampled = scores("sampled", samples=2)
     assert (hybrid.std(axis=0) <= sampled.std(axis=0) * 1.05).all()

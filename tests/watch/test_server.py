@@ -204,6 +204,21 @@ def test_a_study_at_work_is_stopped_by_the_page_alone(tmp_path: Path) -> None:
         assert one.post("/stop", **ask, headers=own).status_code == 409
 
 
+def test_a_fit_can_be_asked_to_end_its_search_alone(tmp_path: Path) -> None:
+    own = {"X-Recollect-Watch": "stop"}
+    with at_work(tmp_path / "fit", "fit") as process, client(tmp_path / "fit") as one:
+        assert "End the search, test the best" in one.get(f"/?token={TOKEN}").text
+        ask = {"pid": process.pid, "how": "end the search"}
+        assert one.post("/stop", json=ask, headers=own).status_code == 200
+        assert (tmp_path / "fit.partial" / "stop").is_file() and process.poll() is None
+        assert one.post("/stop", json=ask, headers=own).status_code == 200  # asked twice is asked once
+        process.kill()
+        process.wait()
+        (tmp_path / "fit.partial" / "stop").unlink()
+        assert one.post("/stop", json=ask, headers=own).status_code == 409
+        assert not (tmp_path / "fit.partial" / "stop").exists()
+
+
 def test_a_port_that_is_taken_is_one_line_and_without_one_the_next_is_tried() -> None:
     with bind(0) as first:
         taken = first.getsockname()[1]

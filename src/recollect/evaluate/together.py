@@ -45,16 +45,21 @@ class EvaluateJob:
 
 
 def run_evaluates(
-    jobs: Sequence[EvaluateJob], base: LoadedModel, tell: Callable[[str], None] | None = None
+    jobs: Sequence[EvaluateJob],
+    base: LoadedModel,
+    tell: Callable[[str], None] | None = None,
+    in_one_batch: bool | None = None,
 ) -> list[EvaluateResult | Exception]:
-    """Evaluate adapters of `base` in one pass; the results in their order, or the errors that they raised.
+    """Evaluate adapters of `base` that is in memory; the results in their order, or the errors that they raised.
 
     Each is its own step with the files and the fingerprint of `run_evaluate`, resumes as that does, and is not asked
     again where it is finished. What cannot be asked beside others (a whole model, DoRA, another base, …) is asked by
     itself, and `tell` is told why.
 
     base: the untouched base, on the device and in the number format in which the adapters are asked (float32 on a CPU);
-    afterwards it is as it was.
+    afterwards it is as it was. in_one_batch: whether all questions are rows of one batch, each with its own adapter's
+    factors (None: on a GPU alone), or the adapters are merged into the base one after another, which on a processor is
+    faster.
 
     Examples:
         `chosen` is the folder of a `run_select`.
@@ -70,7 +75,8 @@ def run_evaluates(
         >>> [one.found.accuracy["test"].n for one in found]
         [20, 20]
     """
-    return ask_together(base, [Asking(job.settings, partial(_run, job, tell), job.factors) for job in jobs], tell)
+    askings = [Asking(job.settings, partial(_run, job, tell), job.factors) for job in jobs]
+    return ask_together(base, askings, tell, in_one_batch)
 
 
 def _run(

@@ -42,9 +42,9 @@ class Tried:
 
 @lru_cache(maxsize=8)
 def curve_chart(points: tuple[Point, ...], base: Estimate | None) -> Drawn | None:
-    """Score over the number of training examples, one line for each choice; None before there is a point."""
+    """Score over the number of training examples, one line for each choice; None before there are two sizes."""
     series = _series(points)
-    if not series:
+    if len({size for line in series.values() for size in line}) < 2:
         return None
     ends = [(one.low, one.high) for line in series.values() for one in line.values()]
     ends += [(base.low, base.high)] if base else []
@@ -85,13 +85,14 @@ def trials_chart(trials: tuple[Tried, ...], base: float | None) -> Drawn | None:
     if not known:
         return None
     ends = [*known, *([] if base is None else [base])]
-    limits = max(-1.0, min(ends) - 4), min(101.0, max(ends) + 4)
+    limits = min(ends) - 4, max(ends) + 4
 
     def paint(figure: Figure, width: int, narrow: bool) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        axes = panel(figure, 46, 40, width - 66, _HEIGHT - 34)
+        axes = panel(figure, 46, 62 if narrow else 40, width - 66, _HEIGHT - 34)
         _frame(axes, limits, "trial")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         axes.set_xlim(-0.6, max(one.number for one in trials) + 0.6)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         early = [(one.number, one.early) for one in trials if one.early is not None]
@@ -105,9 +106,11 @@ def trials_chart(trials: tuple[Tried, ...], base: float | None) -> Drawn | None:
             axes.plot([number for number, _ in found], [score for _, score in found], **look, label=label)
         if base is not None:
             axes.axhline(base, color=COLOURS["base"], ls=":", lw=2, label="base")
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, handletextpad=0.3)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2 if narrow else 3, frameon=False, handletextpad=0.3
+        )
 
-    return _both("Validation score of each trial", paint, 0)
+    return _both("Validation score of each trial", paint, 22)
 
 
 def _both(label: str, paint: Callable[[Figure, int, bool], None], key: int) -> Drawn:

@@ -3,7 +3,7 @@
 Notable choices
 - Steps of one model are known by their names, as `experiments.cell` gives them: `train-60-seed0` and
   `evaluate-60-seed0` in one folder, or `train` and `validation-1` in a folder of the model's own.
-- What is asked of the untouched base has a name that begins with "base".
+- An evaluation called "test" is a test of its own; what chooses, such as validation, has other names.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from recollect.watch.steps import Step, under_way_in
 
 EVALUATE, SELECT, TRAIN = "evaluate", "select", "train"
 _BASE, _TRIALS = "base", "trials"
+_PROMPTS = (_BASE, "few-shot")
+"""The untouched base, in one prompt or another."""
 _ENDED_BADLY = ("degenerate", "failed", "memory")
 
 
@@ -72,8 +74,10 @@ class Model:
     at: Told | None = None
     """How far it is, where it is not finished."""
     scores: Scores | None = None
-    evaluation: Step | None = None
-    """Where its answers are."""
+    tested: Scores | None = None
+    """On a test of its own, where there is one beside what chooses."""
+    asked: tuple[Step, ...] = ()
+    """Its finished evaluations, the test first."""
 
     @property
     def trouble(self) -> str:
@@ -90,24 +94,33 @@ class Model:
 def read_models(steps: Sequence[Step]) -> list[Model]:
     """All models that have a step, the bases first, in the order of their names."""
     told = _told(steps[0].folder)
+    own = {step.place for step in steps if step.kind in (SELECT, TRAIN) and step.own_name == step.kind}
     groups: dict[tuple[str, str], list[Step]] = {}
-    found = []
     for step in steps[1:]:
-        if step.kind == EVALUATE and step.own_name.startswith(_BASE):
-            found.append(_base(step))
-        elif step.kind in (EVALUATE, SELECT, TRAIN):
-            groups.setdefault((step.place, _stem(step)), []).append(step)
-    trained = [_model(steps[0].folder, *key, own, told) for key, own in groups.items()]
-    return [*found, *sorted(trained, key=_order)]
+        if step.kind in (EVALUATE, SELECT, TRAIN):
+            groups.setdefault((step.place, _stem(step, own)), []).append(step)
+    found = [_model(steps[0].folder, *key, group, told) for key, group in groups.items()]
+    return sorted(found, key=_order)
 
 
-def _order(one: Model) -> tuple[str, int, str, int, str]:
-    """Trials by their names; others by size, choice and seed."""
-    return one.of, 0 if one.trial else one.size or 0, "" if one.trial else one.choice, one.seed or 0, one.name
+def _order(one: Model) -> tuple[bool, str, int, str, int, str]:
+    """Bases first; trials by their names; others by size, choice and seed."""
+    size, choice = (0, "") if one.trial else (one.size or 0, one.choice)
+    return not one.base, one.of, size, choice, one.seed or 0, one.name
 
 
-def _stem(step: Step) -> str:
-    return step.own_name.removeprefix(step.kind).removeprefix("-") if step.own_name.startswith(step.kind) else ""
+def _stem(step: Step, own: set[str]) -> str:
+    """Which of the models of its folder a step is about: "60-seed0", "base"; "" where the folder is one model's own."""
+    name = step.own_name
+    if step.place in own or name == step.kind:
+        return ""
+    if step.kind == EVALUATE:
+        name = name.removesuffix("-validation").removesuffix("-test").removeprefix("test-").removeprefix("validate-")
+    return name.removeprefix(f"{step.kind}-")
+
+
+def _is_test(step: Step) -> bool:
+    return step.own_name == "test" or step.own_name.startswith("test-") or step.own_name.endswith("-test")
 
 
 def _of(place: str) -> str:
@@ -116,24 +129,22 @@ def _of(place: str) -> str:
     return parts[1] if len(parts) > 2 and parts[0] in ("studies", "seeds") else ""
 
 
-def _base(step: Step) -> Model:
-    return Model(step.own_name, _of(step.place), base=True, scores=scores_of(step), evaluation=_readable(step))
-
-
 def _model(root: Path, place: str, stem: str, own: Sequence[Step], told: dict[tuple[str, str], Told]) -> Model:
     name = stem or place.rpartition("/")[2]
-    above = [place, place.rpartition("/")[0], place.rpartition("/")[0].rpartition("/")[0]]
-    at = next((told[one, name] for one in above if (one, name) in told), None)
-    done = [step for step in own if step.kind == EVALUATE and step.finished]
-    select = next((step for step in own if step.kind == SELECT and step.state), None)
-    asked = max(done, key=lambda step: (step.own_name != "test", step.own_name), default=None)
+    at = next((told[above, name] for above in _above(place) if (above, name) in told), None)
+    done = sorted((one for one in own if one.kind == EVALUATE and one.finished), key=lambda one: one.own_name)
+    asked = next((one for one in reversed(done) if not _is_test(one)), None)
+    tested = next((one for one in done if _is_test(one)), None)
     model = Model(
         name,
         _of(place),
+        base=stem in _PROMPTS or stem.startswith(f"{_BASE}-"),
         at=None if at is None or at.ended else at,
         scores=scores_of(asked) if asked else None,
-        evaluation=_readable(asked) if asked else None,
+        tested=scores_of(tested) if tested else None,
+        asked=tuple(one for one in (tested, asked) if one),
     )
+    select = next((step for step in own if step.kind == SELECT and step.state), None)
     if select is not None and select.state is not None:
         values = select.state.settings
         size = select.finished.metrics.get("size") if select.finished else values.get("size")
@@ -145,8 +156,10 @@ def _model(root: Path, place: str, stem: str, own: Sequence[Step], told: dict[tu
     return model
 
 
-def _readable(step: Step) -> Step | None:
-    return step if step.finished else None
+def _above(place: str) -> list[str]:
+    """The folder itself and all around it: "a/b", "a", ""."""
+    parts = place.split("/")
+    return ["/".join(parts[:count]) for count in range(len(parts), -1, -1)]
 
 
 def scores_of(step: Step) -> Scores | None:
@@ -177,7 +190,7 @@ def _told(root: Path) -> dict[tuple[str, str], Told]:
 
 def best_of(models: Iterable[Model], macro: bool) -> Model | None:
     """The trained model with the best score."""
-    scored = [(one.scores.shown(macro), one) for one in models if one.scores and not one.base and one.evaluation]
+    scored = [(one.scores.shown(macro), one) for one in models if one.scores and not one.base]
     known = [(score.value, at, one) for at, (score, one) in enumerate(scored) if score]
     return max(known, key=lambda item: (item[0], -item[1]))[2] if known else None
 

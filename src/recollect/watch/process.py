@@ -27,6 +27,8 @@ from recollect.errors import InputError
 from recollect.watch.steps import folder_of
 
 _LOCKS = Path("/proc/locks")
+_STOP = "stop"
+"""The file that a fit looks for in its unfinished folder."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,19 @@ def stop(path: Path, pid: int) -> str:
         if handle is not None:
             os.close(handle)
     return f"Asked process {pid} to stop. What is finished is kept; the same command resumes."
+
+
+def end_search(path: Path) -> str:
+    """Ask a fit at work to end its search after the training at work, and to test the best; gives that in a sentence.
+
+    Raises InputError where no process of this user is at work there.
+    """
+    if not any(one.ours for one in at_work(path)):
+        raise InputError(f"no process of yours is at work in {path} any more. Nothing was done.")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    with suppress(FileExistsError):
+        os.close(os.open(folder_of(path) / _STOP, flags, 0o666))
+    return "Asked to end the search after the training at work. The best so far is then tested and kept."
 
 
 def lock_holders(lock: Path) -> list[int]:

@@ -46,17 +46,17 @@ class Samples:
 def samples(models: Sequence[Model], macro: bool) -> Samples | None:
     """Of the best model so far; None before there is one, or where no base was asked the same."""
     best = best_of(models, macro)
-    if best is None or best.evaluation is None:
+    if best is None:
         return None
-    tuned = _outputs(best.evaluation.folder)
-    for base in (one for one in models if one.base and one.of == best.of and one.evaluation):
-        assert base.evaluation is not None
-        untouched = _outputs(base.evaluation.folder)
+    bases = [one for one in models if one.base and one.of == best.of]
+    pairs = [(own, base, other) for own in best.asked for base in bases for other in base.asked]
+    for own, base, other in pairs:
+        tuned, untouched = _outputs(own.folder), _outputs(other.folder)
         if tuned is None or untouched is None:
             continue
         both = untouched.join(tuned, on=["fact_id", "part"], suffix="_model", maintain_order="left")
-        if both.height:
-            return _samples(best.name, base.name, both)
+        if 2 * both.height > tuned.height:  # of the same questions
+            return _samples(f"trial {best.name}" if best.trial else best.name, base.name, both)
     return None
 
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from recollect.core.extras import need
 from recollect.errors import InputError, RecollectError
 from recollect.report.page.render import style
 from recollect.watch import view
-from recollect.watch.process import stop
+from recollect.watch.process import end_search, stop
 from recollect.watch.state import Watcher
 from recollect.watch.token import cookie_of, same_token
 
@@ -149,11 +150,14 @@ class _Answers:
         if request.headers.get("x-recollect-watch") != "stop" or _is_foreign(request):
             return self._text("Only the page itself may ask this.", 403)
         try:
-            pid = int((await request.json())["pid"])
-        except (ValueError, KeyError, TypeError):
+            asked = await request.json()
+            pid, gently = int(asked["pid"]), asked.get("how") == "end the search"
+        except (ValueError, KeyError, TypeError, AttributeError):
             return self._text('The request must name the process: {"pid": 123}.', 400)
+        path, kind = self._watcher.path, (await self._pool.run_in_threadpool(self._watcher.look)).kind
+        act = partial(end_search, path) if gently and kind == "fit" else partial(stop, path, pid)
         try:
-            return self._text(await self._pool.run_in_threadpool(stop, self._watcher.path, pid), 200)
+            return self._text(await self._pool.run_in_threadpool(act), 200)
         except InputError as error:
             return self._text(str(error), 409)
 

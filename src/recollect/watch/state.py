@@ -14,6 +14,7 @@ from recollect.core.said import Now, read_log, read_now
 from recollect.core.workspace import Manifest
 from recollect.core.workspace.curve import CurveFound
 from recollect.core.workspace.experiment import ExperimentFound, Failed, GridFound, StudyFound
+from recollect.core.workspace.fit import FitFound
 from recollect.core.workspace.lease import Leases
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.core.workspace.result import Result, result_from
@@ -25,9 +26,9 @@ from recollect.watch.process import AtWork, at_work
 from recollect.watch.samples import Samples, samples
 from recollect.watch.steps import Step, final_path, folder_of, read_steps, signature, under_way_in
 
-Status = Literal["running", "finished", "stopped"]
+Status = Literal["running", "finished", "ended early", "stopped"]
 REPORT = "report.html"
-_FOUND: dict[str, type[Result]] = {"study": StudyFound, "grid": GridFound, "curve": CurveFound}
+_FOUND: dict[str, type[Result]] = {"study": StudyFound, "grid": GridFound, "curve": CurveFound, "fit": FitFound}
 LINES = 60
 """Of the log."""
 
@@ -71,7 +72,7 @@ class Watched:
     faults: tuple[str, ...]
     """What could not be read, and why."""
     lines: tuple[str, ...]
-    """What a finished curve says."""
+    """What a finished curve or fit says."""
     seconds: float | None = None
     """What the whole took, as it says itself."""
     last_sign: float = 0.0
@@ -81,7 +82,12 @@ class Watched:
     def report(self) -> Path | None:
         """The page of a finished experiment."""
         file = self.path / REPORT
-        return file if self.status == "finished" and file.is_file() else None
+        return file if self.over and file.is_file() else None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is a result."""
+        return self.status in ("finished", "ended early")
 
 
 class Watcher:
@@ -130,7 +136,8 @@ class Watcher:
         workers, models = self.workers(), read_models(steps)
         macro = by_macro(models)
         found, faults = _found(root)
-        status: Status = "finished" if root.finished else "running" if workers else "stopped"
+        whole: Status = "ended early" if isinstance(found, FitFound) and found.stopped else "finished"
+        status: Status = whole if root.finished else "running" if workers else "stopped"
         return Watched(
             path=self.path,
             kind=root.kind,
@@ -150,7 +157,7 @@ class Watcher:
             log=tuple(read_log(folder, LINES)),
             failed=found.failed if isinstance(found, StudyFound | GridFound) else (),
             faults=(*faults, *(one.fault for one in steps[1:] if one.fault)),
-            lines=found.parts[found.main].lines if isinstance(found, CurveFound) else (),
+            lines=_lines(found),
             seconds=found.seconds if found else None,
             last_sign=max((time for _, _, time in signature(self.path)), default=0) / 1e9,
         )
@@ -167,6 +174,13 @@ def _found(root: Step) -> tuple[ExperimentFound | None, tuple[str, ...]]:
         return None, (str(error),)
     assert isinstance(found, ExperimentFound)
     return found, ()
+
+
+def _lines(found: ExperimentFound | None) -> tuple[str, ...]:
+    """The answer in words, of those that give one."""
+    if isinstance(found, CurveFound):
+        return found.parts[found.main].lines
+    return found.advice if isinstance(found, FitFound) else ()
 
 
 def _title(root: Step, found: ExperimentFound | None) -> str:

@@ -2,7 +2,8 @@
 
 Notable choices
 - Every experiment is a folder of steps, so one walk serves them all: what a folder is, its manifest or step.json says.
-- What changes is noticed by size and time of the small files that change; a manifest is read once for each state.
+- What changes is noticed by the times of folders, since all that matters is renamed into place, and by size and time
+  of the files that tell of progress. So a look at thousands of finished steps asks for one time each.
 - A step that cannot be read is listed with the reason, and costs no more than itself. Files come and go while we look:
   what is gone meanwhile is left out.
 """
@@ -10,6 +11,7 @@ Notable choices
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ from recollect.experiments.under_way import UNDER_WAY
 
 _NOT_ENTERED = (PARTS, "model", SAID, UNDER_WAY)
 _DEEP = 8
+_SETTLED = 3_000_000_000
+"""Nanoseconds after which a folder's time tells its state: clocks of files tick coarsely."""
+_clock = time.time_ns
 Kind = TypeVar("Kind", bound=Result)
 
 
@@ -99,25 +104,82 @@ def _partial(path: Path) -> Path:
 
 def read_steps(path: Path) -> list[Step]:
     """The experiment at `path` first, then the steps in it, by name."""
-    root = folder_of(path)
-    found = [_step("", root), *(_step(_name(root, folder), folder) for folder in _walk(root, 0))]
-    return [one for one in found if one is not None]
+    root = str(folder_of(path))
+    found = [_step("" if one.path == root else _name(root, one.path), one) for one in _survey(root)]
+    return [one for one in found if one is not None and (one.name == "" or found[0] is not None)]
 
 
 def signature(path: Path) -> list[tuple[str, int, int]]:
-    """Of every small file by which steps, trials and progress are known: its name, size and time."""
-    root = folder_of(path)
+    """Changes whenever a step, a trial or the progress of one does: folders with their times, and the files that tell
+    of progress with theirs and their sizes.
+
+    Everything else is written under another name and renamed, which changes the folder's time.
+    """
     found = []
-    for folder in (root, *_walk(root, 0)):
-        found += [_mark(file) for file in (folder / MANIFEST, folder / STATE, folder / PARTS)]
-    for place in _places(root, 0):
-        found += [_mark(file) for file in _listed(place) if file.suffix in (".json", ".txt", ".html")]
-    return [one for one in found if one is not None]
+    for one in _survey(str(folder_of(path))):
+        found.append((one.path, one.time, 0))
+        for name in (SAID, UNDER_WAY):
+            if name in one.told:
+                found += _marks(Path(one.path, name))
+        if STATE in one.files:  # half written
+            found += [mark for mark in (_mark(Path(one.path, PARTS)),) if mark]
+    return found
 
 
 def under_way_in(root: Path) -> list[tuple[str, Path]]:
     """The folders in which cells tell how far they are, and before each the place that it is about."""
-    return [(_name(root, one.parent), one) for one in _places(root, 0) if one.name == UNDER_WAY]
+    whole = str(root)
+    return [(_name(whole, one.path), Path(one.path, UNDER_WAY)) for one in _survey(whole) if UNDER_WAY in one.told]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One folder as a look at it finds it."""
+
+    path: str
+    time: int
+    """Of its last change, in nanoseconds."""
+    folders: tuple[str, ...]
+    """Those in it that may hold steps."""
+    told: tuple[str, ...]
+    """Those in it that tell of progress."""
+    files: frozenset[str]
+    """Which of the files are there by which a step is known."""
+
+
+def _survey(path: str, depth: int = 0) -> Iterator[_Folder]:
+    """A folder and those in it, at any depth."""
+    try:
+        time = os.stat(path).st_mtime_ns  # noqa: PTH116
+        found = _folder(path, time) if _clock() - time > _SETTLED else _folder.__wrapped__(path, time)
+    except OSError:
+        return  # renamed or removed while we looked; the next look sees it
+    yield found
+    if depth < _DEEP:
+        for name in found.folders:
+            yield from _survey(f"{path}/{name}", depth + 1)
+
+
+@lru_cache(maxsize=50_000)
+def _folder(path: str, time: int) -> _Folder:
+    """The folder in the state of this time."""
+    with os.scandir(path) as entries:
+        inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    folders = sorted(name for name, is_folder in inside if is_folder)
+    files = frozenset(name for name, is_folder in inside if not is_folder and name in (MANIFEST, STATE))
+    entered = tuple(name for name in folders if name not in _NOT_ENTERED)
+    return _Folder(path, time, entered, tuple(name for name in folders if name in (SAID, UNDER_WAY)), files)
+
+
+def _name(root: str, folder: str) -> str:
+    return "/".join(part.removesuffix(PARTIAL) for part in folder[len(root) :].strip("/").split("/"))
+
+
+def _marks(folder: Path) -> list[tuple[str, int, int]]:
+    """The files in a folder, by name."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [mark for name in sorted(entry.name for entry in entries) if (mark := _mark(folder / name))]
+    return []
 
 
 def _mark(file: Path) -> tuple[str, int, int] | None:
@@ -125,66 +187,29 @@ def _mark(file: Path) -> tuple[str, int, int] | None:
         known = file.stat()
     except OSError:
         return None
-    return str(file), known.st_size, known.st_mtime_ns
+    return str(file), known.st_mtime_ns, known.st_size
 
 
-def _name(root: Path, folder: Path) -> str:
-    return "/".join(part.removesuffix(PARTIAL) for part in folder.relative_to(root).parts)
+def _step(name: str, one: _Folder) -> Step | None:
+    """The step that a folder is; None where it is none."""
+    file = next((file for file in (MANIFEST, STATE) if file in one.files), None)
+    if file is None:
+        return None
+    read = _read if _clock() - one.time > _SETTLED else _read.__wrapped__
+    state, fault = read(one.path, file, one.time)
+    return Step(name, Path(one.path), state, fault, _batches(one.path) if file == STATE else 0)
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """The step folders inside, at any depth."""
-    for path in _folders(folder):
-        if (path / MANIFEST).is_file() or (path / STATE).is_file():
-            yield path
-        if depth < _DEEP:
-            yield from _walk(path, depth + 1)
-
-
-def _places(folder: Path, depth: int) -> Iterator[Path]:
-    """Folders with files that tell of progress: a trial's, those of what is under way and of what was said."""
-    yield folder
-    for name in (SAID, UNDER_WAY):
-        if (folder / name).is_dir():
-            yield folder / name
-    for path in _folders(folder):
-        if depth < _DEEP and not (path / MANIFEST).is_file():
-            yield from _places(path, depth + 1)
-
-
-def _folders(folder: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return sorted(
-            folder / entry.name
-            for entry in entries
-            if entry.is_dir(follow_symlinks=False) and entry.name not in _NOT_ENTERED
-        )
-    return []
-
-
-def _listed(folder: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-    return []
-
-
-def _step(name: str, folder: Path) -> Step | None:
-    for file, kind in ((folder / MANIFEST, Manifest), (folder / STATE, State)):
-        mark = _mark(file)
-        if mark is not None:
-            state, fault = _read(*mark, kind)
-            return Step(name, folder, state, fault, 0 if kind is Manifest else _batches(folder))
-    return None  # renamed or removed while we looked; the next look sees it
-
-
-def _batches(folder: Path) -> int:
-    return sum(file.suffix == ".parquet" for file in _listed(folder / PARTS))
+def _batches(folder: str) -> int:
+    with suppress(OSError), os.scandir(f"{folder}/{PARTS}") as entries:
+        return sum(entry.name.endswith(".parquet") for entry in entries)
+    return 0
 
 
 @lru_cache(maxsize=20_000)
-def _read(file: str, size: int, time: int, kind: type[State]) -> tuple[State | None, str]:
-    """The file as it is in this state; and why it cannot be read."""
+def _read(folder: str, file: str, time: int) -> tuple[State | None, str]:
+    """The manifest or step.json of a folder in the state of this time; and why it cannot be read."""
     try:
-        return read_state(Path(file), kind), ""
+        return read_state(Path(folder, file), Manifest if file == MANIFEST else State), ""
     except StepError as error:
         return None, str(error)

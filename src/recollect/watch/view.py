@@ -15,13 +15,18 @@ from recollect.core.progress import duration
 from recollect.core.said import Now
 from recollect.report.page.render import Shown, fill, style
 from recollect.watch.charts import Drawn, Tried, curve_chart, trials_chart
-from recollect.watch.models import Model
+from recollect.watch.models import Model, best_of
 from recollect.watch.state import Watched
 
 _HOME = "recollect.watch"
 _ROWS = 300
 """Models and trials that are listed."""
-_STATUS = {"running": "running", "finished": "finished", "stopped": "not running"}
+_STATUS = {
+    "running": "running",
+    "finished": "finished",
+    "ended early": "stopped, the best so far kept",
+    "stopped": "not running",
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,10 @@ class Row:
     size: str
     score: str
     other: str
+    tested: str
     values: str
     early: str
+    final: str
 
 
 def page(seen: Watched, once: bool = False, report: str = "report") -> str:
@@ -105,13 +112,13 @@ def _sections(seen: Watched) -> list[tuple[str, str, dict[str, object]]]:
     trials = [one for one in seen.models if one.trial]
     cells = [one for one in seen.models if not one.trial and not one.base]
     bases = [one for one in seen.models if one.base]
-    base = next((one for one in bases if one.name in ("base", "base-validation")), next(iter(bases), None))
+    base = next((one for one in bases if one.name == "base"), next(iter(bases), None))
     score = base.scores.shown(seen.macro) if base and base.scores else None
     found.append(("progress", "Progress", {"w": seen, "bars": _bars(seen), "cards": _cards(seen)}))
     chart = curve_chart(seen.curve, score)
     if chart is not None:
         values: dict[str, object] = {"chart": chart, "w": seen, "points": seen.curve, "base": score}
-        title = "The curve" if seen.status == "finished" else "The curve so far"
+        title = "The curve" if seen.over else "The curve so far"
         found.append(("curve", title, values))
     if trials:
         drawn = _trials_drawn(trials, None if score is None else score.percent[0])
@@ -132,7 +139,7 @@ def _bars(seen: Watched) -> list[Bar]:
     bars = [_bar(one) for one in seen.now]
     known = {one.name for one in seen.told}
     bars += [Bar(f"{one.name}: {one.part or 'between two parts'}", one.done, one.total, one.unit) for one in seen.told]
-    if not bars:
+    if not bars and not seen.over:
         bars = [
             Bar(step.name.rpartition("/")[2] + (f", {many(step.batches, 'batch')}" if step.batches else ""))
             for step in seen.half
@@ -147,7 +154,8 @@ def _bar(one: Now) -> Bar:
 
 def _cards(seen: Watched) -> list[tuple[str, str, str]]:
     """Numbers on top: what, value, note."""
-    trained = [one for one in seen.models if not one.base]
+    tried = [one for one in seen.models if one.trial]
+    trained = tried or [one for one in seen.models if not one.base]
     done = [one for one in trained if one.scores]
     cards = []
     left = [one.seconds_left for one in seen.now if one.seconds_left is not None]
@@ -157,16 +165,12 @@ def _cards(seen: Watched) -> list[tuple[str, str, str]]:
     elif seen.seconds:
         cards.append(("it took", duration(seen.seconds), "as measured at its end"))
     if trained:
-        what = "trials with a score" if trained[0].trial else "models trained and asked"
+        what = "trials judged" if tried else "models trained and asked"
         cards.append((what, f"{len(done):,}", f"{len(trained):,} begun"))
-    best = max(
-        (one for one in done if one.scores and one.scores.shown(seen.macro)),
-        key=lambda one: one.scores.shown(seen.macro).value,  # type: ignore[union-attr]
-        default=None,
-    )
+    best = best_of(seen.models, seen.macro)
     if best is not None and best.scores is not None:
         score = best.scores.shown(seen.macro)
-        what = "best" if seen.status == "finished" else "best so far"
+        what = f"best{' on validation' if tried else ''}{'' if seen.over else ' so far'}"
         name = f"trial {best.name}" if best.trial else best.name
         cards.append((what, f"{estimate(score).partition(' ')[0]} %", f"{name}: {estimate(score)}"))
     cards.append(("steps finished", f"{len(seen.ended):,}", ""))
@@ -194,8 +198,10 @@ def _row(one: Model, seen: Watched) -> Row:
         mark=mark,
         choice="untrained" if one.base else one.choice,
         size="" if one.size is None else f"{one.size:,}",
-        score=estimate(score) if tried is None or tried.final is not None else NOTHING,
+        score=estimate(score),
+        final=number(tried.final if tried else None),
         other=estimate(one.scores.other(seen.macro) if one.scores else None),
+        tested=estimate(one.tested.shown(seen.macro) if one.tested else None),
         values=", ".join(
             f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in one.values.items()
@@ -212,8 +218,8 @@ def _state(one: Model, seen: Watched) -> tuple[str, str]:
         was = "" if seen.status == "running" else "was at "
         return f"{was}{one.at.part or 'begun'}{count}", ""
     if one.trial and one.scores and not any(share == 1 for share, _ in one.rungs):
-        return ("not trained on", "") if seen.status == "finished" else ("waits", "")
+        return ("not trained on", "") if seen.over else ("waits", "")
     failed = next((fail.reason for fail in seen.failed if fail.name.rpartition("/")[2] == one.name), "")
     if failed:
         return f"failed: {failed}", "bad"
-    return ("done", "good") if one.scores else ("begun", "")
+    return ("done", "good") if one.scores or one.tested else ("begun", "")

@@ -91,12 +91,12 @@
     dialog.showModal();
   });
   dialog.addEventListener("close", async () => {
-    if (dialog.returnValue !== "yes") return;
+    if (dialog.returnValue !== "yes" && dialog.returnValue !== "end") return;
     try {
       const answer = await fetch(new URL("stop", base), {
         method: "POST",
         headers: headers({ "X-Recollect-Watch": "stop", "Content-Type": "application/json" }),
-        body: JSON.stringify({ pid: Number(dialog.dataset.pid) }),
+        body: JSON.stringify({ pid: Number(dialog.dataset.pid), how: dialog.returnValue === "end" ? "end the search" : "stop" }),
       });
       say((await answer.text()).trim(), 12);
     } catch (error) { say("No answer from the server of this page: nothing was stopped.", 12); }
