@@ -138,7 +138,7 @@ class Resident:
             or any(type(one).__name__ == "Embedding" for one in placed.layers.values())
         ):
             return None
-        model, values = self.base.model, dict[str, Any]()
+        model, values = self.base.model, dict[str, "torch.Tensor"]()
         for name in placed.layers:
             module: Any = model.get_submodule(name)
             own = {

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from recollect.core.json_object import JsonObject
 from recollect.core.settings import Settings
@@ -105,7 +104,7 @@ class There:
         return self._read[step]
 
 
-def there_for(out: Path | None, root: Path, kind: str, inputs: Mapping[str, Any]) -> There:
+def there_for(out: Path | None, root: Path, kind: str, inputs: Mapping[str, object]) -> There:
     """Of the experiments of a kind at OUT and around it, finished or not, whose inputs are the same as far as given."""
     own = _own(out)
     fitting = [
@@ -122,7 +121,7 @@ def steps_in(folders: Iterable[Path], name: str) -> list[Path]:
     return [folder / place for folder in folders for place in (name, f"{name}{PARTIAL}")]
 
 
-def there_in(folders: Iterable[Path], name: str, inputs: Mapping[str, Any]) -> There:
+def there_in(folders: Iterable[Path], name: str, inputs: Mapping[str, object]) -> There:
     """Of an experiment that is a step of a study."""
     fitting = [one for one in steps_in(folders, name) if _same(_state_of(one).get("inputs"), inputs)]
     return There(tuple(one / STEPS for one in fitting), str(inputs.get("model", "")), len(fitting))
@@ -140,7 +139,7 @@ def earlier_choice(probes: Iterable[Path], base: str) -> Choice | None:
 
 
 def experiment_for(
-    experiments: Iterable[Path], kind: str, inputs: Mapping[str, Any], settings: Settings
+    experiments: Iterable[Path], kind: str, inputs: Mapping[str, object], settings: Settings
 ) -> Path | None:
     """The experiment of a kind with these very settings and inputs among the folders, begun or finished."""
     values = json.loads(json.dumps(settings.fingerprint_values()))
@@ -151,7 +150,7 @@ def experiment_for(
     return None
 
 
-def single_there(kind: str, settings: Settings, inputs: Mapping[str, Any], out: Path | None, root: Path) -> bool:
+def single_there(kind: str, settings: Settings, inputs: Mapping[str, object], out: Path | None, root: Path) -> bool:
     """Whether one step of its own is finished: at OUT, or by its name in the root."""
     values = json.loads(json.dumps(settings.fingerprint_values()))
     folders = [out] if out is not None else sorted(root.glob(f"{kind}-*"))
@@ -187,7 +186,7 @@ def _own(out: Path | None) -> list[Path]:
     return [place / name for place in places for name in (whole.name, f"{whole.name}{PARTIAL}")]
 
 
-def _same(found: object, inputs: Mapping[str, Any]) -> bool:
+def _same(found: object, inputs: Mapping[str, object]) -> bool:
     return isinstance(found, Mapping) and all(found.get(name) == value for name, value in inputs.items())
 
 

@@ -175,7 +175,7 @@ def _text(settings: Any, model: str) -> str:
     return fingerprint(general_text(settings, model)) if settings is not None else ""
 
 
-def _same(found: Manifest, settings: Settings, inputs: Mapping[str, Any], *, trained: bool) -> bool:
+def _same(found: Manifest, settings: Settings, inputs: Mapping[str, object], *, trained: bool) -> bool:
     """Whether a step has these settings and inputs; the selection is the one beside it, and so is the trained model.
 
     A comparison of parameters alone has fewer inputs.
