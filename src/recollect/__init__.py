@@ -67,10 +67,12 @@ if TYPE_CHECKING:
     from recollect.models import get_model as get_model
     from recollect.models import list_models as list_models
     from recollect.models import load as load_model
+    from recollect.probe import ProbeJob as ProbeJob
     from recollect.probe import ProbeSettings as ProbeSettings
     from recollect.probe import SlickSettings as SlickSettings
     from recollect.probe import rescore_levels as rescore
     from recollect.probe import run_probe as run_probe
+    from recollect.probe import run_probes as run_probes
     from recollect.probe import run_slick as run_slick
     from recollect.report import Results as Results
     from recollect.report import read_results as read_results

@@ -65,7 +65,7 @@ STEPS = (
     StepEntry(
         "probe",
         "Measure how well a base model knows each fact: its memory level.",
-        *("probe", "ProbeSettings", "run_probe"),
+        *("probe", "ProbeSettings", "run_probe", ("ProbeJob", "run_probes")),
     ),
     StepEntry("slick", "Sort facts into SliCK's four categories.", "probe", "SlickSettings", "run_slick", (), "probe"),
     StepEntry(

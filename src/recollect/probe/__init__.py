@@ -14,3 +14,5 @@ from recollect.probe.slick import run_slick as run_slick
 from recollect.probe.step import ProbeResult as ProbeResult
 from recollect.probe.step import rescore_levels as rescore_levels
 from recollect.probe.step import run_probe as run_probe
+from recollect.probe.together import ProbeJob as ProbeJob
+from recollect.probe.together import run_probes as run_probes

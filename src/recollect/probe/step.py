@@ -12,7 +12,7 @@ import polars as pl
 
 from recollect.chat.frame import in_chat
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step, step_input
-from recollect.engines import find_engine
+from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError
 from recollect.facts import FactSet, Relation, load_facts, read_relations
 from recollect.generate import Engine, engine_notes
@@ -45,10 +45,12 @@ def run_probe(
     root: Path = DEFAULT_ROOT,
     progress: Progress | None = None,
     loaded: LoadedModel | None = None,
+    model: FoundModel | None = None,
 ) -> ProbeResult:
     """Grade the facts by how well the model knows them; returns at once when this very step is already done.
 
-    `facts` and `loaded` save reading what the settings name again when the caller holds it. Raises InputError,
+    `facts` and `loaded` save reading what the settings name again when the caller holds it; so does `model`, with its
+    engine (`recollect.together`). Raises InputError,
     ModelError, StepError, and SelfTestError when the sampler does not follow the model.
 
     Examples:
@@ -60,7 +62,7 @@ def run_probe(
         20
     """
     facts = load_facts(settings.facts) if facts is None else facts
-    model = find_engine(settings, loaded)
+    model = model or find_engine(settings, loaded)
     settings = settings.run_by(model)
     relations = read_relations(Path(settings.template_file) if settings.template_file else None)
     chosen = chosen_facts(facts, settings)
@@ -81,7 +83,8 @@ def run_probe(
             other = None
             if settings.prompt == "both":
                 asked = settings.model_copy(update={"prompt": "chat"})
-                other = run_probe(asked, facts, step.folder / OTHER, progress=_half(progress, 0), loaded=loaded).levels
+                half = _half(progress, 0)
+                other = run_probe(asked, facts, step.folder / OTHER, progress=half, loaded=loaded, model=model).levels
                 settings, progress = settings.model_copy(update={"prompt": "plain"}), _half(progress, 1)
             _work(step, settings, chosen, relations, model.load(), progress, other)
         return ProbeResult(step.path, step.read_table("levels.parquet"), ProbeFound.read(step.path))
