@@ -137,24 +137,15 @@ def made(
     begun: bool = False,
 ) -> Plan:
     """The plan of these items. slots: how many cells run side by side. begun: the process does other work before."""
-    rows, scale = [], 1.0
+    scale = 1.0
     if rates is not None and ground.assume.cores and ground.assume.tokens_per_second is None:
         scale = rates.threads / ground.assume.cores
         notes = [*notes, f"{ground.assume.cores} cores are taken to be as many times faster than one"]
     left = [item for item in items if not item.there]
-    total: float | None = 0.0
-    for what in dict.fromkeys(item.what for item in items):
-        mine = [item for item in items if item.what == what]
-        work = Work.total([item.work for item in mine if not item.there])
-        seconds = None if rates is None else rates.seconds(work)
-        if seconds is not None:
-            seconds *= scale / (slots if any(item.at_once for item in mine) else 1.0)
-        if work == Work():
-            seconds = 0.0
-        total = None if seconds is None or total is None else total + seconds
-        steps, there = sum(item.steps for item in mine), sum(item.steps for item in mine if item.there)
-        shown = None if seconds is None else round(seconds, 1)
-        rows.append(PlanRow(what=what, steps=steps, there=there, seconds=shown, detail=in_words(work)))
+    kinds = [[item for item in items if item.what == what] for what in dict.fromkeys(item.what for item in items)]
+    found = [_row(mine, rates, scale / (slots if any(item.at_once for item in mine) else 1.0)) for mine in kinds]
+    known = [seconds for _, seconds in found if seconds is not None]
+    total = sum(known, 0.0) if len(known) == len(found) else None
     work = Work.total([item.work for item in left])
     if total is not None and left and not begun:
         total += 0.0 if rates is None or ground.assume.tokens_per_second else START * rates.busy + rates.trainer
@@ -166,7 +157,7 @@ def made(
     if memory is not None and rates is not None and not ground.machine.device.startswith("cuda"):
         memory = max(memory, rates.peak)
     return Plan(
-        rows=tuple(rows),
+        rows=tuple(row for row, _ in found),
         steps=sum(item.steps for item in items),
         there=sum(item.steps for item in items if item.there),
         seconds=seconds,
@@ -183,6 +174,16 @@ def made(
         busy=1.0 if rates is None else round(rates.busy, 2),
         notes=tuple(dict.fromkeys(note for note in (*ground.notes, *notes) if note)),
     )
+
+
+def _row(mine: Sequence[Item], rates: Rates | None, scale: float) -> tuple[PlanRow, float | None]:
+    """Steps of one kind, and their seconds, which a row has rounded; None where they are not known."""
+    work = Work.total([item.work for item in mine if not item.there])
+    seconds = 0.0 if work == Work() else None if rates is None else rates.seconds(work)
+    seconds = None if seconds is None else scale * seconds
+    steps, there = sum(item.steps for item in mine), sum(item.steps for item in mine if item.there)
+    shown = None if seconds is None else round(seconds, 1)
+    return PlanRow(what=mine[0].what, steps=steps, there=there, seconds=shown, detail=in_words(work)), seconds
 
 
 def summed(plans: Mapping[str, Plan]) -> Plan:
