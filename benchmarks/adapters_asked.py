@@ -1,9 +1,10 @@
 """The same questions to many adapters of one base: PEFT one after another, ours one after another, ours in one batch.
 
     python benchmarks/adapters_asked.py --model smollm2 --facts ENTITYQUESTIONS [--adapters 16] [--questions 300]
-                                        [--sample 16] [--repeats 3] [--json]
+                                        [--trained 16] [--sample 16] [--repeats 3] [--json]
 
-Adapters of rank 4, 8, 16 and 64 in turn on every linear layer, each trained on 60 random facts for `--epochs` epochs.
+Adapters of rank 4, 8, 16 and 64 in turn on every linear layer, each trained on 60 random facts for `--epochs` epochs;
+with --trained only so many are, and the others are copies of them, which are asked the same.
 An answer has at most 16 tokens. The ways take turns in one process, and a ratio is the median over the turns; times are
 of the processor, since other processes may share the machine.
 
@@ -60,7 +61,8 @@ class Work:
         self.given, self.folder = given, folder
         self.facts: FactSet = load_facts(given.facts)
         self.base = load(ModelSettings.make(model=given.model, device="cpu", dtype="float32"))
-        self.adapters = [self._trained(number) for number in range(given.adapters)]
+        trained = [self._trained(number) for number in range(given.trained)]
+        self.adapters = [trained[number % given.trained] for number in range(given.adapters)]
         self.turn = 0
 
     def _trained(self, number: int) -> Path:
@@ -157,11 +159,15 @@ def main() -> None:
     parser.add_argument("--facts", default="pocket")
     parser.add_argument("--adapters", type=int, default=16)
     parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument(
+        "--trained", type=int, help="adapters that are trained, at least one of each rank; all by default"
+    )
     parser.add_argument("--sample", type=int, help="adapters that one after another is measured on; all by default")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    given.trained = min(given.trained or given.adapters, given.adapters)
     given.sample = min(given.sample or given.adapters, given.adapters)
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")

@@ -192,6 +192,7 @@ def adapters(name: str, questions: int, sample: int) -> Callable[[argparse.Names
     def measure(given: argparse.Namespace) -> Iterator[Line]:
         facts, folder = ("pocket", "pocket") if name == "pocket" else (facts_of(given), model(name))
         arguments = ["--model", folder, "--facts", facts, "--questions", str(questions), "--sample", str(sample)]
+        arguments += ["--trained", "4"]
         found = script("adapters_asked.py", *arguments, "--repeats", str(given.repeats), "--json")
         for peer, aim in (("PEFT, merged", 4.0), ("PEFT, switched", 4.0), ("ours, one by one", 1.0)):
             note = f"processor seconds; {found['differ'][peer]} of {found['asked']} texts differ"
@@ -208,7 +209,7 @@ ROWS = (
     Row("levels-pocket", "levels at 89 % agreement", levels("pocket", 200, 10.0)),
     Row("probe-gemma", "sampled probe, 2 facts, vocabulary of 262k", gemma),
     Row("probe-gpu", "sampled probe, 120 facts", gpu),
-    Row("eval16-pocket", "16 adapters, 300 questions", adapters("pocket", 300, 16)),
+    Row("eval16-pocket", "16 adapters, 300 questions", adapters("pocket", 300, 4)),
     Row("eval16-smollm2", "16 adapters, 64 questions", adapters("smollm2", 64, 4)),
     Row("facts-scale", "closed form over many facts, pocket", scale),
 )
