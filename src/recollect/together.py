@@ -93,7 +93,7 @@ def ask_together(
         if why and tell is not None:
             tell(f"{askings[number].settings.model} is asked by itself: {why}")
         try:
-            with resident.holding(askings[number].settings) as loaded:
+            with resident.holding(askings[number].settings, factors=askings[number].factors) as loaded:
                 found[number] = askings[number].run(None, loaded)
         except Exception as error:
             found[number] = error

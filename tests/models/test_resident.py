@@ -12,8 +12,9 @@ import torch
 from helpers_adapters import tiny_adapter, tiny_base
 from helpers_models import edit
 from recollect.errors import ModelError
-from recollect.models import LoadedModel, ModelSettings, load
+from recollect.models import LoadedModel, ModelRef, ModelSettings, load
 from recollect.models.resident import Resident
+from recollect.models.stacked import read_factors
 
 BASES = ("llama", "tied", "bias", "gpt2")
 
@@ -78,6 +79,10 @@ def test_an_adapter_in_the_bases_place_is_what_loading_it_gives(
         more = ("all biases", "output head")  # stored beside the products; of the latter the base's own by PEFT
         assert (held.model is resident.base.model) is (kind not in more)
         check_same(held, of(adapter))
+    if kind in ("plain", "patterns", "rank-stabilised"):
+        factors = read_factors(ModelRef.at(adapter))
+        with resident.holding(of(adapter), factors=factors) as held:
+            check_same(held, of(adapter))
 
 
 @pytest.mark.parametrize(("base", "dtype"), [("llama", "bfloat16"), ("tied", "float32"), ("gpt2", "bfloat16")])

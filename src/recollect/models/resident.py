@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from recollect.models.stacked import Factors, Product
+
 _UNSAID = ("_name_or_path", "dtype", "torch_dtype", "transformers_version")
 """What of a configuration may differ: where it was, and who wrote it."""
 
@@ -91,16 +93,19 @@ class Resident:
         return self.base.machine.device, self.base.machine.dtype, self.base.quantize
 
     @contextmanager
-    def holding(self, settings: ModelSettings, written_over: bool = False) -> Iterator[LoadedModel]:
+    def holding(
+        self, settings: ModelSettings, written_over: bool = False, factors: Factors | None = None
+    ) -> Iterator[LoadedModel]:
         """The model of `settings`, as `load` gives it, in the base's place while the block is open, where that can be;
         else loaded beside it. Raises what `load` raises.
 
-        written_over: whoever holds it writes into its weights, so it must share none with the base.
+        written_over: whoever holds it writes into its weights, so it must share none with the base. factors: the
+        adapter's, where they are in memory and it is nothing else; its file is then not read again.
         """
         ref = self.ref_of(settings)
         machine = machine_of(settings, ref.folder)
         wanted = (machine.device, machine.dtype, settings.quantize)
-        found = self._weights(ref) if wanted == self._format and not self._held else None
+        found = self._weights(ref, factors) if wanted == self._format and not self._held else None
         if found is None:
             yield load(settings, ref)
             return
@@ -119,18 +124,22 @@ class Resident:
         finally:
             self._held = False
 
-    def _weights(self, ref: ModelRef) -> _Weights | None:
+    def _weights(self, ref: ModelRef, factors: Factors | None) -> _Weights | None:
         """The weights that make the base the model `ref`; None where they cannot be exchanged, or are broken."""
         if ref.quantised or ref.runs_code or getattr(self.base.model, "is_quantized", False):
             return None
         with phase("loading the model"):
-            found = self._of_adapter(ref) if ref.base else self._of_folder(ref.folder)
+            found = self._of_adapter(ref, factors) if ref.base else self._of_folder(ref.folder)
         broken = found is not None and not all(map(all_finite, found.values.values()))
         return None if broken else found  # whose error `load` tells
 
-    def _of_adapter(self, ref: ModelRef) -> _Weights | None:
+    def _of_adapter(self, ref: ModelRef, factors: Factors | None) -> _Weights | None:
         if ref.base is None or ref.base.fingerprint != self.base.fingerprint or not self._is_as_stored:
             return None
+        if factors is not None:
+            return _Weights(
+                {f"{name}.weight": self._sum(name, one) for name, one in factors.items()}, self.base.tokenizer
+            )
         placed = put_on(bare_model(ref.whole), ref.folder)
         if (
             placed.odd()
@@ -148,6 +157,16 @@ class Resident:
             sides = zip(("weight", "bias"), merged, strict=True)
             values |= {f"{name}.{side}": value.to(own[side]) for side, value in sides if value is not None}
         return _Weights(values, self.base.tokenizer)
+
+    def _sum(self, name: str, product: Product) -> torch.Tensor:
+        """A weight with an adapter's product added, as PEFT adds it."""
+        module: Any = self.base.model.get_submodule(name)
+        change = product.b.cpu().float() @ product.a.cpu().float()
+        transposed = type(module).__name__ == "Conv1D"
+        weight: torch.Tensor = (
+            module.weight.detach().cpu().float() + (change.T if transposed else change) * product.scale
+        )
+        return weight.to(module.weight)
 
     def _of_folder(self, folder: Path) -> _Weights | None:
         if not self._is_as_stored or (tokenizer := self._tokenizer_of(folder)) is None:
