@@ -15,9 +15,8 @@ import gc
 import math
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +37,6 @@ from recollect.experiments.search.trial import Job, Outcome, TrialValues, trial_
 from recollect.experiments.search.validation import Knowledge, degenerate_answers, exploded, runs_away, score_of
 from recollect.experiments.under_way import UNDER_WAY, Telling
 from recollect.facts import FactSet, load_facts
-from recollect.models import load
 from recollect.select import SelectSettings, available, read_levels
 from recollect.train import PausedTraining, TrainResult, TrainSettings
 from recollect.train.auto import updates_of
@@ -268,11 +266,9 @@ class TrialRunner:
         if is_finished(out):  # its model's weights may be gone by now; the search's fingerprint covers it
             return EvaluateResult(out)
         facts = self.slice(slice_name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # adapters on transformers 5 warn of names to come
-            settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
-            loaded = self.base.load() if model is None else load(settings)
-        return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded, progress=progress)
+        settings = self._asking(model, "test" if slice_name == "validation" else "test,ood")
+        with nullcontext(self.base.load()) if model is None else self.base.holding(settings) as loaded:
+            return run_evaluate(settings, facts, self.levels, out=out, loaded=loaded, progress=progress)
 
 
 def _log(trained: TrainResult | PausedTraining) -> tuple[tuple[tuple[int, float], ...], int, int]:
