@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recollect.core.estimates import Estimate, Pairs, clustered_macro, paired, proportion
+from recollect.core.estimates import Estimate, Pairs, clustered, clustered_macro, paired, proportion
 from recollect.experiments.curve import item_table
-from recollect.experiments.search.validation import Knowledge
+from recollect.experiments.search.validation import Knowledge, compare
 from recollect.select import LEVELS
 
+_WITHIN = 1.96
+"""Standard errors on either side of a value that a 95 % interval holds."""
 KNOWN_LEVELS = LEVELS[-2:]
 """Memory levels of what the base is said to know, as in `recollect drift`."""
 
@@ -62,7 +64,12 @@ class Answers:
     def forgot(self, knowledge: Knowledge) -> Estimate | None:
         """The share of it; None where nothing was known."""
         lost = self.lost(knowledge)
-        return proportion(int(lost.sum()), len(lost)) if len(lost) else None
+        if not len(lost):
+            return None
+        if self.pages:
+            units = self.items.filter(pl.col("item").is_in(list(knowledge.items)))["unit"].cast(pl.String)
+            return clustered(lost.tolist(), units.to_list())
+        return proportion(int(lost.sum()), len(lost))
 
 
 def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate | None:
@@ -70,8 +77,22 @@ def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate 
     return paired([Pairs.of(first.tolist(), second.tolist())]) if len(first) else None
 
 
+def gain(first: Answers, second: Answers, part: str = "test") -> Estimate | None:
+    """The second's score less the first's, paired by question, or by page; None where nothing was asked."""
+    if not first.pages:
+        return difference(first.right(part), second.right(part))
+    both = compare({0: first.path, 1: second.path}, part)
+    if both is None:
+        return None
+    found = both.gain(1, 0)
+    return Estimate(found.value / 100, found.low / 100, found.high / 100, found.n, "paired by page")
+
+
 def error_of(first: Answers, second: Answers) -> float:
     """The standard error of the difference of two scores on the same questions, in points."""
+    if first.pages:
+        found = gain(first, second)
+        return 0.0 if found is None else 100 * (found.high - found.low) / (2 * _WITHIN)
     change = first.right().astype(float) - second.right()
     return 100 * float(np.std(change)) / math.sqrt(max(1, len(change)))
 

@@ -17,7 +17,7 @@ from recollect.core.estimates import Pairs, questions_needed
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
 from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power
-from recollect.experiments.fit.answers import Answers, difference, error_of, value_of, what_it_knew
+from recollect.experiments.fit.answers import Answers, difference, error_of, gain, value_of, what_it_knew
 from recollect.experiments.fit.ours import Ours
 from recollect.experiments.fit.stages import RANDOM, Ground
 from recollect.experiments.search.validation import Knowledge
@@ -90,10 +90,9 @@ def first_choice(ground: Ground, validated: Mapping[Name, Answers]) -> Name:
 
 def _settle(ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers]) -> tuple[Name, str]:
     chosen = first_choice(ground, validated)
-    mine = tested[chosen].right()
     ahead = {}
     for name, answers in tested.items():
-        gap = difference(mine, answers.right())
+        gap = gain(tested[chosen], answers)
         if name != chosen and gap is not None and gap.low > 0:
             ahead[name] = gap
     if not ahead:
@@ -133,11 +132,11 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
     if name == tested.chosen:
         return made
     pairs = Pairs.of(mine.right().tolist(), best.right().tolist())
-    both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED
+    both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED and not mine.pages
     more = difference(mine.lost(tested.knowledge), best.lost(tested.knowledge)) if both_trained else None
     return made.model_copy(
         update={
-            "behind": difference(mine.right(), best.right()),
+            "behind": gain(mine, best),
             "forgot_more": more,
             "power": Power(asked=pairs.n, needed=questions_needed(pairs)),
             "wins": pairs.only_second,

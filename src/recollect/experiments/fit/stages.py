@@ -28,7 +28,7 @@ from recollect.experiments.fit.split import Parts
 from recollect.experiments.found import Stage
 from recollect.experiments.search.validation import Knowledge
 from recollect.experiments.under_way import UNDER_WAY
-from recollect.facts import FactSet
+from recollect.facts import FactSet, read_relations
 from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.select import SelectSettings, read_levels
@@ -141,10 +141,23 @@ class Ground:
         return CONTENDERS * self.final_asking + FINISHING + self.training + self.asking
 
 
+def probes(settings: FitSettings, goal: Goal, facts: FactSet) -> tuple[bool, str]:
+    """Whether the base is probed, and what is to be said where it is not."""
+    if goal != "facts" or not settings.use_levels:
+        return False, ""
+    file = settings.probe.template_file
+    known = read_relations(Path(file) if file else None)
+    if missing := [name for name in facts.relations if name not in known]:
+        said = f"Not probed, so examples are not chosen by memory level: no mapping templates for {missing[0]!r}"
+        return False, f"{said} (--probe.template-file gives yours)."
+    return True, ""
+
+
 def probe_base(ground: Ground) -> None:
     """The base's memory levels, where the facts have any."""
-    settings = ground.settings
-    if ground.goal != "facts" or not settings.use_levels:
+    wanted, said = probes(ground.settings, ground.goal, ground.choosing)
+    ground.notes.extend([said] if said else [])
+    if not wanted:
         return
     out = ground.steps / "probe"
     if not is_finished(out):

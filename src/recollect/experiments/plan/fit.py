@@ -13,11 +13,12 @@ from pathlib import Path
 
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.experiments.fit.ours import BEST, KEPT_CHANGE
+from recollect.experiments.fit.run import goal_of
 from recollect.experiments.fit.searching import early_share
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.space import fit_space
 from recollect.experiments.fit.split import split_for_fit
-from recollect.experiments.fit.stages import CONTENDERS
+from recollect.experiments.fit.stages import CONTENDERS, probes
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens
 from recollect.experiments.plan.found import Assume, Plan
@@ -58,9 +59,13 @@ def plan_fit(
     if model.ref is not None:
         parts = FitParts.of(settings, model.ref, goal)
     ground = Ground(model, facts, machine_of(parts.evaluate), assume, notes=(model.said, facts.said))
-    probed = settings.use_levels and goal == "facts"
+    probed = facts.facts is None and settings.use_levels and goal == "facts"
+    if facts.facts is not None:
+        goal = goal_of(settings, parts, facts.facts)
+        parts = FitParts.of(settings, model.ref, goal)
+        probed, _ = probes(settings, goal, facts.facts)
     ground = with_lengths(ground, parts.probe if probed else None, parts.evaluate)
-    return _Planning(settings, parts, ground, probed).plan()
+    return _Planning(settings, parts, ground, probed, goal == "attributes").plan()
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class _Planning:
     parts: FitParts
     ground: Ground
     probed: bool
+    pages: bool
 
     def plan(self) -> Plan:
         """Count, measure, and put together."""
@@ -105,7 +111,7 @@ class _Planning:
         """As the fit cuts the data, where it is here."""
         facts, settings = self.ground.facts, self.settings
         if facts.facts is not None:
-            cut = split_for_fit(facts.facts, settings).counts
+            cut = split_for_fit(facts.facts, settings, pages=self.pages).counts
             return _Counts(cut.train, cut.validation + cut.kept_validation, cut.test + cut.kept_test)
         validation = min(settings.most_validation, round(settings.validation_share * facts.counts["train"]))
         kept = min(settings.most_kept, facts.counts["ood"] // 2)
