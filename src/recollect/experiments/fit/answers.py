@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,8 +113,3 @@ def value_of(answers: Answers, knowledge: Knowledge) -> tuple[float, float, floa
     assert score is not None
     lost = 0.0 if forgot is None else 100 * forgot.value
     return 100 * score.value, lost, 100 * score.value - knowledge.charge * lost
-
-
-def same_items(answers: Mapping[str, Answers], part: str) -> list[str]:
-    """The items of a part that all were asked; every one is asked the same."""
-    return next(iter(answers.values())).items.filter(part=part)["item"].to_list()

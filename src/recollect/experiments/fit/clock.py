@@ -24,6 +24,7 @@ class FitClock:
         self.stages: dict[str, float] = {}
         with suppress(OSError, ValueError):
             self.stages = {str(name): float(spent) for name, spent in json.loads(self._file.read_text()).items()}
+        self._at = "", 0.0
         self._before, self._began = sum(self.stages.values()), ticks()
 
     @property
@@ -44,9 +45,17 @@ class FitClock:
     def stage(self, name: str) -> Iterator[Callable[[], float]]:
         """A stage; gives how long it has lasted. It is counted when it is broken off, too."""
         began = self._ticks()
+        self._at = name, began
         try:
             yield lambda: self._ticks() - began
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + self._ticks() - began
-            with suppress(OSError):  # a full disk is told by the work itself
-                write_json(self._file, self.stages)
+            self._at = "", 0.0
+            self.save()
+
+    def save(self) -> None:
+        """Store what was spent, the stage at work with it, so that a kill loses little of it."""
+        name, began = self._at
+        running = {name: self.stages.get(name, 0.0) + self._ticks() - began} if name else {}
+        with suppress(OSError):  # a full disk is told by the work itself
+            write_json(self._file, {**self.stages, **running})

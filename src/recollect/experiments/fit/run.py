@@ -31,7 +31,7 @@ from recollect.evaluate.pages import page_task
 from recollect.experiments.base import Base
 from recollect.experiments.cell import has_weights
 from recollect.experiments.fit.advice import advice
-from recollect.experiments.fit.answers import Answers
+from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.final import contenders, first_choice, flips, test_all
 from recollect.experiments.fit.keep import finish_model, keep, kept
@@ -250,7 +250,9 @@ class _Fit:
         for name, answers in ask_base(ground).items():
             self.validated[name] = answers  # type: ignore[index]
         self.validated["plain"] = train_plain(ground)
-        searched = run_fit_search(ground, self.validated["base"])
+        self._keep_step(ground.steps / "train-plain", "plain")
+        worth = value_of(self.validated["plain"], ground.knowledge)[2]
+        searched = run_fit_search(ground, self.validated["base"], worth, self._keep_step)
         if searched is None:
             ground.notes.append("The budget had no room for a search: only the comparisons competed.")
         ours = make_ours(ground, self.validated["plain"], searched, self._keep)
@@ -268,8 +270,12 @@ class _Fit:
         return model
 
     def _keep(self, best: Entrant) -> None:
-        if has_weights(best.model):  # else it was in the way of a better one in an earlier life
-            keep(self.ground, best.model, best.candidate.name)
+        self._keep_step(best.model, best.candidate.name)
+
+    def _keep_step(self, model: Path, name: str) -> None:
+        """Have `model/` hold the best so far."""
+        if has_weights(model):  # else a better one took its place in an earlier life
+            keep(self.ground, model, name)
 
     def _finish(self, ours: Ours, random: Path | None, searched: Searched | None) -> None:
         """The test, the result, the model."""

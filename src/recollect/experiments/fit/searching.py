@@ -12,6 +12,7 @@ Notable choices
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.space import fit_space, fit_starts
 from recollect.experiments.fit.stages import Ground, plain_rate
 from recollect.experiments.remaining import Remaining
-from recollect.experiments.search.loop import run_loop
+from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
 from recollect.experiments.search.settings import Plan
@@ -106,8 +107,15 @@ def _found(searched: Searched, ground: Ground, trial: Trial) -> TrialFound:
     )
 
 
-def run_fit_search(ground: Ground, base: Answers) -> Searched | None:
-    """Search within what the budget leaves; None where that is too little for a single trial."""
+Better = Callable[[Path, str], None]
+"""Told of a finished training that is better than all before: its step, and its name."""
+
+
+def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) -> Searched | None:
+    """Search within what the budget leaves; None where that is too little for a single trial.
+
+    value: what the best model before it is worth. better: told of every trial that is worth more.
+    """
     folder = ground.steps / FOLDER
     rate = plain_rate(ground)
     space = fit_space(ground.settings, ground.most, ground.levels is not None, rate)
@@ -129,7 +137,7 @@ def run_fit_search(ground: Ground, base: Answers) -> Searched | None:
             settle=lambda values, taken: runner.settle(values, space),
         ) as scheduler,
     ):
-        _loop(ground, _Stoppable(scheduler, ground), runner, folder)
+        _loop(ground, _Stoppable(scheduler, ground), runner, _Watch(ground, runner, value, better))
         found = tuple(trial for trial in scheduler.trials if trial.state != "running")
     return Searched(folder, space, found, runner)
 
@@ -217,27 +225,50 @@ class _Stoppable:
         """A job, where there is still time for one."""
         return None if self._over else self._scheduler.next()
 
+    def spent(self) -> float | None:
+        """Share of its budget that is spent."""
+        return self._scheduler.spent()
+
     def tell(self, outcome: Outcome) -> None:
         """Take in what came of a job."""
         self._scheduler.tell(outcome)
 
 
-def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, folder: Path) -> None:
+@dataclass
+class _Watch:
+    """Who hears of every outcome: the clock, and who keeps the best so far."""
+
+    ground: Ground
+    runner: TrialRunner
+    best: float
+    better: Better
+
+    def __call__(self, told: Told) -> None:
+        self.ground.clock.save()
+        outcome, job = told.outcome, told.job
+        if outcome.kind == "scored" and job.share == 1 and (outcome.score or 0.0) > self.best:
+            self.best = outcome.score or 0.0
+            self.better(self.runner.folder / TRIALS / trial_name(job.trial) / "train", f"trial {job.trial}")
+
+
+def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Watch) -> None:
     """Run what the scheduler gives out, and tell how far it is."""
     if scheduler.done:
         return
-    wanted = ground.settings.limits.trials
+    wanted, folder = ground.settings.limits.trials, runner.folder
     told = Remaining((), folder / UNDER_WAY)
     with (
         watched(told.folder),
-        ground.stage("searching", "trials", told.at_work) as progress,
+        ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
         make_executor("here", runner, Place(folder=folder.resolve())) as executor,
     ):
 
-        def watch(_: object) -> None:
+        def watch(one: Told) -> None:
+            heard(one)
             settled = sum(trial.state != "running" for trial in scheduler.trials())
+            spent = round(100 * (scheduler.spent() or 0.0))
             if progress is not None:
-                progress(settled, max(wanted or settled, settled))
+                progress(*((settled, max(wanted, settled)) if wanted else (spent, max(100, spent))))
 
         run_loop(scheduler, executor, watch=watch, queue=folder / QUEUE)
     (folder / QUEUE).unlink(missing_ok=True)

@@ -100,7 +100,7 @@ class _Planning:
         said += f"{self.trained.updates:.1f} updates in the mean"
         budget = self.settings.seconds
         found = made(ground, self._items(rates, trials), Sizes(memory, self._disk(trials)), rates, [*notes, said])
-        if budget is not None and found.seconds is not None and found.seconds > budget:
+        if budget is not None and found.seconds is not None and found.seconds > 1.1 * budget:
             return found.model_copy(
                 update={"notes": (*found.notes, f"the budget of {self.settings.budget} is held: stages are left out")}
             )
