@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import psutil
 import typer
 from rich.table import Table
 
@@ -55,16 +57,20 @@ def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> N
     machine_line(*machines(settings))
     foretold = None
     if not fit_begun(settings, out):
-        foretold = _first_screen(settings, asks=not yes and sys.stdin.isatty() and console.is_terminal)
-    result = run_fit(settings, out, stage=stage, say=warn, foretold=foretold)
+        foretold = _first_screen(settings)
+    spent = time.time() - psutil.Process().create_time()  # what came before counts, the waiting for an answer does not
+    asks = foretold is not None and not yes and sys.stdin.isatty() and console.is_terminal
+    if asks and not typer.confirm("begin?", default=True, err=True):
+        raise typer.Exit(0)
+    result = run_fit(settings, out, stage=stage, say=warn, foretold=foretold, spent=spent)
     if not as_json:
         _print(result.found)
     _end(result)
     answer(result.answer, as_json)
 
 
-def _first_screen(settings: FitSettings, *, asks: bool) -> float | None:
-    """What will run, and what it takes; asks once on a terminal. Gives the seconds foretold."""
+def _first_screen(settings: FitSettings) -> float | None:
+    """What will run, and what it takes. Gives the seconds foretold."""
     from recollect.experiments.plan.words import lines, row_of
 
     with stage("measuring this machine", ""):
@@ -84,8 +90,6 @@ def _first_screen(settings: FitSettings, *, asks: bool) -> float | None:
         note(f"budget: {settings.budget}; it is held, stages give way where the machine is slower")
     for text in plan.notes:
         note(f"note: {text}")
-    if asks and not typer.confirm("begin?", default=True, err=True):
-        raise typer.Exit(0)
     return plan.seconds if budget is None else min(budget, plan.seconds or budget)
 
 
@@ -110,7 +114,7 @@ def _print(found: FitFound) -> None:
         )
     print_table(table)
     for line in found.advice:
-        console_out.print(f"• {line}", soft_wrap=True)
+        console_out.print(f"• {line}", soft_wrap=not console_out.is_terminal)
     for text in found.notes:
         note(f"note: {text}")
 

@@ -161,7 +161,7 @@ def _amount(found: FitFound) -> Iterator[str]:
         else:
             yield (
                 f"All {of:,} training examples were used, but half of them scored within {number(abs(gap))} points on "
-                "validation: more of the same will bring little."
+                "validation: nothing shows that more of the same would bring more."
             )
 
 

@@ -27,6 +27,11 @@ class FitClock:
         self._at = "", 0.0
         self._before, self._began = sum(self.stages.values()), ticks()
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds that came before."""
+        self.stages[name] = self.stages.get(name, 0.0) + seconds
+        self._before += seconds
+
     @property
     def spent(self) -> float:
         """Seconds of work so far."""

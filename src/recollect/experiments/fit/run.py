@@ -11,23 +11,18 @@ Notable choices
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from statistics import median
 
 import yaml
 
-from recollect.chat.asking import chat_input
-from recollect.core.settings import source_of
-from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic
+from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic, write_json
 from recollect.core.workspace.fit import Contender, FitFound, Name
 from recollect.core.workspace.manifest import PARTIAL
-from recollect.engines import find_engine
-from recollect.evaluate.pages import page_task
+from recollect.errors import disk_is_full
 from recollect.experiments.base import Base
 from recollect.experiments.cell import has_weights
 from recollect.experiments.fit.advice import advice
@@ -36,118 +31,21 @@ from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.final import contenders, first_choice, flips, test_all
 from recollect.experiments.fit.keep import finish_model, keep, kept
 from recollect.experiments.fit.ours import Entrant, Ours, make_ours, train_random
+from recollect.experiments.fit.prepare import Wanted, prepare_fit
+from recollect.experiments.fit.result import FitResult
 from recollect.experiments.fit.searching import Searched, run_fit_search
-from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
+from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import exhaustive, fit_space
-from recollect.experiments.fit.split import Parts, split_for_fit
 from recollect.experiments.fit.stages import STEPS, Ground, ask_base, probe_base, train_plain
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.search.space import Space
 from recollect.experiments.under_way import UNDER_WAY, watched
-from recollect.facts import FactSet, load_facts
+from recollect.facts import FactSet
 from recollect.train import TrainFound
-from recollect.train.auto import auto_input
 
+PLAN = "plan.json"
 AGAIN = "fit.yaml"
 """The file of settings that repeats a fit exactly: `recollect fit --config fit.yaml`."""
-
-
-_LONG = 6
-"""Words of an answer from which it is judged by how much of it a model says, not by whether it says all of it."""
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The folder of a finished fit: `model/`, `report.html`, and what was found."""
-
-    path: Path
-    found: FitFound
-
-    @property
-    def model(self) -> Path:
-        """The folder of the model, whole."""
-        return self.path / "model"
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.path / "report.html"
-
-    @cached_property
-    def answer(self) -> dict[str, object]:
-        """The answer for --json."""
-        found = self.found
-
-        def test(name: str) -> float | None:
-            one = found.contender(name)
-            return None if one is None or one.test is None else round(one.test.percent[0], 2)
-
-        def forgot(name: str) -> float | None:
-            one = found.contender(name)
-            return None if one is None or one.forgot is None else round(one.forgot.percent[0], 2)
-
-        best = found.best.test
-        value, low, high = (None, None, None) if best is None else (round(end, 2) for end in best.percent)
-        return {
-            "model": str(self.model),
-            "chosen": found.chosen,
-            "test": value,
-            "low": low,
-            "high": high,
-            "base": test("base"),
-            "few_shot": test("few-shot"),
-            "plain_sft": test("plain"),
-            "random_same_size": test("random"),
-            "used_examples": found.best.examples,
-            "of": found.sets.train,
-            "seconds": round(found.seconds, 1),
-            "foretold_seconds": found.foretold_seconds,
-            "cost_vs_full_search": round(found.updates / found.full_updates, 4) if found.full_updates else None,
-            "forgetting_plain": forgot("plain"),
-            "forgetting": forgot(found.chosen),
-            "advice": list(found.advice),
-        }
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A fit with its data read and its model found."""
-
-    settings: FitSettings
-    facts: FactSet
-    goal: Goal
-    parts: FitParts
-    data: Parts
-    inputs: dict[str, str]
-    sources: dict[str, str]
-
-
-def prepare_fit(settings: FitSettings, facts: FactSet | None = None) -> Wanted:
-    """Read the data, find the model, cut the parts; raises InputError and ModelError for what cannot be fitted."""
-    sources = {"model": settings.model, "facts": source_of(settings, "data", facts)}
-    facts = load_facts(settings.data) if facts is None else facts
-    first = FitParts.of(settings, None, "facts")
-    model = find_engine(first.evaluate)
-    goal = goal_of(settings, first, facts)
-    parts = FitParts.of(settings, model.ref, goal)
-    data = split_for_fit(facts, settings, pages=goal == "attributes")
-    inputs = {
-        **model.inputs,
-        **chat_input(parts.train.prompt),
-        "facts": facts.fingerprint(),
-        **auto_input(parts.train),
-    }
-    return Wanted(settings, facts, goal, parts, data, inputs, sources)
-
-
-def goal_of(settings: FitSettings, parts: FitParts, facts: FactSet) -> Goal:
-    """What is to become better, by the data where it is not said."""
-    if settings.goal != "auto":
-        return settings.goal
-    if page_task(parts.evaluate, facts) is not None:
-        return "attributes"
-    words = median(len(fact.object.split()) for fact in facts)
-    return "chat" if words >= _LONG and set(facts.relations) == {"qa"} else "facts"
 
 
 def run_fit(
@@ -159,8 +57,10 @@ def run_fit(
     say: Callable[[str], None] = unheard,
     facts: FactSet | None = None,
     foretold: float | None = None,
+    spent: float = 0.0,
 ) -> FitResult:
     """Fit, go on with a fit, or find it done. stage: shows what it is at. foretold: seconds that a plan expected.
+    spent: seconds that count towards the budget and came before.
 
     Ctrl-C, and a file named `stop` in the unfinished folder, end it with the best so far; the first is raised again
     when that is stored, and the same call goes on later. Raises InputError for data that cannot be cut in three,
@@ -180,7 +80,9 @@ def run_fit(
     wanted = prepare_fit(settings, facts)
     with open_step("fit", settings, wanted.inputs, out, root, _unfinished) as step:
         if not step.done:
-            _Fit(step, wanted, stage or no_stage, say, foretold).work()
+            fit = _Fit(step, wanted, stage or no_stage, say, foretold)
+            fit.ground.clock.add("starting", spent)
+            fit.work()
     write_page(step.path, stage or no_stage)
     return FitResult(step.path, FitFound.read(step.path))
 
@@ -193,6 +95,14 @@ def fit_begun(settings: FitSettings, out: Path | None) -> bool:
 def _unfinished(path: Path, manifest: Manifest) -> bool:
     """Whether a finished folder is of a fit that was stopped."""
     return bool(manifest.metrics.get("stopped"))
+
+
+def foretold_before(steps: Path) -> float | None:
+    """What a plan foretold in an earlier life of the fit."""
+    try:
+        return float(json.loads((steps / PLAN).read_text(encoding="utf-8"))["foretold_seconds"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 class _Fit:
@@ -221,12 +131,18 @@ class _Fit:
         """All stages; Ctrl-C stores the best so far before it is raised on."""
         self.ground.steps.mkdir(exist_ok=True)
         self._write_again()
+        if self.foretold is not None:
+            write_json(self.ground.steps / PLAN, {"foretold_seconds": self.foretold})
         try:
             with self._timed(), watched(self.step.folder / UNDER_WAY):
                 ours, random, searched = self._choose()
                 self._finish(ours, random, searched)
         except KeyboardInterrupt:
             self._store_best()
+            raise
+        except OSError as error:
+            if disk_is_full(error) and (best := kept(self.step.folder)):
+                self.ground.say(f"the best so far, {best}, is whole in {self.step.folder / 'model'}")
             raise
 
     @contextmanager
@@ -239,6 +155,7 @@ class _Fit:
             inside = sum(self.ground.clock.stages.values()) - before
             rest = time.monotonic() - began - inside
             self.ground.clock.stages["the rest"] = self.ground.clock.stages.get("the rest", 0.0) + max(0.0, rest)
+            self.ground.clock.save()
 
     def _choose(self) -> tuple[Ours, Path | None, Searched | None]:
         """Everything that is done on training and validation data."""
@@ -345,7 +262,7 @@ class _Fit:
             contenders=tuple(self._validated_only()),
             levels=levels,
             budget=wanted.settings.budget,
-            foretold_seconds=self.foretold,
+            foretold_seconds=self.foretold if self.foretold is not None else foretold_before(self.ground.steps),
         )
 
     def _validated_only(self) -> Iterator[Contender]:

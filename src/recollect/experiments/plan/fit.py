@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.experiments.fit.ours import BEST, KEPT_CHANGE
-from recollect.experiments.fit.run import goal_of
+from recollect.experiments.fit.prepare import goal_of
 from recollect.experiments.fit.searching import early_share
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.space import fit_space

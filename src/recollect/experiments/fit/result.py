@@ -1,0 +1,62 @@
+"""What a fit gives back: its folder, and the answer for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from recollect.core.workspace.fit import FitFound
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The folder of a finished fit: `model/`, `report.html`, and what was found."""
+
+    path: Path
+    found: FitFound
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model, whole."""
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    @cached_property
+    def answer(self) -> dict[str, object]:
+        """The answer for --json."""
+        found = self.found
+
+        def test(name: str) -> float | None:
+            one = found.contender(name)
+            return None if one is None or one.test is None else round(one.test.percent[0], 2)
+
+        def forgot(name: str) -> float | None:
+            one = found.contender(name)
+            return None if one is None or one.forgot is None else round(one.forgot.percent[0], 2)
+
+        best = found.best.test
+        value, low, high = (None, None, None) if best is None else (round(end, 2) for end in best.percent)
+        return {
+            "model": str(self.model),
+            "chosen": found.chosen,
+            "test": value,
+            "low": low,
+            "high": high,
+            "base": test("base"),
+            "few_shot": test("few-shot"),
+            "plain_sft": test("plain"),
+            "random_same_size": test("random"),
+            "used_examples": found.best.examples,
+            "of": found.sets.train,
+            "seconds": round(found.seconds, 1),
+            "foretold_seconds": found.foretold_seconds,
+            "cost_vs_full_search": round(found.updates / found.full_updates, 4) if found.full_updates else None,
+            "forgetting_plain": forgot("plain"),
+            "forgetting": forgot(found.chosen),
+            "advice": list(found.advice),
+        }
