@@ -65,7 +65,7 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
             found[name] = ground.ask(out, ground.data.final, settings, what, base=name in UNTOUCHED)
     asked = [found[name] for name in UNTOUCHED if name in found]
     knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
-    chosen, why = _settle(ground, validated, found)
+    chosen, why = _settle(ground, validated, found, averaged=ours.averaged)
     return Tested(found, validated, knowledge, chosen, why)
 
 
@@ -75,21 +75,23 @@ def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
     return score if name in UNTOUCHED else value
 
 
-def first_choice(ground: Ground, validated: Mapping[Name, Answers]) -> Name:
+def first_choice(ground: Ground, validated: Mapping[Name, Answers], *, averaged: bool = False) -> Name:
     """The best on validation; of equal ones the cheapest.
 
-    Ours was settled among many on these questions; another training takes its place only beyond one standard error, as
-    among the candidates. What needs no training takes it at once.
+    averaged: ours is made of several trainings; a single one takes its place only beyond one standard error, as among
+    the candidates. What needs no training takes it at once.
     """
     worths = {name: worth(name, validated[name], ground.knowledge) for name in NAMES if name in validated}
     best = max(worths, key=lambda name: (round(worths[name], 6), -NAMES.index(name)))
-    if best in UNTOUCHED or "ours" not in worths:
+    if best in UNTOUCHED or not averaged:
         return best
     return best if worths[best] - worths["ours"] > error_of(validated[best], validated["ours"]) else "ours"
 
 
-def _settle(ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers]) -> tuple[Name, str]:
-    chosen = first_choice(ground, validated)
+def _settle(
+    ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers], *, averaged: bool
+) -> tuple[Name, str]:
+    chosen = first_choice(ground, validated, averaged=averaged)
     ahead = {}
     for name, answers in tested.items():
         gap = gain(tested[chosen], answers)

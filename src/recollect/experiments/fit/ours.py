@@ -75,6 +75,11 @@ class Ours:
         """It among the candidates."""
         return next(one for one in self.candidates if one.chosen)
 
+    @property
+    def averaged(self) -> bool:
+        """Whether it is made of several trainings."""
+        return self.chosen.kind in ("mean", "repair")
+
 
 @dataclass
 class Field:
