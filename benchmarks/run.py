@@ -202,6 +202,23 @@ def adapters(name: str, questions: int, sample: int) -> Callable[[argparse.Names
     return measure
 
 
+def together(name: str) -> Callable[[argparse.Namespace], Iterator[Line]]:
+    """Many trainings in one pass beside TRL and ourselves one after another, and beside the arithmetic of the work."""
+
+    def measure(given: argparse.Namespace) -> Iterator[Line]:
+        facts = [] if name == "pocket" else ["--facts", facts_of(given)]
+        folder = "pocket" if name == "pocket" else model(name)
+        arguments = ["--model", folder, *facts, "--count", "16", "--examples", "240"]
+        found = script("lora_together.py", *arguments, "--repeats", str(given.repeats))
+        peers = {"trl": "TRL, one after another", "one by one": "ours, one by one", "arithmetic": "the arithmetic"}
+        aims = {"trl": 3.0, "one by one": 3.0, "arithmetic": 1.0}
+        for way, peer in peers.items():
+            ratio, seconds = found["ratio"][way], median(found["seconds"]["pass"])
+            yield Line(f"{name}, 16 trainings, 1 thread", peer, ratio, aims[way], seconds, "processor seconds")
+
+    return measure
+
+
 ROWS = (
     Row("probe-smollm2", "sampled probe, 4 facts x 21 x 10 x 32", smollm2),
     Row("probe-vllm", "the same draws", vllm),
@@ -211,6 +228,8 @@ ROWS = (
     Row("probe-gpu", "sampled probe, 120 facts", gpu),
     Row("eval16-pocket", "16 adapters, 300 questions", adapters("pocket", 300, 4)),
     Row("eval16-smollm2", "16 adapters, 64 questions", adapters("smollm2", 64, 4)),
+    Row("lora16-pocket", "16 LoRA trainings of 240 examples, one epoch", together("pocket")),
+    Row("lora16-smollm2", "16 LoRA trainings of 240 examples, one epoch", together("smollm2")),
     Row("facts-scale", "closed form over many facts, pocket", scale),
 )
 

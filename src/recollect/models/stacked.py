@@ -18,91 +18,22 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from recollect.core.json_object import JsonObject
-from recollect.errors import InputError, ModelError
-from recollect.models.adapter import put_on
-from recollect.models.adapter_config import read_adapter_config
-from recollect.models.ref import ModelRef
-from recollect.models.whole import empty_model
-
-_NAME = "default"
-_PLAIN_STARTS = ("gaussian", "eva", "orthogonal")
-_OTHERWISE = {
-    "use_dora": "DoRA, which trains the length of each weight row beside its direction",
-    "lora_bias": "biases of the adapters themselves",
-    "modules_to_save": "modules that are trained whole",
-    "trainable_token_indices": "single tokens",
-    "target_parameters": "factors beside bare tensors",
-}
-
-
-class NotByRows(ModelError):
-    """A module of the model cannot tell whose its input is: the adapters must pass one after another."""
-
-
-@dataclass(frozen=True)
-class Product:
-    """What one adapter adds to one module: scale x b @ a."""
-
-    a: torch.Tensor
-    """[rank, in]"""
-    b: torch.Tensor
-    """[out, rank]"""
-    scale: float
-
-
-Factors = Mapping[str, Product]
-"""One adapter: its products by the names that the modules have in the base."""
-
-
-def why_not_stacked(config: JsonObject) -> str:
-    """Why an adapter with this `adapter_config.json` cannot share a pass with others; "" where it can.
-
-    Examples:
-        >>> why_not_stacked({"r": 8, "target_modules": ["q_proj"]})
-        ''
-        >>> why_not_stacked({"use_dora": True})
-        'it has DoRA, which trains the length of each weight row beside its direction'
-    """
-    for key, what in _OTHERWISE.items():
-        if config.get(key):
-            return f"it has {what}"
-    if config.get("bias", "none") != "none":
-        return f"it trains biases (bias={config['bias']!r})"
-    start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower() not in _PLAIN_STARTS:
-        return f"its start {start!r} changed the base"
-    return ""
-
-
-def factors_of(adapted: Any) -> dict[str, Product]:
-    """The factors of a model that PEFT has put an adapter on; copies. Raises NotByRows for what is no such product."""
-    from peft.tuners.lora.layer import Linear, LoraLayer
-
-    found = {}
-    for name, layer in adapted.get_base_model().named_modules():
-        if not isinstance(layer, LoraLayer):
-            continue
-        if not isinstance(layer, Linear) and (_NAME not in layer.lora_A or layer.lora_embedding_A):
-            raise NotByRows(f"{name} is {type(layer).__name__} with an adapter, which is no product of rows.")
-        a, b = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight
-        found[name] = Product(a.detach().clone(), b.detach().clone(), float(layer.scaling[_NAME]))
-    return found
-
-
-def read_factors(ref: ModelRef) -> dict[str, Product]:
-    """The factors of an adapter's folder. Raises ModelError for one that is broken, or that cannot be stacked."""
-    if why := why_not_stacked(read_adapter_config(ref.folder)):
-        raise NotByRows(f"{ref.folder} cannot share a pass with other adapters: {why}.")
-    return factors_of(put_on(empty_model(ref.whole, ref.runs_code), ref.folder).peft)
+from recollect.errors import InputError
+from recollect.models.factors import Factors as Factors
+from recollect.models.factors import NotByRows as NotByRows
+from recollect.models.factors import Product as Product
+from recollect.models.factors import factors_of as factors_of
+from recollect.models.factors import read_factors as read_factors
+from recollect.models.factors import why_not_stacked as why_not_stacked
+from recollect.models.rows import Rows as Rows
+from recollect.models.rows import Run as Run
 
 
 @dataclass(frozen=True)
@@ -164,68 +95,6 @@ def _views(values: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tens
     middle, lead = place.start + place.rank * place.inside, values.shape[:-1]
     a = values[..., place.start : middle].view(*lead, place.rank, place.inside)
     return a, values[..., middle : place.end].view(*lead, place.rank, place.outside)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Neighbouring rows of a batch that pass in one batched product."""
-
-    group: int
-    first: int
-    """The first adapter's row in the group."""
-    adapters: int
-    start: int
-    stop: int
-    """Rows of the batch; equally many of each adapter."""
-
-
-class Rows:
-    """Whose each row of the next forward is; one object for all modules, set before each forward."""
-
-    def __init__(self, homes: Sequence[tuple[int, int]]) -> None:
-        self._homes = homes
-        """Of each adapter: its group, and its row there."""
-        self.owners: list[int] = []
-        self.runs: list[Run] = []
-        self.order: torch.Tensor | None = None
-        """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
-        self.back: torch.Tensor | None = None
-        self.dropout: Callable[[Run, torch.Tensor], tuple[torch.Tensor, torch.Tensor] | None] | None = None
-        """For a run and its inputs: a mask of them, of zeros and ones, and by what is left is scaled up, [adapters, 1,
-        1]; None where nothing is dropped."""
-
-    def belong_to(self, owners: Sequence[int]) -> None:
-        """Say the adapter of each row. Fastest where rows of one are together, adapters in the order of `sorted`."""
-        self.owners = list(owners)
-        stretches = [owner for owner, _ in groupby(self.owners)]
-        order = None
-        if len(stretches) > len(set(stretches)):
-            order = sorted(range(len(self.owners)), key=lambda row: self._homes[self.owners[row]])
-        self.order = None if order is None else torch.tensor(order)
-        self.back = None if self.order is None else torch.argsort(self.order)
-        self.runs = self._runs(self.owners if order is None else [self.owners[row] for row in order])
-
-    def sorted(self, adapters: Sequence[int]) -> list[int]:
-        """The adapters in the order in which those that can pass in one product are neighbours."""
-        return sorted(adapters, key=self._homes.__getitem__)
-
-    def _runs(self, owners: Sequence[int]) -> list[Run]:
-        runs: list[Run] = []
-        start = 0
-        for owner, stretch in groupby(owners):
-            stop = start + sum(1 for _ in stretch)
-            group, row = self._homes[owner]
-            last = runs[-1] if runs else None
-            if (
-                last
-                and (last.group, last.first + last.adapters) == (group, row)
-                and (last.stop - last.start) == (stop - start) * last.adapters
-            ):
-                runs[-1] = Run(group, last.first, last.adapters + 1, last.start, stop)
-            else:
-                runs.append(Run(group, row, 1, start, stop))
-            start = stop
-        return runs
 
 
 @dataclass(frozen=True)

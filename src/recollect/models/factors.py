@@ -1,0 +1,87 @@
+"""The factors of LoRA adapters that are nothing but products beside linear modules: from PEFT, or from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recollect.core.json_object import JsonObject
+from recollect.errors import ModelError
+from recollect.models.adapter import put_on
+from recollect.models.adapter_config import read_adapter_config
+from recollect.models.ref import ModelRef
+from recollect.models.whole import empty_model
+
+_NAME = "default"
+_PLAIN_STARTS = ("gaussian", "eva", "orthogonal")
+_OTHERWISE = {
+    "use_dora": "DoRA, which trains the length of each weight row beside its direction",
+    "lora_bias": "biases of the adapters themselves",
+    "modules_to_save": "modules that are trained whole",
+    "trainable_token_indices": "single tokens",
+    "target_parameters": "factors beside bare tensors",
+}
+
+
+class NotByRows(ModelError):
+    """A module of the model cannot tell whose its input is: the adapters must pass one after another."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one adapter adds to one module: scale x b @ a."""
+
+    a: torch.Tensor
+    """[rank, in]"""
+    b: torch.Tensor
+    """[out, rank]"""
+    scale: float
+
+
+Factors = Mapping[str, Product]
+"""One adapter: its products by the names that the modules have in the base."""
+
+
+def why_not_stacked(config: JsonObject) -> str:
+    """Why an adapter with this `adapter_config.json` cannot share a pass with others; "" where it can.
+
+    Examples:
+        >>> why_not_stacked({"r": 8, "target_modules": ["q_proj"]})
+        ''
+        >>> why_not_stacked({"use_dora": True})
+        'it has DoRA, which trains the length of each weight row beside its direction'
+    """
+    for key, what in _OTHERWISE.items():
+        if config.get(key):
+            return f"it has {what}"
+    if config.get("bias", "none") != "none":
+        return f"it trains biases (bias={config['bias']!r})"
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower() not in _PLAIN_STARTS:
+        return f"its start {start!r} changed the base"
+    return ""
+
+
+def factors_of(adapted: Any) -> dict[str, Product]:
+    """The factors of a model that PEFT has put an adapter on; copies. Raises NotByRows for what is no such product."""
+    from peft.tuners.lora.layer import Linear, LoraLayer
+
+    found = {}
+    for name, layer in adapted.get_base_model().named_modules():
+        if not isinstance(layer, LoraLayer):
+            continue
+        if not isinstance(layer, Linear) and (_NAME not in layer.lora_A or layer.lora_embedding_A):
+            raise NotByRows(f"{name} is {type(layer).__name__} with an adapter, which is no product of rows.")
+        a, b = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight
+        found[name] = Product(a.detach().clone(), b.detach().clone(), float(layer.scaling[_NAME]))
+    return found
+
+
+def read_factors(ref: ModelRef) -> dict[str, Product]:
+    """The factors of an adapter's folder. Raises ModelError for one that is broken, or that cannot be stacked."""
+    if why := why_not_stacked(read_adapter_config(ref.folder)):
+        raise NotByRows(f"{ref.folder} cannot share a pass with other adapters: {why}.")
+    return factors_of(put_on(empty_model(ref.whole, ref.runs_code), ref.folder).peft)

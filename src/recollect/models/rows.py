@@ -1,0 +1,71 @@
+"""Whose each row of a batch is, for adapters that pass together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring rows of a batch that pass in one batched product."""
+
+    group: int
+    first: int
+    """The first adapter's row in the group."""
+    adapters: int
+    start: int
+    stop: int
+    """Rows of the batch; equally many of each adapter."""
+
+
+class Rows:
+    """Whose each row of the next forward is; one object for all modules, set before each forward."""
+
+    def __init__(self, homes: Sequence[tuple[int, int]]) -> None:
+        self._homes = homes
+        """Of each adapter: its group, and its row there."""
+        self.owners: list[int] = []
+        self.runs: list[Run] = []
+        self.order: torch.Tensor | None = None
+        """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
+        self.back: torch.Tensor | None = None
+        self.dropout: Callable[[Run, torch.Tensor], tuple[torch.Tensor, torch.Tensor] | None] | None = None
+        """For a run and its inputs: a mask of them, of zeros and ones, and by what is left is scaled up, [adapters, 1,
+        1]; None where nothing is dropped."""
+
+    def belong_to(self, owners: Sequence[int]) -> None:
+        """Say the adapter of each row. Fastest where rows of one are together, adapters in the order of `sorted`."""
+        self.owners = list(owners)
+        stretches = [owner for owner, _ in groupby(self.owners)]
+        order = None
+        if len(stretches) > len(set(stretches)):
+            order = sorted(range(len(self.owners)), key=lambda row: self._homes[self.owners[row]])
+        self.order = None if order is None else torch.tensor(order)
+        self.back = None if self.order is None else torch.argsort(self.order)
+        self.runs = self._runs(self.owners if order is None else [self.owners[row] for row in order])
+
+    def sorted(self, adapters: Sequence[int]) -> list[int]:
+        """The adapters in the order in which those that can pass in one product are neighbours."""
+        return sorted(adapters, key=self._homes.__getitem__)
+
+    def _runs(self, owners: Sequence[int]) -> list[Run]:
+        runs: list[Run] = []
+        start = 0
+        for owner, stretch in groupby(owners):
+            stop = start + sum(1 for _ in stretch)
+            group, row = self._homes[owner]
+            last = runs[-1] if runs else None
+            if (
+                last
+                and (last.group, last.first + last.adapters) == (group, row)
+                and (last.stop - last.start) == (stop - start) * last.adapters
+            ):
+                runs[-1] = Run(group, last.first, last.adapters + 1, last.start, stop)
+            else:
+                runs.append(Run(group, row, 1, start, stop))
+            start = stop
+        return runs
