@@ -219,6 +219,20 @@ def together(name: str) -> Callable[[argparse.Namespace], Iterator[Line]]:
     return measure
 
 
+def studied(name: str, cells: int, method: str) -> Callable[[argparse.Namespace], Iterator[Line]]:
+    """A whole study, its cells one by one and as it chooses itself."""
+
+    def measure(given: argparse.Namespace) -> Iterator[Line]:
+        facts, folder = ("pocket", "pocket") if name == "pocket" else (facts_of(given), model(name))
+        arguments = ["--model", folder, "--facts", facts, "--cells", str(cells), "--method", method, "--json"]
+        found = script("study_together.py", *arguments, threads=os.cpu_count() or 1)
+        *others, chosen = found["ways"]
+        note = f"wall; cells alone {others[0]['cells'] / max(0.1, chosen['cells']):.2f} x"
+        yield Line(f"{name}, {cells} cells, {method}", "one by one", found["ratio"], 2.0, chosen["whole"], note)
+
+    return measure
+
+
 ROWS = (
     Row("probe-smollm2", "sampled probe, 4 facts x 21 x 10 x 32", smollm2),
     Row("probe-vllm", "the same draws", vllm),
@@ -230,6 +244,9 @@ ROWS = (
     Row("eval16-smollm2", "16 adapters, 64 questions", adapters("smollm2", 64, 4)),
     Row("lora16-pocket", "16 LoRA trainings of 240 examples, one epoch", together("pocket")),
     Row("lora16-smollm2", "16 LoRA trainings of 240 examples, one epoch", together("smollm2")),
+    Row("study36-pocket", "a study of 36 cells", studied("pocket", 36, "lora")),
+    Row("study36-pocket-full", "a study of 36 cells", studied("pocket", 36, "full")),
+    Row("study12-smollm2", "a study of 12 cells", studied("smollm2", 12, "lora")),
     Row("facts-scale", "closed form over many facts, pocket", scale),
 )
 
