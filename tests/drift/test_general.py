@@ -4,10 +4,11 @@ import polars as pl
 import pytest
 import torch
 
+from recollect.core.texts import read_texts
 from recollect.drift import DriftSettings
 from recollect.drift.compare import known_accuracy
 from recollect.drift.sides import evaluate_settings
-from recollect.drift.tokens import general_loss, general_text, read_texts
+from recollect.drift.tokens import general_loss, general_text
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.models import ModelSettings, load

@@ -7,4 +7,3 @@ from recollect.drift.run import DriftFound as DriftFound
 from recollect.drift.run import DriftResult as DriftResult
 from recollect.drift.run import run_drift as run_drift
 from recollect.drift.settings import DriftSettings as DriftSettings
-from recollect.drift.tokens import read_texts as read_texts

@@ -22,6 +22,7 @@ from recollect.core.workspace import DEFAULT_ROOT, Step
 from recollect.errors import ModelError
 from recollect.models import LoadedModel
 from recollect.models.formats import cast_as_stored
+from recollect.train.anchor import anchor_of, text_ids
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import read_source
 from recollect.train.found import PausedTraining, TrainFound, TrainResult
@@ -188,7 +189,8 @@ def _train(training: Training, scratch: Path, checkpoint: Path | None, step: Ste
                 adapted = with_adapters(model, settings, examples)
                 model, start = adapted.model, adapted.start
             if settings.max_steps != 0:
-                setup = _trainer.Setup(settings, device, begun.mixed, training.processes, scratch, training.sharded)
+                anchor = anchor_of(settings, model, text_ids(tokenizer, training.texts, model.config))
+                setup = _trainer.Setup.of(training, begun, device, scratch, anchor)
                 if step:
                     place_of_logs(step.path)
                 trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
@@ -198,6 +200,7 @@ def _train(training: Training, scratch: Path, checkpoint: Path | None, step: Ste
                     raise ModelError(watch.stopped)
                 if watch.paused_at is not None and watch.diverged_at is None:
                     return None
+                begun.learned.notes.extend(anchor.notes if anchor else ())
                 model = trainer.accelerator.unwrap_model(trainer.model)
                 if training.sharded:
                     weights = gather(model)

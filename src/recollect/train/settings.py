@@ -10,6 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from recollect.chat.asking import Prompt, asked_for
 from recollect.chat.render import TrainOn
+from recollect.core.settings import PathOrName
 from recollect.core.tables import BadRowsMode
 from recollect.models import ModelSettings
 from recollect.prompt import DEFAULT_TEMPLATE, PromptTemplate
@@ -63,12 +64,20 @@ class TrainSettings(ModelSettings):
         'lora'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "preset", "save_every", "report_to", "processes", "sharding"}
+    runtime_only: ClassVar[set[str]] = {
+        "model",
+        "preset",
+        "save_every",
+        "report_to",
+        "processes",
+        "sharding",
+        "anchor_text",
+    }
     later_fields: ClassVar[set[str]] = {
         *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
         "lora_modules_to_save", "prompt", "train_on",
-        "bad_rows",
+        "bad_rows", "anchor", "anchor_on",
     }  # fmt: skip
 
     preset: Preset | None = None
@@ -126,6 +135,15 @@ class TrainSettings(ModelSettings):
     lora_modules_to_save: str = ""
     """Names of modules to train whole and to store with the adapter, separated by commas: norm, lm_head, embed_tokens.
     Embeddings tied to the output head stay tied to it."""
+    anchor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Hold the model to its base: so many times KL(base || model), in nats per token, is added to the loss. 0: not.
+    Less is forgotten and less is learned; an update takes about half as long again, and a full training keeps a second
+    copy of the base in memory."""
+    anchor_on: Literal["inputs", "text"] = "inputs"
+    """Where it is held: on all tokens of the examples (inputs), or on general text, batch_size documents an update."""
+    anchor_text: PathOrName = ""
+    """The general text for anchor_on text: a .txt (a document a line), a .jsonl (key text), or "pocket". Empty: the
+    pocket's own for the pocket."""
     precision: Literal["auto", "mixed", "pure"] = "auto"
     """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
     1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure, and refused where

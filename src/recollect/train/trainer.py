@@ -14,7 +14,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import datasets
 import numpy as np
@@ -28,6 +28,7 @@ from trl import SFTConfig, SFTTrainer
 from recollect.errors import RecollectWarning
 from recollect.generate.random import library_seed
 from recollect.models import without_bars
+from recollect.train.anchor import Anchor
 from recollect.train.checkpoints import seal_checkpoint
 from recollect.train.found import pause_step
 from recollect.train.processes import started
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from recollect.train.launch import Judge
     from recollect.train.settings import TrainSettings
+    from recollect.train.training import Begun, Training
 
 Example = tuple[list[int], list[int]]  # token ids, completion mask
 
@@ -109,8 +111,36 @@ class HeadTrainer(QuietTrainer):
         return Trainer.compute_loss(self, model, {**inputs, "use_cache": False}, return_outputs, num_items_in_batch)
 
 
-def trainer_of(model: Any) -> type[QuietTrainer]:
+class AnchoredTrainer(HeadTrainer):
+    """For a model that is held to its base while it learns: the answers' loss plus what the anchor asks for."""
+
+    anchor: Anchor
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The next update's pieces; the anchor counts their tokens together, so that more pieces change nothing."""
+        pieces, items = super().get_batch_samples(*args, **kwargs)
+        self.anchor.begin(self.state.global_step, pieces)
+        return pieces, items
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The base is asked first: while it is, the adapters are off."""
+        read = self.anchor.piece(inputs, self.accelerator.device)
+        with self.accelerator.autocast():
+            base = self.anchor.base_logits(model, read)
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        own = outputs.logits if self.anchor.on_inputs else model(**read, use_cache=False).logits
+        divided_later = not (self.model_accepts_loss_kwargs and num_items_in_batch is not None)
+        added = self.anchor.loss(base, own, read["attention_mask"])
+        loss = loss + added * (self.current_gradient_accumulation_steps if divided_later else 1)
+        return (loss, outputs) if return_outputs else loss
+
+
+def trainer_of(model: Any, anchor: Anchor | None = None) -> type[QuietTrainer]:
     """The trainer that a model needs."""
+    if anchor is not None:
+        return AnchoredTrainer
     head = model.get_output_embeddings()
     return HeadTrainer if isinstance(head, BaseTunerLayer) else QuietTrainer
 
@@ -167,6 +197,14 @@ class Setup:
     checkpoints: Path
     sharded: bool = False
     """The processes share out the weights as well."""
+    anchor: Anchor | None = None
+    """What holds the model to its base."""
+
+    @classmethod
+    def of(cls, training: Training, begun: Begun, device: str, checkpoints: Path, anchor: Anchor | None) -> Self:
+        """Of a training that begins."""
+        shared = training.processes, checkpoints, training.sharded
+        return cls(begun.settings, device, begun.mixed, *shared, anchor)
 
 
 def build_trainer(
@@ -217,13 +255,15 @@ def build_trainer(
         config._n_gpu = 1
     if setup.sharded:
         prepare_processes(setup.device)
-    trainer = trainer_of(model)(
+    trainer = trainer_of(model, setup.anchor)(
         model=model,
         args=config,
         train_dataset=_dataset([*examples, *([_blank(examples)] if setup.processes > 1 else [])]),
         processing_class=tokenizer,
         callbacks=[watch],
     )
+    if isinstance(trainer, AnchoredTrainer) and setup.anchor is not None:
+        trainer.anchor = setup.anchor
     if setup.sharded and setup.mixed:
         sum_in_float32(trainer.accelerator)
     trainer.remove_callback(PrinterCallback)

@@ -24,6 +24,7 @@ from recollect.models import LoadedModel, ModelRef, begin_input, resolve_name
 from recollect.models.formats import Moved, format_warnings
 from recollect.models.quantised import refuse_quantised
 from recollect.train import auto as _auto
+from recollect.train.anchor import anchor_texts
 from recollect.train.card import training_card, write_card
 from recollect.train.examples import Learned, Source, learn
 from recollect.train.found import PausedTraining, TrainFound, TrainResult, pause_step
@@ -57,6 +58,8 @@ class Training:
     share: float = 1.0
     """Pause after this share of the updates."""
     judge: Judge | None = None
+    texts: tuple[str, ...] = ()
+    """General text on which it is held to its base."""
 
     @property
     def device(self) -> str:
@@ -91,7 +94,8 @@ def read_training(
     settings = settings.model_copy(update={"prompt": settled(settings.asked_in(), ref)})
     count = processes_of(settings)
     device = training_machine(settings, base, ref.quantised).device if count > 1 else "cpu"
-    return Training(settings, source, ref, base, count, shards(settings, ref, count, device), progress)
+    texts = anchor_texts(settings, ref, count)
+    return Training(settings, source, ref, base, count, shards(settings, ref, count, device), progress, texts=texts)
 
 
 def _check_plain(ref: ModelRef) -> None:
@@ -108,6 +112,7 @@ def open_training(training: Training, out: Path | None, root: Path) -> AbstractC
     base = training.base
     inputs = {"model": base.fingerprint if base else training.ref.fingerprint, **training.source.inputs}
     inputs |= begin_input(training.ref.whole) | _auto.auto_input(training.settings)
+    inputs |= {"anchor_text": fingerprint(list(training.texts))} if training.texts else {}
     return open_step("train", training.settings, inputs, out, root)
 
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
+from recollect.core.texts import read_texts
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, fingerprint, open_step
 from recollect.core.workspace.experiment import StudyFound
-from recollect.drift import read_texts
 from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import asked_facts

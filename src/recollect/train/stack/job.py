@@ -51,6 +51,7 @@ def why_not_together(settings: TrainSettings) -> str:
         f"lora_init {settings.lora_init} changes the base at the start": settings.lora_init in CHANGES_BASE,
         f"lora_bias {settings.lora_bias} trains biases of the base": settings.lora_bias != "none",
         "lora_modules_to_save trains modules of the base": bool(settings.lora_modules_to_save),
+        f"anchor {settings.anchor:g} asks the base beside each update": settings.anchor > 0,
         "gradient_checkpointing computes activations again": settings.gradient_checkpointing,
         "it has processes of its own": settings.processes > 1,
         "report_to shows each training in trackers of its own": settings.report_to != "none",
