@@ -11,9 +11,9 @@ import pytest
 
 from helpers_watch import at_work, search, study
 from recollect.errors import InputError
+from recollect.watch.secret import cookie_of
 from recollect.watch.server import FIRST_PORT, Door, bind, host_of, make_app
 from recollect.watch.state import Watcher
-from recollect.watch.token import cookie_of
 
 pytest.importorskip("starlette")
 TOKEN = "correct-token"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from recollect.watch import write_once
 from recollect.watch.models import Model
 from recollect.watch.process import at_work as processes
 from recollect.watch.process import lock_holders, stop
+from recollect.watch.secret import key_file, token_of
 from recollect.watch.state import Watched, Watcher
 from recollect.watch.steps import final_path
-from recollect.watch.token import key_file, token_of
 
 
 def look(folder: Path) -> Watched:
@@ -45,6 +46,7 @@ def test_the_curve_has_a_point_for_each_size_with_the_trainings_spread(seen: Wat
 
 def test_a_model_at_work_and_the_base_are_told_apart(seen: Watched) -> None:
     models = named(seen)
+    assert 0 <= time.time() - seen.last_sign < 600
     assert seen.status == "stopped" and [one.name for one in seen.models if one.base] == ["base"]
     at = models["random-32-seed1"].at
     assert at is not None and (at.part, at.done, at.total) == ("training", 3, 12)

@@ -55,9 +55,9 @@ def _watch(
         return
     if out is not None:
         raise InputError("--out is the file of --once; without that the page is served and not written.")
+    from recollect.watch.secret import token_of
     from recollect.watch.server import HOST, Door, bind, make_app, serve
     from recollect.watch.state import Watcher
-    from recollect.watch.token import token_of
 
     watcher = Watcher(where)
     token = token_of(watcher.path)

@@ -23,10 +23,10 @@ from recollect.evaluate.accuracy import Accuracy
 from recollect.evaluate.found import EvaluateFound
 from recollect.experiments.search.rung_file import stored_rungs
 from recollect.experiments.search.trial import Outcome, TrialValues
-from recollect.experiments.under_way import Told, read_told
+from recollect.experiments.under_way import Told
 from recollect.extraction.values import PageScores
 from recollect.facts import Part
-from recollect.watch.steps import Step, under_way_in
+from recollect.watch.steps import Step
 
 EVALUATE, SELECT, TRAIN = "evaluate", "select", "train"
 _BASE, _TRIALS = "base", "trials"
@@ -91,9 +91,11 @@ class Model:
         return self.of, self.choice, self.size or 0
 
 
-def read_models(steps: Sequence[Step]) -> list[Model]:
-    """All models that have a step, the bases first, in the order of their names."""
-    told = _told(steps[0].folder)
+def read_models(steps: Sequence[Step], told: Mapping[tuple[str, str], Told]) -> list[Model]:
+    """All models that have a step, the bases first, in the order of their names.
+
+    told: what cells at work tell, by the place in which they tell it and their names.
+    """
     own = {step.place for step in steps if step.kind in (SELECT, TRAIN) and step.own_name == step.kind}
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in steps[1:]:
@@ -129,7 +131,7 @@ def _of(place: str) -> str:
     return parts[1] if len(parts) > 2 and parts[0] in ("studies", "seeds") else ""
 
 
-def _model(root: Path, place: str, stem: str, own: Sequence[Step], told: dict[tuple[str, str], Told]) -> Model:
+def _model(root: Path, place: str, stem: str, own: Sequence[Step], told: Mapping[tuple[str, str], Told]) -> Model:
     name = stem or place.rpartition("/")[2]
     at = next((told[above, name] for above in _above(place) if (above, name) in told), None)
     done = sorted((one for one in own if one.kind == EVALUATE and one.finished), key=lambda one: one.own_name)
@@ -181,11 +183,6 @@ def _scores(folder: Path, time: int) -> Scores | None:
     own, out = parts.get("test" if found.pages else found.part), parts.get("ood")
     inside = (own.micro, own.macro) if own else (None, None)
     return Scores(*inside, *((out.micro, out.macro) if out else (None, None)))
-
-
-def _told(root: Path) -> dict[tuple[str, str], Told]:
-    """What the cells at work tell, by the folder in which they tell it and their names."""
-    return {(name, told.name): told for name, folder in under_way_in(root) for told in read_told(folder)}
 
 
 def best_of(models: Iterable[Model], macro: bool) -> Model | None:

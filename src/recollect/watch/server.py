@@ -23,8 +23,8 @@ from recollect.errors import InputError, RecollectError
 from recollect.report.page.render import style
 from recollect.watch import view
 from recollect.watch.process import end_search, stop
+from recollect.watch.secret import cookie_of, same_token
 from recollect.watch.state import Watcher
-from recollect.watch.token import cookie_of, same_token
 
 HOST, FIRST_PORT, PORTS_TRIED = "127.0.0.1", 8750, 20
 _EXTRA = "watch"

@@ -24,7 +24,7 @@ from recollect.experiments.under_way import Told, read_told
 from recollect.watch.models import Model, Point, by_macro, points, read_models
 from recollect.watch.process import AtWork, at_work
 from recollect.watch.samples import Samples, samples
-from recollect.watch.steps import Step, final_path, folder_of, read_steps, signature, under_way_in
+from recollect.watch.steps import Folder, Step, final_path, folder_of, read_steps, signature, survey, under_way_in
 
 Status = Literal["running", "finished", "ended early", "stopped"]
 REPORT = "report.html"
@@ -101,16 +101,16 @@ class Watcher:
 
     def check(self) -> None:
         """Raises StepError where the experiment itself cannot be read."""
-        root = self._steps()[0]
+        root = self._steps()[1][0]
         if root.state is None:
             raise StepError(root.fault)
         if root.finished is not None and root.kind in _FOUND:
             result_from(_FOUND[root.kind], root.finished.metrics, self.path)
 
-    def _steps(self) -> list[Step]:
+    def _steps(self) -> tuple[list[Folder], list[Step]]:
         for _ in range(3):  # a folder that is renamed between two looks
-            if steps := read_steps(self.path):
-                return steps
+            if steps := read_steps(folders := survey(self.path)):
+                return folders, steps
         raise StepError(f"{self.path} is gone: neither a finished step nor an unfinished one lies there any more.")
 
     def workers(self) -> list[AtWork]:
@@ -124,16 +124,17 @@ class Watcher:
 
     def mark(self) -> str:
         """Changes whenever what the page shows does."""
-        seen = [*signature(self.path), *((one.name, one.can_stop) for one in self.workers()), __version__]
+        seen = [*signature(survey(self.path)), *((one.name, one.can_stop) for one in self.workers()), __version__]
         return hashlib.blake2b(repr(seen).encode(), digest_size=16).hexdigest()
 
     def look(self) -> Watched:
         """As it is now. Raises StepError where the folder is gone."""
-        steps = self._steps()
+        folders, steps = self._steps()
         root, folder = steps[0], folder_of(self.path)
         if root.state is None:
             raise StepError(root.fault)
-        workers, models = self.workers(), read_models(steps)
+        told = {(name, one.name): one for name, place in under_way_in(folders) for one in read_told(place)}
+        workers, models = self.workers(), read_models(steps, told)
         macro = by_macro(models)
         found, faults = _found(root)
         whole: Status = "ended early" if isinstance(found, FitFound) and found.stopped else "finished"
@@ -147,7 +148,7 @@ class Watcher:
             started=root.state.started,
             finished=root.finished.finished if root.finished else "",
             now=tuple(_of_living(read_now(folder), workers)),
-            told=tuple(one for _, place in under_way_in(folder) for one in read_told(place) if not one.ended),
+            told=tuple(one for one in told.values() if not one.ended),
             half=tuple(one for one in steps[1:] if not one.finished and one.state),
             ended=tuple(sorted(_ended(steps[1:]), key=lambda one: one.when, reverse=True)),
             models=tuple(models),
@@ -159,7 +160,7 @@ class Watcher:
             faults=(*faults, *(one.fault for one in steps[1:] if one.fault)),
             lines=_lines(found),
             seconds=found.seconds if found else None,
-            last_sign=max((time for _, _, time in signature(self.path)), default=0) / 1e9,
+            last_sign=max(time for _, time, _ in signature(folders)) / 1e9,
         )
 
 

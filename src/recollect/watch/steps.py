@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,38 +102,41 @@ def _partial(path: Path) -> Path:
     return path.with_name(path.name + PARTIAL)
 
 
-def read_steps(path: Path) -> list[Step]:
-    """The experiment at `path` first, then the steps in it, by name."""
-    root = str(folder_of(path))
-    found = [_step("" if one.path == root else _name(root, one.path), one) for one in _survey(root)]
-    return [one for one in found if one is not None and (one.name == "" or found[0] is not None)]
+def survey(path: Path) -> list[Folder]:
+    """The experiment's folder as it is now, and those in it at any depth; none where it is gone."""
+    return list(_survey(str(folder_of(path))))
 
 
-def signature(path: Path) -> list[tuple[str, int, int]]:
+def read_steps(folders: Sequence[Folder]) -> list[Step]:
+    """The experiment first, then the steps in it, by name; none where it is no step any more."""
+    found = [_step(_name(folders[0].path, one.path), one) for one in folders]
+    return [one for one in found if one is not None] if found and found[0] is not None else []
+
+
+def signature(folders: Sequence[Folder]) -> list[tuple[str, int, int]]:
     """Changes whenever a step, a trial or the progress of one does: folders with their times, and the files that tell
     of progress with theirs and their sizes.
 
     Everything else is written under another name and renamed, which changes the folder's time.
     """
     found = []
-    for one in _survey(str(folder_of(path))):
+    for one in folders:
         found.append((one.path, one.time, 0))
-        for name in (SAID, UNDER_WAY):
-            if name in one.told:
-                found += _marks(Path(one.path, name))
+        for name in one.told:
+            found += _marks(Path(one.path, name))
         if STATE in one.files:  # half written
             found += [mark for mark in (_mark(Path(one.path, PARTS)),) if mark]
     return found
 
 
-def under_way_in(root: Path) -> list[tuple[str, Path]]:
+def under_way_in(folders: Sequence[Folder]) -> list[tuple[str, Path]]:
     """The folders in which cells tell how far they are, and before each the place that it is about."""
-    whole = str(root)
-    return [(_name(whole, one.path), Path(one.path, UNDER_WAY)) for one in _survey(whole) if UNDER_WAY in one.told]
+    root = folders[0].path
+    return [(_name(root, one.path), Path(one.path, UNDER_WAY)) for one in folders if UNDER_WAY in one.told]
 
 
 @dataclass(frozen=True)
-class _Folder:
+class Folder:
     """One folder as a look at it finds it."""
 
     path: str
@@ -147,7 +150,7 @@ class _Folder:
     """Which of the files are there by which a step is known."""
 
 
-def _survey(path: str, depth: int = 0) -> Iterator[_Folder]:
+def _survey(path: str, depth: int = 0) -> Iterator[Folder]:
     """A folder and those in it, at any depth."""
     try:
         time = os.stat(path).st_mtime_ns  # noqa: PTH116
@@ -161,14 +164,14 @@ def _survey(path: str, depth: int = 0) -> Iterator[_Folder]:
 
 
 @lru_cache(maxsize=50_000)
-def _folder(path: str, time: int) -> _Folder:
+def _folder(path: str, time: int) -> Folder:
     """The folder in the state of this time."""
     with os.scandir(path) as entries:
         inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     folders = sorted(name for name, is_folder in inside if is_folder)
     files = frozenset(name for name, is_folder in inside if not is_folder and name in (MANIFEST, STATE))
     entered = tuple(name for name in folders if name not in _NOT_ENTERED)
-    return _Folder(path, time, entered, tuple(name for name in folders if name in (SAID, UNDER_WAY)), files)
+    return Folder(path, time, entered, tuple(name for name in folders if name in (SAID, UNDER_WAY)), files)
 
 
 def _name(root: str, folder: str) -> str:
@@ -190,7 +193,7 @@ def _mark(file: Path) -> tuple[str, int, int] | None:
     return str(file), known.st_mtime_ns, known.st_size
 
 
-def _step(name: str, one: _Folder) -> Step | None:
+def _step(name: str, one: Folder) -> Step | None:
     """The step that a folder is; None where it is none."""
     file = next((file for file in (MANIFEST, STATE) if file in one.files), None)
     if file is None:
