@@ -105,6 +105,8 @@ class Candidate(Result):
     front: bool = False
     """No other is better in both."""
     chosen: bool = False
+    knee: bool = False
+    """Of the front, the point farthest above the line between its ends."""
 
 
 class FitFound(ExperimentFound):
@@ -132,6 +134,10 @@ class FitFound(ExperimentFound):
     """What was done to our weights after the training, in words."""
     seeds: tuple[float, ...] = ()
     """Validation scores of the winner's settings by training seed, in percent."""
+    mix: dict[str, int] = {}
+    """Examples that ours was trained on by memory level, each counted once."""
+    unknown: tuple[str, ...] = ()
+    """Some questions of training facts at level 0."""
     levels: dict[str, int] = {}
     """Training facts by memory level, where they were probed."""
     flipped: tuple[Flipped, ...] = ()

@@ -148,7 +148,7 @@ def _amount(found: FitFound) -> Iterator[str]:
         return
     scored = [(one.settings.get("size"), one.score) for one in found.trials if one.score is not None]
     if best.examples < of:
-        yield f"{best.examples:,} of {of:,} training examples were enough."
+        yield f"{best.examples:,} of {of:,} training examples were enough{_mix(found)}."
         return
     smaller = [score for size, score in scored if isinstance(size, int) and size <= of / 2]
     if smaller and best.validation is not None:
@@ -163,6 +163,13 @@ def _amount(found: FitFound) -> Iterator[str]:
                 f"All {of:,} training examples were used, but half of them scored within {number(abs(gap))} points on "
                 "validation: nothing shows that more of the same would bring more."
             )
+
+
+def _mix(found: FitFound) -> str:
+    """By memory level, where ours is taken and was probed."""
+    if found.chosen != "ours" or not found.mix:
+        return ""
+    return f", of memory levels 0 to 4 {', '.join(f'{count:,}' for count in found.mix.values())}"
 
 
 def _forgetting(found: FitFound) -> Iterator[str]:

@@ -57,14 +57,21 @@ def knee(candidates: Sequence[Candidate]) -> Candidate | None:
 
 def choose(candidates: Sequence[Candidate], error: Callable[[str, str], float] = _no_error) -> tuple[Candidate, ...]:
     """The same with the front and the chosen one marked. error: of two candidates' difference, in points."""
-    front = {one.name for one in on_front(candidates)}
+    front, bend = {one.name for one in on_front(candidates)}, knee(candidates)
     best = _best(candidates)
     several = [one for one in candidates if one.kind not in _SINGLE]
     if best.kind in _SINGLE and several:
         mean = _best(several)
         best = best if best.value - mean.value > error(best.name, mean.name) else mean
     return tuple(
-        one.model_copy(update={"front": one.name in front, "chosen": one.name == best.name}) for one in candidates
+        one.model_copy(
+            update={
+                "front": one.name in front,
+                "chosen": one.name == best.name,
+                "knee": bend is not None and one.name == bend.name,
+            }
+        )
+        for one in candidates
     )
 
 

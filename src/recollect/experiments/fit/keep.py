@@ -35,13 +35,19 @@ _WORLD = ("facts.parquet", "heldout.txt")
 _NEW, _OLD = "model.new", "model.old"
 
 
+def merged(ground: Ground, step: Path) -> Path:
+    """The step itself; of an adapter one with the same model, whole."""
+    if not is_adapter(step / MODEL):
+        return step
+    out = ground.steps / f"merged-{step.parent.name}-{step.name}"
+    return run_between(RestoreSettings(), ground.base.name, step, 1.0, out=out).path
+
+
 def keep(ground: Ground, model: Path | None, what: str) -> None:
     """Make `model/` hold this step's model, or the untouched base."""
     folder = ground.step.folder
-    source = find_model(ground.base.name, ground.parts.train.revision) if model is None else model / MODEL
-    if model is not None and is_adapter(source):
-        merged = ground.steps / f"merged-{model.parent.name}-{model.name}"
-        source = run_between(RestoreSettings(), ground.base.name, model, 1.0, out=merged).path / MODEL
+    base = find_model(ground.base.name, ground.parts.train.revision)
+    source = base if model is None else merged(ground, model) / MODEL
     shutil.rmtree(folder / _NEW, ignore_errors=True)
     (folder / _NEW).mkdir()
     for file in sorted(source.iterdir()):

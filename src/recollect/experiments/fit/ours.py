@@ -22,6 +22,7 @@ from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights
 from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
+from recollect.experiments.fit.keep import merged
 from recollect.experiments.fit.searching import Searched
 from recollect.experiments.fit.stages import PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
 from recollect.experiments.search.trial import TrialValue
@@ -50,10 +51,10 @@ class Entrant:
     """The select steps of what it was trained on."""
 
     @property
-    def examples(self) -> int:
-        """Training examples, each counted once."""
+    def trained_on(self) -> frozenset[str]:
+        """The training facts, each once."""
         chosen = (pl.read_parquet(path / "selection.parquet", glob=False)["fact_id"] for path in self.selections)
-        return len({name for ids in chosen for name in ids.to_list()})
+        return frozenset(name for ids in chosen for name in ids.to_list())
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Ours:
     settings: dict[str, TrialValue]
     select: SelectSettings
     train: TrainSettings
-    examples: int
+    trained_on: frozenset[str]
+    """The training facts, each once."""
     candidates: tuple[Candidate, ...]
     repair: str
     seeds: tuple[float, ...]
@@ -74,6 +76,11 @@ class Ours:
     def chosen(self) -> Candidate:
         """It among the candidates."""
         return next(one for one in self.candidates if one.chosen)
+
+    @property
+    def examples(self) -> int:
+        """How many training facts."""
+        return len(self.trained_on)
 
     @property
     def averaged(self) -> bool:
@@ -186,16 +193,16 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
                 return
             out = field_.ground.steps / name.removeprefix("the ").replace(" ", "-")
             selected = tuple(path for one in members for path in one.selections)
-            _enter(field_, name, "mean", out, partial(_write_mean, members, out), selected)
+            _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected)
 
 
-def _write_mean(members: list[Entrant], out: Path) -> None:
-    """The mean of several models' weights, added up one by one."""
-    mean = members[0].model
-    for at, other in enumerate(members[1:], 2):
-        last = at == len(members)
-        place = out if last else out.with_name(f"{out.name}-{at}")
-        before, mean = mean, run_between(RestoreSettings(), mean, other.model, 1 / at, out=place).path
+def _write_mean(ground: Ground, members: list[Entrant], out: Path) -> None:
+    """The mean of several models' weights, added up one by one; of adapters that of the merged models."""
+    models = [merged(ground, one.model) for one in members]
+    mean = models[0]
+    for at, other in enumerate(models[1:], 2):
+        place = out if at == len(models) else out.with_name(f"{out.name}-{at}")
+        before, mean = mean, run_between(RestoreSettings(), mean, other, 1 / at, out=place).path
         if at > 2:
             drop_weights(before)
 
@@ -264,7 +271,7 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
         settings=values,
         select=select,
         train=train,
-        examples=best.examples,
+        trained_on=best.trained_on,
         candidates=field_.marked,
         repair=repair,
         seeds=tuple(one.candidate.score for one in (first, *others)),

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from recollect.core.random import take
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic, write_json
 from recollect.core.workspace.fit import Contender, FitFound, Name
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import disk_is_full
 from recollect.experiments.base import Base
-from recollect.experiments.cell import has_weights
+from recollect.experiments.cell import drop_weights, has_weights
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
@@ -41,8 +43,11 @@ from recollect.experiments.found import Stage, known, no_stage, unheard, write_p
 from recollect.experiments.search.space import Space
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.facts import FactSet
+from recollect.select import LEVELS
 from recollect.train import TrainFound
 
+_UNKNOWN = 8
+"""Questions of level 0 that the page lists."""
 PLAN = "plan.json"
 AGAIN = "fit.yaml"
 """The file of settings that repeats a fit exactly: `recollect fit --config fit.yaml`."""
@@ -209,6 +214,7 @@ class _Fit:
                 "trials": searched.found(ground) if searched else (),
                 "candidates": ours.candidates,
                 "settings_of_ours": ours.settings,
+                "mix": self._by_level(ours.trained_on),
                 "repair": ours.repair,
                 "seeds": ours.seeds,
                 "flipped": flipped,
@@ -221,6 +227,8 @@ class _Fit:
         )
         models: dict[Name, Path | None] = {"plain": ground.steps / "train-plain", "random": random, "ours": ours.model}
         finish_model(ground, found, models.get(tested.chosen))
+        for step in ground.steps.glob("merged-*"):
+            drop_weights(step)
         self._store(found)
 
     def _space(self, searched: Searched | None) -> Space:
@@ -239,12 +247,10 @@ class _Fit:
         name = first_choice(ground, self.validated) if self.validated else "base"
         pages = wanted.goal == "attributes"
         scored = "mean share of right values over the attributes" if pages else "share of right answers"
-        levels: dict[str, int] = {}
-        if ground.levels is not None:
-            train = {fact.id for fact in ground.choosing.part("train")}
-            rows = zip(ground.levels["fact_id"].to_list(), ground.levels["level"].to_list(), strict=True)
-            mine = [level for fact_id, level in rows if fact_id in train]
-            levels = {str(level): mine.count(level) for level in range(5)}
+        train = ground.choosing.part("train")
+        level_of = self._level_of
+        unknown = [fact for fact in train if level_of.get(fact.id) == 0]
+        shown = take(unknown, _UNKNOWN, wanted.settings.seed, "fit-unknown", lambda fact: fact.id)
         how = "the base had right, with or without examples in its prompt"
         return FitFound(
             **known(wanted.settings, ground.base, wanted.facts).model_dump(exclude={"sources", "title", "notes"}),
@@ -260,10 +266,23 @@ class _Fit:
             charge=wanted.settings.forgetting,
             sets=wanted.data.counts,
             contenders=tuple(self._validated_only()),
-            levels=levels,
+            levels=self._by_level(fact.id for fact in train),
+            unknown=tuple(f"{fact.question} {fact.object}" for fact in shown),
             budget=wanted.settings.budget,
             foretold_seconds=self.foretold if self.foretold is not None else foretold_before(self.ground.steps),
         )
+
+    @property
+    def _level_of(self) -> dict[str, int]:
+        """Memory levels by fact; empty where nothing was probed."""
+        table = self.ground.levels
+        return {} if table is None else dict(table.select("fact_id", "level").drop_nulls().iter_rows())
+
+    def _by_level(self, facts: Iterable[str]) -> dict[str, int]:
+        """How many facts of each level; empty where nothing was probed."""
+        level_of = self._level_of
+        counts = Counter(level_of.get(name) for name in facts)
+        return {str(level): counts[level] for level in LEVELS} if level_of else {}
 
     def _validated_only(self) -> Iterator[Contender]:
         counts = {"few-shot": self.wanted.settings.few_shot, "plain": self.ground.most}

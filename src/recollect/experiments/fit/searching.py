@@ -21,7 +21,7 @@ import polars as pl
 from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
-from recollect.experiments.executors import Place, make_executor
+from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.space import fit_space, fit_starts
 from recollect.experiments.fit.stages import Ground, plain_rate
@@ -251,6 +251,14 @@ class _Watch:
             self.better(self.runner.folder / TRIALS / trial_name(job.trial) / "train", f"trial {job.trial}")
 
 
+def _executor(ground: Ground, runner: TrialRunner) -> Executor[Job, Outcome]:
+    """Here, with this process's own model; or in processes, each with one of its own."""
+    place = Place(workers=ground.settings.workers, folder=runner.folder)
+    if executor_class("here", place).in_process:
+        return make_executor("here", runner, place)
+    return make_executor("here", runner.task, place)
+
+
 def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Watch) -> None:
     """Run what the scheduler gives out, and tell how far it is."""
     if scheduler.done:
@@ -260,7 +268,7 @@ def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Wa
     with (
         watched(told.folder),
         ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
-        make_executor("here", runner, Place(folder=folder.resolve())) as executor,
+        _executor(ground, runner) as executor,
     ):
 
         def watch(one: Told) -> None:

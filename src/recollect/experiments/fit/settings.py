@@ -39,7 +39,7 @@ class FitSettings(Settings):
         '30m'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour"}
+    runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour", "workers"}
 
     model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket"."""
@@ -72,6 +72,8 @@ class FitSettings(Settings):
     """At most so many test questions; all by default."""
     use_levels: bool = True
     """Probe what the base knows, so that examples can be chosen by memory level; not for pages and chats."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Trials of the search at once, each in a process of its own on this machine. Default: one, in this process."""
     seed: int = 0
     """Decides the split, the proposals, and the first training."""
     probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings(method="closed-form", templates=7)

@@ -46,6 +46,7 @@ class FitView:
     plane_svg: Markup | None
     names: list[str]
     """Settings of the trials."""
+    knee: str
     spent: list[tuple[str, str]]
     cost: str
 
@@ -63,6 +64,7 @@ def context(results: Results) -> FitView | None:
         contenders_svg=contenders_chart(found),
         plane_svg=plane_chart(found),
         names=list(dict.fromkeys(name for trial in found.trials for name in trial.settings)),
+        knee=next((one.name for one in found.candidates if one.knee), ""),
         spent=[(name, duration(seconds)) for name, seconds in found.used.items() if seconds >= 1],
         cost=_cost(found),
     )
