@@ -117,7 +117,7 @@ class FitParts:
     @classmethod
     def of(cls, settings: FitSettings, ref: ModelRef | None, goal: Goal) -> FitParts:
         """The sections over what the fit says itself."""
-        preset = "attribute-extraction-lora" if settings.method == "lora" else own_preset_of(settings.model)
+        preset = own_preset_of(settings.model) if settings.method == "full" else None  # auto: by width and updates
         train = settings.train.over(preset=preset, method=settings.method, model=settings.model, seed=settings.seed)
         shared = {name: getattr(train, name) for name in ("revision", "trust_remote_code", "device")}
         as_goal = {"judge": _CHAT_JUDGE, "max_new_tokens": "auto"} if goal == "chat" else {}
