@@ -78,6 +78,16 @@ def test_a_model_trained_in_two_ways_is_one_model(tmp_path: Path) -> None:
     (one,) = models.sets
     assert one.levels is not None and len(one.levels.models) == 2 and len(one.levels.pairs) == 1
     assert [reaction.method for reaction in one.reactions] == ["full", "lora"]
+    html = page(models)
+    assert "a and b, all parameters" in html and "a and b, LoRA" in html
+
+
+def test_few_cells_are_told_once(tmp_path: Path) -> None:
+    few, alike = ({cell: hits for cell, hits in of.items() if cell[0] in "02"} for of in (CELLS, ALIKE))
+    models = found(tmp_path, {"a": (LEVELS, 3, few), "b": (LEVELS, 2, alike)})
+    assert models is not None and models.sets[0].reactions[0].inside is not None
+    html = page(models)
+    assert html.count("are too few") == 1 and "Inside a size" not in html
     assert "no further apart than two probes of one model" in page(models)
 
 

@@ -17,6 +17,7 @@ from recollect.report.chapters.models.charts import (
     table_chart,
 )
 from recollect.report.chapters.models.record import Agreement, ModelsFound, OnData, Reaction, collect
+from recollect.report.chapters.parts.view import METHODS
 from recollect.report.page.chapter import Chapter, InShort
 from recollect.report.page.results import Results
 from recollect.report.page.text import choice
@@ -141,9 +142,9 @@ def _plain(found: Estimate | None, *, sign: bool = False) -> str:
 
 
 def _reaction(found: Reaction) -> ReactionView:
-    method = f", {found.method}" if found.method else ""
+    method = f", {METHODS.get(found.method, found.method)}" if found.method else ""
     lines = [_told("Over all cells", found.over_all)]
-    if found.inside is not None:
+    if found.inside is not None and (found.over_all.interval or found.inside.interval):
         lines.append(_told("Inside a size, with each size's mean taken off", found.inside))
     rows = [(choice(cell.levels), cell.size, _seeds(cell.first), _seeds(cell.second)) for cell in found.cells]
     return ReactionView(found, f"{found.first} and {found.second}{method}", lines, gains_chart(found), rows)
