@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers_adapters import tiny_base
 from recollect.errors import InputError, ModelError, RecollectWarning
 from recollect.train import PausedTraining, TrainResult, TrainSettings, run_train, run_train_until
 from recollect.train.checkpoints import last_checkpoint
@@ -232,3 +233,26 @@ def test_memory_that_runs_out_halves_the_batch_then_the_number(
     for one, other in zip(calm, found, strict=True):
         assert isinstance(one, TrainResult) and isinstance(other, TrainResult)
         assert_equal(one.path, other.path)
+
+
+def test_a_base_that_drops_by_itself_passes_alone(eight: Path, tmp_path: Path) -> None:
+    base = tiny_base(tmp_path / "gpt2", "gpt2")
+    chosen = settings(base, max_steps=1, lora_targets="c_attn")
+    with pytest.warns(RecollectWarning, match="the base has dropout of its own"):
+        [found] = run_trains([TrainJob(chosen, eight, out=tmp_path / "out")])
+    assert isinstance(found, TrainResult)
+
+
+@pytest.mark.parametrize("kind", ["tied", "bias", "calm gpt2"])
+def test_other_bases(kind: str, eight: Path, tmp_path: Path) -> None:
+    """Tied embeddings, biases, and transposed layers."""
+    base = tiny_base(tmp_path / "base", kind.removeprefix("calm "))
+    if kind.startswith("calm"):
+        config = json.loads((base / "config.json").read_text())
+        calm = {name: 0.0 for name in config if name.endswith("pdrop")}
+        (base / "config.json").write_text(json.dumps(config | calm))
+    chosen = [settings(base, max_steps=2, seed=seed, lora_r=4 + seed) for seed in (0, 1)]
+    found = run_trains([TrainJob(one, eight, out=tmp_path / f"{one.seed}") for one in chosen])
+    for one, among in zip(chosen, found, strict=True):
+        assert isinstance(among, TrainResult)
+        assert_equal(run_train(one, eight, out=tmp_path / f"alone-{one.seed}").path, among.path)
