@@ -11,6 +11,7 @@ from recollect.ask import find_sides
 from recollect.core.workspace import read_manifest
 from recollect.core.workspace.fit import NAMES
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
+from recollect.experiments.fit.searching import STOP
 from recollect.models import ModelSettings, load
 from recollect.report import read_results
 from recollect.report.chapters.fit.record import Fit
@@ -97,8 +98,8 @@ def test_its_own_settings_are_stored_to_repeat_it(fitted: FitResult):
     assert "few_shot: 2" in text
 
 
-def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on(tmp_path: Path):
-    settings = FitSettings.make(budget="2 trials", seeds=1, use_levels=False, train={"max_steps": 2}, **TINY)
+def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on_until_it_is_told_to_stop(tmp_path: Path):
+    settings = FitSettings.make(budget="9 trials", seeds=1, use_levels=False, train={"max_steps": 2}, **TINY)
     facts = world()
     out = tmp_path / "stopped"
     seen: list[str] = []
@@ -108,14 +109,16 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on(tmp_path: Pat
         from contextlib import nullcontext
 
         seen.append(what)
-        if what == "searching" and pressed.pop():
-            raise KeyboardInterrupt
+        if what == "searching":
+            if pressed.pop():
+                raise KeyboardInterrupt
+            (tmp_path / "stopped.partial" / STOP).touch()  # as `recollect watch` does
         return nullcontext(None)
 
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         run_fit(settings, out, facts=facts, stage=stage, say=said.append)
-    assert "best so far" in said[-1]
+    assert "best so far, plain" in said[-1]
     assert read_manifest(out).metrics["stopped"]
     assert (out / "model" / "model.safetensors").is_file()
     assert set(find_sides(str(out)).models) == {"base", "tuned"}
@@ -126,3 +129,4 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on(tmp_path: Pat
     assert not found.stopped
     assert found.best.test is not None
     assert "plain fine-tuning" not in seen  # what was finished is not done again
+    assert not found.trials  # it was told to stop before the first

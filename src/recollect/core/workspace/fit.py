@@ -127,6 +127,8 @@ class FitFound(ExperimentFound):
     charge: float
     sets: SetsFound
     contenders: tuple[Contender, ...]
+    judged_at: float = 0.0
+    """Share of its training at which every trial was judged."""
     trials: tuple[TrialFound, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     settings_of_ours: dict[str, Setting] = {}

@@ -211,6 +211,7 @@ class _Fit:
                 "chosen_by": tested.why,
                 "known_test": len(tested.knowledge.items),
                 "contenders": contenders(ground, tested, ours),
+                "judged_at": searched.judged_at if searched else 0.0,
                 "trials": searched.found(ground) if searched else (),
                 "candidates": ours.candidates,
                 "settings_of_ours": ours.settings,
@@ -322,5 +323,9 @@ class _Fit:
             "data": self.wanted.settings.data,
         }
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        head = "# The fit again, exactly: recollect fit --config fit.yaml\n"
+        head = "# The fit again: recollect fit --config fit.yaml\n"
+        if self.wanted.settings.seconds is not None:
+            head += (
+                "# A budget in time has room for more trials on a faster machine; one in trials repeats it exactly.\n"
+            )
         write_atomic(self.step.folder / AGAIN, lambda file: file.write((head + text).encode()))

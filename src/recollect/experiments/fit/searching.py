@@ -1,8 +1,8 @@
 """The search of a fit: the search's own scheduler and trials, each trial charged for what it makes the base forget.
 
 Notable choices
-- Amount, choice of data and settings are one space (`space.py`). A trial is judged at a fifth of its training, only the
-  promising are trained to the end, and the first start always is.
+- Amount, choice of data and settings are one space (`space.py`). A trial is judged at a fifth of its training (at half
+  of a short one), only the promising are trained to the end, and the first start always is.
 - A budget in time is what is left after the baselines, less what the end needs. It is measured, not planned: the
   seconds of finished stages say what a training and an evaluation take on this machine now.
 - A file named `stop` in the fit's folder ends the search after the job at work; the rest goes on as if the budget were
@@ -58,6 +58,8 @@ class Searched:
     space: Space
     trials: tuple[Trial, ...]
     runner: TrialRunner
+    judged_at: float
+    """Share of the training at which every trial was judged."""
 
     def answers(self, trial: Trial) -> Answers:
         """What the finished training of a trial answered."""
@@ -139,7 +141,7 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
     ):
         _loop(ground, _Stoppable(scheduler, ground), runner, _Watch(ground, runner, value, better))
         found = tuple(trial for trial in scheduler.trials if trial.state != "running")
-    return Searched(folder, space, found, runner)
+    return Searched(folder, space, found, runner, plan.rungs[0])
 
 
 def _task(ground: Ground, folder: Path, base: Answers) -> Task:

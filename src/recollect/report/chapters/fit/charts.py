@@ -25,7 +25,7 @@ KINDS = {
     "plain": ("plain fine-tuning", "s", COLOURS["base"]),
     "trial": ("trial of the search", "o", COLOURS["l3"]),
     "seed": ("another seed", "o", COLOURS["accent"]),
-    "mean": ("mean of the seeds", "D", COLOURS["accent"]),
+    "mean": ("mean of several", "D", COLOURS["accent"]),
     "repair": ("moved back towards the base", "^", COLOURS["mixed"]),
 }
 """Label, marker and colour of each kind of candidate."""

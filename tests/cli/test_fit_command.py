@@ -1,0 +1,53 @@
+"""`recollect fit`: its plan, and what it refuses before any work."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from recollect.cli.main import main
+
+
+@pytest.fixture(name="run")
+def _run(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["recollect", "fit", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(
+        "--dry-run", "--tokens-per-second", 20_000, "--budget", "3 trials", "--price-per-hour", 2, "--json"
+    )
+    answer = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert answer["seconds"] > 0
+    assert answer["price"] == pytest.approx(answer["seconds"] / 1800, abs=1e-4)
+    assert "the test" in run("--dry-run", "--no-calibrate")[1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--budget", "soon"), "such as 30m"),
+        (("--budget", "$3"), "price_per_hour"),
+        (("--data", "nowhere.csv"), "nowhere.csv"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(run, tmp_path, monkeypatch, flags, said):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*flags, "--yes")
+    assert code == 2
+    assert said in err
+    assert not list(tmp_path.iterdir())
