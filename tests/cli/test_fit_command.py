@@ -34,6 +34,8 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, mon
     assert answer["seconds"] > 0
     assert answer["price"] == pytest.approx(answer["seconds"] / 1800, abs=1e-4)
     assert "the test" in run("--dry-run", "--no-calibrate")[1]
+    spent = run("--dry-run", "--tokens-per-second", 20_000, "--budget", "$0.05", "--price-per-hour", 2, "--json")
+    assert json.loads(spent[1].splitlines()[-1])["seconds"] <= 1.1 * 90
     assert not list(tmp_path.iterdir())
 
 

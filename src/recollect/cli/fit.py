@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _YES: dict[str, tuple[Any, Any]] = {
     "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")], False),
 }
+_OWN = ("price_per_hour",)
+"""Flags of a dry run that are settings of a fit."""
 CALLED = {
     "base": "untouched base",
     "few-shot": "examples in the prompt",
@@ -42,7 +44,13 @@ def register(app: typer.Typer) -> None:
     def plan(settings: FitSettings, out: Path | None, assume: Any, yes: bool) -> Plan:
         return _plan(settings, out=out, assume=assume)
 
-    command(app, "fit", FitSettings, with_plan(run, plan), {**DRY_RUN, **_YES}, takes_file=True)
+    planned = with_plan(run, plan)
+
+    def body(settings: FitSettings, out: Path | None, as_json: bool, **others: Any) -> None:
+        planned(settings, out, as_json, **{**dict.fromkeys(_OWN), **others})
+
+    flags = {name: flag for name, flag in DRY_RUN.items() if name not in _OWN}
+    command(app, "fit", FitSettings, body, {**flags, **_YES}, takes_file=True)
 
 
 def _plan(settings: FitSettings, **given: Any) -> Plan:
