@@ -61,6 +61,8 @@ def test_greedy_is_the_most_likely_token_each_time_in_any_company(family: Family
     engine = TransformersEngine(held)
     together = engine.greedy(PROMPTS, 5)
     assert together == [engine.greedy([prompt], 5)[0] for prompt in PROMPTS]
+    alike = [[*PROMPTS[0], *prompt] for prompt in PROMPTS]  # what they begin with is read once, where that can be
+    assert engine.greedy(alike, 5) == [engine.greedy([prompt], 5)[0] for prompt in alike]
     for prompt, said in zip(PROMPTS, together, strict=True):
         wanted: list[int] = []
         while len(wanted) < 5 and (token := int(plain(held, [*prompt, *wanted])[-1].argmax())) != 2:

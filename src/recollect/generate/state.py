@@ -190,13 +190,17 @@ def read_prompts(
 
     The same questions of a template share their first words: of EntityQuestions in batches of 64 by length a quarter to
     a third of all tokens need not be read. A GPU reads small batches in no time, and would wait for one reading more.
+
+    Padding then stands between a beginning and the rest, which a model that counts distances in its cache (ALiBi) would
+    count too; such models do not use transformers' attention interface, and read each prompt whole.
     """
     import torch
 
     from recollect.generate.cache import is_in_place, set_aside
 
     mine = [0] * len(prompts) if owners is None else owners.adapters.tolist()
-    cut = shared_length(prompts, mine) if model.device.type == "cpu" else 0
+    by_position = can_be_packed(model) and not getattr(model.config.get_text_config(), "alibi", False)
+    cut = shared_length(prompts, mine) if model.device.type == "cpu" and by_position else 0
     if not cut or not is_in_place(set_aside(model, max(map(len, prompts)), room, len(prompts))):
         return prefill(model, prompts, pad_id, room=room, owners=owners)
     places: dict[tuple[object, ...], int] = {}
