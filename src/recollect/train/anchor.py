@@ -46,15 +46,7 @@ def anchor_texts(settings: TrainSettings, ref: ModelRef, processes: int) -> tupl
     cannot be."""
     if not settings.anchor:
         return ()
-    lora = settings.method == "lora"
-    refused = {
-        f"lora_init {settings.lora_init}, which takes parts out of the base": lora
-        and settings.lora_init in CHANGES_BASE,
-        f"lora_bias {settings.lora_bias}, which changes the base's own biases": lora and settings.lora_bias != "none",
-        "lora_modules_to_save, which trains modules of the base": lora and bool(settings.lora_modules_to_save),
-        f"{processes} processes (or sharding fsdp), which each hold a part alone": processes > 1,
-    }
-    if why := next((reason for reason, true in refused.items() if true), ""):
+    if why := why_not_anchored(settings, processes):
         raise InputError(f"anchor {settings.anchor:g} does not go with {why}. Leave out the one or the other.")
     if settings.anchor_on == "inputs":
         return ()
@@ -65,6 +57,27 @@ def anchor_texts(settings: TrainSettings, ref: ModelRef, processes: int) -> tupl
             "text) with --anchor-text, or take --anchor-on inputs."
         )
     return tuple(texts)
+
+
+def why_not_anchored(settings: TrainSettings, processes: int = 1) -> str:
+    """What of a training's settings an anchor does not go with; "" where it can have one.
+
+    Examples:
+        >>> from recollect import TrainSettings
+        >>> why_not_anchored(TrainSettings.make(method="lora"))
+        ''
+        >>> why_not_anchored(TrainSettings.make(method="lora", lora_bias="all"))
+        "lora_bias all, which changes the base's own biases"
+    """
+    lora = settings.method == "lora"
+    refused = {
+        f"lora_init {settings.lora_init}, which takes parts out of the base": settings.lora_init in CHANGES_BASE,
+        f"lora_bias {settings.lora_bias}, which changes the base's own biases": settings.lora_bias != "none",
+        "lora_modules_to_save, which trains modules of the base": bool(settings.lora_modules_to_save),
+    }
+    if (count := max(processes, settings.processes)) > 1:
+        return f"{count} processes (or sharding fsdp), which each hold a part alone"
+    return next((reason for reason, true in refused.items() if true and lora), "")
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], config: PretrainedConfig) -> tuple[Ids, ...]:

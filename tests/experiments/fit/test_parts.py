@@ -13,6 +13,7 @@ from recollect.experiments.fit.budget import read_budget
 from recollect.experiments.fit.choose import choose, knee, on_front
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.fit.space import fit_space, fit_starts
 from recollect.experiments.fit.split import split_for_fit, unit_of
 from recollect.facts import Fact, FactSet
 
@@ -152,3 +153,22 @@ def test_the_clock_counts_work_and_not_the_time_between(tmp_path: Path):
     assert again.room(50)
     assert not again.room(50, reserved=20)
     assert FitClock(tmp_path, None, lambda: later[0]).room(1e9)
+
+
+@pytest.mark.parametrize(
+    ("given", "searched"),
+    [
+        ({}, True),
+        ({"method": "lora"}, True),
+        ({"forgetting": 0}, False),
+        ({"train": {"anchor": 0.2}}, False),
+        ({"method": "lora", "train": {"lora_init": "pissa"}}, False),
+        ({"train": {"processes": 2}}, False),
+    ],
+)
+def test_an_anchor_is_searched_where_forgetting_counts_and_one_can_be(given: dict[str, object], searched: bool):
+    settings = FitSettings.make(**given)
+    space = fit_space(settings, 60, True, 1e-4)
+    assert ("anchor" in space.parameters) == searched
+    starts = fit_starts(space, settings, 60, 1e-4)
+    assert {start.get("anchor", 0.0) for start in starts} == {0.0}

@@ -71,6 +71,21 @@ def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
     assert 0 < answer["cost_vs_full_search"] < 1  # type: ignore[operator]
 
 
+def test_what_is_at_risk_was_foretold_before_anything_was_trained(fitted: FitResult):
+    steps = fitted.path / "steps"
+    forecast = pl.read_parquet(steps / "risk.parquet")
+    plain = pl.read_parquet(steps / "test-plain" / "outputs.parquet")
+    assert set(plain["fact_id"].to_list()) <= set(forecast["fact_id"].to_list())
+    assert (steps / "risk.parquet").stat().st_mtime <= (steps / "train-plain" / "manifest.json").stat().st_mtime
+    risk, one = fitted.found.risk, fitted.found.contender("plain")
+    assert risk is not None
+    assert one is not None
+    assert one.forgot is not None
+    assert risk.known == one.forgot.n == fitted.found.known_test
+    assert risk.lost == round(one.forgot.n * one.forgot.value)
+    assert ("Facts at risk" in fitted.report.read_text()) == (risk.area is not None)
+
+
 def test_the_page_and_its_results_tell_of_the_fit(fitted: FitResult):
     record = read_results(fitted.path).of(Fit)
     assert record is not None

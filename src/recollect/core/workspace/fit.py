@@ -109,6 +109,22 @@ class Candidate(Result):
     """Of the front, the point farthest above the line between its ends."""
 
 
+class RiskFound(Result):
+    """How well it was foretold which facts the plain fine-tuning would lose."""
+
+    known: int
+    """Test facts that the base knew."""
+    lost: int
+    """Those that the plain fine-tuning does not answer."""
+    area: Estimate | None = None
+    """The ROC area: the chance that a lost fact had been ranked above a kept one; None where fewer than two were lost,
+    or kept."""
+    most_at_risk: Estimate | None = None
+    """The share lost of the third that was ranked first."""
+    others: Estimate | None = None
+    """The share lost of the others."""
+
+
 class FitFound(ExperimentFound):
     """What a fit found."""
 
@@ -142,6 +158,8 @@ class FitFound(ExperimentFound):
     """Some questions of training facts at level 0."""
     levels: dict[str, int] = {}
     """Training facts by memory level, where they were probed."""
+    risk: RiskFound | None = None
+    """The forecast of what would be forgotten; None without a probe."""
     flipped: tuple[Flipped, ...] = ()
     lost: int = 0
     """Test questions that the base had right, by its best prompt, and the chosen model has not."""

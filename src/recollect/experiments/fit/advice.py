@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recollect.core.estimates import Estimate
-from recollect.core.numbers import estimate, interval, many, number
+from recollect.core.numbers import estimate, interval, many, number, with_interval
 from recollect.core.workspace.fit import Contender, FitFound
 
 CALLED = {
@@ -21,6 +21,8 @@ CALLED = {
     "random": "a random selection of the same size",
     "ours": "the fit's own model",
 }
+_GUESS = 0.5
+"""The ROC area of a forecast that knows nothing."""
 _SAME = 1.0
 """Percent of a score, up and down, within which two amounts of data count as equal."""
 _UNKNOWN_SHARE = 0.2
@@ -42,6 +44,7 @@ def advice(found: FitFound) -> tuple[str, ...]:
         _choice_of_data,
         _amount,
         _forgetting,
+        _at_risk,
         _answers,
         _unknown,
         _seeds,
@@ -189,6 +192,24 @@ def _forgetting(found: FitFound) -> Iterator[str]:
         yield f"{said}."
     if found.repair:
         yield f"What was lost was partly regained after the training: {found.repair}."
+
+
+def _at_risk(found: FitFound) -> Iterator[str]:
+    risk = found.risk
+    if risk is None or risk.area is None:
+        return
+    area = with_interval(risk.area.value, risk.area.low, risk.area.high, 2)
+    if risk.area.low > _GUESS:
+        yield (
+            "What plain fine-tuning forgets can be foretold: of the third of the known facts that the base was least "
+            f"sure of it lost {estimate(risk.most_at_risk)} %, of the others {estimate(risk.others)} % (ROC area "
+            f"{area}). Ask for those after every training."
+        )
+    else:
+        yield (
+            f"How sure the base was did not tell which of {many(risk.known, 'known fact')} plain fine-tuning would "
+            f"lose (ROC area {area}, {_GUESS} is a guess): ask for all of them after a training."
+        )
 
 
 def _answers(found: FitFound) -> Iterator[str]:

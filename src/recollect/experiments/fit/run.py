@@ -35,6 +35,7 @@ from recollect.experiments.fit.keep import finish_model, keep, kept
 from recollect.experiments.fit.ours import Entrant, Ours, make_ours, train_random
 from recollect.experiments.fit.prepare import Wanted, prepare_fit
 from recollect.experiments.fit.result import FitResult
+from recollect.experiments.fit.risk import check_risk, foretell_risk
 from recollect.experiments.fit.searching import Searched, run_fit_search
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import exhaustive, fit_space
@@ -169,6 +170,7 @@ class _Fit:
             ground.base.load()
         with ground.clock.stage("probing"):
             probe_base(ground)
+        foretell_risk(ground.levels, ground.steps)
         for name, answers in ask_base(ground).items():
             self.validated[name] = answers  # type: ignore[index]
         self.validated["plain"] = train_plain(ground)
@@ -210,6 +212,7 @@ class _Fit:
                 "chosen": tested.chosen,
                 "chosen_by": tested.why,
                 "known_test": len(tested.knowledge.items),
+                "risk": check_risk(ground.steps, tested.knowledge.items, tested.answers.get("plain")),
                 "contenders": contenders(ground, tested, ours),
                 "judged_at": searched.judged_at if searched else 0.0,
                 "trials": searched.found(ground) if searched else (),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from recollect.core.numbers import estimate, many, number
+from recollect.core.numbers import estimate, many, number, with_interval
 from recollect.core.progress import duration
 from recollect.core.workspace.fit import Contender, FitFound
 from recollect.report.chapters.fit.charts import CALLED, contenders_chart, plane_chart
@@ -49,6 +49,8 @@ class FitView:
     knee: str
     spent: list[tuple[str, str]]
     cost: str
+    risk: list[tuple[str, str]]
+    """What was foretold to be forgotten, and what was."""
 
 
 def context(results: Results) -> FitView | None:
@@ -67,7 +69,21 @@ def context(results: Results) -> FitView | None:
         knee=next((one.name for one in found.candidates if one.knee), ""),
         spent=[(name, duration(seconds)) for name, seconds in found.used.items() if seconds >= 1],
         cost=_cost(found),
+        risk=_risk(found),
     )
+
+
+def _risk(found: FitFound) -> list[tuple[str, str]]:
+    """Rows of a table; none without a forecast that could be checked."""
+    risk = found.risk
+    if risk is None or risk.area is None:
+        return []
+    return [
+        ("known facts asked / lost", f"{risk.known:,} / {risk.lost:,}"),
+        ("lost of the third most at risk, %", estimate(risk.most_at_risk)),
+        ("lost of the others, %", estimate(risk.others)),
+        ("ROC area of the forecast", with_interval(risk.area.value, risk.area.low, risk.area.high, 2)),
+    ]
 
 
 def _row(one: Contender, found: FitFound) -> Row:
