@@ -39,6 +39,7 @@ TRAIN_NAMES = (
     "warmup_ratio",
     "weight_decay",
     "max_grad_norm",
+    "anchor",
     "lora_r",
     "lora_alpha",
     "lora_dropout",
