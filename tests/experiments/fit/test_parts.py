@@ -104,6 +104,7 @@ def test_too_little_data_is_told_in_one_line():
     with pytest.raises(InputError, match="at least 8") as told:
         split_for_fit(world(train=10, test=40), FitSettings())
     assert "\n" not in str(told.value)
+    assert "7 are left" in str(told.value)
 
 
 def test_the_front_the_knee_and_the_choice():

@@ -77,7 +77,8 @@ def run_fit(
 
         >>> from recollect import FitSettings, run_fit
         >>> result = run_fit(FitSettings.make(
-        ...     data=str(few), budget="2 trials", seeds=1, use_levels=False, train={"max_steps": 2}))
+        ...     data=str(few), budget="1 trial", seeds=1, use_levels=False, validation_share=0.5,
+        ...     train={"max_steps": 2}))
         >>> result.found.chosen in ("base", "few-shot", "plain", "random", "ours")
         True
         >>> (result.model / "config.json").is_file()

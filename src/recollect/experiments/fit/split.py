@@ -127,7 +127,7 @@ def _check(counts: SetsFound) -> None:
     for name, said in (("train", "train on"), ("validation", "choose by"), ("test", "test with")):
         if (there := getattr(counts, name)) < LEAST:
             raise InputError(
-                f"a fit needs at least {LEAST} examples to {said}, but {many(there, 'is' if there == 1 else 'are')} "
+                f"a fit needs at least {LEAST} examples to {said}, but {there:,} {'is' if there == 1 else 'are'} "
                 f"left: train {counts.train}, validation {counts.validation}, test {counts.test}. Give more examples, "
                 "or another --validation-share."
             )
