@@ -223,11 +223,12 @@ def test_a_table_that_holds_no_levels_is_refused_in_memory_and_on_disk(columns, 
         read_levels(tmp_path)
 
 
-@pytest.mark.parametrize("name", [".", ""])
-def test_the_folder_one_is_in_is_no_step_directory(name, tmp_path, monkeypatch):
+def test_the_folder_one_is_in_is_no_step_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StepError, match="not a finished step directory"):
-        run_select(SelectSettings(facts=name, level="random"), root=tmp_path / "runs")
+        run_select(SelectSettings(facts=".", level="random"), root=tmp_path / "runs")
+    with pytest.raises(InputError, match="facts"):
+        SelectSettings.make(facts="", level="random")
 
 
 @pytest.mark.parametrize("level", ["mixed", "random", "2", "2,3"])
