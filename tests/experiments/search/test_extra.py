@@ -31,7 +31,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "import recollect\n[getattr(recollect, name) for name in recollect.__all__ if name not in ('run_search', 'run_fit')]",
+        "import recollect\n[getattr(recollect, name) for name in {*recollect.__all__} - {'run_search', 'run_fit'}]",
         "from recollect import Space\nassert Space.of('epochs: [1, 2]').contains({'epochs': 1})",
         "from recollect.experiments.search import SearchSettings\nSearchSettings.make(trials=4).plan()",
     ],
