@@ -8,7 +8,8 @@ Gained: test facts right after it less those that the base has right in the same
 facts (test and other relations) at memory level 3 or 4 by closed form over 7 templates, those that the tuned model does
 not answer; the base's own prompts elicit them, the tuning's prompt does so only after a training.
 Text: the rise of the loss on the pocket's held-out text, in nats per token. With --on text that very text is learned
-from, so its rise is no held-out figure there. Seeds draw other facts, and another order of them. Seconds are of the
+from, so its rise is no held-out figure there. Risk: the chance that a lost fact had a smaller memory score than a kept
+one, which is the forecast of `recollect fit`. Seeds draw other facts, and another order of them. Seconds are of the
 processor, per training.
 """
 
@@ -22,6 +23,7 @@ from statistics import mean
 
 import polars as pl
 
+from recollect.core.estimates import roc_area
 from recollect.core.texts import read_texts
 from recollect.drift.tokens import general_loss
 from recollect.evaluate import EvaluateSettings, run_evaluate
@@ -56,6 +58,7 @@ class Work:
         asked = FactSet(tuple(fact for fact in self.facts if fact.id in set(names)), "asked")
         probe = ProbeSettings.make(model="pocket", facts="pocket", method="closed-form", templates=7, device="cpu")
         levels = run_probe(probe, asked, root=folder).levels
+        self.scores = dict(zip(levels["fact_id"].to_list(), levels["score"].to_list(), strict=True))
         self.known = set(levels.filter(pl.col("level") >= KNOWN)["fact_id"].to_list())
 
     def right(self, model: str) -> pl.DataFrame:
@@ -79,12 +82,15 @@ class Work:
         seconds = time.process_time() - started
         after = self.right(str(tuned.path))
         known = after.filter(pl.col("fact_id").is_in(list(self.known)))
+        sides = {kept: known.filter(right=kept)["fact_id"].to_list() for kept in (False, True)}
+        risk = {kept: [-self.scores[name] for name in names] for kept, names in sides.items()}
         loss = general_loss(load(ModelSettings.make(model=str(tuned.path), device="cpu", dtype="float32")), self.text)
         assert loss is not None
         return {
             "gained": 100 * (self.share(after) - self.share(self.before)),
             "lost": 100 * (1 - float(known["right"].sum()) / max(1, known.height)),
             "text": loss - self.base_loss,
+            "risk": roc_area(risk[False], risk[True]).value,
             "seconds": seconds,
         }
 
@@ -123,7 +129,7 @@ def main() -> None:
 
 def _cell(values: list[float], name: str) -> str:
     """The mean, with each seed's."""
-    digits = 3 if name == "text" else 1
+    digits = 3 if name == "text" else 2 if name == "risk" else 1
     each = ", ".join(f"{value:.{digits}f}" for value in values)
     return f"{mean(values):.{digits}f} ({each})" if name != "seconds" else f"{mean(values):.1f}"
 
