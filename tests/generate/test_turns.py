@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 
 import pytest
 
@@ -110,3 +111,15 @@ def test_who_goes_on_asking_after_an_interrupt_is_interrupted_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         take_turns([stubborn, stubborn], answers)
     assert heard == ["again"] * 6
+
+
+def test_works_know_the_context_they_were_started_in() -> None:
+    """Who lends finished steps is known by a context variable."""
+    known: ContextVar[str] = ContextVar("known", default="nothing")
+    token = known.set("the caller's")
+    try:
+        assert take_turns([lambda ask: ask(0) + known.get()] * 2, lambda asked: dict.fromkeys(asked, "")) == [
+            "the caller's"
+        ] * 2
+    finally:
+        known.reset(token)

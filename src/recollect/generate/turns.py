@@ -8,6 +8,7 @@ two threads at work.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Turn(Generic[Question, Answer, Result]):
         self._work = work
         self._said: SimpleQueue[Question | _Ended[Result]] = SimpleQueue()
         self._heard: SimpleQueue[Answer | BaseException] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        context = contextvars.copy_context()  # who lends finished steps, and what this work has taken
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
         self._waiting = False
         self.asks: Question | None = None
         """What it waits for."""

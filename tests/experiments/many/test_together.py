@@ -149,3 +149,19 @@ def test_no_more_pass_than_half_of_the_free_memory_holds(world: World, monkeypat
     monkeypatch.setattr(together_module, "free_bytes", lambda _: 2 * 5 * 4 * 4 * 4 * sides + 1)
     assert adapters_that_fit(base, settings) == 5
     assert adapters_that_fit(base, settings.model_copy(update={"lora_r": 8})) == 2
+
+
+def test_a_pass_that_breaks_costs_no_cell(
+    world: World, tmp_path: Path, pays: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("kernel launch")
+
+    monkeypatch.setattr(together_module, "run_trains", broken)
+    found, said = run(world, tmp_path / "pass", cells(world, (4, 6)))
+    assert all(isinstance(one, ScoredCell) for one in found)
+    assert "cells run one after the other from here on: the pass ended with RuntimeError: kernel launch" in said[-1]
+    monkeypatch.setattr(together_module, "measured", broken)
+    found, said = run(world, tmp_path / "measurement", cells(world, (4, 6)))
+    assert all(isinstance(one, ScoredCell) for one in found)
+    assert len(said) == 1 and "measuring a pass failed: RuntimeError: kernel launch" in said[0]

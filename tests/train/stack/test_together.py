@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,53 @@ def test_other_bases(kind: str, eight: Path, tmp_path: Path) -> None:
     for one, among in zip(chosen, found, strict=True):
         assert isinstance(among, TrainResult)
         assert_equal(run_train(one, eight, out=tmp_path / f"alone-{one.seed}").path, among.path)
+
+
+def test_one_whose_adapter_fails_half_way_leaves_the_base_bare(base_folder: Path, eight: Path, tmp_path: Path) -> None:
+    """PEFT has put it on the base when it is known that examples are too few."""
+    chosen = settings(base_folder, max_steps=2)
+    alone = run_train(chosen, eight, out=tmp_path / "alone")
+    few = chosen.model_copy(update={"lora_init": "eva", "lora_r": 64})
+    failed, among = run_trains(
+        [TrainJob(few, eight, out=tmp_path / "few"), TrainJob(chosen, eight, out=tmp_path / "among")]
+    )
+    assert isinstance(failed, InputError) and "lora_init eva needs" in str(failed)
+    assert isinstance(among, TrainResult)
+    assert_equal(alone.path, among.path)
+
+
+def test_one_that_finds_no_memory_leaves_the_rest_and_halves_hold_nothing_of_the_whole(
+    base_folder: Path, eight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recollect.train.stack import passing
+
+    chosen = [settings(base_folder, max_steps=2, seed=seed) for seed in (0, 1, 2)]
+    put, through = passing.put_together, passing.pass_through
+    stacks: list[weakref.ref[Any]] = []
+    large: list[torch.Generator] = []
+
+    def counted(*given: Any, **how: Any) -> Any:
+        assert not any(one() for one in stacks)
+        stacked = put(*given, **how)
+        stacks.append(weakref.ref(stacked.groups[0]))
+        return stacked
+
+    def tight(model: Any, rows: Any, head: Any, batch: Any, mixed: bool) -> Any:
+        large[:] = large or [batch.pieces[-1].generator]
+        if any(piece.generator is large[0] for piece in batch.pieces):
+            raise torch.OutOfMemoryError("out of memory")
+        return through(model, rows, head, batch, mixed)
+
+    monkeypatch.setattr(passing, "put_together", counted)
+    monkeypatch.setattr(passing, "pass_through", tight)
+    found = run_trains([TrainJob(one, eight, out=tmp_path / str(one.seed)) for one in chosen])
+    assert [type(one) for one in found].count(ModelError) == 1 and len(stacks) > 2
+    [error] = [one for one in found if isinstance(one, ModelError)]
+    assert "memory ran out with this training alone" in str(error)
+
+
+def test_the_same_training_twice_is_done_once(base_folder: Path, eight: Path, tmp_path: Path) -> None:
+    chosen = settings(base_folder, max_steps=1)
+    first, second = run_trains([TrainJob(chosen, eight, root=tmp_path)] * 2)
+    assert isinstance(first, TrainResult) and first == second
+    assert first.found.seconds > 0

@@ -21,6 +21,7 @@ from recollect.core.numbers import many
 from recollect.core.workspace import is_finished
 from recollect.errors import RecollectError
 from recollect.evaluate.together import EvaluateJob, run_evaluates
+from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.cell import Cell, Context, drop_of_others, is_done, make_room
 from recollect.experiments.remaining import ASKING, TRAINING
 from recollect.models import LoadedModel
@@ -101,11 +102,17 @@ class Together:
             self.slots = 1 if self._pays is False else self.slots
             return {}
         able = [cell for cell in able if cell.name in jobs]
-        trained = self._train(able, jobs, errors)
-        for cell in able:
-            if cell.name in anew and cell.name in trained:
-                drop_of_others(folder, cell, trained[cell.name])
-        self._ask([cell for cell in able if cell.name in trained], trained, errors)
+        try:
+            trained = self._train(able, jobs, errors)
+            for cell in able:
+                if cell.name in anew and cell.name in trained:
+                    drop_of_others(folder, cell, trained[cell.name])
+            self._ask([cell for cell in able if cell.name in trained], trained, errors)
+        except Exception as error:  # of all of them: each resumes, and tells by itself what is its own
+            if ends_all(error):
+                raise
+            self._pays, self.slots = False, 1
+            self._say(f"cells run one after the other from here on: the pass ended with {reason_of(error)}")
         return errors
 
     def _jobs(self, cells: Sequence[Cell], errors: Errors) -> dict[str, TrainJob]:
@@ -164,10 +171,11 @@ def _with_progress(job: TrainJob, progress: Callable[[int, int], None]) -> Train
 
 def pays(jobs: Sequence[TrainJob], base: LoadedModel, say: Callable[[str], None]) -> bool:
     """Whether these trainings are faster in one pass than one after the other, by a few updates; says what was found.
-    Not where one of them fails, which it will tell itself."""
+    Not where the measurement fails."""
     try:
         gain = measured(jobs[:_FEW], base)
-    except RecollectError:
+    except Exception as error:
+        say(f"adapters are trained one after the other: measuring a pass failed: {reason_of(error)}")
         return False
     if gain.ratio < _LEAST:
         say(f"adapters are trained one after the other: {gain.line}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from recollect.errors import RecollectError
+from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.executors import Ended, Executor, Place
 from recollect.experiments.executors.here import HereExecutor
 from recollect.experiments.many.together import pays
@@ -72,7 +73,12 @@ class FirstTrials(Executor[Job, Outcome]):
             return
         base = self._runner.base.load()
         if pays(passing, base, self._say):
-            run_trains(passing, base=base)
+            try:
+                run_trains(passing, base=base)
+            except Exception as error:
+                if ends_all(error):
+                    raise
+                self._say(f"trials run one after the other: the pass ended with {reason_of(error)}")
 
     def close(self) -> None:
         """Forget what was not begun."""

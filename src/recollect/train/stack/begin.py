@@ -38,7 +38,11 @@ def seat(
 ) -> Lane:
     """A training with the first factors that PEFT gives it; the model is as before. Raises InputError, and NotByRows
     for adapters that are no products of rows."""
-    adapted = with_adapters(model, begun.settings, begun.learned.examples).model
+    try:
+        adapted = with_adapters(model, begun.settings, begun.learned.examples).model
+    except BaseException:
+        _bare(model)  # the adapter may be there in part
+        raise
     try:
         factors = factors_of(adapted)
         flops = 6.0 * adapted.num_parameters(exclude_embeddings=True)
@@ -48,3 +52,14 @@ def seat(
         adapted.unload()
         model.requires_grad_(False)
     return Lane(training, step, opened, begun, adapted, factors, tokenizer, device, flops)
+
+
+def _bare(model: Any) -> None:
+    """Take off what PEFT has put on a model when it failed on the way."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, module.get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    model.requires_grad_(False)

@@ -93,6 +93,11 @@ class Lane:
                 self.order.update(self.done)
                 read_checkpoint(checkpoint, self)
 
+    def rise(self) -> None:
+        """Leave the place, whose memory is given back; what is to be kept is saved before."""
+        for own in ("stacked", "steps"):
+            self.__dict__.pop(own, None)
+
     def pieces(self) -> list[Piece]:
         """Begin an update: its pieces."""
         self._before = [self.generator.get_state(), self.dropping.get_state()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ def _free(device: str) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def give_back(device: str) -> None:
+    """Let go of what nobody holds any more: optimizers and their schedules hold each other."""
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
 
 
 def ran_out(error: BaseException) -> bool:

@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recollect.errors import RecollectError
+from recollect.errors import ModelError, RecollectError
 from recollect.models.stacked import Rows, put_together
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
-from recollect.train.stack.memory import NoRoom, Room, ran_out
+from recollect.train.stack.memory import NoRoom, Room, give_back, ran_out
+
+_NO_ROOM = (
+    "memory ran out with this training alone in the pass, and one piece of its update in the batch. Raise "
+    "--gradient-accumulation, or lower --lora-r or --max-length; its checkpoint is kept."
+)
 
 
 @dataclass
@@ -44,15 +49,18 @@ class Pass:
                 while left:
                     self._update(left)
                     self.progress()
-        except NoRoom as error:
-            if len(left) == 1:
-                raise error.__cause__ or error from None
+        except NoRoom:
             for lane in left:
                 lane.save()
+            if len(left) == 1:
+                self.leave(left.pop(), ModelError(_NO_ROOM))
         finally:
             stacked.take_off()
+            for lane in lanes:
+                lane.rise()
         if left:
-            del stacked
+            del stacked, self.rows
+            give_back(self.device)
             half = len(left) // 2
             for some in (left[:half], left[half:]):
                 self.run(some)
@@ -68,17 +76,18 @@ class Pass:
         started = time.monotonic()
         pieces, told = self._through_with_room(left)
         tokens = {number: sum(piece.tokens for piece in own) for number, own in pieces.items()}
+        spent = time.monotonic() - started
         for lane in list(left):
+            lane.seconds += spent * tokens[lane.number] / max(1, sum(tokens.values()))
+            updating = time.monotonic()
             try:
                 outcome: Outcome | None = lane.updated(pieces[lane.number], told[lane.number])
             except RecollectError as error:  # its judge's, or a full disk's: the others go on
                 outcome = error
+            lane.seconds += time.monotonic() - updating
             if outcome is not None:
                 left.remove(lane)
                 self.leave(lane, outcome)
-        seconds = (time.monotonic() - started) / max(1, sum(tokens.values()))
-        for lane in left:
-            lane.seconds += seconds * tokens[lane.number]
 
     def _through_with_room(self, left: list[Lane]) -> tuple[dict[int, list[Piece]], dict[int, list[Told]]]:
         while True:

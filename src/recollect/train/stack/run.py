@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from recollect.core.progress import Progress
-from recollect.errors import RecollectError, RecollectWarning
+from recollect.errors import RecollectError, RecollectWarning, StepBusy
 from recollect.models import LoadedModel
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import Learned, read_source
@@ -129,6 +129,9 @@ class _Work:
                 opened = everything.enter_context(ExitStack())
                 try:
                     step = opened.enter_context(open_training(training, self.jobs[number].out, self.jobs[number].root))
+                except StepBusy:  # maybe by another of these, which is the same training: asked again afterwards
+                    self.alone[number] = ""
+                    continue
                 except RecollectError as error:
                     self.results[number] = error
                     continue
@@ -142,7 +145,7 @@ class _Work:
                     try:
                         self._pass(steps)
                     except NotByRows as error:
-                        for number in [number for number in steps if number not in self.results]:
+                        for number in [one for one in steps if one not in self.results and one not in self.alone]:
                             self._leave_out(number, str(error))
 
     def _pass(self, steps: dict[int, tuple[Step, ExitStack]]) -> None:
@@ -211,9 +214,9 @@ class _Work:
         """Train the others one by one."""
         for number, why in self.alone.items():
             job = self.jobs[number]
-            warnings.warn(
-                f"training {number + 1} of {len(self.jobs)} passes alone: {why}", RecollectWarning, stacklevel=3
-            )
+            if why:
+                said = f"training {number + 1} of {len(self.jobs)} passes alone: {why}"
+                warnings.warn(said, RecollectWarning, stacklevel=3)
             try:
                 training = read_training(*read_source(job.settings, job.selection, job.data), job.progress, self.base)
                 training = replace(training, share=job.share, judge=job.judge)
