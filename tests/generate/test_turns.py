@@ -118,8 +118,9 @@ def test_works_know_the_context_they_were_started_in() -> None:
     known: ContextVar[str] = ContextVar("known", default="nothing")
     token = known.set("the caller's")
     try:
-        assert take_turns([lambda ask: ask(0) + known.get()] * 2, lambda asked: dict.fromkeys(asked, "")) == [
-            "the caller's"
-        ] * 2
+        assert (
+            take_turns([lambda ask: ask(0) + known.get()] * 2, lambda asked: dict.fromkeys(asked, ""))
+            == ["the caller's"] * 2
+        )
     finally:
         known.reset(token)
