@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, TRAIN, World, make_world
 from recollect.core.workspace import is_finished
 from recollect.drift import DriftSettings
+from recollect.errors import RecollectWarning
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.attempts import Attempts, FailedCell, Outcome, attempt_cells
 from recollect.experiments.base import Base
@@ -134,7 +136,10 @@ def test_what_cannot_pass_is_told_once_by_its_reason(world: World, tmp_path: Pat
 
 
 def test_the_measurement_leaves_nothing_and_counts_updates(world: World, tmp_path: Path) -> None:
-    found, said = run(world, tmp_path, cells(world, (4, 6)))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", RecollectWarning)
+        found, said = run(world, tmp_path, cells(world, (4, 6), learning_rate=1e-5))
+    assert [str(one.message).split(" at ")[0] for one in heard] == ["1 update", "2 updates"]  # of the trainings alone
     assert all(isinstance(one, ScoredCell) for one in found)
     assert len(said) == 1 and "for 3 updates in one pass" in said[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == [

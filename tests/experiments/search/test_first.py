@@ -51,3 +51,15 @@ def test_the_trials_are_those_of_one_after_the_other(
     losses = [one.losses().sort("trial", "update")["loss"].to_list() for one in (together, alone)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert together.found.best_trial == alone.found.best_trial
+
+
+def test_a_pass_that_breaks_costs_no_trial(
+    world: World, levels: Path, tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(jobs: list[Any], **_: Any) -> None:
+        passes.append(len(jobs))
+        raise RuntimeError("kernel launch")
+
+    monkeypatch.setattr(first_module, "run_trains", broken)
+    found = search(world, levels, tmp_path / "search")
+    assert passes == [4] and found.trials().height == 5

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -186,7 +187,8 @@ def pays(jobs: Sequence[TrainJob], base: LoadedModel, say: Callable[[str], None]
 
 def measured(jobs: Sequence[TrainJob], base: LoadedModel) -> Gain:
     """A few updates of trainings in one pass, beside as many of one of them alone."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is to be said of a few updates is nothing of the trainings
         few = [
             TrainJob(
                 job.settings.model_copy(update={"max_steps": _UPDATES, "save_every": None}),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recollect.errors import ModelError, RecollectError
-from recollect.models.stacked import Rows, put_together
+from recollect.models.stacked import Rows, Stacked, put_together
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
 from recollect.train.stack.memory import NoRoom, Room, give_back, ran_out
@@ -39,7 +39,20 @@ class Pass:
     def run(self, lanes: Sequence[Lane]) -> None:
         """Train them all to their ends; where memory has no room for so many, one half after the other."""
         left = list(lanes)
-        stacked = put_together(self.model, [lane.factors for lane in lanes], trained=True)
+        try:
+            self._run(left)
+        except NoRoom:
+            if len(left) == 1:
+                self.leave(left.pop(), ModelError(_NO_ROOM))
+        if left:
+            give_back(self.device)
+            half = len(left) // 2
+            for some in (left[:half], left[half:]):
+                self.run(some)
+
+    def _run(self, left: list[Lane]) -> None:
+        """Train them until none is left. Raises NoRoom, with those saved that are left."""
+        lanes, stacked = list(left), self._put(left)
         self.rows = stacked.rows
         try:
             for number, lane in enumerate(lanes):
@@ -52,18 +65,19 @@ class Pass:
         except NoRoom:
             for lane in left:
                 lane.save()
-            if len(left) == 1:
-                self.leave(left.pop(), ModelError(_NO_ROOM))
+            raise
         finally:
             stacked.take_off()
             for lane in lanes:
                 lane.rise()
-        if left:
-            del stacked, self.rows
-            give_back(self.device)
-            half = len(left) // 2
-            for some in (left[:half], left[half:]):
-                self.run(some)
+
+    def _put(self, lanes: Sequence[Lane]) -> Stacked:
+        try:
+            return put_together(self.model, [lane.factors for lane in lanes], trained=True)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            raise NoRoom from error
 
     def _leave_where_ended(self, left: list[Lane]) -> None:
         """A training whose checkpoint is that of its last update needs no other."""
