@@ -130,6 +130,27 @@ def test_it_stays_here_where_processes_save_nothing(
     assert (here.said, set(here.slots)) == ([], {1})
 
 
+def test_it_stays_here_where_the_weights_cannot_be_shared(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "START", 0.0)
+    monkeypatch.setattr(executor_module, "_LEAST", 0.0)
+    monkeypatch.setattr(executor_module, "processes_for", found_processes(Processes(2, 1.6)))
+    monkeypatch.setattr(executor_module, "shared_room", lambda: 1 << 10)
+    here = run(context(world, tmp_path), cells(world))
+    assert set(here.slots) == {1}
+    [said] = here.said
+    assert said.startswith("the other 2 trainings run here, one after the other: /dev/shm has room for 0 MiB")
+
+    def refused(_: object) -> None:
+        raise RuntimeError("unable to allocate shared memory")
+
+    monkeypatch.setattr(executor_module, "shared_room", lambda: 1 << 40)
+    monkeypatch.setattr(Base, "share", refused)
+    [said] = run(context(world, tmp_path / "refused"), cells(world)).said
+    assert "unable to allocate shared memory" in said
+
+
 def test_short_work_is_not_measured(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> Processes:
         raise AssertionError("measured")

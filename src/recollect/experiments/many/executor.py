@@ -10,12 +10,16 @@ Notable choices
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from recollect.core.numbers import many
 from recollect.core.progress import duration
+from recollect.experiments.attempts import reason_of
 from recollect.experiments.cell import Cell, Context
 from recollect.experiments.executors import Ended, Executor, Place, Work, make_executor
 from recollect.experiments.executors.here import HereExecutor
@@ -114,14 +118,28 @@ class CellExecutor(Executor[Cell, Found]):
         self._remaining = None  # asked once
         if saved < _LEAST:
             return
+        if why := self._cannot_share():
+            self._say(f"the other {many(left, 'training')} run here, one after the other: {why}")
+            return
         self._say(
             f"the other {many(left, 'training')} go to {found.workers} processes: reading a batch, they do "
             f"{found.ratio:.1f} times as much as one process with all threads; about {duration(saved)} less "
             "(--one-by-one: here, one after the other)"
         )
-        self._work.context.base.share()
         self._inner.close()
         self._inner = ProcessExecutor(self._work, replace(self._place, workers=found.workers))
+
+    def _cannot_share(self) -> str:
+        """Why processes cannot map the base's weights, as where /dev/shm is small; "" once they can."""
+        base = self._work.context.base
+        room, needed = shared_room(), sum(weight.nbytes for weight in base.load().model.parameters())
+        if needed > room:
+            return f"/dev/shm has room for {room / 2**20:,.0f} MiB, and the base's weights take {needed / 2**20:,.0f}"
+        try:
+            base.share()
+        except (OSError, RuntimeError) as error:
+            return f"processes cannot map the base's weights ({reason_of(error)})"
+        return ""
 
     def close(self) -> None:
         """End what runs."""
@@ -137,3 +155,14 @@ def saved_seconds(found: Processes, seconds: float) -> float:
         40.0
     """
     return seconds - seconds / found.ratio - START if found.workers > 1 else 0.0
+
+
+def shared_room() -> float:
+    """Bytes that processes of this machine can share.
+
+    Examples:
+        >>> shared_room() > 0
+        True
+    """
+    place = Path("/dev/shm")
+    return shutil.disk_usage(place).free if place.is_dir() else math.inf
