@@ -1,6 +1,7 @@
 """A whole fit: what competes, what is stored, that the test is asked once, and that a stopped one goes on."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,8 @@ from recollect.ask import find_sides
 from recollect.core.workspace import read_manifest
 from recollect.core.workspace.fit import NAMES
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
+from recollect.experiments.fit.clock import FitClock
+from recollect.experiments.fit.keep import kept, kept_value
 from recollect.experiments.fit.searching import STOP
 from recollect.models import ModelSettings, load
 from recollect.report import read_results
@@ -121,8 +124,6 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on_until_it_is_t
     pressed = [True]
 
     def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
-        from contextlib import nullcontext
-
         seen.append(what)
         if what == "searching":
             if pressed.pop():
@@ -133,8 +134,9 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on_until_it_is_t
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         run_fit(settings, out, facts=facts, stage=stage, say=said.append)
-    assert "best so far, plain" in said[-1]
+    assert "best so far, the untouched base" in said[-1]  # two updates taught nothing, so nothing takes its place
     assert read_manifest(out).metrics["stopped"]
+    assert read_manifest(out).metrics["chosen"] == "base"
     assert (out / "model" / "model.safetensors").is_file()
     assert set(find_sides(str(out)).models) == {"base", "tuned"}
     assert not list((out / "steps").glob("test-*"))
@@ -145,3 +147,30 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on_until_it_is_t
     assert found.best.test is not None
     assert "plain fine-tuning" not in seen  # what was finished is not done again
     assert not found.trials  # it was told to stop before the first
+
+
+def test_killed_in_its_test_a_fit_goes_on_with_the_same_models_though_nothing_has_room_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = FitSettings.make(budget="2 trials", seeds=2, use_levels=False, **TINY)
+    out, facts = tmp_path / "killed", world()
+    raised: list[type[BaseException]] = [KeyboardInterrupt, RuntimeError]
+
+    def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
+        if what.startswith("the test: the fit") and raised:
+            raise raised.pop()
+        return nullcontext(None)
+
+    with pytest.raises(RuntimeError):
+        run_fit(settings, out, facts=facts, stage=stage)
+    before = kept(tmp_path / "killed.partial")
+    assert kept_value(tmp_path / "killed.partial") > 0
+    monkeypatch.setattr(FitClock, "room", lambda *_: False)
+    with pytest.raises(KeyboardInterrupt):
+        run_fit(settings, out, facts=facts, stage=stage)
+    assert kept(out) == before  # and not the plain one, which comes first in every life
+    found = run_fit(settings, out, facts=facts, stage=stage).found
+    assert [one.name for one in found.candidates if one.chosen] == [before]
+    assert {one.kind for one in found.candidates} == {"plain", "trial", "seed", "mean", "repair"}
+    assert [one.name for one in found.contenders] == list(NAMES)
+    assert (out / "model" / "model.safetensors").is_file()

@@ -131,6 +131,8 @@ class FitFound(ExperimentFound):
     chosen: Name
     chosen_by: str
     """Why, in a sentence."""
+    by_test: bool = False
+    """Whether the test took the choice back that validation had made: its interval is then of a winner."""
     stopped: bool = False
     """By Ctrl-C, before the test: the best so far was kept, and the same command goes on."""
     goal: str

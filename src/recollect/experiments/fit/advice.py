@@ -38,6 +38,7 @@ def advice(found: FitFound) -> tuple[str, ...]:
         )
     parts = (
         _verdict,
+        _by_test,
         _made_of,
         _prompt,
         _against_plain,
@@ -60,7 +61,11 @@ def _verdict(found: FitFound) -> Iterator[str]:
     best, base = found.best, found.contender("base")
     said = f"Take {CALLED[found.chosen]}: {estimate(best.test)} % on {many(found.sets.test, 'test question')}"
     if base is None or base is best or base.behind is None:
-        yield f"{said}. No training did better than leaving the model as it is."
+        other = found.contender("ours") or found.contender("plain")
+        told = ""
+        if other is not None and other.behind is not None:
+            told = f" It has {_points(other.behind)} over {CALLED[other.name]}.{_more(other)}"
+        yield f"{said}. No training was worth more on {'the test' if found.by_test else 'validation'}.{told}"
         return
     if base.behind.sign > 0:
         yield f"{said}, {_points(base.behind)} over the untouched base. It was worth it."
@@ -68,6 +73,14 @@ def _verdict(found: FitFound) -> Iterator[str]:
         yield f"{said}, {_points(base.behind)} against the untouched base, which is better: keep the base."
     else:
         yield f"{said}, {_points(base.behind)} over the untouched base: not more than chance.{_more(base)}"
+
+
+def _by_test(found: FitFound) -> Iterator[str]:
+    if found.by_test:
+        yield (
+            f"The test made this choice, on the questions that give its score: {found.chosen_by} For a figure without "
+            "that, ask the model questions that are in none of the parts."
+        )
 
 
 def _more(other: Contender) -> str:
@@ -95,8 +108,9 @@ def _prompt(found: FitFound) -> Iterator[str]:
         return
     if found.chosen == "few-shot":
         yield (
-            f"{many(shown.examples, 'example')} in the prompt are enough: no trained model did better on validation. "
-            "The model folder holds the base, few-shot.json the examples."
+            f"{many(shown.examples, 'example')} in the prompt are enough: no trained model was worth more on "
+            f"{'the test' if found.by_test else 'validation'}. The model folder holds the base, few-shot.json the "
+            "examples."
         )
     elif found.chosen != "base" and shown.behind is not None:
         if shown.behind.sign > 0:
@@ -106,9 +120,9 @@ def _prompt(found: FitFound) -> Iterator[str]:
             )
         else:
             yield (
-                f"A prompt with {many(shown.examples, 'example')} is as good: {estimate(shown.test)} % against "
-                f"{estimate(best.test)} %, a difference of {_points(shown.behind)}. It needs no training and forgets "
-                f"nothing, but reads its examples with every question.{_more(shown)}"
+                f"A prompt with {many(shown.examples, 'example')} may do as well: {estimate(shown.test)} % against "
+                f"{estimate(best.test)} %, a difference of {_points(shown.behind)}, not more than chance. It needs no "
+                f"training and forgets nothing, but reads its examples with every question.{_more(shown)}"
             )
 
 
@@ -132,9 +146,10 @@ def _choice_of_data(found: FitFound) -> Iterator[str]:
     if other is None or found.chosen != "ours" or other.behind is None:
         return
     if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
+        told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
         yield (
-            f"Over one training on as many examples drawn at random it has {_points(other.behind)}: that is what the "
-            f"choice of data and the averaging bring together.{_more(other)}"
+            f"Over one training on as many examples drawn at random it has {_points(other.behind)}: "
+            f"{told.get(other.behind.sign, 'the choice of data and the averaging did harm')}.{_more(other)}"
         )
         return
     if level in (None, "random"):
@@ -154,17 +169,19 @@ def _amount(found: FitFound) -> Iterator[str]:
         yield f"{best.examples:,} of {of:,} training examples were enough{_mix(found)}."
         return
     smaller = [score for size, score in scored if isinstance(size, int) and size <= of / 2]
-    if smaller and best.validation is not None:
-        gap = 100 * best.validation.value - max(smaller)
+    larger = [score for size, score in scored if isinstance(size, int) and size > of / 2]  # single trainings, both
+    if smaller and larger:
+        gap = max(larger) - max(smaller)
         if gap > _SAME:
             yield (
-                f"All {of:,} training examples were used, and half of them scored {number(gap)} points less on "
-                "validation: more data may bring more."
+                f"All {of:,} training examples were used. The best training on at most half of them scored "
+                f"{number(gap)} points less on validation than the best on more: more data may bring more."
             )
         else:
             yield (
-                f"All {of:,} training examples were used, but half of them scored within {number(abs(gap))} points on "
-                "validation: nothing shows that more of the same would bring more."
+                f"All {of:,} training examples were used, but the best training on more than half of them scored "
+                f"{number(gap, sign=True)} points over the best on fewer, on validation: nothing shows that more of "
+                "the same would bring more."
             )
 
 
@@ -190,8 +207,20 @@ def _forgetting(found: FitFound) -> Iterator[str]:
                 way = "fewer" if plain.forgot_more.sign < 0 else "more"
                 said += f", {number(abs(100 * plain.forgot_more.value))} points {way} than that is more than chance"
         yield f"{said}."
-    if found.repair:
-        yield f"What was lost was partly regained after the training: {found.repair}."
+    yield from _regained(found)
+
+
+def _regained(found: FitFound) -> Iterator[str]:
+    taken = next((one for one in found.candidates if one.chosen), None)
+    if found.chosen != "ours" or not found.repair or taken is None:
+        return
+    name = taken.name.removesuffix(f", {found.repair}")
+    before = next((one for one in found.candidates if one.name == name), None)
+    if before is not None and taken.forgot < before.forgot:
+        yield (
+            f"Part of what was lost was regained after the training, {found.repair}: on validation "
+            f"{number(taken.forgot)} % forgotten after it, {number(before.forgot)} % before."
+        )
 
 
 def _at_risk(found: FitFound) -> Iterator[str]:

@@ -44,6 +44,8 @@ class Tested:
     """Of the test questions."""
     chosen: Name
     why: str
+    by_test: bool
+    """Whether the test made the choice."""
 
 
 def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, random: Path | None) -> Tested:
@@ -61,12 +63,14 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
                 continue
             shots = ground.settings.few_shot if name == "few-shot" else 0
             settings = ground.evaluation(None if name in UNTOUCHED else str(models[name]), shots)
-            out, what = ground.steps / f"test-{name}", f"the test: {CALLED[name]}"
+            marked = f"-{ours.mark}" if name in ("random", "ours") else ""  # another best is not taken for this one
+            out, what = ground.steps / f"test-{name}{marked}", f"the test: {CALLED[name]}"
             found[name] = ground.ask(out, ground.data.final, settings, what, base=name in UNTOUCHED)
     asked = [found[name] for name in UNTOUCHED if name in found]
     knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
-    chosen, why = _settle(ground, validated, found, averaged=ours.averaged)
-    return Tested(found, validated, knowledge, chosen, why)
+    first = first_choice(ground, validated, averaged=ours.averaged)
+    chosen, why = _settle(ground, first, found)
+    return Tested(found, validated, knowledge, chosen, why, chosen != first)
 
 
 def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
@@ -88,10 +92,7 @@ def first_choice(ground: Ground, validated: Mapping[Name, Answers], *, averaged:
     return best if worths[best] - worths["ours"] > error_of(validated[best], validated["ours"]) else "ours"
 
 
-def _settle(
-    ground: Ground, validated: Mapping[Name, Answers], tested: Mapping[Name, Answers], *, averaged: bool
-) -> tuple[Name, str]:
-    chosen = first_choice(ground, validated, averaged=averaged)
+def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers]) -> tuple[Name, str]:
     ahead = {}
     for name, answers in tested.items():
         gap = gain(tested[chosen], answers)

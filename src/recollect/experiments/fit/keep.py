@@ -10,6 +10,7 @@ Notable choices
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -43,8 +44,8 @@ def merged(ground: Ground, step: Path) -> Path:
     return run_between(RestoreSettings(), ground.base.name, step, 1.0, out=out).path
 
 
-def keep(ground: Ground, model: Path | None, what: str) -> None:
-    """Make `model/` hold this step's model, or the untouched base."""
+def keep(ground: Ground, model: Path | None, what: str, value: float | None = None) -> None:
+    """Make `model/` hold this step's model, or the untouched base. value: what it is worth on validation."""
     folder = ground.step.folder
     base = find_model(ground.base.name, ground.parts.train.revision)
     source = base if model is None else merged(ground, model) / MODEL
@@ -59,7 +60,7 @@ def keep(ground: Ground, model: Path | None, what: str) -> None:
     (folder / _NEW).rename(folder / MODEL)
     shutil.rmtree(folder / _OLD, ignore_errors=True)
     _card(ground, model, ())
-    write_json(ground.steps / BEST, {"what": what})
+    write_json(ground.steps / BEST, {"what": what, "value": value})
 
 
 def kept(folder: Path) -> str:
@@ -68,6 +69,14 @@ def kept(folder: Path) -> str:
         return str(json.loads((folder / STEPS / BEST).read_text(encoding="utf-8"))["what"])
     except (OSError, ValueError, KeyError):
         return ""
+
+
+def kept_value(folder: Path) -> float:
+    """What that is worth on validation; minus infinity for nothing, or nothing that was said."""
+    try:
+        return float(json.loads((folder / STEPS / BEST).read_text(encoding="utf-8"))["value"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -math.inf
 
 
 def _link(file: Path, target: Path) -> None:
@@ -105,8 +114,13 @@ def finish_model(ground: Ground, found: FitFound, model: Path | None) -> None:
             scores.append(Score(f"{found.scored}, {name}", value, ground.data.final.name, "test"))
     _card(ground, model, scores, f"Chosen by `recollect fit`: {found.chosen_by}")
     if found.chosen == "few-shot":
-        asked = ground.data.final.part("test").facts[:1]
-        settings = ground.evaluation(shots=ground.settings.few_shot)
-        [shown] = draw_examples(ground.data.final, asked, settings.shots, settings.seed)
-        examples = [{"question": question, "answer": answer} for question, answer in shown]
-        write_json(ground.step.folder / EXAMPLES, {"examples": examples})
+        write_examples(ground)
+
+
+def write_examples(ground: Ground) -> None:
+    """The examples of the base's best prompt, beside the model."""
+    asked = ground.data.final.part("test").facts[:1]
+    settings = ground.evaluation(shots=ground.settings.few_shot)
+    [shown] = draw_examples(ground.data.final, asked, settings.shots, settings.seed)
+    examples = [{"question": question, "answer": answer} for question, answer in shown]
+    write_json(ground.step.folder / EXAMPLES, {"examples": examples})

@@ -6,10 +6,14 @@ Notable choices
   whatever their settings. So is every repair of the best so far: a share of its change kept in all weights (WiSE-FT,
   arXiv 2109.01903), or its most changed weights set back. All compete on the same validation questions; the test sees
   the winner alone.
+- A folder is named after what it is made of: a fit that goes on with another best (a stop taken back, a raised budget)
+  makes other models, and never takes the answers of those before. What is finished competes however little is left.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +23,7 @@ import polars as pl
 
 from recollect.core.workspace import is_finished
 from recollect.core.workspace.fit import Candidate
-from recollect.experiments.cell import Cell, drop_weights
+from recollect.experiments.cell import Cell, drop_weights, has_weights, is_done
 from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.keep import merged
@@ -28,7 +32,7 @@ from recollect.experiments.fit.stages import PLAIN, RANDOM, RANDOM_SEED, Ground,
 from recollect.experiments.search.trial import TrialValue
 from recollect.restore import RestoreSettings, run_between, run_restore
 from recollect.select import SelectSettings
-from recollect.train import TrainSettings
+from recollect.train import TrainFound, TrainSettings
 
 TRAINED = ("plain", "trial", "seed")
 BEST = (3, 5, 8)
@@ -65,6 +69,8 @@ class Ours:
     settings: dict[str, TrialValue]
     select: SelectSettings
     train: TrainSettings
+    updates: int
+    """Of one training with these settings."""
     trained_on: frozenset[str]
     """The training facts, each once."""
     candidates: tuple[Candidate, ...]
@@ -81,6 +87,11 @@ class Ours:
     def examples(self) -> int:
         """How many training facts."""
         return len(self.trained_on)
+
+    @property
+    def mark(self) -> str:
+        """Of this model, for the names of what is asked of it."""
+        return _mark(self.chosen.name, self.model.parent.name, self.model.name)
 
     @property
     def averaged(self) -> bool:
@@ -156,15 +167,21 @@ def settings_of(
     return searched.select(trial.values), searched.train(trial.values), dict(trial.values)
 
 
-def more_seeds(field_: Field, select: SelectSettings, train: TrainSettings) -> list[Entrant]:
+def more_seeds(
+    field_: Field, first: Entrant, select: SelectSettings, train: TrainSettings, searched: Searched | None
+) -> list[Entrant]:
     """The same settings again, each time with other examples and another order, as far as there is room."""
     ground, found = field_.ground, list[Entrant]()
+    of, each = first.candidate.name.replace(" ", "-"), TrainFound.read(first.model).steps
     with ground.clock.stage("more seeds") as lasted:
         for number in range(1, ground.settings.seeds):
             one = lasted() / len(found) if found else ground.training + ground.asking
-            if not ground.clock.room(one, ground.reserve):
+            cell = seed_cell(ground, f"seed{number}-{of}", select, train, ground.settings.seed + number)
+            if not is_done(ground.steps, cell) and not (
+                ground.clock.room(one, ground.reserve)
+                and updates_left(ground, searched, each) >= 2  # and the random draw
+            ):
                 break
-            cell = seed_cell(ground, f"seed{number}", select, train, ground.settings.seed + number)
             ground.run(f"the same with seed {number}", cell)
             trained, selected = cell.path(ground.steps, "train"), (cell.path(ground.steps, "select"),)
             found.append(field_.add(f"seed {number}", "seed", trained, ground.answers(cell), selected))
@@ -189,9 +206,10 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
     wanted |= {f"the mean of the best {count}": ranked[:count] for count in BEST if len(ranked) >= count}
     with field_.ground.clock.stage("averaging"):
         for name, members in wanted.items():
-            if not _room(field_.ground):
+            made_of = _mark(*(one.candidate.name for one in members), *(str(one.model.name) for one in members))
+            out = field_.ground.steps / f"{name.removeprefix('the ').replace(' ', '-')}-{made_of}"
+            if not _room(field_.ground, out):
                 return
-            out = field_.ground.steps / name.removeprefix("the ").replace(" ", "-")
             selected = tuple(path for one in members for path in one.selections)
             _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected)
 
@@ -199,36 +217,66 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
 def _write_mean(ground: Ground, members: list[Entrant], out: Path) -> None:
     """The mean of several models' weights, added up one by one; of adapters that of the merged models."""
     models = [merged(ground, one.model) for one in members]
-    mean = models[0]
-    for at, other in enumerate(models[1:], 2):
-        place = out if at == len(models) else out.with_name(f"{out.name}-{at}")
-        before, mean = mean, run_between(RestoreSettings(), mean, other, 1 / at, out=place).path
-        if at > 2:
-            drop_weights(before)
+    places = {at: out if at == len(models) else out.with_name(f"{out.name}-{at}") for at in range(2, len(models) + 1)}
+    done = max((at for at, place in places.items() if _usable(place)), default=1)  # those before it have no weights
+    mean = places.get(done, models[0])
+    for at, place in places.items():
+        if at > done:
+            mean = run_between(RestoreSettings(), mean, models[at - 1], 1 / at, out=place).path
+        if at - 1 in places:
+            drop_weights(places[at - 1])
+
+
+def _usable(step: Path) -> bool:
+    """Whether a step is finished and has its weights."""
+    return is_finished(step) and has_weights(step)
+
+
+def _mark(*names: str) -> str:
+    """A few signs that stand for these names, in a folder's."""
+    return hashlib.blake2b("\n".join(names).encode(), digest_size=3).hexdigest()
+
+
+def updates_left(ground: Ground, searched: Searched | None, each: int) -> float:
+    """How many more trainings of so many updates a budget in updates has room for."""
+    limit = ground.settings.limits.updates
+    if limit is None:
+        return math.inf
+    return (limit - updates_spent(ground, searched)) / max(1, each)
+
+
+def updates_spent(ground: Ground, searched: Searched | None) -> int:
+    """Of all trainings so far."""
+    trained = [TrainFound.read(file.parent).steps for file in ground.steps.glob("train-*/manifest.json")]
+    return sum(trained) + (sum(trial.steps for trial in searched.trials) if searched else 0)
 
 
 def repairs(field_: Field) -> None:
     """The best so far, less a part of its change."""
     ground, best = field_.ground, field_.best
-    base, tuned = ground.base.name, best.model
+    base, tuned, mark = ground.base.name, best.model, _mark(best.candidate.name, best.model.name)
     with ground.clock.stage("repair"):
         for share in KEPT_CHANGE:
-            out = ground.steps / f"repair-kept-{100 * share:g}"
+            out = ground.steps / f"repair-kept-{100 * share:g}-{mark}"
             write = partial(run_between, RestoreSettings(), base, tuned, share, out=out)
-            if not _room(ground):
+            if not _room(ground, out):
                 return
             name = f"{best.candidate.name}, {100 * share:g} % of its change kept"
             _enter(field_, name, "repair", out, write, best.selections)
-        out = ground.steps / f"repair-restored-{SET_BACK:g}"
+        out = ground.steps / f"repair-restored-{SET_BACK:g}-{mark}"
         restored = partial(run_restore, RestoreSettings.make(percent=SET_BACK), base, tuned, out=out)
-        if _room(ground):
+        if _room(ground, out):
             name = f"{best.candidate.name}, {SET_BACK:g} % of the weights set back"
             _enter(field_, name, "repair", out, restored, best.selections)
 
 
-def _room(ground: Ground) -> bool:
-    """Whether one more model can be written and asked."""
-    return ground.clock.room(2 * ground.asking, ground.reserve)
+def _room(ground: Ground, model: Path) -> bool:
+    """Whether one more model can be written and asked, or was before."""
+    return is_finished(_asked(ground, model)) or ground.clock.room(2 * ground.asking, ground.reserve)
+
+
+def _asked(ground: Ground, model: Path) -> Path:
+    return ground.steps / f"evaluate-{model.name}"
 
 
 def _enter(
@@ -236,8 +284,8 @@ def _enter(
 ) -> None:
     """Make a model unless its answers are there, ask it, and let it compete; its weights stay only if it leads."""
     ground = field_.ground
-    out = ground.steps / f"evaluate-{model.name}"
-    if not is_finished(out):
+    out = _asked(ground, model)
+    if not is_finished(out) and not _usable(model):
         write()
     answers = ground.ask(out, ground.choosing, ground.evaluation(str(model)), f"asking {name}")
     entrant = field_.add(name, kind, model, answers, selections)
@@ -245,13 +293,10 @@ def _enter(
         drop_weights(model)
 
 
-def train_random(ground: Ground, ours: Ours) -> Path:
+def random_cell(ground: Ground, ours: Ours) -> Cell:
     """As many examples as ours, drawn at random, trained as ours was."""
     select = ours.select.model_copy(update={"level": "random", "size": ours.examples})
-    cell = seed_cell(ground, RANDOM, select, ours.train, ground.settings.seed + RANDOM_SEED)
-    with ground.clock.stage("random draw of equal size"):
-        ground.run("a random draw of equal size", cell)
-    return cell.path(ground.steps, "train")
+    return seed_cell(ground, f"{RANDOM}-{ours.mark}", select, ours.train, ground.settings.seed + RANDOM_SEED)
 
 
 def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: Callable[[Entrant], None]) -> Ours:
@@ -259,7 +304,7 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
     field_ = Field(ground, kept=kept)
     first = best_settings(field_, plain, searched)
     select, train, values = settings_of(ground, first, searched)
-    others = more_seeds(field_, select, train)
+    others = more_seeds(field_, first, select, train, searched)
     averages(field_, [first, *others])
     repairs(field_)
     best = field_.best
@@ -271,6 +316,7 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
         settings=values,
         select=select,
         train=train,
+        updates=TrainFound.read(first.model).steps,
         trained_on=best.trained_on,
         candidates=field_.marked,
         repair=repair,

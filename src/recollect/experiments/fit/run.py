@@ -22,17 +22,17 @@ import yaml
 
 from recollect.core.random import take
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic, write_json
-from recollect.core.workspace.fit import Contender, FitFound, Name
+from recollect.core.workspace.fit import NAMES, Contender, FitFound, Name
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import disk_is_full
 from recollect.experiments.base import Base
-from recollect.experiments.cell import drop_weights, has_weights
+from recollect.experiments.cell import drop_weights, has_weights, is_done
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
-from recollect.experiments.fit.final import contenders, first_choice, flips, test_all
-from recollect.experiments.fit.keep import finish_model, keep, kept
-from recollect.experiments.fit.ours import Entrant, Ours, make_ours, train_random
+from recollect.experiments.fit.final import CALLED, UNTOUCHED, contenders, first_choice, flips, test_all, worth
+from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, write_examples
+from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell, updates_left, updates_spent
 from recollect.experiments.fit.prepare import Wanted, prepare_fit
 from recollect.experiments.fit.result import FitResult
 from recollect.experiments.fit.risk import check_risk, foretell_risk
@@ -45,7 +45,6 @@ from recollect.experiments.search.space import Space
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.facts import FactSet
 from recollect.select import LEVELS
-from recollect.train import TrainFound
 
 _UNKNOWN = 8
 """Questions of level 0 that the page lists."""
@@ -175,32 +174,40 @@ class _Fit:
         for name, answers in ask_base(ground).items():
             self.validated[name] = answers  # type: ignore[index]
         self.validated["plain"] = train_plain(ground)
-        self._keep_step(ground.steps / "train-plain", "plain")
         worth = value_of(self.validated["plain"], ground.knowledge)[2]
+        self._keep_step(ground.steps / "train-plain", "plain", worth)
         searched = run_fit_search(ground, self.validated["base"], worth, self._keep_step)
         if searched is None:
             ground.notes.append("The budget had no room for a search: only the comparisons competed.")
         ours = make_ours(ground, self.validated["plain"], searched, self._keep)
         self.validated["ours"] = ours.answers
-        random = self._random(ours)
+        random = self._random(ours, searched)
         return ours, random, searched
 
-    def _random(self, ours: Ours) -> Path | None:
-        ground = self.ground
-        if not ground.clock.room(ground.training + ground.asking, 4 * ground.final_asking):
+    def _random(self, ours: Ours, searched: Searched | None) -> Path | None:
+        ground, cell = self.ground, random_cell(self.ground, ours)
+        room = ground.clock.room(ground.training + ground.asking, 4 * ground.final_asking)
+        if not is_done(ground.steps, cell) and not (room and updates_left(ground, searched, ours.updates) >= 1):
             ground.notes.append("The budget had no room for the random selection of equal size.")
             return None
-        model = train_random(ground, ours)
-        self.validated["random"] = Answers(ground.steps / "evaluate-random")
-        return model
+        with ground.clock.stage("random draw of equal size"):
+            ground.run("a random draw of equal size", cell)
+        self.validated["random"] = ground.answers(cell)
+        return cell.path(ground.steps, "train")
 
     def _keep(self, best: Entrant) -> None:
-        self._keep_step(best.model, best.candidate.name)
+        one = best.candidate
+        self._keep_step(best.model, one.name, one.value, over=one.kind in ("mean", "repair"))
 
-    def _keep_step(self, model: Path, name: str) -> None:
-        """Have `model/` hold the best so far."""
-        if has_weights(model):  # else a better one took its place in an earlier life
-            keep(self.ground, model, name)
+    def _keep_step(self, model: Path, name: str, value: float, *, over: bool = False) -> None:
+        """Have `model/` hold the best so far; nothing that is worth no more than the base in its better prompt.
+
+        over: also over a single training that is worth more, by luck.
+        """
+        knowledge, asked = self.ground.knowledge, self.validated
+        least = max(worth(one, asked[one], knowledge) for one in UNTOUCHED if one in asked)
+        if value > (least if over else max(least, kept_value(self.step.folder))) and has_weights(model):
+            keep(self.ground, model, name, value)
 
     def _finish(self, ours: Ours, random: Path | None, searched: Searched | None) -> None:
         """The test, the result, the model."""
@@ -212,6 +219,7 @@ class _Fit:
             update={
                 "chosen": tested.chosen,
                 "chosen_by": tested.why,
+                "by_test": tested.by_test,
                 "known_test": len(tested.knowledge.items),
                 "risk": check_risk(ground.steps, tested.knowledge.items, tested.answers.get("plain")),
                 "contenders": contenders(ground, tested, ours),
@@ -225,7 +233,7 @@ class _Fit:
                 "flipped": flipped,
                 "lost": lost,
                 "gained": gained,
-                "updates": self._updates(searched),
+                "updates": updates_spent(ground, searched),
                 "full_updates": full,
                 "full_trainings": trainings,
             }
@@ -240,11 +248,6 @@ class _Fit:
         if searched is not None:
             return searched.space
         return fit_space(self.wanted.settings, self.ground.most, self.ground.levels is not None, 1e-4)
-
-    def _updates(self, searched: Searched | None) -> int:
-        """Of all trainings."""
-        trained = [TrainFound.read(file.parent).steps for file in self.ground.steps.glob("train-*/manifest.json")]
-        return sum(trained) + (sum(trial.steps for trial in searched.trials) if searched else 0)
 
     def _known(self) -> FitFound:
         """What is known before the test."""
@@ -309,10 +312,15 @@ class _Fit:
     def _store_best(self) -> None:
         """Finish the folder with the best so far, to be taken up again."""
         best = kept(self.step.folder)
-        if not best:
-            keep(self.ground, None, best := "the untouched base")
+        chosen = next((name for name in NAMES if name == best), "ours")
+        if not best or best in UNTOUCHED:
+            asked = {name: answers for name, answers in self.validated.items() if name in UNTOUCHED}
+            chosen = first_choice(self.ground, asked) if asked else "base"
+            keep(self.ground, None, chosen)
+            best = CALLED[chosen]
+            if chosen == "few-shot":
+                write_examples(self.ground)
         found = self._known()
-        chosen: Name = "base" if best == "the untouched base" else "plain" if best == "plain" else "ours"
         if found.contender(chosen) is None:
             found = found.model_copy(update={"contenders": (*found.contenders, Contender(name=chosen))})
         told = {"chosen": chosen, "chosen_by": f"{best}.", "stopped": True}

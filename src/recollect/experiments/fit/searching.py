@@ -109,8 +109,8 @@ def _found(searched: Searched, ground: Ground, trial: Trial) -> TrialFound:
     )
 
 
-Better = Callable[[Path, str], None]
-"""Told of a finished training that is better than all before: its step, and its name."""
+Better = Callable[[Path, str, float], None]
+"""Told of a finished training that is better than all before: its step, its name, and what it is worth."""
 
 
 def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) -> Searched | None:
@@ -250,7 +250,8 @@ class _Watch:
         outcome, job = told.outcome, told.job
         if outcome.kind == "scored" and job.share == 1 and (outcome.score or 0.0) > self.best:
             self.best = outcome.score or 0.0
-            self.better(self.runner.folder / TRIALS / trial_name(job.trial) / "train", f"trial {job.trial}")
+            step = self.runner.folder / TRIALS / trial_name(job.trial) / "train"
+            self.better(step, f"trial {job.trial}", self.best)
 
 
 def _executor(ground: Ground, runner: TrialRunner) -> Executor[Job, Outcome]:

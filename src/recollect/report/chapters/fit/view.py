@@ -120,7 +120,7 @@ def in_short(results: Results) -> InShort:
     best = found.best
     cards = [
         Card(
-            f"{CALLED[found.chosen].capitalize()}: test",
+            f"{CALLED[found.chosen].capitalize()}: test{', which chose it' if found.by_test else ''}",
             *_card(None if best.test is None else best.test.percent),
             "right",
         )

@@ -1,0 +1,91 @@
+"""What the advice claims, where the interval does not carry it or the test made the choice."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from recollect.core.estimates import Estimate
+from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, SetsFound
+from recollect.experiments.fit import final
+from recollect.experiments.fit.advice import advice
+from recollect.experiments.fit.final import _settle
+from recollect.experiments.fit.ours import updates_left
+from recollect.experiments.fit.settings import FitSettings
+
+UNSURE, AHEAD = Estimate(0.02, -0.03, 0.07, 40, "paired"), Estimate(0.2, 0.1, 0.3, 40, "paired")
+TEST = Estimate(0.5, 0.4, 0.6, 40, "paired")
+
+
+def found(chosen: Name, behind: Estimate, **more: object) -> FitFound:
+    names: tuple[Name, ...] = ("base", "few-shot", "plain", "random", "ours")
+    shared = {"examples": 4, "validation": TEST, "test": TEST}
+    return FitFound.model_validate(
+        {
+            "chosen": chosen,
+            "chosen_by": "because.",
+            "goal": "facts",
+            "scored": "",
+            "known": "the base knew",
+            "charge": 0.5,
+            "sets": SetsFound(train=4, validation=40, test=40),
+            "contenders": [
+                Contender.model_validate({**shared, "name": name, "behind": None if name == chosen else behind})
+                for name in names
+            ],
+            "budget": "1m",
+            "given": [],
+            "parameters": 1,
+            "facts": {"name": "x"},
+            "machine": "",
+            "title": "",
+            "seconds": 0.0,
+            **more,
+        }
+    )
+
+
+def candidate(name: str, kind: str, forgot: float, **more: object) -> Candidate:
+    return Candidate.model_validate({"name": name, "kind": kind, "score": 50, "forgot": forgot, "value": 40, **more})
+
+
+@pytest.mark.parametrize("chosen", ["few-shot", "ours", "base"])
+def test_a_choice_by_the_test_is_said_with_every_number_it_gives(chosen: Name):
+    told = " ".join(advice(found(chosen, AHEAD, by_test=True)))
+    assert "The test made this choice" in told
+    assert "worth more on validation" not in told
+    assert "The test made" not in " ".join(advice(found(chosen, AHEAD)))
+
+
+def test_the_test_takes_a_choice_back_only_beyond_noise(monkeypatch: pytest.MonkeyPatch):
+    gaps = {"plain": UNSURE, "few-shot": AHEAD}
+    monkeypatch.setattr(final, "gain", lambda first, second: gaps.get(second))
+    ground = SimpleNamespace(settings=FitSettings())
+    tested = {name: name for name in ("few-shot", "plain", "ours")}
+    assert _settle(ground, "ours", tested)[0] == "few-shot"  # type: ignore[arg-type]
+    gaps.pop("few-shot")
+    assert _settle(ground, "ours", tested)[0] == "ours"  # type: ignore[arg-type]
+
+
+def test_nothing_is_called_as_good_or_a_gain_where_that_cannot_be_told():
+    several = [candidate("trial 1", "trial", 30), candidate("mean", "mean", 20, chosen=True)]
+    lines = advice(found("ours", UNSURE, candidates=several))
+    assert any(line.startswith("A prompt with 4 examples may do as well") for line in lines)
+    [drawn] = [line for line in lines if "drawn at random" in line]
+    assert "not more than chance" in drawn
+    assert "bring together" not in drawn
+    [drawn] = [line for line in advice(found("ours", AHEAD, candidates=several)) if "drawn at random" in line]
+    assert "bring together" in drawn
+
+
+@pytest.mark.parametrize(("chosen", "forgot", "said"), [("ours", 20, 1), ("ours", 30, 0), ("plain", 20, 0)])
+def test_what_was_regained_is_told_of_the_taken_one_and_with_its_numbers(chosen: Name, forgot: float, said: int):
+    several = [candidate("trial 1", "trial", 30), candidate("trial 1, x", "repair", forgot, chosen=True)]
+    lines = advice(found(chosen, AHEAD, candidates=several, repair="x", known_test=10))
+    assert sum("regained" in line and "30.0 % before" in line for line in lines) == said
+
+
+def test_a_budget_in_updates_holds_for_the_trainings_after_the_search(tmp_path):
+    ground = SimpleNamespace(settings=FitSettings.make(budget="100 steps"), steps=tmp_path)
+    searched = SimpleNamespace(trials=[SimpleNamespace(steps=40), SimpleNamespace(steps=20)])
+    assert updates_left(ground, searched, 20) == 2  # type: ignore[arg-type]
+    assert updates_left(ground, searched, 30) < 2  # type: ignore[arg-type]
