@@ -309,3 +309,19 @@ def test_the_same_training_twice_is_done_once(base_folder: Path, eight: Path, tm
     first, second = run_trains([TrainJob(chosen, eight, root=tmp_path)] * 2)
     assert isinstance(first, TrainResult) and first == second
     assert first.found.seconds > 0
+
+
+@pytest.mark.filterwarnings("ignore::recollect.errors.RecollectWarning")
+def test_rows_that_are_lost_on_the_way_leave_those_alone_that_were_so_before(
+    base_folder: Path, eight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recollect.models.stacked import NotByRows
+    from recollect.train.stack import passing
+
+    def lost(*_: Any) -> None:
+        raise NotByRows("experts are called with (7, 32), but the batch has 3 rows.")
+
+    monkeypatch.setattr(passing, "pass_through", lost)
+    chosen = [settings(base_folder, max_steps=1, lora_targets=targets) for targets in ("lm_head", "q_proj", "v_proj")]
+    found = run_trains([TrainJob(one, eight, out=tmp_path / one.lora_targets) for one in chosen])
+    assert all(isinstance(one, TrainResult) for one in found)
