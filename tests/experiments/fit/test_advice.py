@@ -6,7 +6,7 @@ import pytest
 
 from recollect.core.estimates import Estimate
 from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, SetsFound
-from recollect.experiments.fit import final
+from recollect.experiments.fit import FitResult, final, ours
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.final import _settle
 from recollect.experiments.fit.ours import updates_left
@@ -89,3 +89,26 @@ def test_a_budget_in_updates_holds_for_the_trainings_after_the_search(tmp_path):
     searched = SimpleNamespace(trials=[SimpleNamespace(steps=40), SimpleNamespace(steps=20)])
     assert updates_left(ground, searched, 20) == 2  # type: ignore[arg-type]
     assert updates_left(ground, searched, 30) < 2  # type: ignore[arg-type]
+
+
+def test_a_mean_that_was_killed_half_way_is_begun_where_there_are_weights(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Of five: the sums of three and before have lost their weights, that of four has them."""
+    out, made = tmp_path / "mean", list[str]()
+
+    def between(settings, base, tuned, share, out):  # type: ignore[no-untyped-def]
+        assert base.name == "mean-4"
+        made.append(f"{out.name} {share}")
+        return SimpleNamespace(path=out)
+
+    monkeypatch.setattr(ours, "run_between", between)
+    monkeypatch.setattr(ours, "drop_weights", lambda step: None)
+    monkeypatch.setattr(ours, "merged", lambda ground, step: step)
+    monkeypatch.setattr(ours, "_usable", lambda step: step.name == "mean-4")
+    members = [SimpleNamespace(model=tmp_path / str(at)) for at in range(5)]
+    ours._write_mean(SimpleNamespace(), members, out)  # type: ignore[arg-type]
+    assert made == ["mean 0.2"]
+
+
+def test_untouched_weights_have_forgotten_nothing(tmp_path):
+    assert FitResult(tmp_path, found("base", AHEAD, known_test=10)).answer["forgetting"] == 0
+    assert FitResult(tmp_path, found("base", AHEAD)).answer["forgetting"] is None

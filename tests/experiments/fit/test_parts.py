@@ -14,7 +14,7 @@ from recollect.experiments.fit.choose import choose, knee, on_front
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import fit_space, fit_starts
-from recollect.experiments.fit.split import split_for_fit, unit_of
+from recollect.experiments.fit.split import ENOUGH, LEAST, split_for_fit, unit_of
 from recollect.facts import Fact, FactSet
 
 
@@ -173,3 +173,21 @@ def test_an_anchor_is_searched_where_forgetting_counts_and_one_can_be(given: dic
     assert ("anchor" in space.parameters) == searched
     starts = fit_starts(space, settings, 60, 1e-4)
     assert {start.get("anchor", 0.0) for start in starts} == {0.0}
+
+
+def test_a_question_that_stands_twice_in_the_test_is_asked_once():
+    facts = world()
+    tested = facts.part("test").facts[0]
+    twin = replace(tested, id="twin", question=tested.question.upper() + " ")
+    parts = split_for_fit(FactSet((*facts, twin), facts.name), FitSettings())
+    assert parts.counts.test == 40
+    assert twin.id not in {one.id for one in parts.final}
+    assert any("asks the same" in note for note in parts.notes)
+
+
+def test_forty_questions_without_a_split_are_enough_and_one_subject_is_not():
+    facts = [Fact("qa", f"q{at}", f"a{at}", f"Who is number {at}?") for at in range(ENOUGH)]
+    assert split_for_fit(FactSet(tuple(facts), "few"), FitSettings()).counts.test >= LEAST
+    alike = [replace(one, relation="of", subject="France") for one in facts]
+    with pytest.raises(InputError, match="not divided"):
+        split_for_fit(FactSet(tuple(alike), "one"), FitSettings())

@@ -37,6 +37,8 @@ class FitResult:
 
         def forgot(name: str) -> float | None:
             one = found.contender(name)
+            if one is not None and name in ("base", "few-shot") and found.known_test:
+                return 0.0  # untouched weights
             return None if one is None or one.forgot is None else round(one.forgot.percent[0], 2)
 
         best = found.best.test

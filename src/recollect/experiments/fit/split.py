@@ -25,6 +25,8 @@ from recollect.facts import Fact, FactSet, near_key
 
 LEAST = 8
 """Questions that each of train, validation and test must have."""
+ENOUGH = 40
+"""Different questions of which, cut by the usual shares, every part has so many."""
 FEW = 100
 """Test questions below which it is said how little they tell."""
 _TEST_SHARE = 0.3
@@ -49,12 +51,14 @@ def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False)
         test = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
         train = [fact for fact in train if unit_of(fact, pages) not in names]
         how = f"{100 * _TEST_SHARE:.0f} % of the data for the test"
+    test, again = _once(test, pages)
     test = take(test, settings.limit, settings.seed, "fit-limit", lambda fact: fact.id)
     train, leaked = _without(train, test)
     names = _drawn(train, settings.validation_share, settings.most_validation, settings.seed, "fit-validate", pages)
     validation = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
     train = [fact for fact in train if unit_of(fact, pages) not in names]
     train, also = _without(train, validation)
+    validation, more = _once(validation, pages)
     kept = _halves(list(facts.part("ood")), settings, pages)
     counts = SetsFound(
         train=len(train),
@@ -69,7 +73,7 @@ def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False)
         FactSet((*train, *validation, *kept[0]), facts.name),
         FactSet((*train, *test, *kept[1]), facts.name),
         counts,
-        tuple(_notes(counts, leaked + also)),
+        tuple(_notes(counts, leaked + also, again + more)),
     )
 
 
@@ -112,6 +116,15 @@ def _without(train: Sequence[Fact], asked: Sequence[Fact]) -> tuple[list[Fact], 
     return left, len(train) - len(left)
 
 
+def _once(asked: Sequence[Fact], pages: bool) -> tuple[list[Fact], int]:
+    """Each question once, and how many were left out: asked twice it would count as two independent ones."""
+    if pages:
+        return list(asked), 0
+    first = {near_key(fact.question): fact.id for fact in reversed(asked)}
+    left = [fact for fact in asked if first[near_key(fact.question)] == fact.id]
+    return left, len(asked) - len(left)
+
+
 def _halves(facts: Sequence[Fact], settings: FitSettings, pages: bool) -> tuple[list[Fact], list[Fact]]:
     """What is asked to see what is kept, for choosing and for the test; no unit is in both."""
     if not settings.most_kept:
@@ -128,18 +141,21 @@ def _check(counts: SetsFound) -> None:
         if (there := getattr(counts, name)) < LEAST:
             raise InputError(
                 f"a fit needs at least {LEAST} examples to {said}, but {there:,} {'is' if there == 1 else 'are'} "
-                f"left: train {counts.train}, validation {counts.validation}, test {counts.test}. Give more examples, "
-                "or another --validation-share."
+                f"left: train {counts.train}, validation {counts.validation}, test {counts.test}. Subjects, pages and "
+                f"questions asked alike are not divided; give more of them (about {ENOUGH} where the data names no "
+                "split), or another --validation-share."
             )
 
 
-def _notes(counts: SetsFound, leaked: int) -> list[str]:
+def _notes(counts: SetsFound, leaked: int, again: int) -> list[str]:
     found = []
     if leaked:
         found.append(f"{many(leaked, 'training example')} left out: the question is asked in validation or test, too.")
+    if again:
+        found.append(f"{many(again, 'question')} of validation and test left out: another there asks the same.")
     if counts.test < FEW:
         half = 98 / counts.test**0.5
         found.append(
-            f"The test has {counts.test} questions: a share of right answers is known to ± {half:.0f} points at best."
+            f"The test has {counts.test} questions: a share of right answers is known to about ± {half:.0f} points."
         )
     return found
