@@ -8,7 +8,7 @@ from recollect.core.estimates import Estimate
 from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, SetsFound
 from recollect.experiments.fit import FitResult, final, ours
 from recollect.experiments.fit.advice import advice
-from recollect.experiments.fit.final import _settle
+from recollect.experiments.fit.final import _by_interval, _settle
 from recollect.experiments.fit.ours import updates_left
 from recollect.experiments.fit.settings import FitSettings
 
@@ -112,3 +112,8 @@ def test_a_mean_that_was_killed_half_way_is_begun_where_there_are_weights(tmp_pa
 def test_untouched_weights_have_forgotten_nothing(tmp_path):
     assert FitResult(tmp_path, found("base", AHEAD, known_test=10)).answer["forgetting"] == 0
     assert FitResult(tmp_path, found("base", AHEAD)).answer["forgetting"] is None
+
+
+def test_of_pages_the_interval_over_pages_says_how_many_values_would_tell():
+    assert _by_interval(Estimate(0.1, 0.0, 0.2, 100, "paired by page")) == 205  # 100 * (2.8 / 1.96) ** 2
+    assert _by_interval(Estimate(0.0, -0.1, 0.1, 100, "paired by page")) is None

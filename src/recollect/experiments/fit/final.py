@@ -9,11 +9,12 @@ Notable choices
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recollect.core.estimates import Pairs, questions_needed
+from recollect.core.estimates import Estimate, Pairs, questions_needed
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
 from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power
@@ -137,15 +138,26 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
     pairs = Pairs.of(mine.right().tolist(), best.right().tolist())
     both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED and not mine.pages
     more = difference(mine.lost(tested.knowledge), best.lost(tested.knowledge)) if both_trained else None
+    gap = gain(mine, best)
     return made.model_copy(
         update={
-            "behind": gain(mine, best),
+            "behind": gap,
             "forgot_more": more,
-            "power": Power(asked=pairs.n, needed=questions_needed(pairs)),
+            "power": Power(asked=pairs.n, needed=_by_interval(gap) if mine.pages else questions_needed(pairs)),
             "wins": pairs.only_second,
             "losses": pairs.only_first,
         }
     )
+
+
+def _by_interval(gap: Estimate | None) -> int | None:
+    """Values with which the difference would be seen, by the interval over pages: a page's values are not independent.
+
+    With half the interval h = z(95 %) s / √n: n ((z(95 %) + z(80 %)) / z(95 %) · h / |difference|)².
+    """
+    if gap is None or not gap.value:
+        return None
+    return math.ceil(gap.n * ((1.96 + 0.84) / 1.96 * (gap.high - gap.low) / 2 / abs(gap.value)) ** 2)
 
 
 def flips(ground: Ground, tested: Tested) -> tuple[tuple[Flipped, ...], int, int]:
