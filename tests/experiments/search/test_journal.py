@@ -80,7 +80,7 @@ def test_a_flipped_bit_anywhere_never_gives_another_search(journal: Path, undist
     whole, draw = journal.read_bytes(), random.Random(1)
     digits = [at for at, byte in enumerate(whole) if 48 <= byte < 58 and b"score_20" in whole[at - 40 : at]]
     places = [0, 5, *draw.sample(digits, 4), *(draw.randrange(len(whole)) for _ in range(7))]
-    silent = 0
+    silent = []
     for at in places:
         flipped = bytearray(whole)
         flipped[at] ^= 1 << draw.randrange(7)
@@ -88,8 +88,9 @@ def test_a_flipped_bit_anywhere_never_gives_another_search(journal: Path, undist
         trials, said = finish(journal)
         assert trials == undisturbed, f"byte {at}"
         assert "\n" not in said
-        silent += "garbled" not in said
-    assert silent <= 1, "only a flip in the name of the checksum changes nothing"
+        silent += [at] * ("garbled" not in said)
+    assert len(silent) <= 3, "only a flip in the name of the checksum changes nothing"
+    assert not {*silent} & {*digits}
 
 
 def test_an_append_glued_to_a_torn_line_is_cut_off(journal: Path, undisturbed: list[Trial]) -> None:
