@@ -117,3 +117,13 @@ def test_untouched_weights_have_forgotten_nothing(tmp_path):
 def test_of_pages_the_interval_over_pages_says_how_many_values_would_tell():
     assert _by_interval(Estimate(0.1, 0.0, 0.2, 100, "paired by page")) == 205  # 100 * (2.8 / 1.96) ** 2
     assert _by_interval(Estimate(0.0, -0.1, 0.1, 100, "paired by page")) is None
+
+
+def test_what_was_not_compared_is_not_claimed():
+    fewer = SetsFound(train=58, validation=40, test=40)
+    lines = advice(found("ours", UNSURE, sets=fewer))
+    assert not any("enough" in line for line in lines)
+    [used] = [line for line in lines if "of 58 training examples" in line]
+    assert "was not tried" in used
+    [drawn] = [line for line in lines if "another random draw" in line]
+    assert "not more than chance, so what was gained is the settings" in drawn

@@ -131,7 +131,7 @@ def _against_plain(found: FitFound) -> Iterator[str]:
     if plain is None or found.chosen != "ours" or plain.behind is None:
         return
     if plain.behind.sign > 0:
-        yield f"Choosing data and settings paid: {_points(plain.behind)} over plain fine-tuning on all data."
+        yield f"Amount, data and settings together paid: {_points(plain.behind)} over plain fine-tuning on all data."
     elif plain.behind.sign < 0:
         yield f"Plain fine-tuning on all data is ahead on the test, {_points(plain.behind)}; take that."
     else:
@@ -153,6 +153,11 @@ def _choice_of_data(found: FitFound) -> Iterator[str]:
         )
         return
     if level in (None, "random"):
+        told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
+        yield (
+            f"Over another random draw of the same size, trained alike, it has {_points(other.behind)}: "
+            f"{told.get(other.behind.sign, 'not more than chance, so what was gained is the settings')}.{_more(other)}"
+        )
         return
     mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
     told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
@@ -166,7 +171,10 @@ def _amount(found: FitFound) -> Iterator[str]:
         return
     scored = [(one.settings.get("size"), one.score) for one in found.trials if one.score is not None]
     if best.examples < of:
-        yield f"{best.examples:,} of {of:,} training examples were enough{_mix(found)}."
+        yield (
+            f"It was trained on {best.examples:,} of {of:,} training examples{_mix(found)}; that all of them would do "
+            "no better with these settings was not tried."
+        )
         return
     smaller = [score for size, score in scored if isinstance(size, int) and size <= of / 2]
     larger = [score for size, score in scored if isinstance(size, int) and size > of / 2]  # single trainings, both

@@ -103,11 +103,12 @@ def _row(one: Contender, found: FitFound) -> Row:
 def _cost(found: FitFound) -> str:
     if not found.full_updates:
         return ""
-    trainings = many(found.full_trainings, "training")
+    trainings, share = many(found.full_trainings, "training"), found.updates / found.full_updates
+    told = f"{100 * share:.0f} %" if share <= 1 else f"{share:.1f} times as many, so trying everything was cheaper"
     return (
         f"All trainings together made {found.updates:,} updates; an exhaustive search, {trainings} over amount, choice "
         f"of data and rate, each to its end, would make {found.full_updates:,}: "
-        f"{100 * found.updates / found.full_updates:.0f} %."
+        f"{told}."
     )
 
 
