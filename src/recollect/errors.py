@@ -108,6 +108,23 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a device or beside it, in the words of Python, torch or C++.
+
+    Examples:
+        >>> memory_ran_out(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+        True
+        >>> memory_ran_out(RuntimeError("shapes do not fit"))
+        False
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, or ours
+        return True
+    return not isinstance(error, RecollectError) and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
 def input_fault(error: BaseException) -> RecollectError | None:
     """What an exception of Python or of a native library says of the input, where its kind is known; else None.
 
@@ -119,7 +136,7 @@ def input_fault(error: BaseException) -> RecollectError | None:
         return None
     if isinstance(error, RecursionError):
         return InputError("an input is nested too deeply to be read.")
-    if isinstance(error, MemoryError) or "out of memory" in said.lower() or "can't allocate memory" in said:
+    if memory_ran_out(error):
         return OutOfMemoryError("the memory ran out. Take smaller batches, a smaller model or less data.")
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         code = ord(error.object[error.start])

@@ -9,8 +9,10 @@ Notable choices
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -159,3 +161,21 @@ def _cgroup_cores() -> float | None:
         allowed = int((folder / "cpu/cpu.cfs_quota_us").read_text())
         return None if allowed < 0 else allowed / int((folder / "cpu/cpu.cfs_period_us").read_text())
     return None
+
+
+def free_memory(device: str) -> int:
+    """Bytes that are free on a device, or for the CPU on the host."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def give_back_memory() -> None:
+    """Let go of what nobody holds any more, as optimizers and their schedules that hold each other; also on a GPU."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

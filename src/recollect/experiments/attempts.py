@@ -7,9 +7,7 @@ Notable choices
 
 from __future__ import annotations
 
-import gc
 import json
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from recollect.core.interrupt import interrupted
+from recollect.core.machine import give_back_memory
 from recollect.core.workspace.experiment import Failed
 from recollect.errors import RecollectError, StepBusy, disk_is_full, input_fault
 from recollect.experiments.cell import Cell, Context, ScoredCell, is_done, read_cell
@@ -115,15 +114,9 @@ def reason_of(error: BaseException) -> str:
         where = "".join(f" ({Path(one.filename).name}, line {one.lineno})" for one in last)
         said = f"{type(error).__name__}: {error}{where}"
     traceback.clear_frames(error.__traceback__)
-    _free_memory()
+    give_back_memory()
     line = " ".join(said.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def as_failed(one: FailedCell, folder: Path) -> Failed:

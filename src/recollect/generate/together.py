@@ -10,7 +10,6 @@ Notable choices
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from recollect.core.machine import free_memory, give_back_memory
+from recollect.errors import memory_ran_out
 from recollect.generate.engine import Ask, Decided, Drawn, Ids, Sampling
 from recollect.generate.state import Owners
 from recollect.generate.transformers import TransformersEngine, cached_numbers
@@ -215,11 +216,11 @@ class Together(TransformersEngine):
                 with self._owned([row.member for row in some]):
                     answers = read(some)
             except (RuntimeError, MemoryError) as error:
-                if len(some) == 1 or not _out_of_memory(error):
+                if len(some) == 1 or not memory_ran_out(error):
                     raise
                 self.most_rows = max(1, len(some) * width // 2)
                 del error
-                _give_back()
+                give_back_memory()
                 continue
             for row, answer in zip(some, answers, strict=True):
                 found[row.member][row.place] = answer
@@ -239,7 +240,7 @@ class Together(TransformersEngine):
         """Rows that a share of the free memory holds, with their caches and logits."""
         vocabulary = int(self._model.config.get_text_config().vocab_size)
         numbers = 2 * vocabulary + _TOKENS * cached_numbers(self._model)
-        rows = int(_SHARE * _free_bytes(self._model) / (self._model.dtype.itemsize * numbers))
+        rows = int(_SHARE * free_memory(str(self._model.device)) / (self._model.dtype.itemsize * numbers))
         most = _ROWS_ON_A_CPU if self.machine.device == "cpu" else 4096
         return max(adapters, min(most, rows))
 
@@ -261,28 +262,3 @@ def _kind(question: Question) -> Any:
 def _only(kind: type[_Kind], asked: Mapping[int, Question]) -> dict[int, _Kind]:
     """The questions, where they are of this kind; they are all of one."""
     return {member: one for member, one in asked.items() if isinstance(one, kind)}
-
-
-def _free_bytes(model: Any) -> int:
-    if model.device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.mem_get_info(model.device)[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
-def _give_back() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -24,6 +24,8 @@ Changed = dict[str, set[str] | dict[str, float]]
 """Settings of an adapter that held expressions, with what these match: names of modules, or a number for each."""
 SECONDS = 5.0
 """How long the patterns of one adapter may take over all names of a model."""
+STARTS_BESIDE = ("gaussian", "eva", "orthogonal")
+"""Named starts of factors that leave the base as it was."""
 _MOST = 1 << 22  # bytes of adapter_config.json
 _LONGEST = 50_000  # entries of a list: more than any model has modules
 _PLAIN = re.compile(r"[\w.\-]*")

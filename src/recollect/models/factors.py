@@ -11,12 +11,11 @@ import torch
 from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.adapter import put_on
-from recollect.models.adapter_config import read_adapter_config
+from recollect.models.adapter_config import STARTS_BESIDE, read_adapter_config
 from recollect.models.ref import ModelRef
 from recollect.models.whole import empty_model
 
 _NAME = "default"
-_PLAIN_STARTS = ("gaussian", "eva", "orthogonal")
 _OTHERWISE = {
     "use_dora": "DoRA, which trains the length of each weight row beside its direction",
     "lora_bias": "biases of the adapters themselves",
@@ -60,7 +59,7 @@ def why_not_stacked(config: JsonObject) -> str:
     if config.get("bias", "none") != "none":
         return f"it trains biases (bias={config['bias']!r})"
     start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower() not in _PLAIN_STARTS:
+    if isinstance(start, str) and start.lower() not in STARTS_BESIDE:
         return f"its start {start!r} changed the base"
     return ""
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.adapter import put_on
-from recollect.models.adapter_config import read_adapter_config
+from recollect.models.adapter_config import STARTS_BESIDE, read_adapter_config
 from recollect.models.ref import ModelRef
 from recollect.models.whole import empty_model
 
 _OTHERWISE = ("use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "trainable_token_indices")
-_HARMLESS_STARTS = ("gaussian", "eva", "orthogonal")
 
 
 def plain_rank(ref: ModelRef) -> int:
@@ -49,6 +48,6 @@ def _beside_products(config: JsonObject) -> str:
     if config.get("bias", "none") != "none":
         return f"trains biases (bias={config['bias']!r})"
     start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower() not in _HARMLESS_STARTS:
+    if isinstance(start, str) and start.lower() not in STARTS_BESIDE:
         return f"was started by {start!r}"
     return ""

@@ -1,4 +1,4 @@
-"""LoRA cells that are trained in one pass and asked in one batch: the same tables as one after the other."""
+"""LoRA cells that are trained in one pass and asked together: the same tables as one after the other."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_no_more_pass_than_half_of_the_free_memory_holds(world: World, monkeypat
     base = Base(ModelSettings.make(model=str(world.model))).load()
     settings = TrainSettings.make(**LORA)
     sides = sum(sum(weight.shape) for weight in base.model.parameters() if weight.dim() == 2)
-    monkeypatch.setattr(together_module, "free_bytes", lambda _: 2 * 5 * 4 * 4 * 4 * sides + 1)
+    monkeypatch.setattr(together_module, "free_memory", lambda _: 2 * 5 * 4 * 4 * 4 * sides + 1)
     assert adapters_that_fit(base, settings) == 5
     assert adapters_that_fit(base, settings.model_copy(update={"lora_r": 8})) == 2
 

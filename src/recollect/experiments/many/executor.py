@@ -1,7 +1,7 @@
 """The executor of cells on this machine: one after the other, or several at once where that is measured to pay.
 
 Notable choices
-- LoRA cells of one base are trained as many adapters in one pass, and asked in one batch; see `together`.
+- LoRA cells of one base are trained as many adapters in one pass, and asked together; see `together`.
 - Full trainings go to several processes, where these do more than one with all threads: the first cell runs here and
   tells what the others will take, a few seconds of reading tell what processes would bring. They map the base's
   weights as they are in memory here. On a GPU the cells run one after the other, on the base in memory.

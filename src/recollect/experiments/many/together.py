@@ -1,4 +1,4 @@
-"""Cells whose adapters are trained in one pass over their base, and asked in one batch; see `train.stack`, `together`.
+"""Cells whose adapters are trained in one pass over their base, and asked together; see `train.stack`, `together`.
 
 Notable choices
 - What pays is measured: a few updates of a few of the trainings, in one pass and of one alone, in a folder that goes
@@ -14,10 +14,11 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recollect.core.machine import free_memory
 from recollect.core.numbers import many
 from recollect.core.workspace import is_finished
 from recollect.errors import RecollectError
@@ -133,9 +134,7 @@ class Together:
         found: dict[str, TrainResult] = {}
         with ExitStack() as stack:
             told = [
-                _with_progress(
-                    jobs[cell.name], stack.enter_context(self._context.telling(cell).part(TRAINING, "updates"))
-                )
+                replace(jobs[cell.name], progress=stack.enter_context(self._telling(cell, TRAINING, "updates")))
                 for cell in cells
             ]
             results = run_trains(told, base=self._context.base.load())
@@ -145,6 +144,9 @@ class Together:
             elif isinstance(result, BaseException):
                 errors[cell.name] = result
         return found
+
+    def _telling(self, cell: Cell, part: str, unit: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        return self._context.telling(cell).part(part, unit)
 
     def _ask(self, cells: Sequence[Cell], trained: dict[str, TrainResult], errors: Errors) -> None:
         context, base = self._context, self._context.base
@@ -158,16 +160,12 @@ class Together:
                     cell.path(context.folder, cell.evaluate_as),
                     context.asked or context.facts,
                     context.levels,
-                    progress=stack.enter_context(context.telling(cell).part(ASKING, "questions")),
+                    progress=stack.enter_context(self._telling(cell, ASKING, "questions")),
                 )
                 for cell in left
             ]
             results = run_evaluates(jobs, base.resident(jobs[0].settings).base, self._say)
         errors |= {cell.name: one for cell, one in zip(left, results, strict=True) if isinstance(one, Exception)}
-
-
-def _with_progress(job: TrainJob, progress: Callable[[int, int], None]) -> TrainJob:
-    return TrainJob(job.settings, job.selection, out=job.out, share=job.share, progress=progress)
 
 
 def pays(jobs: Sequence[TrainJob], base: LoadedModel, say: Callable[[str], None]) -> bool:
@@ -214,17 +212,6 @@ def measured(jobs: Sequence[TrainJob], base: LoadedModel) -> Gain:
 
 def adapters_that_fit(base: LoadedModel, settings: TrainSettings) -> int:
     """How many adapters of these settings half of the free memory holds while they are trained."""
-    sides = sum(sum(weight.shape) for name, weight in base.model.named_parameters() if weight.dim() == 2)
+    sides = sum(sum(weight.shape) for weight in base.model.parameters() if weight.dim() == 2)
     each = 4 * _NUMBERS * settings.lora_r * sides
-    return int(free_bytes(base) // 2 // max(1, each))
-
-
-def free_bytes(base: LoadedModel) -> int:
-    """Of memory where the base is."""
-    if base.device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.mem_get_info()[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
+    return int(free_memory(base.device) // 2 // max(1, each))

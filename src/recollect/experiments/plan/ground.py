@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from recollect.chat.asking import Asking
-from recollect.core.machine import Machine
+from recollect.core.machine import Machine, free_memory
 from recollect.core.workspace import fingerprint
 from recollect.evaluate import EvaluateSettings
 from recollect.experiments.plan.calibrate import Rates, Trial, calibrate, stated
@@ -62,7 +62,7 @@ class Ground:
             return None, ["no time: nothing can be measured without the facts; --tokens-per-second states the speed"]
         if not self.assume.calibrate:
             return None, ["no time: nothing was measured (--no-calibrate)"]
-        if needed is not None and needed > (there := memory_there(self.machine.device)):
+        if needed is not None and needed > (there := free_memory(self.machine.device)):
             return None, [
                 f"no time: {needed / 1e9:,.1f} GB are needed, and {there / 1e9:,.1f} GB are free here, so nothing was "
                 "measured; --tokens-per-second states the speed of another machine"
@@ -281,17 +281,6 @@ def assumed_lengths(lengths: Lengths) -> str:
 def _sample(facts: FactSet) -> list[Fact]:
     every = max(1, len(facts) // _SAMPLE)
     return list(facts.facts[::every])[:_SAMPLE]
-
-
-def memory_there(device: str) -> int:
-    """Bytes that are free on a device, or on the host."""
-    if device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def side_by_side(

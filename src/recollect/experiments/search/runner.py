@@ -24,9 +24,10 @@ from pathlib import Path
 import polars as pl
 
 from recollect.core.interrupt import interrupted
+from recollect.core.machine import give_back_memory
 from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
-from recollect.errors import InputError, ModelError, StepBusy, StepError
+from recollect.errors import InputError, ModelError, StepBusy, StepError, memory_ran_out
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, Watch, measure_cell, train_cell
@@ -129,7 +130,7 @@ class TrialRunner:
     def release(self) -> None:
         """Give the base's memory back; it is loaded again when it is needed."""
         self.base.release()
-        _free_memory()
+        give_back_memory()
 
     def slice(self, name: str) -> FactSet:
         """The facts of `validation` or `test`, as the search has cut them."""
@@ -309,28 +310,11 @@ def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
 
 def _failure(job: Job, error: Exception) -> Outcome:
     text = f"{type(error).__name__}: {_first_sentence(error)}"
-    if not _out_of_memory(error):
+    if not memory_ran_out(error):
         return Outcome(job.trial, job.rung, "failed", None, text)
     error.__traceback__ = None  # its frames hold the tensors
-    _free_memory()
+    give_back_memory()
     return Outcome(job.trial, job.rung, "memory", None, text)
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out, on the device or beside it."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
 
 
 def _first_sentence(error: Exception) -> str:

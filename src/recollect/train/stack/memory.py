@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from recollect.core.machine import free_memory
 
 _HEAD_ROOM = 0.5
 """The share of free memory that a batch may take."""
@@ -53,31 +54,9 @@ class Room:
             yield
         self.measured = True
         each = sum(kept.values()) / max(1, tokens)
-        self.most = max(1, min(self.most, int(_free(self.device) * _HEAD_ROOM / max(1.0, each))))
+        self.most = max(1, min(self.most, int(free_memory(self.device) * _HEAD_ROOM / max(1.0, each))))
 
     def halve(self, largest: int) -> None:
         """After memory ran out with a batch of so many tokens."""
         self.measured = True
         self.most = max(1, min(self.most, largest) // 2)
-
-
-def _free(device: str) -> int:
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info()[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
-
-
-def give_back(device: str) -> None:
-    """Let go of what nobody holds any more: optimizers and their schedules hold each other."""
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
-    said = str(error).lower()
-    known = "out of memory" in said or "can't allocate memory" in said or "bad_alloc" in said
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and known)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recollect.errors import ModelError, RecollectError
+from recollect.core.machine import give_back_memory
+from recollect.errors import ModelError, RecollectError, memory_ran_out
 from recollect.models.stacked import Rows, Stacked, put_together
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
-from recollect.train.stack.memory import NoRoom, Room, give_back, ran_out
+from recollect.train.stack.memory import NoRoom, Room
 
 _NO_ROOM = (
     "memory ran out with this training alone in the pass, and one piece of its update in the batch. Raise "
@@ -45,7 +46,7 @@ class Pass:
             if len(left) == 1:
                 self.leave(left.pop(), ModelError(_NO_ROOM))
         if left:
-            give_back(self.device)
+            give_back_memory()
             half = len(left) // 2
             for some in (left[:half], left[half:]):
                 self.run(some)
@@ -75,7 +76,7 @@ class Pass:
         try:
             return put_together(self.model, [lane.factors for lane in lanes], trained=True)
         except (MemoryError, RuntimeError) as error:
-            if not ran_out(error):
+            if not memory_ran_out(error):
                 raise
             raise NoRoom from error
 
@@ -109,7 +110,7 @@ class Pass:
             try:
                 return pieces, self._through(pieces)
             except (MemoryError, RuntimeError) as error:
-                if not ran_out(error):
+                if not memory_ran_out(error):
                     raise
                 for lane in left:
                     lane.undo()
