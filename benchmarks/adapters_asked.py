@@ -6,9 +6,9 @@
 Adapters of rank 4, 8, 16 and 64 in turn on every linear layer, each trained on 60 random facts for `--epochs` epochs;
 with --trained only so many are, and the others are copies of them, which are asked the same.
 An answer has at most 16 tokens. The ways take turns in one process, and a ratio is the median over the turns; times are
-of the processor, since other processes may share the machine.
+of the processor, since other processes may share the machine; with --device cuda by the clock, in bfloat16.
 
-PEFT, merged: each adapter loaded onto the base, merged, asked with `generate` in batches of 64 in the order of the
+PEFT, merged: each adapter loaded onto the base, merged, asked with `generate` in batches of --batch in the order of the
 facts, padded on the left. PEFT, switched: all adapters loaded beside one base, `set_adapter` before each is asked.
 Ours, one by one: `run_evaluate` on each folder, which loads and merges. Ours, together: `run_evaluates`, which on a
 processor merges each in turn into the base in memory. Ours, in one batch: the same with every row its own adapter's
@@ -51,7 +51,8 @@ from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 
 RANKS = (4, 8, 16, 64)
-BATCH, LONGEST = 64, 16
+LONGEST = 16
+FORMATS = {"cpu": "float32", "cuda": "bfloat16"}
 
 
 class Work:
@@ -60,7 +61,7 @@ class Work:
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
         self.given, self.folder = given, folder
         self.facts: FactSet = load_facts(given.facts)
-        self.base = load(ModelSettings.make(model=given.model, device="cpu", dtype="float32"))
+        self.base = load(ModelSettings.make(model=given.model, device=given.device, dtype=FORMATS[given.device]))
         trained = [self._trained(number) for number in range(given.trained)]
         self.adapters = [trained[number % given.trained] for number in range(given.adapters)]
         self.turn = 0
@@ -76,6 +77,7 @@ class Work:
             lora_r=RANKS[number % len(RANKS)],
             prompt="plain",
             seed=number,
+            device=self.given.device,
         )
         chosen = SelectSettings.make(level="random", size=60, seed=number)
         selection = run_select(chosen, self.facts, out=self.folder / f"select-{number}").path
@@ -84,7 +86,12 @@ class Work:
     def asked(self, adapter: Path) -> EvaluateSettings:
         """How an adapter is asked."""
         return EvaluateSettings.make(
-            model=str(adapter), parts="test", limit=self.given.questions, prompt="plain", batch_size=BATCH, device="cpu"
+            model=str(adapter),
+            parts="test",
+            limit=self.given.questions,
+            prompt="plain",
+            batch_size=self.given.batch,
+            device=self.given.device,
         )
 
     def together(self, in_one_batch: bool | None = None) -> list[list[str]]:
@@ -102,13 +109,13 @@ class Work:
         """PEFT, each loaded and merged."""
         said = []
         for adapter in self.adapters[: self.given.sample]:
-            model = AutoModelForCausalLM.from_pretrained(self.base.folder, dtype=torch.float32)
+            model = self._model()
             said.append(self._generated(PeftModel.from_pretrained(model, adapter).merge_and_unload()))
         return said
 
     def switched(self) -> list[list[str]]:
         """PEFT, all beside one base."""
-        model = AutoModelForCausalLM.from_pretrained(self.base.folder, dtype=torch.float32)
+        model = self._model()
         first, *others = self.adapters
         held = PeftModel.from_pretrained(model, first, adapter_name="0")
         for number, adapter in enumerate(others, 1):
@@ -119,6 +126,11 @@ class Work:
             said.append(self._generated(held))
         return said
 
+    def _model(self) -> Any:
+        return AutoModelForCausalLM.from_pretrained(self.base.folder, dtype=FORMATS[self.given.device]).to(
+            self.given.device
+        )
+
     def _generated(self, model: Any) -> list[str]:
         tokenizer = AutoTokenizer.from_pretrained(self.base.folder, padding_side="left")
         if tokenizer.pad_token is None:
@@ -126,8 +138,10 @@ class Work:
         prompts = [self.asked(self.adapters[0]).prompt_template.format(question=one) for one in self.questions]
         model.eval()
         said: list[str] = []
-        for at in range(0, len(prompts), BATCH):
-            read = tokenizer(prompts[at : at + BATCH], return_tensors="pt", padding=True)
+        for at in range(0, len(prompts), self.given.batch):
+            read = tokenizer(prompts[at : at + self.given.batch], return_tensors="pt", padding=True).to(
+                self.given.device
+            )
             with torch.inference_mode():
                 ids = model.generate(
                     **read, max_new_tokens=LONGEST, do_sample=False, pad_token_id=tokenizer.pad_token_id
@@ -164,6 +178,8 @@ def main() -> None:
     )
     parser.add_argument("--sample", type=int, help="adapters that one after another is measured on; all by default")
     parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--device", default="cpu", choices=FORMATS)
+    parser.add_argument("--batch", type=int, default=64, help="questions of PEFT's batches, and of ours one by one")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -181,13 +197,17 @@ def main() -> None:
             "PEFT, merged": work.merged,
             "PEFT, switched": work.switched,
         }
+        clock = time.process_time if given.device == "cpu" else time.perf_counter
+        if given.device != "cpu":  # what is loaded and compiled at first
+            for way in ways.values():
+                way()
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         texts: dict[str, list[list[str]]] = {}
         for turn in range(given.repeats):
             for name, way in ways.items():
-                started = time.process_time()
+                started = clock()
                 texts[name] = way()
-                took = time.process_time() - started
+                took = clock() - started
                 some = name in ("ours, one by one", "PEFT, merged", "PEFT, switched")
                 seconds[name].append(took * (given.adapters / given.sample if some else 1))
                 print(f"turn {turn + 1}: {name:18} {seconds[name][-1]:8.2f} s", flush=True)

@@ -5,7 +5,8 @@
 
 A training is `--examples` random facts for one epoch in batches of 8; ranks are 4, 8, 16 and 64 in turn, rates, seeds
 and alphas differ, adapters are on every linear layer with a dropout of 0.1. The ways take turns in one process, and a
-ratio is the median over the turns. Times are of the processor, since other processes may share the machine.
+ratio is the median over the turns. Times are of the processor, since other processes may share the machine; with
+--device cuda by the clock, all ways computing in bfloat16 with float32 weights.
 
 TRL is a plain script around `SFTTrainer` with a LoraConfig: its own tokenisation of prompt and completion, its default
 collator, the same number format, no checkpoints, no activations computed again. One after another takes as long as its
@@ -54,13 +55,13 @@ class Work:
     """The trainings, and the ways to do them."""
 
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.folder, self.base = folder, load(ModelSettings.make(model=given.model, device="cpu"))
+        self.folder, self.base = folder, load(ModelSettings.make(model=given.model, device=given.device))
         if given.facts is None:
             self.facts = load_facts("pocket")
         else:
             read = FactsSettings.make(path=given.facts, limit_per_relation=30)
             self.facts = run_facts(read, out=folder / "facts").facts
-        self.name = given.model
+        self.name, self.device = given.model, given.device
         self.selections: dict[tuple[int, int], Path] = {}
         self.turn = 0
 
@@ -85,6 +86,7 @@ class Work:
             lora_dropout=0.1,
             prompt="plain",
             seed=number,
+            device=self.device,
         )
 
     def job(self, number: int, examples: int) -> TrainJob:
@@ -134,8 +136,8 @@ def train_with_trl(base: LoadedModel, settings: TrainSettings, pairs: list[dict[
         num_train_epochs=float(settings.epochs),
         learning_rate=float(settings.learning_rate),
         lr_scheduler_type="cosine",
-        bf16=False,
-        use_cpu=True,
+        bf16=base.device != "cpu",
+        use_cpu=base.device == "cpu",
         gradient_checkpointing=False,
         save_strategy="no",
         report_to="none",
@@ -177,25 +179,35 @@ def arithmetic(work: Work, count: int, examples: int) -> float:
     return total
 
 
-def product_rate(width: int) -> float:
-    """Floating-point operations a second of the processor in large products."""
-    left, right = torch.randn(2048, width), torch.randn(width, 4 * width)
+def now(device: str) -> float:
+    """Seconds of the processor; for a GPU by the clock, when it has done what it was told."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def product_rate(width: int, device: str) -> float:
+    """Floating-point operations a second in large products."""
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    left = torch.randn(2048, width, device=device, dtype=dtype)
+    right = torch.randn(width, 4 * width, device=device, dtype=dtype)
     seconds = []
     for _ in range(5):
-        began = time.process_time()
+        began = now(device)
         for _ in range(4):
             left @ right
-        seconds.append(time.process_time() - began)
+        seconds.append(now(device) - began)
     return 4 * 2 * 2048 * width * 4 * width / median(seconds)
 
 
-def timed(way: Callable[[int, int], None], count: int, examples: int) -> float:
-    """Seconds of the processor."""
-    began = time.process_time()
+def timed(way: Callable[[int, int], None], count: int, examples: int, device: str) -> float:
+    """See `now`."""
+    began = now(device)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         way(count, examples)
-    return time.process_time() - began
+    return now(device) - began
 
 
 def compare(given: argparse.Namespace, work: Work) -> dict[str, object]:
@@ -204,14 +216,14 @@ def compare(given: argparse.Namespace, work: Work) -> dict[str, object]:
     more = given.count / sample
     seconds: dict[str, list[float]] = {"pass": [], "one by one": [], "trl": [], "arithmetic": []}
     operations = arithmetic(work, given.count, given.examples)
-    timed(work.pass_together, 2, BATCH)  # what is loaded and compiled at first
-    timed(work.one_by_one, 1, BATCH)
-    timed(work.trl, 1, BATCH)
+    timed(work.pass_together, 2, BATCH, work.device)  # what is loaded and compiled at first
+    timed(work.one_by_one, 1, BATCH, work.device)
+    timed(work.trl, 1, BATCH, work.device)
     for turn in range(given.repeats):
-        seconds["arithmetic"].append(operations / product_rate(width))
-        seconds["pass"].append(timed(work.pass_together, given.count, given.examples))
-        seconds["one by one"].append(more * timed(work.one_by_one, sample, given.examples))
-        seconds["trl"].append(more * timed(work.trl, sample, given.examples))
+        seconds["arithmetic"].append(operations / product_rate(width, work.device))
+        seconds["pass"].append(timed(work.pass_together, given.count, given.examples, work.device))
+        seconds["one by one"].append(more * timed(work.one_by_one, sample, given.examples, work.device))
+        seconds["trl"].append(more * timed(work.trl, sample, given.examples, work.device))
         shutil.rmtree(work.folder / "out")
         said = ", ".join(f"{way} {values[-1]:.1f} s" for way, values in seconds.items())
         print(f"turn {turn + 1}: {said}", flush=True)
@@ -227,9 +239,9 @@ def grow(given: argparse.Namespace, work: Work) -> list[dict[str, float]]:
     rows = []
     for count in [int(number) for number in given.grow.split(",")]:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        together = timed(work.pass_together, count, 60)
+        together = timed(work.pass_together, count, 60, work.device)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        alone = timed(work.one_by_one, min(given.sample, count), 60) / min(given.sample, count)
+        alone = timed(work.one_by_one, min(given.sample, count), 60, work.device) / min(given.sample, count)
         shutil.rmtree(work.folder / "out")
         row = {"count": count, "seconds_each": together / count, "ratio": alone * count / together}
         rows.append(row | {"peak_mib": peak / 1024, "new_mib": (peak - before) / 1024})
@@ -247,6 +259,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sample", type=int, default=4)
     parser.add_argument("--grow", help="numbers of trainings, separated by commas")
+    parser.add_argument("--device", default="cpu", help="cuda: by the clock, in mixed precision")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,8 @@ Notable choices
 - Adapters with the same modules and ranks are one group (ranks count as the next power of two, and what is padded is
   zero and stays zero). A group's factors are one matrix, a row for each adapter: neighbours with equally many rows are
   one batched product, an optimizer walks over all modules at once, and one adapter's gradient is one row.
+- On a GPU, where small products wait for their start and not for their numbers, adapters of all ranks are one group
+  that is padded to the highest, as long as that takes little memory (`one_group_pays`).
 - Modules that are not called with a batch's rows (experts on a flat list of tokens) are refused by name: nobody could
   say there whose a token is.
 """
@@ -25,6 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from recollect.core.machine import free_memory
 from recollect.errors import InputError
 from recollect.models.factors import Factors as Factors
 from recollect.models.factors import NotByRows as NotByRows
@@ -60,7 +63,7 @@ class Group:
         self.places: dict[str, Place] = {}
         end = 0
         for name, product in adapters[self.members[0]].items():
-            rank = _padded(product.a.shape[0])
+            rank = _padded(max(adapters[member][name].a.shape[0] for member in self.members))
             self.places[name] = Place(end, rank, product.a.shape[1], product.b.shape[0])
             end = self.places[name].end
         device = next(iter(model.parameters())).device
@@ -183,7 +186,7 @@ def _into_hidden(x: torch.Tensor, run: Run, stack: Stack, rows: Rows) -> _Passed
     drawn = rows.dropout(run, x) if rows.dropout is not None else None
     x = x.reshape(run.adapters, -1, x.shape[-1])
     if drawn is not None:
-        mask = drawn[0].view(x.shape)
+        mask = drawn[0].reshape(x.shape)
         x, scale = x * mask, scale * drawn[1]
     hidden = torch.bmm(x, stack.a.to(x.dtype).mT).mul_(scale)
     return _Passed(x, hidden, mask, scale)
@@ -281,10 +284,32 @@ class Stacked:
         self.modules.clear()
 
 
-def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = False) -> Stacked:
+_NUMBERS = 4
+"""What a factor's number takes while it is trained: itself, its gradient, two moments."""
+_SHARE_FOR_PADDING = 0.1
+
+
+def one_group_pays(adapters: Sequence[Factors], device: str) -> bool:
+    """Whether adapters of different ranks should be padded to one: on a GPU that has room for it."""
+    if device == "cpu" or not adapters:
+        return False
+    widest: dict[str, int] = {}
+    for adapter in adapters:
+        for name, product in adapter.items():
+            widest[name] = max(widest.get(name, 0), _padded(product.a.shape[0]) * sum(_sides(product)))
+    most = 4 * _NUMBERS * len(adapters) * sum(widest.values())
+    return most <= _SHARE_FOR_PADDING * free_memory(device)
+
+
+def _sides(product: Product) -> tuple[int, int]:
+    return product.a.shape[1], product.b.shape[0]
+
+
+def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = False, alike: bool = False) -> Stacked:
     """Put the adapters beside the model's modules, all at once; the base itself is not changed.
 
-    trained: the factors get gradients, in the matrices `gradients` of their groups.
+    trained: the factors get gradients, in the matrices `gradients` of their groups. alike: adapters of different ranks
+    are one group, padded to the highest.
 
     Raises InputError for an adapter of another base (a module or a shape that is not there), or no adapter.
     """
@@ -292,7 +317,7 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
         raise InputError("adapters that pass together must be one or more, each with at least one module.")
     for number, adapter in enumerate(adapters):
         _check_fits(model, number, adapter)
-    groups, homes = _grouped(model, adapters, trained)
+    groups, homes = _grouped(model, adapters, trained, alike)
     rows = Rows(homes)
     stacked = Stacked(model, rows, groups)
     stacks: dict[str, dict[int, Stack]] = {}
@@ -306,10 +331,12 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
     return stacked
 
 
-def _grouped(model: nn.Module, adapters: Sequence[Factors], trained: bool) -> tuple[list[Group], list[tuple[int, int]]]:
+def _grouped(
+    model: nn.Module, adapters: Sequence[Factors], trained: bool, alike: bool
+) -> tuple[list[Group], list[tuple[int, int]]]:
     found: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for number, adapter in enumerate(adapters):
-        key = tuple((name, _padded(product.a.shape[0])) for name, product in adapter.items())
+        key = tuple((name, 0 if alike else _padded(product.a.shape[0])) for name, product in adapter.items())
         found.setdefault(key, []).append(number)
     groups = [Group(members, adapters, model, trained) for members in found.values()]
     homes = [(0, 0)] * len(adapters)

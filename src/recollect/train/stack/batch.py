@@ -1,8 +1,7 @@
 """Pieces of many trainings' updates side by side: rows, dropout and the loss of each.
 
 Notable choices
-- A piece stays whole and in its own order, so that its dropout masks are those it would draw alone: one for each
-  module, over the piece padded to its own longest example.
+- A piece stays whole and in its own order, so that its dropout masks are those it would draw alone (see `dropout`).
 - Logits are computed where an answer stands and nowhere else: the output head is given those places only.
 """
 
@@ -11,42 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from recollect.models.stacked import Rows, Run
-
-if TYPE_CHECKING:
-    from recollect.train.trainer import Example
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Examples of one training that pass together, and how their dropout is drawn."""
-
-    owner: int
-    """The training's number in the pass."""
-    examples: list[Example]
-    weight: float
-    """Of each answer token's loss: 1 / the update's."""
-    dropout: float
-    generator: torch.Generator
-    """On the device that computes."""
-
-    @property
-    def longest(self) -> int:
-        return max(len(ids) for ids, _ in self.examples)
-
-    @property
-    def tokens(self) -> int:
-        """With padding."""
-        return self.longest * len(self.examples)
-
-    @property
-    def answer_tokens(self) -> int:
-        return sum(sum(mask[1:]) for _, mask in self.examples)
+from recollect.models.stacked import Stacked
+from recollect.train.stack.dropout import dropout_of
+from recollect.train.stack.piece import Piece as Piece
 
 
 def together(pieces: Sequence[Piece], most: int) -> list[list[Piece]]:
@@ -100,44 +70,6 @@ def as_batch(pieces: Sequence[Piece], pad: int, device: str) -> Batch:
     return Batch(list(pieces), torch.tensor(ids, device=device), torch.tensor(real, device=device), places, labels, of)
 
 
-class Dropout:
-    """The dropout in front of the factors, piece by piece, in the order in which the model calls its modules."""
-
-    def __init__(self, pieces: Sequence[Piece], runs: Sequence[Run], device: str) -> None:
-        ends = list(accumulate(len(piece.examples) for piece in pieces))
-        spans = list(zip(pieces, [0, *ends], ends, strict=False))
-        self.inside: dict[Run, list[tuple[Piece, int, int]]] = {}
-        self.scales: dict[Run, torch.Tensor] = {}
-        for run in runs:
-            own = [(piece, start - run.start, stop - run.start) for piece, start, stop in spans if start >= run.start]
-            own = [span for span in own if span[2] <= run.stop - run.start]
-            if any(piece.dropout for piece, _, _ in own):
-                self.inside[run] = own
-                rates = [1 / (1 - piece.dropout) for piece, _, _ in own]
-                self.scales[run] = torch.tensor(rates, device=device).reshape(-1, 1, 1)
-
-    def __call__(self, run: Run, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """A mask of the inputs [rows, n, in] of a run, and by what is left of each piece is scaled up."""
-        if run not in self.inside:
-            return None
-        mask = torch.empty_like(x)
-        for piece, start, stop in self.inside[run]:
-            self._draw(piece, mask[start:stop])
-        return mask, self.scales[run].to(x.dtype)
-
-    @staticmethod
-    def _draw(piece: Piece, to: torch.Tensor) -> None:
-        """Over the piece's own length; beyond it is padding."""
-        if not piece.dropout:
-            to.fill_(1.0)
-        elif piece.longest == to.shape[1] and to.is_contiguous():
-            to.bernoulli_(1 - piece.dropout, generator=piece.generator)
-        else:
-            own = torch.empty(to.shape[0], piece.longest, to.shape[2], dtype=to.dtype, device=to.device)
-            to[:, : piece.longest] = own.bernoulli_(1 - piece.dropout, generator=piece.generator)
-            to[:, piece.longest :] = 0.0
-
-
 class Head:
     """What stands before the output head: it lets through the places of answers, as one row."""
 
@@ -169,11 +101,11 @@ class Told:
     accuracy: float
 
 
-def pass_through(model: Any, rows: Rows, head: Head, batch: Batch, mixed: bool) -> dict[int, Told]:
+def pass_through(model: Any, stacked: Stacked, head: Head, batch: Batch, mixed: bool) -> dict[int, Told]:
     """Forward and backward of a batch: adds each row's gradient to its own adapter's; returns what each owner's piece
     tells."""
-    rows.belong_to(batch.rows)
-    rows.dropout = Dropout(batch.pieces, rows.runs, batch.ids.device.type)
+    stacked.rows.belong_to(batch.rows)
+    stacked.rows.dropout = dropout_of(batch.pieces, stacked, batch.ids.device.type)
     head.places = batch.places
     device = batch.ids.device.type
     with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):

@@ -114,10 +114,11 @@ class Lane:
         self.order.forget(self.done)
         self.steps.gradient.zero_()
 
-    def updated(self, pieces: list[Piece], told: list[Told]) -> Outcome | None:
-        """Make the update of what its pieces told, log it, and say how the training ended, if it did."""
-        rate = self.steps.rate
-        length = self.steps.step()
+    def updated(self, length: float, pieces: list[Piece], told: list[Told]) -> Outcome | None:
+        """Log the update that was made, of what its pieces told, and say how the training ended, if it did.
+
+        length: of the gradient, before it was clipped.
+        """
         state, tokens = self.state, sum(piece.tokens for piece in pieces)
         state.epoch = self.order.epoch_after(self.done)
         state.global_step += 1
@@ -128,7 +129,7 @@ class Lane:
             {
                 "loss": sum(one.loss for one in told),
                 "grad_norm": length,
-                "learning_rate": rate,
+                "learning_rate": self.steps.last_rate,
                 "entropy": sum(one.entropy for one in told) / len(told),
                 "mean_token_accuracy": sum(one.accuracy for one in told) / len(told),
                 "num_tokens": last.get("num_tokens", 0.0) + real,

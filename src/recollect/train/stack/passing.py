@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from recollect.core.machine import give_back_memory
 from recollect.errors import ModelError, RecollectError, memory_ran_out
-from recollect.models.stacked import Rows, Stacked, put_together
+from recollect.models.stacked import Stacked, one_group_pays, put_together
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
 from recollect.train.stack.memory import NoRoom, Room
@@ -35,7 +37,9 @@ class Pass:
     """What becomes of a training that ended."""
     progress: Callable[[], None]
     head: Head = field(default_factory=Head)
-    rows: Rows = field(init=False)
+    stacked: Stacked = field(init=False)
+    places: dict[int, int] = field(init=False)
+    """Of each training: its place among those whose rows pass in one product as neighbours."""
 
     def run(self, lanes: Sequence[Lane]) -> None:
         """Train them all to their ends; where memory has no room for so many, one half after the other."""
@@ -54,7 +58,8 @@ class Pass:
     def _run(self, left: list[Lane]) -> None:
         """Train them until none is left. Raises NoRoom, with those saved that are left."""
         lanes, stacked = list(left), self._put(left)
-        self.rows = stacked.rows
+        self.stacked = stacked
+        self.places = {number: at for at, number in enumerate(stacked.rows.sorted(range(len(lanes))))}
         try:
             for number, lane in enumerate(lanes):
                 lane.sit(stacked, number)
@@ -69,12 +74,14 @@ class Pass:
             raise
         finally:
             stacked.take_off()
+            del self.stacked
             for lane in lanes:
                 lane.rise()
 
     def _put(self, lanes: Sequence[Lane]) -> Stacked:
         try:
-            return put_together(self.model, [lane.factors for lane in lanes], trained=True)
+            alike = one_group_pays([lane.factors for lane in lanes], self.device)
+            return put_together(self.model, [lane.factors for lane in lanes], trained=True, alike=alike)
         except (MemoryError, RuntimeError) as error:
             if not memory_ran_out(error):
                 raise
@@ -91,12 +98,13 @@ class Pass:
         started = time.monotonic()
         pieces, told = self._through_with_room(left)
         tokens = {number: sum(piece.tokens for piece in own) for number, own in pieces.items()}
+        lengths = torch.stack([lane.steps.step() for lane in left]).tolist()  # one wait for a GPU, not one for each
         spent = time.monotonic() - started
-        for lane in list(left):
+        for lane, length in zip(list(left), lengths, strict=True):
             lane.seconds += spent * tokens[lane.number] / max(1, sum(tokens.values()))
             updating = time.monotonic()
             try:
-                outcome: Outcome | None = lane.updated(pieces[lane.number], told[lane.number])
+                outcome: Outcome | None = lane.updated(length, pieces[lane.number], told[lane.number])
             except RecollectError as error:  # its judge's, or a full disk's: the others go on
                 outcome = error
             lane.seconds += time.monotonic() - updating
@@ -127,9 +135,10 @@ class Pass:
         told: dict[int, list[Told]] = {number: [] for number in pieces}
         for turn in range(max(map(len, pieces.values()))):
             for some in self._batches([own[turn] for own in pieces.values() if turn < len(own)]):
+                some.sort(key=lambda piece: self.places[piece.owner])
                 batch = as_batch(some, self.pad, self.device)
                 with self.room.measuring(self.model, batch.ids.numel()):
-                    found = pass_through(self.model, self.rows, self.head, batch, self.mixed)
+                    found = pass_through(self.model, self.stacked, self.head, batch, self.mixed)
                 for number, one in found.items():
                     told[number].append(one)
         return told

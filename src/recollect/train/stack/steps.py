@@ -40,19 +40,18 @@ class Steps:
             num_training_steps=steps,
         )
 
-    @property
-    def rate(self) -> float:
-        """That of the next update."""
-        return float(self.schedule.get_last_lr()[0])
+        self.last_rate = 0.0
+        """That of the update that was made last."""
 
-    def step(self) -> float:
+    def step(self) -> torch.Tensor:
         """Make one update of the gradient that was summed up, and clear it; returns the gradient's length."""
         most = self.settings.max_grad_norm or math.inf
         length = torch.nn.utils.clip_grad_norm_([self.numbers], most)
+        self.last_rate = float(self.schedule.get_last_lr()[0])
         self.adamw.step()
         self.schedule.step()
         self.gradient.zero_()
-        return float(length)
+        return length
 
     def state(self) -> tuple[dict[str, object], dict[str, object]]:
         """Optimizer and schedule as the libraries write them of an adapter that is alone."""
