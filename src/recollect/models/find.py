@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from recollect.core.phases import phase
@@ -308,8 +309,16 @@ def _add_files(digest: hashlib.blake2b, folder: Path, patterns: Sequence[str]) -
 def weights_fingerprint(folder: Path) -> str:
     """Hash of a whole model's tensors alone: names, formats, shapes and bytes, however they lie in files.
 
-    Reads every weight. Raises ModelError for a file that is no whole safetensors file.
+    Reads every weight, once as long as the files are not written anew. Raises ModelError for a file that is no whole
+    safetensors file.
     """
+    stats = [(file.name, file.stat()) for file in sorted(folder.glob("*.safetensors"))]
+    return _hash_of_weights(folder, tuple((name, of.st_ino, of.st_size, of.st_mtime_ns) for name, of in stats))
+
+
+@lru_cache(maxsize=4)
+def _hash_of_weights(folder: Path, _: tuple[tuple[str, int, int, int], ...]) -> str:
+    """The second tells files apart from those that lay there before."""
     tensors = sorted(
         (name, str(item["dtype"]), tuple(item["shape"]), file, [start + at for at in item["data_offsets"]])
         for file in folder.glob("*.safetensors")
