@@ -120,6 +120,9 @@ def _print(found: FitFound) -> None:
             estimate(one.forgot),
             style="bold" if taken else None,
         )
+    if found.rule is not None:
+        more = estimate(found.rule.over, sign=True)
+        table.add_row("  no model: commonest answers", "–", estimate(found.rule.test), more, "–", style="dim")
     print_table(table)
     for line in found.advice:
         console_out.print(f"• {line}", soft_wrap=not console_out.is_terminal)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
@@ -31,6 +32,15 @@ TIMES_RIGHT, TIMES_FIRST = 1.5, 2
 """How many times those it is right for, and how many times those the first model gives it to."""
 _SHOWN = 60
 """Characters of an answer that are shown."""
+
+
+class Said(Protocol):
+    """What a model wrote."""
+
+    @property
+    def outputs(self) -> pl.DataFrame:
+        """One row per question: output, object, synonyms, right."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class Favourites:
         )
 
 
-def favourite(first: Answers, second: Answers) -> Favourites | None:
+def favourite(first: Said, second: Said) -> Favourites | None:
     """The answers that `second` gives to too many of the questions, the same for both in one order; None without."""
     lines, before = _lines(second.outputs), [normalised(line) for line in _lines(first.outputs)]
     given = [normalised(line) for line in lines]

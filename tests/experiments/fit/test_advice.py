@@ -2,16 +2,20 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from recollect.core.estimates import Estimate
 from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, SetsFound
 from recollect.experiments.fit import FitResult, final, ours
 from recollect.experiments.fit.advice import advice
+from recollect.experiments.fit.answers import Gap, decided
 from recollect.experiments.fit.final import _by_interval, _settle
 from recollect.experiments.fit.ours import updates_left
 from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.search.validation import Knowledge
 
+BEHIND = Estimate(-0.2, -0.3, -0.1, 40, "paired")
 UNSURE, AHEAD = Estimate(0.02, -0.03, 0.07, 40, "paired"), Estimate(0.2, 0.1, 0.3, 40, "paired")
 TEST = Estimate(0.5, 0.4, 0.6, 40, "paired")
 
@@ -57,13 +61,57 @@ def test_a_choice_by_the_test_is_said_with_every_number_it_gives(chosen: Name):
 
 
 def test_the_test_takes_a_choice_back_only_beyond_noise(monkeypatch: pytest.MonkeyPatch):
-    gaps = {"plain": UNSURE, "few-shot": AHEAD}
-    monkeypatch.setattr(final, "gain", lambda first, second: gaps.get(second))
+    right = np.arange(60) < 20  # ours
+    more = {"ours": right, "plain": right ^ (np.arange(60) == 30), "few-shot": np.arange(60) < 40, "random": ~right}
+    monkeypatch.setattr(final, "gap_of", lambda first, second: Gap(more[first], more[second]))
+    costs = {"random": 0}
+    monkeypatch.setattr(final, "worth", lambda name, answers, knowledge: costs.get(name, more[name].sum()))
     ground = SimpleNamespace(settings=FitSettings())
-    tested = {name: name for name in ("few-shot", "plain", "ours")}
-    assert _settle(ground, "ours", tested)[0] == "few-shot"  # type: ignore[arg-type]
-    gaps.pop("few-shot")
-    assert _settle(ground, "ours", tested)[0] == "ours"  # type: ignore[arg-type]
+
+    def settled(*names: str) -> tuple[str, str]:
+        return _settle(ground, "ours", {name: name for name in names}, Knowledge())  # type: ignore[arg-type]
+
+    assert settled("few-shot", "plain", "ours")[0] == "few-shot"
+    assert "corrected for 2 comparisons" in settled("few-shot", "plain", "ours")[1]
+    assert settled("plain", "ours")[0] == "ours"
+    chosen, why = settled("random", "ours")
+    assert chosen == "ours"  # it forgot more than it has more
+    assert "not less what each forgot" in why
+
+
+def test_an_interval_holds_for_all_comparisons_together():
+    """Six of forty alone: beyond chance as the only comparison, not as one of five."""
+    none, six = np.zeros(40, dtype=bool), np.arange(40) < 6
+    assert Gap(none, six).at().low > 0
+    assert decided({"one": Gap(none, six)})["one"].low > 0
+    held = decided({"one": Gap(none, six), **{str(at): Gap(six, six) for at in range(4)}})
+    assert held["one"].confidence > 0.95
+
+
+def rule(over: Estimate, **kind: object) -> dict[str, object]:
+    kinds = [{"name": "currency", "n": 12, "truths": 9, "commonest": "peso", "rule": TEST, "over": over, **kind}]
+    return {"rule": {"by_relation": True, "test": TEST, "over": over, "kinds": kinds}}
+
+
+def test_it_was_worth_it_only_where_more_is_known_than_what_is_common():
+    learned = found("ours", AHEAD, **rule(AHEAD))
+    assert learned.worth_it
+    assert advice(learned)[0].endswith("It was worth it.")
+    for over, said in ((UNSURE, "But a rule does as well"), (BEHIND, "A rule does better")):
+        common = found("ours", AHEAD, **rule(over))
+        assert common.worth_it is False
+        lines = advice(common)
+        assert not any("worth it" in line for line in lines)
+        assert lines[1].startswith(said)
+    assert found("base", AHEAD, **rule(AHEAD)).worth_it is False
+    assert found("ours", UNSURE, **rule(AHEAD)).worth_it is False
+
+
+def test_one_answer_to_nearly_all_questions_of_a_relation_is_told():
+    kind = {"given": "peso", "times": 11, "right": 3, "one_answer": True}
+    [line] = [line for line in advice(found("ours", AHEAD, **rule(UNSURE, **kind))) if "Few different" in line]
+    assert "of 12 test questions of currency it answers 11 with 'peso', right for 3 of them" in line
+    assert not any("Few different" in line for line in advice(found("ours", AHEAD, **rule(UNSURE))))
 
 
 def test_nothing_is_called_as_good_or_a_gain_where_that_cannot_be_told():

@@ -1,6 +1,7 @@
 """A whole fit: what competes, what is stored, that the test is asked once, and that a stopped one goes on."""
 
 import json
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -29,6 +30,30 @@ def test_five_compete_on_the_same_test_questions_and_one_is_chosen(fitted: FitRe
         if one is not found.best:
             assert one.behind is not None
             assert one.behind.value == pytest.approx((one.wins - one.losses) / 40)
+
+
+def test_the_rule_of_the_commonest_answers_is_counted_on_the_same_questions(fitted: FitResult):
+    rule, steps = fitted.found.rule, fitted.path / "steps"
+    assert rule is not None
+    assert rule.by_relation
+    train = [one for one in world() if one.part == "train"]
+    used = set(pl.read_parquet(steps / "select-plain" / "selection.parquet")["fact_id"])
+    asked = pl.read_parquet(steps / "test-base" / "outputs.parquet").filter(part="test")
+    hits = 0
+    for kind in rule.kinds:
+        answers = Counter(one.object for one in train if one.relation == kind.name and one.id in used)
+        assert answers[kind.commonest] == max(answers.values())
+        truths = [world()[name] for name in asked["fact_id"] if world()[name].relation == kind.name]
+        assert kind.n == len(truths)
+        hits += sum(kind.commonest in one.accepted for one in truths)
+    assert rule.test.value == pytest.approx(hits / 40)
+    assert rule.over is not None
+    best = fitted.found.best.test
+    assert best is not None
+    assert rule.over.value == pytest.approx(best.value - rule.test.value)
+    page = fitted.report.read_text()
+    assert "By relation" in page
+    assert "no model: commonest answers" in page
 
 
 def test_no_test_question_is_seen_before_the_test(fitted: FitResult):
@@ -68,6 +93,7 @@ def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
         *("model", "chosen", "test", "low", "high", "base", "few_shot", "plain_sft", "random_same_size"),
         *("used_examples", "of", "seconds", "foretold_seconds", "cost_vs_full_search"),
         *("forgetting_plain", "forgetting", "advice"),
+        *("worth_it", "commonest", "over_commonest", "by_relation"),
     ]
     json.dumps(answer, allow_nan=False)
     assert answer["low"] <= answer["test"] <= answer["high"]  # type: ignore[operator]

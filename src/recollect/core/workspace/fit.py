@@ -63,7 +63,9 @@ class Contender(Result):
     forgot: Estimate | None = None
     """Of what the base knew of all test questions, what it does not answer."""
     behind: Estimate | None = None
-    """What the chosen one has more on the test, paired."""
+    """What the chosen one has more on the test, paired, as if it were the only comparison."""
+    held: Estimate | None = None
+    """The same with an interval corrected for the number of comparisons (Holm's steps): what is said rests on this."""
     forgot_more: Estimate | None = None
     """What the chosen one has forgotten more, paired."""
     power: Power | None = None
@@ -74,6 +76,55 @@ class Contender(Result):
     """Those that this one alone has right."""
     note: str = ""
     """Why it was not asked."""
+
+    @property
+    def gap(self) -> Estimate | None:
+        """What the chosen one has more, as it may be told."""
+        return self.held or self.behind
+
+
+class KindFound(Result):
+    """The test questions of one relation, or that begin alike."""
+
+    name: str
+    n: int
+    truths: int
+    """Different right answers."""
+    commonest: str
+    """The most frequent answer among the training facts."""
+    rule: Estimate
+    """What always giving that one has right."""
+    base: Estimate | None = None
+    chosen: Estimate | None = None
+    over: Estimate | None = None
+    """What the chosen one has more than the rule, paired, corrected for the number of kinds."""
+    given: str = ""
+    """The answer that the chosen one gives most often."""
+    times: int = 0
+    """How often."""
+    right: int = 0
+    """For how many questions it is right."""
+    one_answer: bool = False
+    """Whether that is one answer for most of them though it is right for far fewer."""
+
+
+class RuleFound(Result):
+    """What a rule has that knows nothing: to each question the commonest answer of its kind in the training facts."""
+
+    by_relation: bool
+    """Whether a kind is a relation; else it is questions that begin with the same words."""
+    test: Estimate
+    over: Estimate | None = None
+    """What the chosen one has more, paired, corrected together with the other comparisons."""
+    power: Power | None = None
+    kinds: tuple[KindFound, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """In words."""
+        return (
+            f"the commonest training answer of {'each relation' if self.by_relation else 'questions that begin alike'}"
+        )
 
 
 class TrialFound(Result):
@@ -145,6 +196,8 @@ class FitFound(ExperimentFound):
     charge: float
     sets: SetsFound
     contenders: tuple[Contender, ...]
+    rule: RuleFound | None = None
+    """The rule that a model must beat to have learned anything; None for pages and chats."""
     judged_at: float = 0.0
     """Share of its training at which every trial was judged."""
     trials: tuple[TrialFound, ...] = ()
@@ -181,6 +234,17 @@ class FitFound(ExperimentFound):
     def contender(self, name: str) -> Contender | None:
         """One of the five; None where it did not take part."""
         return next((one for one in self.contenders if one.name == name), None)
+
+    @property
+    def worth_it(self) -> bool | None:
+        """Whether the chosen one has more than the untouched base and than the rule, beyond chance; None before a
+        test."""
+        base = self.contender("base")
+        if self.best.test is None:
+            return None
+        if base is None or base is self.best or base.gap is None or base.gap.sign <= 0:
+            return False
+        return self.rule is None or self.rule.over is None or self.rule.over.sign > 0
 
     @property
     def best(self) -> Contender:

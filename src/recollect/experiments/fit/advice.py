@@ -3,6 +3,8 @@
 Notable choices
 - Nothing is called better unless its whole interval says so; what cannot be told is said with the number of questions
   that would tell.
+- The intervals are those corrected for the number of comparisons.
+- It was worth it only where the model has more than the commonest answer of each relation, too (`rule.py`).
 - The prompt is compared before anything else: who can do without training should.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import estimate, interval, many, number, with_interval
-from recollect.core.workspace.fit import Contender, FitFound
+from recollect.core.workspace.fit import Contender, FitFound, Power, RuleFound
 
 CALLED = {
     "base": "the untouched base",
@@ -38,6 +40,7 @@ def advice(found: FitFound) -> tuple[str, ...]:
         )
     parts = (
         _verdict,
+        _rule,
         _by_test,
         _made_of,
         _prompt,
@@ -60,19 +63,64 @@ def _points(found: Estimate | None) -> str:
 def _verdict(found: FitFound) -> Iterator[str]:
     best, base = found.best, found.contender("base")
     said = f"Take {CALLED[found.chosen]}: {estimate(best.test)} % on {many(found.sets.test, 'test question')}"
-    if base is None or base is best or base.behind is None:
+    if base is None or base is best or base.gap is None:
         other = found.contender("ours") or found.contender("plain")
         told = ""
-        if other is not None and other.behind is not None:
-            told = f" It has {_points(other.behind)} over {CALLED[other.name]}.{_more(other)}"
+        if other is not None and other.gap is not None:
+            told = f" It has {_points(other.gap)} over {CALLED[other.name]}.{_more(other)}"
         yield f"{said}. No training was worth more on {'the test' if found.by_test else 'validation'}.{told}"
         return
-    if base.behind.sign > 0:
-        yield f"{said}, {_points(base.behind)} over the untouched base. It was worth it."
-    elif base.behind.sign < 0:
-        yield f"{said}, {_points(base.behind)} against the untouched base, which is better: keep the base."
+    if base.gap.sign > 0:
+        worth = " It was worth it." if found.worth_it else ""
+        yield f"{said}, {_points(base.gap)} over the untouched base.{worth}"
+    elif base.gap.sign < 0:
+        yield f"{said}, {_points(base.gap)} against the untouched base, which is better: keep the base."
     else:
-        yield f"{said}, {_points(base.behind)} over the untouched base: not more than chance.{_more(base)}"
+        yield f"{said}, {_points(base.gap)} over the untouched base: not more than chance.{_more(base)}"
+
+
+def _rule(found: FitFound) -> Iterator[str]:
+    """What of the score a rule has that knows nothing."""
+    rule = found.rule
+    if rule is None or rule.over is None:
+        return
+    base = found.contender("base")
+    gained = base is not None and base.gap is not None and base.gap.sign > 0
+    has = f"{rule.called}, which needs no model, is right for {estimate(rule.test)} % of the test questions"
+    if rule.over.sign > 0:
+        if gained:
+            yield f"It knows more than which answers are common: {has}; the taken one has {_points(rule.over)} over it."
+    elif rule.over.sign < 0:
+        yield (
+            f"A rule does better: {has}, {number(-100 * rule.over.value)} points more "
+            f"({interval(-100 * rule.over.high, -100 * rule.over.low)})."
+        )
+    elif gained:
+        yield (
+            f"But a rule does as well, as far as the test can tell: {has}; the taken one has {_points(rule.over)} over "
+            f"it, not more than chance. Nothing shows that it learned single answers rather than which ones are common."
+            f"{_would_tell(rule.power)}"
+        )
+    yield from _by_kind(rule)
+
+
+def _by_kind(rule: RuleFound) -> Iterator[str]:
+    """Where one answer is given too often, and where more than the rule is known."""
+    for one in rule.kinds:
+        if one.one_answer:
+            yield (
+                f"Few different answers: of {many(one.n, 'test question')} of {one.name} it answers {one.times:,} with "
+                f"{one.given!r}, right for {one.right:,} of them; they have "
+                f"{many(one.truths, 'different right answer')}."
+            )
+    if len(rule.kinds) > 1 and all(one.over is not None for one in rule.kinds):
+        more = [one.name for one in rule.kinds if one.over is not None and one.over.sign > 0]
+        which = f" ({', '.join(more)})" if more and len(more) < len(rule.kinds) else ""
+        kinds = "relations" if rule.by_relation else "kinds of questions"
+        yield (
+            f"Taken one by one, it has more than the commonest answer beyond chance in {len(more)} of "
+            f"{len(rule.kinds)} {kinds}{which}; the report has the table."
+        )
 
 
 def _by_test(found: FitFound) -> Iterator[str]:
@@ -85,9 +133,13 @@ def _by_test(found: FitFound) -> Iterator[str]:
 
 def _more(other: Contender) -> str:
     """How many questions would tell."""
-    if other.power is None or other.power.needed is None or other.power.needed <= other.power.asked:
+    return _would_tell(other.power)
+
+
+def _would_tell(power: Power | None) -> str:
+    if power is None or power.needed is None or power.needed <= power.asked:
         return ""
-    return f" About {other.power.needed:,} test questions would tell; there were {other.power.asked:,}."
+    return f" About {power.needed:,} test questions would tell; there were {power.asked:,}."
 
 
 def _made_of(found: FitFound) -> Iterator[str]:
@@ -112,57 +164,57 @@ def _prompt(found: FitFound) -> Iterator[str]:
             f"{'the test' if found.by_test else 'validation'}. The model folder holds the base, few-shot.json the "
             "examples."
         )
-    elif found.chosen != "base" and shown.behind is not None:
-        if shown.behind.sign > 0:
+    elif found.chosen != "base" and shown.gap is not None:
+        if shown.gap.sign > 0:
             yield (
                 f"A prompt with {many(shown.examples, 'example')} does not do it: {estimate(shown.test)} %, "
-                f"{number(100 * shown.behind.value)} points fewer ({interval(*shown.behind.percent[1:])})."
+                f"{number(100 * shown.gap.value)} points fewer ({interval(*shown.gap.percent[1:])})."
             )
         else:
             yield (
                 f"A prompt with {many(shown.examples, 'example')} may do as well: {estimate(shown.test)} % against "
-                f"{estimate(best.test)} %, a difference of {_points(shown.behind)}, not more than chance. It needs no "
+                f"{estimate(best.test)} %, a difference of {_points(shown.gap)}, not more than chance. It needs no "
                 f"training and forgets nothing, but reads its examples with every question.{_more(shown)}"
             )
 
 
 def _against_plain(found: FitFound) -> Iterator[str]:
     plain = found.contender("plain")
-    if plain is None or found.chosen != "ours" or plain.behind is None:
+    if plain is None or found.chosen != "ours" or plain.gap is None:
         return
-    if plain.behind.sign > 0:
-        yield f"Amount, data and settings together paid: {_points(plain.behind)} over plain fine-tuning on all data."
-    elif plain.behind.sign < 0:
-        yield f"Plain fine-tuning on all data is ahead on the test, {_points(plain.behind)}; take that."
+    if plain.gap.sign > 0:
+        yield f"Amount, data and settings together paid: {_points(plain.gap)} over plain fine-tuning on all data."
+    elif plain.gap.sign < 0:
+        yield f"Plain fine-tuning on all data is ahead on the test, {_points(plain.gap)}; take that."
     else:
         yield (
-            f"Against plain fine-tuning on all data the difference is {_points(plain.behind)}, not more than chance."
+            f"Against plain fine-tuning on all data the difference is {_points(plain.gap)}, not more than chance."
             f"{_more(plain)}"
         )
 
 
 def _choice_of_data(found: FitFound) -> Iterator[str]:
     level, other = found.settings_of_ours.get("level"), found.contender("random")
-    if other is None or found.chosen != "ours" or other.behind is None:
+    if other is None or found.chosen != "ours" or other.gap is None:
         return
     if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
         told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
         yield (
-            f"Over one training on as many examples drawn at random it has {_points(other.behind)}: "
-            f"{told.get(other.behind.sign, 'the choice of data and the averaging did harm')}.{_more(other)}"
+            f"Over one training on as many examples drawn at random it has {_points(other.gap)}: "
+            f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{_more(other)}"
         )
         return
     if level in (None, "random"):
         told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
         yield (
-            f"Over another random draw of the same size, trained alike, it has {_points(other.behind)}: "
-            f"{told.get(other.behind.sign, 'not more than chance, so what was gained is the settings')}.{_more(other)}"
+            f"Over another random draw of the same size, trained alike, it has {_points(other.gap)}: "
+            f"{told.get(other.gap.sign, 'not more than chance, so what was gained is the settings')}.{_more(other)}"
         )
         return
     mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
     told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
-    said = told.get(other.behind.sign, "Which examples they are made no difference that can be told")
-    yield f"{said}: {mix} against a random draw of the same size, {_points(other.behind)}.{_more(other)}"
+    said = told.get(other.gap.sign, "Which examples they are made no difference that can be told")
+    yield f"{said}: {mix} against a random draw of the same size, {_points(other.gap)}.{_more(other)}"
 
 
 def _amount(found: FitFound) -> Iterator[str]:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recollect.core.estimates import Estimate, Pairs, clustered, clustered_macro, paired, proportion
+from recollect.core.estimates import (
+    CONFIDENCE,
+    Claimed,
+    Estimate,
+    Pairs,
+    clustered,
+    clustered_macro,
+    decide,
+    paired,
+    proportion,
+)
 from recollect.experiments.curve import item_table
-from recollect.experiments.search.validation import Knowledge, compare
+from recollect.experiments.search.validation import Knowledge, Scored, compare, pages_gain
 from recollect.select import LEVELS
 
 _WITHIN = 1.96
@@ -72,26 +83,64 @@ class Answers:
         return proportion(int(lost.sum()), len(lost))
 
 
-def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate | None:
-    """The second's share less the first's, paired; None of nothing."""
-    return paired([Pairs.of(first.tolist(), second.tolist())]) if len(first) else None
+@dataclass(frozen=True)
+class Gap:
+    """What the second of two models has more than the first, on the same items; a `Measure` for `estimates.decide`."""
+
+    first: NDArray[np.bool_]
+    second: NDArray[np.bool_]
+    scored: Scored | None = None
+    """Of pages, whose values are not independent: the first model is 0, the second 1."""
+
+    def at(self, confidence: float = CONFIDENCE) -> Estimate:
+        """The difference with its interval, paired by question, or by page."""
+        if self.scored is not None:
+            return pages_gain(self.scored, 1, 0, confidence)
+        return paired([Pairs.of(self.first.tolist(), self.second.tolist())], confidence)
+
+    @property
+    def value(self) -> float:
+        """The difference."""
+        return self.at().value
+
+    repeats = 1
+
+    def mostly(self, confidence: float) -> Literal["facts"]:
+        """What more of would narrow it."""
+        return "facts"
 
 
-def gain(first: Answers, second: Answers, part: str = "test") -> Estimate | None:
-    """The second's score less the first's, paired by question, or by page; None where nothing was asked."""
-    if not first.pages:
-        return difference(first.right(part), second.right(part))
-    both = compare({0: first.path, 1: second.path}, part)
-    if both is None:
+def gap_of(first: Answers, second: Answers, part: str = "test") -> Gap | None:
+    """The second's score less the first's; None where nothing was asked."""
+    mine, others = first.right(part), second.right(part)
+    if not len(mine):
         return None
-    found = both.gain(1, 0)
-    return Estimate(found.value / 100, found.low / 100, found.high / 100, found.n, "paired by page")
+    return Gap(mine, others, compare({0: first.path, 1: second.path}, part) if first.pages else None)
+
+
+def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate | None:
+    """What the second has forgotten more of the known items, paired by question, or by page; None of nothing."""
+    mine, others = first.lost(knowledge), second.lost(knowledge)
+    if not len(mine):
+        return None
+    if not first.pages:
+        return Gap(mine, others).at()
+    units = first.items.filter(pl.col("item").is_in(list(knowledge.items)))["unit"].cast(pl.String).to_numpy()
+    groups = np.asarray(["all"] * len(mine))
+    return Gap(mine, others, Scored({0: mine, 1: others}, groups, units.astype(np.str_), pages=True, how="")).at()
+
+
+def decided(gaps: Mapping[str, Gap]) -> dict[str, Estimate]:
+    """Each difference with an interval corrected for how many are looked at together (Holm's steps)."""
+    found = decide([Claimed(gap, "above") for gap in gaps.values()])
+    return {name: one for name, (one, _) in zip(gaps, found, strict=True)}
 
 
 def error_of(first: Answers, second: Answers) -> float:
     """The standard error of the difference of two scores on the same questions, in points."""
     if first.pages:
-        found = gain(first, second)
+        gap = gap_of(first, second)
+        found = None if gap is None else gap.at()
         return 0.0 if found is None else 100 * (found.high - found.low) / (2 * _WITHIN)
     change = first.right().astype(float) - second.right()
     return 100 * float(np.std(change)) / math.sqrt(max(1, len(change)))

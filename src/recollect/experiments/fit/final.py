@@ -4,7 +4,9 @@ Notable choices
 - Nothing before this stage has seen a test question; each contender's answers are one step, found again and never
   asked a second time.
 - Who is chosen is decided on validation. The test takes it back only where it shows another contender ahead beyond
-  noise; it is said then that this choice was made by the test.
+  noise, after a correction for the number of comparisons, and worth more after what each forgot; it is said then that
+  this choice was made by the test.
+- A rule that knows nothing (`rule.py`) is compared too. It is never taken, but decides whether a training was worth it.
 """
 
 from __future__ import annotations
@@ -12,18 +14,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from recollect.core.estimates import Estimate, Pairs, questions_needed
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
-from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power
-from recollect.experiments.fit.answers import Answers, difference, error_of, gain, value_of, what_it_knew
+from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, Power, RuleFound
+from recollect.experiments.fit.answers import (
+    Answers,
+    Gap,
+    decided,
+    error_of,
+    gap_of,
+    lost_more,
+    value_of,
+    what_it_knew,
+)
 from recollect.experiments.fit.ours import Ours
+from recollect.experiments.fit.rule import Tried, rule_found, try_rule
 from recollect.experiments.fit.stages import RANDOM, Ground
 from recollect.experiments.search.validation import Knowledge
 
 UNTOUCHED: tuple[Name, ...] = ("base", "few-shot")
+RULE = "commonest"
+"""Among the comparisons: the rule that knows nothing."""
 _FLIPS = 8
 """Questions of each direction that are listed."""
 CALLED: Mapping[Name, str] = {
@@ -47,6 +62,28 @@ class Tested:
     why: str
     by_test: bool
     """Whether the test made the choice."""
+    tried: Tried | None = None
+    """The rule that knows nothing; None for pages and chats."""
+
+    @cached_property
+    def held(self) -> Mapping[str, Estimate]:
+        """What the chosen one has more than each other one, and than the rule, corrected for their number."""
+        best = self.answers[self.chosen]
+        gaps: dict[str, Gap] = {}
+        for name, answers in self.answers.items():
+            gap = gap_of(answers, best)
+            if name != self.chosen and gap is not None and answers is not best:
+                gaps[name] = gap
+        if self.tried is not None:
+            gaps[RULE] = self.tried.gap(best)
+        return decided(gaps)
+
+    @property
+    def rule(self) -> RuleFound | None:
+        """The rule beside the base and the chosen one."""
+        if self.tried is None:
+            return None
+        return rule_found(self.tried, self.answers["base"], self.answers[self.chosen], self.held[RULE])
 
 
 def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, random: Path | None) -> Tested:
@@ -70,8 +107,12 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
     asked = [found[name] for name in UNTOUCHED if name in found]
     knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
     first = first_choice(ground, validated, averaged=ours.averaged)
-    chosen, why = _settle(ground, first, found)
-    return Tested(found, validated, knowledge, chosen, why, chosen != first)
+    chosen, why = _settle(ground, first, found, knowledge)
+    tried = None
+    if ground.goal == "facts" and "base" in found and not found["base"].pages:
+        train = ground.choosing.part("train")
+        tried = try_rule(train, ground.data.final, found["base"], ground.parts.evaluate.judges())
+    return Tested(found, validated, knowledge, chosen, why, chosen != first, tried)
 
 
 def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
@@ -93,19 +134,34 @@ def first_choice(ground: Ground, validated: Mapping[Name, Answers], *, averaged:
     return best if worths[best] - worths["ours"] > error_of(validated[best], validated["ours"]) else "ours"
 
 
-def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers]) -> tuple[Name, str]:
-    ahead = {}
+def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowledge: Knowledge) -> tuple[Name, str]:
+    """Who is taken, and why: another one than validation chose only where all of its interval lies above, corrected
+    for the number of comparisons, and what it forgot more does not cost more than that."""
+    gaps: dict[Name, Gap] = {}
     for name, answers in tested.items():
-        gap = gain(tested[chosen], answers)
-        if name != chosen and gap is not None and gap.low > 0:
-            ahead[name] = gap
-    if not ahead:
+        gap = gap_of(tested[chosen], answers)
+        if name != chosen and gap is not None:
+            gaps[name] = gap
+    held = decided(gaps)
+    ahead = {name: held[name] for name in gaps if held[name].low > 0}
+    mine = worth(chosen, tested[chosen], knowledge)
+    taken = {name: gap for name, gap in ahead.items() if worth(name, tested[name], knowledge) > mine}
+    if not taken:
         charged = " less what it forgot" if ground.settings.forgetting else ""
-        return chosen, f"{CALLED[chosen]} scored best on the validation questions{charged}."
-    better = max(ahead, key=lambda name: ahead[name].value)
+        said = f"{CALLED[chosen]} scored best on the validation questions{charged}."
+        if ahead:
+            name = max(ahead, key=lambda name: ahead[name].value)
+            said += (
+                f" On the test {CALLED[name]} has {estimate(ahead[name], sign=True)} points more, but not less what "
+                "each forgot."
+            )
+        return chosen, said
+    better = max(taken, key=lambda name: taken[name].value)
+    corrected = f" (corrected for {len(gaps)} comparisons)" if len(gaps) > 1 else ""
     return better, (
         f"{CALLED[chosen]} was best on validation, but on the test {CALLED[better]} is ahead of it by "
-        f"{estimate(ahead[better], sign=True)} points. This choice was made by the test, which flatters it a little."
+        f"{estimate(taken[better], sign=True)} points{corrected}. This choice was made by the test, which flatters it "
+        "a little."
     )
 
 
@@ -136,14 +192,15 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
     if name == tested.chosen:
         return made
     pairs = Pairs.of(mine.right().tolist(), best.right().tolist())
-    both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED and not mine.pages
-    more = difference(mine.lost(tested.knowledge), best.lost(tested.knowledge)) if both_trained else None
-    gap = gain(mine, best)
+    both_trained = name not in UNTOUCHED and tested.chosen not in UNTOUCHED
+    gap = gap_of(mine, best)
+    behind = None if gap is None else gap.at()
     return made.model_copy(
         update={
-            "behind": gap,
-            "forgot_more": more,
-            "power": Power(asked=pairs.n, needed=_by_interval(gap) if mine.pages else questions_needed(pairs)),
+            "behind": behind,
+            "held": tested.held.get(name),
+            "forgot_more": lost_more(mine, best, tested.knowledge) if both_trained else None,
+            "power": Power(asked=pairs.n, needed=_by_interval(behind) if mine.pages else questions_needed(pairs)),
             "wins": pairs.only_second,
             "losses": pairs.only_first,
         }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from recollect.core.workspace.fit import FitFound
+from recollect.core.estimates import Estimate
+from recollect.core.workspace.fit import FitFound, RuleFound
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,33 @@ class FitResult:
             "forgetting_plain": forgot("plain"),
             "forgetting": forgot(found.chosen),
             "advice": list(found.advice),
+            "worth_it": found.worth_it,
+            **_rule(found.rule),
         }
+
+
+def _rule(rule: RuleFound | None) -> dict[str, object]:
+    """What the commonest answers have, over all and by kind of question; nothing of pages and chats."""
+    if rule is None:
+        return {"commonest": None, "over_commonest": None, "by_relation": []}
+    return {
+        "commonest": _points(rule.test)[0],
+        "over_commonest": _points(rule.over),
+        "by_relation": [
+            {
+                "name": one.name,
+                "n": one.n,
+                "base": _points(one.base),
+                "commonest": _points(one.rule),
+                "test": _points(one.chosen),
+                "over_commonest": _points(one.over),
+                "one_answer": one.one_answer,
+            }
+            for one in rule.kinds
+        ],
+    }
+
+
+def _points(found: Estimate | None) -> list[float]:
+    """Value, low and high in percent; empty for None."""
+    return [] if found is None else [round(end, 2) for end in found.percent]

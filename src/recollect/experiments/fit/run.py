@@ -223,6 +223,7 @@ class _Fit:
                 "known_test": len(tested.knowledge.items),
                 "risk": check_risk(ground.steps, tested.knowledge.items, tested.answers.get("plain")),
                 "contenders": contenders(ground, tested, ours),
+                "rule": tested.rule,
                 "judged_at": searched.judged_at if searched else 0.0,
                 "trials": searched.found(ground) if searched else (),
                 "candidates": ours.candidates,

@@ -162,7 +162,7 @@ class Scored:
     def gain(self, name: int, over: int) -> Points:
         """One model's score less another's, paired."""
         if self.pages:
-            return Points.of(_pages_gain(self, name, over))
+            return Points.of(pages_gain(self, name, over))
         return Points.of(statistics.paired(self.pairs(name, over, self.names)))
 
     def pairs(self, name: int, over: int, groups: Sequence[str]) -> list[Pairs]:
@@ -262,7 +262,7 @@ def _entering(groups: pl.Series, least: int, what: str) -> tuple[list[str] | Non
     )
 
 
-def _pages_gain(scored: Scored, name: int, over: int) -> statistics.Estimate:
+def pages_gain(scored: Scored, name: int, over: int, confidence: float = statistics.CONFIDENCE) -> statistics.Estimate:
     """Every page's share in the difference of the means, whose mean over the pages is that difference."""
     change = scored.right[name].astype(float) - scored.right[over]
     pages, at = np.unique(scored.units, return_inverse=True)
@@ -270,8 +270,9 @@ def _pages_gain(scored: Scored, name: int, over: int) -> statistics.Estimate:
     weight = len(pages) / (len(names) * np.bincount(group))[group]
     shares = np.bincount(at, change * weight, len(pages))
     most = float(np.bincount(at, weight, len(pages)).max())
-    found = statistics.mean_score([shares.tolist()], -most, most)
-    return statistics.Estimate(found.value, max(found.low, -1.0), min(found.high, 1.0), len(change), "paired by page")
+    found = statistics.mean_score([shares.tolist()], -most, most, confidence)
+    low, high = max(found.low, -1.0), min(found.high, 1.0)
+    return statistics.Estimate(found.value, low, high, len(change), "paired by page", confidence)
 
 
 def exploded(losses: Sequence[tuple[int, float]]) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from recollect.core.numbers import estimate, many, number, with_interval
 from recollect.core.progress import duration
-from recollect.core.workspace.fit import Contender, FitFound
+from recollect.core.workspace.fit import Contender, FitFound, KindFound, RuleFound
 from recollect.report.chapters.fit.charts import CALLED, contenders_chart, plane_chart
 from recollect.report.chapters.fit.record import Fit, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
@@ -16,6 +16,10 @@ from recollect.report.page.results import Results
 
 _TERMS = [
     ("Forgetting", "The share of what the base knew that a trained model does not answer any more."),
+    (
+        "Commonest answers",
+        "A rule that needs no model: to each question the most frequent training answer of its kind.",
+    ),
     ("Few-shot", "Examples with their answers stand in the prompt; nothing is trained."),
     ("Pareto front", "The models that no other beats in score without forgetting more."),
 ]
@@ -36,12 +40,29 @@ class Row:
 
 
 @dataclass(frozen=True)
+class KindRow:
+    """One relation, or kind of question, in words."""
+
+    name: str
+    n: str
+    base: str
+    rule: str
+    chosen: str
+    over: str
+    commonest: str
+    given: str
+    times: str
+    one_answer: bool
+
+
+@dataclass(frozen=True)
 class FitView:
     """What the template needs."""
 
     fit: FitFound
     chosen_by: str
     rows: list[Row]
+    kinds: list[KindRow]
     contenders_svg: Markup | None
     plane_svg: Markup | None
     names: list[str]
@@ -62,7 +83,8 @@ def context(results: Results) -> FitView | None:
     return FitView(
         fit=found,
         chosen_by=found.chosen_by[:1].upper() + found.chosen_by[1:],
-        rows=[_row(one, found) for one in found.contenders],
+        rows=[*(_row(one, found) for one in found.contenders), *_rule_row(found.rule)],
+        kinds=[_kind(one) for one in found.rule.kinds] if found.rule is not None else [],
         contenders_svg=contenders_chart(found),
         plane_svg=plane_chart(found),
         names=list(dict.fromkeys(name for trial in found.trials for name in trial.settings)),
@@ -93,10 +115,32 @@ def _row(one: Contender, found: FitFound) -> Row:
         mark="taken" if chosen else "",
         examples=f"{one.examples:,}" if one.examples else "–",
         test=estimate(one.test),
-        behind="–" if chosen else estimate(one.behind, sign=True),
+        behind="–" if chosen else estimate(one.gap, sign=True),
         wins="–" if chosen or one.test is None else f"{one.wins:,} / {one.losses:,}",
         kept=estimate(one.kept),
         forgot=estimate(one.forgot) if one.forgot else "–",
+    )
+
+
+def _rule_row(rule: RuleFound | None) -> list[Row]:
+    """The rule below the contenders."""
+    if rule is None:
+        return []
+    return [Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), *"–––")]
+
+
+def _kind(one: KindFound) -> KindRow:
+    return KindRow(
+        name=one.name,
+        n=f"{one.n:,}",
+        base=estimate(one.base),
+        rule=estimate(one.rule),
+        chosen=estimate(one.chosen),
+        over=estimate(one.over, sign=True),
+        commonest=one.commonest,
+        given=one.given,
+        times=f"{one.times:,}×, right {one.right:,}×",
+        one_answer=one.one_answer,
     )
 
 
@@ -128,8 +172,10 @@ def in_short(results: Results) -> InShort:
     ]
     for name, what in (("base", "over the base"), ("plain", "over plain fine-tuning")):
         other = found.contender(name)
-        if other is not None and other.behind is not None:
-            cards.append(Card(what.capitalize(), *_card(other.behind.percent, sign=True), "points, paired"))
+        if other is not None and other.gap is not None:
+            cards.append(Card(what.capitalize(), *_card(other.gap.percent, sign=True), "points, paired"))
+    if found.rule is not None and found.rule.over is not None:
+        cards.append(Card("Over the commonest answers", *_card(found.rule.over.percent, sign=True), "points, paired"))
     if best.forgot is not None:
         cards.append(Card("Forgotten", *_card(best.forgot.percent), "of what the base knew"))
     return InShort(cards=cards, sentences=list(found.advice))
