@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,8 @@ from recollect.experiments.curve import item_table
 from recollect.experiments.search.validation import Knowledge, Scored, compare, pages_gain
 from recollect.select import LEVELS
 
+
+_Key = TypeVar("_Key", bound=str)
 _WITHIN = 1.96
 """Standard errors on either side of a value that a 95 % interval holds."""
 KNOWN_LEVELS = LEVELS[-2:]
@@ -130,7 +132,7 @@ def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate
     return Gap(mine, others, Scored({0: mine, 1: others}, groups, units.astype(np.str_), pages=True, how="")).at()
 
 
-def decided(gaps: Mapping[str, Gap]) -> dict[str, Estimate]:
+def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:
     """Each difference with an interval corrected for how many are looked at together (Holm's steps)."""
     found = decide([Claimed(gap, "above") for gap in gaps.values()])
     return {name: one for name, (one, _) in zip(gaps, found, strict=True)}
