@@ -28,7 +28,6 @@ from recollect.experiments.curve import item_table
 from recollect.experiments.search.validation import Knowledge, Scored, compare, pages_gain
 from recollect.select import LEVELS
 
-
 _Key = TypeVar("_Key", bound=str)
 _WITHIN = 1.96
 """Standard errors on either side of a value that a 95 % interval holds."""
