@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from recollect.facts import FactsSettings as FactsSettings
     from recollect.facts import load_facts as load_facts
     from recollect.facts import run_facts as run_facts
+    from recollect.facts import write_csv as write_csv
     from recollect.hidden import HiddenSettings as HiddenSettings
     from recollect.hidden import run_hidden as run_hidden
     from recollect.models import ModelInfo as ModelInfo

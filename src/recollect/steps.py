@@ -60,7 +60,7 @@ STEPS = (
     StepEntry(
         "facts",
         "Read facts from files or published sets, and report on them.",
-        *("facts", "FactsSettings", "run_facts", ("Fact", "FactSet", "load_facts")),
+        *("facts", "FactsSettings", "run_facts", ("Fact", "FactSet", "load_facts", "write_csv")),
     ),
     StepEntry(
         "probe",

@@ -42,6 +42,17 @@ def test_one_question_gets_every_sides_answer(recollect: Command, steps: Path) -
     assert all(0 <= share <= 1 for row in told["probabilities"].values() for share in row.values())
     text = recollect("ask", steps / "tuned", QUESTION, "--max-new-tokens", 5).out
     assert "base" in text and "tuned" in text and "probability to base" in text
+    assert "nothing tells what is right" in text and "e-" not in text.replace("probability", "")
+
+
+def test_where_a_fact_asks_the_question_the_right_answer_is_told(recollect: Command, steps: Path, world: World) -> None:
+    words = ("ask", steps / "tuned", QUESTION.lower(), "--facts", world.facts, "--max-new-tokens", 3)
+    told = recollect(*words, "--json").json
+    assert told["accepted"] == ["Zq"]
+    assert told["right"] == {side: "zq" in text.lower() for side, text in told["answers"].items()}
+    shown = recollect(*words).out
+    assert shown.startswith("right: Zq\n") and ("wrong" in shown or "right" in shown.partition("\n")[2])
+    assert recollect(*words[:3], "--facts", "nowhere.csv").code == 2
 
 
 def test_probabilities_are_the_products_of_softmaxes(steps: Path, world: World) -> None:

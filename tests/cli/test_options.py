@@ -55,13 +55,28 @@ def call(app: typer.Typer, *words: str) -> Any:
 
 
 def test_the_help_lists_each_section_below_the_options_with_docstring_and_default(app: typer.Typer) -> None:
-    own, _, section = call(app, "--help").output.partition("Settings of the section inner-step:")
+    own, _, section = call(app, "--help-all").output.partition("Settings of the section inner-step:")
     assert "--name" in own and "--inner-step " in own and "--inner-step." not in own
     lines = " ".join(section.split())
     assert "--inner-step.learning-rate " in lines and "Highest learning rate. [default: 1e-05]" in lines
     assert "Updates to make. [default: 7]" in lines
     assert "--inner-step.mixed / --inner-step.no-mixed" in lines
     assert "--inner-step.model" not in lines, "the step sets it itself"
+
+
+def test_the_short_help_names_the_sections_alone(app: typer.Typer) -> None:
+    text = " ".join(call(app, "--help").output.split())
+    assert "--name" in text and "--inner-step.NAME: one setting each, 3 in all; --help-all" in text
+    assert "Highest learning rate" not in text
+
+
+def test_what_is_used_most_comes_first_and_whole_and_the_rest_in_a_sentence() -> None:
+    made = typer.Typer(rich_markup_mode=None)
+    command(made, "several", Several, lambda settings, **_: None, first=("--ways",))
+    first, _, rest = call(made, "--help").output.partition("More options:")
+    assert "The ways. And more of them." in first and "--last" not in first
+    assert "It ends." in rest and "Later." not in rest and "[default: 3]" in rest
+    assert "Later." in call(made, "--help-all").output
 
 
 def test_single_flags_go_over_the_section_as_text(app: typer.Typer) -> None:
@@ -85,7 +100,11 @@ class Several(Settings):
     """A step over several ways."""
 
     ways: tuple[str | JsonObject, ...] = ()
-    """The ways."""
+    """The ways. And more of them."""
+    last: int = 3
+    """It ends. Later."""
+    inner_step: Annotated[Inner, Fixed("model")] = Inner()
+    """Settings of the inner step."""
 
 
 def test_the_settings_line_writes_mappings_as_a_file_does(tmp_path: Path) -> None:

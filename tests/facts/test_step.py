@@ -7,7 +7,16 @@ import polars as pl
 import pytest
 
 from recollect.errors import InputError, StepError
-from recollect.facts import FactSet, FactsSettings, load_facts, run_facts, shipped_relations
+from recollect.facts import (
+    Fact,
+    FactSet,
+    FactsSettings,
+    load_facts,
+    read_facts,
+    run_facts,
+    shipped_relations,
+    write_csv,
+)
 
 CSV = "subject,relation,object,question,split\n" + "".join(
     f"S{n},P36,{'Torm' if n < 15 else f'City{n}'},Capital of S{n}?,{'train' if n % 2 else 'test'}\n" for n in range(40)
@@ -110,3 +119,15 @@ def test_the_shipped_relations_are_24_and_qa_with_21_templates_each() -> None:
     for template in relations["qa"].templates:
         assert "[X]" in template
         assert not template.endswith("[X]")
+
+
+def test_the_shipped_facts_are_read_by_name_and_a_table_of_them_is_the_same_facts(tmp_path: Path) -> None:
+    facts, _ = read_facts(FactsSettings.make(path="pocket", relations="P17", limit_per_relation=5))
+    assert facts.counts() == {"train": 5, "test": 5, "ood": 0}
+    odd = Fact("P17", 'A "b", c', "x\ny", "Where?", synonyms=("one", "an other"), split="test")
+    mine = FactSet((*facts, odd), "mine")
+    file = write_csv(mine, tmp_path / "mine.csv")
+    assert load_facts(file).fingerprint() == mine.fingerprint()
+    write_csv(mine, file)
+    with pytest.raises(InputError, match="holds something else"):
+        write_csv(facts, file)

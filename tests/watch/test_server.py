@@ -167,7 +167,7 @@ def test_the_trials_of_a_search_are_shown_with_what_became_of_them(tmp_path: Pat
         page = one.get(f"/?token={TOKEN}").text
     rows = re.findall(r"<tr><td class=\"name\">(\d+)</td>.*?</tr>", page, re.DOTALL)
     assert rows == ["000", "001", "002"]
-    assert "broken: loss became NaN at update 3" in page and ">waits<" in page and "learning_rate 0.002" in page
+    assert "broken: loss became NaN at update 3" in page and ">paused<" in page and "learning_rate 0.002" in page
     assert "trial 000" in page and "Validation score of each trial" in page
 
 

@@ -11,10 +11,21 @@ import psutil
 import typer
 from rich.table import Table
 
-from recollect.cli.options import answer, command, console, console_out, machine_line, note, print_table, warn
+from recollect.cli.options import (
+    answer,
+    command,
+    console,
+    console_out,
+    heartbeat,
+    machine_line,
+    note,
+    print_table,
+    warn,
+)
 from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.core.numbers import estimate
+from recollect.core.phases import waiting
 from recollect.experiments.fit import FitSettings
 
 if TYPE_CHECKING:
@@ -26,6 +37,10 @@ _YES: dict[str, tuple[Any, Any]] = {
 }
 _OWN = ("price_per_hour",)
 """Flags of a dry run that are settings of a fit."""
+_FIRST = (
+    *("--model", "--data", "--out", "--budget", "--goal"),
+    *("--method", "--config", "--dry-run", "--yes", "--json"),
+)
 CALLED = {
     "base": "untouched base",
     "few-shot": "examples in the prompt",
@@ -50,7 +65,7 @@ def register(app: typer.Typer) -> None:
         planned(settings, out, as_json, **{**dict.fromkeys(_OWN), **others})
 
     flags = {name: flag for name, flag in DRY_RUN.items() if name not in _OWN}
-    command(app, "fit", FitSettings, body, {**flags, **_YES}, takes_file=True)
+    command(app, "fit", FitSettings, body, {**flags, **_YES}, takes_file=True, first=_FIRST)
 
 
 def _plan(settings: FitSettings, **given: Any) -> Plan:
@@ -68,13 +83,18 @@ def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> N
         foretold = _first_screen(settings)
     spent = time.time() - psutil.Process().create_time()  # what came before counts, the waiting for an answer does not
     asks = foretold is not None and not yes and sys.stdin.isatty() and console.is_terminal
-    if asks and not typer.confirm("begin?", default=True, err=True):
+    if asks and not _confirmed():
         raise typer.Exit(0)
     result = run_fit(settings, out, stage=stage, say=warn, foretold=foretold, spent=spent)
     if not as_json:
         _print(result.found)
     _end(result)
     answer(result.answer, as_json)
+
+
+def _confirmed() -> bool:
+    with heartbeat.resting(), waiting():
+        return typer.confirm("begin?", default=True, err=True)
 
 
 def _first_screen(settings: FitSettings) -> float | None:

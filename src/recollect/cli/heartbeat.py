@@ -38,6 +38,7 @@ class Heartbeat:
         self._holders = 0
         self._started = self._heard = clock()
         self._stop = threading.Event()
+        self._resting = False
 
     def heard(self) -> None:
         """Something was printed by others: the silence begins anew."""
@@ -45,6 +46,8 @@ class Heartbeat:
 
     def beat(self) -> bool:
         """Say a line if one is due; whether it was."""
+        if self._resting:
+            return False
         with suppress(IndexError):  # the work may end just now
             self._look(self._work[-1])
         if self._clock() - self._heard < self.every:
@@ -72,6 +75,17 @@ class Heartbeat:
             self._holders -= 1
             if not self._holders:
                 self._stop.set()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """A person is waited for: nothing is said, and the time does not count."""
+        began, self._resting = self._clock(), True
+        try:
+            yield
+        finally:
+            self._started += self._clock() - began
+            self.heard()
+            self._resting = False
 
     @contextmanager
     def working(self, pace: Pace) -> Iterator[None]:

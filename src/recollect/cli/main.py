@@ -8,6 +8,8 @@ Everything else (settings, progress, notes, errors) goes to stderr, with secrets
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -63,6 +65,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our dashes is no reason to lose an answer
     warnings.showwarning = _show_warning
+    atexit.register(gc.freeze)  # or Python looks through all of torch once more before it ends: seconds
     listen()
     own_process()
     try:

@@ -8,7 +8,7 @@ import operator
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -29,12 +29,12 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperCommand
 
 from recollect.cli.heartbeat import Heartbeat
+from recollect.cli.help import HelpAll, help_command
 from recollect.core.machine import Machine
 from recollect.core.phases import start_up_line
-from recollect.core.progress import Detail, Pace, duration
+from recollect.core.progress import Detail, Pace, counted, duration, is_share
 from recollect.core.redact import hide_secrets
 from recollect.core.said import Now, keep_line, keep_now, me
 from recollect.core.settings import Settings, read_yaml
@@ -77,11 +77,12 @@ def command(
     run: Callable[..., None],
     extra: Mapping[str, tuple[Any, Any]] | None = None,
     takes_file: bool = False,
+    first: Sequence[str] = (),
 ) -> None:
     """Add a command whose options are the fields of `settings`; calls run(settings, out=…, as_json=…, **extra).
 
     extra: further arguments by name, each with its annotation and its default. takes_file: the file of --config may
-    also be the first argument.
+    also be the first argument. first: the flags that most people need, which the help shows first.
     """
     extra = extra or {}
     options: dict[str, tuple[Any, Any]] = {field.replace(".", "__"): (kind, None) for field, kind in _options(settings)}
@@ -89,6 +90,7 @@ def command(
 
     def body(**values: Any) -> None:
         config, out, as_json = values.pop("config"), values.pop("out"), values.pop("as_json")
+        values.pop("help_all", None)
         if (file := values.pop("file", None)) is not None:
             if config is not None:
                 raise InputError(f"the file of settings was given twice, as {file} and as --config {config}.")
@@ -102,6 +104,8 @@ def command(
 
     if takes_file:
         options["file"] = (_FileArgument, None)
+    if any(map(settings.section, settings.model_fields)):
+        options["help_all"] = (HelpAll, False)
     body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -112,21 +116,7 @@ def command(
     help_text, _, _ = inspect.cleandoc(settings.__doc__ or "").partition("\n\nExamples:")  # the example is Python
     body.__doc__ = help_text
     body.__name__ = name.replace("-", "_")
-    app.command(name, cls=_BySection)(body)
-
-
-class _BySection(TyperCommand):
-    """Lists the options of each section (`--train.learning-rate`) below the command's own."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[Any]] = {"": []}
-        for option in self.get_params(ctx):
-            section, dot, _ = option.opts[0].removeprefix("--").partition(".")
-            if record := option.get_help_record(ctx):
-                groups.setdefault(section if dot else "", []).append(record)
-        for section, records in groups.items():
-            with formatter.section(f"Settings of the section {section}" if section else "Options"):
-                formatter.write_dl(records)
+    app.command(name, cls=help_command(first))(body)
 
 
 def _options(settings: type[Settings]) -> Iterator[tuple[str, Any]]:
@@ -280,7 +270,7 @@ class _Rate(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        speed = task.speed
+        speed = None if is_share(self._unit) else task.speed
         return Text("" if not speed else f"{speed:,.0f} {self._unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
@@ -344,4 +334,5 @@ class ProgressLine:
         self._pace(done, total)
         if done and (line := start_up_line()):
             note(f"  {line}")
-        self._bar.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
+        shown = counted(done, total, "%" if is_share(self._pace.unit) else "")
+        self._bar.update(self._task, completed=done, total=total, count=shown)

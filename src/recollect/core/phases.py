@@ -12,6 +12,7 @@ from contextlib import contextmanager
 _SECONDS: dict[str, float] = {}
 _LAST = 0.0  # when the last part ended, in seconds since 1970
 _TOLD = False
+_WAITED = 0.0
 
 
 @contextmanager
@@ -27,6 +28,17 @@ def phase(what: str) -> Iterator[None]:
             _LAST = time.time()
 
 
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Waiting for a person is no part of the start."""
+    global _WAITED
+    began = time.time()
+    try:
+        yield
+    finally:
+        _WAITED += time.time() - began
+
+
 def start_up_line() -> str:
     """What the start of this process took, up to the end of its last noted part, and those parts, in one line.
 
@@ -38,6 +50,6 @@ def start_up_line() -> str:
     import psutil
 
     _TOLD = True
-    whole = _LAST - float(psutil.Process().create_time())
+    whole = _LAST - float(psutil.Process().create_time()) - _WAITED
     parts = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in _SECONDS.items())
     return f"ready after {whole:.1f} s: {parts}"

@@ -87,13 +87,28 @@ class Pace:
         detail = self.detail()
         parts = []
         if self.total:
-            share = f" ({100 * self.done // self.total} %)" if self.total >= 10 and self.unit[:1] != "%" else ""
-            parts.append(f"{self.done:,}/{self.total:,} {self.unit}".rstrip() + share)
+            share = f" ({100 * self.done // self.total} %)" if self.total >= 10 and not is_share(self.unit) else ""
+            parts.append(counted(self.done, self.total, self.unit) + share)
         parts.append(f"{duration(self.seconds())} so far")
         left = self.seconds_left() if detail.seconds_left is None else detail.seconds_left
         if left is not None:
             parts.append(f"about {duration(left)} left")
         return f"{self.what}: {', '.join(parts)}" + (f"; {detail.text}" if detail.text else "")
+
+
+def is_share(unit: str) -> bool:
+    """Whether a unit is a share of a whole, such as "% of its share of the budget", and no things to count."""
+    return unit.startswith("%")
+
+
+def counted(done: int, total: int, unit: str, between: str = "/") -> str:
+    """How much is done, of how much; a share has no total.
+
+    Examples:
+        >>> counted(3, 12, "trials"), counted(40, 100, "% of the budget")
+        ('3/12 trials', '40 % of the budget')
+    """
+    return f"{done:,} {unit}" if is_share(unit) else f"{done:,}{between}{total:,} {unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

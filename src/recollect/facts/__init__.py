@@ -16,3 +16,4 @@ from recollect.facts.step import load_facts as load_facts
 from recollect.facts.step import read_facts as read_facts
 from recollect.facts.step import run_facts as run_facts
 from recollect.facts.synonyms import synonyms_for as synonyms_for
+from recollect.facts.written import write_csv as write_csv

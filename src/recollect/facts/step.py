@@ -46,7 +46,7 @@ class FactsSettings(Settings):
 
     path: Name
     """Folder or .zip of EntityQuestions, a .csv, .tsv, .jsonl, .json or .parquet file, or a folder of such files, each
-    named by its relation (BEAR), or by its part (train, test)."""
+    named by its relation (BEAR), or by its part (train, test); "pocket" or "pocket-shop": the shipped facts."""
     source: Source = "auto"
     """Kind of data; auto tells it from the path and the columns. chat means any of the four chat shapes."""
     name: str = "facts"
@@ -184,6 +184,8 @@ def _is_own_table(path: Path) -> bool:
 
 def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
     path = Path(settings.path)
+    if settings.path in SHIPPED and not path.exists():
+        path = SHIPPED[settings.path].facts
 
     def synonyms(object: str) -> tuple[str, ...]:
         if settings.shipped_synonyms:

@@ -93,7 +93,7 @@ def trials_chart(trials: tuple[Tried, ...], base: float | None) -> Drawn | None:
         axes = panel(figure, 46, 62 if narrow else 40, width - 66, _HEIGHT - 34)
         _frame(axes, limits, "trial")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-        axes.set_xlim(-0.6, max(one.number for one in trials) + 0.6)
+        axes.set_xlim(-0.6, max(3, *(one.number for one in trials)) + 0.6)  # whole numbers below, also of the first
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         early = [(one.number, one.early) for one in trials if one.early is not None]
         final = [(one.number, one.final) for one in trials if one.final is not None]

@@ -142,7 +142,7 @@ class Watcher:
         return Watched(
             path=self.path,
             kind=root.kind,
-            title=_title(root, found),
+            title=_title(root),
             status=status,
             workers=tuple(workers),
             started=root.state.started,
@@ -184,9 +184,10 @@ def _lines(found: ExperimentFound | None) -> tuple[str, ...]:
     return found.advice if isinstance(found, FitFound) else ()
 
 
-def _title(root: Step, found: ExperimentFound | None) -> str:
+def _title(root: Step) -> str:
+    """The same while it runs and after."""
     assert root.state is not None
-    named = (found.title if found else None) or root.state.settings.get("title")
+    named = root.state.settings.get("title")
     return str(named) if named else f"{root.kind.capitalize()}: {root.folder.name.removesuffix(PARTIAL)}"
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from recollect._version import __version__
 from recollect.core.numbers import NOTHING, estimate, many, number
-from recollect.core.progress import duration
+from recollect.core.progress import counted, duration
 from recollect.core.said import Now
 from recollect.report.page.render import Shown, fill, style
 from recollect.watch.charts import Drawn, Tried, curve_chart, trials_chart
@@ -43,7 +43,7 @@ class Bar:
     @property
     def share(self) -> str:
         """In words: "12 of 24 updates"; "" where no length is known."""
-        return f"{self.done:,} of {self.total:,} {self.unit}".rstrip() if self.total else ""
+        return counted(self.done, self.total, self.unit, " of ") if self.total else ""
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _state(one: Model, seen: Watched) -> tuple[str, str]:
         was = "" if seen.status == "running" else "was at "
         return f"{was}{one.at.part or 'begun'}{count}", ""
     if one.trial and one.scores and not any(share == 1 for share, _ in one.rungs):
-        return ("not trained on", "") if seen.over else ("waits", "")
+        return "paused", ""
     failed = next((fail.reason for fail in seen.failed if fail.name.rpartition("/")[2] == one.name), "")
     if failed:
         return f"failed: {failed}", "bad"

@@ -136,6 +136,12 @@ def test_the_same_command_finds_it_done_and_asks_nothing(fitted: FitResult):
     assert not asked
 
 
+def test_nothing_of_the_work_is_left_beside_the_result(fitted: FitResult):
+    names = {one.name for one in fitted.path.iterdir()}
+    assert names >= {"model", "steps", "fit.yaml", "report.html", "manifest.json"}
+    assert not names & {"under-way", ".said", "step.json", ".lock"}
+
+
 def test_its_own_settings_are_stored_to_repeat_it(fitted: FitResult):
     text = (fitted.path / "fit.yaml").read_text()
     assert "budget: 3 trials" in text

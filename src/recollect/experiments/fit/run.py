@@ -142,14 +142,15 @@ class _Fit:
         try:
             with self._timed(), watched(self.step.folder / UNDER_WAY):
                 ours, random, searched = self._choose()
-                self._finish(ours, random, searched)
+                found = self._finish(ours, random, searched)
         except KeyboardInterrupt:
             self._store_best()
             raise
         except OSError as error:
             if disk_is_full(error) and (best := kept(self.step.folder)):
-                self.ground.say(f"the best so far, {best}, is whole in {self.step.folder / 'model'}")
+                self._say_best(best, self.step.folder)
             raise
+        self._store(found)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -209,8 +210,8 @@ class _Fit:
         if value > (least if over else max(least, kept_value(self.step.folder))) and has_weights(model):
             keep(self.ground, model, name, value)
 
-    def _finish(self, ours: Ours, random: Path | None, searched: Searched | None) -> None:
-        """The test, the result, the model."""
+    def _finish(self, ours: Ours, random: Path | None, searched: Searched | None) -> FitFound:
+        """The test, the model; gives the result."""
         ground = self.ground
         tested = test_all(ground, self.validated, ours, random)
         flipped, lost, gained = flips(ground, tested)
@@ -243,7 +244,7 @@ class _Fit:
         finish_model(ground, found, models.get(tested.chosen))
         for step in ground.steps.glob("merged-*"):
             drop_weights(step)
-        self._store(found)
+        return found
 
     def _space(self, searched: Searched | None) -> Space:
         if searched is not None:
@@ -325,8 +326,11 @@ class _Fit:
         if found.contender(chosen) is None:
             found = found.model_copy(update={"contenders": (*found.contenders, Contender(name=chosen))})
         told = {"chosen": chosen, "chosen_by": f"{best}.", "stopped": True}
-        self.ground.say(f"stopped: the model folder holds the best so far, {best}; the same command goes on")
         self._store(found.model_copy(update=told))
+        self._say_best(best, self.step.path)
+
+    def _say_best(self, best: str, folder: Path) -> None:
+        self.ground.say(f"the best so far, {best}, is whole in {folder / 'model'}")
 
     def _write_again(self) -> None:
         """The settings that repeat this fit."""
