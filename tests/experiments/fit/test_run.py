@@ -93,7 +93,7 @@ def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
         *("model", "chosen", "test", "low", "high", "base", "few_shot", "plain_sft", "random_same_size"),
         *("used_examples", "of", "seconds", "foretold_seconds", "cost_vs_full_search"),
         *("forgetting_plain", "forgetting", "advice"),
-        *("worth_it", "commonest", "over_commonest", "by_relation"),
+        *("left_out", "worth_it", "commonest", "over_commonest", "by_relation"),
     ]
     json.dumps(answer, allow_nan=False)
     assert answer["low"] <= answer["test"] <= answer["high"]  # type: ignore[operator]
@@ -203,6 +203,7 @@ def test_killed_in_its_test_a_fit_goes_on_with_the_same_models_though_nothing_ha
     assert kept(out) == before  # and not the plain one, which comes first in every life
     found = run_fit(settings, out, facts=facts, stage=stage).found
     assert [one.name for one in found.candidates if one.chosen] == [before]
+    assert not found.left_out  # it was done in an earlier life
     assert {one.kind for one in found.candidates} == {"plain", "trial", "seed", "mean", "repair"}
     assert [one.name for one in found.contenders] == list(NAMES)
     assert (out / "model" / "model.safetensors").is_file()

@@ -1,6 +1,11 @@
 """The plan of a fit: what it counts, and that a budget in time decides how many trials there are."""
 
+import pytest
+
 from recollect.experiments.fit import FitSettings
+from recollect.experiments.fit.budget import read_budget
+from recollect.experiments.fit.ours import BEST, KEPT_CHANGE
+from recollect.experiments.fit.stages import REPAIRS
 from recollect.experiments.plan import Assume, plan_fit
 
 FAST = Assume(tokens_per_second=1e6, price_per_hour=36.0)
@@ -33,6 +38,38 @@ def test_time_and_price_follow_from_a_stated_speed():
     assert plan.completions == 0  # the closed form draws nothing
 
 
-def test_a_budget_that_is_smaller_than_the_plan_says_what_gives_way():
+def test_a_budget_that_is_too_short_for_what_is_always_done_says_so():
     plan = plan_fit(FitSettings.make(budget="1m"), assume=Assume(tokens_per_second=500))
-    assert any("left out" in note for note in plan.notes)
+    assert any("too short" in note for note in plan.notes)
+    assert "trials judged early" not in {row.what for row in plan.rows}
+
+
+@pytest.mark.parametrize("budget", ["60s", "90s", "3m", "10m"])
+def test_the_plan_is_what_fits_into_the_budget_and_says_what_does_not(budget: str):
+    plan = plan_fit(FitSettings.make(budget=budget), assume=Assume(tokens_per_second=2e4))
+    assert plan.seconds is not None
+    seconds = read_budget(budget).seconds
+    assert seconds is not None
+    shown = {row.what: row.steps for row in plan.rows}
+    short = [note for note in plan.notes if "too short" in note]
+    assert plan.seconds <= seconds or short
+    for what, all_of_it in (("more seeds", 6), ("means and repairs", 2 * REPAIRS), ("a random draw of equal size", 3)):
+        assert (shown.get(what, 0) < all_of_it) == any(WORDS[what] in note for note in plan.notes), what
+
+
+WORDS = {
+    "more seeds": "further seed",
+    "means and repairs": "means and repairs",
+    "a random draw of equal size": "the random draw",
+}
+
+
+def test_a_budget_in_updates_leaves_out_what_it_has_no_room_for():
+    plan = plan_fit(FitSettings.make(budget="60 steps"), assume=FAST)
+    shown = {row.what: row.steps for row in plan.rows}
+    assert "more seeds" not in shown
+    assert any("2 of 2 further seeds" in note for note in plan.notes)
+
+
+def test_the_means_and_repairs_that_are_counted_are_those_that_are_tried():
+    assert 1 + len(BEST) + len(KEPT_CHANGE) + 1 == REPAIRS

@@ -220,6 +220,8 @@ class FitFound(ExperimentFound):
     """Test questions that the base had right, by its best prompt, and the chosen model has not."""
     gained: int = 0
     budget: str
+    left_out: tuple[str, ...] = ()
+    """What the budget had no room for."""
     used: dict[str, float] = {}
     """Seconds of each stage."""
     updates: int = 0

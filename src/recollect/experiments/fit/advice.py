@@ -52,6 +52,7 @@ def advice(found: FitFound) -> tuple[str, ...]:
         _answers,
         _unknown,
         _seeds,
+        _left_out,
     )
     return tuple(line for part in parts for line in part(found))
 
@@ -326,3 +327,8 @@ def _seeds(found: FitFound) -> Iterator[str]:
             f"Trained {len(found.seeds)} times with other seeds, these settings scored "
             f"{', '.join(number(one) for one in found.seeds)} % on validation, {number(spread)} points apart."
         )
+
+
+def _left_out(found: FitFound) -> Iterator[str]:
+    if found.left_out:
+        yield f"The budget of {found.budget} had no room for: {'; '.join(found.left_out)}. More of it would try them."

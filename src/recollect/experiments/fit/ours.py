@@ -21,6 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recollect.core.numbers import many
 from recollect.core.workspace import is_finished
 from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights, has_weights, is_done
@@ -185,6 +186,8 @@ def more_seeds(
             ground.run(f"the same with seed {number}", cell)
             trained, selected = cell.path(ground.steps, "train"), (cell.path(ground.steps, "select"),)
             found.append(field_.add(f"seed {number}", "seed", trained, ground.answers(cell), selected))
+    if missing := ground.settings.seeds - 1 - len(found):
+        ground.leave_out(f"{missing} of {many(ground.settings.seeds - 1, 'further seed')} of the best settings")
     return found
 
 
@@ -205,10 +208,11 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
     wanted = {f"the mean of {len(seeds)} seeds": seeds} if len(seeds) > 1 else {}
     wanted |= {f"the mean of the best {count}": ranked[:count] for count in BEST if len(ranked) >= count}
     with field_.ground.clock.stage("averaging"):
-        for name, members in wanted.items():
+        for at, (name, members) in enumerate(wanted.items()):
             made_of = _mark(*(one.candidate.name for one in members), *(str(one.model.name) for one in members))
             out = field_.ground.steps / f"{name.removeprefix('the ').replace(' ', '-')}-{made_of}"
             if not _room(field_.ground, out):
+                field_.ground.leave_out(f"{', '.join(list(wanted)[at:])} of weights")
                 return
             selected = tuple(path for one in members for path in one.selections)
             _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected)
@@ -256,18 +260,22 @@ def repairs(field_: Field) -> None:
     ground, best = field_.ground, field_.best
     base, tuned, mark = ground.base.name, best.model, _mark(best.candidate.name, best.model.name)
     with ground.clock.stage("repair"):
-        for share in KEPT_CHANGE:
+        for at, share in enumerate(KEPT_CHANGE):
             out = ground.steps / f"repair-kept-{100 * share:g}-{mark}"
             write = partial(run_between, RestoreSettings(), base, tuned, share, out=out)
             if not _room(ground, out):
+                left = 1 + len(KEPT_CHANGE) - at
+                ground.leave_out(f"{left} of {1 + len(KEPT_CHANGE)} repairs (the best moved back towards the base)")
                 return
             name = f"{best.candidate.name}, {100 * share:g} % of its change kept"
             _enter(field_, name, "repair", out, write, best.selections)
         out = ground.steps / f"repair-restored-{SET_BACK:g}-{mark}"
         restored = partial(run_restore, RestoreSettings.make(percent=SET_BACK), base, tuned, out=out)
-        if _room(ground, out):
-            name = f"{best.candidate.name}, {SET_BACK:g} % of the weights set back"
-            _enter(field_, name, "repair", out, restored, best.selections)
+        if not _room(ground, out):
+            ground.leave_out(f"1 of {1 + len(KEPT_CHANGE)} repairs (the most changed weights set back)")
+            return
+        name = f"{best.candidate.name}, {SET_BACK:g} % of the weights set back"
+        _enter(field_, name, "repair", out, restored, best.selections)
 
 
 def _room(ground: Ground, model: Path) -> bool:

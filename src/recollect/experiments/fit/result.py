@@ -62,6 +62,7 @@ class FitResult:
             "forgetting_plain": forgot("plain"),
             "forgetting": forgot(found.chosen),
             "advice": list(found.advice),
+            "left_out": list(found.left_out),
             "worth_it": found.worth_it,
             **_rule(found.rule),
         }

@@ -179,7 +179,7 @@ class _Fit:
         self._keep_step(ground.steps / "train-plain", "plain", worth)
         searched = run_fit_search(ground, self.validated["base"], worth, self._keep_step)
         if searched is None:
-            ground.notes.append("The budget had no room for a search: only the comparisons competed.")
+            ground.leave_out("the search: only the comparisons compete")
         ours = make_ours(ground, self.validated["plain"], searched, self._keep)
         self.validated["ours"] = ours.answers
         random = self._random(ours, searched)
@@ -189,7 +189,7 @@ class _Fit:
         ground, cell = self.ground, random_cell(self.ground, ours)
         room = ground.clock.room(ground.training + ground.asking, 4 * ground.final_asking)
         if not is_done(ground.steps, cell) and not (room and updates_left(ground, searched, ours.updates) >= 1):
-            ground.notes.append("The budget had no room for the random selection of equal size.")
+            ground.leave_out("the random draw of equal size")
             return None
         with ground.clock.stage("random draw of equal size"):
             ground.run("a random draw of equal size", cell)
@@ -279,6 +279,7 @@ class _Fit:
             levels=self._by_level(fact.id for fact in train),
             unknown=tuple(f"{fact.question} {fact.object}" for fact in shown),
             budget=wanted.settings.budget,
+            left_out=tuple(ground.left_out),
             foretold_seconds=self.foretold if self.foretold is not None else foretold_before(self.ground.steps),
         )
 

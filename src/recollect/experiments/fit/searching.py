@@ -24,7 +24,7 @@ from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.space import fit_space, fit_starts
-from recollect.experiments.fit.stages import Ground, plain_rate
+from recollect.experiments.fit.stages import REPAIRS, Ground, plain_rate
 from recollect.experiments.remaining import Remaining
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
@@ -41,8 +41,10 @@ from recollect.train import TrainFound, TrainSettings
 STOP = "stop"
 """A file of this name in the fit's folder asks it to end its search and finish with the best so far."""
 FOLDER, FACTS, JOURNAL, QUEUE = "search", "facts.parquet", "ledger.journal", "queue.json"
-_FOR_SEARCH = 0.6
+FOR_SEARCH = 0.6
 """Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
+KEPT_BACK = 0.4
+"""At most so much of the time that is left is kept from the search for seeds, means and repairs."""
 _EARLY, _SHORT, _HALF = 0.2, 80, 0.5
 """Where trials are judged early: at a fifth of their training; at half where the plain one has fewer updates than 80,
 since a handful of updates says nothing."""
@@ -186,13 +188,14 @@ def _plan(ground: Ground, *, begun: bool) -> Plan | None:
         return shared.model_copy(update={"trials": limits.trials})
     if limits.updates is not None:
         left = limits.updates - _plain_updates(ground)
-        budget = max(1, int(_FOR_SEARCH * left))
+        budget = max(1, int(FOR_SEARCH * left))
         return shared.model_copy(update={"trials": None, "budget_steps": budget}) if left > 1 else None
     left_seconds = ground.clock.left
     assert left_seconds is not None
     spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
-    for_seeds = (ground.settings.seeds - 1) * (ground.training + ground.asking)
-    free = left_seconds - ground.reserve - min(for_seeds, 0.3 * left_seconds)
+    later = (ground.settings.seeds - 1) * (ground.training + ground.asking) + 2 * REPAIRS * ground.asking
+    free = left_seconds - ground.reserve
+    free -= min(later, KEPT_BACK * max(0.0, free))
     if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not begun:
         return None
     return shared.model_copy(update={"trials": None, "budget_hours": max(free + spent, 1.0) / 3600})

@@ -39,6 +39,8 @@ PLAIN, RANDOM = "plain", "random"
 RANDOM_SEED = 1000
 """Beside the fit's own seed: of the random selection that competes."""
 CONTENDERS = 5
+REPAIRS = 7
+"""Means and repairs that are tried, where there is room (`ours.py`)."""
 ASKING_BASE, PLAIN_TUNING = "asking the base", "plain fine-tuning"
 
 
@@ -62,6 +64,13 @@ class Ground:
     training: float = 0.0
     """Seconds of the plain fine-tuning."""
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What the budget had no room for."""
+
+    def leave_out(self, what: str) -> None:
+        """Remember, and say at once, what the budget has no room for."""
+        self.left_out.append(what)
+        self.say(f"no room in the budget of {self.settings.budget}, so left out: {what}")
 
     @property
     def steps(self) -> Path:

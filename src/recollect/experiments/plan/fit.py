@@ -1,6 +1,7 @@
 """The plan of a fit: baselines, search, seeds, repairs, and the test of five contenders.
 
-With a budget in time there are as many trials as it has room for, by what was measured here; the rest is the same.
+With a budget in time there is as much of each stage as it has room for, by what was measured here, given out as the fit
+does; what is left out is said.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from recollect.core.numbers import many
+from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
-from recollect.experiments.fit.ours import BEST, KEPT_CHANGE
+from recollect.experiments.fit.clock import FINISHING
 from recollect.experiments.fit.prepare import goal_of
-from recollect.experiments.fit.searching import early_share
+from recollect.experiments.fit.searching import FOR_SEARCH, KEPT_BACK, early_share
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.space import fit_space
 from recollect.experiments.fit.split import split_for_fit
-from recollect.experiments.fit.stages import CONTENDERS, probes
+from recollect.experiments.fit.stages import CONTENDERS, REPAIRS, probes
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import Ground, Item, Sizes, made, with_lengths
+from recollect.experiments.plan.ground import START, Ground, Item, Sizes, made, with_lengths
 from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
 from recollect.experiments.plan.work import Work, asking_work, assumed_draws, probe_work, train_work
@@ -35,7 +38,7 @@ from recollect.train.auto import plan as plan_training
 _POINTS = 300
 """Of the space, over which the length of a training is averaged."""
 _PROMOTED = 1 / 3
-_LEAST, _MOST = 1, 200
+_MOST = 5_000
 """Trials that a budget in time is taken to have room for."""
 
 
@@ -78,6 +81,20 @@ class _Counts:
 
 
 @dataclass(frozen=True)
+class Room:
+    """How much of each stage the budget has room for."""
+
+    trials: int
+    seeds: int
+    """Beside the first."""
+    repairs: int
+    """Means and repairs."""
+    random: bool
+    over: float | None = None
+    """Seconds of what is always done, where they are more than the budget."""
+
+
+@dataclass(frozen=True)
 class _Planning:
     settings: FitSettings
     parts: FitParts
@@ -86,25 +103,100 @@ class _Planning:
     pages: bool
 
     def plan(self) -> Plan:
-        """Count, measure, and put together."""
+        """Count, measure, and put together. What is wrong with the data is told before anything is measured."""
         ground, lengths = self.ground, self.ground.lengths
         memory = cell_bytes(ground.model, self.parts.train, self.parts.evaluate, lengths.question + lengths.answer)
         trial = None
-        if ground.model.ref is not None and ground.facts.facts is not None:
+        if self.counts.train and ground.model.ref is not None and ground.facts.facts is not None:
             probe = self.parts.probe if self.probed else None
             asked = self.parts.evaluate
             trial = Trial(asked, ground.facts.facts, probe=probe, train=self.parts.train, asking=asked, varies=True)
         rates, notes = ground.rates(trial, memory, self.parts.probe.max_new_tokens)
-        trials = self.trials(rates)
-        said = f"of {trials} trials about a third are taken to be trained to the end; a point of the space has "
-        said += f"{self.trained.updates:.1f} updates in the mean"
-        budget = self.settings.seconds
-        found = made(ground, self._items(rates, trials), Sizes(memory, self._disk(trials)), rates, [*notes, said])
-        if budget is not None and found.seconds is not None and found.seconds > 1.1 * budget:
-            return found.model_copy(
-                update={"notes": (*found.notes, f"the budget of {self.settings.budget} is held: stages are left out")}
+        room = self.room(rates)
+        said = (
+            f"of {many(room.trials, 'trial')} about a third are taken to be trained to the end; a point of the space "
+        )
+        said += f"has {self.trained.updates:.1f} updates in the mean"
+        notes = [*notes, *([said] if room.trials else []), *self._left_out(room, rates)]
+        return made(ground, self._items(rates, room), Sizes(memory, self._disk(room)), rates, notes)
+
+    def _left_out(self, room: Room, rates: Rates | None) -> list[str]:
+        """What the budget has no room for, and where it is too short for what is always done."""
+        budget, settings = self.settings.budget, self.settings
+        if settings.seconds is not None and rates is None:
+            return [f"how much of this the budget of {budget} has room for is not known: nothing was measured"]
+        short = []
+        if room.over is not None:
+            short.append(
+                f"the budget of {budget} is too short: what a fit always does (base, prompt, plain fine-tuning, test) "
+                f"takes about {duration(room.over)}"
             )
-        return found
+        full = self._everything(room.trials)
+        parts = [
+            "the search" if not room.trials else "",
+            f"{full.seeds - room.seeds} of {many(full.seeds, 'further seed')}" if room.seeds < full.seeds else "",
+            f"{full.repairs - room.repairs} of {full.repairs} means and repairs" if room.repairs < full.repairs else "",
+            "" if room.random else "the random draw of equal size",
+        ]
+        if left := ", ".join(part for part in parts if part):
+            short.append(f"no room in the budget of {budget}, so left out: {left}")
+        return short
+
+    def _everything(self, trials: int) -> Room:
+        return Room(trials, self.settings.seeds - 1, REPAIRS, random=True)
+
+    def room(self, rates: Rates | None) -> Room:
+        """What the budget has room for, in the order in which the fit gives it out."""
+        limits = self.settings.limits
+        if limits.trials is not None:
+            return self._everything(limits.trials)
+        if limits.updates is not None:
+            return self._in_updates(limits.updates)
+        if rates is None or self.settings.seconds is None:
+            return self._everything(12)
+        found = self._in_seconds(rates, self.settings.seconds)
+        return self._everything(12) if found is None else found
+
+    def _in_updates(self, limit: int) -> Room:
+        """Of a budget in updates the search gets a share, then come the seeds; the random draw needs one training."""
+        each = max(1.0, self.trained.updates)
+        left = limit - train_work(self.parts.train, self.counts.train, self.ground.lengths).updates
+        trials = int(FOR_SEARCH * max(0.0, left) / (each * self._share))
+        trainings = int(max(0.0, left - trials * each * self._share) / each)
+        full = self._everything(trials)
+        return replace(full, seeds=min(full.seeds, max(0, trainings - 1)), random=trainings >= 1)
+
+    def _in_seconds(self, rates: Rates, budget: float) -> Room | None:
+        """What is always done and the random draw come first; a part is kept back for seeds, means and repairs."""
+
+        assume = self.ground.assume
+        measured = assume.tokens_per_second is None
+        scale = rates.threads / assume.cores if assume.cores and measured else 1.0
+        begin = START * rates.busy + rates.trainer if measured else 0.0
+
+        def seconds(room: Room) -> float | None:
+            found = rates.seconds(Work.total([item.work for item in self._items(rates, room)]))
+            return None if found is None else scale * found
+
+        none = Room(0, 0, 0, random=False)
+        tried = [none, replace(none, random=True), replace(none, seeds=1), replace(none, repairs=1)]
+        found = [seconds(one) for one in (*tried, replace(none, trials=30))]
+        always, *rest = [one for one in found if one is not None]
+        if len(rest) < 4:
+            return None
+        random, seed, repair, thirty = (max(one - always, 1e-6) for one in rest)
+        left = budget - begin - FINISHING - always
+        if left < 0:
+            return replace(none, over=budget - left)
+        full = self._everything(0)
+        drawn = left >= random
+        left -= random if drawn else 0.0
+        kept = min(full.seeds * seed + full.repairs * repair, KEPT_BACK * left)
+        trials = min(_MOST, int(30 * (left - kept) / thirty))
+        left -= trials * thirty / 30
+        seeds = min(full.seeds, int(left / seed))
+        repairs = min(full.repairs, int((left - seeds * seed) / repair))
+        return Room(trials, seeds, repairs, random=drawn)
 
     @cached_property
     def counts(self) -> _Counts:
@@ -138,21 +230,6 @@ class _Planning:
         epochs = 1.0 if settings.epochs == "auto" else float(settings.epochs)
         return float(updates_of(settings, examples, epochs)), examples * epochs
 
-    def trials(self, rates: Rates | None) -> int:
-        """As given, or as many as the budget has room for."""
-        limits = self.settings.limits
-        if limits.trials is not None:
-            return limits.trials
-        if limits.updates is not None:
-            return max(_LEAST, int(0.6 * limits.updates / max(1.0, self.trained.updates * self._share)))
-        budget = self.settings.seconds
-        if rates is None or budget is None:
-            return 12
-        none, one = (rates.seconds(Work.total([item.work for item in self._items(rates, n)])) for n in (0, 30))
-        if none is None or one is None:
-            return 12
-        return min(_MOST, max(_LEAST, int(30 * (budget - none) / max(one - none, 1e-6))))
-
     @property
     def _early(self) -> float:
         return early_share(round(train_work(self.parts.train, self.counts.train, self.ground.lengths).updates))
@@ -162,12 +239,12 @@ class _Planning:
         """Of a whole training, what a trial makes in the mean."""
         return self._early + _PROMOTED * (1 - self._early)
 
-    def _items(self, rates: Rates | None, trials: int) -> list[Item]:
+    def _items(self, rates: Rates | None, room: Room) -> list[Item]:
         lengths, counts, settings = self.ground.lengths, self.counts, self.settings
         base = base_tokens(self.parts.evaluate, rates, lengths)
         load = Work(loads=1)
         asked = asking_work(counts.choosing, lengths) + load
-        finish = round(trials * _PROMOTED)
+        trials, finish = room.trials, round(room.trials * _PROMOTED)
         items = []
         if self.probed:
             facts = min(counts.train + counts.final + counts.choosing, sum(self.ground.facts.counts.values()))
@@ -183,20 +260,19 @@ class _Planning:
         items.append(Item("trials judged early", (early + asked) * trials, steps=2 * trials))
         rest = replace(self.trained * (1 - self._early), trainings=1)
         items.append(Item("trials trained to the end", (rest + asked) * finish, steps=2 * finish))
-        again = settings.seeds - 1
+        again, means = room.seeds, room.repairs
         items.append(Item("more seeds", (self.trained + asked) * again, steps=3 * again))
-        means = 1 + len(BEST) + len(KEPT_CHANGE) + 1
         items.append(Item("means and repairs", asked * means, steps=2 * means))
-        items.append(Item("a random draw of equal size", self.trained + asked, steps=3))
+        items.append(Item("a random draw of equal size", (self.trained + asked) * room.random, steps=3 * room.random))
         final = asking_work(counts.final, lengths) * (CONTENDERS - 2)
         final += asking_work(counts.final, lengths, base) + asking_work(counts.final, lengths, base, settings.few_shot)
         items.append(Item("the test", final + Work(loads=CONTENDERS - 2), steps=CONTENDERS))
-        return items
+        return [item for item in items if item.steps]
 
-    def _disk(self, trials: int) -> int | None:
+    def _disk(self, room: Room) -> int | None:
         weights = stored_bytes(self.ground.model, self.parts.train)
         if weights is None:
             return None
-        work = Work.total([item.work for item in self._items(None, trials)])
-        held = weights * (round(trials * _PROMOTED) + self.settings.seeds + 4)
-        return Stored(0, 0, work.questions, steps=6 * trials, pages=1, weights=held).bytes
+        work = Work.total([item.work for item in self._items(None, room)])
+        held = weights * (round(room.trials * _PROMOTED) + room.seeds + 5)
+        return Stored(0, 0, work.questions, steps=6 * room.trials, pages=1, weights=held).bytes
