@@ -107,6 +107,16 @@ def test_it_was_worth_it_only_where_more_is_known_than_what_is_common():
     assert found("ours", UNSURE, **rule(AHEAD)).worth_it is False
 
 
+@pytest.mark.parametrize(("over", "said"), [(AHEAD, ""), (UNSURE, "does as well"), (BEHIND, "does better")])
+def test_a_model_that_base_and_rule_together_reach_was_not_worth_it(over: Estimate, said: str):
+    both = rule(AHEAD)["rule"] | {"joined": {"kinds": ["currency"], "test": TEST, "over": over}}  # type: ignore[operator]
+    fit = found("ours", AHEAD, rule=both)
+    assert fit.worth_it is not bool(said)
+    told = [line for line in advice(fit) if "in its place for currency" in line]
+    assert [said in line for line in told] == ([True] if said else [])
+    assert any("worth it" in line for line in advice(fit)) is not bool(said)
+
+
 def test_one_answer_to_nearly_all_questions_of_a_relation_is_told():
     kind = {"given": "peso", "times": 11, "right": 3, "one_answer": True}
     [line] = [line for line in advice(found("ours", AHEAD, **rule(UNSURE, **kind))) if "Few different" in line]

@@ -1,6 +1,8 @@
 """The rule that knows nothing: which answer it gives to which question."""
 
-from recollect.experiments.fit.rule import OTHERS, rule_of
+import numpy as np
+
+from recollect.experiments.fit.rule import OTHERS, better_kinds, join, rule_of
 from recollect.facts import Fact, FactSet
 from recollect.match import judge_of
 
@@ -29,3 +31,18 @@ def test_without_relations_questions_are_told_apart_by_how_they_begin():
     assert rule.answers == {"what is the currency of …": "peso", "who leads …": "Ana"}
     assert rule.answer(fact("What is the Currency of Atlantis?", "x")) == "peso"
     assert rule.kind_of(fact("Why?", "x")) == OTHERS
+
+
+def test_the_rule_takes_the_place_of_the_base_only_where_validation_has_it_ahead():
+    train = [fact(f"T{kind}{at}?", "Lima", kind) for kind in ("capital", "river", "hill") for at in range(2)]
+    rule, judge = rule_of(FactSet(tuple(train))), judge_of("contains")
+    asked = [
+        fact("a?", "Lima", "capital"),
+        fact("b?", "x", "capital"),
+        fact("c?", "Lima", "river"),
+        fact("d?", "x", "hill"),
+    ]
+    better = better_kinds(rule, asked, np.asarray([False, False, True, True]), judge)
+    assert better == ("capital",)
+    base = np.asarray([False, True, False, True])  # on the test, where the rule would do better for rivers, too
+    assert join(rule, asked, base, rule.right(asked, judge), better).tolist() == [True, False, False, True]

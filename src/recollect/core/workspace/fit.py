@@ -108,6 +108,17 @@ class KindFound(Result):
     """Whether that is one answer for most of them though it is right for far fewer."""
 
 
+class JoinedFound(Result):
+    """The untouched base with the rule in its place where validation has the rule ahead: no training is needed."""
+
+    kinds: tuple[str, ...]
+    """Where the rule answers."""
+    test: Estimate
+    over: Estimate | None = None
+    """What the chosen one has more, paired, corrected together with the other comparisons."""
+    power: Power | None = None
+
+
 class RuleFound(Result):
     """What a rule has that knows nothing: to each question the commonest answer of its kind in the training facts."""
 
@@ -118,6 +129,14 @@ class RuleFound(Result):
     """What the chosen one has more, paired, corrected together with the other comparisons."""
     power: Power | None = None
     kinds: tuple[KindFound, ...] = ()
+    joined: JoinedFound | None = None
+    """None where validation has the rule ahead nowhere: that is the base."""
+
+    @property
+    def more(self) -> bool:
+        """Whether the chosen one has more than the rule, alone and joined with the base, beyond chance."""
+        joined = self.joined is None or self.joined.over is None or self.joined.over.sign > 0
+        return joined and (self.over is None or self.over.sign > 0)
 
     @property
     def called(self) -> str:
@@ -239,14 +258,14 @@ class FitFound(ExperimentFound):
 
     @property
     def worth_it(self) -> bool | None:
-        """Whether the chosen one has more than the untouched base and than the rule, beyond chance; None before a
-        test."""
+        """Whether the chosen one has more than the untouched base, than the rule, and than both joined, beyond chance;
+        None before a test."""
         base = self.contender("base")
         if self.best.test is None:
             return None
         if base is None or base is self.best or base.gap is None or base.gap.sign <= 0:
             return False
-        return self.rule is None or self.rule.over is None or self.rule.over.sign > 0
+        return self.rule is None or self.rule.more
 
     @property
     def best(self) -> Contender:

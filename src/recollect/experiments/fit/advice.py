@@ -4,7 +4,8 @@ Notable choices
 - Nothing is called better unless its whole interval says so; what cannot be told is said with the number of questions
   that would tell.
 - The intervals are those corrected for the number of comparisons.
-- It was worth it only where the model has more than the commonest answer of each relation, too (`rule.py`).
+- It was worth it only where the model has more than the commonest answer of each relation, too, and than the base with
+  that answer in its place where it is better (`rule.py`).
 - The prompt is compared before anything else: who can do without training should.
 """
 
@@ -102,7 +103,23 @@ def _rule(found: FitFound) -> Iterator[str]:
             f"it, not more than chance. Nothing shows that it learned single answers rather than which ones are common."
             f"{_would_tell(rule.power)}"
         )
+    if gained and rule.over.sign > 0:
+        yield from _joined(rule)
     yield from _by_kind(rule)
+
+
+def _joined(rule: RuleFound) -> Iterator[str]:
+    """Base and rule together, where they are as good."""
+    joined = rule.joined
+    if joined is None or joined.over is None or joined.over.sign > 0:
+        return
+    where = ", ".join(joined.kinds)
+    does = "does better" if joined.over.sign < 0 else "does as well, as far as the test can tell"
+    yield (
+        f"But the untouched base, with the commonest training answer in its place for {where} (validation has it "
+        f"ahead there), {does}: {estimate(joined.test)} %, untrained; the taken one has {_points(joined.over)} over it."
+        f" Nothing shows that it learned single answers rather than which ones are common.{_would_tell(joined.power)}"
+    )
 
 
 def _by_kind(rule: RuleFound) -> Iterator[str]:

@@ -39,6 +39,8 @@ from recollect.experiments.search.validation import Knowledge
 UNTOUCHED: tuple[Name, ...] = ("base", "few-shot")
 RULE = "commonest"
 """Among the comparisons: the rule that knows nothing."""
+JOINED = "joined"
+"""Among the comparisons: the base with that rule in its place where it is better."""
 _FLIPS = 8
 """Questions of each direction that are listed."""
 CALLED: Mapping[Name, str] = {
@@ -76,6 +78,8 @@ class Tested:
                 gaps[name] = gap
         if self.tried is not None:
             gaps[RULE] = self.tried.gap(best)
+            if self.tried.better and self.chosen != "base":
+                gaps[JOINED] = self.tried.joined_gap(best)
         return decided(gaps)
 
     @property
@@ -83,7 +87,8 @@ class Tested:
         """The rule beside the base and the chosen one."""
         if self.tried is None:
             return None
-        return rule_found(self.tried, self.answers["base"], self.answers[self.chosen], self.held[RULE])
+        held = self.held
+        return rule_found(self.tried, self.answers["base"], self.answers[self.chosen], held[RULE], held.get(JOINED))
 
 
 def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, random: Path | None) -> Tested:
@@ -110,8 +115,8 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
     chosen, why = _settle(ground, first, found, knowledge)
     tried = None
     if ground.goal == "facts" and "base" in found and not found["base"].pages:
-        train = ground.choosing.part("train")
-        tried = try_rule(train, ground.data.final, found["base"], ground.parts.evaluate.judges())
+        judges = ground.parts.evaluate.judges()
+        tried = try_rule(ground.choosing, ground.data.final, validated["base"], found["base"], judges)
     return Tested(found, validated, knowledge, chosen, why, chosen != first, tried)
 
 
@@ -146,8 +151,8 @@ def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowle
     ahead = {name: held[name] for name in gaps if held[name].low > 0}
     mine = worth(chosen, tested[chosen], knowledge)
     taken = {name: gap for name, gap in ahead.items() if worth(name, tested[name], knowledge) > mine}
+    charged = " less what each forgot" if ground.settings.forgetting else ""
     if not taken:
-        charged = " less what it forgot" if ground.settings.forgetting else ""
         said = f"{CALLED[chosen]} scored best on the validation questions{charged}."
         if ahead:
             name = max(ahead, key=lambda name: ahead[name].value)
@@ -159,7 +164,7 @@ def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowle
     better = max(taken, key=lambda name: taken[name].value)
     corrected = f" (corrected for {len(gaps)} comparisons)" if len(gaps) > 1 else ""
     return better, (
-        f"{CALLED[chosen]} was best on validation, but on the test {CALLED[better]} is ahead of it by "
+        f"{CALLED[chosen]} was best on validation{charged}, but on the test {CALLED[better]} is ahead of it by "
         f"{estimate(taken[better], sign=True)} points{corrected}. This choice was made by the test, which flatters it "
         "a little."
     )

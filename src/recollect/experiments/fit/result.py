@@ -71,10 +71,11 @@ class FitResult:
 def _rule(rule: RuleFound | None) -> dict[str, object]:
     """What the commonest answers have, over all and by kind of question; nothing of pages and chats."""
     if rule is None:
-        return {"commonest": None, "over_commonest": None, "by_relation": []}
+        return {"commonest": None, "over_commonest": None, "over_joined": [], "by_relation": []}
     return {
         "commonest": _points(rule.test)[0],
         "over_commonest": _points(rule.over),
+        "over_joined": _points(rule.joined.over) if rule.joined else [],
         "by_relation": [
             {
                 "name": one.name,

@@ -6,6 +6,8 @@ currency. So what a training brought is counted from this rule on, over all ques
 Notable choices
 - A kind is a relation. Questions of a table without relations are told apart by how they begin: the longest opening, at
   most six words, that at least a tenth of the training questions share, and five of them.
+- Base and rule are joined, too: the rule answers where it was right more often than the base on validation, the base
+  elsewhere. A model may beat the rule by what its base knew, and the base by what is common, and have learned nothing.
 - The rule answers with the training facts alone, those that every contender may learn from, and the same judge says
   whether it is right.
 """
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from recollect.compare.favourite import favourite
 from recollect.core.estimates import Estimate, Pairs, proportion, questions_needed
-from recollect.core.workspace.fit import KindFound, Power, RuleFound
+from recollect.core.workspace.fit import JoinedFound, KindFound, Power, RuleFound
 from recollect.evaluate import Judges
 from recollect.evaluate.judges import asked_of, with_right
 from recollect.evaluate.llm_judge import LLM
@@ -112,26 +114,64 @@ class Tried:
     facts: tuple[Fact, ...]
     """The test questions, in the order of everybody's verdicts."""
     right: NDArray[np.bool_]
+    joined: NDArray[np.bool_]
+    """Of the base with the rule in its place in `better`."""
+    better: tuple[str, ...] = ()
+    """Kinds in which the rule is ahead of the base on validation."""
 
     def gap(self, chosen: Answers) -> Gap:
         """What the chosen one has more."""
         return Gap(self.right, chosen.right())
 
+    def joined_gap(self, chosen: Answers) -> Gap:
+        """What it has more than base and rule joined."""
+        return Gap(self.joined, chosen.right())
 
-def try_rule(train: FactSet, final: FactSet, base: Answers, judges: Judges) -> Tried | None:
-    """Ask the rule what the base was asked; None where nothing was."""
-    facts = tuple(final[name] for name in base.items.filter(part="test")["item"].to_list())
+
+def try_rule(choosing: FactSet, final: FactSet, validated: Answers, base: Answers, judges: Judges) -> Tried | None:
+    """Ask the rule what the base was asked; None where nothing was. validated, base: the base's answers to each."""
+    train, facts = choosing.part("train"), _asked(final, base)
     if not facts or not len(train):
         return None
     judge = judge_of(DEFAULT_JUDGE) if judges.main.name == LLM else judges.main
     rule = rule_of(train)
-    return Tried(rule, facts, rule.right(facts, judge))
+    right, before = rule.right(facts, judge), _asked(choosing, validated)
+    better = better_kinds(rule, before, validated.right(), judge) if before else ()
+    joined = join(rule, facts, base.right(), right, better)
+    return Tried(rule, facts, right, joined, better)
 
 
-def rule_found(tried: Tried, base: Answers, chosen: Answers, over: Estimate | None) -> RuleFound:
+def _asked(facts: FactSet, base: Answers) -> tuple[Fact, ...]:
+    """In the order of the verdicts."""
+    return tuple(facts[name] for name in base.items.filter(part="test")["item"].to_list())
+
+
+def better_kinds(rule: Rule, facts: Sequence[Fact], base: NDArray[np.bool_], judge: Judge) -> tuple[str, ...]:
+    """Kinds of whose questions the rule has more right than the base."""
+    more: Counter[str] = Counter()
+    for fact, mine, others in zip(facts, rule.right(facts, judge), base, strict=True):
+        more[rule.kind_of(fact)] += int(mine) - int(others)
+    return tuple(sorted(kind for kind, count in more.items() if count > 0))
+
+
+def join(
+    rule: Rule,
+    facts: Sequence[Fact],
+    base: NDArray[np.bool_],
+    right: NDArray[np.bool_],
+    better: Sequence[str],
+) -> NDArray[np.bool_]:
+    """The base's verdicts, with the rule's in the kinds of `better`."""
+    taken = np.asarray([rule.kind_of(fact) in better for fact in facts], dtype=bool)
+    return np.where(taken, right, base)
+
+
+def rule_found(
+    tried: Tried, base: Answers, chosen: Answers, over: Estimate | None, over_joined: Estimate | None
+) -> RuleFound:
     """What the rule has, beside the base and the chosen one, over all and for each kind of question.
 
-    over: what the chosen one has more, corrected together with the other comparisons.
+    over, over_joined: what the chosen one has more, corrected together with the other comparisons.
     """
     pairs = Pairs.of(tried.right.tolist(), chosen.right().tolist())
     kinds = np.asarray([tried.rule.kind_of(fact) for fact in tried.facts])
@@ -144,6 +184,17 @@ def rule_found(tried: Tried, base: Answers, chosen: Answers, over: Estimate | No
         over=over,
         power=Power(asked=pairs.n, needed=questions_needed(pairs)),
         kinds=tuple(_kind(kind, at, tried, base, chosen, apart[kind]) for kind, at in places.items()),
+        joined=_joined(tried, chosen, over_joined) if tried.better else None,
+    )
+
+
+def _joined(tried: Tried, chosen: Answers, over: Estimate | None) -> JoinedFound:
+    pairs = Pairs.of(tried.joined.tolist(), chosen.right().tolist())
+    return JoinedFound(
+        kinds=tried.better,
+        test=proportion(int(tried.joined.sum()), len(tried.joined)),
+        over=over,
+        power=Power(asked=pairs.n, needed=questions_needed(pairs)),
     )
 
 

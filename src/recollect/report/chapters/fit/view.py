@@ -123,10 +123,14 @@ def _row(one: Contender, found: FitFound) -> Row:
 
 
 def _rule_row(rule: RuleFound | None) -> list[Row]:
-    """The rule below the contenders."""
+    """The rule below the contenders, and joined with the base."""
     if rule is None:
         return []
-    return [Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), *"–––")]
+    rows = [Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), *"–––")]
+    if (joined := rule.joined) is not None:
+        name = f"base, commonest answers for {', '.join(joined.kinds)}"
+        rows.append(Row(name, "", "–", estimate(joined.test), estimate(joined.over, sign=True), *"–––"))
+    return rows
 
 
 def _kind(one: KindFound) -> KindRow:
