@@ -65,8 +65,8 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trainings_as_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path, as_on_a_gpu: None) -> None:
     """Ranks padded to the highest and dropout at once: alone and among others the same, and without dropout as PEFT."""
     chosen = [
-        TrainSettings.make(model=str(base_folder), method="lora", learning_rate=5e-3, max_steps=4, lora_r=rank, device="cpu",
-                           lora_dropout=rate, seed=rank)
+        TrainSettings.make(model=str(base_folder), method="lora", learning_rate=5e-3, max_steps=4, lora_r=rank,
+                           lora_dropout=rate, seed=rank, device="cpu")
         for rank, rate in ((4, 0.3), (16, 0.0), (5, 0.1))
     ]  # fmt: skip
     jobs = [TrainJob(one, selection, out=tmp_path / f"among-{one.lora_r}") for one in chosen]
