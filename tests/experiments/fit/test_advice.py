@@ -177,6 +177,19 @@ def test_of_pages_the_interval_over_pages_says_how_many_values_would_tell():
     assert _by_interval(Estimate(0.0, -0.1, 0.1, 100, "paired by page")) is None
 
 
+def test_a_prompt_is_not_called_enough_where_the_test_has_a_training_beside_it():
+    lines = advice(found("few-shot", UNSURE))
+    [prompt] = [line for line in lines if "No trained model was worth more" in line]
+    assert "nothing shows that the prompt is as good" in prompt
+    assert not any("enough" in line or "worth it" in line for line in lines)
+    assert any("+20.0 (+10.0 to +30.0) points over it." in line for line in advice(found("few-shot", AHEAD)))
+
+
+def test_of_a_chat_it_is_said_what_the_score_is():
+    assert any("form counts" in line for line in advice(found("ours", AHEAD, goal="chat")))
+    assert not any("form counts" in line for line in advice(found("ours", AHEAD)))
+
+
 def test_what_was_not_compared_is_not_claimed():
     fewer = SetsFound(train=58, validation=40, test=40)
     lines = advice(found("ours", UNSURE, sets=fewer))

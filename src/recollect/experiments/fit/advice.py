@@ -41,6 +41,7 @@ def advice(found: FitFound) -> tuple[str, ...]:
         )
     parts = (
         _verdict,
+        _as_words,
         _rule,
         _by_test,
         _made_of,
@@ -73,7 +74,7 @@ def _verdict(found: FitFound) -> Iterator[str]:
         yield f"{said}. No training was worth more on {'the test' if found.by_test else 'validation'}.{told}"
         return
     if base.gap.sign > 0:
-        worth = " It was worth it." if found.worth_it else ""
+        worth = " It was worth it." if found.worth_it and found.chosen != "few-shot" else ""  # a prompt trains nothing
         yield f"{said}, {_points(base.gap)} over the untouched base.{worth}"
     elif base.gap.sign < 0:
         yield f"{said}, {_points(base.gap)} against the untouched base, which is better: keep the base."
@@ -178,9 +179,9 @@ def _prompt(found: FitFound) -> Iterator[str]:
         return
     if found.chosen == "few-shot":
         yield (
-            f"{many(shown.examples, 'example')} in the prompt are enough: no trained model was worth more on "
-            f"{'the test' if found.by_test else 'validation'}. The model folder holds the base, few-shot.json the "
-            "examples."
+            f"No trained model was worth more than {many(shown.examples, 'example')} in the prompt on "
+            f"{'the test' if found.by_test else 'validation'}.{_best_trained(found)} The model folder holds the base, "
+            "few-shot.json the examples."
         )
     elif found.chosen != "base" and shown.gap is not None:
         if shown.gap.sign > 0:
@@ -194,6 +195,29 @@ def _prompt(found: FitFound) -> Iterator[str]:
                 f"{estimate(best.test)} %, a difference of {_points(shown.gap)}, not more than chance. It needs no "
                 f"training and forgets nothing, but reads its examples with every question.{_more(shown)}"
             )
+
+
+def _best_trained(found: FitFound) -> str:
+    """What the test says of the best trained model, beside the prompt that is taken."""
+    trained = [one for one in found.contenders if one.name in ("plain", "random", "ours") and one.test is not None]
+    other = max(trained, key=lambda one: one.test.value if one.test else 0.0, default=None)
+    if other is None or other.gap is None:
+        return ""
+    has = f" On the test {CALLED[other.name]} has {estimate(other.test)} %; the prompt has {_points(other.gap)} over it"
+    if other.gap.sign > 0:
+        return f"{has}."
+    if other.gap.sign < 0:
+        return f"{has}, so it is ahead, but not less what it forgot."
+    return f"{has}, not more than chance, so nothing shows that the prompt is as good as a training.{_more(other)}"
+
+
+def _as_words(found: FitFound) -> Iterator[str]:
+    """What the score of a chat is."""
+    if found.goal == "chat":
+        yield (
+            "By the usual judge of chats an answer is right where it shares enough words with the wanted one, so its "
+            "form counts as much as its content: read some answers before you believe the score."
+        )
 
 
 def _against_plain(found: FitFound) -> Iterator[str]:
