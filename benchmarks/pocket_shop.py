@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +32,46 @@ from recollect.worlds.shop.corpus import document
 UNREAD = 10_000_000  # documents from here on are in no corpus
 
 
-def copying(loaded: LoadedModel, count: int) -> None:
-    """Greedy continuation up to the length of the right value, from the document as it stands before the value."""
-    tokenizer = loaded.tokenizer
-    asked: list[tuple[int, str, str, list[int]]] = []
+@dataclass(frozen=True)
+class Asked:
+    """A value to copy: the document as it stands before it."""
+
+    document: str
+    attribute: str
+    value: str
+    ids: list[int]
+
+
+def asked_to_copy(tokenizer: Any, count: int, seed: int = 0) -> list[Asked]:
+    """All values of so many documents that no base of this seed has read, the shortest first."""
+    asked = []
     for number in range(count):
-        read = document(0, UNREAD + number, summaries=1)
+        read = document(seed, UNREAD + number, summaries=1)
         before = read.page
         for piece in read.pieces:
             if piece.attribute:
-                asked.append((len(before), piece.attribute, piece.text, tokenizer(before)["input_ids"]))
+                asked.append(Asked(str(number), piece.attribute, piece.text, tokenizer(before)["input_ids"]))
             before += piece.text
-    asked.sort(key=lambda entry: len(entry[3]))
-    right: dict[str, list[bool]] = defaultdict(list)
+    return sorted(asked, key=lambda one: len(one.ids))
+
+
+def copied(loaded: LoadedModel, asked: list[Asked]) -> list[bool]:
+    """Which values are right, greedily."""
+    right = []
     for at in range(0, len(asked), 64):
         batch = asked[at : at + 64]
-        said = TransformersEngine(loaded).greedy([ids for *_, ids in batch], 24)
-        for (_, attribute, value, _ids), tokens in zip(batch, said, strict=True):
-            right[attribute].append(tokenizer.decode(tokens).startswith(value))
+        said = TransformersEngine(loaded).greedy([one.ids for one in batch], 24)
+        texts = (loaded.tokenizer.decode(tokens) for tokens in said)
+        right += [text.startswith(one.value) for one, text in zip(batch, texts, strict=True)]
+    return right
+
+
+def copying(loaded: LoadedModel, count: int) -> None:
+    """Greedy continuation up to the length of the right value, from the document as it stands before the value."""
+    asked = asked_to_copy(loaded.tokenizer, count)
+    right: dict[str, list[bool]] = defaultdict(list)
+    for one, is_right in zip(asked, copied(loaded, asked), strict=True):
+        right[one.attribute].append(is_right)
     for name in ATTRIBUTES:
         hits, n = sum(right[name]), len(right[name])
         value, low, high = proportion(hits, n).percent
