@@ -225,7 +225,8 @@ def studied(name: str, cells: int, method: str) -> Callable[[argparse.Namespace]
     def measure(given: argparse.Namespace) -> Iterator[Line]:
         facts, folder = ("pocket", "pocket") if name == "pocket" else (facts_of(given), model(name))
         arguments = ["--model", folder, "--facts", facts, "--cells", str(cells), "--method", method, "--json"]
-        found = script("study_together.py", *arguments, threads=os.cpu_count() or 1)
+        threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+        found = script("study_together.py", *arguments, threads=threads)
         *others, chosen = found["ways"]
         note = f"wall; cells alone {others[0]['cells'] / max(0.1, chosen['cells']):.2f} x"
         yield Line(f"{name}, {cells} cells, {method}", "one by one", found["ratio"], 2.0, chosen["whole"], note)
