@@ -163,6 +163,14 @@ def test_differences_of_differences_by_hand():
     assert mean_score([[0] * 3 + [1] * 6 + [0] * 3], -2, 2) == same
 
 
+@pytest.mark.parametrize("bound", [14 / 9, 1.1, 1.0202702702702702, 2.0])
+def test_a_score_may_lie_on_its_bound_whatever_the_bound_is(bound):
+    found = mean_score([[bound] * 5 + [-bound]], -bound, bound)
+    assert found.value == pytest.approx(bound * 2 / 3)
+    with pytest.raises(InputError, match="scores must lie"):
+        mean_score([[bound * 1.001]], -bound, bound)
+
+
 def test_independent_samples_differ_by_their_macro_means():
     found = unpaired([(10, 40), (20, 40)], [(60, 80)])
     assert found.value == pytest.approx(0.75 - 0.375)

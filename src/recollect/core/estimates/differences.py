@@ -103,9 +103,14 @@ def by_level(scores: Sequence[float], levels: Sequence[int | None]) -> Mapping[i
     return dict(sorted(found.items()))
 
 
+_DIGITS = 12
+"""To which scores are rounded, so that equal ones count as equal."""
+
+
 def scores_of(scores: Sequence[float], least: float, most: float) -> Scores:
     """Scores of one group, one a fact, each between `least` and `most`; InputError for others or none."""
-    found, times = np.unique(np.round(np.asarray(scores, dtype=float), 12), return_counts=True)
+    found, times = np.unique(np.round(np.asarray(scores, dtype=float), _DIGITS), return_counts=True)
+    least, most = round(least, _DIGITS), round(most, _DIGITS)  # else a score at its bound may lie above it
     if not len(found) or found[0] < least or found[-1] > most:
         raise InputError(f"scores must lie in {least:g} to {most:g} and not be empty, but got {list(scores)[:5]}.")
     values = dict.fromkeys((least, most), 0) | dict(zip(found.tolist(), times.tolist(), strict=True))
