@@ -29,13 +29,15 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from pocket_shop import asked_to_copy, copied
 
-from recollect.core.estimates import Estimate, Pairs, clustered, paired
+from recollect.core.estimates import Estimate, clustered
 from recollect.core.numbers import estimate
 from recollect.core.random import draw
 from recollect.core.workspace.fit import FitFound
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
+from recollect.experiments.search.validation import Scored, pages_gain
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.models import ModelSettings, load
 
@@ -135,8 +137,34 @@ def lost_copying(world: World, result: FitResult) -> tuple[Estimate, Estimate, E
         now = copied(load(ModelSettings.make(model=str(model))), known)
         lost.append([not right for right in now])
     shares = [clustered(one, documents) for one in lost]
-    apart = paired([Pairs.of(lost[1], lost[0])])
-    return shares[0], shares[1], apart
+    by_document = Scored(
+        {0: np.asarray(lost[1]), 1: np.asarray(lost[0])},
+        np.asarray(["all"] * len(known)),
+        np.asarray(documents),
+        pages=True,
+        how="",
+    )
+    return shares[0], shares[1], pages_gain(by_document, 1, 0)
+
+
+def over_plain(found: FitFound) -> Estimate | None:
+    """What the fit's own model has over the plain one, also where the plain one was taken in its place."""
+    if found.chosen != "plain":
+        plain = found.contender("plain")
+        return plain.behind if plain else None
+    ours = found.contender("ours")
+    if ours is None or ours.behind is None:
+        return None
+    return replace(ours.behind, value=-ours.behind.value, low=-ours.behind.high, high=-ours.behind.low)
+
+
+def won_lost(found: FitFound) -> tuple[int, int]:
+    """Test questions that the fit's own model alone has right, and the plain one alone."""
+    if found.chosen == "plain":
+        ours = found.contender("ours")
+        return (ours.losses, ours.wins) if ours else (0, 0)
+    plain = found.contender("plain")
+    return (plain.wins, plain.losses) if plain else (0, 0)
 
 
 def row(one: Fitted) -> list[str]:
@@ -147,15 +175,13 @@ def row(one: Fitted) -> list[str]:
         here = found.contender(name)
         return "–" if here is None or here.test is None else f"{here.test.percent[0]:.1f}"
 
-    def over(name: str) -> str:
-        here = found.contender(name)
-        return "–" if here is None else estimate(here.behind, sign=True)
-
-    best, plain = found.best, found.contender("plain")
+    best, random = found.best, found.contender("random")
+    wins, losses = won_lost(found)
     return [
         *(str(one.world.seed), found.chosen + (" (by the test)" if found.by_test else ""), estimate(best.test)),
         *(test(name) for name in ("base", "few-shot", "plain", "random")),
-        *(over("plain"), f"{plain.wins}, {plain.losses}" if plain else "–", over("random")),
+        *(estimate(over_plain(found), sign=True), f"{wins}, {losses}"),
+        estimate(random.behind if random else None, sign=True),
         *(estimate(one.forgot), estimate(one.plain_forgot), estimate(one.forgot_more, sign=True)),
         f"{best.examples} of {found.sets.train}",
         f"{100 * found.updates / found.full_updates:.0f} %",
@@ -165,8 +191,7 @@ def row(one: Fitted) -> list[str]:
 
 def aims(fitted: list[Fitted]) -> list[str]:
     """What the issue asks for, and what came."""
-    plains = [one.found.contender("plain") for one in fitted]
-    gaps = [plain.behind for plain in plains if plain is not None and plain.behind is not None]
+    gaps = [gap for one in fitted if (gap := over_plain(one.found)) is not None]
     costs = [one.found.updates / one.found.full_updates for one in fitted]
     better, clear = sum(gap.value > 0 for gap in gaps), sum(gap.low > 0 for gap in gaps)
     worse = sum(gap.high < 0 for gap in gaps)
@@ -176,7 +201,7 @@ def aims(fitted: list[Fitted]) -> list[str]:
         if one.forgot is not None and one.plain_forgot is not None and one.plain_forgot.value
     ]
     return [
-        f"over plain fine-tuning: higher in {better} of {len(fitted)}, beyond noise in {clear}, "
+        f"the fit's own model over plain fine-tuning: higher in {better} of {len(fitted)}, beyond noise in {clear}, "
         f"worse beyond noise in {worse}",
         f"forgetting as a share of plain's: {', '.join(shares) or 'nothing was forgotten'} (aim: 0.50)",
         f"updates as a share of an exhaustive search's: {', '.join(f'{cost:.2f}' for cost in costs)} (aim: 0.25)",
