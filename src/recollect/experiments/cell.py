@@ -163,9 +163,9 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
     telling = context.telling(cell)
     lost: tuple[str, ...] = ()
     if not is_done(context.folder, cell):
-        anew = make_room(context.folder, cell)
+        make_room(context.folder, cell)
         trained = train_cell(context, cell, watch, telling)
-        if anew and isinstance(trained, TrainResult):
+        if isinstance(trained, TrainResult):
             drop_of_others(context.folder, cell, trained)
         lost = measure_cell(context, cell, trained, telling)
     telling.end()
@@ -177,8 +177,10 @@ def run_cell(context: Context, cell: Cell, watch: Watch | None = None) -> Scored
 
 def there(folder: Path, cell: Cell) -> list[str]:
     """Those of the wanted steps that are finished and of use: a training without its weights is none where these are
-    needed."""
+    needed, and nothing is that may have been measured of other weights."""
     found = [step for step in cell.wanted if is_finished(cell.path(folder, step))]
+    if _doubt(folder, cell).is_file():
+        found = [step for step in found if step not in cell.measures]
     measured = all(step in found for step in cell.measures)
     if "train" in found and not measured and not has_weights(cell.path(folder, "train")):
         found.remove("train")
@@ -198,25 +200,39 @@ def has_weights(train: Path) -> bool:
     return all((train / name).is_file() for name in files if name.endswith(".safetensors"))
 
 
-def make_room(folder: Path, cell: Cell) -> bool:
-    """Remove a training whose weights are needed and gone; whether what was measured may be of another training."""
+def make_room(folder: Path, cell: Cell) -> None:
+    """Before a cell is trained: remove a training whose weights are needed and gone. What was measured is in doubt from
+    then on, until `drop_of_others` has seen the new weights, whatever is killed meanwhile."""
     train = cell.path(folder, "train")
     if cell.share < 1 or "train" in there(folder, cell):
-        return False
+        return
+    if _finished_measures(folder, cell):
+        _doubt(folder, cell).touch()
     if is_finished(train):
         discard(train)
-    return True
 
 
 def drop_of_others(folder: Path, cell: Cell, trained: TrainResult) -> None:
     """Remove what was measured of other weights than this training has."""
-    finished = [cell.path(folder, step) for step in cell.measures if is_finished(cell.path(folder, step))]
-    inputs = {path: read_manifest(path).inputs for path in finished}
+    if not _doubt(folder, cell).is_file():
+        return
+    inputs = {path: read_manifest(path).inputs for path in _finished_measures(folder, cell)}
     if inputs:
         mine = resolve_name(trained.model_folder).fingerprint
         for path, known in inputs.items():
             if known.get("tuned", known.get("model")) != mine:
                 discard(path)
+    _doubt(folder, cell).unlink()
+
+
+def _finished_measures(folder: Path, cell: Cell) -> list[Path]:
+    return [path for step in cell.measures if is_finished(path := cell.path(folder, step))]
+
+
+def _doubt(folder: Path, cell: Cell) -> Path:
+    """A file that is there while a cell is trained anew beside what was measured before."""
+    train = cell.path(folder, "train")
+    return train.with_name(f".{train.name}.anew")
 
 
 def drop_weights(train: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 
 from helpers_tiny import tiny_levels
 from helpers_world import EVALUATE, TRAIN, World, make_world
-from recollect.core.workspace import is_finished
+from recollect.core.progress import Progress
+from recollect.core.workspace import Manifest, is_finished, read_manifest
 from recollect.drift import DriftSettings
 from recollect.errors import RecollectWarning
 from recollect.evaluate import EvaluateSettings
@@ -20,11 +23,14 @@ from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, ScoredCell, watch_cells
 from recollect.experiments.executors import Place
 from recollect.experiments.many import CellExecutor, cell_executor
+from recollect.experiments.many import measure as measure_module
 from recollect.experiments.many import together as together_module
-from recollect.experiments.many.together import Gain, adapters_that_fit
+from recollect.experiments.many.measure import UPDATES, WORTH, Gain, Pays, updates_to_come
+from recollect.experiments.many.together import adapters_that_fit
 from recollect.models import ModelSettings
-from recollect.select import SelectSettings
+from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings
+from recollect.train.stack import TrainJob
 
 LORA = {**TRAIN, "method": "lora", "lora_r": 4, "learning_rate": 5e-3, "lora_dropout": 0.1}
 
@@ -46,7 +52,9 @@ def cells(world: World, sizes: tuple[int, ...] = (4, 6, 8), **train: object) -> 
     ]
 
 
-def run(world: World, folder: Path, wanted: list[Cell], *, one_by_one: bool = False) -> tuple[list[Outcome], list[str]]:
+def run(
+    world: World, folder: Path, wanted: list[Cell], *, one_by_one: bool = False, progress: Progress | None = None
+) -> tuple[list[Outcome], list[str]]:
     said: list[str] = []
     folder = folder.resolve()
     base = Base(ModelSettings.make(model=str(world.model)))
@@ -57,7 +65,7 @@ def run(world: World, folder: Path, wanted: list[Cell], *, one_by_one: bool = Fa
     ):
         if isinstance(executor, CellExecutor):
             executor.expect(wanted, remaining)
-        return attempt_cells(executor, wanted), said
+        return attempt_cells(executor, wanted, progress), said
 
 
 @pytest.fixture
@@ -71,7 +79,8 @@ def pays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return real(jobs, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(together_module, "run_trains", counted)
-    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    monkeypatch.setattr(measure_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    monkeypatch.setattr(measure_module, "WORTH", 0)
     return passes
 
 
@@ -84,8 +93,8 @@ def test_the_tables_are_those_of_one_after_the_other(world: World, tmp_path: Pat
     together, said = run(world, tmp_path / "together", wanted)
     assert pays == [3]
     assert said == [
-        "3 trainings in one pass: 4 of the adapters took 1.0 s for 3 updates in one pass, 2.0 s one after the other: "
-        "2.0 times as fast (--one-by-one: one after the other)"
+        "3 trainings in one pass: an update of 4 adapters took 1 s in one pass, 2 s one after the other: 2.0 times as "
+        "fast (--one-by-one: one after the other)"
     ]
     alone, said = run(world, tmp_path / "alone", wanted, one_by_one=True)
     assert (pays, said) == ([3], [])
@@ -121,10 +130,10 @@ def test_what_is_there_is_not_made_again(world: World, tmp_path: Path, pays: lis
 def test_where_it_brings_nothing_they_run_one_after_the_other(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pays: list[int]
 ) -> None:
-    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(2, 2.0, 2.0))
+    monkeypatch.setattr(measure_module, "measured", lambda *_: Gain(2, 2.0, 2.0))
     found, said = run(world, tmp_path, cells(world, (4, 6)))
     assert pays == [] and all(isinstance(one, ScoredCell) for one in found)
-    assert said[0].startswith("adapters are trained one after the other: 2 of the adapters took 2.0 s")
+    assert said[0].startswith("adapters are trained one after the other: an update of 2 adapters took 2 s")
 
 
 def test_what_cannot_pass_is_told_once_by_its_reason(world: World, tmp_path: Path, pays: list[int]) -> None:
@@ -135,16 +144,88 @@ def test_what_cannot_pass_is_told_once_by_its_reason(world: World, tmp_path: Pat
     ]
 
 
-def test_the_measurement_leaves_nothing_and_counts_updates(world: World, tmp_path: Path) -> None:
+def test_the_measurement_leaves_nothing_and_counts_updates(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_module, "WORTH", 0)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", RecollectWarning)
         found, said = run(world, tmp_path, cells(world, (4, 6), learning_rate=1e-5))
     assert [str(one.message).split(" at ")[0] for one in heard] == ["1 update", "2 updates"]  # of the trainings alone
     assert all(isinstance(one, ScoredCell) for one in found)
-    assert len(said) == 1 and "for 3 updates in one pass" in said[0]
+    assert len(said) == 1 and "an update of 2 adapters took" in said[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"{step}-{size}" for step in ("evaluate", "select", "train") for size in (4, 6)
     ]
+
+
+def test_work_that_is_short_beside_its_measurement_is_not_measured(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [
+        TrainJob(one.train, run_select(one.select, world.fact_set, out=tmp_path / str(at)).path)
+        for at, one in enumerate(cells(world, (4, 6), epochs=4, batch_size=2))
+    ]
+    assert updates_to_come(few) == 8 + 12  # 2 and 3 an epoch
+    assert updates_to_come([replace(one, share=0.5) for one in few]) == 10
+    asked: list[int] = []
+    monkeypatch.setattr(measure_module, "measured", lambda jobs, _: asked.append(len(jobs)) or Gain(2, 1.0, 2.0))
+    said: list[str] = []
+    pays, base = Pays(said.append), Base(ModelSettings.make(model=str(world.model))).load()
+    least = math.ceil(WORTH * UPDATES * 3 / 10)  # trainings like these whose updates are worth it
+    assert not pays.ask(few, base) and not pays.ask(few, base, among=2) and asked == []
+    assert said == [
+        "adapters are trained one after the other: measuring whether a pass is faster would take longer than "
+        "it could save"
+    ]
+    assert not pays.ask(few, base, among=least - 1) and pays.ask(few, base, among=least)
+    assert pays.ask(few, base) and asked == [2]  # and not measured again
+
+
+def test_each_cell_of_a_pass_is_told_when_it_ends(world: World, tmp_path: Path, pays: list[int]) -> None:
+    wanted, there = cells(world, (4, 6, 8)), []
+
+    def progress(done: int, _: int) -> None:
+        there.append(
+            [done, *(is_finished(tmp_path / f"{step}-{size}") for step in ("train", "evaluate") for size in (4, 6, 8))]
+        )
+
+    run(world, tmp_path, wanted, progress=progress)
+    assert pays == [3]
+    assert there == [
+        [0, *6 * [False]],
+        [1, True, True, True, True, False, False],
+        [2, True, True, True, True, True, False],
+        [3, *6 * [True]],
+    ]
+
+
+def test_killed_after_the_pass_nothing_stays_that_was_measured_of_other_weights(
+    world: World, tmp_path: Path, pays: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = cells(world, (4, 6))
+    run(world, tmp_path, wanted)
+    right = [(tmp_path / f"evaluate-{size}" / "manifest.json").read_text() for size in (4, 6)]
+    for size, other in ((4, tmp_path / "evaluate-6"), (6, None)):
+        shutil.rmtree(tmp_path / f"train-{size}")
+        if other:  # an evaluation of other weights than the training gives
+            shutil.rmtree(tmp_path / f"evaluate-{size}")
+            shutil.copytree(other, tmp_path / f"evaluate-{size}")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(together_module, "drop_of_others", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(world, tmp_path, wanted)
+    assert all(is_finished(tmp_path / f"{step}-{size}") for step in ("train", "evaluate") for size in (4, 6))
+    kept = (tmp_path / "evaluate-6" / "manifest.json").stat().st_mtime_ns
+    run(world, tmp_path, wanted)
+    found = [read_manifest(tmp_path / f"evaluate-{size}").inputs for size in (4, 6)]
+    assert found == [Manifest.model_validate_json(text).inputs for text in right]
+    assert (tmp_path / "evaluate-6" / "manifest.json").stat().st_mtime_ns == kept  # of the very weights that came again
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_no_more_pass_than_half_of_the_free_memory_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +247,7 @@ def test_a_pass_that_breaks_costs_no_cell(
     found, said = run(world, tmp_path / "pass", cells(world, (4, 6)))
     assert all(isinstance(one, ScoredCell) for one in found)
     assert "cells run one after the other from here on: the pass ended with RuntimeError: kernel launch" in said[-1]
-    monkeypatch.setattr(together_module, "measured", broken)
+    monkeypatch.setattr(measure_module, "measured", broken)
     found, said = run(world, tmp_path / "measurement", cells(world, (4, 6)))
     assert all(isinstance(one, ScoredCell) for one in found)
     assert len(said) == 1 and "measuring a pass failed: RuntimeError: kernel launch" in said[0]

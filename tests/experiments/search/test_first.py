@@ -10,8 +10,8 @@ import pytest
 import recollect.experiments.search.first as first_module
 from helpers_search_run import SPACE, values
 from helpers_world import World
-from recollect.experiments.many import together as together_module
-from recollect.experiments.many.together import Gain
+from recollect.experiments.many import measure as measure_module
+from recollect.experiments.many.measure import Gain
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
 
 
@@ -26,7 +26,8 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return real(jobs, **given)
 
     monkeypatch.setattr(first_module, "run_trains", counted)
-    monkeypatch.setattr(together_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    monkeypatch.setattr(measure_module, "measured", lambda *_: Gain(4, 1.0, 2.0))
+    monkeypatch.setattr(measure_module, "WORTH", 0)
     return found
 
 

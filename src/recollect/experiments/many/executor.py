@@ -26,7 +26,7 @@ from recollect.experiments.executors.here import HereExecutor
 from recollect.experiments.executors.processes import ProcessExecutor
 from recollect.experiments.found import unheard
 from recollect.experiments.many.threads import START, Processes, processes_for
-from recollect.experiments.many.together import Together
+from recollect.experiments.many.together import Errors, Together
 from recollect.experiments.remaining import Remaining
 
 Found = TypeVar("Found")
@@ -67,6 +67,9 @@ class CellExecutor(Executor[Cell, Found]):
         self._inner: Executor[Cell, Found] = HereExecutor(work, place)
         self._together = Together(work.context, say)
         self._held: list[Cell] = []
+        self._passed: list[Cell] = []
+        """Trained together; what is left of each is done one at a time."""
+        self._errors: Errors = {}
         self._remaining: Remaining | None = None
 
     def expect(self, cells: Sequence[Cell], remaining: Remaining) -> None:
@@ -83,26 +86,25 @@ class CellExecutor(Executor[Cell, Found]):
         """Take a cell; it runs in `wait`, unless there are processes."""
         if self._inner.slots > 1:
             self._inner.submit(job)
-        elif len(self._held) >= self.slots:
+        elif len(self._held) + len(self._passed) >= self.slots:
             raise RuntimeError(f"all {self.slots} places are taken")
         else:
             self._held.append(job)
 
     def wait(self, seconds: float | None = None) -> list[Ended[Cell, Found]]:
         """See `Executor.wait`; `seconds` is heeded with processes alone."""
-        if not self._held:
-            return self._inner.wait(seconds)
-        cells, self._held = self._held, []
-        errors = self._together.run(cells)
-        ended = []
-        for cell in cells:
-            if cell.name in errors:
-                ended.append(Ended(cell, self._work.failed(cell, errors[cell.name])))
-                continue
-            self._inner.submit(cell)
-            ended += self._inner.wait()
-        if len(cells) == 1 and self._together.slots == 1:
-            self._choose(cells[0])
+        if not self._passed:
+            if not self._held:
+                return self._inner.wait(seconds)
+            self._passed, self._held = self._held, []
+            self._errors = self._together.run(self._passed)
+        cell = self._passed.pop(0)
+        if cell.name in self._errors:
+            return [Ended(cell, self._work.failed(cell, self._errors[cell.name]))]
+        self._inner.submit(cell)
+        ended = self._inner.wait()
+        if not self._passed and self._together.slots == 1:
+            self._choose(cell)
         return ended
 
     def _choose(self, cell: Cell) -> None:
@@ -144,6 +146,7 @@ class CellExecutor(Executor[Cell, Found]):
     def close(self) -> None:
         """End what runs."""
         self._held.clear()
+        self._passed.clear()
         self._inner.close()
 
 

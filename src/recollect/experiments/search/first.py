@@ -6,13 +6,11 @@ training up to rounding. Later trials are chosen by what the earlier ones scored
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from recollect.errors import RecollectError
 from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.executors import Ended, Executor, Place
 from recollect.experiments.executors.here import HereExecutor
-from recollect.experiments.many.together import pays
+from recollect.experiments.many.measure import Pays
 from recollect.experiments.search.rung_file import claim
 from recollect.experiments.search.runner import TrialRunner
 from recollect.experiments.search.trial import Job, Outcome
@@ -26,10 +24,12 @@ class FirstTrials(Executor[Job, Outcome]):
 
     in_process = True
 
-    def __init__(self, runner: TrialRunner, first: int, say: Callable[[str], None]) -> None:
-        self._runner, self._first, self._say = runner, first, say
+    def __init__(self, runner: TrialRunner, first: int, pays: Pays) -> None:
+        self._runner, self._first, self._pays = runner, first, pays
         self._here: Executor[Job, Outcome] = HereExecutor(runner, Place())
         self._held: list[Job] = []
+        self._passed: list[Job] = []
+        """Trained together; what is left of each is done one at a time."""
 
     @property
     def slots(self) -> int:
@@ -38,21 +38,21 @@ class FirstTrials(Executor[Job, Outcome]):
 
     def submit(self, job: Job) -> None:
         """See `Executor.submit`."""
-        if len(self._held) >= self._first:
+        if len(self._held) + len(self._passed) >= self._first:
             raise RuntimeError(f"all {self._first} places are taken")
         self._held.append(job)
 
     def wait(self, seconds: float | None = None) -> list[Ended[Job, Outcome]]:
-        """Run what was submitted; `seconds` is not heeded."""
-        jobs, self._held = self._held, []
-        if len(jobs) > 1:
-            self._train(jobs)
-        self._first = 1
-        ended = []
-        for job in jobs:
-            self._here.submit(job)
-            ended += self._here.wait()
-        return ended
+        """Run the next of what was submitted; `seconds` is not heeded."""
+        if not self._passed and not self._held:
+            return []
+        if not self._passed:
+            self._passed, self._held = self._held, []
+            if len(self._passed) > 1:
+                self._train(self._passed)
+            self._first = 1
+        self._here.submit(self._passed.pop(0))
+        return self._here.wait()
 
     def _train(self, jobs: list[Job]) -> None:
         """Train those that can pass together to their rungs. What goes wrong is told by the trial itself, which finds
@@ -72,15 +72,16 @@ class FirstTrials(Executor[Job, Outcome]):
         if len(passing) < 2:
             return
         base = self._runner.base.load()
-        if pays(passing, base, self._say):
+        if self._pays.ask(passing, base):
             try:
                 run_trains(passing, base=base)
             except Exception as error:
                 if ends_all(error):
                     raise
-                self._say(f"trials run one after the other: the pass ended with {reason_of(error)}")
+                self._pays.no(f"trials run one after the other: the pass ended with {reason_of(error)}")
 
     def close(self) -> None:
         """Forget what was not begun."""
         self._held.clear()
+        self._passed.clear()
         self._here.close()

@@ -24,6 +24,7 @@ from recollect.errors import RecollectError, StepError
 from recollect.experiments.cell import drop_weights
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.found import Stage, unheard
+from recollect.experiments.many.measure import Pays
 from recollect.experiments.remaining import Remaining
 from recollect.experiments.search.first import FirstTrials
 from recollect.experiments.search.held_out_test import BASE, HeldOut, choose_finalists, held_out_test
@@ -256,7 +257,7 @@ class _Search:
         if executor_class(name, place).in_process:
             first = self.plan.startup - sum(trial.state != "running" for trial in scheduler.trials)
             if first > 1 and runner.task.train.method == "lora" and not self.settings.one_by_one:
-                return FirstTrials(runner, first, self.note)
+                return FirstTrials(runner, first, Pays(self.note))
             return make_executor(name, runner, place)  # its own model and facts are used again
         runner.release()
         return make_executor(name, runner.task, place)
