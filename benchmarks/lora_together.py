@@ -234,13 +234,20 @@ def compare(given: argparse.Namespace, work: Work) -> dict[str, object]:
     return {"seconds": seconds, "ratio": ratio}
 
 
+def held(device: str) -> float:
+    """KiB of the device's memory that were held at most so far."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return torch.cuda.max_memory_allocated() / 1024
+
+
 def grow(given: argparse.Namespace, work: Work) -> list[dict[str, float]]:
     """The pass with more and more trainings, and one by one beside each."""
     rows = []
     for count in [int(number) for number in given.grow.split(",")]:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = held(work.device)
         together = timed(work.pass_together, count, 60, work.device)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = held(work.device)
         alone = timed(work.one_by_one, min(given.sample, count), 60, work.device) / min(given.sample, count)
         shutil.rmtree(work.folder / "out")
         row = {"count": count, "seconds_each": together / count, "ratio": alone * count / together}

@@ -161,7 +161,7 @@ class _Pass(Generic[Result]):
 
     def _join(self, numbers: Sequence[int]) -> dict[int, Any]:
         """Stack the adapters of the steps that have something to ask, or say why they are not."""
-        from recollect.models.stacked import one_group_pays, put_together, read_factors
+        from recollect.models.stacked import put_together, read_factors
 
         heard: dict[int, Any] = {}
         factors: dict[int, Factors] = {}
@@ -173,8 +173,7 @@ class _Pass(Generic[Result]):
         if self._engine is not None or len(factors) < 2:
             return heard | {number: _Alone() for number in factors}
         try:
-            every = list(factors.values())
-            stacked = put_together(self._base.model, every, alike=one_group_pays(every, self._base.device))
+            stacked = put_together(self._base.model, list(factors.values()))
         except Exception as error:
             return heard | dict.fromkeys(factors, error)
         self._take_off = stacked.take_off

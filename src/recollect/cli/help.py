@@ -23,7 +23,8 @@ class BySection(TyperCommand):
     """Lists the options of each section (`--train.learning-rate`) below the command's own."""
 
     first: ClassVar[Sequence[str]] = ()
-    """Flags that are shown first, and whole; the others by one sentence each. None: all of the command's own are."""
+    """Flags that are shown first, and whole; the others by one sentence each. Without any, all of the command's own are
+    whole."""
     whole = False
     """Whether everything is shown, that of the sections too."""
 

@@ -12,8 +12,8 @@ Notable choices
 - Adapters with the same modules and ranks are one group (ranks count as the next power of two, and what is padded is
   zero and stays zero). A group's factors are one matrix, a row for each adapter: neighbours with equally many rows are
   one batched product, an optimizer walks over all modules at once, and one adapter's gradient is one row.
-- On a GPU, where small products wait for their start and not for their numbers, adapters of all ranks are one group
-  that is padded to the highest, as long as that takes little memory (`one_group_pays`).
+- On a GPU, where the arithmetic is a hundredth of a pass's time, fewer kernels count more than numbers: adapters of all
+  ranks are one group that is padded to the highest, as long as that takes little memory (`one_group_pays`).
 - Modules that are not called with a batch's rows (experts on a flat list of tokens) are refused by name: nobody could
   say there whose a token is.
 """
@@ -284,32 +284,29 @@ class Stacked:
         self.modules.clear()
 
 
-_NUMBERS = 4
-"""What a factor's number takes while it is trained: itself, its gradient, two moments."""
+TRAINED_BYTES = 4 * 4
+"""What a factor's number takes while it is trained: itself, its gradient, two moments; in float32."""
 _SHARE_FOR_PADDING = 0.1
+"""Of the free memory, what the factors may take once all are padded to the highest rank; not tuned."""
 
 
-def one_group_pays(adapters: Sequence[Factors], device: str) -> bool:
+def one_group_pays(adapters: Sequence[Factors], device: torch.device) -> bool:
     """Whether adapters of different ranks should be padded to one: on a GPU that has room for it."""
-    if device == "cpu" or not adapters:
+    if device.type == "cpu":
         return False
     widest: dict[str, int] = {}
     for adapter in adapters:
         for name, product in adapter.items():
-            widest[name] = max(widest.get(name, 0), _padded(product.a.shape[0]) * sum(_sides(product)))
-    most = 4 * _NUMBERS * len(adapters) * sum(widest.values())
-    return most <= _SHARE_FOR_PADDING * free_memory(device)
+            numbers = _padded(product.a.shape[0]) * (product.a.shape[1] + product.b.shape[0])
+            widest[name] = max(widest.get(name, 0), numbers)
+    most = TRAINED_BYTES * len(adapters) * sum(widest.values())
+    return most <= _SHARE_FOR_PADDING * free_memory(str(device))
 
 
-def _sides(product: Product) -> tuple[int, int]:
-    return product.a.shape[1], product.b.shape[0]
-
-
-def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = False, alike: bool = False) -> Stacked:
+def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = False) -> Stacked:
     """Put the adapters beside the model's modules, all at once; the base itself is not changed.
 
-    trained: the factors get gradients, in the matrices `gradients` of their groups. alike: adapters of different ranks
-    are one group, padded to the highest.
+    trained: the factors get gradients, in the matrices `gradients` of their groups.
 
     Raises InputError for an adapter of another base (a module or a shape that is not there), or no adapter.
     """
@@ -317,6 +314,7 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
         raise InputError("adapters that pass together must be one or more, each with at least one module.")
     for number, adapter in enumerate(adapters):
         _check_fits(model, number, adapter)
+    alike = one_group_pays(adapters, next(iter(model.parameters())).device)
     groups, homes = _grouped(model, adapters, trained, alike)
     rows = Rows(homes)
     stacked = Stacked(model, rows, groups)

@@ -4,7 +4,6 @@ import pytest
 
 from recollect.experiments.fit import FitSettings
 from recollect.experiments.fit.budget import read_budget
-from recollect.experiments.fit.ours import BEST, KEPT_CHANGE
 from recollect.experiments.fit.stages import REPAIRS
 from recollect.experiments.plan import Assume, plan_fit
 
@@ -69,7 +68,3 @@ def test_a_budget_in_updates_leaves_out_what_it_has_no_room_for():
     shown = {row.what: row.steps for row in plan.rows}
     assert "more seeds" not in shown
     assert any("2 of 2 further seeds" in note for note in plan.notes)
-
-
-def test_the_means_and_repairs_that_are_counted_are_those_that_are_tried():
-    assert 1 + len(BEST) + len(KEPT_CHANGE) + 1 == REPAIRS

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recollect.models import stacked as stacked_module
 from recollect.models.stacked import Rows
 from recollect.train import TrainResult, TrainSettings, run_train
-from recollect.train.stack import TrainJob, passing, run_trains
+from recollect.train.stack import TrainJob, run_trains
 from recollect.train.stack import batch as batch_module
 from recollect.train.stack.dropout import AtOnce
 from recollect.train.stack.piece import Piece
@@ -59,7 +60,7 @@ def test_pieces_draw_their_own_and_at_their_rate() -> None:
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_module, "dropout_of", AtOnce)
-    monkeypatch.setattr(passing, "one_group_pays", lambda factors, device: True)
+    monkeypatch.setattr(stacked_module, "one_group_pays", lambda factors, device: True)
 
 
 def test_trainings_as_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path, as_on_a_gpu: None) -> None:

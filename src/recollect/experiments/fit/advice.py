@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from recollect.core.estimates import Estimate
 from recollect.core.numbers import estimate, interval, many, number, with_interval
-from recollect.core.workspace.fit import Contender, FitFound, Power, RuleFound
+from recollect.core.workspace.fit import FitFound, Power, RuleFound
 
 CALLED = {
     "base": "the untouched base",
@@ -70,7 +70,7 @@ def _verdict(found: FitFound) -> Iterator[str]:
         other = found.contender("ours") or found.contender("plain")
         told = ""
         if other is not None and other.gap is not None:
-            told = f" It has {_points(other.gap)} over {CALLED[other.name]}.{_more(other)}"
+            told = f" It has {_points(other.gap)} over {CALLED[other.name]}.{_would_tell(other.power)}"
         yield f"{said}. No training was worth more on {'the test' if found.by_test else 'validation'}.{told}"
         return
     if base.gap.sign > 0:
@@ -79,7 +79,7 @@ def _verdict(found: FitFound) -> Iterator[str]:
     elif base.gap.sign < 0:
         yield f"{said}, {_points(base.gap)} against the untouched base, which is better: keep the base."
     else:
-        yield f"{said}, {_points(base.gap)} over the untouched base: not more than chance.{_more(base)}"
+        yield f"{said}, {_points(base.gap)} over the untouched base: not more than chance.{_would_tell(base.power)}"
 
 
 def _rule(found: FitFound) -> Iterator[str]:
@@ -150,12 +150,8 @@ def _by_test(found: FitFound) -> Iterator[str]:
         )
 
 
-def _more(other: Contender) -> str:
-    """How many questions would tell."""
-    return _would_tell(other.power)
-
-
 def _would_tell(power: Power | None) -> str:
+    """How many questions would tell."""
     if power is None or power.needed is None or power.needed <= power.asked:
         return ""
     return f" About {power.needed:,} test questions would tell; there were {power.asked:,}."
@@ -193,7 +189,7 @@ def _prompt(found: FitFound) -> Iterator[str]:
             yield (
                 f"A prompt with {many(shown.examples, 'example')} may do as well: {estimate(shown.test)} % against "
                 f"{estimate(best.test)} %, a difference of {_points(shown.gap)}, not more than chance. It needs no "
-                f"training and forgets nothing, but reads its examples with every question.{_more(shown)}"
+                f"training and forgets nothing, but reads its examples with every question.{_would_tell(shown.power)}"
             )
 
 
@@ -208,7 +204,8 @@ def _best_trained(found: FitFound) -> str:
         return f"{has}."
     if other.gap.sign < 0:
         return f"{has}, so it is ahead, but not less what it forgot."
-    return f"{has}, not more than chance, so nothing shows that the prompt is as good as a training.{_more(other)}"
+    more = _would_tell(other.power)
+    return f"{has}, not more than chance, so nothing shows that the prompt is as good as a training.{more}"
 
 
 def _as_words(found: FitFound) -> Iterator[str]:
@@ -231,7 +228,7 @@ def _against_plain(found: FitFound) -> Iterator[str]:
     else:
         yield (
             f"Against plain fine-tuning on all data the difference is {_points(plain.gap)}, not more than chance."
-            f"{_more(plain)}"
+            f"{_would_tell(plain.power)}"
         )
 
 
@@ -239,24 +236,25 @@ def _choice_of_data(found: FitFound) -> Iterator[str]:
     level, other = found.settings_of_ours.get("level"), found.contender("random")
     if other is None or found.chosen != "ours" or other.gap is None:
         return
+    more = _would_tell(other.power)
     if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
         told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
         yield (
             f"Over one training on as many examples drawn at random it has {_points(other.gap)}: "
-            f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{_more(other)}"
+            f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{more}"
         )
         return
     if level in (None, "random"):
         told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
         yield (
             f"Over another random draw of the same size, trained alike, it has {_points(other.gap)}: "
-            f"{told.get(other.gap.sign, 'not more than chance, so what was gained is the settings')}.{_more(other)}"
+            f"{told.get(other.gap.sign, 'not more than chance, so what was gained is the settings')}.{more}"
         )
         return
     mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
     told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
     said = told.get(other.gap.sign, "Which examples they are made no difference that can be told")
-    yield f"{said}: {mix} against a random draw of the same size, {_points(other.gap)}.{_more(other)}"
+    yield f"{said}: {mix} against a random draw of the same size, {_points(other.gap)}.{more}"
 
 
 def _amount(found: FitFound) -> Iterator[str]:

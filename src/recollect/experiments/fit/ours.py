@@ -29,17 +29,13 @@ from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.keep import merged
 from recollect.experiments.fit.searching import Searched
-from recollect.experiments.fit.stages import PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
+from recollect.experiments.fit.stages import BEST, KEPT_CHANGE, PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
 from recollect.experiments.search.trial import TrialValue
 from recollect.restore import RestoreSettings, run_between, run_restore
 from recollect.select import SelectSettings
 from recollect.train import TrainFound, TrainSettings
 
 TRAINED = ("plain", "trial", "seed")
-BEST = (3, 5, 8)
-"""So many of the best trained models are averaged."""
-KEPT_CHANGE = (0.6, 0.8)
-"""Shares of the change that are tried."""
 SET_BACK = 20.0
 """Percent of the most changed weights that are set back, as one more trial."""
 

@@ -39,8 +39,12 @@ PLAIN, RANDOM = "plain", "random"
 RANDOM_SEED = 1000
 """Beside the fit's own seed: of the random selection that competes."""
 CONTENDERS = 5
-REPAIRS = 7
-"""Means and repairs that are tried, where there is room (`ours.py`)."""
+BEST = (3, 5, 8)
+"""Of how many of the best trainings the weights are averaged."""
+KEPT_CHANGE = (0.6, 0.8)
+"""Shares of its change that the best keeps on the way back to the base."""
+REPAIRS = 1 + len(BEST) + len(KEPT_CHANGE) + 1
+"""Means and repairs that are tried, where there is room: of the seeds and of the best; moved back, and set back."""
 ASKING_BASE, PLAIN_TUNING = "asking the base", "plain fine-tuning"
 
 

@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
 from recollect.core.machine import free_memory
-from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
 from recollect.errors import RecollectError
 from recollect.evaluate.together import EvaluateJob, run_evaluates
@@ -31,17 +30,14 @@ from recollect.train.stack import TrainJob, run_trains, why_not_together
 Errors = dict[str, BaseException]
 """What went wrong with a cell, by its name."""
 _MOST = 64
-_NUMBERS = 4
-"""Of each number of an adapter: itself, its gradient, two moments; in float32."""
 
 
 class Together:
     """Cells of one context that pass together, where that can be and pays."""
 
-    def __init__(self, context: Context, say: Callable[[str], None], pays: Pays | None = None) -> None:
-        """pays: what earlier trainings of the run have measured."""
+    def __init__(self, context: Context, say: Callable[[str], None]) -> None:
         self._context, self._say = context, say
-        self._pays = pays or Pays(say)
+        self._pays = Pays(say)
         self._expected = 0
         self.slots = 1
         """Cells of one pass."""
@@ -60,11 +56,8 @@ class Together:
             most = min(adapters_that_fit(self._context.base.load(), widest), _MOST)
             self.slots = max(1, min(len(cells), most))  # what is done takes a place, and no time
 
-    def run(self, cells: Sequence[Cell], progress: Progress | None = None) -> Errors:
-        """Train and ask those that can pass together; what is left of any cell is left for `run_cell`.
-
-        progress: called with the updates made and to make, of all of them.
-        """
+    def run(self, cells: Sequence[Cell]) -> Errors:
+        """Train and ask those that can pass together; what is left of any cell is left for `run_cell`."""
         folder = self._context.folder
         able = [cell for cell in cells if not is_done(folder, cell) and not why_not_together(cell.train)]
         if len(able) < 2 or self._pays.found is False:
@@ -78,7 +71,7 @@ class Together:
             return {}
         able = [cell for cell in able if cell.name in jobs]
         try:
-            trained = self._train(able, jobs, errors, progress)
+            trained = self._train(able, jobs, errors)
             self._ask([cell for cell in able if cell.name in trained], trained, errors)
         except Exception as error:  # of all of them: each resumes, and tells by itself what is its own
             if ends_all(error):
@@ -100,9 +93,7 @@ class Together:
             jobs[cell.name] = TrainJob(cell.train, select.path, out=cell.path(context.folder, "train"))
         return jobs
 
-    def _train(
-        self, cells: Sequence[Cell], jobs: dict[str, TrainJob], errors: Errors, progress: Progress | None
-    ) -> dict[str, TrainResult]:
+    def _train(self, cells: Sequence[Cell], jobs: dict[str, TrainJob], errors: Errors) -> dict[str, TrainResult]:
         folder, found = self._context.folder, dict[str, TrainResult]()
         for cell in cells:
             make_room(folder, cell)
@@ -111,7 +102,7 @@ class Together:
                 replace(jobs[cell.name], progress=stack.enter_context(self._telling(cell, TRAINING, "updates")))
                 for cell in cells
             ]
-            results = run_trains(told, base=self._context.base.load(), progress=progress)
+            results = run_trains(told, base=self._context.base.load())
         for cell, result in zip(cells, results, strict=True):
             if isinstance(result, TrainResult):
                 found[cell.name] = result
@@ -145,6 +136,8 @@ class Together:
 
 def adapters_that_fit(base: LoadedModel, settings: TrainSettings) -> int:
     """How many adapters of these settings half of the free memory holds while they are trained."""
+    from recollect.models.stacked import TRAINED_BYTES
+
     sides = sum(sum(weight.shape) for weight in base.model.parameters() if weight.dim() == 2)
-    each = 4 * _NUMBERS * settings.lora_r * sides
+    each = TRAINED_BYTES * settings.lora_r * sides
     return int(free_memory(base.device) // 2 // max(1, each))

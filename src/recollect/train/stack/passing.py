@@ -11,7 +11,7 @@ import torch
 
 from recollect.core.machine import give_back_memory
 from recollect.errors import ModelError, RecollectError, memory_ran_out
-from recollect.models.stacked import Stacked, one_group_pays, put_together
+from recollect.models.stacked import Stacked, put_together
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
 from recollect.train.stack.memory import NoRoom, Room
@@ -80,8 +80,7 @@ class Pass:
 
     def _put(self, lanes: Sequence[Lane]) -> Stacked:
         try:
-            alike = one_group_pays([lane.factors for lane in lanes], self.device)
-            return put_together(self.model, [lane.factors for lane in lanes], trained=True, alike=alike)
+            return put_together(self.model, [lane.factors for lane in lanes], trained=True)
         except (MemoryError, RuntimeError) as error:
             if not memory_ran_out(error):
                 raise

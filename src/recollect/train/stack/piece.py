@@ -32,7 +32,3 @@ class Piece:
     def tokens(self) -> int:
         """With padding."""
         return self.longest * len(self.examples)
-
-    @property
-    def answer_tokens(self) -> int:
-        return sum(sum(mask[1:]) for _, mask in self.examples)
