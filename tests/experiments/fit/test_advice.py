@@ -31,7 +31,7 @@ def found(chosen: Name, behind: Estimate, **more: object) -> FitFound:
             "scored": "",
             "known": "the base knew",
             "charge": 0.5,
-            "sets": SetsFound(train=4, validation=40, test=40),
+            "sets": SetsFound(train=8, validation=40, test=40),
             "contenders": [
                 Contender.model_validate({**shared, "name": name, "behind": None if name == chosen else behind})
                 for name in names
@@ -198,3 +198,13 @@ def test_what_was_not_compared_is_not_claimed():
     assert "was not tried" in used
     [drawn] = [line for line in lines if "another random draw" in line]
     assert "not more than chance, so what was gained is the settings" in drawn
+
+
+def test_where_all_examples_were_used_no_data_were_chosen():
+    everything = found("ours", AHEAD, sets=SetsFound(train=4, validation=40, test=40))
+    several = [candidate("trial 1", "trial", 10), candidate("the mean of 3 seeds", "mean", 10, chosen=True)]
+    for fit in (everything, everything.model_copy(update={"candidates": tuple(several)})):
+        told = " ".join(advice(fit))
+        assert "No data were chosen" in told
+        assert "choice of data" not in told and "drawn at random" not in told
+    assert "No data were chosen" not in " ".join(advice(found("ours", AHEAD)))

@@ -237,6 +237,16 @@ def _choice_of_data(found: FitFound) -> Iterator[str]:
     if other is None or found.chosen != "ours" or other.gap is None:
         return
     more = _would_tell(other.power)
+    if found.best.examples >= found.sets.train:
+        told = {
+            1: "that is what averages and the luck of the seed bring",
+            -1: "averages or the luck of the seed did harm",
+        }
+        yield (
+            f"Over another training on the same examples, which are all there are, it has {_points(other.gap)}: "
+            f"{told.get(other.gap.sign, 'not more than chance')}. No data were chosen.{more}"
+        )
+        return
     if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
         told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
         yield (
