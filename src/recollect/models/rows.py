@@ -1,12 +1,20 @@
-"""Whose each row of a batch is, for adapters that pass together."""
+"""Whose each row of a batch is, for adapters that pass together.
+
+A module's inputs are the batch's rows when they are [rows, n, in], [rows, 1, n, in] (keys that all heads share), or all
+tokens as one list in their order (shared experts, routers, OPT). An expert that tokens are sent to gets some of them,
+in an order of its own: its inputs are nobody's, even when they happen to be as many.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import torch
+
+from recollect.models.factors import NotByRows
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Rows:
         self._homes = homes
         """Of each adapter: its group, and its row there."""
         self.owners: list[int] = []
+        self.length = 0
+        """Tokens of each row in the forward that runs."""
         self.runs: list[Run] = []
         self.order: torch.Tensor | None = None
         """Where neighbours would be torn apart: in which order the rows pass, and how they come back."""
@@ -47,6 +57,25 @@ class Rows:
         self.order = None if order is None else torch.tensor(order)
         self.back = None if self.order is None else torch.argsort(self.order)
         self.runs = self._runs(self.owners if order is None else [self.owners[row] for row in order])
+
+    def hear(self, _: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """What a model is called with."""
+        given = (*inputs[:1], named.get("input_ids"), named.get("inputs_embeds"))
+        self.length = next((int(one.shape[1]) for one in given if one is not None), 0)
+
+    def rows_of(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        """A module's inputs as [rows, n, in]; a view. Raises NotByRows."""
+        rows = len(self.owners)
+        if len(x) == rows and x.dim() == 3:
+            return x
+        if len(x) == rows and x.dim() == 4 and x.shape[1] == 1:
+            return x.squeeze(1)
+        if len(x) == rows * self.length and x.dim() == 2 and not _is_expert(name):
+            return x.unflatten(0, (rows, self.length))
+        raise NotByRows(
+            f"{name} is called with {tuple(x.shape)}, but the batch has {rows} rows: nobody can say whose its inputs "
+            "are. Run the adapters one after another."
+        )
 
     def sorted(self, adapters: Sequence[int]) -> list[int]:
         """The adapters in the order in which those that can pass in one product are neighbours."""
@@ -69,3 +98,9 @@ class Rows:
                 runs.append(Run(group, row, 1, start, stop))
             start = stop
         return runs
+
+
+def _is_expert(name: str) -> bool:
+    """Whether a module lies in one of several experts, which are in lists: `mlp.experts.3.up_proj`."""
+    parts = name.split(".")
+    return any("expert" in part and after.isdigit() for part, after in zip(parts, parts[1:], strict=False))

@@ -14,8 +14,8 @@ Notable choices
   one batched product, an optimizer walks over all modules at once, and one adapter's gradient is one row.
 - On a GPU, where the arithmetic is a hundredth of a pass's time, fewer kernels count more than numbers: adapters of all
   ranks are one group that is padded to the highest, as long as that takes little memory (`one_group_pays`).
-- Modules that are not called with a batch's rows (experts on a flat list of tokens) are refused by name: nobody could
-  say there whose a token is.
+- Modules that are not called with a batch's rows (experts, each on the tokens that are sent to it) are refused by name:
+  nobody could say there whose a token is. A flat list of all tokens in their order is a batch's rows (see `rows`).
 """
 
 from __future__ import annotations
@@ -232,17 +232,14 @@ class StackedLinear(nn.Module):
         """The base's output, and each row's own change."""
         out: torch.Tensor = self.base(x, *args, **kwargs)
         rows = self.rows
-        if x.shape[0] != len(rows.owners):
-            raise NotByRows(
-                f"{self.name} is called with {tuple(x.shape)}, but the batch has {len(rows.owners)} rows: nobody can "
-                "say whose its inputs are. Run the adapters one after another."
-            )
+        own = rows.rows_of(x, self.name)
+        to = out.reshape(*own.shape[:2], out.shape[-1])
         apply: Any = _Change.apply
         if rows.order is None:
-            found: torch.Tensor = apply(x, out, self.trained, rows, self.stacks)
-            return found
-        found = apply(x[rows.order], out[rows.order], self.trained, rows, self.stacks)
-        return found[rows.back]
+            found: torch.Tensor = apply(own, to, self.trained, rows, self.stacks)
+        else:
+            found = apply(own[rows.order], to[rows.order], self.trained, rows, self.stacks)[rows.back]
+        return found.reshape(out.shape)
 
 
 def _computed_in(x: torch.Tensor) -> torch.dtype:
@@ -259,6 +256,8 @@ class Stacked:
     rows: Rows
     groups: list[Group]
     modules: dict[str, StackedLinear] = field(default_factory=dict)
+    heard: Any = None
+    """What tells the rows how long they are; it is taken off too."""
 
     def home(self, adapter: int) -> tuple[Group, int]:
         """The group of an adapter, and its row there."""
@@ -282,6 +281,7 @@ class Stacked:
         for name, module in self.modules.items():
             _put(self.model, name, module.base)
         self.modules.clear()
+        self.heard.remove()
 
 
 TRAINED_BYTES = 4 * 4
@@ -326,6 +326,7 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
         stacked.modules[name] = StackedLinear(name, model.get_submodule(name), rows, of_groups)
     for name, module in stacked.modules.items():
         _put(model, name, module)
+    stacked.heard = model.register_forward_pre_hook(rows.hear, with_kwargs=True)
     return stacked
 
 

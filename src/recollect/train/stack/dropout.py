@@ -2,7 +2,7 @@
 
 Notable choices
 - On a CPU a piece draws one mask for each module, in the order in which the model calls them, over the piece padded to
-  its own longest example: what PEFT draws of it alone.
+  its own longest example, as the inputs lie in memory (transposed ones in another order): what PEFT draws of it alone.
 - On a GPU, where thousands of small draws would take longer than the update, a piece draws once for all modules. Its
   numbers lie token by token, so that they do not depend on how far its neighbours pad it; but they are not PEFT's.
 """
@@ -69,7 +69,8 @@ class OneByOne:
         elif piece.longest == to.shape[1] and to.is_contiguous():
             to.bernoulli_(1 - piece.dropout, generator=piece.generator)
         else:
-            own = torch.empty(to.shape[0], piece.longest, to.shape[2], dtype=to.dtype, device=to.device)
+            shape, lies = (to.shape[0], piece.longest, to.shape[2]), sorted(range(3), key=lambda side: -to.stride(side))
+            own = torch.empty_permuted(shape, lies, dtype=to.dtype, device=to.device)
             to[:, : piece.longest] = own.bernoulli_(1 - piece.dropout, generator=piece.generator)
             to[:, piece.longest :] = 0.0
 
