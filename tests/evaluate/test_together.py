@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from helpers_many import random_adapters
 from recollect.core.workspace import is_finished
@@ -181,6 +182,26 @@ def test_an_error_of_one_is_its_own(world: World, tmp_path: Path) -> None:
     found = run_evaluates(jobs, world.base)
     assert [type(found.pop(at)) for at in (6, 3, 1)] == [InputError, ModelError, ModelError]
     check_same(found, world.alone)
+
+
+@pytest.mark.parametrize("how", ["configuration", "rank", "a tensor less", "not a number"])
+def test_a_damaged_folder_is_one_line_and_the_others_are_asked(how: str, world: World, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(world.adapters[0], tmp_path / "broken"))
+    config, weights = broken / "adapter_config.json", broken / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    first = min(tensors)
+    if how == "configuration":
+        config.write_text("{")
+    elif how == "rank":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "r": 32}))
+    elif how == "a tensor less":
+        save_file({name: value for name, value in tensors.items() if name != first}, weights)
+    else:
+        save_file({**tensors, first: tensors[first] * float("nan")}, weights)
+    jobs = [*world.jobs(tmp_path, world.adapters[1:3]), EvaluateJob(of(broken), tmp_path / "of-broken", world.facts)]
+    *found, error = run_evaluates(jobs, world.base)
+    assert isinstance(error, ModelError) and str(broken) in str(error) and "\n" not in str(error)
+    check_same(found, world.alone[1:3])
 
 
 def test_what_cannot_pass_with_others_is_asked_by_itself_and_it_is_said_why(world: World, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from helpers_adapters import tiny_adapter, tiny_base
 from recollect.errors import InputError, ModelError
 from recollect.models import resolve_name
-from recollect.models.stacked import NotByRows, Product, put_together, read_factors, why_not_stacked
+from recollect.models.stacked import NotByRows, Product, Rows, put_together, read_factors, why_not_stacked
 
 torch = pytest.importorskip("torch")
 
@@ -140,3 +140,28 @@ def test_reasons(config: dict[str, Any], said: str) -> None:
     found = why_not_stacked(config)
     assert said in found
     assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "taken"),
+    [
+        ((2, 5, 4), "layers.0.q_proj", True),
+        ((2, 1, 5, 4), "layers.0.kv_b_proj", True),
+        ((10, 4), "layers.0.mlp.shared_expert.up_proj", True),
+        ((10, 4), "layers.0.mlp.experts.1.up_proj", False),  # as many tokens as there are, but in an order of its own
+        ((2, 4), "layers.0.mlp.experts.1.up_proj", False),
+        ((2, 4), "layers.0.mlp.up_proj", False),
+        ((7, 4), "layers.0.mlp.up_proj", False),
+        ((2, 5, 3, 4), "layers.0.per_head", False),
+        ((5, 2, 4), "layers.0.time_first", False),
+    ],
+)
+def test_which_inputs_are_the_rows(shape: tuple[int, ...], name: str, taken: bool) -> None:
+    rows, x = Rows([(0, 0), (0, 1)]), torch.arange(float(torch.Size(shape).numel())).reshape(shape)
+    rows.belong_to([0, 1])
+    rows.hear(None, (), {"input_ids": torch.zeros(2, 5)})
+    if taken:
+        assert torch.equal(rows.rows_of(x, name), x.reshape(2, 5, 4))
+    else:
+        with pytest.raises(NotByRows, match=name):
+            rows.rows_of(x, name)

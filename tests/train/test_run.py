@@ -81,6 +81,25 @@ def test_batches_count_the_tokens_of_the_answers_only(base_folder, eight, tmp_pa
     assert counted == sorted([t for t, m in zip(*example, strict=True) if m] for example in examples)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_adapters_of_a_quantised_base_stay_float32(base_folder, tmp_path):
+    """TRL rounds them to bfloat16, as it says; the docs, and many trainings in one pass, have float32."""
+    from recollect.train.lora import factors, with_adapters
+    from recollect.train.trainer import Setup, Watch, build_trainer, undisturbed
+
+    base = load(ModelSettings(model=str(base_folder)))
+    chosen = settings(base_folder, method="lora")
+    base.model.is_loaded_in_4bit = True
+    setup = Setup(chosen, "cpu", mixed=False, processes=1, checkpoints=tmp_path)
+    with undisturbed():
+        adapted = with_adapters(base.model, chosen, []).model
+        before = {name: value.detach().clone() for name, value in factors(adapted).items()}
+        trainer = build_trainer(adapted, base.tokenizer, [([5, 6], [0, 1])], setup, Watch(None))
+    after = factors(trainer.model)
+    assert before.keys() == after.keys() and all(torch.equal(value, after[name]) for name, value in before.items())
+    assert {value.dtype for value in after.values()} == {torch.float32}
+
+
 def test_training_lowers_the_loss_and_the_log_has_every_step(base_folder, selection, tmp_path):
     seen = []
     result = run_train(

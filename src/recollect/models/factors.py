@@ -12,6 +12,7 @@ from recollect.core.json_object import JsonObject
 from recollect.errors import ModelError
 from recollect.models.adapter import put_on
 from recollect.models.adapter_config import STARTS_BESIDE, read_adapter_config
+from recollect.models.files import all_finite
 from recollect.models.ref import ModelRef
 from recollect.models.whole import empty_model
 
@@ -83,4 +84,7 @@ def read_factors(ref: ModelRef) -> dict[str, Product]:
     """The factors of an adapter's folder. Raises ModelError for one that is broken, or that cannot be stacked."""
     if why := why_not_stacked(read_adapter_config(ref.folder)):
         raise NotByRows(f"{ref.folder} cannot share a pass with other adapters: {why}.")
-    return factors_of(put_on(empty_model(ref.whole, ref.runs_code), ref.folder).peft)
+    found = factors_of(put_on(empty_model(ref.whole, ref.runs_code), ref.folder).peft)
+    if broken := next((name for name, one in found.items() if not (all_finite(one.a) and all_finite(one.b))), ""):
+        raise ModelError(f"{ref.folder}: the factors of {broken} hold NaN or infinite values. The adapter is broken.")
+    return found

@@ -7,9 +7,9 @@ in an order of its own: its inputs are nobody's, even when they happen to be as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ class Rows:
         self.back = None if self.order is None else torch.argsort(self.order)
         self.runs = self._runs(self.owners if order is None else [self.owners[row] for row in order])
 
-    def hear(self, _: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def hear(self, _: Any, inputs: tuple[Any, ...], named: Mapping[str, torch.Tensor | None]) -> None:
         """What a model is called with."""
         given = (*inputs[:1], named.get("input_ids"), named.get("inputs_embeds"))
         self.length = next((int(one.shape[1]) for one in given if one is not None), 0)
@@ -71,7 +71,7 @@ class Rows:
         if len(x) == rows and x.dim() == 4 and x.shape[1] == 1:
             return x.squeeze(1)
         if len(x) == rows * self.length and x.dim() == 2 and not _is_expert(name):
-            return x.unflatten(0, (rows, self.length))
+            return x.view(rows, self.length, x.shape[1])
         raise NotByRows(
             f"{name} is called with {tuple(x.shape)}, but the batch has {rows} rows: nobody can say whose its inputs "
             "are. Run the adapters one after another."
@@ -103,4 +103,4 @@ class Rows:
 def _is_expert(name: str) -> bool:
     """Whether a module lies in one of several experts, which are in lists: `mlp.experts.3.up_proj`."""
     parts = name.split(".")
-    return any("expert" in part and after.isdigit() for part, after in zip(parts, parts[1:], strict=False))
+    return any("expert" in part and after.isdigit() for part, after in pairwise(parts))

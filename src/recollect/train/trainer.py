@@ -255,19 +255,31 @@ def build_trainer(
         config._n_gpu = 1
     if setup.sharded:
         prepare_processes(setup.device)
-    trainer = trainer_of(model, setup.anchor)(
-        model=model,
-        args=config,
-        train_dataset=_dataset([*examples, *([_blank(examples)] if setup.processes > 1 else [])]),
-        processing_class=tokenizer,
-        callbacks=[watch],
-    )
+    with _unrounded(model):
+        trainer = trainer_of(model, setup.anchor)(
+            model=model,
+            args=config,
+            train_dataset=_dataset([*examples, *([_blank(examples)] if setup.processes > 1 else [])]),
+            processing_class=tokenizer,
+            callbacks=[watch],
+        )
     if isinstance(trainer, AnchoredTrainer) and setup.anchor is not None:
         trainer.anchor = setup.anchor
     if setup.sharded and setup.mixed:
         sum_in_float32(trainer.accelerator)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+@contextlib.contextmanager
+def _unrounded(model: PreTrainedModel) -> Iterator[None]:
+    """Keep the number format of what is trained: TRL rounds adapters of a quantised base to bfloat16, in which a small
+    update changes nothing."""
+    before = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
+    yield
+    for weight, exact in before:
+        if weight.dtype != exact.dtype:
+            weight.data = exact
 
 
 def _blank(examples: Sequence[Example]) -> Example:

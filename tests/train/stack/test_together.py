@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import warnings
 import weakref
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from helpers_adapters import tiny_base
-from recollect.errors import InputError, ModelError, RecollectWarning
+from helpers_tiny import tiny_model
+from recollect.errors import InputError, ModelError, RecollectError, RecollectWarning
 from recollect.train import PausedTraining, TrainResult, TrainSettings, run_train, run_train_until
 from recollect.train.checkpoints import last_checkpoint
 from recollect.train.records import STATE
@@ -325,3 +327,25 @@ def test_rows_that_are_lost_on_the_way_leave_those_alone_that_were_so_before(
     chosen = [settings(base_folder, max_steps=1, lora_targets=targets) for targets in ("lm_head", "q_proj", "v_proj")]
     found = run_trains([TrainJob(one, eight, out=tmp_path / one.lora_targets) for one in chosen])
     assert all(isinstance(one, TrainResult) for one in found)
+
+
+def test_what_cannot_be_trained_costs_the_others_nothing(base_folder: Path, eight: Path, tmp_path: Path) -> None:
+    """Another base, no example, a damaged selection, no selection, no base: one line each."""
+    other, chosen = tiny_model(tmp_path / "other", seed=1), settings(base_folder, max_steps=2)
+    (tmp_path / "none.jsonl").write_text("")
+    damaged = Path(shutil.copytree(eight, tmp_path / "damaged"))
+    (damaged / "selection.parquet").write_bytes(b"PAR1")
+    jobs = [
+        TrainJob(chosen, eight, out=tmp_path / "calm"),
+        TrainJob(settings(other, max_steps=1), eight, out=tmp_path / "of-other"),
+        TrainJob(chosen, data=tmp_path / "none.jsonl", out=tmp_path / "of-none"),
+        TrainJob(chosen, damaged, out=tmp_path / "of-damaged"),
+        TrainJob(chosen, tmp_path / "nowhere", out=tmp_path / "of-nowhere"),
+        TrainJob(settings(tmp_path / "nothing"), eight, out=tmp_path / "of-nothing"),
+    ]
+    with pytest.warns(RecollectWarning, match="training 2 of 6 passes alone: it trains .*other, and the others .*"):
+        calm, alone, *errors = run_trains(jobs)
+    assert isinstance(calm, TrainResult) and isinstance(alone, TrainResult)
+    assert_equal(run_train(chosen, eight, out=tmp_path / "plain").path, calm.path)
+    for error, words in zip(errors, ("is empty", "is damaged", "no such step", "no such model folder"), strict=True):
+        assert isinstance(error, RecollectError) and words in str(error) and "\n" not in str(error)

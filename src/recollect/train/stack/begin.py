@@ -17,13 +17,18 @@ from recollect.train.training import Begun, Training
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_DRAWS = ("drop", "jitter")
+"""What the rates are called by which models draw: `dropout`, `hidden_dropout`, `attn_pdrop`, `router_jitter_noise`."""
+
 
 def dropout_of_base(model: Any) -> str:
     """Why a base cannot pass many: it drops activations itself, by draws that would be of all rows together."""
     for name, module in model.named_modules():
-        rate = module.p if isinstance(module, torch.nn.Dropout) else getattr(module, "attention_dropout", 0.0)
-        if isinstance(rate, int | float) and rate > 0:
-            return f"the base has dropout of its own ({name})"
+        rates = {own: rate for own, rate in vars(module).items() if any(word in own for word in _DRAWS)}
+        rates |= {"p": module.p} if isinstance(module, torch.nn.Dropout) else {}
+        for own, rate in rates.items():
+            if isinstance(rate, float) and rate > 0:
+                return f"the base has dropout of its own ({f'{name}.{own}'.lstrip('.')} is {rate:g})"
     return ""
 
 

@@ -69,7 +69,8 @@ class OneByOne:
         elif piece.longest == to.shape[1] and to.is_contiguous():
             to.bernoulli_(1 - piece.dropout, generator=piece.generator)
         else:
-            shape, lies = (to.shape[0], piece.longest, to.shape[2]), sorted(range(3), key=lambda side: -to.stride(side))
+            shape = (to.shape[0], piece.longest, to.shape[2])
+            lies = sorted(range(3), key=to.stride().__getitem__, reverse=True)
             own = torch.empty_permuted(shape, lies, dtype=to.dtype, device=to.device)
             to[:, : piece.longest] = own.bernoulli_(1 - piece.dropout, generator=piece.generator)
             to[:, piece.longest :] = 0.0
