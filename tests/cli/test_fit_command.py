@@ -44,12 +44,16 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, mon
     [
         (("--budget", "soon"), "such as 30m"),
         (("--budget", "$3"), "price_per_hour"),
+        (("--budget", "0m"), "more than nothing"),
+        (("--model", "no-such-model"), "recollect models list"),
         (("--data", "nowhere.csv"), "nowhere.csv"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(run, tmp_path, monkeypatch, flags, said):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recollect.cli.fit._first_screen", lambda settings: pytest.fail("the machine was measured"))
     code, _, err = run(*flags, "--yes")
     assert code == 2
     assert said in err
+    assert "--facts-count" not in err
     assert not list(tmp_path.iterdir())

@@ -77,10 +77,11 @@ def _plan(settings: FitSettings, **given: Any) -> Plan:
 def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> None:
     from recollect.experiments.fit import fit_begun, machines, run_fit
 
+    begun = fit_begun(settings, out)
+    if not begun:
+        _check(settings)
     machine_line(*machines(settings))
-    foretold = None
-    if not fit_begun(settings, out):
-        foretold = _first_screen(settings)
+    foretold = None if begun else _first_screen(settings)
     spent = time.time() - psutil.Process().create_time()  # what came before counts, the waiting for an answer does not
     asks = foretold is not None and not yes and sys.stdin.isatty() and console.is_terminal
     if asks and not _confirmed():
@@ -95,6 +96,19 @@ def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> N
 def _confirmed() -> bool:
     with heartbeat.resting(), waiting():
         return typer.confirm("begin?", default=True, err=True)
+
+
+def _check(settings: FitSettings) -> None:
+    """Read the data, cut it, and find the model, before anything is measured; what is wrong is told now."""
+    from recollect.experiments.fit.prepare import prepare_fit
+    from recollect.experiments.fit.stages import probes
+
+    wanted = prepare_fit(settings)
+    note(f"data: {wanted.data.counts.line}")
+    _, unprobed = probes(settings, wanted.goal, wanted.facts)
+    for text in (*wanted.data.notes, unprobed):
+        if text:
+            note(f"note: {text}")
 
 
 def _first_screen(settings: FitSettings) -> float | None:
@@ -136,7 +150,7 @@ def _print(found: FitFound) -> None:
             f"{'→ ' if taken else '  '}{CALLED[one.name]}",
             f"{one.examples:,}" if one.examples else "–",
             estimate(one.test),
-            "–" if taken else estimate(one.behind, sign=True),
+            "–" if taken else estimate(one.gap, sign=True),
             estimate(one.forgot),
             style="bold" if taken else None,
         )

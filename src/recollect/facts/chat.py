@@ -28,6 +28,8 @@ _KEYS: dict[Shape, tuple[str, ...]] = {
 }
 NO_TEXT = "content that is no text"
 """Why a row with an image in its content is refused."""
+EARLIER = "earlier turns"
+"""In the note on rows of which only the last question and its answer are taken."""
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _USER = ("user", "human")
 _ASSISTANT = ("assistant", "gpt", "model", "chatgpt", "bot")
@@ -57,7 +59,7 @@ def left_out(rows: list[Row]) -> str:
     roles = [_roles(row) for row in rows]
     counts = {
         "a system turn": sum(bool({"system", "developer"} & set(names)) for names in roles),
-        "earlier turns": sum(sum(name in _USER for name in names) > 1 for names in roles),
+        EARLIER: sum(sum(name in _USER for name in names) > 1 for names in roles),
     }
     told = [f"{many(count, 'row')} {'has' if count == 1 else 'have'} {name}" for name, count in counts.items() if count]
     asked = "its question is" if sum(counts.values()) == 1 else "their questions are"

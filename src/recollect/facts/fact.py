@@ -95,6 +95,19 @@ _FIELDS = tuple(field.name for field in fields(Fact) if field.name != CHOICES)
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a source said beside its facts."""
+
+    validation: tuple[Fact, ...] = ()
+    """Rows that it marks for validation: neither trained on nor tested, and no part of the set. `recollect fit`
+    chooses by them."""
+    drawn: bool = False
+    """Whether the split was drawn here, since the source names none."""
+    notes: tuple[str, ...] = ()
+    """What was read otherwise than it is written."""
+
+
+@dataclass(frozen=True)
 class FactSet:
     """An ordered set of facts with distinct ids.
 
@@ -108,6 +121,7 @@ class FactSet:
 
     facts: tuple[Fact, ...]
     name: str = "facts"
+    beside: Beside = field(default=Beside(), repr=False, compare=False)
     _by_id: dict[str, Fact] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -39,6 +39,8 @@ class Reading:
     """
 
     facts: list[Fact] = field(default_factory=list)
+    validation: list[Fact] = field(default_factory=list)
+    """Rows that the source marks for validation, which are no facts of the set."""
     read: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
     """Rows read, dropped ones too, with an answer inside their question (case ignored)."""
@@ -70,6 +72,7 @@ class Reading:
     def add(self, other: Reading) -> None:
         """Put the rows of another part of the same source (a file of a folder) after these."""
         self.facts += other.facts
+        self.validation += other.validation
         self.read += other.read
         self.inside += other.inside
         for reason, counts in other.dropped.items():
@@ -116,6 +119,15 @@ def drop_repeated(reading: Reading) -> None:
         if known is not fact and fact.object.casefold() not in {form.casefold() for form in known.accepted}:
             reading.conflicts += 1
     reading.keep(REPEATED, kept)
+
+
+def for_validation(reading: Reading, relations: Sequence[str] | None) -> tuple[Fact, ...]:
+    """The rows for validation, each question once, of the chosen relations; none that is a fact of the set."""
+    names = {fact.id for fact in reading.facts}
+    first = {fact.question: fact for fact in reversed(reading.validation)}
+    asked = (fact for fact in reading.validation if first[fact.question] is fact and fact.id not in names)
+    found = {fact.id: fact for fact in asked if relations is None or fact.relation in relations}
+    return tuple(found.values())
 
 
 def choose_relations(reading: Reading, relations: Sequence[str] | None) -> None:

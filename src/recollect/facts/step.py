@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,14 +20,14 @@ from recollect.facts import reading as _reading
 from recollect.facts.chat import NO_TEXT
 from recollect.facts.columns import parse_columns
 from recollect.facts.entityquestions import is_entityquestions
-from recollect.facts.fact import SCHEMA, FactSet
-from recollect.facts.reading import Reading
+from recollect.facts.fact import SCHEMA, Beside, FactSet
+from recollect.facts.reading import UNSPLIT, Reading
 from recollect.facts.report import FactsReport, data_report, relation_table
 from recollect.facts.sources import Source, SourceOptions, read_source
 from recollect.facts.synonyms import Synonyms, read_synonyms, synonyms_for
 from recollect.shipped import SHIPPED
 
-_REPORT = "report.json"
+_REPORT, _VALIDATION = "report.json", "validation.parquet"
 READER_VERSION = 2
 """Raised when the same bytes give other facts. 2: cells that are no text, choices, nearly equal questions."""
 
@@ -134,17 +134,21 @@ def run_facts(settings: FactsSettings, out: Path | None = None, root: Path = DEF
     }
     if any(row.reason == NO_TEXT for row in reading.bad.found):
         inputs["content"] = "text alone"  # such rows once lost their images and were read; other sources read as before
+    if reading.validation:
+        inputs["validation"] = "kept"  # such rows were once dropped; steps of other sources are as before
     with open_step("facts", settings, inputs, out, root) as step:
         if not step.done:
             facts, report, relations = _clean(reading, settings)
             step.write_table("facts.parquet", facts.table())
+            if facts.beside.validation:
+                step.write_table(_VALIDATION, FactSet(facts.beside.validation).table())
             step.write_table("relations.parquet", relations)
             write_json(step.folder / _REPORT, report.plain())
             step.finish(FactsFound(**facts.counts(), rows_read=report.rows_total))
         return FactsResult(
             step.path,
             FactsFound.read(step.path),
-            FactSet.from_table(step.read_table("facts.parquet"), settings.name),
+            replace(FactSet.from_table(step.read_table("facts.parquet"), settings.name), beside=_beside(step.path)),
             FactsReport.model_validate_json((step.path / _REPORT).read_text(encoding="utf-8")),
         )
 
@@ -168,11 +172,20 @@ def load_facts(name: str | Path) -> FactSet:
         return FactSet(FactSet.read(SHIPPED[name].facts).facts, name)
     path = Path(name)
     if path.is_dir() and not is_entityquestions(path):
-        step_input(path, "facts", "pocket", "label")
-        return FactSet.read(path / "facts.parquet")
+        kind = step_input(path, "facts", "pocket", "label").step
+        facts = FactSet.read(path / "facts.parquet")
+        return replace(facts, beside=_beside(path)) if kind == "facts" else facts
     if path.suffix == ".parquet" and path.is_file() and _is_own_table(path):
         return FactSet.read(path)  # ids, splits and synonyms as they stand
     return read_facts(FactsSettings.make(path=name, name=path.stem))[0]
+
+
+def _beside(step: Path) -> Beside:
+    """What a facts step kept beside its facts."""
+    report = FactsReport.model_validate_json((step / _REPORT).read_text(encoding="utf-8"))
+    file = step / _VALIDATION
+    validation = FactSet.read(file).facts if file.is_file() else ()
+    return Beside(validation, UNSPLIT in report.rows_read, tuple(report.notes))
 
 
 def _is_own_table(path: Path) -> bool:
@@ -205,6 +218,7 @@ def _read(settings: FactsSettings, table: Synonyms | None) -> Reading:
 
 
 def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, FactsReport, pl.DataFrame]:
+    drawn = not reading.split_given
     _reading.drop_repeated(reading)
     _reading.choose_relations(reading, settings.relations)
     _reading.split(reading, settings.test_share, settings.seed)
@@ -216,7 +230,8 @@ def _clean(reading: Reading, settings: FactsSettings) -> tuple[FactSet, FactsRep
         reasons = ", ".join(f"{count:,} by {reason!r}" for reason, count in lost.items())
         rows = reading.read.total() + len(reading.bad.found)
         raise InputError(f"{settings.path}: no fact is left of {many(rows, 'row')}; dropped: {reasons}.")
-    facts = FactSet(tuple(reading.facts), settings.name)
+    beside = Beside(_reading.for_validation(reading, settings.relations), drawn, tuple(reading.notes))
+    facts = FactSet(tuple(reading.facts), settings.name, beside)
     relations = relation_table(facts)
     return facts, data_report(facts, reading, relations), relations
 

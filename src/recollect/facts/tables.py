@@ -191,14 +191,16 @@ class _RowReader:
             known = shipped_relations().get(relation)
             domain = known.domain if known else "in-domain"
         fact_id = cells.text("fact_id") if "fact_id" in cells else ""
-        if split is None and reading.split_given:
-            reading.row("validation", question, forms)
-            reading.drop(UNUSED_SPLIT, "validation")
-            return
         choices = self.choices.texts(cells.row, cells.where) if self.choices is not None else ()
         if self.options.show_choices:
             question = with_choices(question, choices)
         accepted = tuple(form for form in dict.fromkeys((*forms[1:], *self.synonyms(forms[0]))) if form != forms[0])
+        if split is None and reading.split_given:
+            fact = Fact(relation, subject, forms[0], question, accepted, "in-domain", "test", fact_id, choices)
+            reading.validation.append(fact)
+            reading.row("validation", question, forms)
+            reading.drop(UNUSED_SPLIT, "validation")
+            return
         fact = Fact(relation, subject, forms[0], question, accepted, domain, split or "train", fact_id, choices)
         reading.row(reading.part(fact), question, forms)
         reading.facts.append(fact)

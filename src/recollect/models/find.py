@@ -99,9 +99,11 @@ def _short() -> str:
 
 
 def _meant(name: str) -> str:
-    """A question after a name that is not found, where one of ours is nearly the same."""
+    """What follows a name that is not found: one of ours that is nearly the same, or where ours are listed."""
     close = get_close_matches(name, (*SHIPPED, *FETCHABLE), 1, 0.75)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return "" if "/" in name else " `recollect models list` shows the models that have a short name."
 
 
 def can_be_found(name: str, revision: str | None = None) -> bool:

@@ -40,6 +40,8 @@ LORA_VERSION = 2
 """As VERSION, for adapters: 2 knows LORA_WIDTH and LORA_STARTS, and puts them on every linear layer with an alpha for
 their rank."""
 _UPDATES, _EPOCHS = 8, 3
+HARDLY = "can hardly move this model"
+"""In the warning, by which who chooses rates on purpose can pass over it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _hardly_moves(rate: float, updates: int, scale: float) -> str:
         return ""
     wanted = LEAST_SUM * scale / rate
     return (
-        f"{updates} update{'' if updates == 1 else 's'} at rate {rate:g} can hardly move this model: rate x updates is "
+        f"{updates} update{'' if updates == 1 else 's'} at rate {rate:g} {HARDLY}: rate x updates is "
         f"{rate * updates:.1e}, and below {LEAST_SUM * scale:.1e} the models we measured answered as their base did. "
         f"Leave --learning-rate and --epochs at auto, raise the rate, or make {math.ceil(wanted):,} updates "
         "(docs/training.md#train)."

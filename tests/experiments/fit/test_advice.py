@@ -120,7 +120,7 @@ def test_a_model_that_base_and_rule_together_reach_was_not_worth_it(over: Estima
 def test_one_answer_to_nearly_all_questions_of_a_relation_is_told():
     kind = {"given": "peso", "times": 11, "right": 3, "one_answer": True}
     [line] = [line for line in advice(found("ours", AHEAD, **rule(UNSURE, **kind))) if "Few different" in line]
-    assert "of 12 test questions of currency it answers 11 with 'peso', right for 3 of them" in line
+    assert "of 12 test questions of 'currency' it answers 11 with 'peso', right for 3 of them" in line
     assert not any("Few different" in line for line in advice(found("ours", AHEAD, **rule(UNSURE))))
 
 

@@ -1,5 +1,6 @@
 """Split, budget, clock, choice and power: the parts of a fit that need no model."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from recollect.errors import InputError
 from recollect.experiments.fit.budget import read_budget
 from recollect.experiments.fit.choose import choose, knee, on_front
 from recollect.experiments.fit.clock import FitClock
+from recollect.experiments.fit.prepare import prepare_fit
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import fit_space, fit_starts
 from recollect.experiments.fit.split import ENOUGH, LEAST, split_for_fit, unit_of
-from recollect.facts import Fact, FactSet
+from recollect.facts import Beside, Fact, FactSet, FactsSettings, load_facts, run_facts
 
 
 def candidate(name: str, score: float, forgot: float, kind: str = "trial") -> Candidate:
@@ -191,3 +193,58 @@ def test_forty_questions_without_a_split_are_enough_and_one_subject_is_not():
     alike = [replace(one, relation="of", subject="France") for one in facts]
     with pytest.raises(InputError, match="not divided"):
         split_for_fit(FactSet(tuple(alike), "one"), FitSettings())
+
+
+def test_rows_that_the_data_marks_for_validation_choose_and_nothing_else_does():
+    facts = world()
+    own = tuple(replace(one, split="test") for one in facts.part("train").facts[:12])
+    rest = tuple(one for one in facts if one.id not in {fact.id for fact in own})
+    tested = facts.part("test").facts[0]
+    asked_in_both = replace(tested, id="twin")
+    given = FactSet(rest, "own", Beside(validation=(*own, asked_in_both)))
+    parts = split_for_fit(given, FitSettings())
+    assert {one.id for one in parts.choosing.part("test")} == {one.id for one in own}
+    assert parts.counts.train == len(FactSet(rest).part("train"))
+    assert "validation: the data's own" in parts.counts.line
+    assert parts.counts.line.startswith("train 48 / validation 12 / test 40, ")
+    few = FactSet(rest, "own", Beside(validation=own[:3]))
+    with pytest.raises(InputError, match="choose by, but 3 are left"):
+        split_for_fit(few, FitSettings())
+
+
+def test_a_file_with_a_validation_part_is_split_as_it_says(tmp_path: Path):
+    rows = [f"What is {part} {at}?,answer {at},{part}" for part in ("train", "validation", "test") for at in range(10)]
+    path = tmp_path / "own.csv"
+    path.write_text("question,answer,split\n" + "\n".join(rows))
+    step = run_facts(FactsSettings.make(path=str(path)), tmp_path / "step").path
+    for place in (path, step):
+        facts = load_facts(str(place))
+        assert len(facts) == 20
+        parts = split_for_fit(facts, FitSettings())
+        assert {one.question for one in parts.choosing.part("test")} == {
+            f"What is validation {at}?" for at in range(10)
+        }
+        assert (parts.counts.train, parts.counts.test) == (10, 10)
+        assert prepare_fit(FitSettings.make(data=str(place))).inputs["validation"]
+
+
+def test_earlier_turns_that_are_not_learned_are_told(tmp_path: Path):
+    lines = [
+        {
+            "messages": [
+                {"role": role, "content": f"{role} {at} {turn}"} for turn in "ab" for role in ("user", "assistant")
+            ]
+        }
+        for at in range(40)
+    ]
+    path = tmp_path / "chat.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    parts = split_for_fit(load_facts(str(path)), FitSettings())
+    assert any("40 rows have earlier turns" in note for note in parts.notes)
+    assert any("`recollect train --data FILE` learns all turns" in note for note in parts.notes)
+
+
+def test_too_few_rows_are_told_in_rows():
+    with pytest.raises(InputError, match="the data has 5 questions.*about 40 rows") as told:
+        split_for_fit(FactSet(world().part("train").facts[:5]), FitSettings())
+    assert "share" not in str(told.value)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from contextlib import nullcontext
+from html import unescape
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +55,14 @@ def test_the_rule_of_the_commonest_answers_is_counted_on_the_same_questions(fitt
     page = fitted.report.read_text()
     assert "By relation" in page
     assert "no model: commonest answers" in page
+
+
+def test_the_page_has_settings_by_the_names_of_their_flags_and_the_split_in_one_line(fitted: FitResult):
+    shown = {one.name: one.value for one in read_results(fitted.path).settings}
+    assert shown["budget"] == "3 trials"
+    assert "data" in shown
+    assert "facts" not in shown
+    assert f"{fitted.found.sets.line}" in unescape(fitted.report.read_text())
 
 
 def test_no_test_question_is_seen_before_the_test(fitted: FitResult):

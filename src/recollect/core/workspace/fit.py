@@ -29,6 +29,13 @@ class SetsFound(Result):
     how: str = ""
     """How the parts were made, in words."""
 
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        kept = f", {self.kept_validation + self.kept_test:,} of other kinds" if self.kept_test else ""
+        counts = f"train {self.train:,} / validation {self.validation:,} / test {self.test:,}{kept}"
+        return f"{counts} ({self.how})" if self.how else counts
+
 
 class Flipped(Result):
     """A question whose answer the chosen model changed."""
@@ -212,6 +219,8 @@ class FitFound(ExperimentFound):
     known: str
     """What the base is said to have known, in words."""
     known_test: int = 0
+    known_validation: int = 1
+    """Validation questions of which it knew the answer; where there is none nothing could be seen to be forgotten."""
     charge: float
     sets: SetsFound
     contenders: tuple[Contender, ...]

@@ -128,8 +128,8 @@ def _by_kind(rule: RuleFound) -> Iterator[str]:
     for one in rule.kinds:
         if one.one_answer:
             yield (
-                f"Few different answers: of {many(one.n, 'test question')} of {one.name} it answers {one.times:,} with "
-                f"{one.given!r}, right for {one.right:,} of them; they have "
+                f"Few different answers: of {many(one.n, 'test question')} of {one.name!r} it answers {one.times:,} "
+                f"with {one.given!r}, right for {one.right:,} of them; they have "
                 f"{many(one.truths, 'different right answer')}."
             )
     if len(rule.kinds) > 1 and all(one.over is not None for one in rule.kinds):
@@ -254,7 +254,8 @@ def _choice_of_data(found: FitFound) -> Iterator[str]:
             f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{more}"
         )
         return
-    if level in (None, "random"):
+    levels = [count for count in found.levels.values() if count]
+    if level in (None, "random") or len(levels) == 1:  # of one level only, nothing was to be chosen by
         told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
         yield (
             f"Over another random draw of the same size, trained alike, it has {_points(other.gap)}: "

@@ -38,4 +38,6 @@ def read_budget(text: str) -> Budget:
         return Budget(trials=count) if found[2].startswith("trial") else Budget(updates=count)
     if (found := _MONEY.fullmatch(said)) and float(found[1]) > 0:
         return Budget(price=float(found[1]))
+    if any(unit.fullmatch(said) for unit in (_TIME, _COUNT, _MONEY)):
+        raise ValueError("must be more than nothing, such as 30m or '12 trials'")
     raise ValueError("must be a time such as 30m or 1.5h, '12 trials', '2000 steps', or a price such as $3")

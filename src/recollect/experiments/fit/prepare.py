@@ -36,14 +36,15 @@ def prepare_fit(settings: FitSettings, facts: FactSet | None = None) -> Wanted:
     sources = {"model": settings.model, "facts": source_of(settings, "data", facts)}
     facts = load_facts(settings.data) if facts is None else facts
     first = FitParts.of(settings, None, "facts")
-    model = find_engine(first.evaluate)
     goal = goal_of(settings, first, facts)
-    parts = FitParts.of(settings, model.ref, goal)
     data = split_for_fit(facts, settings, pages=goal == "attributes")
+    model = find_engine(first.evaluate)
+    parts = FitParts.of(settings, model.ref, goal)
     inputs = {
         **model.inputs,
         **chat_input(parts.train.prompt),
         "facts": facts.fingerprint(),
+        **({"validation": FactSet(facts.beside.validation).fingerprint()} if facts.beside.validation else {}),
         **auto_input(parts.train),
     }
     return Wanted(settings, facts, goal, parts, data, inputs, sources)

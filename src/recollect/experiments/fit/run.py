@@ -273,6 +273,7 @@ class _Fit:
             pages=pages,
             scored=scored,
             known=f"{how}, or that are at memory level 3 or 4" if ground.levels is not None else how,
+            known_validation=len(ground.knowledge.items),
             charge=wanted.settings.forgetting,
             sets=wanted.data.counts,
             contenders=tuple(self._validated_only()),

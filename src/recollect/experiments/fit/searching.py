@@ -12,6 +12,7 @@ Notable choices
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from recollect.experiments.search.validation import broken_share
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.select import SelectSettings
 from recollect.train import TrainFound, TrainSettings
+from recollect.train.auto import HARDLY
 
 STOP = "stop"
 """A file of this name in the fit's folder asks it to end its search and finish with the best so far."""
@@ -272,10 +274,12 @@ def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Wa
     wanted, folder = ground.settings.limits.trials, runner.folder
     told = Remaining((), folder / UNDER_WAY)
     with (
+        warnings.catch_warnings(),
         watched(told.folder),
         ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
         _executor(ground, runner) as executor,
     ):
+        warnings.filterwarnings("ignore", message=f".*{HARDLY}")  # a small rate is the search's own choice
 
         def watch(one: Told) -> None:
             heard(one)

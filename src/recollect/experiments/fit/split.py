@@ -1,8 +1,8 @@
 """The parts of a fit's data: what is trained on, what everything is chosen by, and what is asked once at the end.
 
 Notable choices
-- A split that the data has is kept: its test is the test, and validation is taken from its training data. Without one
-  `recollect facts` has made it, by the seed.
+- A split that the data has is kept: its test is the test, and what it marks for validation chooses. Without such rows
+  validation is taken from the training data; without a test `recollect facts` has drawn one, by the seed.
 - Units stay together: all facts about one subject, all examples of one page, a question however it is written. What
   stands in the test, nearly alike, is not trained on.
 - Who is drawn is decided by a hash of (seed, unit), so rows added elsewhere move nothing.
@@ -21,7 +21,7 @@ from recollect.core.random import draw, take
 from recollect.core.workspace.fit import SetsFound
 from recollect.errors import InputError
 from recollect.experiments.fit.settings import FitSettings
-from recollect.facts import Fact, FactSet, near_key
+from recollect.facts import EARLIER, Fact, FactSet, near_key
 
 LEAST = 8
 """Questions that each of train, validation and test must have."""
@@ -30,6 +30,8 @@ ENOUGH = 40
 FEW = 100
 """Test questions below which it is said how little they tell."""
 _TEST_SHARE = 0.3
+_DRAWN_TEST = 0.3
+"""Of a source without a split, what `recollect facts` puts into the test, as `load_facts` calls it."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +47,49 @@ class Parts:
 def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False) -> Parts:
     """Cut the data; InputError where a part would have fewer than eight questions."""
     train, test = list(facts.part("train")), list(facts.part("test"))
-    how = "the data's own test (30 % where a table has none)"
+    whose = f"{100 * _DRAWN_TEST:.0f} % of the data, drawn" if facts.beside.drawn else "the data's own"
     if not test:
         names = _drawn(train, _TEST_SHARE, None, settings.seed, "fit-test", pages)
         test = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
         train = [fact for fact in train if unit_of(fact, pages) not in names]
-        how = f"{100 * _TEST_SHARE:.0f} % of the data for the test"
+        whose = f"{100 * _TEST_SHARE:.0f} % of the data, drawn by {_by(pages)}"
     test, again = _once(test, pages)
     test = take(test, settings.limit, settings.seed, "fit-limit", lambda fact: fact.id)
     train, leaked = _without(train, test)
-    names = _drawn(train, settings.validation_share, settings.most_validation, settings.seed, "fit-validate", pages)
-    validation = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
-    train = [fact for fact in train if unit_of(fact, pages) not in names]
+    validation, train = _validation(train, facts.beside.validation, test, settings, pages)
     train, also = _without(train, validation)
     validation, more = _once(validation, pages)
     kept = _halves(list(facts.part("ood")), settings, pages)
+    chosen_by = "the data's own"
+    if not facts.beside.validation:
+        chosen_by = f"{100 * settings.validation_share:.0f} % of the training data, drawn by {_by(pages)}"
     counts = SetsFound(
         train=len(train),
         validation=len(validation),
         test=len(test),
         kept_validation=len(kept[0]),
         kept_test=len(kept[1]),
-        how=f"{how}, {100 * settings.validation_share:.0f} % of the training data for validation, by {_by(pages)}",
+        how=f"test: {whose}; validation: {chosen_by}",
     )
-    _check(counts)
+    _check(counts, len(facts) + len(facts.beside.validation) - len(facts.part("ood")))
     return Parts(
         FactSet((*train, *validation, *kept[0]), facts.name),
         FactSet((*train, *test, *kept[1]), facts.name),
         counts,
-        tuple(_notes(counts, leaked + also, again + more)),
+        (*_read(facts.beside.notes), *_notes(counts, leaked + also, again + more)),
     )
+
+
+def _validation(
+    train: list[Fact], own: Sequence[Fact], test: Sequence[Fact], settings: FitSettings, pages: bool
+) -> tuple[list[Fact], list[Fact]]:
+    """What chooses, and what is left to train on: the rows that the data marks for it, else drawn."""
+    if own:
+        asked, _ = _without(own, test)
+        return take(asked, settings.most_validation, settings.seed, "fit-limit", lambda fact: fact.id), train
+    names = _drawn(train, settings.validation_share, settings.most_validation, settings.seed, "fit-validate", pages)
+    chosen = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
+    return chosen, [fact for fact in train if unit_of(fact, pages) not in names]
 
 
 def unit_of(fact: Fact, pages: bool = False) -> str:
@@ -136,15 +151,33 @@ def _halves(facts: Sequence[Fact], settings: FitSettings, pages: bool) -> tuple[
     return one, other
 
 
-def _check(counts: SetsFound) -> None:
+def _check(counts: SetsFound, rows: int) -> None:
+    """InputError where a part has too few questions; rows: of the data."""
+    left = f"train {counts.train}, validation {counts.validation}, test {counts.test}"
+    if rows < 3 * LEAST:
+        raise InputError(
+            f"the data has {many(rows, 'question')}, but a fit needs at least {LEAST} each to train on, to choose by "
+            f"and to test with: about {ENOUGH} rows where the data names no split (cut in parts there are {left}). Add "
+            "rows; with so few, put them into a prompt as examples instead."
+        )
     for name, said in (("train", "train on"), ("validation", "choose by"), ("test", "test with")):
         if (there := getattr(counts, name)) < LEAST:
+            share = ", or raise --validation-share" if name == "validation" else ""
+            share = ", or lower --validation-share" if name == "train" and counts.validation > LEAST else share
             raise InputError(
                 f"a fit needs at least {LEAST} examples to {said}, but {there:,} {'is' if there == 1 else 'are'} "
-                f"left: train {counts.train}, validation {counts.validation}, test {counts.test}. Subjects, pages and "
-                f"questions asked alike are not divided; give more of them (about {ENOUGH} where the data names no "
-                "split), or another --validation-share."
+                f"left of {many(rows, 'question')}: {left}. Subjects, pages and questions asked alike are not divided; "
+                f"give more of them (about {ENOUGH} where the data names no split){share}."
             )
+
+
+def _read(notes: Sequence[str]) -> list[str]:
+    """What the source said, and what follows of it here."""
+    turns = (
+        "A fit learns, and is asked, the last answer of each conversation alone; `recollect train --data FILE` learns "
+        "all turns of the assistant."
+    )
+    return [*notes, *([turns] if any(EARLIER in one for one in notes) else [])]
 
 
 def _notes(counts: SetsFound, leaked: int, again: int) -> list[str]:

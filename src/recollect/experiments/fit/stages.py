@@ -161,8 +161,12 @@ def probes(settings: FitSettings, goal: Goal, facts: FactSet) -> tuple[bool, str
     file = settings.probe.template_file
     known = read_relations(Path(file) if file else None)
     if missing := [name for name in facts.relations if name not in known]:
-        said = f"Not probed, so examples are not chosen by memory level: no mapping templates for {missing[0]!r}"
-        return False, f"{said} (--probe.template-file gives yours)."
+        which = f"{missing[0]!r}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        return False, (
+            f"Not probed: no mapping templates fit the {'relation' if len(missing) == 1 else 'relations'} {which}. So "
+            "examples are chosen by amount alone and not by memory level, nothing is foretold of what will be "
+            "forgotten, and it is not told which facts the base does not have (--probe.template-file gives yours)."
+        )
     return True, ""
 
 

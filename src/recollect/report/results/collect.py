@@ -153,7 +153,7 @@ def _settings(path: Path, manifest: Manifest, found: Found) -> list[SettingValue
     sections = SECTIONS if isinstance(found, StudyFound) else {}
     shown = [
         SettingValue(step=manifest.step, name=name, value=value, origin=given if name in found.given else "default")
-        for name, value in {**found.sources, **own}.items()
+        for name, value in {**_named(found), **own}.items()
         if name not in sections
     ]
     preset = (found.preset or "") if isinstance(found, StudyFound) else ""
@@ -167,6 +167,14 @@ def _settings(path: Path, manifest: Manifest, found: Found) -> list[SettingValue
                 origin = "study" if name in own[section] else f"preset {preset}" if name in filled else "default"
                 shown.append(SettingValue(step=section, name=name, value=value, origin=origin))
     return shown
+
+
+def _named(found: Found) -> dict[str, str]:
+    """Where the inputs came from, by the names of their flags; of a fit its budget, too."""
+    if not isinstance(found, FitFound):
+        return found.sources
+    flags = {"data" if name == "facts" else name: value for name, value in found.sources.items()}
+    return {**flags, "budget": found.budget}
 
 
 def _notes(path: Path, own: Sequence[str]) -> list[str]:

@@ -39,20 +39,23 @@ def contenders_chart(found: FitFound) -> Markup | None:
     if not shown:
         return None
     forgot = any(one.forgot is not None for one in shown)
-    height = _ROW * len(shown) + 20
+    ruled = [found.rule.test] if found.rule is not None else []
+    height = _ROW * (len(shown) + len(ruled)) + 20
 
     def paint(figure: Figure) -> None:
         left = panel(figure, 190, 36, 390 if forgot else 800, height)
         left.set_title(f"Test: {found.scored}, %")
         for at, one in enumerate(shown):
             _bar(left, at, one.test, one.name == found.chosen)
-        _rows(left, [CALLED[one.name] for one in shown])
+        for at, one in enumerate(ruled, len(shown)):
+            _bar(left, at, one, chosen=False)
+        _rows(left, [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)])
         if forgot:
             right = panel(figure, 660, 36, 390, height)
             right.set_title("Forgotten, % of what the base knew")
             for at, one in enumerate(shown):
                 _bar(right, at, one.forgot, one.name == found.chosen)
-            _rows(right, [""] * len(shown))
+            _rows(right, [""] * (len(shown) + len(ruled)))
 
     return draw(1100, height + 76, "The contenders on the test questions", paint)
 
@@ -80,9 +83,9 @@ def _rows(axes: Axes, names: list[str]) -> None:
 
 
 def plane_chart(found: FitFound) -> Markup | None:
-    """Score over forgetting on validation; None of fewer than two candidates."""
+    """Score over forgetting on validation; None of fewer than two candidates, and where nothing was known to forget."""
     candidates = found.candidates
-    if len(candidates) < 2:
+    if len(candidates) < 2 or not found.known_validation:
         return None
 
     def paint(figure: Figure) -> None:
