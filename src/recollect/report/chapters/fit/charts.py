@@ -47,8 +47,8 @@ def contenders_chart(found: FitFound) -> Markup | None:
         left.set_title(f"Test: {found.scored}, %")
         for at, one in enumerate(shown):
             _bar(left, at, one.test, one.name == found.chosen)
-        for at, one in enumerate(ruled, len(shown)):
-            _bar(left, at, one, chosen=False)
+        for at, value in enumerate(ruled, len(shown)):
+            _bar(left, at, value, chosen=False)
         _rows(left, [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)])
         if forgot:
             right = panel(figure, 660, 36, 390, height)
