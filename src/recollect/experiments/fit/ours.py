@@ -208,7 +208,7 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
             made_of = _mark(*(one.candidate.name for one in members), *(str(one.model.name) for one in members))
             out = field_.ground.steps / f"{name.removeprefix('the ').replace(' ', '-')}-{made_of}"
             if not _room(field_.ground, out):
-                field_.ground.leave_out(f"{', '.join(list(wanted)[at:])} of weights")
+                field_.ground.leave_out(", ".join(list(wanted)[at:]))
                 return
             selected = tuple(path for one in members for path in one.selections)
             _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected)

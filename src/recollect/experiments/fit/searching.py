@@ -195,12 +195,20 @@ def _plan(ground: Ground, *, begun: bool) -> Plan | None:
     left_seconds = ground.clock.left
     assert left_seconds is not None
     spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
-    later = (ground.settings.seeds - 1) * (ground.training + ground.asking) + 2 * REPAIRS * ground.asking
-    free = left_seconds - ground.reserve
-    free -= min(later, KEPT_BACK * max(0.0, free))
+    free = left_seconds - ground.reserve - _kept_back(ground)
     if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not begun:
         return None
     return shared.model_copy(update={"trials": None, "budget_hours": max(free + spent, 1.0) / 3600})
+
+
+def _kept_back(ground: Ground) -> float:
+    """Seconds that the search leaves to seeds, means and repairs, where the budget is a time."""
+    left = ground.clock.left
+    if left is None:
+        return 0.0
+    later = (ground.settings.seeds - 1) * (ground.training + ground.asking) + 2 * REPAIRS * ground.asking
+    searched = ground.clock.stages.get("searching", 0.0)  # in an earlier life
+    return min(later, KEPT_BACK * max(0.0, left + searched - ground.reserve))
 
 
 def _plain_updates(ground: Ground) -> int:
@@ -212,6 +220,7 @@ class _Stoppable:
 
     def __init__(self, scheduler: Scheduler, ground: Ground) -> None:
         self._scheduler, self._ground = scheduler, ground
+        self._kept = ground.reserve + _kept_back(ground)
 
     def trials(self) -> list[Trial]:
         """All so far."""
@@ -221,7 +230,7 @@ class _Stoppable:
     def _over(self) -> bool:
         if (self._ground.step.folder / STOP).exists():
             return True
-        return not self._ground.clock.room(0.0, self._ground.reserve)
+        return not self._ground.clock.room(0.0, self._kept)
 
     @property
     def done(self) -> bool:
