@@ -24,6 +24,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,11 @@ _TIMES = {
     "seconds_median",
     "peak_rss_mb",
     "machine",
+    "used",  # seconds of a fit's stages
+    "foretold_seconds",
     "reused",  # how many steps a run found there
 }
-_PAGES = ("report.html", "ledger.journal")  # show or hold times
+_PAGES = ("report.html", "ledger.journal", "clock.json", "plan.json")  # show or hold times
 SMALL = "{max_new_tokens: 4, limit: 12}"
 PROBE = ["probe", "--facts", "facts", "--templates", "3", "--samples", "2", "--limit", "40", "--batch-size", "24"]
 TRAIN = ["train", "--selection", "select", "--preset", "pocket", "--epochs", "4", "--save-every", "2"]
@@ -91,6 +94,10 @@ COMMANDS: dict[str, list[str]] = {
         ),
         *("--space", "{learning_rate: {low: 1e-4, high: 1e-3, log: true}}", "--train", "{max_steps: 6}"),
     ],
+    "fit": [
+        *("fit", "--data", "questions.csv", "--budget", "2 trials", "--seeds", "2", "--few-shot", "2", "--yes"),
+        *("--most-kept", "12", "--limit", "20", "--probe.templates", "2", "--evaluate.max-new-tokens", "4"),
+    ],
 }
 _NEEDS = ("facts", "probe", "select", "train", "pages")  # what others read, made once and shared
 
@@ -105,13 +112,13 @@ def main() -> None:
     given = parser.parse_args()
     names = given.only.split(",")
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    _import_all()
+    import_all()
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as place:
         world = Path(place) / "world"
-        _make_inputs(world)
+        make_inputs(world)
         for name in _NEEDS:
-            _run(world, COMMANDS[name], name)
+            run(world, COMMANDS[name], name)
         wanted: dict[str, int] = {
             name: given.kills // len(names) + (at < given.kills % len(names)) for at, name in enumerate(names)
         }
@@ -127,9 +134,9 @@ def _judge(name: str, kills: int, world: Path, place: Path, draw: random.Random)
     """Kill one command so many times; how many kills fell, and how many runs ended in other bytes."""
     whole = _copy(world, place / f"{name}-whole")
     started = time.monotonic()
-    _run(whole, COMMANDS[name], "made")
+    run(whole, COMMANDS[name], "made")
     took = time.monotonic() - started
-    expected = _bytes_of(whole)
+    expected = bytes_of(whole)
     done = runs = differ = 0
     while done < kills:
         folder = _copy(world, place / f"{name}-{runs}")
@@ -139,10 +146,10 @@ def _judge(name: str, kills: int, world: Path, place: Path, draw: random.Random)
                 break
             done += 1
         try:
-            _run(folder, COMMANDS[name], "made")
+            run(folder, COMMANDS[name], "made")
         except RuntimeError as error:
             said = str(error)
-        found = _bytes_of(folder)
+        found = bytes_of(folder)
         other = [file for file in sorted({*expected, *found}) if expected.get(file) != found.get(file)]
         if other or said:
             differ += 1
@@ -153,7 +160,7 @@ def _judge(name: str, kills: int, world: Path, place: Path, draw: random.Random)
     return {"name": name, "seconds": round(took, 1), "kills": done, "runs": runs, "differ": differ}
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """What every command imports, so that a fork starts at once; nothing is computed: threads do not survive it."""
     import accelerate  # noqa: F401
     import datasets  # noqa: F401
@@ -180,8 +187,8 @@ def _copy(world: Path, folder: Path) -> Path:
     return folder
 
 
-def _child(folder: Path, arguments: list[str], out: str) -> int:
-    """Fork a child that runs the command in `folder`; its number.
+def child(folder: Path, arguments: list[str], out: str, before: Callable[[], None] = lambda: None) -> int:
+    """Fork a child that calls `before` and runs the command in `folder`; its number.
 
     A signal that comes at once waits until the child runs the command: unwinding into the parent's frames, it would
     clear the folder of all runs away.
@@ -200,6 +207,7 @@ def _child(folder: Path, arguments: list[str], out: str) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from recollect.cli import main as cli
 
+        before()
         sys.argv = ["recollect", *arguments, "--out", out]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS[1:])
         cli.main()
@@ -210,9 +218,9 @@ def _child(folder: Path, arguments: list[str], out: str) -> int:
         os._exit(code)
 
 
-def _run(folder: Path, arguments: list[str], out: str) -> None:
+def run(folder: Path, arguments: list[str], out: str, before: Callable[[], None] = lambda: None) -> None:
     """Run to the end; raises RuntimeError with the last line said when it fails."""
-    status = os.waitpid(_child(folder, arguments, out), 0)[1]
+    status = os.waitpid(child(folder, arguments, out, before), 0)[1]
     if os.waitstatus_to_exitcode(status):
         said = (folder / "said.txt").read_text(errors="replace").strip().splitlines()
         raise RuntimeError(
@@ -222,7 +230,7 @@ def _run(folder: Path, arguments: list[str], out: str) -> None:
 
 def _killed(folder: Path, arguments: list[str], after: float, how: signal.Signals) -> bool:
     """Run and send the signal after so many seconds; whether it fell before the command had ended."""
-    pid = _child(folder, arguments, "made")
+    pid = child(folder, arguments, "made")
     until = time.monotonic() + after
     while time.monotonic() < until:
         if os.waitpid(pid, os.WNOHANG)[0]:
@@ -233,7 +241,7 @@ def _killed(folder: Path, arguments: list[str], after: float, how: signal.Signal
     return True
 
 
-def _bytes_of(folder: Path) -> dict[str, str]:
+def bytes_of(folder: Path) -> dict[str, str]:
     """A hash of every file of the step by its name, and names of what was left beside it."""
     found = {}
     for file in sorted((folder / "made").rglob("*")):
@@ -252,7 +260,7 @@ def _timeless(value: Any) -> Any:
     return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
-def _make_inputs(world: Path) -> None:
+def make_inputs(world: Path) -> None:
     """Questions about the pocket's world as a table of one's own, and a few product pages."""
     import subprocess
 

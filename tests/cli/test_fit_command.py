@@ -47,6 +47,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, mon
         (("--budget", "0m"), "more than nothing"),
         (("--model", "no-such-model"), "recollect models list"),
         (("--data", "nowhere.csv"), "nowhere.csv"),
+        (("--executor", "slurm"), "--workers N runs N trials"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(run, tmp_path, monkeypatch, flags, said):

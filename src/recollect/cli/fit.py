@@ -26,6 +26,7 @@ from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.core.numbers import estimate
 from recollect.core.phases import waiting
+from recollect.errors import InputError
 from recollect.experiments.fit import FitSettings
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ if TYPE_CHECKING:
 
 _YES: dict[str, tuple[Any, Any]] = {
     "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")], False),
+}
+
+
+def _elsewhere(value: str | None) -> None:
+    """A fit has no executor yet; who asks for one is told what there is."""
+    if value is not None:
+        raise InputError(
+            f"recollect fit works on this machine alone, but got --executor {value}. --workers N runs N trials of its "
+            "search at once, each in a process; workers of `recollect work`, Slurm and Ray are for study and search."
+        )
+
+
+_EXECUTOR: dict[str, tuple[Any, Any]] = {
+    "executor": (Annotated[str | None, typer.Option("--executor", hidden=True, callback=_elsewhere)], None),
 }
 _OWN = ("price_per_hour",)
 """Flags of a dry run that are settings of a fit."""
@@ -62,10 +77,11 @@ def register(app: typer.Typer) -> None:
     planned = with_plan(run, plan)
 
     def body(settings: FitSettings, out: Path | None, as_json: bool, **others: Any) -> None:
+        others.pop("executor")
         planned(settings, out, as_json, **{**dict.fromkeys(_OWN), **others})
 
     flags = {name: flag for name, flag in DRY_RUN.items() if name not in _OWN}
-    command(app, "fit", FitSettings, body, {**flags, **_YES}, takes_file=True, first=_FIRST)
+    command(app, "fit", FitSettings, body, {**flags, **_YES, **_EXECUTOR}, takes_file=True, first=_FIRST)
 
 
 def _plan(settings: FitSettings, **given: Any) -> Plan:

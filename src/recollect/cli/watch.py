@@ -6,15 +6,19 @@ import getpass
 import os
 import socket
 import sys
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recollect.cli.options import answer, console_out, note
-from recollect.errors import InputError
+from recollect.errors import InputError, RecollectError
+
+if TYPE_CHECKING:
+    from recollect.watch.state import Watcher
 
 _HELP = "Watch a study, curve, search or fit on a local page, while it runs or after."
 
@@ -67,6 +71,7 @@ def _watch(
     address = f"http://{HOST}:{bound}/?token={token}"
     console_out.print(address, soft_wrap=True)
     _ways(bound, token)
+    threading.Thread(target=_look_once, args=(watcher,), daemon=True).start()
     answer({"url": address, "port": bound, "path": str(watcher.path)}, as_json)
     if opens if opens is not None else _has_display():
         with suppress(webbrowser.Error):
@@ -75,6 +80,14 @@ def _watch(
         serve(app, sock)
     except KeyboardInterrupt:
         note("the page is closed; what it showed is another process, and goes on")
+
+
+def _look_once(watcher: Watcher) -> None:
+    """What the first page needs is loaded before somebody asks for it."""
+    from recollect.watch.view import page
+
+    with suppress(RecollectError, OSError):
+        page(watcher.look())
 
 
 def _write(where: Path, out: Path | None, as_json: bool) -> None:

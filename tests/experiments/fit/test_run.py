@@ -1,6 +1,10 @@
 """A whole fit: what competes, what is stored, that the test is asked once, and that a stopped one goes on."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import nullcontext
 from html import unescape
@@ -20,6 +24,8 @@ from recollect.experiments.fit.searching import STOP
 from recollect.models import ModelSettings, load
 from recollect.report import read_results
 from recollect.report.chapters.fit.record import Fit
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_five_compete_on_the_same_test_questions_and_one_is_chosen(fitted: FitResult):
@@ -188,6 +194,53 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_same_command_goes_on_until_it_is_t
     assert found.best.test is not None
     assert "plain fine-tuning" not in seen  # what was finished is not done again
     assert not found.trials  # it was told to stop before the first
+
+
+def test_stopped_in_every_stage_and_on_a_full_disk_it_ends_in_the_same_answer(
+    fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings, out = FitSettings.make(budget="3 trials", seeds=2, **TINY), tmp_path / "small"
+    stopped: list[str] = []
+    said: list[str] = []
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
+        if what not in stopped:
+            stopped.append(what)
+            if what != "searching":
+                raise KeyboardInterrupt
+            monkeypatch.setattr(os, "fsync", full)
+        return nullcontext(None)
+
+    found = None
+    while found is None:
+        try:
+            found = run_fit(settings, out, facts=world(), stage=stage, say=said.append).found
+        except KeyboardInterrupt:
+            assert read_manifest(out).metrics["stopped"] or stopped[-1] == "writing the report"
+            assert load(ModelSettings.make(model=str(out))).model is not None
+        except OSError as error:
+            monkeypatch.undo()
+            assert error.errno == errno.ENOSPC
+            kept_in = tmp_path / "small.partial" / "model"
+            assert said[-1] == f"the best so far, plain, is whole in {kept_in}"
+            assert load(ModelSettings.make(model=str(kept_in))).model is not None
+    expected = {"loading the model", "asking the base", "searching", "the same with seed 1", "writing the report"}
+    assert expected <= set(stopped)
+    times = {"seconds", "used", "foretold_seconds"}
+    assert found.model_dump(exclude=times) == fitted.found.model_dump(exclude=times)
+    for place in ("", "steps"):
+        assert {one.name for one in (out / place).iterdir()} == {one.name for one in (fitted.path / place).iterdir()}
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_stage_it_ends_in_the_same_bytes():
+    command = [sys.executable, "benchmarks/fit_kills.py", "--stages", "plain,test"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "6 endings in 2 stages: 0 with faults" in ran.stdout
 
 
 def test_killed_in_its_test_a_fit_goes_on_with_the_same_models_though_nothing_has_room_any_more(

@@ -48,10 +48,10 @@ class Spread:
         candidates: of how many cells this one was picked as the best. A lucky training is lucky on any questions, so
         the half-width then holds for all of them at once (Bonferroni).
         """
-        from scipy import stats
+        from scipy.special import stdtrit  # scipy.stats takes half a second to import, and asks this
 
         outside = (1 - confidence) / candidates
-        quantile = float(stats.t.ppf(1 - outside / 2, self.freedom))
+        quantile = float(stdtrit(self.freedom, 1 - outside / 2))
         return quantile * self.deviation * math.sqrt(sum(1 / count for count in repeats))
 
 
