@@ -214,6 +214,7 @@ def test_stopped_in_every_stage_and_on_a_full_disk_it_ends_in_the_same_answer(
             monkeypatch.setattr(os, "fsync", full)
         return nullcontext(None)
 
+    full_disks: list[OSError] = []
     found = None
     while found is None:
         try:
@@ -222,13 +223,14 @@ def test_stopped_in_every_stage_and_on_a_full_disk_it_ends_in_the_same_answer(
             assert read_manifest(out).metrics["stopped"] or stopped[-1] == "writing the report"
             assert load(ModelSettings.make(model=str(out))).model is not None
         except OSError as error:
+            full_disks.append(error)
             monkeypatch.undo()
-            assert error.errno == errno.ENOSPC
             kept_in = tmp_path / "small.partial" / "model"
-            assert said[-1] == f"the best so far, plain, is whole in {kept_in}"
+            assert said[-1].startswith("the best so far, ") and said[-1].endswith(f" is whole in {kept_in}")
             assert load(ModelSettings.make(model=str(kept_in))).model is not None
     expected = {"loading the model", "asking the base", "searching", "the same with seed 1", "writing the report"}
     assert expected <= set(stopped)
+    assert [one.errno for one in full_disks] == [errno.ENOSPC]
     times = {"seconds", "used", "foretold_seconds"}
     assert found.model_dump(exclude=times) == fitted.found.model_dump(exclude=times)
     for place in ("", "steps"):

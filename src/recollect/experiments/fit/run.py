@@ -332,7 +332,8 @@ class _Fit:
         self._say_best(best, self.step.path)
 
     def _say_best(self, best: str, folder: Path) -> None:
-        self.ground.say(f"the best so far, {best}, is whole in {folder / 'model'}")
+        called = CALLED.get(best, best)  # type: ignore[call-overload]
+        self.ground.say(f"the best so far, {called}, is whole in {folder / 'model'}")
 
     def _write_again(self) -> None:
         """The settings that repeat this fit."""
