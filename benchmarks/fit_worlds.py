@@ -9,7 +9,8 @@ of their facts to train on and 250 to test, and 240 facts of the other relations
 forgotten. The base is the same in all, so they differ in their facts, relations and draws, not in what the base has
 read. Those of the other lines have a base, facts, pages and text of their own (`build_worlds.py`; FOLDER/quiz-SEED and
 FOLDER/shop-SEED). Their own split is kept: of the facts 400 of the training part, 250 of the test and 240 of the other
-relations; of the pages 200, 240 and 160 of new shops.
+relations; of the pages 200, 240 and 160 of new shops. `--draw 2` asks the same bases for other facts, none of them
+trained on or tested in the first draw; the test pages are then pages of the training part, whose test part is used up.
 
 Worlds 101 to 105 and 201 to 205 were fixed before the first run and are used for nothing else; the method was made on
 worlds 1 and 2.
@@ -97,12 +98,21 @@ def shipped_world(seed: int) -> World:
     return World(seed, FactSet(parts, f"world-{seed}"))
 
 
-def own_world(folder: Path, seed: int, pages: bool) -> World:
-    """A world with a base of its own, its split kept."""
+def own_world(folder: Path, seed: int, pages: bool, drawn: int) -> World:
+    """A world with a base of its own, its split kept. drawn: 1 for the first facts of a shuffle, 2 for the next."""
     step = folder / f"{'shop' if pages else 'quiz'}-{seed}"
     facts, kept = load_facts(str(step)), list[Fact]()
     for part, most in (PAGES if pages else FACTS).items():
-        kept += sorted(facts.part(part), key=lambda one: draw(seed, "world", one.id))[:most]
+        rows = sorted(facts.part(part), key=lambda one: draw(seed, "world", one.id))
+        here = rows[(drawn - 1) * most : drawn * most]
+        if pages and drawn > 1 and part == "test":  # all of that part were asked in the first draw
+            rest = sorted(facts.part("train"), key=lambda one: draw(seed, "world", one.id))[drawn * PAGES["train"] :]
+            here = [replace(one, split="test") for one in rest[:most]]
+        elif pages and drawn > 1 and part == "ood":
+            here = rows[:most]
+        if len(here) < most:
+            raise SystemExit(f"{step}: {len(here)} {part} rows are left for draw {drawn}, {most} are needed")
+        kept += here
     preset = "pocket-shop" if pages else "pocket"
     return World(seed, FactSet(tuple(kept), step.name), str(step), preset, pages)
 
@@ -220,6 +230,7 @@ def main() -> None:
     parser.add_argument("--worlds", default="101,102,103,104,105")
     parser.add_argument("--worlds-folder", type=Path, help="worlds with a base of their own")
     parser.add_argument("--kind", choices=("facts", "pages"), default="facts", help="of those")
+    parser.add_argument("--draw", type=int, default=1, help="of those: which part of their facts")
     parser.add_argument("--budget", default="10 trials")
     parser.add_argument("--keep", type=Path, help="folder for the fits; what is finished there is read")
     given = parser.parse_args()
@@ -231,7 +242,7 @@ def main() -> None:
         folder = given.keep or Path(name)
         for seed in [int(one) for one in given.worlds.split(",")]:
             own = given.worlds_folder
-            world = shipped_world(seed) if own is None else own_world(own, seed, given.kind == "pages")
+            world = shipped_world(seed) if own is None else own_world(own, seed, given.kind == "pages", given.draw)
             fitted.append(fit(world, given.budget, folder))
             sys.stdout.write("| " + " | ".join(row(fitted[-1])) + " |\n")
             sys.stdout.flush()
