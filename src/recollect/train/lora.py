@@ -21,6 +21,7 @@ from recollect.errors import InputError
 from recollect.generate.random import library_seed
 from recollect.models.adapter import tied_modules
 from recollect.models.parts import other_parts
+from recollect.train.frozen import listed, still
 from recollect.train.lora_fields import CHANGES_BASE
 from recollect.train.settings import TrainSettings
 from recollect.weights.pair import layer_of
@@ -140,10 +141,6 @@ def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str])
     return LoraConfig(**given)
 
 
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
     """The full names of the modules that get adapters; of the language model alone, where it is not all there is.
 
@@ -153,7 +150,7 @@ def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    wanted = _listed(settings.lora_targets)
+    wanted = listed(settings.lora_targets)
     every, others, head = "all-linear" in wanted, other_parts(model), model.get_output_embeddings()
     found, linear = [], (torch.nn.Linear, Conv1D)
     experts, states = _experts(model), _states(model)
@@ -168,6 +165,8 @@ def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
             found.append(name)
     if settings.lora_layers:
         found = _in_layers(found, settings.lora_layers)
+    if settings.freeze and found:
+        found = _not_frozen(model, settings, found)
     if not found:
         some = sorted({name.rpartition(".")[2] for name, one in model.named_modules() if isinstance(one, linear)})
         raise InputError(
@@ -185,6 +184,22 @@ def _in_layers(names: list[str], layers: tuple[int, ...]) -> list[str]:
     return [name for name in names if layer_of(f"{name}.") in {None, *layers}]
 
 
+def _not_frozen(model: PreTrainedModel, settings: TrainSettings, names: list[str]) -> list[str]:
+    """The modules that are not frozen."""
+    if settings.lora_bias == "all":
+        raise InputError(
+            "lora_bias all trains every bias, and freeze some of them not. Leave out the one or the other."
+        )
+    if both := sorted(still(model, settings.freeze, _whole(model, settings))):
+        raise InputError(
+            f"lora_modules_to_save trains {both[0]}, which freeze {settings.freeze} keeps. Name one of them."
+        )
+    frozen = still(model, settings.freeze, names)
+    if left := [name for name in names if name not in frozen]:
+        return left
+    raise InputError(f"freeze {settings.freeze} leaves no module for adapters. Name fewer parts, or more lora_targets.")
+
+
 def _experts(model: PreTrainedModel) -> bool:
     return any(weight.dim() == 3 and "experts" in name for name, weight in model.named_parameters())
 
@@ -195,10 +210,10 @@ def _states(model: PreTrainedModel) -> set[str]:
 
 def _targets(model: PreTrainedModel, settings: TrainSettings, changed: list[str]) -> str | list[str]:
     """The targets as PEFT takes them: as given where it reads them so, else whole names."""
-    wanted = _listed(settings.lora_targets)
+    wanted = listed(settings.lora_targets)
     every = "all-linear" in wanted
     odd = other_parts(model) or (every and (_experts(model) or _states(model) or len(wanted) > 1))
-    if odd or settings.lora_layers:
+    if odd or settings.lora_layers or settings.freeze:
         return changed
     return "all-linear" if every else wanted
 
@@ -220,7 +235,7 @@ def _by_module(setting: str, pattern: Mapping[str, Number], modules: list[str]) 
 
 def _whole(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
     """The full names of the modules that are trained whole."""
-    wanted, others = _listed(settings.lora_modules_to_save), other_parts(model)
+    wanted, others = listed(settings.lora_modules_to_save), other_parts(model)
     names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     found: list[str] = []
     for target in wanted:

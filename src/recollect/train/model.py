@@ -19,6 +19,7 @@ from recollect.models.formats import copy_for_training, percent
 from recollect.models.origin import licence_files
 from recollect.models.parts import other_parts
 from recollect.models.quantised import refuse_untrainable
+from recollect.train.frozen import hold_still
 from recollect.train.lora import Adapted, Factors
 from recollect.train.lora_files import name_base, write_adapter
 from recollect.train.settings import TrainSettings
@@ -105,28 +106,30 @@ def load_base(
     machine = training_machine(settings, base, ref.quantised)
     if sharing > 1:
         model, tokenizer = load_shared(ref, replace(machine, device="cpu"), sharing)
-        return _trainable(model, ref), tokenizer, machine.device
+        return _trainable(model, ref, settings), tokenizer, machine.device
     model = copy_for_training(base, machine.dtype, machine.device, ref.quantize) if base else None
     if base and model is not None:
         tokenizer = copy.deepcopy(base.tokenizer)
     else:
         model, tokenizer = load_weights(ref, machine)
-    return _trainable(model, ref), tokenizer, machine.device
+    return _trainable(model, ref, settings), tokenizer, machine.device
 
 
 def load_again(settings: TrainSettings, ref: ModelRef) -> PreTrainedModel:
     """The base as a training of shared weights began with it, but whole: in the host's memory."""
     machine = training_machine(settings, None, ref.quantised)
-    return _trainable(load_weights(ref, replace(machine, device="cpu"))[0], ref)
+    return _trainable(load_weights(ref, replace(machine, device="cpu"))[0], ref, settings)
 
 
-def _trainable(model: PreTrainedModel, ref: ModelRef) -> PreTrainedModel:
-    """In training mode, with gradients for the language model's weights alone."""
+def _trainable(model: PreTrainedModel, ref: ModelRef, settings: TrainSettings) -> PreTrainedModel:
+    """In training mode, with gradients for the language model's weights alone, less what is frozen."""
     if ref.quantised:
         refuse_untrainable(model, ref.whole)
     others = other_parts(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not ref.quantised and name not in others)
+    if settings.method == "full":
+        hold_still(model, settings.freeze)
     return model.train()
 
 
@@ -156,7 +159,7 @@ def movable(model: PreTrainedModel, rate: float) -> float:
 
     moved = n = 0
     with torch.no_grad():
-        for weight in model.parameters():
+        for weight in filter(lambda one: one.requires_grad, model.parameters()):
             moved += int((weight - rate != weight).sum())
             n += weight.numel()
     return moved / max(1, n)

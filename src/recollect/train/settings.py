@@ -77,7 +77,7 @@ class TrainSettings(ModelSettings):
         *ModelSettings.later_fields,
         "lora_rslora", "lora_dora", "lora_init", "lora_rank_pattern", "lora_alpha_pattern", "lora_layers", "lora_bias",
         "lora_modules_to_save", "prompt", "train_on",
-        "bad_rows", "anchor", "anchor_on",
+        "bad_rows", "anchor", "anchor_on", "freeze",
     }  # fmt: skip
 
     preset: Preset | None = None
@@ -144,6 +144,10 @@ class TrainSettings(ModelSettings):
     anchor_text: PathOrName = ""
     """The general text for anchor_on text: a .txt (a document a line), a .jsonl (key text), or "pocket". Empty: the
     pocket's own for the pocket."""
+    freeze: str = ""
+    """What stays as the base has it, separated by commas: embeddings (with an output head that is the same matrix),
+    attention, mlp, lower (the embeddings and the lower half of the layers), or names of modules and of what holds them:
+    layers.0. Of LoRA, what is frozen gets no adapters."""
     precision: Literal["auto", "mixed", "pure"] = "auto"
     """mixed: float32 weights, computing in bfloat16. pure: everything in --dtype; in bfloat16, updates at rates like
     1e-5 mostly round away. auto: mixed on a GPU with bfloat16 (unless --dtype is given), else pure, and refused where

@@ -17,6 +17,8 @@ from recollect.experiments.fit.prepare import prepare_fit
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import fit_space, fit_starts
 from recollect.experiments.fit.split import ENOUGH, LEAST, split_for_fit, unit_of
+from recollect.experiments.search.hold import FREE, HOLDS
+from recollect.experiments.search.parameters import Choice
 from recollect.facts import Beside, Fact, FactSet, FactsSettings, load_facts, run_facts
 
 
@@ -158,23 +160,33 @@ def test_the_clock_counts_work_and_not_the_time_between(tmp_path: Path):
     assert FitClock(tmp_path, None, lambda: later[0]).room(1e9)
 
 
+FROZEN = ("mlp frozen",)
+
+
 @pytest.mark.parametrize(
-    ("given", "searched"),
+    ("given", "ways"),
     [
-        ({}, True),
-        ({"method": "lora"}, True),
-        ({"forgetting": 0}, False),
-        ({"train": {"anchor": 0.2}}, False),
-        ({"method": "lora", "train": {"lora_init": "pissa"}}, False),
-        ({"train": {"processes": 2}}, False),
+        ({}, tuple(HOLDS)),
+        ({"method": "lora"}, tuple(HOLDS)),
+        ({"forgetting": 0}, ()),
+        ({"model": "some/model"}, tuple(name for name in HOLDS if "text" not in name)),
+        ({"model": "some/model", "train": {"anchor_text": "a.txt"}}, tuple(HOLDS)),
+        ({"train": {"anchor": 0.2}}, (FREE, *FROZEN)),
+        ({"train": {"anchor": 0.2, "freeze": "mlp"}}, ()),
+        ({"train": {"freeze": "mlp"}}, tuple(name for name in HOLDS if name not in FROZEN)),
+        ({"method": "lora", "train": {"lora_init": "pissa"}}, (FREE, *FROZEN)),
+        ({"train": {"processes": 2}}, (FREE, *FROZEN)),
     ],
 )
-def test_an_anchor_is_searched_where_forgetting_counts_and_one_can_be(given: dict[str, object], searched: bool):
+def test_ways_to_forget_less_are_searched_where_forgetting_counts_and_they_can_be(
+    given: dict[str, object], ways: tuple[str, ...]
+):
     settings = FitSettings.make(**given)
     space = fit_space(settings, 60, True, 1e-4)
-    assert ("anchor" in space.parameters) == searched
+    found = space.parameters.get("hold")
+    assert (found.options if isinstance(found, Choice) else ()) == ways
     starts = fit_starts(space, settings, 60, 1e-4)
-    assert {start.get("anchor", 0.0) for start in starts} == {0.0}
+    assert {start.get("hold", FREE) for start in starts} == {FREE}
 
 
 def test_a_question_that_stands_twice_in_the_test_is_asked_once():

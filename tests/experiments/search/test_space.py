@@ -58,6 +58,8 @@ def test_yaml_gives_the_parameters_it_says(tmp_path: Path) -> None:
         ("schedule: [cosine, sine]", "'cosine', 'linear' or 'constant'"),
         ("level: [mixed, '7']", "levels out of 0,1,2,3,4"),
         ("lora_r: {low: 1, high: 4, when: {method: lora}}", "not in the space"),
+        ("hold: [free, tight]", "must be one of free, anchor 0.1"),
+        ("{hold: [free, anchor 0.1], freeze: [lower]}", "hold stands for freeze and others"),
         ("method: [full]\nlora_r: {low: 1, high: 4, when: {method: lora}}", "which method never is"),
         ("epochs: {options: [1], when: {size: 60}}\nsize: {options: [60], when: {epochs: 1}}", "circle"),
         ("- 1", "mapping"),

@@ -2,6 +2,7 @@
 
 Notable choices
 - The settings are chosen by one training each; the seeds say how far that was luck. Every seed draws its own examples.
+  Seeds that are adapters are trained in one pass where that is measured to pay.
 - Means of weights (model soups, arXiv 2203.05482) are candidates too: of the seeds, and of the best trained models
   whatever their settings. So is every repair of the best so far: a share of its change kept in all weights (WiSE-FT,
   arXiv 2109.01903), or its most changed weights set back. All compete on the same validation questions; the test sees
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,10 @@ from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.keep import merged
 from recollect.experiments.fit.searching import Searched
 from recollect.experiments.fit.stages import BEST, KEPT_CHANGE, PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
+from recollect.experiments.many.together import Together
+from recollect.experiments.remaining import Remaining
 from recollect.experiments.search.trial import TrialValue
+from recollect.experiments.under_way import UNDER_WAY
 from recollect.restore import RestoreSettings, run_between, run_restore
 from recollect.select import SelectSettings
 from recollect.train import TrainFound, TrainSettings
@@ -170,13 +174,18 @@ def more_seeds(
     """The same settings again, each time with other examples and another order, as far as there is room."""
     ground, found = field_.ground, list[Entrant]()
     of, each = first.candidate.name.replace(" ", "-"), TrainFound.read(first.model).steps
+    cells = {
+        number: seed_cell(ground, f"seed{number}-{of}", select, train, ground.settings.seed + number)
+        for number in range(1, ground.settings.seeds)
+    }
     with ground.clock.stage("more seeds") as lasted:
-        for number in range(1, ground.settings.seeds):
+        pass_together(ground, list(cells.values()), updates_left(ground, searched, each) - 1)  # less the random draw
+        for number, cell in cells.items():
             one = lasted() / len(found) if found else ground.training + ground.asking
-            cell = seed_cell(ground, f"seed{number}-{of}", select, train, ground.settings.seed + number)
+            there = is_finished(cell.path(ground.steps, "train"))
             if not is_done(ground.steps, cell) and not (
-                ground.clock.room(one, ground.reserve)
-                and updates_left(ground, searched, each) >= 2  # and the random draw
+                ground.clock.room(ground.asking if there else one, ground.reserve)
+                and (there or updates_left(ground, searched, each) >= 2)  # and the random draw
             ):
                 break
             ground.run(f"the same with seed {number}", cell)
@@ -185,6 +194,27 @@ def more_seeds(
     if missing := ground.settings.seeds - 1 - len(found):
         ground.leave_out(f"{missing} of {many(ground.settings.seeds - 1, 'further seed')} of the best settings")
     return found
+
+
+def pass_together(ground: Ground, cells: Sequence[Cell], most: float) -> None:
+    """Train these in one pass where they are adapters and that pays; most: how many may be trained at all.
+
+    As many as the time has room for one after the other. Whatever is left of any is left for `Ground.run`.
+    """
+    left = [cell for cell in cells if not is_finished(cell.path(ground.steps, "train"))]
+    one = ground.training + ground.asking
+    while left and not (len(left) <= most and ground.clock.room(len(left) * one, ground.reserve)):
+        left.pop()
+    if ground.pays is None or ground.pays.found is False or len(left) < 2:
+        return
+    together = Together(ground.context(), ground.say, ground.pays)
+    together.expect(left)
+    if (size := together.slots) < 2:
+        return
+    told = Remaining((), ground.step.folder / UNDER_WAY)
+    with ground.stage(f"the same with {len(left)} seeds", "", told.at_work):
+        for at in range(0, len(left), size):
+            together.run(left[at : at + size])
 
 
 def seed_cell(ground: Ground, name: str, select: SelectSettings, train: TrainSettings, seed: int) -> Cell:

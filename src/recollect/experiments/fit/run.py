@@ -41,6 +41,7 @@ from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import exhaustive, fit_space
 from recollect.experiments.fit.stages import STEPS, Ground, ask_base, probe_base, train_plain
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
+from recollect.experiments.many.measure import Pays
 from recollect.experiments.search.space import Space
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.facts import FactSet
@@ -129,6 +130,7 @@ class _Fit:
             stage=stage,
             say=say,
             clock=FitClock(step.folder / STEPS, settings.seconds),
+            pays=None if settings.one_by_one or settings.workers else Pays(say),
             notes=list(wanted.data.notes),
         )
         self.validated: dict[Name, Answers] = {}

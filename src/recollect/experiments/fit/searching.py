@@ -5,6 +5,8 @@ Notable choices
   of a short one), only the promising are trained to the end, and the first start always is.
 - A budget in time is what is left after the baselines, less what the end needs. It is measured, not planned: the
   seconds of finished stages say what a training and an evaluation take on this machine now.
+- Where trials are adapters, the points to try first are trained in one pass where that is measured to pay. As many are
+  given out as the time has room for one after the other, so a pass overruns no budget.
 - A file named `stop` in the fit's folder ends the search after the job at work; the rest goes on as if the budget were
   spent.
 """
@@ -25,8 +27,10 @@ from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.space import fit_space, fit_starts
-from recollect.experiments.fit.stages import REPAIRS, Ground, plain_rate
+from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell, plain_rate
+from recollect.experiments.many.measure import WORTH
 from recollect.experiments.remaining import Remaining
+from recollect.experiments.search.first import FirstTrials
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
@@ -143,7 +147,7 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
             settle=lambda values, taken: runner.settle(values, space),
         ) as scheduler,
     ):
-        _loop(ground, _Stoppable(scheduler, ground), runner, _Watch(ground, runner, value, better))
+        _loop(ground, Stoppable(scheduler, ground, runner), runner, _Watch(ground, runner, value, better))
         found = tuple(trial for trial in scheduler.trials if trial.state != "running")
     return Searched(folder, space, found, runner, plan.rungs[0])
 
@@ -215,12 +219,21 @@ def _plain_updates(ground: Ground) -> int:
     return TrainFound.read(ground.steps / "train-plain").steps
 
 
-class _Stoppable:
+class Stoppable:
     """The scheduler, which gives out nothing more once somebody asked for the end or the time is over."""
 
-    def __init__(self, scheduler: Scheduler, ground: Ground) -> None:
-        self._scheduler, self._ground = scheduler, ground
+    def __init__(self, scheduler: Scheduler, ground: Ground, runner: TrialRunner) -> None:
+        self._scheduler, self._ground, self._runner = scheduler, ground, runner
         self._kept = ground.reserve + _kept_back(ground)
+        self._waiting: dict[tuple[int, int], float] = {}
+        """Seconds that jobs are foretold which are given out and have not ended."""
+        self.in_turn = False
+        """Whether jobs that are given out wait for one another, so that each has time only after those before it."""
+
+    @property
+    def to_start(self) -> int:
+        """See `Scheduler.to_start`."""
+        return self._scheduler.to_start
 
     def trials(self) -> list[Trial]:
         """All so far."""
@@ -230,7 +243,8 @@ class _Stoppable:
     def _over(self) -> bool:
         if (self._ground.step.folder / STOP).exists():
             return True
-        return not self._ground.clock.room(0.0, self._kept)
+        before = sum(self._waiting.values()) if self.in_turn else 0.0
+        return not self._ground.clock.room(before, self._kept)
 
     @property
     def done(self) -> bool:
@@ -239,7 +253,10 @@ class _Stoppable:
 
     def next(self) -> Job | None:
         """A job, where there is still time for one."""
-        return None if self._over else self._scheduler.next()
+        job = None if self._over else self._scheduler.next()
+        if job is not None and self._ground.clock.limit is not None:
+            self._waiting[job.trial, job.rung] = foretold(self._ground, self._runner, job)
+        return job
 
     def spent(self) -> float | None:
         """Share of its budget that is spent."""
@@ -247,7 +264,17 @@ class _Stoppable:
 
     def tell(self, outcome: Outcome) -> None:
         """Take in what came of a job."""
+        self._waiting.pop((outcome.trial, outcome.rung), None)
         self._scheduler.tell(outcome)
+
+
+def foretold(ground: Ground, runner: TrialRunner, job: Job) -> float:
+    """Seconds that a job is taken to need, by the examples that it and the plain fine-tuning read; with its part of
+    measuring a pass, where that is still to come."""
+    plain, train = plain_cell(ground).train, runner.settings(job.values)
+    read = runner.updates(job.values) * train.batch_size / max(1, _plain_updates(ground) * plain.batch_size)
+    measuring = ground.pays is not None and ground.pays.found is None
+    return ground.asking + job.share * read * ground.training * (1 + 1 / WORTH if measuring else 1)
 
 
 @dataclass
@@ -268,15 +295,18 @@ class _Watch:
             self.better(step, f"trial {job.trial}", self.best)
 
 
-def _executor(ground: Ground, runner: TrialRunner) -> Executor[Job, Outcome]:
-    """Here, with this process's own model; or in processes, each with one of its own."""
+def _executor(ground: Ground, runner: TrialRunner, to_start: int) -> Executor[Job, Outcome]:
+    """Here, with this process's own model, the points to try first in one pass where that pays; or in processes, each
+    with a model of its own."""
     place = Place(workers=ground.settings.workers, folder=runner.folder)
     if executor_class("here", place).in_process:
+        if ground.pays is not None and to_start > 1 and runner.task.train.method == "lora":
+            return FirstTrials(runner, to_start, ground.pays)
         return make_executor("here", runner, place)
     return make_executor("here", runner.task, place)
 
 
-def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Watch) -> None:
+def _loop(ground: Ground, scheduler: Stoppable, runner: TrialRunner, heard: _Watch) -> None:
     """Run what the scheduler gives out, and tell how far it is."""
     if scheduler.done:
         return
@@ -286,8 +316,9 @@ def _loop(ground: Ground, scheduler: _Stoppable, runner: TrialRunner, heard: _Wa
         warnings.catch_warnings(),
         watched(told.folder),
         ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
-        _executor(ground, runner) as executor,
+        _executor(ground, runner, scheduler.to_start) as executor,
     ):
+        scheduler.in_turn = executor.in_process
         warnings.filterwarnings("ignore", message=f".*{HARDLY}")  # a small rate is the search's own choice
 
         def watch(one: Told) -> None:

@@ -39,7 +39,7 @@ class FitSettings(Settings):
         '30m'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour", "workers"}
+    runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour", "workers", "one_by_one"}
 
     model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket"."""
@@ -74,6 +74,9 @@ class FitSettings(Settings):
     """Probe what the base knows, so that examples can be chosen by memory level; not for pages and chats."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Trials of the search at once, each in a process of its own on this machine. Default: one, in this process."""
+    one_by_one: bool = False
+    """One training after the other, also where the first trials of the search, and the further seeds of the best
+    settings, are adapters and measured to be faster in one pass."""
     seed: int = 0
     """Decides the split, the proposals, and the first training."""
     probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings(method="closed-form", templates=7)

@@ -1,18 +1,19 @@
 """What a fit searches: amount, choice of data and training settings, in one space.
 
-A further way to train is a setting of `train` and one more parameter in `fit_space`, as the anchor is, which holds a
-model to its base: trials, forgetting and the report see names and values alone.
+A further way to train is a setting of `train` and one more parameter in `fit_space`; one that holds a model to its
+base is a line in the search's `hold`. Trials, forgetting and the report see names and values alone.
 """
 
 from __future__ import annotations
 
 from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.search.hold import FREE, HOLD, ways
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter
 from recollect.experiments.search.prepare import default_space
 from recollect.experiments.search.prepare import starts as known_starts
 from recollect.experiments.search.space import Space
 from recollect.experiments.search.trial import TrialValue, TrialValues
-from recollect.shipped import SHIPPED
+from recollect.shipped import SHIPPED, Shipped
 from recollect.train import TrainSettings
 from recollect.train.anchor import why_not_anchored
 from recollect.train.auto import WIDTH, plan
@@ -20,8 +21,6 @@ from recollect.train.auto import WIDTH, plan
 GRID_SIZES, GRID_RATES = 4, 4
 """Points of an exhaustive search along amount and rate; every choice of data is tried at each."""
 _LEAST_SIZE = 30
-ANCHORS = (0.0, 0.1, 0.5)
-"""Weights of the KL to the base on the examples; the known starts go without."""
 _SLOWER, _FASTER = 8, 4
 """The range of rates around the one that follows from the model's width."""
 
@@ -38,11 +37,16 @@ def fit_space(settings: FitSettings, most: int, levels: bool, rate: float) -> Sp
         parameters["learning_rate"] = Float(rate / _SLOWER, rate * _FASTER, log=True)
     if most > _LEAST_SIZE:
         parameters["size"] = Int(min(_LEAST_SIZE, most), most, log=True)
-    if settings.forgetting and not why_not_anchored(
-        settings.train.over(method=settings.method), settings.train.processes
-    ):
-        parameters["anchor"] = Choice(ANCHORS)
+    if settings.forgetting and (known := _holds(settings, shipped)) != (FREE,):
+        parameters[HOLD] = Choice(known)
     return Space({name: one for name, one in parameters.items() if name not in settings.train.model_fields_set})
+
+
+def _holds(settings: FitSettings, shipped: Shipped | None) -> tuple[str, ...]:
+    """Ways to keep a training near its base that go with the model, its text and what the section train gives."""
+    train = settings.train.over(method=settings.method)
+    text = bool(train.anchor_text) or (shipped is not None and shipped.text is not None)
+    return ways(settings.train, anchored=not why_not_anchored(train, train.processes), text=text)
 
 
 def fit_starts(space: Space, settings: FitSettings, most: int, rate: float) -> list[TrialValues]:

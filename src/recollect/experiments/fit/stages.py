@@ -26,6 +26,7 @@ from recollect.experiments.fit.clock import FINISHING, FitClock
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.split import Parts
 from recollect.experiments.found import Stage
+from recollect.experiments.many.measure import Pays
 from recollect.experiments.search.validation import Knowledge
 from recollect.experiments.under_way import UNDER_WAY
 from recollect.facts import FactSet, read_relations
@@ -61,6 +62,8 @@ class Ground:
     stage: Stage
     say: Callable[[str], None]
     clock: FitClock
+    pays: Pays | None = None
+    """Whether adapters are faster in one pass, asked of the first who could; None where nobody asks."""
     levels: pl.DataFrame | None = None
     knowledge: Knowledge = field(default_factory=Knowledge)
     asking: float = 0.0

@@ -35,9 +35,10 @@ _MOST = 64
 class Together:
     """Cells of one context that pass together, where that can be and pays."""
 
-    def __init__(self, context: Context, say: Callable[[str], None]) -> None:
+    def __init__(self, context: Context, say: Callable[[str], None], pays: Pays | None = None) -> None:
+        """pays: who knows already whether a pass pays, or is to know it for others too."""
         self._context, self._say = context, say
-        self._pays = Pays(say)
+        self._pays = pays or Pays(say)
         self._expected = 0
         self.slots = 1
         """Cells of one pass."""

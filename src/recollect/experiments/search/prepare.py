@@ -26,6 +26,7 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings
 from recollect.evaluate.pages import page_task
 from recollect.experiments.probed import check_asked_are_probed
+from recollect.experiments.search.hold import check_alone
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter
 from recollect.experiments.search.settings import SearchSettings
 from recollect.experiments.search.space import SELECT_NAMES, Space
@@ -191,6 +192,7 @@ def _check(settings: SearchSettings, space: Space, level: str, levels: bool) -> 
             f"{twice[0]} is in the space and in the section {'select' if twice[0] in SELECT_NAMES else 'train'}. "
             "Leave it out of one of them."
         )
+    check_alone(space.parameters, _fixed(settings))
     if levels:
         return
     wanted = getattr(space.parameters.get("level"), "options", (level,))

@@ -31,6 +31,7 @@ from recollect.errors import InputError, ModelError, StepBusy, StepError, memory
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, Watch, measure_cell, train_cell
+from recollect.experiments.search.hold import expanded
 from recollect.experiments.search.parameters import Choice, Int
 from recollect.experiments.search.rung_file import claim, read_outcome, updates_told, write_outcome
 from recollect.experiments.search.space import SELECT_NAMES, Space
@@ -139,7 +140,7 @@ class TrialRunner:
 
     def settings(self, values: TrialValues) -> TrainSettings:
         """The settings of a trial's training."""
-        chosen = {name: value for name, value in values.items() if name not in SELECT_NAMES}
+        chosen = {name: value for name, value in expanded(values).items() if name not in SELECT_NAMES}
         return TrainSettings.make(**self.task.train.model_dump(exclude_unset=True) | chosen)
 
     def _select(self, values: TrialValues) -> SelectSettings:

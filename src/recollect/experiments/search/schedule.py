@@ -100,6 +100,12 @@ class Scheduler:
         return list(self._trials)
 
     @property
+    def to_start(self) -> int:
+        """How many of the points to try first have not ended their first job. Nothing but the baseline is resumed
+        before they are begun, so the search is the same whether they run at once or one after the other."""
+        return len(self._starts) - sum(one.state != "running" or one.rung > 0 for one in self._trials)
+
+    @property
     def space(self) -> Space:
         """The space as it is now: narrowed when a trial ran out of memory."""
         return self._space

@@ -2,7 +2,7 @@
 
 Notable choices
 - The names are those of `TrainSettings`, plus `size` and `level` of `SelectSettings`: a trial is a training that
-  `recollect select` and `recollect train` could be asked for by hand.
+  `recollect select` and `recollect train` could be asked for by hand. `hold` stands for a few of them at once.
 - A name, a range or an option that no training could use is refused when the space is made, not at the tenth trial.
 - After an out-of-memory the space is narrowed by caps; ranges and fingerprint stay those of the space that was asked
   for, so the ledger goes on.
@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from recollect.core.settings import Settings, mapping_of, parse_yaml, read_yaml
 from recollect.core.workspace import fingerprint
 from recollect.errors import InputError
+from recollect.experiments.search.hold import HOLD, HOLDS, check_alone
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter, options_of, read_parameter
 from recollect.experiments.search.trial import TrialValue, TrialValues
 from recollect.select import SelectSettings
@@ -46,6 +47,7 @@ TRAIN_NAMES = (
     "lora_targets",
     "precision",
     "prompt_template",
+    "freeze",
 )
 SELECT_NAMES = ("size", "level", "min_level_confidence")
 _SHORT = {"lr": "learning_rate", "rank": "lora_r", "alpha": "lora_alpha", "n": "size", "batch": "batch_size"}
@@ -79,6 +81,8 @@ class Space:
                 raise InputError(f"{name} must be Float, Int or Choice, but got {parameter!r}.")
             if not self.free:
                 _check_setting(name, parameter)
+        if not self.free:
+            check_alone(self.parameters, self.parameters)
         object.__setattr__(self, "parameters", _ordered(self.parameters))
 
     @classmethod
@@ -228,7 +232,7 @@ def _home(name: str) -> type[Settings]:
 
 
 def _check_name(name: str) -> None:
-    known = (*TRAIN_NAMES, *SELECT_NAMES)
+    known = (*TRAIN_NAMES, *SELECT_NAMES, HOLD)
     if name in known:
         return
     if name in TrainSettings.model_fields:
@@ -249,6 +253,8 @@ def _takes_whole(name: str) -> bool:
 
 def _refusal(name: str, value: TrialValue) -> str:
     """Why the settings class would not take this value; empty when it would."""
+    if name == HOLD:
+        return "" if value in HOLDS else f"must be one of {', '.join(HOLDS)}"
     info = _home(name).model_fields[name]
     annotated: Any = info.annotation
     for part in reversed(info.metadata):
