@@ -161,13 +161,15 @@ class _Pass(Generic[Result]):
 
     def _join(self, numbers: Sequence[int]) -> dict[int, Any]:
         """Stack the adapters of the steps that have something to ask, or say why they are not."""
-        from recollect.models.stacked import put_together, read_factors
+        from recollect.models.stacked import put_together, read_factors, refuse_uncalled
 
         heard: dict[int, Any] = {}
         factors: dict[int, Factors] = {}
         for number in numbers:
             try:
-                factors[number] = self._askings[number].factors or read_factors(self._refs[number])
+                own = self._askings[number].factors or read_factors(self._refs[number])
+                refuse_uncalled(self._base.model, own)
+                factors[number] = own
             except Exception as error:
                 heard[number] = error
         if self._engine is not None or len(factors) < 2:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from helpers_families import FAMILIES, SEEING, Family, family_model
 from helpers_models import edit
 from helpers_tiny import tiny_facts
-from recollect.errors import RecollectWarning
+from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import EvaluateJob, EvaluateResult, EvaluateSettings, run_evaluate, run_evaluates
 from recollect.models import ModelSettings, load
 from recollect.select import SelectSettings, run_select
@@ -117,6 +119,47 @@ def test_a_family_is_asked_in_one_batch_as_one_by_one(
         assert said[-1] == alone.outputs()["output"].to_list()
     assert not told
     assert said[0] != said[1]
+
+
+def test_a_weight_that_the_model_reads_by_itself_gets_no_adapter(
+    folder_of: FolderOf, selections: list[Path], tmp_path: Path
+) -> None:
+    """Jamba's `dt_proj`: named alone it is refused, in a pass by itself; with all-linear it is left out."""
+    base = folder_of(next(one for one in FAMILIES if one.kind == "jamba"))
+    named = TrainSettings.make(model=str(base), method="lora", lora_targets="dt_proj", max_steps=1, device="cpu")
+    every = named.model_copy(update={"lora_targets": "all-linear"})
+    jobs = [TrainJob(one, selections[0], out=tmp_path / one.lora_targets) for one in (named, every)]
+    refused, found = run_trains(jobs)
+    assert isinstance(refused, InputError) and "mamba.dt_proj by itself" in str(refused)
+    with pytest.raises(InputError, match=r"mamba\.dt_proj by itself"):
+        run_train(named, selections[0], out=tmp_path / "alone")
+    assert isinstance(found, TrainResult)
+    changed = json.loads((found.model_folder / "adapter_config.json").read_text())["target_modules"]
+    assert any(name.endswith("x_proj") for name in changed)
+    assert not any(name.endswith(("dt_proj", "out_proj")) for name in changed)
+
+
+def test_an_adapter_on_such_a_weight_is_asked_by_itself(
+    folder_of: FolderOf, selections: list[Path], tmp_path: Path
+) -> None:
+    """One that was made elsewhere: merged it counts, beside its module it would not."""
+    base = calm(folder_of(next(one for one in FAMILIES if one.kind == "jamba")), tmp_path / "base")
+    trained(settings(base), selections, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=["dt_proj"], init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "odd")
+    names = ["odd", "0", "2"]
+    how = {"parts": "test", "limit": 12, "max_new_tokens": 6, "device": "cpu"}
+    asked = [EvaluateSettings.make(model=str(tmp_path / name), **how) for name in names]
+    jobs = [EvaluateJob(one, tmp_path / f"asked-{at}", tiny_facts(8)) for at, one in enumerate(asked)]
+    told: list[str] = []
+    held = load(ModelSettings.make(model=str(base), device="cpu", dtype="float32"))
+    found = run_evaluates(jobs, held, told.append, in_one_batch=True)
+    assert len(told) == 1 and "odd is asked by itself: the model reads the weight of" in told[0]
+    for at, one in enumerate(found):
+        assert isinstance(one, EvaluateResult), one
+        alone = run_evaluate(asked[at], tiny_facts(8), out=tmp_path / f"asked-alone-{at}")
+        assert one.outputs()["output"].to_list() == alone.outputs()["output"].to_list()
 
 
 @pytest.mark.parametrize("kind", sorted(DROPPING))

@@ -13,6 +13,7 @@ from recollect.errors import ModelError
 from recollect.models.adapter import put_on
 from recollect.models.adapter_config import STARTS_BESIDE, read_adapter_config
 from recollect.models.files import all_finite
+from recollect.models.parts import uncalled_modules
 from recollect.models.ref import ModelRef
 from recollect.models.whole import empty_model
 
@@ -28,6 +29,11 @@ _OTHERWISE = {
 
 class NotByRows(ModelError):
     """A module of the model cannot tell whose its input is: the adapters must pass one after another."""
+
+    def __init__(self, message: str, module: str = "") -> None:
+        super().__init__(message)
+        self.module = module
+        """Where it is one module: adapters that leave it alone may pass together."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,15 @@ def why_not_stacked(config: JsonObject) -> str:
     if isinstance(start, str) and start.lower() not in STARTS_BESIDE:
         return f"its start {start!r} changed the base"
     return ""
+
+
+def refuse_uncalled(model: torch.nn.Module, adapter: Factors) -> None:
+    """Raise NotByRows for an adapter on a module whose weight the model reads without calling it."""
+    if read := sorted(uncalled_modules(model) & adapter.keys()):
+        raise NotByRows(
+            f"the model reads the weight of {read[0]} without calling the module, so no row would meet its factors.",
+            module=read[0],
+        )
 
 
 def factors_of(adapted: Any) -> dict[str, Product]:

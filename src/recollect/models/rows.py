@@ -74,7 +74,8 @@ class Rows:
             return x.view(rows, self.length, x.shape[1])
         raise NotByRows(
             f"{name} is called with {tuple(x.shape)}, but the batch has {rows} rows: nobody can say whose its inputs "
-            "are. Run the adapters one after another."
+            "are. Run the adapters one after another.",
+            module=name,
         )
 
     def sorted(self, adapters: Sequence[int]) -> list[int]:

@@ -34,6 +34,7 @@ from recollect.models.factors import NotByRows as NotByRows
 from recollect.models.factors import Product as Product
 from recollect.models.factors import factors_of as factors_of
 from recollect.models.factors import read_factors as read_factors
+from recollect.models.factors import refuse_uncalled as refuse_uncalled
 from recollect.models.factors import why_not_stacked as why_not_stacked
 from recollect.models.rows import Rows as Rows
 from recollect.models.rows import Run as Run
@@ -217,6 +218,8 @@ class StackedLinear(nn.Module):
         self.name, self.base, self.rows, self.stacks = name, base, rows, stacks
         trained = any(stack.a_gradient is not None for stack in stacks.values())
         self.trained = torch.zeros(0, requires_grad=trained)
+        self.called = False
+        """Whether the model has ever called it."""
 
     @property
     def weight(self) -> Any:
@@ -231,7 +234,7 @@ class StackedLinear(nn.Module):
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The base's output, and each row's own change."""
         out: torch.Tensor = self.base(x, *args, **kwargs)
-        rows = self.rows
+        rows, self.called = self.rows, True
         own = rows.rows_of(x, self.name)
         to = out.reshape(*own.shape[:2], out.shape[-1])
         apply: Any = _Change.apply
@@ -276,6 +279,11 @@ class Stacked:
             found[name] = Product(a, b.T, group.scales[name][row])
         return found
 
+    def unheard(self, adapter: int) -> bool:
+        """Whether no module of an adapter was called yet: after a forward, it has no say in this model."""
+        group, _ = self.home(adapter)
+        return not any(self.modules[name].called for name in group.places)
+
     def take_off(self) -> None:
         """Give the base back exactly as it was."""
         for name, module in self.modules.items():
@@ -308,12 +316,14 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
 
     trained: the factors get gradients, in the matrices `gradients` of their groups.
 
-    Raises InputError for an adapter of another base (a module or a shape that is not there), or no adapter.
+    Raises InputError for an adapter of another base (a module or a shape that is not there), or no adapter; NotByRows
+    for one on a module that the model does not call.
     """
     if not adapters or not all(adapters):
         raise InputError("adapters that pass together must be one or more, each with at least one module.")
     for number, adapter in enumerate(adapters):
         _check_fits(model, number, adapter)
+        refuse_uncalled(model, adapter)
     alike = one_group_pays(adapters, next(iter(model.parameters())).device)
     groups, homes = _grouped(model, adapters, trained, alike)
     rows = Rows(homes)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recollect.errors import InputError
 from recollect.generate.random import library_seed
 from recollect.models.adapter import tied_modules
-from recollect.models.parts import other_parts
+from recollect.models.parts import other_parts, uncalled_modules
 from recollect.train.frozen import listed, still
 from recollect.train.lora_fields import CHANGES_BASE
 from recollect.train.settings import TrainSettings
@@ -38,6 +39,10 @@ Factors = dict[str, "torch.Tensor"]
 """The factors of adapters, by the names of the model's parameters."""
 FACTORS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
 _KNOWN_AS_TIED = ("embed_tokens", "lm_head")  # PEFT's EMBEDDING_LAYER_NAMES
+NEVER_CALLED = (
+    "lora_targets must name modules that the model calls, but it reads the weight of {} by itself: an adapter beside "
+    "it would never learn. Name other modules, or take all-linear."
+)
 _MOST_PASSES = 60  # of EVA: it is settled after a few, or never
 _MOST_TOKENS = 1 << 13  # of one of EVA's batches, padding included
 
@@ -81,6 +86,19 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings, examples: Seq
 def factors(model: Any) -> Factors:
     """The two factors of every adapter, by the names of the model's parameters."""
     return {name: value for name, value in model.named_parameters() if any(f".{part}." in name for part in FACTORS)}
+
+
+@contextmanager
+def refusing_uncalled(model: Any) -> Iterator[None]:
+    """Raise InputError where the loss depends on no adapter at all, in place of torch's error."""
+    try:
+        yield
+    except RuntimeError as error:
+        names = factors(model)
+        if not names or "does not require grad" not in str(error):
+            raise
+        name = next(iter(names)).partition(".lora_")[0].removeprefix("base_model.model.")
+        raise InputError(NEVER_CALLED.format(name)) from None
 
 
 def _check_start(model: PreTrainedModel, settings: TrainSettings, changed: Iterable[str]) -> None:
@@ -144,25 +162,27 @@ def _config(model: PreTrainedModel, settings: TrainSettings, changed: list[str])
 def _modules(model: PreTrainedModel, settings: TrainSettings) -> list[str]:
     """The full names of the modules that get adapters; of the language model alone, where it is not all there is.
 
-    For all-linear without experts (3-D tensors, which take no dropout) and a state's output, which PEFT would reach
-    for as well.
+    For all-linear without experts (3-D tensors, which take no dropout), which PEFT would reach for as well; never one
+    that the model does not call.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
 
     wanted = listed(settings.lora_targets)
     every, others, head = "all-linear" in wanted, other_parts(model), model.get_output_embeddings()
-    found, linear = [], (torch.nn.Linear, Conv1D)
-    experts, states = _experts(model), _states(model)
+    linear = (torch.nn.Linear, Conv1D)
+    experts, uncalled = _experts(model), uncalled_modules(model)
+    found: list[str] = []
+    left_out: list[str] = []
     for name, module in model.named_modules():
         if not isinstance(module, (*linear, torch.nn.Embedding)) or f"{name}.weight" in others:
             continue
-        state = name.endswith(".out_proj") and name.rpartition(".")[0] in states
         expert = experts and every and name.endswith((".gate_proj", ".up_proj", ".down_proj"))  # PEFT's own reading
         swept = every and isinstance(module, linear) and module is not head
         named = any(f".{name}".endswith(f".{target}") for target in wanted)
-        if (swept or named) and not state and not expert:
-            found.append(name)
+        if (swept or named) and not expert:
+            (left_out if name in uncalled else found).append(name)
+    _refuse_uncalled(wanted, left_out, found)
     if settings.lora_layers:
         found = _in_layers(found, settings.lora_layers)
     if settings.freeze and found:
@@ -204,15 +224,19 @@ def _experts(model: PreTrainedModel) -> bool:
     return any(weight.dim() == 3 and "experts" in name for name, weight in model.named_parameters())
 
 
-def _states(model: PreTrainedModel) -> set[str]:
-    return {name for name, module in model.named_modules() if hasattr(module, "A_log") and hasattr(module, "D")}
+def _refuse_uncalled(wanted: list[str], uncalled: list[str], found: list[str]) -> None:
+    """Raise InputError where all that a target names is left out since the model does not call it."""
+    for target in wanted:
+        named, others = ([one for one in some if f".{one}".endswith(f".{target}")] for some in (uncalled, found))
+        if named and not others:
+            raise InputError(NEVER_CALLED.format(named[0]))
 
 
 def _targets(model: PreTrainedModel, settings: TrainSettings, changed: list[str]) -> str | list[str]:
     """The targets as PEFT takes them: as given where it reads them so, else whole names."""
     wanted = listed(settings.lora_targets)
     every = "all-linear" in wanted
-    odd = other_parts(model) or (every and (_experts(model) or _states(model) or len(wanted) > 1))
+    odd = other_parts(model) or uncalled_modules(model) or (every and (_experts(model) or len(wanted) > 1))
     if odd or settings.lora_layers or settings.freeze:
         return changed
     return "all-linear" if every else wanted

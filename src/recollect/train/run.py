@@ -27,7 +27,7 @@ from recollect.train.checkpoints import last_checkpoint
 from recollect.train.examples import read_source
 from recollect.train.found import PausedTraining, TrainFound, TrainResult
 from recollect.train.launch import Hears, Judge, launch
-from recollect.train.lora import Factors, with_adapters
+from recollect.train.lora import Factors, refusing_uncalled, with_adapters
 from recollect.train.model import load_again, load_base, refuse_broken, write_model
 from recollect.train.processes import check_room, first, started, tell
 from recollect.train.settings import TrainSettings
@@ -194,7 +194,8 @@ def _train(training: Training, scratch: Path, checkpoint: Path | None, step: Ste
                 if step:
                     place_of_logs(step.path)
                 trainer = _trainer.build_trainer(model, tokenizer, examples, setup, watch)
-                trainer.train_from(checkpoint)
+                with refusing_uncalled(model):
+                    trainer.train_from(checkpoint)
                 state = trainer.state
                 if watch.stopped:
                     raise ModelError(watch.stopped)

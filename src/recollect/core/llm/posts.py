@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
+from recollect.core.interrupt import ctrl_c_calls
 from recollect.core.json_object import JsonObject
 from recollect.core.llm.client import Failed, NoAnswer, Refused, exchange, make_client
 from recollect.core.llm.settings import ConnectionSettings
@@ -78,9 +80,33 @@ async def _post_all(
 
 def run_here(work: Coroutine[object, object, Found]) -> Found:
     """Run to the end; Ctrl-C ends all requests at once. Where an event loop runs already (a notebook), in a thread."""
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Found]]] = []
+    stopped = False
+
+    async def run() -> Found:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        running.append((loop, task))
+        if stopped:  # before there was anything to end
+            task.cancel()
+        return await work
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        for loop, task in running:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(task.cancel)
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        with ctrl_c_calls(stop):
+            return asyncio.run(run())
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        found = pool.submit(asyncio.run, run())
+        try:
+            return found.result()
+        except KeyboardInterrupt:  # or the pool would wait for every answer
+            stop()
+            raise

@@ -2,7 +2,8 @@
 
 Notable choices
 - The files are hard links to those of the training where the disk has such, else copies; nothing is ever written into a
-  finished weights file. The folder is made beside and renamed, so there is always a whole one.
+  finished weights file. The folder is made beside, with its card, and renamed; from then on it takes the place of the
+  one before, if need be in the fit's next life (`settle`), so that a kill loses neither and no name is wrong.
 - An adapter is merged into its base, so the folder is a whole model whatever the method was.
 - A base that nothing beat is there too, with the examples of its best prompt beside it.
 """
@@ -33,7 +34,9 @@ BEST = "best.json"
 """What lies in `model/`, in a fit that is not finished."""
 _WORLD = ("facts.parquet", "heldout.txt")
 """Beside the weights of a base that comes with the package."""
-_NEW, _OLD = "model.new", "model.old"
+_NEW, _WHOLE, _OLD = "model.new", "model.next", "model.old"
+"""A model that is being written, one that is whole and takes the place of `model/`, and what was there."""
+_BEST_NEXT = "best.next.json"
 
 
 def merged(ground: Ground, step: Path) -> Path:
@@ -54,13 +57,25 @@ def keep(ground: Ground, model: Path | None, what: str, value: float | None = No
     for file in sorted(source.iterdir()):
         if file.is_file() and not file.name.startswith(".") and file.name not in _WORLD:
             _link(file.resolve(), folder / _NEW / file.name)
-    shutil.rmtree(folder / _OLD, ignore_errors=True)
-    if (folder / MODEL).exists():
-        (folder / MODEL).rename(folder / _OLD)
-    (folder / _NEW).rename(folder / MODEL)
-    shutil.rmtree(folder / _OLD, ignore_errors=True)
-    _card(ground, model, ())
-    write_json(ground.steps / BEST, {"what": what, "value": value})
+    _card(ground, folder / _NEW, model, ())
+    write_json(ground.steps / _BEST_NEXT, {"what": what, "value": value})
+    (folder / _NEW).rename(folder / _WHOLE)
+    settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Let a model that is whole take the place of `model/`; also what a kill has left in the middle of that."""
+    best = folder / STEPS / _BEST_NEXT
+    if (folder / _WHOLE).exists():
+        if best.exists():
+            best.replace(folder / STEPS / BEST)
+        shutil.rmtree(folder / _OLD, ignore_errors=True)
+        if (folder / MODEL).exists():
+            (folder / MODEL).rename(folder / _OLD)
+        (folder / _WHOLE).rename(folder / MODEL)
+    best.unlink(missing_ok=True)
+    for left in (_NEW, _OLD):
+        shutil.rmtree(folder / left, ignore_errors=True)
 
 
 def kept(folder: Path) -> str:
@@ -89,8 +104,7 @@ def _link(file: Path, target: Path) -> None:
     shutil.copyfile(file, target)
 
 
-def _card(ground: Ground, model: Path | None, scores: Sequence[Score], *lines: str) -> None:
-    folder = ground.step.folder / MODEL
+def _card(ground: Ground, folder: Path, model: Path | None, scores: Sequence[Score], *lines: str) -> None:
     content = card_of_step(model / MODEL) if model is not None else None
     if content is None:
         base = find_model(ground.base.name, ground.parts.train.revision)
@@ -112,7 +126,7 @@ def finish_model(ground: Ground, found: FitFound, model: Path | None) -> None:
     for name, value in (("test questions", best.test), ("questions of other kinds", best.kept)):
         if value is not None:
             scores.append(Score(f"{found.scored}, {name}", value, ground.data.final.name, "test"))
-    _card(ground, model, scores, f"Chosen by `recollect fit`: {found.chosen_by}")
+    _card(ground, ground.step.folder / MODEL, model, scores, f"Chosen by `recollect fit`: {found.chosen_by}")
     if found.chosen == "few-shot":
         write_examples(ground)
 

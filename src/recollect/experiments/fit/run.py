@@ -31,7 +31,7 @@ from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.final import CALLED, UNTOUCHED, contenders, first_choice, flips, test_all, worth
-from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, write_examples
+from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, settle, write_examples
 from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell, updates_left, updates_spent
 from recollect.experiments.fit.prepare import Wanted, prepare_fit
 from recollect.experiments.fit.result import FitResult
@@ -138,6 +138,7 @@ class _Fit:
     def work(self) -> None:
         """All stages; Ctrl-C stores the best so far before it is raised on."""
         self.ground.steps.mkdir(exist_ok=True)
+        settle(self.step.folder)
         self._write_again()
         if self.foretold is not None:
             write_json(self.ground.steps / PLAN, {"foretold_seconds": self.foretold})

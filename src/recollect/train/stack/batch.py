@@ -114,7 +114,8 @@ def pass_through(model: Any, stacked: Stacked, head: Head, batch: Batch, mixed: 
     losses = -scores.gather(1, batch.labels[:, None])[:, 0]
     weights = torch.tensor([piece.weight for piece in batch.pieces], device=device)
     total: Any = (losses * weights[batch.of]).sum()
-    total.backward()
+    if total.requires_grad:  # else the model has called no module with an adapter
+        total.backward()
     return _told(batch, scores.detach(), losses.detach())
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from recollect.core.machine import give_back_memory
-from recollect.errors import ModelError, RecollectError, memory_ran_out
-from recollect.models.stacked import Stacked, put_together
+from recollect.errors import InputError, ModelError, RecollectError, memory_ran_out
+from recollect.models.stacked import NotByRows, Stacked, put_together
+from recollect.train.lora import NEVER_CALLED
 from recollect.train.stack.batch import Head, Piece, Told, as_batch, pass_through, together
 from recollect.train.stack.lane import Lane, Outcome
 from recollect.train.stack.memory import NoRoom, Room
@@ -42,10 +43,23 @@ class Pass:
     """Of each training: its place among those whose rows pass in one product as neighbours."""
 
     def run(self, lanes: Sequence[Lane]) -> None:
-        """Train them all to their ends; where memory has no room for so many, one half after the other."""
+        """Train them all to their ends; where memory has no room for so many, one half after the other.
+
+        Raises NotByRows, with those that were not left yet; where it is of one module, those that do not train that
+        module go on.
+        """
         left = list(lanes)
         try:
             self._run(left)
+        except NotByRows as error:
+            if not (at_fault := [lane for lane in left if error.module in lane.factors]):
+                raise
+            for lane in at_fault:
+                left.remove(lane)
+                self.leave(lane, error)
+            if left:
+                self.run(left)
+            return
         except NoRoom:
             if len(left) == 1:
                 self.leave(left.pop(), ModelError(_NO_ROOM))
@@ -72,6 +86,10 @@ class Pass:
             for lane in left:
                 lane.save()
             raise
+        except NotByRows:  # at the first update mostly: then each starts again
+            for lane in [lane for lane in left if lane.done]:
+                lane.save()
+            raise
         finally:
             stacked.take_off()
             del self.stacked
@@ -92,10 +110,19 @@ class Pass:
             left.remove(lane)
             self.leave(lane, lane.finish())
 
+    def _leave_where_unheard(self, left: list[Lane]) -> None:
+        """A training of modules that the model never calls would learn nothing."""
+        for lane in [lane for lane in left if self.stacked.unheard(lane.number)]:
+            left.remove(lane)
+            self.leave(lane, InputError(NEVER_CALLED.format(next(iter(lane.factors)))))
+
     def _update(self, left: list[Lane]) -> None:
         """One update of every training that is left."""
         started = time.monotonic()
         pieces, told = self._through_with_room(left)
+        self._leave_where_unheard(left)
+        if not left:
+            return
         tokens = {number: sum(piece.tokens for piece in own) for number, own in pieces.items()}
         lengths = torch.stack([lane.steps.step() for lane in left]).tolist()  # one wait for a GPU, not one for each
         spent = time.monotonic() - started
@@ -116,6 +143,10 @@ class Pass:
             pieces = {lane.number: lane.pieces() for lane in left}
             try:
                 return pieces, self._through(pieces)
+            except NotByRows:
+                for lane in left:
+                    lane.undo()
+                raise
             except (MemoryError, RuntimeError) as error:
                 if not memory_ran_out(error):
                     raise

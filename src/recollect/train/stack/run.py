@@ -192,8 +192,14 @@ class _Work:
             passing.run(list(self.lanes.values()))
 
     def _leave(self, lane: Lane, outcome: Outcome) -> None:
+        from recollect.models.stacked import NotByRows
+
         number = next(number for number, one in self.lanes.items() if one is lane)
-        self._end(number, lane.opened, outcome)
+        if isinstance(outcome, NotByRows):
+            lane.opened.close()
+            self._leave_out(number, str(outcome))
+        else:
+            self._end(number, lane.opened, outcome)
 
     def _end(self, number: int, opened: ExitStack, outcome: Outcome) -> None:
         """Close a training's step; one that failed as it would fail alone."""
