@@ -265,7 +265,7 @@ def test_a_name_that_was_not_fetched_says_which_command_does(known: Fetchable) -
     with pytest.raises(ModelError, match="has not been fetched.*`recollect models get tiny`"):
         load(ModelSettings.make(model="tiny"))
     with pytest.raises(ModelError, match="Known: smollm2, gemma3-270m"):
-        get_model("pocket")
+        get_model("smollm9")
 
 
 def test_a_folder_put_there_by_hand_is_used_and_said_to_have_no_record(known: Fetchable, tmp_path: Path) -> None:
@@ -274,6 +274,25 @@ def test_a_folder_put_there_by_hand_is_used_and_said_to_have_no_record(known: Fe
     (models_folder() / "tiny" / RECORD).unlink()
     assert find_model("tiny") == models_folder() / "tiny"
     assert {model.name: model.state for model in list_models()}["tiny"] == "no record"
+
+
+def test_a_shipped_model_is_copied_as_a_folder_of_its_own(tmp_path: Path) -> None:
+    made = get_model("pocket", tmp_path / "mine")
+    assert sorted(file.name for file in made.folder.iterdir()) == [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    shipped = get_model("pocket").folder
+    assert (made.folder / "model.safetensors").read_bytes() == (shipped / "model.safetensors").read_bytes()
+    assert find_model(str(made.folder)) == made.folder
+    assert get_model("pocket", tmp_path / "mine") == made, "a second time it is there"
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is there already, and is not the model pocket"):
+        get_model("pocket", tmp_path / "mine")
+    assert left_beside(tmp_path) == ["mine"]
 
 
 @pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")

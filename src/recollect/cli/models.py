@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recollect.cli.options import ProgressLine, answer, console_out, note
+
+if TYPE_CHECKING:
+    from recollect.models.store import ModelInfo
 
 _Seed = Annotated[int, typer.Option("--seed", help="Taken for uniformity; nothing here is drawn.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -15,12 +18,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as th
 
 def register(models: typer.Typer) -> None:
     """Add `get` and `list`."""
-    models.command("get", help="Fetch a small real model, as an ordinary Hugging Face folder.")(_get)
+    text = "Fetch a small real model, or copy a shipped one, as an ordinary Hugging Face folder."
+    models.command("get", help=text)(_get)
     models.command("list", help="List the models that have a short name: where, how large, which licence.")(_list)
 
 
 def _get(
-    name: Annotated[str, typer.Argument(help="smollm2 or gemma3-270m; see recollect models list.")],
+    name: Annotated[str, typer.Argument(help="smollm2, gemma3-270m or pocket; see recollect models list.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The model's folder. Default: its place, where --model NAME finds it."),
@@ -30,7 +34,13 @@ def _get(
 ) -> None:
     from recollect.models.fetch import fetchable, get_model, target_of
     from recollect.models.store import megabytes
+    from recollect.shipped import SHIPPED
 
+    if name in SHIPPED:
+        copied = get_model(name, out)
+        note("it comes with Recollect" + ("" if out is None else f"; copied, {megabytes(copied.bytes)}"))
+        _found(copied, copied.folder if out else name, as_json)
+        return
     known = fetchable(name)
     target = target_of(known, out)
     note(f"{known.title}, {known.parameters / 1e6:,.0f} million parameters")
@@ -43,9 +53,13 @@ def _get(
     with ProgressLine(f"fetching {name}", "MB") as progress:
         found = get_model(name, out, progress)
     note(f"from {found.source}; the hashes are right")
+    _found(found, found.folder if out else name, as_json)
+
+
+def _found(found: ModelInfo, named: Path | str, as_json: bool) -> None:
     if not as_json:
         console_out.print(f"{found.folder}", soft_wrap=True)
-        note(f"use it: --model {found.folder if out else name}")
+        note(f"use it: --model {named}")
     answer(found.plain(), as_json)
 
 

@@ -19,7 +19,18 @@ from recollect.errors import ModelError
 from recollect.models.convert import convert, need_gguf
 from recollect.models.known import FETCHABLE, Fetchable
 from recollect.models.sources import bytes_in, fetch_file
-from recollect.models.store import RECORD, ModelInfo, Source, info_of, megabytes, models_folder, read_source, sha256_of
+from recollect.models.store import (
+    RECORD,
+    ModelInfo,
+    Source,
+    info_of,
+    megabytes,
+    models_folder,
+    read_source,
+    sha256_of,
+    shipped_info,
+)
+from recollect.shipped import SHIPPED
 
 Progress = Callable[[int, int], None]
 """Called with the megabytes that are there and the megabytes that will be."""
@@ -29,8 +40,9 @@ _EVERY = 0.5  # seconds between two looks at what has been fetched
 def get_model(name: str, out: str | Path | None = None, progress: Progress | None = None) -> ModelInfo:
     """Fetch a small real model and write it as an ordinary Hugging Face folder; one that is there and whole is kept.
 
-    name: one of those that `list_models` shows as "to fetch". out: the folder; without it the model's place, where
-    `model="NAME"` finds it. progress: called with the megabytes that are there and those that will be.
+    name: one of those that `list_models` shows. out: the folder; without it the model's place, where `model="NAME"`
+    finds it. A shipped one is there already; with `out` it is copied. progress: called with the megabytes that are
+    there and those that will be.
     Raises ModelError where no source gives it, the disk is too small or another folder is in the way, MissingExtra
     without the extra "models", StepBusy while another process fetches the same.
 
@@ -39,7 +51,11 @@ def get_model(name: str, out: str | Path | None = None, progress: Progress | Non
         >>> get_model("smollm9")
         Traceback (most recent call last):
         recollect.errors.ModelError: no model to fetch is named 'smollm9'. Known: smollm2, gemma3-270m. ...
+        >>> get_model("pocket", "my-model").folder.name
+        'my-model'
     """
+    if name in SHIPPED:
+        return _copy(name, Path(out).expanduser().absolute()) if out is not None else shipped_info(name)
     known = fetchable(name)
     target = target_of(known, out)
     if target.exists() and (found := _kept(known, target)):
@@ -57,6 +73,29 @@ def get_model(name: str, out: str | Path | None = None, progress: Progress | Non
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return info_of(known, target)
+
+
+def _copy(name: str, target: Path) -> ModelInfo:
+    """A shipped model as a folder of its own, without what can be asked of it."""
+    shipped = SHIPPED[name]
+    beside = {file.name for file in (shipped.facts, shipped.text) if file is not None}
+    files = [file for file in sorted(shipped.model.iterdir()) if file.is_file() and file.name not in beside]
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        if all((target / file.name).is_file() and sha256_of(target / file.name) == sha256_of(file) for file in files):
+            return shipped_info(name, target)
+        raise ModelError(f"{target} is there already, and is not the model {name}. Give --out another folder.")
+    work = target.with_name(f".{target.name}.partial")
+    work.mkdir(parents=True, exist_ok=True)
+    with locked(work / "lock", lambda: f"another process is copying {name} to {target}. Wait for it."):
+        try:
+            _clear(work)
+            (work / "model").mkdir()
+            for file in files:
+                shutil.copyfile(file, work / "model" / file.name)
+            _put(work / "model", target, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return shipped_info(name, target)
 
 
 def fetchable(name: str) -> Fetchable:

@@ -104,19 +104,22 @@ def list_models(folder: Path | None = None) -> tuple[ModelInfo, ...]:
         >>> [model.name for model in list_models()]
         ['pocket', 'pocket-shop', 'smollm2', 'gemma3-270m']
     """
-    shipped = [
-        ModelInfo(
-            name=name,
-            title="a small base model of an invented world",
-            state="shipped",
-            folder=one.model,
-            bytes=_size(one.model),
-            licence="Apache-2.0",
-            source="comes with Recollect",
-        )
-        for name, one in SHIPPED.items()
-    ]
+    shipped = (shipped_info(name) for name in SHIPPED)
     return (*shipped, *(info_of(one, (folder or models_folder()) / one.name) for one in FETCHABLE.values()))
+
+
+def shipped_info(name: str, folder: Path | None = None) -> ModelInfo:
+    """A shipped model, where it lies or where it was copied to."""
+    folder = SHIPPED[name].model if folder is None else folder
+    return ModelInfo(
+        name=name,
+        title="a small base model of an invented world",
+        state="shipped",
+        folder=folder,
+        bytes=_size(folder),
+        licence="Apache-2.0",
+        source="comes with Recollect",
+    )
 
 
 def info_of(known: Fetchable, folder: Path) -> ModelInfo:
