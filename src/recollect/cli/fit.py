@@ -26,6 +26,7 @@ from recollect.cli.plan import DRY_RUN, with_plan
 from recollect.cli.printing import stage
 from recollect.core.numbers import estimate
 from recollect.core.phases import waiting
+from recollect.core.progress import duration
 from recollect.errors import InputError
 from recollect.experiments.fit import FitSettings
 
@@ -181,6 +182,14 @@ def _print(found: FitFound) -> None:
 
 
 def _end(result: FitResult) -> None:
-    shown = f" (foretold {result.found.foretold_seconds:.0f} s)" if result.found.foretold_seconds else ""
-    console.print(f"model: {result.model}", soft_wrap=True)
-    console.print(f"report: {result.report}  ({result.found.seconds:.0f} s{shown})", soft_wrap=True)
+    foretold = result.found.foretold_seconds
+    shown = f"; {duration(foretold)} foretold" if foretold else ""
+    console.print(f"model: {_seen(result.model)}", soft_wrap=True)
+    console.print(f"report: {_seen(result.report)}  ({duration(result.found.seconds)}{shown})", soft_wrap=True)
+    console.print(f"next: recollect ask {_seen(result.path)}", soft_wrap=True)
+
+
+def _seen(path: Path) -> Path:
+    """As seen from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -37,11 +37,17 @@ class Vllm:
             notes = write_adapter(job, target)
             base = job.settings.base_id or job.origin.hub_id or str(job.ref.whole)
             lora = f"--enable-lora --max-lora-rank {_allowed(rank)} --lora-modules {job.name}={target.name}"
-            return Written(target, (*notes, f"serve it: vllm serve {base} {lora}"))
+            return Written(target, (*notes, f"serve it, from the folder that holds it: vllm serve {base} {lora}"))
         notes, changed = write_whole(job, target)
         told = (f"merged, since the adapter {why}",) if why else ()
         return Written(
-            target, (*notes, *told, f"serve it: vllm serve {target.name} --served-model-name {job.name}"), changed
+            target,
+            (
+                *notes,
+                *told,
+                f"serve it, from the folder that holds it: vllm serve {target.name} --served-model-name {job.name}",
+            ),
+            changed,
         )
 
     def ask(self, job: Job, written: Written, prompts: Sequence[Prompt]) -> list[str]:

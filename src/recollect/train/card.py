@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from recollect._version import __version__
 from recollect.core.estimates import Estimate
 from recollect.core.redact import hide_secrets
+from recollect.core.workspace.manifest import MANIFEST
 from recollect.models.origin import CARD, Origin, front_matter, origin_of
 from recollect.select import SelectFound
 
@@ -118,7 +119,12 @@ def training_card(settings: TrainSettings, found: TrainFound, base: Path, source
 def restored_card(content: CardContent, found: Mapping[str, object]) -> CardContent:
     """The card of a tuned model, some of whose weights were set back: what a `RestoreFound` says, by name."""
     if found.get("alpha") is not None:
-        kept = f"{100 * float(str(found['alpha'])):g}"
+        alpha = float(str(found["alpha"]))
+        base = Path(str(found.get("base")))
+        if base.name == "model" and (base.parent / MANIFEST).is_file():  # not a base: another trained one
+            line = f"Its weights are the mean of {round(1 / alpha)} trainings; what is said here tells of one of them."
+            return replace(content, adapter=False, changed=[line])
+        kept = f"{100 * alpha:.3g}"
         line = f"After the training every weight was moved back towards the base: {kept} % of its change are kept."
         return replace(content, adapter=False, changed=[*content.changed, line])
     line = (

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from recollect.chat.asking import Asking
+from recollect.core.numbers import many
 from recollect.core.workspace import fingerprint
 from recollect.drift.change import change
 from recollect.drift.kl import divergences, head_of, hidden_states, losses
@@ -181,7 +182,7 @@ def calibrate(trial: Trial, lengths: Lengths) -> Rates:
         rates,
         busy=max(1.0, passed * machine.threads / max(spent, 1e-9)),
         peak=_peak(machine.device),
-        said=f"measured here in {passed:.0f} s on {machine.device} with {machine.threads} threads",
+        said=f"measured here in {passed:.0f} s on {machine.device} with {many(machine.threads, 'thread')}",
     )
 
 

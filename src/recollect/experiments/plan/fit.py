@@ -113,10 +113,8 @@ class _Planning:
             trial = Trial(asked, ground.facts.facts, probe=probe, train=self.parts.train, asking=asked, varies=True)
         rates, notes = ground.rates(trial, memory, self.parts.probe.max_new_tokens)
         room = self.room(rates)
-        said = (
-            f"of {many(room.trials, 'trial')} about a third are taken to be trained to the end; a point of the space "
-        )
-        said += f"has {self.trained.updates:.1f} updates in the mean"
+        said = f"it is supposed that about a third of {many(room.trials, 'trial')} are trained to the end, and that a "
+        said += f"training makes {self.trained.updates:.0f} updates on average"
         notes = [*notes, *([said] if room.trials else []), *self._left_out(room, rates)]
         return made(ground, self._items(rates, room), Sizes(memory, self._disk(room)), rates, notes)
 

@@ -62,6 +62,8 @@ class FitView:
     fit: FitFound
     chosen_by: str
     rows: list[Row]
+    kept: bool
+    """Whether questions of other kinds were asked."""
     kinds: list[KindRow]
     contenders_svg: Markup | None
     plane_svg: Markup | None
@@ -84,6 +86,7 @@ def context(results: Results) -> FitView | None:
         fit=found,
         chosen_by=found.chosen_by[:1].upper() + found.chosen_by[1:],
         rows=[*(_row(one, found) for one in found.contenders), *_rule_row(found.rule)],
+        kept=any(one.kept is not None for one in found.contenders),
         kinds=[_kind(one) for one in found.rule.kinds] if found.rule is not None else [],
         contenders_svg=contenders_chart(found),
         plane_svg=plane_chart(found),
