@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -33,31 +34,53 @@ _ROW = 46
 _PLANE = 380
 
 
-def contenders_chart(found: FitFound) -> Markup | None:
+@dataclass(frozen=True)
+class Drawn:
+    """A chart for windows and one for phones."""
+
+    wide: Markup
+    narrow: Markup
+
+
+def contenders_chart(found: FitFound) -> Drawn | None:
     """Test score, and what was forgotten, one row for each; None before the test."""
     shown = [one for one in found.contenders if one.test is not None]
     if not shown:
         return None
     forgot = any(one.forgot is not None for one in shown)
     ruled = [found.rule.test] if found.rule is not None else []
-    height = _ROW * (len(shown) + len(ruled)) + 20
+    names = [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)]
+    height = _ROW * len(names) + 20
 
-    def paint(figure: Figure) -> None:
-        left = panel(figure, 190, 36, 390 if forgot else 800, height)
-        left.set_title(f"Test: {found.scored}, %")
+    def test(axes: Axes) -> None:
+        axes.set_title(f"Test: {found.scored}, %")
         for at, one in enumerate(shown):
-            _bar(left, at, one.test, one.name == found.chosen)
+            _bar(axes, at, one.test, one.name == found.chosen)
         for at, value in enumerate(ruled, len(shown)):
-            _bar(left, at, value, chosen=False)
-        _rows(left, [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)])
-        if forgot:
-            right = panel(figure, 660, 36, 390, height)
-            right.set_title("Forgotten, % of what the base knew")
-            for at, one in enumerate(shown):
-                _bar(right, at, one.forgot, one.name == found.chosen)
-            _rows(right, [""] * (len(shown) + len(ruled)))
+            _bar(axes, at, value, chosen=False)
+        _rows(axes, names)
 
-    return draw(1100, height + 76, "The contenders on the test questions", paint)
+    def lost(axes: Axes, names: list[str]) -> None:
+        axes.set_title("Forgotten, % of what the base knew")
+        for at, one in enumerate(shown):
+            _bar(axes, at, one.forgot, one.name == found.chosen)
+        _rows(axes, names)
+
+    def wide(figure: Figure) -> None:
+        test(panel(figure, 190, 36, 390 if forgot else 800, height))
+        if forgot:
+            lost(panel(figure, 660, 36, 390, height), [""] * len(names))
+
+    def narrow(figure: Figure) -> None:
+        test(panel(figure, 152, 36, 200, height))
+        if forgot:
+            lost(panel(figure, 152, height + 106, 200, height - _ROW * len(ruled)), names[: len(shown)])
+
+    label = "The contenders on the test questions"
+    return Drawn(
+        draw(1100, height + 76, label, wide),
+        draw(370, (2 if forgot else 1) * (height + 70), f"{label}, for a phone", narrow),
+    )
 
 
 def _bar(axes: Axes, at: int, value: Estimate | None, chosen: bool) -> None:
@@ -82,30 +105,39 @@ def _rows(axes: Axes, names: list[str]) -> None:
         axes.spines[side].set_visible(False)
 
 
-def plane_chart(found: FitFound) -> Markup | None:
+def plane_chart(found: FitFound) -> Drawn | None:
     """Score over forgetting on validation; None of fewer than two candidates, and where nothing was known to forget."""
     candidates = found.candidates
     if len(candidates) < 2 or not found.known_validation:
         return None
 
-    def paint(figure: Figure) -> None:
-        axes = panel(figure, 66, 36, 640, _PLANE)
+    def points(axes: Axes) -> None:
         front = sorted((one for one in candidates if one.front), key=lambda one: one.forgot)
         axes.plot([one.forgot for one in front], [one.score for one in front], color=COLOURS["grid"], lw=2, zorder=1)
         for kind, (label, marker, colour) in KINDS.items():
             mine = [one for one in candidates if one.kind == kind]
             if mine:
                 x, y = [one.forgot for one in mine], [one.score for one in mine]
-                axes.plot(x, y, marker, color=colour, ms=8, mec=COLOURS["card"], mew=1, ls="", label=label, zorder=2)
+                axes.plot(x, y, marker, color=colour, ms=9, mec=COLOURS["card"], mew=1, ls="", label=label, zorder=2)
         _ring(axes, next(one for one in candidates if one.chosen))
         axes.set_xlabel("forgotten, % of what the base knew", labelpad=8)
         axes.set_title("Score on validation, %")
         axes.grid(axis="both")
         axes.margins(0.08)
         axes.spines["left"].set_visible(False)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.04, 1.0), frameon=False, fontsize=12.5)
 
-    return draw(1100, _PLANE + 92, "Candidates by score and forgetting on validation", paint)
+    def wide(figure: Figure) -> None:
+        axes = panel(figure, 66, 36, 700, _PLANE)
+        points(axes)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), frameon=False, fontsize=12.5)
+
+    def narrow(figure: Figure) -> None:
+        axes = panel(figure, 40, 36, 315, 300)
+        points(axes)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.2), frameon=False, fontsize=12.5)
+
+    label = "Candidates by score and forgetting on validation"
+    return Drawn(draw(1100, _PLANE + 92, label, wide), draw(370, 530, f"{label}, for a phone", narrow))
 
 
 def _ring(axes: Axes, chosen: Candidate) -> None:

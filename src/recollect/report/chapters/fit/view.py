@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from recollect.core.numbers import estimate, many, number, with_interval
 from recollect.core.progress import duration
 from recollect.core.workspace.fit import Contender, FitFound, KindFound, RuleFound
-from recollect.report.chapters.fit.charts import CALLED, contenders_chart, plane_chart
+from recollect.report.chapters.fit.charts import CALLED, Drawn, contenders_chart, plane_chart
 from recollect.report.chapters.fit.record import Fit, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
@@ -65,8 +63,8 @@ class FitView:
     kept: bool
     """Whether questions of other kinds were asked."""
     kinds: list[KindRow]
-    contenders_svg: Markup | None
-    plane_svg: Markup | None
+    contenders: Drawn | None
+    plane: Drawn | None
     names: list[str]
     """Settings of the trials."""
     knee: str
@@ -88,8 +86,8 @@ def context(results: Results) -> FitView | None:
         rows=[*(_row(one, found) for one in found.contenders), *_rule_row(found.rule)],
         kept=any(one.kept is not None for one in found.contenders),
         kinds=[_kind(one) for one in found.rule.kinds] if found.rule is not None else [],
-        contenders_svg=contenders_chart(found),
-        plane_svg=plane_chart(found),
+        contenders=contenders_chart(found),
+        plane=plane_chart(found),
         names=list(dict.fromkeys(name for trial in found.trials for name in trial.settings)),
         knee=next((one.name for one in found.candidates if one.knee), ""),
         spent=[(name, duration(seconds)) for name, seconds in found.used.items() if seconds >= 1],
