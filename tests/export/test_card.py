@@ -19,7 +19,7 @@ from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.export import ExportSettings, run_export
 from recollect.models.origin import Origin, origin_of
 from recollect.restore import RestoreSettings, run_restore
-from recollect.train.card import CardContent, Score, card_text
+from recollect.train.card import CardContent, Score, card_text, restored_card
 from recollect.train.step_card import card_of_step
 
 KEYS = {
@@ -119,6 +119,16 @@ def test_a_restored_model_says_so_in_its_card(base_folder, tuned, tmp_path):
     assert f"{result.found.restored:,} of {result.found.of:,} weights were set back" in text
     again = card_of_step(result.model)
     assert again is not None and card_text(again) == text
+
+
+def test_a_mean_of_trainings_says_so_in_its_card_and_not_that_it_moved_towards_its_base(tmp_path):
+    (tmp_path / "manifest.json").touch()
+    of_two = restored_card(content(), {"alpha": 0.5, "base": str(tmp_path / "model")})
+    assert of_two.changed == ["Its weights are the mean of 2 trainings; what is said here tells of one of them."]
+    moved = restored_card(of_two, {"alpha": 0.8, "base": str(tmp_path / "elsewhere" / "model")})
+    assert [line.partition(":")[0] for line in moved.changed[1:]] == [
+        "After the training every weight was moved back towards the base"
+    ]
 
 
 def test_our_card_does_not_change_what_a_restoration_is_of(base_folder, tuned, tmp_path):

@@ -22,6 +22,8 @@ CALLED = {
     "random": "random, equal size",
     "ours": "ours",
 }
+_SHORT = {"base": "base", "few-shot": "prompt", "plain": "plain", "random": "random", "ours": "ours"}
+"""On a phone."""
 KINDS = {
     "plain": ("plain fine-tuning", "s", COLOURS["base"]),
     "trial": ("trial of the search", "o", COLOURS["l3"]),
@@ -52,34 +54,35 @@ def contenders_chart(found: FitFound) -> Drawn | None:
     names = [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)]
     height = _ROW * len(names) + 20
 
-    def test(axes: Axes) -> None:
-        axes.set_title(f"Test: {found.scored}, %")
+    def test(axes: Axes, names: list[str], at_left: float = 0.0) -> None:
+        axes.set_title(f"Test: {found.scored}, %", x=at_left)
         for at, one in enumerate(shown):
             _bar(axes, at, one.test, one.name == found.chosen)
         for at, value in enumerate(ruled, len(shown)):
             _bar(axes, at, value, chosen=False)
         _rows(axes, names)
 
-    def lost(axes: Axes, names: list[str]) -> None:
-        axes.set_title("Forgotten, % of what the base knew")
+    def lost(axes: Axes, names: list[str], at_left: float = 0.0) -> None:
+        axes.set_title("Forgotten, % of what the base knew", x=at_left)
         for at, one in enumerate(shown):
             _bar(axes, at, one.forgot, one.name == found.chosen)
         _rows(axes, names)
 
     def wide(figure: Figure) -> None:
-        test(panel(figure, 190, 36, 390 if forgot else 800, height))
+        test(panel(figure, 190, 36, 390 if forgot else 800, height), names)
         if forgot:
             lost(panel(figure, 660, 36, 390, height), [""] * len(names))
 
     def narrow(figure: Figure) -> None:
-        test(panel(figure, 152, 36, 200, height))
+        short = [*(_SHORT[one.name] for one in shown), *["commonest"] * len(ruled)]
+        test(panel(figure, 84, 36, 215, height), short, -84 / 215)
         if forgot:
-            lost(panel(figure, 152, height + 106, 200, height - _ROW * len(ruled)), names[: len(shown)])
+            lost(panel(figure, 84, height + 106, 215, height - _ROW * len(ruled)), short[: len(shown)], -84 / 215)
 
     label = "The contenders on the test questions"
     return Drawn(
         draw(1100, height + 76, label, wide),
-        draw(370, (2 if forgot else 1) * (height + 70), f"{label}, for a phone", narrow),
+        draw(310, height + 70 + (height + 70 - _ROW * len(ruled) if forgot else 0), f"{label}, for a phone", narrow),
     )
 
 
@@ -132,12 +135,12 @@ def plane_chart(found: FitFound) -> Drawn | None:
         axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), frameon=False, fontsize=12.5)
 
     def narrow(figure: Figure) -> None:
-        axes = panel(figure, 40, 36, 315, 300)
+        axes = panel(figure, 34, 36, 266, 270)
         points(axes)
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.2), frameon=False, fontsize=12.5)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.08, -0.2), frameon=False, fontsize=12.5)
 
     label = "Candidates by score and forgetting on validation"
-    return Drawn(draw(1100, _PLANE + 92, label, wide), draw(370, 530, f"{label}, for a phone", narrow))
+    return Drawn(draw(1100, _PLANE + 92, label, wide), draw(310, 500, f"{label}, for a phone", narrow))
 
 
 def _ring(axes: Axes, chosen: Candidate) -> None:
