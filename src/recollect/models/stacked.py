@@ -294,8 +294,20 @@ class Stacked:
 
 TRAINED_BYTES = 4 * 4
 """What a factor's number takes while it is trained: itself, its gradient, two moments; in float32."""
+_FIRST_BYTES = 4
+"""And what it takes beside that, unpadded: as PEFT made it, to be put beside the base anew when memory runs out."""
 _SHARE_FOR_PADDING = 0.1
 """Of the free memory, what the factors may take once all are padded to the highest rank; not tuned."""
+
+
+def trained_bytes(model: nn.Module, ranks: Mapping[str, int]) -> int:
+    """What an adapter with these ranks, by the names of its modules, takes while it is trained among others."""
+    total = 0
+    for name, rank in ranks.items():
+        module: Any = model.get_submodule(name)
+        sides = sum(_features(module) or module.weight.shape)
+        total += sides * (TRAINED_BYTES * _padded(rank) + _FIRST_BYTES * rank)
+    return total
 
 
 def one_group_pays(adapters: Sequence[Factors], device: torch.device) -> bool:

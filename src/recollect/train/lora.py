@@ -83,6 +83,14 @@ def with_adapters(model: PreTrainedModel, settings: TrainSettings, examples: Seq
     return Adapted(adapted, {name: value.detach().clone() for name, value in factors(adapted).items()})
 
 
+def ranks_of(model: PreTrainedModel, settings: TrainSettings) -> dict[str, int]:
+    """The rank of each module that would get an adapter. Raises InputError for settings that the model cannot have."""
+    changed = _modules(model, settings)
+    return dict.fromkeys(changed, settings.lora_r) | _by_module(
+        "lora_rank_pattern", settings.lora_rank_pattern, changed
+    )
+
+
 def factors(model: Any) -> Factors:
     """The two factors of every adapter, by the names of the model's parameters."""
     return {name: value for name, value in model.named_parameters() if any(f".{part}." in name for part in FACTORS)}

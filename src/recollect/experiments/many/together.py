@@ -11,12 +11,12 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 
 from recollect.core.machine import free_memory
 from recollect.core.workspace import is_finished
-from recollect.errors import RecollectError
+from recollect.errors import InputError, RecollectError
 from recollect.evaluate.together import EvaluateJob, run_evaluates
 from recollect.experiments.attempts import ends_all, reason_of
 from recollect.experiments.cell import Cell, Context, drop_of_others, is_done, make_room
@@ -53,8 +53,7 @@ class Together:
             self._say(f"{ALONE}: {why}")
         self.slots, self._expected = 1, len(able)
         if len(able) > 1 and self._pays.found is not False:
-            widest = max((cell.train for cell in able), key=lambda train: train.lora_r)
-            most = min(adapters_that_fit(self._context.base.load(), widest), _MOST)
+            most = min(adapters_that_fit(self._context.base.load(), [cell.train for cell in able]), _MOST)
             self.slots = max(1, min(len(cells), most))  # what is done takes a place, and no time
 
     def run(self, cells: Sequence[Cell]) -> Errors:
@@ -135,10 +134,17 @@ class Together:
         errors |= {cell.name: one for cell, one in zip(left, results, strict=True) if isinstance(one, Exception)}
 
 
-def adapters_that_fit(base: LoadedModel, settings: TrainSettings) -> int:
-    """How many adapters of these settings half of the free memory holds while they are trained."""
-    from recollect.models.stacked import TRAINED_BYTES
+def adapters_that_fit(base: LoadedModel, trainings: Sequence[TrainSettings]) -> int:
+    """How many adapters half of the free memory holds while they are trained, if each is as large as the largest.
 
-    sides = sum(sum(weight.shape) for weight in base.model.parameters() if weight.dim() == 2)
-    each = TRAINED_BYTES * settings.lora_r * sides
-    return int(free_memory(base.device) // 2 // max(1, each))
+    Where ranks are padded beyond an adapter's own next power of two, on a GPU, all take a tenth of it at most.
+    """
+    from recollect.models.stacked import trained_bytes
+    from recollect.train.lora import ranks_of
+
+    kinds = {(one.lora_r, one.lora_targets, one.lora_layers, *one.lora_rank_pattern.items()): one for one in trainings}
+    largest = 1
+    for one in kinds.values():
+        with suppress(InputError):  # which its own training tells
+            largest = max(largest, trained_bytes(base.model, ranks_of(base.model, one)))
+    return int(free_memory(base.device) // 2 // largest)
