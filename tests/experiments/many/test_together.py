@@ -11,6 +11,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -187,6 +188,30 @@ def test_work_that_is_short_beside_its_measurement_is_not_measured(
     ]
     assert not pays.ask(few, base, among=least - 1) and pays.ask(few, base, among=least)
     assert pays.ask(few, base) and asked == [2]  # and not measured again
+
+
+def test_alone_goes_one_of_each_kind(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, alone, batches = [0.0], list[int](), (8, 4, 8)
+    monkeypatch.setattr(measure_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def train(settings: TrainSettings, *_: Any, progress: Progress, **__: Any) -> None:
+        alone.append(settings.batch_size)
+        for done in range(1, UPDATES + 1):
+            now[0] += settings.batch_size
+            progress(done, UPDATES)
+
+    def trains(jobs: list[TrainJob], *, progress: Progress, **_: Any) -> list[object]:
+        for done in range(1, UPDATES + 1):
+            now[0] += 5
+            progress(len(jobs) * done, len(jobs) * UPDATES)
+        return []
+
+    monkeypatch.setattr(measure_module, "run_train", train)
+    monkeypatch.setattr(measure_module, "run_trains", trains)
+    train_of = [TrainSettings.make(**{**LORA, "batch_size": one}) for one in batches]
+    jobs = [TrainJob(one.model_copy(update={"seed": at}), tmp_path) for at, one in enumerate(train_of)]
+    found = measure_module.measured(jobs, Base(ModelSettings.make(model=str(world.model))).load())
+    assert (found.alone, found.together, alone) == (8 + 4 + 8, 5, [8, 4])
 
 
 def test_each_cell_of_a_pass_is_told_when_it_ends(world: World, tmp_path: Path, pays: list[int]) -> None:

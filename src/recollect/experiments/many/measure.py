@@ -1,9 +1,10 @@
-"""Whether a pass pays on this machine: a few updates of a few of the trainings, together and of one alone.
+"""Whether a pass pays on this machine: a few updates of a few of the trainings, together and alone.
 
 Notable choices
 - What counts is the time from one update to the next; beginning and writing a training is no part of it, so that a
   few updates do not look like many short trainings.
 - The measurement makes updates itself. Work of hardly more updates than it makes goes one after the other, unmeasured.
+- Alone goes one of each kind: an update of another batch, rank or choice of modules takes another time.
 - What was found holds for all later trainings of the run: it is not measured twice.
 """
 
@@ -36,6 +37,11 @@ ones end; asking is the same. Where 1.2 was measured (SmolLM2) it gained nothing
 seen to gain is 1.4 (pocket)."""
 WORTH = 4
 """Times as many updates as the measurement makes, from which it is made."""
+_THE_SAME = {
+    *("seed", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "epochs", "max_steps"),
+    *("lora_alpha", "lora_dropout"),
+}
+"""Settings on which the time of an update hardly depends."""
 ALONE = "adapters are trained one after the other"
 
 
@@ -79,12 +85,13 @@ class Pays:
         """
         if self.found is not None or len(jobs) < 2:
             return bool(self.found)
-        updates, least = updates_to_come(jobs), WORTH * UPDATES * (1 + min(FEW, len(jobs)))
+        few = jobs[:FEW]
+        updates, least = updates_to_come(jobs), WORTH * UPDATES * (len(_kinds(few)) + len(few))
         if updates * max(1.0, among / len(jobs)) < least:
             self._tell(f"{ALONE}: measuring whether a pass is faster would take longer than it could save")
             return False
         try:
-            gain = measured(jobs[:FEW], base)
+            gain = measured(few, base)
         except Exception as error:
             if ends_all(error):
                 raise
@@ -119,9 +126,17 @@ def _examples(job: TrainJob) -> int:
     return found
 
 
+def _kinds(jobs: Sequence[TrainJob]) -> dict[str, list[int]]:
+    """Which of the trainings take equally long for an update."""
+    found: dict[str, list[int]] = {}
+    for number, job in enumerate(jobs):
+        found.setdefault(job.settings.model_dump_json(exclude=_THE_SAME), []).append(number)
+    return found
+
+
 def measured(jobs: Sequence[TrainJob], base: LoadedModel) -> Gain:
-    """A few updates of trainings in one pass, beside as many of one of them alone, in a folder that goes again."""
-    alone, together = _Updates(), _Updates()
+    """A few updates of trainings in one pass, beside as many of one of each kind alone, in a folder that goes again."""
+    together, seconds = _Updates(), 0.0
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is to be said of a few updates is nothing of the trainings
         few = [
@@ -132,12 +147,14 @@ def measured(jobs: Sequence[TrainJob], base: LoadedModel) -> Gain:
             )
             for number, job in enumerate(jobs)
         ]
-        first = few[0]
-        run_train(first.settings, first.selection, out=Path(name) / "alone", base=base, progress=alone)
+        for kind, numbers in enumerate(_kinds(few).values()):
+            alone, first = _Updates(), few[numbers[0]]
+            run_train(first.settings, first.selection, out=Path(name) / f"alone-{kind}", base=base, progress=alone)
+            seconds += len(numbers) * alone.seconds
         for result in run_trains(few, base=base, progress=together):
             if isinstance(result, Exception):
                 raise result
-    return Gain(len(few), together.seconds, len(few) * alone.seconds)
+    return Gain(len(few), together.seconds, seconds)
 
 
 class _Updates:
