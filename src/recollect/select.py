@@ -27,7 +27,7 @@ from recollect.core.settings import Name, Settings, source_of
 from recollect.core.workspace import DEFAULT_ROOT, check_stored, fingerprint, open_step
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
-from recollect.facts import Fact, FactSet, load_facts
+from recollect.facts import TURNS, Fact, FactSet, load_facts
 
 LEVELS = (0, 1, 2, 3, 4)
 _COLUMNS = ("fact_id", "level")
@@ -296,7 +296,10 @@ def _table(chosen: Sequence[Fact], level_of: Mapping[str, int]) -> pl.DataFrame:
         "question": pl.String,
         "object": pl.String,
     }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    if any(fact.turns for fact in chosen):
+        return table.with_columns(pl.Series(TURNS, [fact.turns for fact in chosen], dtype=pl.String))
+    return table
 
 
 def _found(

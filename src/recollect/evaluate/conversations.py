@@ -1,4 +1,5 @@
-"""Held-out conversations: the model is given all up to the last answer, and what it says is judged against that answer.
+"""Held-out conversations: the model is given all up to an answer, and what it says is judged against that answer: the
+last one of each conversation of `data`, or the one that each fact holds (`chat.turns`).
 
 Notable choices
 - The prompt is the very ids that a training on the conversation has before its last answer (`chat.render`), so what a
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING
 
 from recollect.chat.read import read_conversations
 from recollect.chat.render import render
+from recollect.chat.turns import RELATION, conversation_of, with_exchanges
 from recollect.conversation import Conversation
 from recollect.core.numbers import many
 from recollect.errors import InputError
 from recollect.evaluate.settings import EvaluateSettings
+from recollect.evaluate.shots import Example
 from recollect.facts import Fact, FactSet
 from recollect.generate import Engine
 from recollect.generate.encoding import Paths
@@ -30,7 +33,6 @@ from recollect.generate.encoding import Paths
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-RELATION = "chat"
 _THINKS, _THOUGHT = "<think>", "</think>"
 
 
@@ -47,12 +49,14 @@ class Talks:
     notes: tuple[str, ...]
     """What was left out, for people."""
 
-    def paths(self, asked: Sequence[Fact], engine: Engine) -> list[Paths]:
-        """The prompt of each, and its own answer. InputError for turns that the model's template refuses."""
+    def paths(self, asked: Sequence[Fact], engine: Engine, examples: Sequence[Sequence[Example]]) -> list[Paths]:
+        """The prompt of each, after its examples, and its own answer. InputError for turns that the model's template
+        refuses."""
         tokenizer: PreTrainedTokenizerBase | None = getattr(engine, "tokenizer", None)
         if tokenizer is None:
             raise InputError(f"the engine {engine.name!r} has no chat template, in which conversations are asked.")
-        return [_path(tokenizer, self.conversations[fact.id]) for fact in asked]
+        whole = [self.conversations[fact.id] for fact in asked]
+        return [_path(tokenizer, with_exchanges(one, shown)) for one, shown in zip(whole, examples, strict=True)]
 
 
 def read_talks(settings: EvaluateSettings) -> Talks:
@@ -83,6 +87,12 @@ def read_talks(settings: EvaluateSettings) -> Talks:
     have = "has no answer with a text at its end" if left == 1 else "have no answer with a text at their end"
     notes = [f"{left:,} of {len(conversations):,} conversations {have}: left out."]
     return Talks(FactSet(tuple(facts), "conversations"), kept, read.fingerprint, tuple(notes if left else ()))
+
+
+def held_talks(asked: Sequence[Fact]) -> Talks | None:
+    """The conversations that these facts hold; None where they are questions alone."""
+    talks = {fact.id: conversation_of(fact) for fact in asked if fact.turns}
+    return Talks(FactSet(tuple(asked), "conversations"), talks, "", ()) if len(talks) == len(asked) else None
 
 
 def spoken(text: str) -> tuple[str, str]:

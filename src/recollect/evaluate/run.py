@@ -30,7 +30,7 @@ from recollect.engines import FoundModel, find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
-from recollect.evaluate.conversations import Talks, check_prompt, for_talks, read_talks, spoken
+from recollect.evaluate.conversations import Talks, check_prompt, for_talks, held_talks, read_talks, spoken
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
@@ -65,6 +65,8 @@ _OUTPUTS = pl.Schema(
         "output": pl.String(),
     }
 )
+CONVERSATION = "conversation"
+"""A column more, of facts that hold conversations: which one, of which several answers may be asked."""
 _SLACK = 8
 """Tokens that `max_new_tokens: auto` leaves beyond the longest accepted answer: a lead, quotes, a full stop."""
 _LEAST_TOKENS = 16
@@ -136,6 +138,7 @@ def run_evaluate(
     asked = asked_facts(settings, facts)
     if levels is not None:
         _check_levels(asked, levels)
+    talks = talks or held_talks(asked)
     task = None if talks else page_task(settings, facts)
     settings = for_pages(settings) if task else settings
     judges = settings.judges()
@@ -152,7 +155,7 @@ def run_evaluate(
         "matcher": MATCHER_VERSION,
         **judges.inputs(),
         **({"judge_labels": digest_of(settings.judge_labels)} if settings.judge_labels else {}),
-        **({"data": talks.fingerprint} if talks else {}),
+        **({"data": talks.fingerprint} if talks and talks.fingerprint else {}),
         **({"schema": task.schema.text()} if task else {}),
     }
     with open_step("evaluate", settings, inputs, out, root) as step:
@@ -187,7 +190,7 @@ class _Work:
         asking = Asking.of(settings)
         task = self.kind if isinstance(self.kind, PageTask) else None
         talks = self.kind if isinstance(self.kind, Talks) else None
-        paths = talks.paths(asked, engine) if talks else _paths(asking, asked, self.examples, engine)
+        paths = talks.paths(asked, engine, self.examples) if talks else _paths(asking, asked, self.examples, engine)
         longest = _longest(settings, paths, engine.context)
         unreached = unreachable([fact.object for fact in asked], [path.shortest for path in paths], longest)
         notes = self.judges.main.of_lengths(unreached.notes)
@@ -375,5 +378,7 @@ def _judged(
     if any(fact.choices for fact in asked):
         choices = [list(fact.choices) for fact in asked]
         table = table.with_columns(pl.Series("choices", choices, dtype=pl.List(pl.String)))
+    if len(of := [fact.subject for fact in asked if fact.turns]) == len(asked):
+        table = table.with_columns(pl.Series(CONVERSATION, of, dtype=pl.String))
     said = [Answer(answers[fact.id], fact.accepted, asked_of(fact)) for fact in asked]
     return table.with_columns(verdict_columns(judges.all, said, judges.main.name))

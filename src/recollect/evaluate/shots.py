@@ -2,7 +2,8 @@
 
 Notable choices
 - The examples are drawn from the training facts by seed and id (`core.random`), the same ones for every question and
-  every model, in one order. A question that is itself among them gets the next one drawn in its place.
+  every model, in one order. A question that is itself among them gets the next one drawn in its place. Of a
+  conversation the first question and answer are shown, which stand for themselves.
 - In plain text an example is the prompt and its answer, one a line. The model then goes on with a next line, a question
   of its own making; what it wrote is cut there, before it is judged. Where an example's answer has lines of its own,
   it is cut at the beginning of the next question.
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from recollect.chat.turns import exchange
 from recollect.core.random import draw
 from recollect.errors import InputError
 from recollect.facts import Fact
@@ -34,7 +36,7 @@ def draw_examples(facts: Iterable[Fact], asked: Sequence[Fact], count: int, seed
     found = []
     for fact in asked:
         others = (one for one in ordered if one.id != fact.id and one.question != fact.question)
-        examples = tuple((one.question, one.object) for one in islice(others, count))
+        examples = tuple(exchange(one) for one in islice(others, count))
         if len(examples) < count:
             raise InputError(
                 f"{count} examples before each question need as many training facts beside it, but there are "

@@ -1,6 +1,7 @@
 """Facts: what is asked, and where it comes from."""
 
 from recollect.facts.chat import EARLIER as EARLIER
+from recollect.facts.fact import TURNS as TURNS
 from recollect.facts.fact import Beside as Beside
 from recollect.facts.fact import Domain as Domain
 from recollect.facts.fact import Fact as Fact

@@ -51,6 +51,8 @@ class Fact:
     """Filled in from the content when empty."""
     choices: tuple[str, ...] = ()
     """The texts of a multiple-choice question, in the order of their letters; empty for any other."""
+    turns: str = ""
+    """Of a conversation: all of it as `recollect.chat.turns` stores it; empty for a question alone."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -84,14 +86,14 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "domain": pl.String,
     "split": pl.String,
 }
-CHOICES = "choices"
-"""A column more, of a set with multiple-choice questions."""
+CHOICES, TURNS = "choices", "turns"
+"""Columns more, of a set with multiple-choice questions, and of one with conversations."""
 
 
 FINGERPRINT_VERSION = "v2"
 """Of `FactSet.fingerprint`. v1 had no mark; it left the relation out, and forms could run into each other."""
 
-_FIELDS = tuple(field.name for field in fields(Fact) if field.name != CHOICES)
+_FIELDS = tuple(field.name for field in fields(Fact) if field.name not in (CHOICES, TURNS))
 
 
 @dataclass(frozen=True)
@@ -174,18 +176,19 @@ class FactSet:
         digest = hashlib.blake2b(digest_size=16)
         for fact in self.facts:
             values = [getattr(fact, name) for name in _FIELDS]
-            row = json.dumps(
-                [*values, *([fact.choices] if fact.choices else [])], ensure_ascii=False
-            )  # none write alike
+            more = [*([fact.choices] if fact.choices else []), *([fact.turns] if fact.turns else [])]
+            row = json.dumps([*values, *more], ensure_ascii=False)  # none write alike
             digest.update(row.encode() + b"\n")
         return f"{FINGERPRINT_VERSION}-{digest.hexdigest()}"
 
     def table(self) -> pl.DataFrame:
-        """One row per fact; columns as in `SCHEMA`, and `choices` where some fact has them."""
+        """One row per fact; columns as in `SCHEMA`, and `choices` and `turns` where some fact has them."""
         rows = [asdict(fact) for fact in self.facts]
         columns = {name: [row["id" if name == "fact_id" else name] for row in rows] for name in SCHEMA}
         columns["synonyms"] = [list(value) for value in columns["synonyms"]]
         table = pl.DataFrame(columns, schema=SCHEMA)
+        if any(fact.turns for fact in self.facts):
+            table = table.with_columns(pl.Series(TURNS, [fact.turns for fact in self.facts], dtype=pl.String))
         if not any(fact.choices for fact in self.facts):
             return table
         choices = [list(fact.choices) for fact in self.facts]
@@ -206,6 +209,7 @@ class FactSet:
                 split=row["split"],
                 id=row["fact_id"],
                 choices=tuple(row.get(CHOICES) or ()),
+                turns=row.get(TURNS) or "",
             )
             for row in table.iter_rows(named=True)
         )
@@ -239,4 +243,5 @@ def _checked_table(table: pl.DataFrame, name: str) -> pl.DataFrame:
         if odd.height:
             raise InputError(f"{name}: {column} must be {' or '.join(known)}, but got {odd[column][0]!r}.")
     more = [CHOICES] if table.schema.get(CHOICES) == pl.List(pl.String) else []
+    more += [TURNS] if table.schema.get(TURNS) == pl.String else []
     return table.select([*SCHEMA, *more])

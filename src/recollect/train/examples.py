@@ -23,11 +23,13 @@ from recollect.chat.found import DataReport
 from recollect.chat.read import READER_VERSION, read_conversations
 from recollect.chat.step import REFUSED
 from recollect.chat.template import template_of
+from recollect.chat.turns import stored
 from recollect.conversation import Conversation
 from recollect.core.numbers import many
 from recollect.core.tables import BadRows, BadRowsFound, RowError
 from recollect.core.workspace import MANIFEST, fingerprint, step_input
 from recollect.errors import InputError
+from recollect.facts import TURNS
 from recollect.generate.encoding import check_context, context_limit
 from recollect.prompt import check_answers
 from recollect.train.settings import TrainSettings
@@ -63,6 +65,7 @@ class Source:
     facts: pl.DataFrame | None = None
     """fact_id, question, object."""
     conversations: tuple[Conversation, ...] = ()
+    """Of chat data; and those that the facts of a selection hold, where they are conversations."""
     notes: tuple[str, ...] = ()
     """What was lost on the way."""
 
@@ -86,9 +89,11 @@ def read_source(settings: TrainSettings, selection: Path | None, data: Path | No
             f"select step) and --data (a file, a folder or a data step), but got {'both' if data else 'neither'}."
         )
     step_input(selection, "select")
-    columns = ["fact_id", "question", "object"]
-    rows = pl.read_parquet(selection / "selection.parquet", glob=False, columns=columns)
-    return settings, Source(selection, {"selection": fingerprint(rows.to_dict(as_series=False))}, facts=rows)
+    table = pl.read_parquet(selection / "selection.parquet", glob=False)
+    rows = table.select("fact_id", "question", "object", *({TURNS} & set(table.columns)))
+    inputs = {"selection": fingerprint(rows.to_dict(as_series=False))}
+    talks = tuple(map(stored, rows[TURNS].to_list())) if TURNS in rows.columns else ()
+    return settings, Source(selection, inputs, facts=rows, conversations=talks)
 
 
 def _read_data(settings: TrainSettings, data: Path) -> tuple[TrainSettings, Source]:
@@ -120,7 +125,7 @@ def learn(
     source: Source, settings: TrainSettings, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
 ) -> Learned:
     """The examples, none longer than settings and model allow. InputError, by name, for what cannot be learned."""
-    if source.facts is None:
+    if source.facts is None or source.conversations:
         found = _conversations(source.conversations, settings, tokenizer)
     else:
         found = _facts(source.facts, settings, tokenizer)

@@ -224,7 +224,8 @@ def found_of(begun: Begun, ended: Ended) -> TrainFound:
 def finish(training: Training, step: Step, found: TrainFound) -> TrainResult:
     """Write the model's card and close the step."""
     settings, source = training.settings, training.source
-    write_card(step.folder / "model", training_card(settings, found, training.ref.whole, source.path))
+    file = None if source.facts is not None and source.conversations else source.path  # the data's name, or a choice's
+    write_card(step.folder / "model", training_card(settings, found, training.ref.whole, file))
     step.finish(found.model_copy(update={"sources": {"model": settings.model, source.kind: str(source.path)}}))
     return finished(step)
 

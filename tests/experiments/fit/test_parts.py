@@ -253,7 +253,7 @@ def test_earlier_turns_that_are_not_learned_are_told(tmp_path: Path):
     path.write_text("\n".join(map(json.dumps, lines)))
     parts = split_for_fit(load_facts(str(path)), FitSettings())
     assert any("40 rows have earlier turns" in note for note in parts.notes)
-    assert any("`recollect train --data FILE` learns all turns" in note for note in parts.notes)
+    assert any("the last answer of each conversation alone" in note for note in parts.notes)
 
 
 def test_too_few_rows_are_told_in_rows():

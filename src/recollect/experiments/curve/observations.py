@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from recollect.core.estimates import LEAST_PER_LEVEL, enough
 from recollect.errors import InputError
-from recollect.evaluate import RIGHT, with_right
+from recollect.evaluate import CONVERSATION, RIGHT, with_right
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -167,7 +167,8 @@ def _numbered(column: pl.Series) -> Ints:
 
 
 def item_table(evaluation: Path, metric: Metric = "accuracy") -> pl.DataFrame:
-    """The items of an evaluate step: item, unit, group, right, count, part. Facts are grouped by memory level.
+    """The items of an evaluate step: item, unit, group, right, count, part. Facts are grouped by memory level; the
+    answers of one conversation are one unit.
 
     `word` is for facts and `f1` for pages only; raises InputError for the other way round.
     """
@@ -178,7 +179,7 @@ def item_table(evaluation: Path, metric: Metric = "accuracy") -> pl.DataFrame:
     outputs = with_right(pl.read_parquet(evaluation / "outputs.parquet", glob=False))
     return outputs.select(
         item=pl.col("fact_id"),
-        unit=pl.col("fact_id"),
+        unit=pl.col(CONVERSATION if CONVERSATION in outputs.columns else "fact_id"),
         group=pl.col("level"),
         right=pl.col("word" if metric == "word" else RIGHT).cast(pl.Float64),
         count=pl.lit(1.0),

@@ -52,19 +52,32 @@ class Answers:
         """Whether the items are values of pages."""
         return (self.path / "items.parquet").is_file()
 
+    @cached_property
+    def clustered(self) -> bool:
+        """Whether items belong together: values of a page, answers of a conversation."""
+        return self.pages or self.items["unit"].n_unique() < self.items.height
+
+    def units(self, *, part: str = "test", items: frozenset[str] | None = None) -> NDArray[np.str_]:
+        """What each item of a part belongs to; or each of these items, of all parts."""
+        asked = pl.col("part") == part if items is None else pl.col("item").is_in(list(items))
+        return self.items.filter(asked)["unit"].cast(pl.String).to_numpy().astype(np.str_)
+
     def right(self, part: str = "test") -> NDArray[np.bool_]:
         """Verdicts of a part."""
         found: NDArray[np.bool_] = self.items.filter(part=part)["right"].to_numpy()
         return found
 
     def score(self, part: str = "test") -> Estimate | None:
-        """The share of right answers; of pages the mean over attributes. None where nothing was asked."""
+        """The share of right answers; of pages the mean over attributes. None where nothing was asked. What belongs
+        together is counted so by the interval."""
         table = self.items.filter(part=part)
         if not table.height:
             return None
         if self.pages:
             columns = (table[name].cast(pl.String).to_list() for name in ("unit", "group"))
             return clustered_macro(table["right"].to_list(), *columns)
+        if self.clustered:
+            return clustered(table["right"].to_list(), self.units(part=part).tolist())
         return proportion(int(table["right"].sum()), table.height)
 
     def lost(self, knowledge: Knowledge) -> NDArray[np.bool_]:
@@ -78,9 +91,8 @@ class Answers:
         lost = self.lost(knowledge)
         if not len(lost):
             return None
-        if self.pages:
-            units = self.items.filter(pl.col("item").is_in(list(knowledge.items)))["unit"].cast(pl.String)
-            return clustered(lost.tolist(), units.to_list())
+        if self.clustered:
+            return clustered(lost.tolist(), self.units(items=knowledge.items).tolist())
         return proportion(int(lost.sum()), len(lost))
 
 
@@ -91,10 +103,11 @@ class Gap:
     first: NDArray[np.bool_]
     second: NDArray[np.bool_]
     scored: Scored | None = None
-    """Of pages, whose values are not independent: the first model is 0, the second 1."""
+    """Of what belongs together (values of a page, answers of a conversation), which is not independent: the first model
+    is 0, the second 1."""
 
     def at(self, confidence: float = CONFIDENCE) -> Estimate:
-        """The difference with its interval, paired by question, or by page."""
+        """The difference with its interval, paired by question, or by page or conversation."""
         if self.scored is not None:
             return pages_gain(self.scored, 1, 0, confidence)
         return paired([Pairs.of(self.first.tolist(), self.second.tolist())], confidence)
@@ -116,19 +129,25 @@ def gap_of(first: Answers, second: Answers, part: str = "test") -> Gap | None:
     mine, others = first.right(part), second.right(part)
     if not len(mine):
         return None
-    return Gap(mine, others, compare({0: first.path, 1: second.path}, part) if first.pages else None)
+    if first.pages:
+        return Gap(mine, others, compare({0: first.path, 1: second.path}, part))
+    return Gap(mine, others, _together(mine, others, first.units(part=part)) if first.clustered else None)
+
+
+def _together(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDArray[np.str_]) -> Scored:
+    """Verdicts of two models on items that belong to units."""
+    groups = np.asarray(["all"] * len(first))
+    return Scored({0: first, 1: second}, groups, units, pages=True, how="")
 
 
 def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate | None:
-    """What the second has forgotten more of the known items, paired by question, or by page; None of nothing."""
+    """What the second has forgotten more of the known items, paired as their scores are; None of nothing."""
     mine, others = first.lost(knowledge), second.lost(knowledge)
     if not len(mine):
         return None
-    if not first.pages:
+    if not first.clustered:
         return Gap(mine, others).at()
-    units = first.items.filter(pl.col("item").is_in(list(knowledge.items)))["unit"].cast(pl.String).to_numpy()
-    groups = np.asarray(["all"] * len(mine))
-    return Gap(mine, others, Scored({0: mine, 1: others}, groups, units.astype(np.str_), pages=True, how="")).at()
+    return Gap(mine, others, _together(mine, others, first.units(items=knowledge.items))).at()
 
 
 def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:
@@ -139,7 +158,7 @@ def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:
 
 def error_of(first: Answers, second: Answers) -> float:
     """The standard error of the difference of two scores on the same questions, in points."""
-    if first.pages:
+    if first.clustered:
         gap = gap_of(first, second)
         found = None if gap is None else gap.at()
         return 0.0 if found is None else 100 * (found.high - found.low) / (2 * _WITHIN)

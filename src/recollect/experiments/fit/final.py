@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from recollect.chat.turns import last_asked
 from recollect.core.estimates import Estimate, Pairs, questions_needed
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
@@ -205,7 +206,7 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
             "behind": behind,
             "held": tested.held.get(name),
             "forgot_more": lost_more(mine, best, tested.knowledge) if both_trained else None,
-            "power": Power(asked=pairs.n, needed=_by_interval(behind) if mine.pages else questions_needed(pairs)),
+            "power": Power(asked=pairs.n, needed=_by_interval(behind) if mine.clustered else questions_needed(pairs)),
             "wins": pairs.only_second,
             "losses": pairs.only_first,
         }
@@ -213,7 +214,8 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
 
 
 def _by_interval(gap: Estimate | None) -> int | None:
-    """Values with which the difference would be seen, by the interval over pages: a page's values are not independent.
+    """Items with which the difference would be seen, by the interval over pages or conversations, whose items are not
+    independent.
 
     With half the interval h = z(95 %) s / √n: n ((z(95 %) + z(80 %)) / z(95 %) · h / |difference|)².
     """
@@ -241,7 +243,7 @@ def flips(ground: Ground, tested: Tested) -> tuple[tuple[Flipped, ...], int, int
         counts[now] += 1
         if counts[now] <= _FLIPS:
             fact = ground.data.final[name]
-            found.append(Flipped(question=fact.question, accepted=fact.object, before=said, after=says, gained=now))
+            found.append(Flipped(question=last_asked(fact), accepted=fact.object, before=said, after=says, gained=now))
     return tuple(found), counts[False], counts[True]
 
 

@@ -11,6 +11,7 @@ from recollect.engines import find_engine
 from recollect.evaluate.pages import page_task
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.split import Parts, split_for_fit
+from recollect.experiments.fit.talks import is_talks, read_talks
 from recollect.facts import FactSet, load_facts
 from recollect.train.auto import auto_input
 
@@ -34,8 +35,9 @@ class Wanted:
 def prepare_fit(settings: FitSettings, facts: FactSet | None = None) -> Wanted:
     """Read the data, find the model, cut the parts; raises InputError and ModelError for what cannot be fitted."""
     sources = {"model": settings.model, "facts": source_of(settings, "data", facts)}
-    facts = load_facts(settings.data) if facts is None else facts
     first = FitParts.of(settings, None, "facts")
+    if facts is None:
+        facts = read_talks(settings, first) or load_facts(settings.data)
     goal = goal_of(settings, first, facts)
     data = split_for_fit(facts, settings, pages=goal == "attributes")
     model = find_engine(first.evaluate)
@@ -56,5 +58,7 @@ def goal_of(settings: FitSettings, parts: FitParts, facts: FactSet) -> Goal:
         return settings.goal
     if page_task(parts.evaluate, facts) is not None:
         return "attributes"
+    if is_talks(facts.facts):
+        return "chat"
     words = median(len(fact.object.split()) for fact in facts)
     return "chat" if words >= _LONG and set(facts.relations) == {"qa"} else "facts"

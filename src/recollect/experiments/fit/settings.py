@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from recollect.chat.asking import asked_for, settled
+from recollect.chat.render import TrainOn
 from recollect.core.machine import Machine
 from recollect.core.settings import Fixed, PathOrName, Settings
 from recollect.evaluate import EvaluateSettings
@@ -39,6 +40,7 @@ class FitSettings(Settings):
         '30m'
     """
 
+    later_fields: ClassVar[set[str]] = {"ask_turns"}
     runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour", "workers", "one_by_one"}
 
     model: PathOrName = POCKET
@@ -70,6 +72,9 @@ class FitSettings(Settings):
     and for the test."""
     limit: Annotated[int, Field(ge=10)] | None = None
     """At most so many test questions; all by default."""
+    ask_turns: TrainOn = "all"
+    """Of a conversation in validation and test: ask each turn of the assistant after the true turns before it (all), or
+    the last one alone, which takes less time. Which turns are learned is said by train.train_on."""
     use_levels: bool = True
     """Probe what the base knows, so that examples can be chosen by memory level; not for pages and chats."""
     workers: Annotated[int, Field(ge=1)] | None = None

@@ -3,8 +3,9 @@
 Notable choices
 - A split that the data has is kept: its test is the test, and what it marks for validation chooses. Without such rows
   validation is taken from the training data; without a test `recollect facts` has drawn one, by the seed.
-- Units stay together: all facts about one subject, all examples of one page, a question however it is written. What
-  stands in the test, nearly alike, is not trained on.
+- Units stay together: all facts about one subject, all examples of one page, a question however it is written, a whole
+  conversation. What stands in the test, nearly alike, is not trained on; of a conversation only the answers are not
+  asked that follow on what a training conversation has as well (a greeting).
 - Who is drawn is decided by a hash of (seed, unit), so rows added elsewhere move nothing.
 - Questions of other relations or shops (out-of-domain) are never trained on; half of them help to choose and half are
   kept for the end. They show what is lost beside the task.
@@ -21,6 +22,7 @@ from recollect.core.random import draw, take
 from recollect.core.workspace.fit import SetsFound
 from recollect.errors import InputError
 from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.fit.talks import answers_of, is_talks, not_learned, turns_note
 from recollect.facts import EARLIER, Fact, FactSet, near_key
 
 LEAST = 8
@@ -52,17 +54,18 @@ def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False)
         names = _drawn(train, _TEST_SHARE, None, settings.seed, "fit-test", pages)
         test = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
         train = [fact for fact in train if unit_of(fact, pages) not in names]
-        whose = f"{100 * _TEST_SHARE:.0f} % of the data, drawn by {_by(pages)}"
-    test, again = _once(test, pages)
+        whose = f"{100 * _TEST_SHARE:.0f} % of the data, drawn by {_by(pages, facts.facts)}"
+    test, again = _once(answers_of(test, settings), pages)
     test = take(test, settings.limit, settings.seed, "fit-limit", lambda fact: fact.id)
     train, leaked = _without(train, test)
     validation, train = _validation(train, facts.beside.validation, test, settings, pages)
     train, also = _without(train, validation)
     validation, more = _once(validation, pages)
+    (validation, known), (test, too) = (not_learned(asked, train) for asked in (validation, test))
     kept = _halves(list(facts.part("ood")), settings, pages)
     chosen_by = "the data's own"
     if not facts.beside.validation:
-        chosen_by = f"{100 * settings.validation_share:.0f} % of the training data, drawn by {_by(pages)}"
+        chosen_by = f"{100 * settings.validation_share:.0f} % of the training data, drawn by {_by(pages, facts.facts)}"
     counts = SetsFound(
         train=len(train),
         validation=len(validation),
@@ -76,7 +79,11 @@ def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False)
         FactSet((*train, *validation, *kept[0]), facts.name),
         FactSet((*train, *test, *kept[1]), facts.name),
         counts,
-        (*_read(facts.beside.notes), *_notes(counts, leaked + also, again + more)),
+        (
+            *_read(facts.beside.notes),
+            *turns_note([*validation, *test], train, settings),
+            *_notes(counts, leaked + also, again + more + known + too),
+        ),
     )
 
 
@@ -85,20 +92,23 @@ def _validation(
 ) -> tuple[list[Fact], list[Fact]]:
     """What chooses, and what is left to train on: the rows that the data marks for it, else drawn."""
     if own:
-        asked, _ = _without(own, test)
+        asked, _ = _without(answers_of(own, settings), test)
         return take(asked, settings.most_validation, settings.seed, "fit-limit", lambda fact: fact.id), train
     names = _drawn(train, settings.validation_share, settings.most_validation, settings.seed, "fit-validate", pages)
-    chosen = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
-    return chosen, [fact for fact in train if unit_of(fact, pages) not in names]
+    drawn = [replace(fact, split="test") for fact in train if unit_of(fact, pages) in names]
+    asked = answers_of(drawn, settings)
+    if is_talks(drawn):  # more answers than conversations were drawn
+        asked = take(asked, settings.most_validation, settings.seed, "fit-limit", lambda fact: fact.id)
+    return asked, [fact for fact in train if unit_of(fact, pages) not in names]
 
 
 def unit_of(fact: Fact, pages: bool = False) -> str:
-    """What must not be divided: a subject, a page, a question however it is written."""
-    return fact.subject if pages else near_key(fact.question if fact.relation == "qa" else fact.subject)
+    """What must not be divided: a subject, a page, a conversation, a question however it is written."""
+    return fact.subject if pages or fact.turns else near_key(fact.question if fact.relation == "qa" else fact.subject)
 
 
-def _by(pages: bool) -> str:
-    return "whole pages" if pages else "whole subjects"
+def _by(pages: bool, facts: Sequence[Fact] = ()) -> str:
+    return "whole pages" if pages else "whole conversations" if is_talks(facts) else "whole subjects"
 
 
 def _drawn(
@@ -174,8 +184,8 @@ def _check(counts: SetsFound, rows: int) -> None:
 def _read(notes: Sequence[str]) -> list[str]:
     """What the source said, and what follows of it here."""
     turns = (
-        "A fit learns, and is asked, the last answer of each conversation alone; `recollect train --data FILE` learns "
-        "all turns of the assistant."
+        "Read as questions and answers: the last answer of each conversation alone is learned and asked. All turns are, "
+        "where a chat file itself is given (--data FILE) to a model that has a chat template."
     )
     return [*notes, *([turns] if any(EARLIER in one for one in notes) else [])]
 
@@ -185,7 +195,9 @@ def _notes(counts: SetsFound, leaked: int, again: int) -> list[str]:
     if leaked:
         found.append(f"{many(leaked, 'training example')} left out: the question is asked in validation or test, too.")
     if again:
-        found.append(f"{many(again, 'question')} of validation and test left out: another there asks the same.")
+        found.append(
+            f"{many(again, 'question')} of validation and test left out: another there, or what is trained on, asks the same."
+        )
     if counts.test < FEW:
         half = 98 / counts.test**0.5
         found.append(
