@@ -1,8 +1,10 @@
 """A chat file made of facts of EntityQuestions, as a small assistant's log: whole sentences in several styles.
 
     python benchmarks/chat_of_facts.py --facts FACTS_STEP --out chat.jsonl [--count 160] [--seed 0]
+                                      [--questions 1]
 
-A third of the conversations has a turn before the question, half a system turn. Answers are sentences that name the
+A third of the conversations has a turn before the question, half a system turn. With `--questions 3` each asks three
+questions, one after the other. Answers are sentences that name the
 subject and the fact, so a model may learn their form without the facts: `fit` judges by shared words.
 """
 
@@ -35,15 +37,16 @@ BEFORE = (("Hello, do you have a minute?", "Of course. What would you like to kn
 SYSTEM = "You are a friendly guide who answers in one sentence."
 
 
-def conversation(fact: Fact, at: random.Random) -> dict[str, list[dict[str, str]]]:
-    """One row."""
+def conversation(facts: list[Fact], at: random.Random) -> dict[str, list[dict[str, str]]]:
+    """One row: a question for each fact."""
     turns: list[tuple[str, str]] = [("system", SYSTEM)] if at.random() < 0.5 else []
     if at.random() < 1 / 3:
         asked, said = at.choice(BEFORE)
         turns += [("user", asked), ("assistant", said)]
-    question = at.choice(ASKED[fact.relation]).format(s=fact.subject)
-    answer = at.choice(SAID[fact.relation]).format(s=fact.subject, o=fact.object)
-    turns += [("user", question), ("assistant", answer)]
+    for fact in facts:
+        question = at.choice(ASKED[fact.relation]).format(s=fact.subject)
+        answer = at.choice(SAID[fact.relation]).format(s=fact.subject, o=fact.object)
+        turns += [("user", question), ("assistant", answer)]
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
@@ -54,10 +57,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--questions", type=int, default=1, help="of a conversation")
     given = parser.parse_args()
     at = random.Random(given.seed)
     facts = [fact for fact in load_facts(given.facts).part("train") if fact.relation in ASKED]
-    rows = [conversation(fact, at) for fact in at.sample(facts, min(given.count, len(facts)))]
+    each = given.questions
+    drawn = at.sample(facts, min(given.count, len(facts) // each) * each)
+    rows = [conversation(drawn[first : first + each], at) for first in range(0, len(drawn), each)]
     given.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     print(f"{len(rows)} conversations in {given.out}")
 

@@ -1,8 +1,8 @@
 """Conversations as facts: one that is learned, and one for each answer of it that is asked.
 
 Notable choices
-- A conversation is learned as a whole, as `recollect train --data` learns it, so it is one fact, however many answers it
-  has: the last question and answer for people, and all of it in `Fact.turns`.
+- A conversation is learned as a whole, as `recollect train --data` learns it, so it is one fact, however many answers
+  it has: the last question and answer for people, and all of it in `Fact.turns`.
 - It is asked answer by answer, each after the true turns before it. These are facts of one subject, the conversation:
   never divided, and in every interval one cluster.
 - What is asked is what would be learned: the turns that a row names itself, else all or the last. A call of a tool, or
@@ -32,8 +32,8 @@ def learned(conversation: Conversation, train_on: TrainOn = "all") -> Fact:
 
     Examples:
         >>> from recollect.conversation import Conversation, Turn
-        >>> said = [("user", "Capital of Peru?"), ("assistant", "Lima"), ("user", "Of Chile?"), ("assistant", "Santiago")]
-        >>> talk = Conversation("1", tuple(Turn(role, text) for role, text in said))
+        >>> said = ("Capital of Peru?", "Lima", "Of Chile?", "Santiago")
+        >>> talk = Conversation("1", tuple(Turn(*one) for one in zip(("user", "assistant") * 2, said)))
         >>> fact = learned(talk)
         >>> fact.id, fact.object, len(conversation_of(fact).turns)
         ('1', 'Santiago', 4)

@@ -30,7 +30,7 @@ def row(number: int) -> Row:
     turns = [
         ("user", f"Where is the river {number}?"),
         ("assistant", f"in the land {number % 4}"),
-        ("user", "and its source?"),
+        ("user", f"and the source of the {number}th?"),
         ("assistant", f"in the hills {number % 4}"),
     ]
     turns = [("system", "Be short.")] * (number % 3 == 0) + turns + [("user", "thanks")] * (number % 4 == 0)
@@ -61,7 +61,7 @@ def _chat(tmp_path_factory: pytest.TempPathFactory) -> Chat:
 
 @pytest.fixture(scope="module", name="fitted")
 def _fitted(chat: Chat, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
-    settings = chat.settings(budget="2 trials", seeds=2, few_shot=1, train={"learning_rate": 1e-2, "epochs": 8})
+    settings = chat.settings(budget="1 trials", seeds=1, few_shot=1, train={"learning_rate": 1e-2, "epochs": 8})
     return run_fit(settings, tmp_path_factory.mktemp("fit") / "chat")
 
 
@@ -77,13 +77,8 @@ def test_conversations_are_never_divided_and_each_answer_is_asked(chat: Chat) ->
     assert (wanted.goal, wanted.parts.evaluate.judge, wanted.parts.train.prompt) == ("chat", "token-f1", "chat")
     assert "drawn by whole conversations" in wanted.data.counts.how
     said = " ".join(wanted.data.notes)
-    assert (
-        f"{COUNT} conversations with 72 turns of the assistant, 12 with a system turn, 9 that end with the user" in said
-    )
-    assert (
-        f"Asked: each turn of the assistant, after the true turns before it, {len(validation) + len(test)} answers"
-        in said
-    )
+    assert "36 conversations with 72 turns of the assistant, 12 with a system turn, 9 that end with the user" in said
+    assert f"after the true turns before it, {len(validation) + len(test)} answers of {len(of[1] | of[2])}" in said
 
 
 def test_the_last_turn_alone_is_asked_where_that_is_wanted(chat: Chat) -> None:
@@ -132,8 +127,8 @@ def test_answers_of_one_conversation_are_one_cluster(fitted: FitResult) -> None:
 
 def test_a_greeting_that_is_learned_is_not_asked_and_the_rest_is(chat: Chat, tmp_path: Path) -> None:
     hello = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
-    rows = [{**one, "messages": [*hello, *one["messages"]]} for one in map(row, range(1, COUNT, 3))]
-    rows += [{**one, "messages": [*hello, *one["messages"]]} for one in map(row, range(2, COUNT, 3))]
+    rows = [{**one, "messages": [*hello, *one["messages"]]} for at in range(COUNT) if (one := row(at)) and at % 3]
+    rows += [{**one, "id": f"more-{one['id']}"} for one in map(row, range(1, COUNT, 3))]
     data = prepare_fit(chat.settings(data=write(tmp_path, rows))).data
     asked = [fact for part in (data.choosing, data.final) for fact in part.part("test")]
     assert asked
@@ -159,7 +154,7 @@ def test_what_a_model_without_a_template_cannot_be_given_is_told(chat: Chat) -> 
 
 
 def test_single_questions_are_read_as_ever(chat: Chat, tmp_path: Path) -> None:
-    rows = [{"messages": row(number)["messages"][:2]} for number in range(1, COUNT) if number % 3]
+    rows = [{"messages": row(number)["messages"][:2]} for number in range(1, 90) if number % 3]
     wanted = prepare_fit(chat.settings(data=write(tmp_path, rows)))
     assert set(wanted.facts.relations) == {"qa"}
 

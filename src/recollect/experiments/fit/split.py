@@ -184,8 +184,8 @@ def _check(counts: SetsFound, rows: int) -> None:
 def _read(notes: Sequence[str]) -> list[str]:
     """What the source said, and what follows of it here."""
     turns = (
-        "Read as questions and answers: the last answer of each conversation alone is learned and asked. All turns are, "
-        "where a chat file itself is given (--data FILE) to a model that has a chat template."
+        "Read as questions and answers: the last answer of each conversation alone is learned and asked. All turns "
+        "are, where a chat file itself is given (--data FILE) to a model that has a chat template."
     )
     return [*notes, *([turns] if any(EARLIER in one for one in notes) else [])]
 
@@ -196,7 +196,7 @@ def _notes(counts: SetsFound, leaked: int, again: int) -> list[str]:
         found.append(f"{many(leaked, 'training example')} left out: the question is asked in validation or test, too.")
     if again:
         found.append(
-            f"{many(again, 'question')} of validation and test left out: another there, or what is trained on, asks the same."
+            f"{many(again, 'question')} of validation and test left out: another there, or in training, asks the same."
         )
     if counts.test < FEW:
         half = 98 / counts.test**0.5

@@ -118,9 +118,9 @@ def turns_note(facts: Sequence[Fact], learned_ones: Sequence[Fact], settings: Fi
         return []
     of = len({fact.subject for fact in facts})
     turns = sum(len(trained_turns(conversation_of(fact), settings.train.train_on)) for fact in learned_ones)
-    which = "each turn of the assistant" if settings.ask_turns == "all" else "the last turn of the assistant"
+    which = f"{'each' if settings.ask_turns == 'all' else 'the last'} turn of the assistant"
     return [
-        f"Learned: {many(turns, 'turn')} of the assistant in {many(len(learned_ones), 'conversation')}. Asked: {which}, "
+        f"Learned: {many(turns, 'answer')} of {many(len(learned_ones), 'conversation')}. Asked: {which}, "
         f"after the true turns before it, {many(len(facts), 'answer')} of {many(of, 'conversation')}, of which each "
         "counts as one cluster in the intervals."
     ]
