@@ -99,6 +99,7 @@ def test_a_tuned_model_in_the_bases_place_is_what_loading_it_gives(
     with resident.holding(of(tmp_path / "tuned")) as held:
         assert held.model is resident.base.model
         check_same(held, of(tmp_path / "tuned"))
+        assert all(one.requires_grad for one in held.model.parameters())  # torch multiplies in another way without
         with resident.holding(of(resident.base.folder)) as other:  # the place is taken
             assert other.model is not held.model
             check_same(other, of(resident.base.folder))

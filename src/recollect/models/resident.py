@@ -248,7 +248,8 @@ def _said(values: JsonObject) -> JsonObject:
 def _exchanged(model: Any, values: Mapping[str, torch.Tensor], copied: bool) -> Iterator[None]:
     """The model with these parameters while the block is open; those of one tensor are one parameter.
 
-    copied: the others are copies of the model's.
+    copied: the others are copies of the model's. Each asks for a gradient where the one that it replaces does: torch
+    chooses by that how it multiplies, and took 2.7 times as long for tokens one by one where they did not.
     """
     import torch
 
@@ -256,7 +257,9 @@ def _exchanged(model: Any, values: Mapping[str, torch.Tensor], copied: bool) -> 
     if copied:
         copies = {id(one): one.detach().clone() for name, one in before.items() if name not in values}
         values = {name: values[name] if name in values else copies[id(one)] for name, one in before.items()}
-    new = {id(value): torch.nn.Parameter(value, requires_grad=False) for value in values.values()}
+    new = {
+        id(value): torch.nn.Parameter(value, requires_grad=before[name].requires_grad) for name, value in values.items()
+    }
     try:
         for name, value in values.items():
             _put(model, name, new[id(value)])

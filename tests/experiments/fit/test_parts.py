@@ -15,7 +15,7 @@ from recollect.experiments.fit.choose import choose, knee, on_front
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.prepare import prepare_fit
 from recollect.experiments.fit.settings import FitSettings
-from recollect.experiments.fit.space import fit_space, fit_starts
+from recollect.experiments.fit.space import fit_space, fit_starts, plain_values
 from recollect.experiments.fit.split import ENOUGH, LEAST, split_for_fit, unit_of
 from recollect.experiments.search.hold import FREE, HOLDS
 from recollect.experiments.search.parameters import Choice
@@ -133,7 +133,7 @@ def test_of_equal_values_the_simpler_one_is_taken():
 
 
 def test_a_single_training_needs_more_than_one_standard_error_over_a_mean():
-    lucky, mean = candidate("trial", 54, 10), candidate("mean", 51, 10, "mean")
+    lucky, mean = candidate("trial", 54, 10), candidate("mean", 51, 10, "mean").model_copy(update={"averaged": True})
     assert [one.name for one in choose([lucky, mean], lambda *_: 4.0) if one.chosen] == ["mean"]
     assert [one.name for one in choose([lucky, mean], lambda *_: 2.0) if one.chosen] == ["trial"]
 
@@ -182,10 +182,11 @@ def test_ways_to_forget_less_are_searched_where_forgetting_counts_and_they_can_b
     given: dict[str, object], ways: tuple[str, ...]
 ):
     settings = FitSettings.make(**given)
-    space = fit_space(settings, 60, True, 1e-4)
+    plain = plain_values(settings.train, 60, 1e-4)
+    space = fit_space(settings, 60, True, plain)
     found = space.parameters.get("hold")
     assert (found.options if isinstance(found, Choice) else ()) == ways
-    starts = fit_starts(space, settings, 60, 1e-4)
+    starts = fit_starts(space, plain, 60, gentle=True)
     assert {start.get("hold", FREE) for start in starts} == {FREE}
 
 

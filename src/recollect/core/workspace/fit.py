@@ -179,6 +179,8 @@ class Candidate(Result):
     forgot: float
     value: float
     """What it was chosen by: score less the charge for what was forgotten."""
+    averaged: bool = False
+    """Whether it is made of several trainings and worth no less than they are on average, so no lucky one."""
     front: bool = False
     """No other is better in both."""
     chosen: bool = False

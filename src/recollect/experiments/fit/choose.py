@@ -8,7 +8,8 @@ Notable choices
   the line between its two ends, each axis scaled to the front.
 - A single training that was picked from many for its score was also lucky, a mean of several is less so. So where there
   is a mean (or a repair of one), a single training takes its place only when it is ahead by more than one standard
-  error of their difference.
+  error of their difference. A mean that is worth less than its members on average has no such claim (averaging did harm
+  there), and neither has a repair of a single training, which was as lucky as that.
 - Of equal values the simpler model wins: the plain one, then a single training, then a mean, then a repair.
 """
 
@@ -19,7 +20,6 @@ from collections.abc import Callable, Sequence
 from recollect.core.workspace.fit import Candidate
 
 _ORDER = ("plain", "trial", "seed", "mean", "repair")
-_SINGLE = ("plain", "trial", "seed")
 
 
 def _no_error(first: str, second: str) -> float:
@@ -59,9 +59,9 @@ def choose(candidates: Sequence[Candidate], error: Callable[[str, str], float] =
     """The same with the front and the chosen one marked. error: of two candidates' difference, in points."""
     front, bend = {one.name for one in on_front(candidates)}, knee(candidates)
     best = _best(candidates)
-    several = [one for one in candidates if one.kind not in _SINGLE]
-    if best.kind in _SINGLE and several:
-        mean = _best(several)
+    averaged = [one for one in candidates if one.averaged]
+    if averaged and not best.averaged:
+        mean = _best(averaged)
         best = best if best.value - mean.value > error(best.name, mean.name) else mean
     return tuple(
         one.model_copy(

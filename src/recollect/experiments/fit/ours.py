@@ -28,6 +28,7 @@ from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights, has_weights, is_done
 from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
+from recollect.experiments.fit.cost import most_updates
 from recollect.experiments.fit.keep import merged
 from recollect.experiments.fit.searching import Searched
 from recollect.experiments.fit.stages import BEST, KEPT_CHANGE, PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
@@ -78,6 +79,10 @@ class Ours:
     repair: str
     seeds: tuple[float, ...]
     answers: Answers
+    twin: Entrant | None = None
+    """Where its settings take all examples: another training with them, so a random draw of equal size by itself."""
+    everything: bool = False
+    """Whether its settings take all examples."""
 
     @property
     def chosen(self) -> Candidate:
@@ -96,8 +101,8 @@ class Ours:
 
     @property
     def averaged(self) -> bool:
-        """Whether it is made of several trainings."""
-        return self.chosen.kind in ("mean", "repair")
+        """Whether a single training takes its place only beyond an error."""
+        return self.chosen.averaged
 
 
 @dataclass
@@ -109,10 +114,19 @@ class Field:
     kept: Callable[[Entrant], None] = lambda entrant: None
     """Told of every new best."""
 
-    def add(self, name: str, kind: str, model: Path, answers: Answers, selections: tuple[Path, ...]) -> Entrant:
-        """One more."""
+    def add(
+        self,
+        name: str,
+        kind: str,
+        model: Path,
+        answers: Answers,
+        selections: tuple[Path, ...],
+        least: float = math.inf,
+    ) -> Entrant:
+        """One more. least: what it must be worth to count as made of several; nothing is as much as a single one."""
         score, forgot, value = value_of(answers, self.ground.knowledge)
-        made = Candidate.model_validate({"name": name, "kind": kind, "score": score, "forgot": forgot, "value": value})
+        told = {"name": name, "kind": kind, "score": score, "forgot": forgot, "value": value}
+        made = Candidate.model_validate({**told, "averaged": value >= least})
         entrant = Entrant(made, model, answers, selections)
         before = self.best if self.entrants else None
         self.entrants.append(entrant)
@@ -178,14 +192,15 @@ def more_seeds(
         number: seed_cell(ground, f"seed{number}-{of}", select, train, ground.settings.seed + number)
         for number in range(1, ground.settings.seeds)
     }
+    draw = 0 if len(first.trained_on) == ground.most else 1  # of equal size, which is one of these where all were used
     with ground.clock.stage("more seeds") as lasted:
-        pass_together(ground, list(cells.values()), updates_left(ground, searched, each) - 1)  # less the random draw
+        pass_together(ground, list(cells.values()), updates_left(ground, searched, each) - draw)
         for number, cell in cells.items():
             one = lasted() / len(found) if found else ground.training + ground.asking
             there = is_finished(cell.path(ground.steps, "train"))
             if not is_done(ground.steps, cell) and not (
                 ground.clock.room(ground.asking if there else one, ground.reserve)
-                and (there or updates_left(ground, searched, each) >= 2)  # and the random draw
+                and (there or updates_left(ground, searched, each) >= 1 + draw)
             ):
                 break
             ground.run(f"the same with seed {number}", cell)
@@ -241,7 +256,8 @@ def averages(field_: Field, seeds: list[Entrant]) -> None:
                 field_.ground.leave_out(", ".join(list(wanted)[at:]))
                 return
             selected = tuple(path for one in members for path in one.selections)
-            _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected)
+            least = sum(one.candidate.value for one in members) / len(members)
+            _enter(field_, name, "mean", out, partial(_write_mean, field_.ground, members, out), selected, least)
 
 
 def _write_mean(ground: Ground, members: list[Entrant], out: Path) -> None:
@@ -268,8 +284,8 @@ def _mark(*names: str) -> str:
 
 
 def updates_left(ground: Ground, searched: Searched | None, each: int) -> float:
-    """How many more trainings of so many updates a budget in updates has room for."""
-    limit = ground.settings.limits.updates
+    """How many more trainings of so many updates there is room for; endless where time is the budget."""
+    limit = most_updates(ground)
     if limit is None:
         return math.inf
     return (limit - updates_spent(ground, searched)) / max(1, each)
@@ -285,6 +301,7 @@ def repairs(field_: Field) -> None:
     """The best so far, less a part of its change."""
     ground, best = field_.ground, field_.best
     base, tuned, mark = ground.base.name, best.model, _mark(best.candidate.name, best.model.name)
+    least = -math.inf if best.candidate.averaged else math.inf  # a repair of one training is no more than that
     with ground.clock.stage("repair"):
         for at, share in enumerate(KEPT_CHANGE):
             out = ground.steps / f"repair-kept-{100 * share:g}-{mark}"
@@ -294,14 +311,14 @@ def repairs(field_: Field) -> None:
                 ground.leave_out(f"{left} of {1 + len(KEPT_CHANGE)} repairs (the best moved back towards the base)")
                 return
             name = f"{best.candidate.name}, {100 * share:g} % of its change kept"
-            _enter(field_, name, "repair", out, write, best.selections)
+            _enter(field_, name, "repair", out, write, best.selections, least)
         out = ground.steps / f"repair-restored-{SET_BACK:g}-{mark}"
         restored = partial(run_restore, RestoreSettings.make(percent=SET_BACK), base, tuned, out=out)
         if not _room(ground, out):
             ground.leave_out(f"1 of {1 + len(KEPT_CHANGE)} repairs (the most changed weights set back)")
             return
         name = f"{best.candidate.name}, {SET_BACK:g} % of the weights set back"
-        _enter(field_, name, "repair", out, restored, best.selections)
+        _enter(field_, name, "repair", out, restored, best.selections, least)
 
 
 def _room(ground: Ground, model: Path) -> bool:
@@ -314,7 +331,13 @@ def _asked(ground: Ground, model: Path) -> Path:
 
 
 def _enter(
-    field_: Field, name: str, kind: str, model: Path, write: Callable[[], object], selections: tuple[Path, ...]
+    field_: Field,
+    name: str,
+    kind: str,
+    model: Path,
+    write: Callable[[], object],
+    selections: tuple[Path, ...],
+    least: float,
 ) -> None:
     """Make a model unless its answers are there, ask it, and let it compete; its weights stay only if it leads."""
     ground = field_.ground
@@ -322,7 +345,7 @@ def _enter(
     if not is_finished(out) and not _usable(model):
         write()
     answers = ground.ask(out, ground.choosing, ground.evaluation(str(model)), f"asking {name}")
-    entrant = field_.add(name, kind, model, answers, selections)
+    entrant = field_.add(name, kind, model, answers, selections, least)
     if field_.best is not entrant:
         drop_weights(model)
 
@@ -342,8 +365,9 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
     averages(field_, [first, *others])
     repairs(field_)
     best = field_.best
+    twin = _twin(field_, [*others, first], best)
     if best.candidate.kind != "plain":
-        _drop_others(field_, best)
+        _drop_others(field_, best, twin)
     repair = best.candidate.name.partition(", ")[2] if best.candidate.kind == "repair" else ""
     return Ours(
         model=best.model,
@@ -356,11 +380,24 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
         repair=repair,
         seeds=tuple(one.candidate.score for one in (first, *others)),
         answers=best.answers,
+        twin=twin,
+        everything=len(first.trained_on) == ground.most,
     )
 
 
-def _drop_others(field_: Field, best: Entrant) -> None:
-    """The plain one competes in the test and is kept; the others are needed no more."""
+def _twin(field_: Field, same: list[Entrant], best: Entrant) -> Entrant | None:
+    """Of the trainings with the same settings one that is a random draw of as many examples, since that is all of them.
+
+    Those that nobody picked for their score come first.
+    """
+    most = field_.ground.most
+    if len(best.trained_on) < most:
+        return None
+    return next((one for one in same if one is not best and len(one.trained_on) == most), None)
+
+
+def _drop_others(field_: Field, best: Entrant, twin: Entrant | None) -> None:
+    """The plain one and the random draw compete in the test and are kept; the others are needed no more."""
     for one in field_.entrants:
-        if one is not best and one.candidate.kind != "plain":
+        if one is not best and one is not twin and one.candidate.kind != "plain":
             drop_weights(one.model)

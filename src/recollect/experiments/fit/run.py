@@ -20,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from recollect.core.numbers import many
 from recollect.core.random import take
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic, write_json
 from recollect.core.workspace.fit import NAMES, Contender, FitFound, Name
@@ -30,6 +31,7 @@ from recollect.experiments.cell import drop_weights, has_weights, is_done
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
+from recollect.experiments.fit.cost import space_of
 from recollect.experiments.fit.final import CALLED, UNTOUCHED, contenders, first_choice, flips, test_all, worth
 from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, settle, write_examples
 from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell, updates_left, updates_spent
@@ -38,7 +40,7 @@ from recollect.experiments.fit.result import FitResult
 from recollect.experiments.fit.risk import check_risk, foretell_risk
 from recollect.experiments.fit.searching import Searched, run_fit_search
 from recollect.experiments.fit.settings import FitSettings
-from recollect.experiments.fit.space import exhaustive, fit_space
+from recollect.experiments.fit.space import exhaustive
 from recollect.experiments.fit.stages import STEPS, Ground, ask_base, probe_base, train_plain
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.many.measure import Pays
@@ -189,7 +191,20 @@ class _Fit:
         return ours, random, searched
 
     def _random(self, ours: Ours, searched: Searched | None) -> Path | None:
+        """The random draw of equal size; where that is all examples, another training on them that is there already."""
         ground, cell = self.ground, random_cell(self.ground, ours)
+        if ours.everything:
+            twin = ours.twin
+            called = CALLED.get(twin.candidate.name, twin.candidate.name) if twin else ""  # type: ignore[call-overload]
+            stands = f"{called} stands for it" if twin else "it is left out"
+            ground.notes.append(
+                f"All {many(ground.most, 'training example')} were used, so a random draw of equal size is the same "
+                f"examples by another seed: {stands}, and nothing was trained for it."
+            )
+            if twin is None:
+                return None
+            self.validated["random"] = twin.answers
+            return twin.model
         room = ground.clock.room(ground.training + ground.asking, 4 * ground.final_asking)
         if not is_done(ground.steps, cell) and not (room and updates_left(ground, searched, ours.updates) >= 1):
             ground.leave_out("the random draw of equal size")
@@ -201,7 +216,7 @@ class _Fit:
 
     def _keep(self, best: Entrant) -> None:
         one = best.candidate
-        self._keep_step(best.model, one.name, one.value, over=one.kind in ("mean", "repair"))
+        self._keep_step(best.model, one.name, one.value, over=one.averaged)
 
     def _keep_step(self, model: Path, name: str, value: float, *, over: bool = False) -> None:
         """Have `model/` hold the best so far; nothing that is worth no more than the base in its better prompt.
@@ -252,7 +267,7 @@ class _Fit:
     def _space(self, searched: Searched | None) -> Space:
         if searched is not None:
             return searched.space
-        return fit_space(self.wanted.settings, self.ground.most, self.ground.levels is not None, 1e-4)
+        return space_of(self.ground)
 
     def _known(self) -> FitFound:
         """What is known before the test."""

@@ -1,8 +1,8 @@
 """The search of a fit: the search's own scheduler and trials, each trial charged for what it makes the base forget.
 
 Notable choices
-- Amount, choice of data and settings are one space (`space.py`). A trial is judged at a fifth of its training (at half
-  of a short one), only the promising are trained to the end, and the first start always is.
+- Amount, choice of data and settings are one space (`space.py`). A trial is judged early where early scores tell
+  something (`cost.py`), only the promising are trained to the end, and the first start always is.
 - A budget in time is what is left after the baselines, less what the end needs. It is measured, not planned: the
   seconds of finished stages say what a training and an evaluation take on this machine now.
 - Where trials are adapters, the points to try first are trained in one pass where that is measured to pay. As many are
@@ -26,8 +26,9 @@ from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
-from recollect.experiments.fit.space import fit_space, fit_starts
-from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell, plain_rate
+from recollect.experiments.fit.cost import judged_at, most_updates, plain_point, plain_updates, space_of
+from recollect.experiments.fit.space import LONGEST, fit_starts, settled
+from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell
 from recollect.experiments.many.measure import WORTH
 from recollect.experiments.remaining import Remaining
 from recollect.experiments.search.first import FirstTrials
@@ -41,7 +42,7 @@ from recollect.experiments.search.trial import Job, Outcome, Trial, TrialValues,
 from recollect.experiments.search.validation import broken_share
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.select import SelectSettings
-from recollect.train import TrainFound, TrainSettings
+from recollect.train import TrainSettings
 from recollect.train.auto import HARDLY
 
 STOP = "stop"
@@ -51,9 +52,6 @@ FOR_SEARCH = 0.6
 """Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
 KEPT_BACK = 0.4
 """At most so much of the time that is left is kept from the search for seeds, means and repairs."""
-_EARLY, _SHORT, _HALF = 0.2, 80, 0.5
-"""Where trials are judged early: at a fifth of their training; at half where the plain one has fewer updates than 80,
-since a handful of updates says nothing."""
 _LEAST_JOBS = 3
 """Early judgements for which a search must have room to be begun."""
 
@@ -127,10 +125,10 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
     value: what the best model before it is worth. better: told of every trial that is worth more.
     """
     folder = ground.steps / FOLDER
-    rate = plain_rate(ground)
-    space = fit_space(ground.settings, ground.most, ground.levels is not None, rate)
-    starts = fit_starts(space, ground.settings, ground.most, rate)
-    plan = _plan(ground, begun=(folder / JOURNAL).is_file())
+    space = space_of(ground)
+    plain, updates = plain_point(ground), plain_updates(ground)
+    starts = fit_starts(space, plain, ground.most, gentle=bool(ground.settings.forgetting and ground.knowledge.items))
+    plan = _plan(ground, folder)
     if plan is None or not space.parameters:
         return None
     runner = TrialRunner(_task(ground, folder, base))
@@ -144,7 +142,9 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
             Kept(folder / JOURNAL),
             starts=starts,
             steps=runner.updates,
-            settle=lambda values, taken: runner.settle(values, space),
+            settle=lambda values, taken: settled(
+                runner.settle(values, space), space, runner.updates, LONGEST * updates
+            ),
         ) as scheduler,
     ):
         _loop(ground, Stoppable(scheduler, ground, runner), runner, _Watch(ground, runner, value, better))
@@ -180,29 +180,31 @@ def _task(ground: Ground, folder: Path, base: Answers) -> Task:
     )
 
 
-def early_share(updates: int) -> float:
-    """At which share of its training a trial is judged; updates: of the plain fine-tuning."""
-    return _EARLY if updates >= _SHORT else _HALF
-
-
-def _plan(ground: Ground, *, begun: bool) -> Plan | None:
+def _plan(ground: Ground, folder: Path) -> Plan | None:
     """How much of the budget is the search's; None where it has no room."""
-    limits = ground.settings.limits
-    early = early_share(_plain_updates(ground))
-    shared = Plan(rungs=(early, 1.0), random_finishers=0)
-    if limits.trials is not None:
-        return shared.model_copy(update={"trials": limits.trials})
-    if limits.updates is not None:
-        left = limits.updates - _plain_updates(ground)
+    plain = plain_updates(ground)
+    shared = Plan(random_finishers=0, trials=ground.settings.limits.trials or 1)
+    limit = most_updates(ground)
+    if limit is not None:
+        left = limit - plain
         budget = max(1, int(FOR_SEARCH * left))
-        return shared.model_copy(update={"trials": None, "budget_steps": budget}) if left > 1 else None
+        changes = {"trials": ground.settings.limits.trials, "budget_steps": budget}
+        rungs = _rungs(judged_at(ground, folder, budget / max(1, plain)))
+        return shared.model_copy(update={**changes, "rungs": rungs}) if left > 1 else None
     left_seconds = ground.clock.left
     assert left_seconds is not None
     spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
     free = left_seconds - ground.reserve - _kept_back(ground)
-    if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not begun:
+    each = ground.training + ground.asking
+    early = judged_at(ground, folder, (free + spent) / max(each, 1e-9))
+    if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not (folder / JOURNAL).is_file():
         return None
-    return shared.model_copy(update={"trials": None, "budget_hours": max(free + spent, 1.0) / 3600})
+    hours = max(free + spent, 1.0) / 3600
+    return shared.model_copy(update={"trials": None, "budget_hours": hours, "rungs": _rungs(early)})
+
+
+def _rungs(early: float) -> tuple[float, ...]:
+    return (early, 1.0) if early < 1 else (1.0,)
 
 
 def _kept_back(ground: Ground) -> float:
@@ -213,10 +215,6 @@ def _kept_back(ground: Ground) -> float:
     later = (ground.settings.seeds - 1) * (ground.training + ground.asking) + 2 * REPAIRS * ground.asking
     searched = ground.clock.stages.get("searching", 0.0)  # in an earlier life
     return min(later, KEPT_BACK * max(0.0, left + searched - ground.reserve))
-
-
-def _plain_updates(ground: Ground) -> int:
-    return TrainFound.read(ground.steps / "train-plain").steps
 
 
 class Stoppable:

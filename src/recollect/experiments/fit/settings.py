@@ -41,7 +41,9 @@ class FitSettings(Settings):
     """
 
     later_fields: ClassVar[set[str]] = {"ask_turns"}
-    runtime_only: ClassVar[set[str]] = {"model", "data", "budget", "price_per_hour", "workers", "one_by_one"}
+    runtime_only: ClassVar[set[str]] = {
+        *("model", "data", "budget", "most_cost", "price_per_hour", "workers", "one_by_one"),
+    }
 
     model: PathOrName = POCKET
     """A folder, a Hugging Face name, or "pocket"."""
@@ -53,6 +55,9 @@ class FitSettings(Settings):
     budget: Annotated[str, AfterValidator(_check_budget)] = DEFAULT
     """How much may be spent: a time (30m), a number of settings to try (12 trials), of updates of all trainings (2000
     steps), or a price ($3, with price_per_hour). It may be raised when a fit is resumed."""
+    most_cost: Annotated[float, Field(gt=0)] = 0.25
+    """With a budget in trials: at most so much of an exhaustive search's updates in all trainings together, or three
+    plain fine-tunings where that is more. It may be raised when a fit is resumed."""
     price_per_hour: Annotated[float, Field(gt=0)] | None = None
     """What an hour of the machine costs."""
     method: Literal["full", "lora"] = "full"

@@ -6,11 +6,12 @@ base is a line in the search's `hold`. Trials, forgetting and the report see nam
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.search.hold import FREE, HOLD, ways
 from recollect.experiments.search.parameters import Choice, Float, Int, Parameter
 from recollect.experiments.search.prepare import default_space
-from recollect.experiments.search.prepare import starts as known_starts
 from recollect.experiments.search.space import Space
 from recollect.experiments.search.trial import TrialValue, TrialValues
 from recollect.shipped import SHIPPED, Shipped
@@ -20,26 +21,49 @@ from recollect.train.auto import WIDTH, plan
 
 GRID_SIZES, GRID_RATES = 4, 4
 """Points of an exhaustive search along amount and rate; every choice of data is tried at each."""
-_LEAST_SIZE = 30
-_SLOWER, _FASTER = 8, 4
-"""The range of rates around the one that follows from the model's width."""
+LEAST_SIZE = 30
+"""Examples that a trial is trained on at the least; a choice of level with fewer is none."""
+_SLOWER, _FASTER = 8, 2
+"""The range of rates around that of the plain fine-tuning. Faster ones were never among the best (LOG.md)."""
+KNOWN = "2,3,4"
+LEVELS = ("mixed", KNOWN, "2,3", "3,4", "random")
+"""Choices of data. What the base rather knows teaches it to answer, with half of the forgetting (LOG.md, 2026-11-27);
+facts that it does not have teach it to guess."""
+LONGEST = 2
+"""Times the updates of the plain fine-tuning that a trial may take: a longer one costs several others."""
 
 
-def fit_space(settings: FitSettings, most: int, levels: bool, rate: float) -> Space:
+def fit_space(
+    settings: FitSettings, most: int, levels: bool, plain: TrialValues, pools: Mapping[str, int] | None = None
+) -> Space:
     """The search's own default space without what the section train fixes.
 
-    most: training examples. rate: of the plain fine-tuning, around which other rates are tried.
+    most: training examples. plain: settings of the plain fine-tuning (`plain_values`), around which others are tried.
+    pools: how many examples each choice of level has, where that is known.
     """
+    rate = _number(plain["learning_rate"])
     shipped = SHIPPED.get(settings.model)
     parameters: dict[str, Parameter] = dict(default_space(settings.method, shipped, most, levels).parameters)
     parameters.pop("schedule", None)  # with a warm-up of its own it hardly matters, and every setting costs trials
-    if shipped is None:
+    if shipped is None or settings.method == "full":
         parameters["learning_rate"] = Float(rate / _SLOWER, rate * _FASTER, log=True)
-    if most > _LEAST_SIZE:
-        parameters["size"] = Int(min(_LEAST_SIZE, most), most, log=True)
+    if most > LEAST_SIZE:
+        parameters["size"] = Int(LEAST_SIZE, most, log=True)
+    parameters["epochs"] = _epochs(parameters["epochs"], _number(plain["epochs"]))
+    if "level" in parameters:
+        least = min(LEAST_SIZE, most)
+        parameters["level"] = Choice([one for one in LEVELS if pools is None or pools.get(one, 0) >= least])
     if settings.forgetting and (known := _holds(settings, shipped)) != (FREE,):
         parameters[HOLD] = Choice(known)
     return Space({name: one for name, one in parameters.items() if name not in settings.train.model_fields_set})
+
+
+def _epochs(known: Parameter, plain: float) -> Choice:
+    """The choices of epochs, those of the plain fine-tuning among them."""
+    options: set[int | float] = {int(plain) if plain == int(plain) else plain}
+    if isinstance(known, Choice):
+        options |= {one for one in known.options if isinstance(one, int | float)}
+    return Choice(sorted(options))
 
 
 def _holds(settings: FitSettings, shipped: Shipped | None) -> tuple[str, ...]:
@@ -49,12 +73,66 @@ def _holds(settings: FitSettings, shipped: Shipped | None) -> tuple[str, ...]:
     return ways(settings.train, anchored=not why_not_anchored(train, train.processes), text=text)
 
 
-def fit_starts(space: Space, settings: FitSettings, most: int, rate: float) -> list[TrialValues]:
-    """Points to try first: all data with gentle settings, then those that are known to work."""
-    first = known_starts(space, settings.method, SHIPPED.get(settings.model), {"learning_rate": rate})
-    everything: dict[str, TrialValue] = {**first[0], "size": most, "level": "random", "learning_rate": rate / 2}
-    points = [space.clip(everything), *first]
-    return [point for at, point in enumerate(points) if point not in points[:at]]
+def fit_starts(space: Space, plain: TrialValues, most: int, gentle: bool) -> list[TrialValues]:
+    """Points to try first. All start from the settings of the plain fine-tuning, its length too, and none repeats it.
+
+    plain: its settings. gentle: the plain fine-tuning forgot something, so slower ones come first; where nothing could
+    be seen to be forgotten, a faster one does.
+    """
+    rate, epochs = _number(plain["learning_rate"]), _number(plain["epochs"])
+    everything: TrialValues = {**plain, "size": most, "level": "random"}
+    changes: list[TrialValues] = [
+        {"learning_rate": rate / 2, "level": KNOWN},
+        {"learning_rate": rate / 2},
+        {"learning_rate": rate / 2, "level": "2,3", "epochs": 3 * epochs},
+        {"learning_rate": rate / 2, "level": "3,4", "epochs": 2 * epochs},
+    ]
+    if not gentle:
+        changes = [
+            {"learning_rate": 1.5 * rate, "warmup_ratio": 0.1},
+            {"learning_rate": rate / 2, "epochs": 2 * epochs},
+            {"batch_size": _number(plain["batch_size"]) / 2, "warmup_ratio": 0.1},
+        ]
+    level = space.parameters.get("level")
+    levels = level.options if isinstance(level, Choice) else ()
+    points = [space.clip({**everything, **one}) for one in changes if "level" not in one or one["level"] in levels]
+    known: list[TrialValues] = [space.clip(everything)]
+    for point in points:
+        if point not in known:
+            known.append(point)
+    return known[1:]
+
+
+def _number(value: TrialValue) -> float:
+    assert isinstance(value, int | float)
+    return value
+
+
+def plain_values(settings: TrainSettings, most: int, rate: float) -> TrialValues:
+    """The settings of the plain fine-tuning by the names of the search, what is left to it decided."""
+    decided: dict[str, TrialValue] = {
+        "learning_rate": rate,
+        "epochs": plan(settings, most, WIDTH).epochs,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+    }
+    names = ("batch_size", "warmup_ratio", "lora_r", "lora_targets")
+    return {**{name: getattr(settings, name) for name in names}, **decided}
+
+
+def settled(
+    values: TrialValues, space: Space, updates: Callable[[TrialValues], int], longest: int
+) -> dict[str, TrialValue]:
+    """The point that is tried in place of one that would take more updates: the same with fewer epochs."""
+    found, epochs = dict(values), space.parameters.get("epochs")
+    if not isinstance(epochs, Choice):
+        return found
+    fewer = [one for one in epochs.options if _number(one) < _number(found["epochs"])]
+    for option in sorted(fewer, key=_number, reverse=True):
+        if updates(found) <= longest:
+            break
+        found["epochs"] = option
+    return found
 
 
 def exhaustive(space: Space, train: TrainSettings, most: int) -> tuple[int, int]:

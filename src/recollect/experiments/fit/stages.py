@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from recollect.facts import FactSet, read_relations
 from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.select import SelectSettings, read_levels
-from recollect.train.auto import plan
+from recollect.train.auto import WIDTH, plan
 
 STEPS = "steps"
 PLAIN, RANDOM = "plain", "random"
@@ -46,6 +46,10 @@ KEPT_CHANGE = (0.6, 0.8)
 """Shares of its change that the best keeps on the way back to the base."""
 REPAIRS = 1 + len(BEST) + len(KEPT_CHANGE) + 1
 """Means and repairs that are tried, where there is room: of the seeds and of the best; moved back, and set back."""
+EARLY, SHORT = 0.2, 80
+"""Share of its training at which a trial is judged, where the plain fine-tuning has so many updates."""
+EARLY_PLAIN = "early-plain"
+"""What the plain fine-tuning answered at that share."""
 ASKING_BASE, PLAIN_TUNING = "asking the base", "plain fine-tuning"
 
 
@@ -216,10 +220,13 @@ def ask_base(ground: Ground) -> dict[str, Answers]:
 
 def train_plain(ground: Ground) -> Answers:
     """Plain fine-tuning on all training data with sound defaults."""
-    cell = plain_cell(ground)
+    cell, asked = plain_cell(ground), 1
     with ground.clock.stage(PLAIN_TUNING):
+        if plan(cell.train, ground.most, WIDTH).updates >= SHORT:  # what its early answers tell, trials' will tell
+            ground.run(PLAIN_TUNING, replace(cell, evaluate_as="early", share=EARLY))
+            asked += 1
         ground.run(PLAIN_TUNING, cell)
-    ground.training = max(0.0, ground.clock.stages[PLAIN_TUNING] - ground.asking)
+    ground.training = max(0.0, ground.clock.stages[PLAIN_TUNING] - asked * ground.asking)
     return ground.answers(cell)
 
 

@@ -16,10 +16,11 @@ from recollect.core.numbers import many
 from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.experiments.fit.clock import FINISHING
+from recollect.experiments.fit.cost import early_share
 from recollect.experiments.fit.prepare import goal_of
-from recollect.experiments.fit.searching import FOR_SEARCH, KEPT_BACK, early_share
+from recollect.experiments.fit.searching import FOR_SEARCH, KEPT_BACK
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
-from recollect.experiments.fit.space import fit_space
+from recollect.experiments.fit.space import fit_space, plain_values
 from recollect.experiments.fit.split import split_for_fit
 from recollect.experiments.fit.stages import CONTENDERS, REPAIRS, probes
 from recollect.experiments.plan.calibrate import Rates, Trial
@@ -212,7 +213,7 @@ class _Planning:
         """One training, in the mean over the space."""
         lengths, most = self.ground.lengths, self.counts.train
         rate = plan_training(self.parts.train, most, self.ground.model.width or WIDTH).learning_rate
-        parameters = fit_space(self.settings, most, self.probed, rate).parameters
+        parameters = fit_space(self.settings, most, self.probed, plain_values(self.parts.train, most, rate)).parameters
         drawn = random.Random(0)
         points = [{name: one.at(drawn.random()) for name, one in parameters.items()} for _ in range(_POINTS)]
         lengths_of = [self._length(point) for point in points]

@@ -1,0 +1,88 @@
+"""How many updates a fit may make, and where in its training a trial is judged.
+
+Notable choices
+- A budget in trials says nothing of their length. So it is held to a share of what an exhaustive search would take
+  (`most_cost`), though never to less than three plain fine-tunings: with fewer nothing could be compared.
+- A trial is judged at a fifth of its training; at half where a fifth is a handful of updates, or where the plain
+  fine-tuning, asked on its way, could not answer yet (pages: no JSON); at its end only, where the budget has room for a
+  few whole trainings: nothing is saved then, and what early scores cost, in errors and questions, is not repaid.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from recollect.core.workspace import is_finished, write_json
+from recollect.experiments.fit.answers import Answers
+from recollect.experiments.fit.space import exhaustive, fit_space, plain_values
+from recollect.experiments.fit.stages import EARLY, EARLY_PLAIN, PLAIN, SHORT, Ground, plain_rate
+from recollect.experiments.search.space import Space
+from recollect.experiments.search.trial import TrialValues
+from recollect.select import available
+from recollect.train import TrainFound
+
+LEAST_TRAININGS = 3
+"""Whole plain fine-tunings for which a budget in trials has room, whatever they cost."""
+_HALF, _END = 0.5, 1.0
+_FEW = 4
+"""Whole trainings under which a search judges none before its end."""
+_RISEN = 0.2
+"""Share of its final score that the plain fine-tuning must have early, so that early scores tell trainings apart."""
+JUDGED = "judged.json"
+
+
+def plain_updates(ground: Ground) -> int:
+    """Of the plain fine-tuning."""
+    return TrainFound.read(ground.steps / f"train-{PLAIN}").steps
+
+
+def plain_point(ground: Ground) -> TrialValues:
+    """The plain fine-tuning by the names of the search."""
+    return plain_values(ground.parts.train, ground.most, plain_rate(ground))
+
+
+def space_of(ground: Ground) -> Space:
+    """What is searched."""
+    known = ground.levels is not None
+    space = fit_space(ground.settings, ground.most, known, plain_point(ground))
+    options = getattr(space.parameters.get("level"), "options", ())
+    pools = {str(one): available(ground.choosing, ground.levels, str(one)) for one in options}
+    return fit_space(ground.settings, ground.most, known, plain_point(ground), pools)
+
+
+def most_updates(ground: Ground) -> int | None:
+    """Of all trainings together; None where time is the budget."""
+    limits = ground.settings.limits
+    if limits.updates is not None:
+        return limits.updates
+    if limits.trials is None:
+        return None
+    _, full = exhaustive(space_of(ground), ground.parts.train, ground.most)
+    return max(int(ground.settings.most_cost * full), LEAST_TRAININGS * plain_updates(ground))
+
+
+def judged_at(ground: Ground, folder: Path, trainings: float) -> float:
+    """At which share of its training a trial is judged. folder: of the search, which keeps to what was decided first.
+    trainings: how many whole ones the search has room for."""
+    file = folder / JUDGED
+    if file.is_file():
+        return float(json.loads(file.read_text(encoding="utf-8"))["at"])
+    at = _END if trainings < _FEW else EARLY if _tells_early(ground) else _HALF
+    write_json(file, {"at": at})
+    return at
+
+
+def early_share(updates: int) -> float:
+    """The same, as foretold before anything is trained; updates: of the plain fine-tuning."""
+    return EARLY if updates >= SHORT else _HALF
+
+
+def _tells_early(ground: Ground) -> bool:
+    """Whether the plain fine-tuning could answer at a fifth of its training."""
+    early = ground.steps / EARLY_PLAIN
+    if plain_updates(ground) < SHORT or not is_finished(early):
+        return False
+    scores = [Answers(path).score() for path in (early, ground.steps / f"evaluate-{PLAIN}")]
+    first, last = (0.0 if one is None else one.value for one in scores)
+    return first >= _RISEN * last

@@ -1,0 +1,97 @@
+"""What a fit tries, how many updates it may make, and which model it takes: the decisions, without a model."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from recollect.core.workspace.fit import Candidate
+from recollect.experiments.fit.choose import choose
+from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.fit.space import LEAST_SIZE, LEVELS, fit_space, fit_starts, plain_values, settled
+from recollect.experiments.search.parameters import Choice
+from recollect.experiments.search.trial import TrialValues
+from recollect.train import TrainSettings
+from recollect.train.auto import updates_of
+
+PAGES = TrainSettings.make(preset="pocket-shop")
+
+
+def candidate(name: str, value: float, kind: str, averaged: bool = False) -> Candidate:
+    return Candidate.model_validate(
+        {"name": name, "kind": kind, "score": value, "forgot": 0, "value": value, "averaged": averaged}
+    )
+
+
+def chosen(*candidates: Candidate, error: float = 5.5) -> str:
+    return next(one.name for one in choose(candidates, lambda *_: error) if one.chosen)
+
+
+def test_a_repair_of_one_training_has_no_claim_over_it():
+    """The page world 201: a single training of 76.7 gave way to 71.3, 80 % of its own change."""
+    plain, repair = candidate("plain", 76.7, "plain"), candidate("plain, 80 % kept", 71.3, "repair")
+    assert chosen(plain, repair) == "plain"
+    mean, of_mean = candidate("mean", 71, "mean", True), candidate("mean, 80 % kept", 71.3, "repair", True)
+    assert chosen(plain, mean, of_mean) == "mean, 80 % kept"
+    assert chosen(plain, mean, of_mean, error=5.0) == "plain"
+
+
+def test_a_mean_that_averaging_harmed_has_none_either():
+    assert chosen(candidate("plain", 79.4, "plain"), candidate("mean", 75, "mean")) == "plain"
+
+
+def starts_of(model: str, train: TrainSettings, gentle: bool, levels: bool) -> list[TrialValues]:
+    plain = plain_values(train, 140, 1e-3)
+    return fit_starts(fit_space(FitSettings.make(model=model), 140, levels, plain), plain, 140, gentle)
+
+
+@pytest.mark.parametrize("model", ["pocket-shop", "some/folder"])
+def test_a_start_is_as_long_as_the_plain_fine_tuning_and_none_is_the_plain_one(model: str):
+    plain = plain_values(PAGES, 140, 1e-3)
+    assert plain["epochs"] == 6
+    found = starts_of(model, PAGES, gentle=False, levels=False)
+    assert found[0]["epochs"] == 6
+    assert {updates_of(PAGES, int(str(one["size"])), float(str(one["epochs"]))) for one in found} >= {108}
+    assert all(any(one[name] != plain[name] for name in plain if name in one) for one in found)
+
+
+def test_starts_are_slower_where_something_was_forgotten_and_faster_where_nothing_could_be():
+    train = TrainSettings.make(preset="pocket")
+    assert {one["learning_rate"] for one in starts_of("some/folder", train, True, True)} == {5e-4}
+    assert starts_of("some/folder", train, False, False)[0]["learning_rate"] == pytest.approx(1.5e-3)
+
+
+def test_the_choices_of_epochs_hold_those_of_the_plain_fine_tuning():
+    train = TrainSettings.make(preset="pocket-shop", epochs=10)
+    epochs = fit_space(FitSettings.make(model="some/folder"), 140, False, plain_values(train, 140, 1e-3)).parameters
+    assert isinstance(one := epochs["epochs"], Choice)
+    assert one.options == (1, 2, 3, 4, 6, 10)
+
+
+@pytest.mark.parametrize(
+    ("pools", "left"),
+    [
+        ({"mixed": 210, "2,3,4": 40, "2,3": 2, "3,4": LEAST_SIZE - 1, "random": 210}, ("mixed", "2,3,4", "random")),
+        (None, LEVELS),
+    ],
+)
+def test_a_level_with_a_handful_of_examples_is_no_choice(pools: Mapping[str, int] | None, left: tuple[str, ...]):
+    plain = plain_values(TrainSettings.make(preset="pocket"), 210, 5e-4)
+    space = fit_space(FitSettings(), 210, True, plain, pools)
+    assert isinstance(level := space.parameters["level"], Choice)
+    assert level.options == left
+    assert {one["level"] for one in fit_starts(space, plain, 210, True)} <= set(left)
+
+
+def test_a_point_that_is_too_long_is_tried_with_fewer_epochs():
+    plain = plain_values(PAGES, 140, 1e-3)
+    space = fit_space(FitSettings.make(model="some/folder"), 140, False, plain)
+    point = space.clip({**plain, "size": 140, "batch_size": 4, "epochs": 6})
+
+    def updates(values: TrialValues) -> int:
+        batch = TrainSettings.make(batch_size=values["batch_size"])
+        return updates_of(batch, int(str(values["size"])), float(str(values["epochs"])))
+
+    assert updates(point) == 210
+    assert settled(point, space, updates, 300) == point
+    assert settled(point, space, updates, 150) == {**point, "epochs": 4}
+    assert settled(point, space, updates, 1)["epochs"] == 1
