@@ -56,7 +56,8 @@ def test_a_start_is_as_long_as_the_plain_fine_tuning_and_none_is_the_plain_one(m
 
 def test_starts_are_slower_where_something_was_forgotten_and_faster_where_nothing_could_be():
     train = TrainSettings.make(preset="pocket")
-    assert {one["learning_rate"] for one in starts_of("some/folder", train, True, True)} == {5e-4}
+    slower = {one["learning_rate"] for one in starts_of("some/folder", train, gentle=True, levels=True)}
+    assert slower == {2.5e-4, 5e-4}
     assert starts_of("some/folder", train, False, False)[0]["learning_rate"] == pytest.approx(1.5e-3)
 
 

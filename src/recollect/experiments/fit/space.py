@@ -82,10 +82,10 @@ def fit_starts(space: Space, plain: TrialValues, most: int, gentle: bool) -> lis
     rate, epochs = _number(plain["learning_rate"]), _number(plain["epochs"])
     everything: TrialValues = {**plain, "size": most, "level": "random"}
     changes: list[TrialValues] = [
+        {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * epochs},
         {"learning_rate": rate / 2, "level": KNOWN},
         {"learning_rate": rate / 2},
-        {"learning_rate": rate / 2, "level": "2,3", "epochs": 3 * epochs},
-        {"learning_rate": rate / 2, "level": "3,4", "epochs": 2 * epochs},
+        {"learning_rate": rate / 4, "level": "3,4", "epochs": 3 * epochs},
     ]
     if not gentle:
         changes = [
