@@ -69,6 +69,7 @@ def judged_at(ground: Ground, folder: Path, trainings: float) -> float:
     if file.is_file():
         return float(json.loads(file.read_text(encoding="utf-8"))["at"])
     at = _END if trainings < _FEW else EARLY if _tells_early(ground) else _HALF
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(file, {"at": at})
     return at
 
