@@ -10,8 +10,9 @@ from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, S
 from recollect.experiments.fit import FitResult, final, ours
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Gap, decided
+from recollect.experiments.fit.cost import updates_left
 from recollect.experiments.fit.final import _by_interval, _settle
-from recollect.experiments.fit.ours import updates_left
+from recollect.experiments.fit.first import First
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.search.validation import Knowledge
 
@@ -69,7 +70,7 @@ def test_the_test_takes_a_choice_back_only_beyond_noise(monkeypatch: pytest.Monk
     ground = SimpleNamespace(settings=FitSettings())
 
     def settled(*names: str) -> tuple[str, str]:
-        return _settle(ground, "ours", {name: name for name in names}, Knowledge())  # type: ignore[arg-type]
+        return _settle(ground, First("ours"), {name: name for name in names}, Knowledge())  # type: ignore[arg-type]
 
     assert settled("few-shot", "plain", "ours")[0] == "few-shot"
     assert "corrected for 2 comparisons" in settled("few-shot", "plain", "ours")[1]
@@ -144,9 +145,9 @@ def test_what_was_regained_is_told_of_the_taken_one_and_with_its_numbers(chosen:
 
 def test_a_budget_in_updates_holds_for_the_trainings_after_the_search(tmp_path):
     ground = SimpleNamespace(settings=FitSettings.make(budget="100 steps"), steps=tmp_path)
-    searched = SimpleNamespace(trials=[SimpleNamespace(steps=40), SimpleNamespace(steps=20)])
-    assert updates_left(ground, searched, 20) == 2  # type: ignore[arg-type]
-    assert updates_left(ground, searched, 30) < 2  # type: ignore[arg-type]
+    trials = [SimpleNamespace(steps=40), SimpleNamespace(steps=20)]
+    assert updates_left(ground, trials, 20) == 2  # type: ignore[arg-type]
+    assert updates_left(ground, trials, 30) < 2  # type: ignore[arg-type]
 
 
 def test_a_mean_that_was_killed_half_way_is_begun_where_there_are_weights(tmp_path, monkeypatch: pytest.MonkeyPatch):

@@ -212,6 +212,8 @@ class FitFound(ExperimentFound):
     """Why, in a sentence."""
     by_test: bool = False
     """Whether the test took the choice back that validation had made: its interval is then of a winner."""
+    undecided: bool = False
+    """Whether validation could not tell the taken one from another that had more on it."""
     stopped: bool = False
     """By Ctrl-C, before the test: the best so far was kept, and the same command goes on."""
     goal: str

@@ -11,6 +11,8 @@ Notable choices
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from recollect.core.workspace import is_finished, write_json
@@ -18,7 +20,7 @@ from recollect.experiments.fit.answers import Answers
 from recollect.experiments.fit.space import exhaustive, fit_space, plain_values
 from recollect.experiments.fit.stages import EARLY, EARLY_PLAIN, PLAIN, SHORT, Ground, plain_rate
 from recollect.experiments.search.space import Space
-from recollect.experiments.search.trial import TrialValues
+from recollect.experiments.search.trial import Trial, TrialValues
 from recollect.select import available
 from recollect.train import TrainFound
 
@@ -87,3 +89,17 @@ def _tells_early(ground: Ground) -> bool:
     scores = [Answers(path).score() for path in (early, ground.steps / f"evaluate-{PLAIN}")]
     first, last = (0.0 if one is None else one.value for one in scores)
     return first >= _RISEN * last
+
+
+def updates_left(ground: Ground, trials: Sequence[Trial], each: int) -> float:
+    """How many more trainings of so many updates there is room for; endless where time is the budget."""
+    limit = most_updates(ground)
+    if limit is None:
+        return math.inf
+    return (limit - updates_spent(ground, trials)) / max(1, each)
+
+
+def updates_spent(ground: Ground, trials: Sequence[Trial]) -> int:
+    """Of all trainings so far."""
+    trained = [TrainFound.read(file.parent).steps for file in ground.steps.glob("train-*/manifest.json")]
+    return sum(trained) + sum(trial.steps for trial in trials)

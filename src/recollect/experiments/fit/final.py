@@ -3,9 +3,9 @@
 Notable choices
 - Nothing before this stage has seen a test question; each contender's answers are one step, found again and never
   asked a second time.
-- Who is chosen is decided on validation. The test takes it back only where it shows another contender ahead beyond
-  noise, after a correction for the number of comparisons, and worth more after what each forgot; it is said then that
-  this choice was made by the test.
+- Who is chosen is decided on validation (`first.py`). The test takes it back only where it shows another contender
+  ahead beyond noise, after a correction for the number of comparisons, and worth more after what each forgot; it is
+  said then that this choice was made by the test.
 - A rule that knows nothing (`rule.py`) is compared too. It is never taken, but decides whether a training was worth it.
 """
 
@@ -26,31 +26,22 @@ from recollect.experiments.fit.answers import (
     Answers,
     Gap,
     decided,
-    error_of,
     gap_of,
     lost_more,
-    value_of,
     what_it_knew,
 )
+from recollect.experiments.fit.first import CALLED, UNTOUCHED, First, first_choice, worth
 from recollect.experiments.fit.ours import Ours
 from recollect.experiments.fit.rule import Tried, rule_found, try_rule
 from recollect.experiments.fit.stages import RANDOM, Ground
 from recollect.experiments.search.validation import Knowledge
 
-UNTOUCHED: tuple[Name, ...] = ("base", "few-shot")
 RULE = "commonest"
 """Among the comparisons: the rule that knows nothing."""
 JOINED = "joined"
 """Among the comparisons: the base with that rule in its place where it is better."""
 _FLIPS = 8
 """Questions of each direction that are listed."""
-CALLED: Mapping[Name, str] = {
-    "base": "the untouched base",
-    "few-shot": "the base with examples in its prompt",
-    "plain": "plain fine-tuning on all data",
-    "random": "a random selection of equal size",
-    "ours": "the fit's own model",
-}
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,8 @@ class Tested:
     why: str
     by_test: bool
     """Whether the test made the choice."""
+    undecided: bool = False
+    """Whether validation could not tell the chosen one from another that had more on it."""
     tried: Tried | None = None
     """The rule that knows nothing; None for pages and chats."""
 
@@ -112,38 +105,21 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
             found[name] = ground.ask(out, ground.data.final, settings, what, base=name in UNTOUCHED)
     asked = [found[name] for name in UNTOUCHED if name in found]
     knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
-    first = first_choice(ground, validated, averaged=ours.averaged)
+    first = first_choice(ground.knowledge, validated, averaged=ours.averaged)
     chosen, why = _settle(ground, first, found, knowledge)
     tried = None
     if ground.goal == "facts" and "base" in found and not found["base"].pages:
         judges = ground.parts.evaluate.judges()
         tried = try_rule(ground.choosing, ground.data.final, validated["base"], found["base"], judges)
-    return Tested(found, validated, knowledge, chosen, why, chosen != first, tried)
+    by_test = chosen != first.name
+    return Tested(found, validated, knowledge, chosen, why, by_test, not by_test and first.undecided, tried)
 
 
-def worth(name: Name, answers: Answers, knowledge: Knowledge) -> float:
-    """What a contender is chosen by; untouched weights have forgotten nothing."""
-    score, _, value = value_of(answers, knowledge)
-    return score if name in UNTOUCHED else value
-
-
-def first_choice(ground: Ground, validated: Mapping[Name, Answers], *, averaged: bool = False) -> Name:
-    """The best on validation; of equal ones the cheapest.
-
-    averaged: ours is made of several trainings; a single one takes its place only beyond one standard error, as among
-    the candidates. What needs no training takes it at once.
-    """
-    worths = {name: worth(name, validated[name], ground.knowledge) for name in NAMES if name in validated}
-    best = max(worths, key=lambda name: (round(worths[name], 6), -NAMES.index(name)))
-    if best in UNTOUCHED or not averaged:
-        return best
-    return best if worths[best] - worths["ours"] > error_of(validated[best], validated["ours"]) else "ours"
-
-
-def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowledge: Knowledge) -> tuple[Name, str]:
+def _settle(ground: Ground, first: First, tested: Mapping[Name, Answers], knowledge: Knowledge) -> tuple[Name, str]:
     """Who is taken, and why: another one than validation chose only where all of its interval lies above, corrected
     for the number of comparisons, and what it forgot more does not cost more than that."""
     gaps: dict[Name, Gap] = {}
+    chosen = first.name
     for name, answers in tested.items():
         gap = gap_of(tested[chosen], answers)
         if name != chosen and gap is not None:
@@ -154,7 +130,7 @@ def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowle
     taken = {name: gap for name, gap in ahead.items() if worth(name, tested[name], knowledge) > mine}
     charged = " less what each forgot" if ground.settings.forgetting else ""
     if not taken:
-        said = f"{CALLED[chosen]} scored best on the validation questions{charged}."
+        said = first.why(charged)
         if ahead:
             name = max(ahead, key=lambda name: ahead[name].value)
             said += (
@@ -165,7 +141,7 @@ def _settle(ground: Ground, chosen: Name, tested: Mapping[Name, Answers], knowle
     better = max(taken, key=lambda name: taken[name].value)
     corrected = f" (corrected for {len(gaps)} comparisons)" if len(gaps) > 1 else ""
     return better, (
-        f"{CALLED[chosen]} was best on validation{charged}, but on the test {CALLED[better]} is ahead of it by "
+        f"{CALLED[chosen]} was taken by validation{charged}, but on the test {CALLED[better]} is ahead of it by "
         f"{estimate(taken[better], sign=True)} points{corrected}. This choice was made by the test, which flatters it "
         "a little."
     )

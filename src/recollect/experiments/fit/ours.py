@@ -28,7 +28,7 @@ from recollect.core.workspace.fit import Candidate
 from recollect.experiments.cell import Cell, drop_weights, has_weights, is_done
 from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.fit.choose import choose
-from recollect.experiments.fit.cost import most_updates
+from recollect.experiments.fit.cost import updates_left
 from recollect.experiments.fit.keep import merged
 from recollect.experiments.fit.searching import Searched
 from recollect.experiments.fit.stages import BEST, KEPT_CHANGE, PLAIN, RANDOM, RANDOM_SEED, Ground, plain_cell
@@ -192,15 +192,16 @@ def more_seeds(
         number: seed_cell(ground, f"seed{number}-{of}", select, train, ground.settings.seed + number)
         for number in range(1, ground.settings.seeds)
     }
+    tried = searched.trials if searched else ()
     draw = 0 if len(first.trained_on) == ground.most else 1  # of equal size, which is one of these where all were used
     with ground.clock.stage("more seeds") as lasted:
-        pass_together(ground, list(cells.values()), updates_left(ground, searched, each) - draw)
+        pass_together(ground, list(cells.values()), updates_left(ground, tried, each) - draw)
         for number, cell in cells.items():
             one = lasted() / len(found) if found else ground.training + ground.asking
             there = is_finished(cell.path(ground.steps, "train"))
             if not is_done(ground.steps, cell) and not (
                 ground.clock.room(ground.asking if there else one, ground.reserve)
-                and (there or updates_left(ground, searched, each) >= 1 + draw)
+                and (there or updates_left(ground, tried, each) >= 1 + draw)
             ):
                 break
             ground.run(f"the same with seed {number}", cell)
@@ -281,20 +282,6 @@ def _usable(step: Path) -> bool:
 def _mark(*names: str) -> str:
     """A few signs that stand for these names, in a folder's."""
     return hashlib.blake2b("\n".join(names).encode(), digest_size=3).hexdigest()
-
-
-def updates_left(ground: Ground, searched: Searched | None, each: int) -> float:
-    """How many more trainings of so many updates there is room for; endless where time is the budget."""
-    limit = most_updates(ground)
-    if limit is None:
-        return math.inf
-    return (limit - updates_spent(ground, searched)) / max(1, each)
-
-
-def updates_spent(ground: Ground, searched: Searched | None) -> int:
-    """Of all trainings so far."""
-    trained = [TrainFound.read(file.parent).steps for file in ground.steps.glob("train-*/manifest.json")]
-    return sum(trained) + (sum(trial.steps for trial in searched.trials) if searched else 0)
 
 
 def repairs(field_: Field) -> None:

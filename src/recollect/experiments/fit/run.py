@@ -31,10 +31,11 @@ from recollect.experiments.cell import drop_weights, has_weights, is_done
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
-from recollect.experiments.fit.cost import space_of
-from recollect.experiments.fit.final import CALLED, UNTOUCHED, contenders, first_choice, flips, test_all, worth
+from recollect.experiments.fit.cost import space_of, updates_left, updates_spent
+from recollect.experiments.fit.final import contenders, flips, test_all
+from recollect.experiments.fit.first import CALLED, UNTOUCHED, first_choice, worth
 from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, settle, write_examples
-from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell, updates_left, updates_spent
+from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell
 from recollect.experiments.fit.prepare import Wanted, prepare_fit
 from recollect.experiments.fit.result import FitResult
 from recollect.experiments.fit.risk import check_risk, foretell_risk
@@ -206,7 +207,9 @@ class _Fit:
             self.validated["random"] = twin.answers
             return twin.model
         room = ground.clock.room(ground.training + ground.asking, 4 * ground.final_asking)
-        if not is_done(ground.steps, cell) and not (room and updates_left(ground, searched, ours.updates) >= 1):
+        if not is_done(ground.steps, cell) and not (
+            room and updates_left(ground, searched.trials if searched else (), ours.updates) >= 1
+        ):
             ground.leave_out("the random draw of equal size")
             return None
         with ground.clock.stage("random draw of equal size"):
@@ -239,6 +242,7 @@ class _Fit:
                 "chosen": tested.chosen,
                 "chosen_by": tested.why,
                 "by_test": tested.by_test,
+                "undecided": tested.undecided,
                 "known_test": len(tested.knowledge.items),
                 "risk": check_risk(ground.steps, tested.knowledge.items, tested.answers.get("plain")),
                 "contenders": contenders(ground, tested, ours),
@@ -253,7 +257,7 @@ class _Fit:
                 "flipped": flipped,
                 "lost": lost,
                 "gained": gained,
-                "updates": updates_spent(ground, searched),
+                "updates": updates_spent(ground, searched.trials if searched else ()),
                 "full_updates": full,
                 "full_trainings": trainings,
             }
@@ -272,7 +276,7 @@ class _Fit:
     def _known(self) -> FitFound:
         """What is known before the test."""
         ground, wanted = self.ground, self.wanted
-        name = first_choice(ground, self.validated) if self.validated else "base"
+        name = first_choice(ground.knowledge, self.validated).name if self.validated else "base"
         pages = wanted.goal == "attributes"
         scored = "mean share of right values over the attributes" if pages else "share of right answers"
         train = ground.choosing.part("train")
@@ -337,7 +341,7 @@ class _Fit:
         chosen = next((name for name in NAMES if name == best), "ours")
         if not best or best in UNTOUCHED:
             asked = {name: answers for name, answers in self.validated.items() if name in UNTOUCHED}
-            chosen = first_choice(self.ground, asked) if asked else "base"
+            chosen = first_choice(self.ground.knowledge, asked).name if asked else "base"
             keep(self.ground, None, chosen)
             best = CALLED[chosen]
             if chosen == "few-shot":

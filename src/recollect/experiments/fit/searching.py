@@ -270,7 +270,7 @@ def foretold(ground: Ground, runner: TrialRunner, job: Job) -> float:
     """Seconds that a job is taken to need, by the examples that it and the plain fine-tuning read; with its part of
     measuring a pass, where that is still to come."""
     plain, train = plain_cell(ground).train, runner.settings(job.values)
-    read = runner.updates(job.values) * train.batch_size / max(1, _plain_updates(ground) * plain.batch_size)
+    read = runner.updates(job.values) * train.batch_size / max(1, plain_updates(ground) * plain.batch_size)
     measuring = ground.pays is not None and ground.pays.found is None
     return ground.asking + job.share * read * ground.training * (1 + 1 / WORTH if measuring else 1)
 
