@@ -74,9 +74,7 @@ def run(name: str, given: argparse.Namespace, *more: str, source: Path | None = 
     found = json.loads(done.stdout.strip().splitlines()[-1])
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
     cells = _CELLS.findall(done.stderr)
-    said = "; ".join(
-        line.strip() for line in _SAID.findall(done.stderr) if "s for 3 updates" in line or "go to" in line
-    )
+    said = "; ".join(line.strip() for line in _SAID.findall(done.stderr) if " in one pass" in line or "go to" in line)
     return Way(name, round(found["seconds"], 1), float(cells[-1]) if cells else 0.0, round(seconds, 1), said)
 
 

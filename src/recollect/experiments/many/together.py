@@ -142,7 +142,10 @@ def adapters_that_fit(base: LoadedModel, trainings: Sequence[TrainSettings]) -> 
     from recollect.models.stacked import trained_bytes
     from recollect.train.lora import ranks_of
 
-    kinds = {(one.lora_r, one.lora_targets, one.lora_layers, *one.lora_rank_pattern.items()): one for one in trainings}
+    kinds = {
+        (one.lora_r, one.lora_targets, one.lora_layers, one.freeze, *one.lora_rank_pattern.items()): one
+        for one in trainings
+    }
     largest = 1
     for one in kinds.values():
         with suppress(InputError):  # which its own training tells
