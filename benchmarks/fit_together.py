@@ -2,9 +2,9 @@
 
     python benchmarks/fit_together.py [--world 1] [--budget "10 trials"] [--seeds 3] [--turns 1] [--json]
 
-On a world of `fit_worlds.py` that shares the shipped base. Each way is a process of its own with one thread and a folder
-of its own. All seconds are of the processor, those by which the fit decides too, so that other work beside it is not
-measured. Compared is what the ways found: candidates and contenders.
+On a world of `fit_worlds.py` that shares the shipped base. Each way is a process of its own with one thread and a
+folder of its own. All seconds are of the processor, those by which the fit decides too, so that other work beside it is
+not measured. Compared is what the ways found: trials, candidates and test.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from helpers_world import World
 from recollect.experiments.many import measure as measure_module
 from recollect.experiments.many.measure import Gain
 from recollect.experiments.search import SearchResult, SearchSettings, run_search
+from recollect.experiments.search.once import Event, Watch
+
+_SLOW = 0.8
+"""Seconds that a pass takes at least."""
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(jobs: list[Any], **given: Any) -> Any:
         found.append(len(jobs))
+        time.sleep(_SLOW)
         return real(jobs, **given)
 
     monkeypatch.setattr(first_module, "run_trains", counted)
@@ -31,17 +38,23 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def search(world: World, levels: Path, out: Path, **more: Any) -> SearchResult:
+def search(world: World, levels: Path, out: Path, watch: Watch | None = None, **more: Any) -> SearchResult:
     lora = {"epochs": 2, "method": "lora", "lora_dropout": 0.1}
     space = {**SPACE, "lora_r": [2, 4]}
-    return run_search(SearchSettings.make(**values(world, levels, train=lora, space=space, trials=5, **more)), out)
+    settings = SearchSettings.make(**values(world, levels, train=lora, space=space, trials=5, **more))
+    return run_search(settings, out, watch=watch)
 
 
 def test_the_trials_are_those_of_one_after_the_other(
     world: World, levels: Path, tmp_path: Path, passes: list[int]
 ) -> None:
-    together = search(world, levels, tmp_path / "together")
+    seen: list[Event] = []
+    together = search(world, levels, tmp_path / "together", seen.append)
     assert passes == [4]
+    first = [one.told.outcome for one in seen if one.told.job.rung == 0][:4]
+    stored = [json.loads((together.path / f"trials/{one.trial:03d}/rung-0.json").read_text()) for one in first]
+    more = [one.seconds - own["outcome"]["seconds"] for one, own in zip(first, stored, strict=True)]
+    assert min(more) > _SLOW / 4 and more == pytest.approx([more[0]] * 4, abs=0.01)  # its part of the pass
     alone = search(world, levels, tmp_path / "alone", one_by_one=True)
     assert passes == [4]
     same = ("trial", "state", "steps", "total_steps", "final", "learning_rate", "batch_size", "lora_r")
