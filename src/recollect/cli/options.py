@@ -44,7 +44,10 @@ from recollect.errors import InputError, reading
 _WIDEST = 10_000  # columns of a table that is printed to a file or a pipe
 FAILED = 7
 """Exit code where something failed, or would, and the rest did not."""
-console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # progress, notes and errors
+_TERMINAL = Console(stderr=True).is_terminal or None  # said once: what is held back for a moment is still a terminal's
+console = Console(  # progress, notes and errors
+    stderr=True, highlight=False, markup=False, emoji=False, force_terminal=_TERMINAL
+)
 console_out = Console(highlight=False, markup=False, emoji=False)  # the answer
 
 heartbeat = Heartbeat(

@@ -102,8 +102,15 @@ def _check(found: Mapping[str, str], present: Sequence[str], path: str, relation
     raise InputError(_lacking(path, "question", present))
 
 
+def _named(path: str, role: str) -> str:
+    return (
+        f'Name it with --columns "{role}=..." of `recollect facts --path {path}`, whose --out every command takes as '
+        "its data."
+    )
+
+
 def _lacking(path: str, role: str, present: Sequence[str]) -> str:
-    hint = next((text for name, text in _NESTED.items() if name in present), f'Name it with --columns "{role}=...".')
+    hint = next((text for name, text in _NESTED.items() if name in present), _named(path, role))
     usual = ", ".join(USUAL[role])
     return f"{path} has no column for the {role} (usual names: {usual}). Its columns: {_list(present)}. {hint}"
 
