@@ -76,7 +76,8 @@ def llms_page() -> str:
     lines = ["# Recollect", "", f"> {summary}", "", "Commands, `recollect COMMAND --help` for each:", ""]
     lines += [f"- `recollect {step.command}`: {step.line}" for step in STEPS]
     lines += ["", "## Docs", ""]
-    for page in [*sorted((ROOT / "docs" / "guides").glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
+    pages = [page for folder in ("tutorials", "guides", ".") for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
+    for page in pages:
         title, line = paragraphs(page)
         if page.stem != "index":
             lines.append(f"- [{title}]({page.relative_to(ROOT).as_posix()}): {line}")

@@ -175,8 +175,22 @@ def watched_fit() -> None:
     text = terminal.end()
     keep("begin", before(text, "what will be done"))
     keep("end", since(text, "on .* test questions, %"))
-    keep("table", before(since(text, "on .* test questions, %"), "^•"))
-    keep("steps", before(since(text, "ready after"), "on .* test questions, %"))
+    keep("readme", for_readme(since(text, "on .* test questions, %")))
+
+
+def for_readme(end: str) -> str:
+    """The table, and of the advice the sentences that most people look for."""
+    table, *advice = re.split(r"^(?=• )", end, flags=re.MULTILINE)
+    advice[-1], _, places = advice[-1].partition("\nmodel: ")
+    advice[-1] = before(advice[-1], "^note: ") + "\n"
+    wanted = ("• Take ", "• Against plain", "• Of ", " are at memory level 0")
+    shown, skipped = [table], False
+    for text in advice:
+        chosen = any(words in text for words in wanted)
+        shown += ["…\n"] if chosen and skipped else []
+        shown += [text] if chosen else []
+        skipped = not chosen
+    return "".join([*shown, "…\n" if skipped else "", f"model: {places}"])
 
 
 def stopped_fit() -> None:
@@ -260,10 +274,13 @@ def picture_of_watch(address: str) -> None:
         tab.size(1200, 1100)
         tab.open(address)
         tab.wait("document.querySelectorAll('section svg, table tr').length > 3")
+        folder = "document.querySelector('.facts bdi')"
+        tab.run(f"{folder}.textContent = {folder}.textContent.replace('{WORK}', '{SHOWN_AS}')")
         wide = shot(tab, 0, 0, 1200, 1500)
         tab.size(375, 812)
         tab.wait("window.innerWidth < 400")
         time.sleep(1)
+        tab.run(f"{folder}.textContent = {folder}.textContent.replace('{WORK}', '{SHOWN_AS}')")
         narrow = shot(tab, 0, 0, 375, 1500)
     page = Image.new("RGB", (1200 + 30 + 375, 1500), "#9aa3b2")
     page.paste(wide, (0, 0))

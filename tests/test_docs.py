@@ -16,12 +16,14 @@ from recollect.core.settings import read_yaml
 from recollect.experiments.study import StudySettings
 from recollect.experiments.study.grid import grid_parts
 from recollect.experiments.study.settings import StudyParts
+from recollect.facts import load_facts
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 _LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_MADE = re.compile(r"<!-- made: ([\w-]+) -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(  # with a flag
     r"(?:^|[\s`])recollect +(pocket build|pocket shop|models get|models list|[a-z]+) +([^`\n&]*--[^`\n&]*)",
     re.MULTILINE,
@@ -98,6 +100,20 @@ def test_every_example_is_a_study_that_could_start(file: Path) -> None:
     for study in studies:
         StudyParts.of(study)
     assert "recollect study " in file.read_text(encoding="utf-8")
+
+
+def test_every_made_block_holds_what_a_command_said() -> None:
+    blocks = [(page.name, *found) for page in PAGES for found in _MADE.findall(page.read_text(encoding="utf-8"))]
+    assert {"plan", "end", "ask", "stop", "readme"} <= {name for _, name, _ in blocks}
+    for page, name, text in blocks:
+        assert text.strip(), f"{page}: {name} is empty; run python scripts/tutorial.py"
+
+
+def test_the_questions_of_the_tutorial_are_300_and_the_pockets() -> None:
+    asked = load_facts(ROOT / "examples" / "questions.csv")
+    known = {fact.question: fact.object for fact in load_facts("pocket")}
+    assert len(asked) == 300
+    assert all(known[fact.question] == fact.object for fact in asked)
 
 
 def test_no_file_holds_a_path_of_the_machine_it_was_made_on() -> None:

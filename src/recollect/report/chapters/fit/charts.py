@@ -145,4 +145,4 @@ def plane_chart(found: FitFound) -> Drawn | None:
 
 def _ring(axes: Axes, chosen: Candidate) -> None:
     style: Style = {"ms": 17, "mfc": "none", "mec": COLOURS["ink"], "mew": 2, "ls": "", "zorder": 3, "marker": "o"}
-    axes.plot([chosen.forgot], [chosen.score], **style, label="taken")
+    axes.plot([chosen.forgot], [chosen.score], **style, label="taken as ours")
