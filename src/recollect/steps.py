@@ -110,7 +110,7 @@ STEPS = (
     ),
     StepEntry(
         "work",
-        "Do a study together: one more worker, on any machine that sees its folder.",
+        "Do a study or a fit together: one more worker, on any machine that sees its folder.",
         *("experiments.study", "WorkSettings", "run_work"),
     ),
     StepEntry(

@@ -47,7 +47,8 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, mon
         (("--budget", "0m"), "more than nothing"),
         (("--model", "no-such-model"), "recollect models list"),
         (("--data", "nowhere.csv"), "nowhere.csv"),
-        (("--executor", "slurm"), "--workers N runs N trials"),
+        (("--executor", "slurm"), "a folder that all workers share"),
+        (("--executor", "elsewhere"), "must be one of here, processes, ray, workers, slurm"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(run, tmp_path, monkeypatch, flags, said):

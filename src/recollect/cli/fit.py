@@ -27,7 +27,6 @@ from recollect.cli.printing import stage
 from recollect.core.numbers import estimate
 from recollect.core.phases import waiting
 from recollect.core.progress import duration
-from recollect.errors import InputError
 from recollect.experiments.fit import FitSettings
 
 if TYPE_CHECKING:
@@ -39,18 +38,6 @@ _YES: dict[str, tuple[Any, Any]] = {
 }
 
 
-def _elsewhere(value: str | None) -> None:
-    """A fit has no executor yet; who asks for one is told what there is."""
-    if value is not None:
-        raise InputError(
-            f"recollect fit works on this machine alone, but got --executor {value}. --workers N runs N trials of its "
-            "search at once, each in a process; workers of `recollect work`, Slurm and Ray are for study and search."
-        )
-
-
-_EXECUTOR: dict[str, tuple[Any, Any]] = {
-    "executor": (Annotated[str | None, typer.Option("--executor", hidden=True, callback=_elsewhere)], None),
-}
 _OWN = ("price_per_hour",)
 """Flags of a dry run that are settings of a fit."""
 _FIRST = (
@@ -78,11 +65,10 @@ def register(app: typer.Typer) -> None:
     planned = with_plan(run, plan)
 
     def body(settings: FitSettings, out: Path | None, as_json: bool, **others: Any) -> None:
-        others.pop("executor")
         planned(settings, out, as_json, **{**dict.fromkeys(_OWN), **others})
 
     flags = {name: flag for name, flag in DRY_RUN.items() if name not in _OWN}
-    command(app, "fit", FitSettings, body, {**flags, **_YES, **_EXECUTOR}, takes_file=True, first=_FIRST)
+    command(app, "fit", FitSettings, body, {**flags, **_YES}, takes_file=True, first=_FIRST)
 
 
 def _plan(settings: FitSettings, **given: Any) -> Plan:
@@ -96,7 +82,7 @@ def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> N
 
     begun = fit_begun(settings, out)
     if not begun:
-        _check(settings)
+        _check(settings, out)
     machine_line(*machines(settings))
     foretold = None if begun else _first_screen(settings)
     spent = time.time() - psutil.Process().create_time()  # what came before counts, the waiting for an answer does not
@@ -115,11 +101,14 @@ def _confirmed() -> bool:
         return typer.confirm("begin?", default=True, err=True)
 
 
-def _check(settings: FitSettings) -> None:
-    """Read the data, cut it, and find the model, before anything is measured; what is wrong is told now."""
+def _check(settings: FitSettings, out: Path | None) -> None:
+    """Read the data, cut it, find the model, and reach where trials are to run, before anything is measured; what is
+    wrong is told now."""
+    from recollect.experiments.fit.elsewhere import check_place
     from recollect.experiments.fit.prepare import prepare_fit
     from recollect.experiments.fit.stages import probes
 
+    check_place(settings, out)
     wanted = prepare_fit(settings)
     note(f"data: {wanted.data.counts.line}")
     _, unprobed = probes(settings, wanted.goal, wanted.facts)

@@ -20,7 +20,6 @@ from helpers_world import Command, World, flags, tables
 from recollect.errors import InputError, RecollectError
 from recollect.experiments.executors import slurm as executor
 from recollect.experiments.study import StudyResult, StudySettings, run_study
-from recollect.experiments.study import slurm as study_slurm
 from recollect.experiments.study.slurm import sbatch_script
 
 LOCAL = {"executor": "slurm", "workers": 2, "slurm": {"cluster": "local"}}
@@ -113,7 +112,7 @@ def test_at_its_time_limit_recollect_work_gives_back_is_requeued_and_resumes(
     for name in ("slurm", "tools"):
         (tmp_path / name).mkdir()
     command = tmp_path / "tools" / "recollect"
-    command.write_text(f'#!/bin/bash\nexec {shlex.quote(sys.executable)} -c {shlex.quote(study_slurm.MAIN)} "$@"\n')
+    command.write_text(f'#!/bin/bash\nexec {shlex.quote(sys.executable)} -c {shlex.quote(executor.MAIN)} "$@"\n')
     command.chmod(0o755)
     where = {"time": "3", "mem": "400M", "setup": [f"export PATH={command.parent}:$PATH"]}
     asked = settings(world, executor="slurm", workers=1, slurm=where)

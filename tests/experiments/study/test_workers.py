@@ -272,7 +272,7 @@ def test_others_may_not_come_in(left: Path, small: Path, world: World, tmp_path:
         _work(other, left)
     with open_step("study", {}, {}, tmp_path / "alone"), pytest.raises(StepError, match="of one process alone, or was"):
         _work(tmp_path / "alone")
-    with pytest.raises(InputError, match=r"no such study: .*nowhere\. Give its file"):
+    with pytest.raises(InputError, match=r"no such study or fit: .*nowhere\. Give a study's file"):
         _work(tmp_path / "nowhere")
     with pytest.raises(InputError, match="--out goes with a study's file"):
         _work(left, tmp_path / "another")

@@ -23,6 +23,8 @@ from recollect.errors import StepBusy, StepError
 
 LEASES, WORKER = "leases", "worker "
 """Where, in its scratch, the leases of a shared step lie; and how the name of a worker's own begins."""
+QUEUE, WORKERS = "queue", "workers"
+"""Where, in its scratch, one process gives out work to others; and where in that these have their own leases."""
 _ABOUT = "about.json"
 
 
@@ -35,20 +37,26 @@ def join(step: Step, leases: Leases, about: JsonObject, *, first: bool) -> None:
     """Become one of the workers; the lock is ours. first: nobody else is at work."""
     if first:
         leases.renew()
-        write_json(leases.folder / _ABOUT, {"version": __version__, **about})
+        write_about(leases.folder, about)
     leases.take(f"{WORKER}{Holder.me().name}")
     step.leases = leases
 
 
 def leases_in(path: Path) -> Path:
-    """The folder of the leases of the unfinished step `path`."""
-    return path.with_name(path.name + PARTIAL) / PARTS / LEASES
+    """The folder in which the workers on the unfinished step `path` have their own leases."""
+    given_out = queue_in(path) / WORKERS
+    return given_out if given_out.is_dir() else path.with_name(path.name + PARTIAL) / PARTS / LEASES
+
+
+def queue_in(path: Path) -> Path:
+    """The folder in which the unfinished step `path` gives out work, if it does."""
+    return path.with_name(path.name + PARTIAL) / PARTS / QUEUE
 
 
 def others_at_work(step: Step, leases: Leases) -> bool:
     """Whether there are other workers. Raises StepError where they run another version and are seen to live, which one
     look at those of other machines does not tell."""
-    theirs = _about(leases.folder).get("version")
+    theirs = read_about(leases.folder).get("version")
     same = theirs == __version__
     found = leases.alive(WORKER) if same else leases.watch(WORKER)
     if found and not same:
@@ -60,7 +68,7 @@ def others_at_work(step: Step, leases: Leases) -> bool:
 
 def what_is_shared(path: Path) -> JsonObject | None:
     """What the first worker left about the unfinished step `path`; None where none came, or it is finished."""
-    return _about(leases_in(path)) or None
+    return read_about(path.with_name(path.name + PARTIAL) / PARTS / LEASES) or None
 
 
 def refuse_workers(step: Step) -> None:
@@ -76,7 +84,13 @@ def refuse_workers(step: Step) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _about(folder: Path) -> JsonObject:
+def write_about(folder: Path, about: JsonObject) -> None:
+    """Leave for workers what they need to know, with the version that all of them must have."""
+    write_json(folder / _ABOUT, {"version": __version__, **about})
+
+
+def read_about(folder: Path) -> JsonObject:
+    """What was left for workers; empty where nothing was."""
     try:
         found = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -19,11 +19,11 @@ class PlaceSettings(Settings):
 
     executor: ExecutorName = "here"
     """Where to train: here (this machine), processes (several at once on it), ray (a Ray cluster), workers (this
-    process, and every other one that shares the folder by `recollect work`; studies alone), or slurm (workers on a
-    Slurm cluster; likewise)."""
+    machine, and every other one that shares the folder by `recollect work`; studies and fits alone), or slurm (workers
+    on a Slurm cluster; likewise). Of a fit the trials of its search run there, and the rest in its own process."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Trainings at once. Default: one here; with processes one per GPU, else two; with ray as many as the cluster has
-    room for; with slurm four."""
+    room for; with slurm four; with workers one for each that is there."""
     one_by_one: bool = False
     """With executor here: one training after the other, also where several at once are measured to be faster: adapters
     of one base in one pass, full trainings in several processes."""

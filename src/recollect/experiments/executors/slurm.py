@@ -29,10 +29,14 @@ from recollect.core.extras import need
 from recollect.core.settings import Settings
 from recollect.errors import InputError, RecollectError
 
+MAIN = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
+"""The command `recollect` by Python alone, where no script of it is on the path."""
 WORKERS = 4
-"""Jobs of the array, unless the study says otherwise."""
+"""Jobs of the array, unless the settings say otherwise."""
 WARNING_SECONDS = 120
 """How long before its time limit a worker is told."""
+LOOK = 5.0
+"""Seconds between two looks at the workers."""
 _REQUEUES = 1000
 _TIMES = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
@@ -99,7 +103,7 @@ class SlurmSettings(Settings):
     at_once: Annotated[int, Field(ge=1)] | None = None
     """Workers of the array that may run at once. Default: all."""
     cluster: Literal["slurm", "local"] = "slurm"
-    """local: start the jobs as processes of this machine, to try a study's settings without a cluster."""
+    """local: start the jobs as processes of this machine, to try the settings without a cluster."""
 
     def asked(self) -> dict[str, str]:
         """The options of sbatch, by their names."""
@@ -290,10 +294,46 @@ def _refused(error: Exception) -> str:
     said = said.decode(errors="replace") if isinstance(said, bytes) else said
     words = " ".join(said.split())[:300].rstrip(".")
     return (
-        f"Slurm did not take the workers: {words}. Check the section slurm of the study; `--dry-run` prints the script."
+        f"Slurm did not take the workers: {words}. Check the section slurm; of a study `--dry-run` prints the script."
+    )
+
+
+def all_ended(array: Array, before: str) -> str:
+    """The error text where no worker is left; before: what they should have lived to see, "the study was finished"."""
+    why = "; ".join(array.failures())[:500]
+    return (
+        f"all workers ended before {before} ({shown(array.states())}){': ' + why if why else ''}. Their logs are in "
+        f"{array.folder}. What is done is kept: the same command submits others."
     )
 
 
 def shown(states: Counter[str]) -> str:
     """The states in words, such as "3 running, 1 pending"."""
     return ", ".join(f"{count} {state.lower().replace('_', ' ')}" for state, count in sorted(states.items()))
+
+
+class SlurmHands:
+    """The workers of a list of jobs (`executors.queue`), as an array that is submitted at the first look."""
+
+    count = 0
+
+    def __init__(self, submit: Callable[[], Array], before: str) -> None:
+        """before: what the workers should live to see, for the error where none is left."""
+        self._submit, self._before = submit, before
+        self._array: Array | None = None
+        self._looked = float("-inf")
+
+    def look(self, seconds: float) -> None:
+        """Wait so long. Raises InputError where Slurm refuses, RecollectError where all workers have ended."""
+        self._array = self._array or self._submit()
+        if time.monotonic() - self._looked >= LOOK:
+            self._looked = time.monotonic()
+            if self._array.ended:
+                raise RecollectError(all_ended(self._array, self._before))
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """End the workers, and take those from the queue that have not begun."""
+        if self._array is not None:
+            self._array.cancel()
+            self._array.settle(LOOK)

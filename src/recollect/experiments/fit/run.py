@@ -32,6 +32,7 @@ from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.cost import space_of, updates_left, updates_spent
+from recollect.experiments.fit.elsewhere import check_place, open_queue
 from recollect.experiments.fit.final import contenders, flips, test_all
 from recollect.experiments.fit.first import CALLED, UNTOUCHED, first_choice, worth
 from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, settle, write_examples
@@ -71,6 +72,8 @@ def run_fit(
     """Fit, go on with a fit, or find it done. stage: shows what it is at. foretold: seconds that a plan expected.
     spent: seconds that count towards the budget and came before.
 
+    settings.executor says where the trials of its search run; the rest runs here.
+
     Ctrl-C, and a file named `stop` in the unfinished folder, end it with the best so far; the first is raised again
     when that is stored, and the same call goes on later. Raises InputError for data that cannot be cut in three,
     StepError for a folder of another fit, ModelError for a broken base.
@@ -90,6 +93,7 @@ def run_fit(
     wanted = prepare_fit(settings, facts)
     with open_step("fit", settings, wanted.inputs, out, root, _unfinished) as step:
         if not step.done:
+            check_place(settings, out)
             fit = _Fit(step, wanted, stage or no_stage, say, foretold)
             fit.ground.clock.add("starting", spent)
             fit.work()
@@ -142,6 +146,7 @@ class _Fit:
         """All stages; Ctrl-C stores the best so far before it is raised on."""
         self.ground.steps.mkdir(exist_ok=True)
         settle(self.step.folder)
+        open_queue(self.ground)
         self._write_again()
         if self.foretold is not None:
             write_json(self.ground.steps / PLAN, {"foretold_seconds": self.foretold})

@@ -24,14 +24,13 @@ import polars as pl
 from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
-from recollect.experiments.executors import Executor, Place, executor_class, make_executor
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.cost import judged_at, most_updates, plain_point, plain_updates, space_of
+from recollect.experiments.fit.elsewhere import SEARCH, at_once, trial_executor
 from recollect.experiments.fit.space import LONGEST, fit_starts, settled
 from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell
 from recollect.experiments.many.measure import WORTH
 from recollect.experiments.remaining import Remaining
-from recollect.experiments.search.first import FirstTrials
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
@@ -47,7 +46,7 @@ from recollect.train.auto import HARDLY
 
 STOP = "stop"
 """A file of this name in the fit's folder asks it to end its search and finish with the best so far."""
-FOLDER, FACTS, JOURNAL, QUEUE = "search", "facts.parquet", "ledger.journal", "queue.json"
+FOLDER, FACTS, JOURNAL, QUEUE = SEARCH, "facts.parquet", "ledger.journal", "queue.json"
 FOR_SEARCH = 0.6
 """Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
 KEPT_BACK = 0.4
@@ -196,10 +195,11 @@ def _plan(ground: Ground, folder: Path) -> Plan | None:
     spent = ground.clock.stages.get("searching", 0.0)  # in an earlier life; the scheduler counts it again
     free = left_seconds - ground.reserve - _kept_back(ground)
     each = ground.training + ground.asking
-    early = judged_at(ground, folder, (free + spent) / max(each, 1e-9))
+    trainings = at_once(ground.settings)
+    early = judged_at(ground, folder, trainings * (free + spent) / max(each, 1e-9))
     if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not (folder / JOURNAL).is_file():
         return None
-    hours = max(free + spent, 1.0) / 3600
+    hours = trainings * max(free + spent, 1.0) / 3600  # of all together
     return shared.model_copy(update={"trials": None, "budget_hours": hours, "rungs": _rungs(early)})
 
 
@@ -293,17 +293,6 @@ class _Watch:
             self.better(step, f"trial {job.trial}", self.best)
 
 
-def _executor(ground: Ground, runner: TrialRunner, to_start: int) -> Executor[Job, Outcome]:
-    """Here, with this process's own model, the points to try first in one pass where that pays; or in processes, each
-    with a model of its own."""
-    place = Place(workers=ground.settings.workers, folder=runner.folder)
-    if executor_class("here", place).in_process:
-        if ground.pays is not None and to_start > 1 and runner.task.train.method == "lora":
-            return FirstTrials(runner, to_start, ground.pays)
-        return make_executor("here", runner, place)
-    return make_executor("here", runner.task, place)
-
-
 def _loop(ground: Ground, scheduler: Stoppable, runner: TrialRunner, heard: _Watch) -> None:
     """Run what the scheduler gives out, and tell how far it is."""
     if scheduler.done:
@@ -314,7 +303,7 @@ def _loop(ground: Ground, scheduler: Stoppable, runner: TrialRunner, heard: _Wat
         warnings.catch_warnings(),
         watched(told.folder),
         ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
-        _executor(ground, runner, scheduler.to_start) as executor,
+        trial_executor(ground, runner, scheduler.to_start) as executor,
     ):
         scheduler.in_turn = executor.in_process
         warnings.filterwarnings("ignore", message=f".*{HARDLY}")  # a small rate is the search's own choice

@@ -11,9 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 from recollect.chat.asking import asked_for, settled
 from recollect.chat.render import TrainOn
 from recollect.core.machine import Machine
-from recollect.core.settings import Fixed, PathOrName, Settings
+from recollect.core.settings import Fixed, PathOrName
 from recollect.evaluate import EvaluateSettings
 from recollect.evaluate.pages import for_pages
+from recollect.experiments.executors.settings import PlaceSettings
+from recollect.experiments.executors.slurm import SlurmSettings
 from recollect.experiments.fit.budget import DEFAULT, Budget, read_budget
 from recollect.models import ModelRef, machine_of
 from recollect.probe import ProbeSettings
@@ -31,7 +33,7 @@ def _check_budget(text: str) -> str:
     return text
 
 
-class FitSettings(Settings):
+class FitSettings(PlaceSettings):
     """Give it a model and data, get back the better model: baselines, choice of data, settings, repair, one test.
 
     Examples:
@@ -41,8 +43,8 @@ class FitSettings(Settings):
     """
 
     later_fields: ClassVar[set[str]] = {"ask_turns"}
-    runtime_only: ClassVar[set[str]] = {
-        *("model", "data", "budget", "most_cost", "price_per_hour", "workers", "one_by_one"),
+    runtime_only: ClassVar[set[str]] = PlaceSettings.runtime_only | {
+        *("model", "data", "budget", "most_cost", "price_per_hour", "slurm")
     }
 
     model: PathOrName = POCKET
@@ -82,11 +84,6 @@ class FitSettings(Settings):
     the last one alone, which takes less time. Which turns are learned is said by train.train_on."""
     use_levels: bool = True
     """Probe what the base knows, so that examples can be chosen by memory level; not for pages and chats."""
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Trials of the search at once, each in a process of its own on this machine. Default: one, in this process."""
-    one_by_one: bool = False
-    """One training after the other, also where the first trials of the search, and the further seeds of the best
-    settings, are adapters and measured to be faster in one pass."""
     seed: int = 0
     """Decides the split, the proposals, and the first training."""
     probe: Annotated[ProbeSettings, Fixed("model", "facts")] = ProbeSettings(method="closed-form", templates=7)
@@ -98,6 +95,8 @@ class FitSettings(Settings):
         EvaluateSettings()
     )
     """Settings of `recollect evaluate`."""
+    slurm: SlurmSettings = SlurmSettings()
+    """What each worker asks of Slurm, with executor slurm."""
 
     @model_validator(mode="after")
     def _priced(self) -> Self:

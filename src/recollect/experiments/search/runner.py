@@ -27,6 +27,7 @@ from recollect.core.interrupt import interrupted
 from recollect.core.machine import give_back_memory
 from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
+from recollect.core.workspace.lease import refuse_lost
 from recollect.errors import InputError, ModelError, StepBusy, StepError, memory_ran_out
 from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
 from recollect.experiments.base import Base
@@ -304,6 +305,7 @@ def _patiently(run: Callable[[], Outcome], seconds: float = 30.0) -> Outcome:
         try:
             return run()
         except StepBusy:
+            refuse_lost()  # what is another worker's now is not waited for
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)

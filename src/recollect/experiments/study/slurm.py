@@ -18,14 +18,12 @@ import yaml
 from recollect.core.workspace import MANIFEST, write_atomic, write_json
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError, RecollectError
-from recollect.experiments.executors.slurm import WORKERS, Array, Command, sbatch_text, shown
+from recollect.experiments.executors.slurm import MAIN, WORKERS, Array, Command, all_ended, sbatch_text, shown
 from recollect.experiments.found import Stage
 from recollect.experiments.study.settings import StudySettings
 
 EVERY = 5.0
 """Seconds between two looks at the workers."""
-MAIN = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
-"""The command `recollect` by Python alone, where no script of it is on the path."""
 
 
 def sbatch_script(settings: StudySettings, out: Path) -> str:
@@ -62,7 +60,7 @@ def work_on_slurm(
         try:
             while not (out / MANIFEST).is_file():
                 if array.ended and not (out / MANIFEST).is_file():
-                    raise RecollectError(_all_ended(array, out))
+                    raise RecollectError(all_ended(array, "the study was finished"))
                 if progress is not None:
                     progress(_scored(out), max(_scored(out), _planned(settings)))
                 time.sleep(every)
@@ -89,14 +87,6 @@ def _submitted(settings: StudySettings, out: Path, logs: Path, say: Callable[[st
     write_json(note, array.ids)
     say(f"submitted {len(array.jobs)} workers: {array.name}; their logs are in {logs}")
     return array
-
-
-def _all_ended(array: Array, out: Path) -> str:
-    why = "; ".join(array.failures())[:500]
-    return (
-        f"all workers ended before the study was finished ({shown(array.states())}){': ' + why if why else ''}. Their "
-        f"logs are in {array.folder}. What is done is kept: the same command submits others."
-    )
 
 
 def _scored(out: Path) -> int:

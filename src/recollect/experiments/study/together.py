@@ -1,4 +1,4 @@
-"""`recollect work`: one more worker on a study, on any machine that sees its folder.
+"""`recollect work`: one more worker on a study or a fit, on any machine that sees its folder.
 
 Notable choices
 - A worker needs the study's file or its folder alone: the first one leaves the settings there. Whatever starts
@@ -25,6 +25,7 @@ from recollect.core.workspace import DEFAULT_ROOT, MANIFEST, what_is_shared
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError, StepError
 from recollect.experiments.executors.processes import visible_gpus
+from recollect.experiments.fit.elsewhere import FitWork, is_fit
 from recollect.experiments.found import Stage, no_stage, unheard
 from recollect.experiments.study.grid import GridResult, run_grid
 from recollect.experiments.study.pieces import NothingToDo, Worker, about
@@ -49,7 +50,8 @@ def seconds_of(text: str) -> float:
 
 
 class WorkSettings(Settings):
-    """Work on a study together with other workers, on this machine or others that see its folder.
+    """Work on a study, or on the search of a fit, together with other workers, on this machine or others that see its
+    folder.
 
     Examples:
         >>> from recollect import WorkSettings
@@ -60,7 +62,8 @@ class WorkSettings(Settings):
     runtime_only: ClassVar[set[str]] = {"study", "match", "idle", "gpus"}
 
     study: Annotated[Name, Field(json_schema_extra={"argument": "FILE|DIR"})]
-    """The study's file, with --out where its folder is to be; or that folder, where a worker is already."""
+    """The study's file, with --out where its folder is to be; or that folder, where a worker is already; or the folder
+    of a fit that was started with --executor workers."""
     match: str | None = None
     """Take on models of this name alone; * stands for anything: "*360M"."""
     idle: Annotated[str, AfterValidator(_time)] = "10m"
@@ -86,7 +89,8 @@ def run_work(
     stage: Stage | None = None,
     say: Callable[[str], None] = unheard,
 ) -> StudyResult | GridResult | None:
-    """Do what is free of a study until it is finished; None where this worker left before, since nothing was free.
+    """Do what is free of a study until it is finished; None where this worker left before, since nothing was free. Of a
+    fit the trials of its search, until that is over; always None.
 
     stage and say: as in `run_study`. Raises StepError for a folder at which one process works alone, or workers of
     another version or with other settings, and what the study raises.
@@ -103,6 +107,10 @@ def run_work(
         >>> result.found.cells
         1
     """
+    if (fit := _fit_at(settings, say)) is not None:
+        with _gpus(settings.gpus):
+            fit.run(Worker(say, settings.match).takes)
+        return None
     shared = _found(settings.study, out)
     worker = Worker(say, settings.match, seconds_of(settings.idle), about=about(shared.settings))
     where = None if shared.out is None else shared.out.absolute()
@@ -118,6 +126,13 @@ def run_work(
         except NothingToDo as left:
             say(f"left: {left}")
             return None
+
+
+def _fit_at(settings: WorkSettings, say: Callable[[str], None]) -> FitWork | None:
+    """The work on a fit, where its folder is named."""
+    place = Path(settings.study)
+    place = place.with_name(place.name.removesuffix(PARTIAL)).absolute()
+    return FitWork(place, seconds_of(settings.idle), say) if is_fit(place) else None
 
 
 def _found(study: str, out: Path | None) -> _Shared:
@@ -149,7 +164,7 @@ def _not_shared(place: Path) -> InputError | StepError:
             f"{place} is a study of one process alone, or was: no worker has shared it. Wait for it, or stop it and "
             f"give the study's file: recollect work FILE --out {place}."
         )
-    return InputError(f"no such study: {place}. Give its file: recollect work FILE --out {place}.")
+    return InputError(f"no such study or fit: {place}. Give a study's file: recollect work FILE --out {place}.")
 
 
 @contextmanager
