@@ -7,7 +7,6 @@ does; what is left out is said.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +29,9 @@ from recollect.experiments.plan.ground import START, Ground, Item, Sizes, made, 
 from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
 from recollect.experiments.plan.work import Work, asking_work, assumed_draws, probe_work, train_work
+from recollect.experiments.search.hold import expanded
 from recollect.experiments.search.space import SELECT_NAMES
+from recollect.experiments.search.trial import TrialValues
 from recollect.models import machine_of
 from recollect.train import TrainSettings
 from recollect.train.auto import WIDTH, updates_of
@@ -220,9 +221,9 @@ class _Planning:
         updates, read = (sum(column) / _POINTS for column in zip(*lengths_of, strict=True))
         return Work(updates=updates, trained=read * (lengths.question + lengths.answer), trainings=1)
 
-    def _length(self, point: Mapping[str, object]) -> tuple[float, float]:
+    def _length(self, point: TrialValues) -> tuple[float, float]:
         """Updates of a training, and examples read in them."""
-        chosen = {name: value for name, value in point.items() if name not in SELECT_NAMES}
+        chosen = expanded({name: value for name, value in point.items() if name not in SELECT_NAMES})
         settings = TrainSettings.make(**self.parts.train.model_dump(exclude_unset=True) | chosen)
         size = point.get("size")
         examples = size if isinstance(size, int) else self.counts.train
