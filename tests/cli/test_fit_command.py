@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,15 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run, tmp_path, mon
     spent = run("--dry-run", "--tokens-per-second", 20_000, "--budget", "$0.05", "--price-per-hour", 2, "--json")
     assert json.loads(spent[1].splitlines()[-1])["seconds"] <= 1.1 * 90
     assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_fit_says_that_another_budget_changes_nothing(run, tmp_path, monkeypatch):
+    found = SimpleNamespace(budget="12 trials", stopped=False, foretold_seconds=None, seconds=1.0)
+    done = SimpleNamespace(found=found, path=tmp_path, model=tmp_path, report=tmp_path, answer={})
+    monkeypatch.setattr("recollect.experiments.fit.fit_begun", lambda *_: True)
+    monkeypatch.setattr("recollect.experiments.fit.run_fit", lambda *_, **__: done)
+    assert "finished with its budget of 12 trials" in " ".join(run("--budget", "30m", "--json")[2].split())
+    assert "finished with its budget" not in run("--json")[2]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> N
     result = run_fit(settings, out, stage=stage, say=warn, foretold=foretold, spent=spent)
     if not as_json:
         _print(result.found)
+    if result.found.budget != settings.budget and not result.found.stopped:
+        note(
+            f"note: this fit was finished with its budget of {result.found.budget}; for {settings.budget} give --out "
+            "another name"
+        )
     _end(result)
     answer(result.answer, as_json)
 
