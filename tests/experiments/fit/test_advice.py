@@ -13,6 +13,7 @@ from recollect.experiments.fit.answers import Gap, decided
 from recollect.experiments.fit.cost import updates_left
 from recollect.experiments.fit.final import _by_interval, _settle
 from recollect.experiments.fit.first import First
+from recollect.experiments.fit.paid import with_luck
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.search.validation import Knowledge
 
@@ -209,3 +210,42 @@ def test_where_all_examples_were_used_no_data_were_chosen():
         assert "No data were chosen" in told
         assert "choice of data" not in told and "drawn at random" not in told
     assert "No data were chosen" not in " ".join(advice(found("ours", AHEAD)))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "averaged", "said"),
+    [
+        ((50.0, 51.0, 50.5), True, "together paid"),
+        ((50.0, 60.0, 70.0), True, "may be the luck of a training"),
+        ((50.0,), False, "leaves the luck of a training out"),
+    ],
+)
+def test_what_the_luck_of_a_training_may_be_is_not_said_to_have_paid(
+    seeds: tuple[float, ...], averaged: bool, said: str
+):
+    mean = candidate("mean", "mean", 20, chosen=True).model_copy(update={"averaged": averaged})
+    told = found("ours", AHEAD, seeds=seeds, candidates=[candidate("seed 1", "seed", 20), mean])
+    [line] = [one for one in advice(told) if "over plain fine-tuning" in one]
+    assert said in line
+    assert ("together paid" in line) == (len(seeds) == 1 or "luck" not in said)
+
+
+def test_the_spread_of_seeds_adds_to_an_interval_squares_to_squares():
+    """Seeds 48, 50, 52: a standard deviation of 2 points, of a mean of three √(1 + 1/3) times as much."""
+    mean = candidate("mean", "mean", 20, chosen=True).model_copy(update={"averaged": True})
+    for several, factor in (([mean], 4 / 3), ([], 2.0)):
+        luck = with_luck(found("ours", AHEAD, seeds=(48.0, 50.0, 52.0), candidates=several), AHEAD)
+        assert luck is not None
+        assert luck.value == AHEAD.value
+        assert luck.low == pytest.approx(0.2 - np.hypot(0.1, 1.959964 * 0.02 * np.sqrt(factor)))
+
+
+def test_what_validation_could_not_tell_is_said():
+    told = advice(found("ours", UNSURE, undecided=True, chosen_by="Validation could not tell it from a prompt."))
+    assert any("could not tell" in line and "More validation questions" in line for line in told)
+
+
+def test_what_the_cap_on_updates_left_out_is_said_with_the_setting_that_raises_it():
+    [line] = [one for one in advice(found("ours", AHEAD, left_out=["a seed"], most_cost=0.25)) if "a seed" in one]
+    assert "25 % of an exhaustive search" in line
+    assert "--most-cost" in line

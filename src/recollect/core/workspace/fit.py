@@ -252,6 +252,8 @@ class FitFound(ExperimentFound):
     """Test questions that the base had right, by its best prompt, and the chosen model has not."""
     gained: int = 0
     budget: str
+    most_cost: float | None = None
+    """Share of an exhaustive search's updates to which a budget in trials was held; None with another budget."""
     left_out: tuple[str, ...] = ()
     """What the budget had no room for."""
     used: dict[str, float] = {}

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recollect.core.estimates import Estimate
 from recollect.core.numbers import estimate, interval, many, number, with_interval
-from recollect.core.workspace.fit import FitFound, Power, RuleFound
+from recollect.core.workspace.fit import FitFound, RuleFound
+from recollect.experiments.fit.paid import against_plain, choice_of_data, seeds
+from recollect.experiments.fit.words import points, would_tell
 
 CALLED = {
     "base": "the untouched base",
@@ -44,23 +45,20 @@ def advice(found: FitFound) -> tuple[str, ...]:
         _as_words,
         _rule,
         _by_test,
+        _undecided,
         _made_of,
         _prompt,
-        _against_plain,
-        _choice_of_data,
+        against_plain,
+        choice_of_data,
         _amount,
         _forgetting,
         _at_risk,
         _answers,
         _unknown,
-        _seeds,
+        seeds,
         _left_out,
     )
     return tuple(line for part in parts for line in part(found))
-
-
-def _points(found: Estimate | None) -> str:
-    return f"{estimate(found, sign=True)} points"
 
 
 def _verdict(found: FitFound) -> Iterator[str]:
@@ -70,16 +68,16 @@ def _verdict(found: FitFound) -> Iterator[str]:
         other = found.contender("ours") or found.contender("plain")
         told = ""
         if other is not None and other.gap is not None:
-            told = f" It has {_points(other.gap)} over {CALLED[other.name]}.{_would_tell(other.power)}"
+            told = f" It has {points(other.gap)} over {CALLED[other.name]}.{would_tell(other.power)}"
         yield f"{said}. No training was worth more on {'the test' if found.by_test else 'validation'}.{told}"
         return
     if base.gap.sign > 0:
         worth = " It was worth it." if found.worth_it and found.chosen != "few-shot" else ""  # a prompt trains nothing
-        yield f"{said}, {_points(base.gap)} over the untouched base.{worth}"
+        yield f"{said}, {points(base.gap)} over the untouched base.{worth}"
     elif base.gap.sign < 0:
-        yield f"{said}, {_points(base.gap)} against the untouched base, which is better: keep the base."
+        yield f"{said}, {points(base.gap)} against the untouched base, which is better: keep the base."
     else:
-        yield f"{said}, {_points(base.gap)} over the untouched base: not more than chance.{_would_tell(base.power)}"
+        yield f"{said}, {points(base.gap)} over the untouched base: not more than chance.{would_tell(base.power)}"
 
 
 def _rule(found: FitFound) -> Iterator[str]:
@@ -92,7 +90,7 @@ def _rule(found: FitFound) -> Iterator[str]:
     has = f"{rule.called}, which needs no model, is right for {estimate(rule.test)} % of the test questions"
     if rule.over.sign > 0:
         if gained:
-            yield f"It knows more than which answers are common: {has}; the taken one has {_points(rule.over)} over it."
+            yield f"It knows more than which answers are common: {has}; the taken one has {points(rule.over)} over it."
     elif rule.over.sign < 0:
         yield (
             f"A rule does better: {has}, {number(-100 * rule.over.value)} points more "
@@ -100,9 +98,9 @@ def _rule(found: FitFound) -> Iterator[str]:
         )
     elif gained:
         yield (
-            f"But a rule does as well, as far as the test can tell: {has}; the taken one has {_points(rule.over)} over "
+            f"But a rule does as well, as far as the test can tell: {has}; the taken one has {points(rule.over)} over "
             f"it, not more than chance. Nothing shows that it learned single answers rather than which ones are common."
-            f"{_would_tell(rule.power)}"
+            f"{would_tell(rule.power)}"
         )
     if gained and rule.over.sign > 0:
         yield from _joined(rule)
@@ -118,8 +116,8 @@ def _joined(rule: RuleFound) -> Iterator[str]:
     does = "does better" if joined.over.sign < 0 else "does as well, as far as the test can tell"
     yield (
         f"But the untouched base, with the commonest training answer in its place for {where} (validation has it "
-        f"ahead there), {does}: {estimate(joined.test)} %, untrained; the taken one has {_points(joined.over)} over it."
-        f" Nothing shows that it learned single answers rather than which ones are common.{_would_tell(joined.power)}"
+        f"ahead there), {does}: {estimate(joined.test)} %, untrained; the taken one has {points(joined.over)} over it."
+        f" Nothing shows that it learned single answers rather than which ones are common.{would_tell(joined.power)}"
     )
 
 
@@ -150,11 +148,9 @@ def _by_test(found: FitFound) -> Iterator[str]:
         )
 
 
-def _would_tell(power: Power | None) -> str:
-    """How many questions would tell."""
-    if power is None or power.needed is None or power.needed <= power.asked:
-        return ""
-    return f" About {power.needed:,} test questions would tell; there were {power.asked:,}."
+def _undecided(found: FitFound) -> Iterator[str]:
+    if found.undecided:
+        yield f"{found.chosen_by[:1].upper()}{found.chosen_by[1:]} More validation questions would tell."
 
 
 def _made_of(found: FitFound) -> Iterator[str]:
@@ -188,8 +184,8 @@ def _prompt(found: FitFound) -> Iterator[str]:
         else:
             yield (
                 f"A prompt with {many(shown.examples, 'example')} may do as well: {estimate(shown.test)} % against "
-                f"{estimate(best.test)} %, a difference of {_points(shown.gap)}, not more than chance. It needs no "
-                f"training and forgets nothing, but reads its examples with every question.{_would_tell(shown.power)}"
+                f"{estimate(best.test)} %, a difference of {points(shown.gap)}, not more than chance. It needs no "
+                f"training and forgets nothing, but reads its examples with every question.{would_tell(shown.power)}"
             )
 
 
@@ -199,12 +195,12 @@ def _best_trained(found: FitFound) -> str:
     other = max(trained, key=lambda one: one.test.value if one.test else 0.0, default=None)
     if other is None or other.gap is None:
         return ""
-    has = f" On the test {CALLED[other.name]} has {estimate(other.test)} %; the prompt has {_points(other.gap)} over it"
+    has = f" On the test {CALLED[other.name]} has {estimate(other.test)} %; the prompt has {points(other.gap)} over it"
     if other.gap.sign > 0:
         return f"{has}."
     if other.gap.sign < 0:
         return f"{has}, so it is ahead, but not less what it forgot."
-    more = _would_tell(other.power)
+    more = would_tell(other.power)
     return f"{has}, not more than chance, so nothing shows that the prompt is as good as a training.{more}"
 
 
@@ -215,57 +211,6 @@ def _as_words(found: FitFound) -> Iterator[str]:
             "By the usual judge of chats an answer is right where it shares enough words with the wanted one, so its "
             "form counts as much as its content: read some answers before you believe the score."
         )
-
-
-def _against_plain(found: FitFound) -> Iterator[str]:
-    plain = found.contender("plain")
-    if plain is None or found.chosen != "ours" or plain.gap is None:
-        return
-    if plain.gap.sign > 0:
-        yield f"Amount, data and settings together paid: {_points(plain.gap)} over plain fine-tuning on all data."
-    elif plain.gap.sign < 0:
-        yield f"Plain fine-tuning on all data is ahead on the test, {_points(plain.gap)}; take that."
-    else:
-        yield (
-            f"Against plain fine-tuning on all data the difference is {_points(plain.gap)}, not more than chance."
-            f"{_would_tell(plain.power)}"
-        )
-
-
-def _choice_of_data(found: FitFound) -> Iterator[str]:
-    level, other = found.settings_of_ours.get("level"), found.contender("random")
-    if other is None or found.chosen != "ours" or other.gap is None:
-        return
-    more = _would_tell(other.power)
-    if found.best.examples >= found.sets.train:
-        told = {
-            1: "that is what averages and the luck of the seed bring",
-            -1: "averages or the luck of the seed did harm",
-        }
-        yield (
-            f"Over another training on the same examples, which are all there are, it has {_points(other.gap)}: "
-            f"{told.get(other.gap.sign, 'not more than chance')}. No data were chosen.{more}"
-        )
-        return
-    if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
-        told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
-        yield (
-            f"Over one training on as many examples drawn at random it has {_points(other.gap)}: "
-            f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{more}"
-        )
-        return
-    levels = [count for count in found.levels.values() if count]
-    if level in (None, "random") or len(levels) == 1:  # of one level only, nothing was to be chosen by
-        told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
-        yield (
-            f"Over another random draw of the same size, trained alike, it has {_points(other.gap)}: "
-            f"{told.get(other.gap.sign, 'not more than chance, so what was gained is the settings')}.{more}"
-        )
-        return
-    mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
-    told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
-    said = told.get(other.gap.sign, "Which examples they are made no difference that can be told")
-    yield f"{said}: {mix} against a random draw of the same size, {_points(other.gap)}.{more}"
 
 
 def _amount(found: FitFound) -> Iterator[str]:
@@ -370,15 +315,8 @@ def _unknown(found: FitFound) -> Iterator[str]:
         )
 
 
-def _seeds(found: FitFound) -> Iterator[str]:
-    if len(found.seeds) > 1:
-        spread = max(found.seeds) - min(found.seeds)
-        yield (
-            f"Trained {len(found.seeds)} times with other seeds, these settings scored "
-            f"{', '.join(number(one) for one in found.seeds)} % on validation, {number(spread)} points apart."
-        )
-
-
 def _left_out(found: FitFound) -> Iterator[str]:
     if found.left_out:
-        yield f"The budget of {found.budget} had no room for: {'; '.join(found.left_out)}. More of it would try them."
+        held = f", held to {100 * found.most_cost:.0f} % of an exhaustive search's updates," if found.most_cost else ""
+        more = "A larger --most-cost" if found.most_cost else "More of it"
+        yield f"The budget of {found.budget}{held} had no room for: {'; '.join(found.left_out)}. {more} would try them."

@@ -23,7 +23,10 @@ from recollect.experiments.search.space import Space
 from recollect.experiments.search.trial import Trial, TrialValues
 from recollect.select import available
 from recollect.train import TrainFound
+from recollect.train.auto import WIDTH, plan
 
+FOR_SEARCH = 0.6
+"""Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
 LEAST_TRAININGS = 3
 """Whole plain fine-tunings for which a budget in trials has room, whatever they cost."""
 _HALF, _END = 0.5, 1.0
@@ -53,15 +56,15 @@ def space_of(ground: Ground) -> Space:
     return fit_space(ground.settings, ground.most, known, plain_point(ground), pools)
 
 
-def most_updates(ground: Ground) -> int | None:
-    """Of all trainings together; None where time is the budget."""
+def most_updates(ground: Ground, plain: int | None = None) -> int | None:
+    """Of all trainings together; None where time is the budget. plain: of the plain fine-tuning, before that is done."""
     limits = ground.settings.limits
     if limits.updates is not None:
         return limits.updates
     if limits.trials is None:
         return None
     _, full = exhaustive(space_of(ground), ground.parts.train, ground.most)
-    return max(int(ground.settings.most_cost * full), LEAST_TRAININGS * plain_updates(ground))
+    return max(int(ground.settings.most_cost * full), LEAST_TRAININGS * (plain or plain_updates(ground)))
 
 
 def judged_at(ground: Ground, folder: Path, trainings: float) -> float:
@@ -74,6 +77,13 @@ def judged_at(ground: Ground, folder: Path, trainings: float) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(file, {"at": at})
     return at
+
+
+def asks_early(ground: Ground) -> bool:
+    """Whether the plain fine-tuning is asked on its way, to see where trials can be judged."""
+    plain = plan(ground.parts.train, ground.most, WIDTH).updates
+    limit = most_updates(ground, plain)
+    return plain >= SHORT and (limit is None or FOR_SEARCH * (limit - plain) >= _FEW * plain)
 
 
 def early_share(updates: int) -> float:

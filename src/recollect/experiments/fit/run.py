@@ -31,7 +31,7 @@ from recollect.experiments.cell import drop_weights, has_weights, is_done
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
-from recollect.experiments.fit.cost import space_of, updates_left, updates_spent
+from recollect.experiments.fit.cost import asks_early, space_of, updates_left, updates_spent
 from recollect.experiments.fit.elsewhere import check_place, open_queue
 from recollect.experiments.fit.final import contenders, flips, test_all
 from recollect.experiments.fit.first import CALLED, UNTOUCHED, first_choice, worth
@@ -185,7 +185,7 @@ class _Fit:
         foretell_risk(ground.levels, ground.steps)
         for name, answers in ask_base(ground).items():
             self.validated[name] = answers  # type: ignore[index]
-        self.validated["plain"] = train_plain(ground)
+        self.validated["plain"] = train_plain(ground, asks_early(ground))
         worth = value_of(self.validated["plain"], ground.knowledge)[2]
         self._keep_step(ground.steps / "train-plain", "plain", worth)
         searched = run_fit_search(ground, self.validated["base"], worth, self._keep_step)
@@ -307,6 +307,7 @@ class _Fit:
             levels=self._by_level(fact.id for fact in train),
             unknown=tuple(f"{fact.question} {fact.object}" for fact in shown),
             budget=wanted.settings.budget,
+            most_cost=wanted.settings.most_cost if wanted.settings.limits.trials is not None else None,
             left_out=tuple(ground.left_out),
             foretold_seconds=self.foretold if self.foretold is not None else foretold_before(self.ground.steps),
         )

@@ -25,7 +25,7 @@ from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.fit.answers import Answers, value_of
-from recollect.experiments.fit.cost import judged_at, most_updates, plain_point, plain_updates, space_of
+from recollect.experiments.fit.cost import FOR_SEARCH, judged_at, most_updates, plain_point, plain_updates, space_of
 from recollect.experiments.fit.elsewhere import SEARCH, at_once, trial_executor
 from recollect.experiments.fit.space import LONGEST, fit_starts, settled
 from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell
@@ -47,8 +47,6 @@ from recollect.train.auto import HARDLY
 STOP = "stop"
 """A file of this name in the fit's folder asks it to end its search and finish with the best so far."""
 FOLDER, FACTS, JOURNAL, QUEUE = SEARCH, "facts.parquet", "ledger.journal", "queue.json"
-FOR_SEARCH = 0.6
-"""Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
 KEPT_BACK = 0.4
 """At most so much of the time that is left is kept from the search for seeds, means and repairs."""
 _LEAST_JOBS = 3

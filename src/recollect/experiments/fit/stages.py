@@ -33,7 +33,7 @@ from recollect.facts import FactSet, read_relations
 from recollect.models import held_for
 from recollect.probe import run_probe
 from recollect.select import SelectSettings, read_levels
-from recollect.train.auto import WIDTH, plan
+from recollect.train.auto import plan
 
 STEPS = "steps"
 PLAIN, RANDOM = "plain", "random"
@@ -218,11 +218,11 @@ def ask_base(ground: Ground) -> dict[str, Answers]:
     return found
 
 
-def train_plain(ground: Ground) -> Answers:
-    """Plain fine-tuning on all training data with sound defaults."""
+def train_plain(ground: Ground, early: bool) -> Answers:
+    """Plain fine-tuning on all training data with sound defaults. early: ask it on its way, too."""
     cell, asked = plain_cell(ground), 1
     with ground.clock.stage(PLAIN_TUNING):
-        if plan(cell.train, ground.most, WIDTH).updates >= SHORT:  # what its early answers tell, trials' will tell
+        if early:  # what its answers tell by then, those of trials will tell
             ground.run(PLAIN_TUNING, replace(cell, evaluate_as="early", share=EARLY))
             asked += 1
         ground.run(PLAIN_TUNING, cell)

@@ -15,9 +15,9 @@ from recollect.core.numbers import many
 from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.experiments.fit.clock import FINISHING
-from recollect.experiments.fit.cost import early_share
+from recollect.experiments.fit.cost import FOR_SEARCH, early_share
 from recollect.experiments.fit.prepare import goal_of
-from recollect.experiments.fit.searching import FOR_SEARCH, KEPT_BACK
+from recollect.experiments.fit.searching import KEPT_BACK
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.space import fit_space, plain_values
 from recollect.experiments.fit.split import split_for_fit
