@@ -57,7 +57,7 @@ def space_of(ground: Ground) -> Space:
 
 
 def most_updates(ground: Ground, plain: int | None = None) -> int | None:
-    """Of all trainings together; None where time is the budget. plain: of the plain fine-tuning, before that is done."""
+    """Of all trainings together; None where time is the budget. plain: of the plain fine-tuning, if not done."""
     limits = ground.settings.limits
     if limits.updates is not None:
         return limits.updates

@@ -15,11 +15,11 @@ from recollect.core.numbers import many
 from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
 from recollect.experiments.fit.clock import FINISHING
-from recollect.experiments.fit.cost import FOR_SEARCH, early_share
+from recollect.experiments.fit.cost import FOR_SEARCH, LEAST_TRAININGS, early_share
 from recollect.experiments.fit.prepare import goal_of
 from recollect.experiments.fit.searching import KEPT_BACK
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
-from recollect.experiments.fit.space import fit_space, plain_values
+from recollect.experiments.fit.space import exhaustive, fit_space, plain_values
 from recollect.experiments.fit.split import split_for_fit
 from recollect.experiments.fit.stages import CONTENDERS, REPAIRS, probes
 from recollect.experiments.plan.calibrate import Rates, Trial
@@ -30,7 +30,7 @@ from recollect.experiments.plan.known import know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
 from recollect.experiments.plan.work import Work, asking_work, assumed_draws, probe_work, train_work
 from recollect.experiments.search.hold import expanded
-from recollect.experiments.search.space import SELECT_NAMES
+from recollect.experiments.search.space import SELECT_NAMES, Space
 from recollect.experiments.search.trial import TrialValues
 from recollect.models import machine_of
 from recollect.train import TrainSettings
@@ -149,7 +149,7 @@ class _Planning:
         """What the budget has room for, in the order in which the fit gives it out."""
         limits = self.settings.limits
         if limits.trials is not None:
-            return self._everything(limits.trials)
+            return self._in_updates(self._most_updates, limits.trials)
         if limits.updates is not None:
             return self._in_updates(limits.updates)
         if rates is None or self.settings.seconds is None:
@@ -157,11 +157,24 @@ class _Planning:
         found = self._in_seconds(rates, self.settings.seconds)
         return self._everything(12) if found is None else found
 
-    def _in_updates(self, limit: int) -> Room:
+    @property
+    def _most_updates(self) -> int:
+        """To which a budget in trials is held."""
+        train, most = self.parts.train, self.counts.train
+        _, full = exhaustive(self._space, train, most)
+        return max(int(self.settings.most_cost * full), LEAST_TRAININGS * plan_training(train, most, WIDTH).updates)
+
+    @cached_property
+    def _space(self) -> Space:
+        most = self.counts.train
+        rate = plan_training(self.parts.train, most, self.ground.model.width or WIDTH).learning_rate
+        return fit_space(self.settings, most, self.probed, plain_values(self.parts.train, most, rate))
+
+    def _in_updates(self, limit: int, most: int = _MOST) -> Room:
         """Of a budget in updates the search gets a share, then come the seeds; the random draw needs one training."""
         each = max(1.0, self.trained.updates)
         left = limit - train_work(self.parts.train, self.counts.train, self.ground.lengths).updates
-        trials = int(FOR_SEARCH * max(0.0, left) / (each * self._share))
+        trials = min(most, max(1, int(FOR_SEARCH * max(0.0, left) / (each * self._share))) if left > 0 else 0)
         trainings = int(max(0.0, left - trials * each * self._share) / each)
         full = self._everything(trials)
         return replace(full, seeds=min(full.seeds, max(0, trainings - 1)), random=trainings >= 1)
@@ -212,9 +225,7 @@ class _Planning:
     @cached_property
     def trained(self) -> Work:
         """One training, in the mean over the space."""
-        lengths, most = self.ground.lengths, self.counts.train
-        rate = plan_training(self.parts.train, most, self.ground.model.width or WIDTH).learning_rate
-        parameters = fit_space(self.settings, most, self.probed, plain_values(self.parts.train, most, rate)).parameters
+        lengths, parameters = self.ground.lengths, self._space.parameters
         drawn = random.Random(0)
         points = [{name: one.at(drawn.random()) for name, one in parameters.items()} for _ in range(_POINTS)]
         lengths_of = [self._length(point) for point in points]
