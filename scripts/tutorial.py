@@ -155,7 +155,8 @@ def take_outputs() -> None:
     keep("plan", since(run("plan", dry), "what would be done"))
     keep("budget", since(run("budget", f"{dry} --budget 4m"), "what would be done"))
     watched_fit()
-    keep("ask", run("ask", f'recollect ask my-fit "{gained()}"'))
+    asked = f'recollect ask my-fit "{gained()}"'
+    keep("ask", f"$ {asked}\n{run('ask', asked)}")
     run("json", f"{FIT} --json > answer.json")
     keep("json", shortened(json.loads((WORK / "answer.json").read_text(encoding="utf-8").splitlines()[-1])))
     keep("export", run("export", "recollect export my-fit --to merged --out taken-away"))
