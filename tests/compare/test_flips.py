@@ -122,3 +122,13 @@ def test_no_question_and_other_lengths_are_refused() -> None:
         count_flips([], [])
     with pytest.raises(InputError, match="same facts"):
         count_flips([True], [True, False])
+
+
+def test_two_questions_about_one_subject_are_less_than_two():
+    first, second = [False] * 40, [True] * 6 + [False] * 34
+    alone = count_flips(first, second)
+    twice = count_flips(first, second, units=[str(at // 2) for at in range(40)])
+    assert alone.p < 0.05 < twice.p
+    assert alone.difference.low > 0 > twice.difference.low
+    assert twice.wrong_to_right.share.low < alone.wrong_to_right.share.low
+    assert count_flips(first, second, units=[str(at) for at in range(40)]) == alone

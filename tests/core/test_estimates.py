@@ -283,3 +283,22 @@ def test_halves_are_even_inside_groups_and_do_not_depend_on_the_order():
 
 def test_of_equal_scores_the_first_wins():
     assert winner({"cheap": 0.4, "dear": 0.4, "poor": 0.1}) == "cheap"
+
+
+@pytest.mark.parametrize(("wins", "losses", "n"), [(40, 18, 250), (7, 0, 40), (0, 0, 40), (3, 2, 5)])
+@pytest.mark.parametrize("confidence", [0.95, 0.99])
+def test_a_paired_interval_is_the_beta_distribution_that_the_docs_say(
+    wins: int, losses: int, n: int, confidence: float
+):
+    """docs/statistics.md, "One group", written again."""
+
+    def upper(won: int, lost: int) -> float:
+        mean, square = (won - lost + 1) / (n + 1), (won + lost + 1) / (n + 1)
+        variance = (square - mean**2) / (n + 2)
+        least = -1 if lost else 0 if won < n else 1
+        middle, spread = (mean - least) / (1 - least), variance / (1 - least) ** 2
+        size = middle * (1 - middle) / spread - 1
+        return float(least + (1 - least) * beta.ppf((1 + confidence) / 2, middle * size, (1 - middle) * size))
+
+    found = paired([Pairs(wins, losses, 0, n - wins - losses)], confidence)
+    assert (found.low, found.high) == pytest.approx((-upper(losses, wins), upper(wins, losses)), abs=1e-6)

@@ -12,7 +12,7 @@ import polars as pl
 from recollect.compare.settings import Kind
 from recollect.core.workspace import Manifest, step_input
 from recollect.errors import InputError
-from recollect.evaluate import EvaluateFound, EvaluateResult
+from recollect.evaluate import EvaluateFound, EvaluateResult, units_of
 from recollect.evaluate.judges import RIGHT
 
 _QUESTION = ("fact_id", "part", "relation", "level", "question", "object", "synonyms")
@@ -29,7 +29,8 @@ class Answers:
     manifest: Manifest
     found: EvaluateFound
     outputs: pl.DataFrame
-    """The questions, the outputs, and the main judge's verdict as the column `right`."""
+    """The questions, the outputs, the main judge's verdict as the column `right`, and what a question was drawn with as
+    the column `unit`."""
 
     @property
     def judged(self) -> tuple[str, object, object]:
@@ -56,7 +57,8 @@ def read_answers(path: Path, name: str, kind: Kind = "other") -> Answers:
             f"{path} is an evaluation of pages, which are scored by attribute. `recollect report` puts several of them "
             "side by side."
         )
-    outputs = EvaluateResult(path).outputs().select(*_QUESTION, "output", RIGHT)
+    whole = EvaluateResult(path).outputs()
+    outputs = whole.select(*_QUESTION, "output", RIGHT, units_of(whole))
     return Answers(name, kind, found.sources.get("model", ""), path, manifest, found, outputs)
 
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates import Estimate, Pairs, mcnemar, mean_score, paired
+from recollect.core.estimates import Estimate, Pairs, by_cluster, design_effect, mcnemar, mean_score, paired
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
 
@@ -62,9 +62,10 @@ class Flips(Result):
     chance: float
     """The mean probability, 0 to 0.5, that a guess is right; 0 where nothing can be guessed."""
     difference: Estimate
-    """The second run's share of right answers less the first's, paired by question; −1 to 1."""
+    """The second run's share of right answers less the first's, paired by question; −1 to 1. Where several questions
+    are about one subject, the subject is the unit, of the shares above too."""
     p: float
-    """McNemar's exact test of no difference, two-sided."""
+    """McNemar's exact test of no difference, two-sided; corrected for subjects that repeat."""
 
     @property
     def net(self) -> int:
@@ -72,15 +73,22 @@ class Flips(Result):
         return self.wrong_to_right.count - self.right_to_wrong.count
 
 
-def count_flips(first: Sequence[bool], second: Sequence[bool], chance: Sequence[float] | None = None) -> Flips:
+def count_flips(
+    first: Sequence[bool],
+    second: Sequence[bool],
+    chance: Sequence[float] | None = None,
+    units: Sequence[str] | None = None,
+) -> Flips:
     """Compare the verdicts of two runs, question by question.
 
-    chance: the probability that a guess is right, of each question, 0 to 0.5; nothing can be guessed without it. Raises
-    InputError for lists of other lengths, for no question, and for a chance outside those bounds.
+    chance: the probability that a guess is right, of each question, 0 to 0.5; nothing can be guessed without it.
+    units: what each question was drawn with, such as its subject; alone by default. Raises InputError for lists of
+    other lengths, for no question, and for a chance outside those bounds.
     """
     pairs = Pairs.of(first, second)
     if not pairs.n:
         raise InputError("there is no question that both models were asked.")
+    drawn = list(range(pairs.n)) if units is None else list(units)
     guess = np.zeros(pairs.n) if chance is None else np.asarray(chance, dtype=float)
     if guess.shape != (pairs.n,) or not ((guess >= 0) & (guess <= 0.5)).all():
         raise InputError(f"chance must be one number from 0 to 0.5 for each of {pairs.n} questions, but got {chance}.")
@@ -91,11 +99,13 @@ def count_flips(first: Sequence[bool], second: Sequence[bool], chance: Sequence[
 
     def flip(flipped: Any) -> Flip:
         scores = np.where(wrong_twice, -odds, flipped)
-        found = mean_score([scores.tolist()], -float(odds.max()), 1.0)
+        least = -float(odds.max())
+        found = by_cluster(mean_score([scores.tolist()], least, 1.0), scores.tolist(), drawn, least=least)
         value, low, high = (max(end, 0.0) for end in (found.value, found.low, found.high))
         share = Estimate(value, low, high, found.n, found.method, found.confidence)
         return Flip(count=int(flipped.sum()), share=share, study=max(0.0, float(flipped.mean()) - independent))
 
+    change = (after.astype(float) - before).tolist()
     return Flips(
         n=pairs.n,
         both_right=pairs.both,
@@ -103,6 +113,6 @@ def count_flips(first: Sequence[bool], second: Sequence[bool], chance: Sequence[
         right_to_wrong=flip(before & ~after),
         wrong_to_right=flip(~before & after),
         chance=float(guess.mean()),
-        difference=paired([pairs]),
-        p=mcnemar(pairs),
+        difference=by_cluster(paired([pairs]), change, drawn, least=-1.0),
+        p=mcnemar(pairs, design_effect(change, drawn)),
     )

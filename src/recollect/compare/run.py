@@ -21,7 +21,7 @@ from recollect.compare.favourite import favourites
 from recollect.compare.flips import Flips, count_flips
 from recollect.compare.found import CompareFound, CompareResult, Comparison, Contender
 from recollect.compare.settings import CompareSettings, Kind
-from recollect.core.estimates import holm, proportion
+from recollect.core.estimates import Estimate, by_cluster, holm, proportion
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.engines import find_engine
 from recollect.errors import InputError
@@ -169,7 +169,8 @@ def _finish(step: Step, chance: str, found: Sequence[Answers], notes: Sequence[s
     comparisons = _comparisons(answers, guess)
     step.write_table("flips.parquet", _flips_table(answers, comparisons))
     step.write_table(
-        "answers.parquet", pl.concat([one.outputs.select(pl.lit(one.name).alias("model"), pl.all()) for one in answers])
+        "answers.parquet",
+        pl.concat([one.outputs.select(pl.lit(one.name).alias("model"), pl.exclude("unit")) for one in answers]),
     )
     step.finish(
         CompareFound(
@@ -183,17 +184,21 @@ def _finish(step: Step, chance: str, found: Sequence[Answers], notes: Sequence[s
 
 
 def _contender(one: Answers, folder: Path) -> Contender:
-    inside = one.path.is_relative_to(folder)
-    by_part = {part: _verdicts(one, part) for part in one.outputs["part"].unique(maintain_order=True)}
+    inside, parts = one.path.is_relative_to(folder), one.outputs["part"].unique(maintain_order=True)
     return Contender(
         name=one.name,
         kind=one.kind,
         model=one.model,
         evaluation=str(one.path.relative_to(folder) if inside else one.path.resolve()),
         right=int(one.outputs["right"].sum()),
-        accuracy=proportion(int(one.outputs["right"].sum()), one.outputs.height),
-        by_part={part: proportion(sum(verdicts), len(verdicts)) for part, verdicts in by_part.items()},
+        accuracy=_accuracy(one.outputs),
+        by_part={part: _accuracy(one.outputs.filter(part=part)) for part in parts},
     )
+
+
+def _accuracy(outputs: pl.DataFrame) -> Estimate:
+    right = outputs["right"].to_list()
+    return by_cluster(proportion(sum(right), len(right)), right, outputs["unit"].to_list())
 
 
 def _verdicts(one: Answers, part: Part | None = None) -> list[bool]:
@@ -224,11 +229,12 @@ def _comparisons(answers: Sequence[Answers], guess: Sequence[float]) -> list[Com
 
 
 def _compare(first: Answers, second: Answers, guess: Sequence[float]) -> Comparison:
-    table = pl.DataFrame({"part": first.outputs["part"], "guess": list(guess)})
+    table = pl.DataFrame({"part": first.outputs["part"], "guess": list(guess), "unit": first.outputs["unit"]})
 
     def flips(part: Part | None = None) -> Flips:
-        chance = table if part is None else table.filter(part=part)
-        return count_flips(_verdicts(first, part), _verdicts(second, part), chance["guess"].to_list())
+        asked = table if part is None else table.filter(part=part)
+        guesses, units = asked["guess"].to_list(), asked["unit"].to_list()
+        return count_flips(_verdicts(first, part), _verdicts(second, part), guesses, units)
 
     parts = table["part"].unique(maintain_order=True).to_list()
     whole = flips()

@@ -12,7 +12,6 @@ from recollect.evaluate.judges import Judges as Judges
 from recollect.evaluate.judges import JudgeSettings as JudgeSettings
 from recollect.evaluate.judges import with_right as with_right
 from recollect.evaluate.pages import PagesAsked as PagesAsked
-from recollect.evaluate.run import CONVERSATION as CONVERSATION
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import asked_facts as asked_facts
 from recollect.evaluate.run import facts_of_part as facts_of_part
@@ -23,3 +22,5 @@ from recollect.evaluate.run import stored_answers as stored_answers
 from recollect.evaluate.settings import EvaluateSettings as EvaluateSettings
 from recollect.evaluate.together import EvaluateJob as EvaluateJob
 from recollect.evaluate.together import run_evaluates as run_evaluates
+from recollect.evaluate.units import CONVERSATION as CONVERSATION
+from recollect.evaluate.units import units_of as units_of

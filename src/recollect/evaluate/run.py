@@ -36,6 +36,7 @@ from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_ri
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
 from recollect.evaluate.settings import EvaluateSettings
 from recollect.evaluate.shots import Example, cut_answer, draw_examples, with_examples
+from recollect.evaluate.units import CONVERSATION
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Engine, engine_notes
 from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
@@ -58,6 +59,7 @@ _OUTPUTS = pl.Schema(
         "fact_id": pl.String(),
         "part": pl.String(),
         "relation": pl.String(),
+        "subject": pl.String(),
         "level": pl.Int64(),
         "question": pl.String(),
         "object": pl.String(),
@@ -65,8 +67,6 @@ _OUTPUTS = pl.Schema(
         "output": pl.String(),
     }
 )
-CONVERSATION = "conversation"
-"""A column more, of facts that hold conversations: which one, of which several answers may be asked."""
 _SLACK = 8
 """Tokens that `max_new_tokens: auto` leaves beyond the longest accepted answer: a lead, quotes, a full stop."""
 _LEAST_TOKENS = 16
@@ -372,8 +372,8 @@ def _judged(
     level_of: dict[str, int] = {} if levels is None else dict(levels.select("fact_id", "level").iter_rows())
     rows = []
     for fact in asked:
-        known = (fact.id, fact.part, fact.relation, level_of.get(fact.id), fact.question, fact.object)
-        rows.append((*known, list(fact.synonyms), answers[fact.id]))
+        known = (fact.id, fact.part, fact.relation, fact.subject, level_of.get(fact.id), fact.question)
+        rows.append((*known, fact.object, list(fact.synonyms), answers[fact.id]))
     table = pl.DataFrame(rows, schema=_OUTPUTS, orient="row")
     if any(fact.choices for fact in asked):
         choices = [list(fact.choices) for fact in asked]

@@ -4,9 +4,12 @@ from recollect.core.estimates.agreement import agreement as agreement
 from recollect.core.estimates.agreement import kappa as kappa
 from recollect.core.estimates.agreement import weighted_kappa as weighted_kappa
 from recollect.core.estimates.agreement import weighted_kappa_of as weighted_kappa_of
+from recollect.core.estimates.clusters import by_cluster as by_cluster
 from recollect.core.estimates.clusters import clustered as clustered
+from recollect.core.estimates.clusters import clustered_difference as clustered_difference
 from recollect.core.estimates.clusters import clustered_macro as clustered_macro
 from recollect.core.estimates.clusters import clustered_ratio as clustered_ratio
+from recollect.core.estimates.clusters import design_effect as design_effect
 from recollect.core.estimates.contrasts import Cell as Cell
 from recollect.core.estimates.contrasts import Contrast as Contrast
 from recollect.core.estimates.contrasts import Trainings as Trainings

@@ -4,16 +4,21 @@ A page that is odd is odd in all its attributes, and one page may be asked about
 `_distributions` go to pages: each page seen, and one made-up page on which every value is right (upper) or wrong
 (lower), get Dirichlet(1, ..., 1) weights; variances are those of the linearised ratio of sums. With one value a page
 it is the interval of Clopper and Pearson.
+
+Of a difference the page's own change has the weight, less what the groups' mean changes make of its values (the
+linearised ratio again), so that what two models share of a page cancels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates.intervals import CONFIDENCE, Estimate, Tail
+from recollect.core.estimates.intervals import CONFIDENCE, Estimate, Tail, within
 from recollect.errors import InputError
 
 _METHOD = "clustered by page"
@@ -97,3 +102,99 @@ def _upper(hits: Any, ns: Any, times: Any) -> Tail:
     rates = np.where(ns > 0, hits / np.maximum(ns, 1), 1.0).min(axis=-2)
     most = np.full(variance.shape, times.mean())
     return Tail((share * times).mean(axis=-1), variance, (rates * times).mean(axis=-1), most)
+
+
+def clustered_difference(
+    first: Sequence[bool],
+    second: Sequence[bool],
+    clusters: Sequence[Hashable],
+    groups: Sequence[Hashable] | None = None,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """The second's mean over groups of the share of right values, less the first's; values paired, clusters the unit.
+
+    One entry per value; n counts values. The made-up page of either side changes by as much as the page of a changed
+    value does on average, a page that changes in all its values counted in: with one that always changes in all the
+    interval was a quarter too wide on pages of eight values. With one value a cluster it is `paired`. Raises InputError
+    for no value.
+    """
+    groups = ["all"] * len(first) if groups is None else groups
+    if not len(first) or not len(first) == len(second) == len(clusters) == len(groups):
+        raise InputError(
+            "first, second, clusters and groups must be equally long and not empty, but got "
+            f"{len(first)}, {len(second)}, {len(clusters)} and {len(groups)}."
+        )
+    change = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
+    value, low, high = (float(found) for found in change_bounds(*table_of(change, clusters, groups), confidence))
+    return Estimate(value, max(low, -1.0), min(high, 1.0), len(change), "paired by page", confidence)
+
+
+def change_bounds(changes: Any, ns: Any, confidence: float = CONFIDENCE) -> tuple[Any, Any, Any]:
+    """Value, low and high of the mean over groups of Σ changes / Σ ns; arrays (..., clusters, groups).
+
+    Further axes in front are many samples side by side.
+    """
+    ns = np.broadcast_to(ns, changes.shape)
+    totals, count = ns.sum(axis=-2), ns.shape[-2]
+    if (totals <= 0).any():
+        raise InputError("every group needs at least one value. Leave it out.")
+    weight = count / totals[..., None, :] / ns.shape[-1]
+    means = changes.sum(axis=-2) / totals
+    value = means.mean(axis=-1)
+    moved = (changes * weight).sum(axis=-1)
+    left = ((changes - means[..., None, :] * ns) * weight).sum(axis=-1) + value[..., None]
+    whole = (ns * weight).sum(axis=-1).max(axis=-1)
+    size = ((moved**2).sum(axis=-1) + whole**2) / (np.abs(moved).sum(axis=-1) + whole)
+    outside = (1 - confidence) / 2
+    high = _with_made_up(left, size).quantile(1 - outside)
+    low = -_with_made_up(-left, size).quantile(1 - outside)
+    return value, np.minimum(low, value), np.maximum(high, value)
+
+
+def _with_made_up(scores: Any, made_up: Any) -> Tail:
+    """Dirichlet weights on one score a cluster and one made-up score."""
+    n = scores.shape[-1]
+    mean = (scores.sum(axis=-1) + made_up) / (n + 1)
+    square = ((scores**2).sum(axis=-1) + made_up**2) / (n + 1)
+    most = np.maximum(scores.max(axis=-1), made_up)
+    return Tail(mean, np.maximum(square - mean**2, 0.0) / (n + 2), scores.min(axis=-1), most)
+
+
+def design_effect(
+    scores: Sequence[float], clusters: Sequence[Hashable], groups: Sequence[Hashable] | None = None
+) -> float:
+    """How many times as large clusters make the variance of a mean (over groups, of means) of scores; never below 1.
+
+    Without any spread to tell by, the scores of a cluster count as one.
+    """
+    if len(set(clusters)) == len(scores):
+        return 1.0
+    groups = ["all"] * len(scores) if groups is None else groups
+    sums, ns = table_of(scores, clusters, groups)
+    means, totals = sums.sum(axis=0) / ns.sum(axis=0), ns.sum(axis=0)
+    squares, _ = table_of([score**2 for score in scores], clusters, groups)
+    alone = ((squares.sum(axis=0) - totals * means**2) / totals**2).sum()
+    together = (((sums - ns * means) / totals).sum(axis=1) ** 2).sum()
+    if alone <= 1e-12:
+        sizes = ns.sum(axis=1)
+        return float((sizes**2).sum() / sizes.sum())
+    return max(1.0, float(together / alone))
+
+
+def by_cluster(
+    estimate: Estimate,
+    scores: Sequence[float],
+    clusters: Sequence[Hashable],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    least: float = 0.0,
+) -> Estimate:
+    """An interval made as if scores were independent, for scores that share clusters: either side longer by the root
+    of the design effect (Kish 1965). Where every cluster has one score it is as it was; `least`: the least value."""
+    times = math.sqrt(design_effect(scores, clusters, groups))
+    if times == 1:
+        return estimate
+    low = estimate.value - times * (estimate.value - estimate.low)
+    high = estimate.value + times * (estimate.high - estimate.value)
+    method = f"{estimate.method}, clustered by subject"
+    return within(replace(estimate, low=low, high=high, method=method), least, 1.0)

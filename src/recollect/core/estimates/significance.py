@@ -3,22 +3,27 @@ Holm's for no false claim at all, and that of Benjamini and Hochberg for few amo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from recollect.core.estimates.differences import Pairs
 
 
-def mcnemar(pairs: Pairs) -> float:
+def mcnemar(pairs: Pairs, effect: float = 1.0) -> float:
     """The two-sided p-value of "both runs are right equally often", from the facts that only one has right.
 
     Under that hypothesis each such fact is as likely the first run's as the second's, so their counts are binomial with
     one half, and the test is exact for any number of facts (McNemar 1947; the exact form is the sign test). Without a
-    fact that changed, p is 1.
+    fact that changed, p is 1. effect: where facts share subjects, their design effect, by which the squared normal
+    score of p is divided (Rao and Scott 1981).
     """
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest, norm
 
     changed = pairs.only_first + pairs.only_second
-    return float(binomtest(pairs.only_first, changed).pvalue) if changed else 1.0
+    if not changed:
+        return 1.0
+    exact = float(binomtest(pairs.only_first, changed).pvalue)
+    return exact if effect == 1.0 else float(2 * norm.sf(norm.isf(exact / 2) / math.sqrt(effect)))
 
 
 def holm(values: Sequence[float]) -> list[float]:

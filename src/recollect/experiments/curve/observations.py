@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from recollect.core.estimates import LEAST_PER_LEVEL, enough
 from recollect.errors import InputError
-from recollect.evaluate import CONVERSATION, RIGHT, with_right
+from recollect.evaluate import RIGHT, units_of, with_right
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,7 +38,8 @@ class Items:
     group: Ints
     """Group of each item, numbered from 0."""
     unit: Ints
-    """What each item was drawn with (a page has several items), numbered from 0; resampled as a whole."""
+    """What each item was drawn with (a page has several items, and so may a subject), numbered from 0; resampled as a
+    whole."""
     count: Floats | None = None
     """What each item adds below the line, runs × items; None when that is always 1."""
 
@@ -179,7 +180,7 @@ def item_table(evaluation: Path, metric: Metric = "accuracy") -> pl.DataFrame:
     outputs = with_right(pl.read_parquet(evaluation / "outputs.parquet", glob=False))
     return outputs.select(
         item=pl.col("fact_id"),
-        unit=pl.col(CONVERSATION if CONVERSATION in outputs.columns else "fact_id"),
+        unit=units_of(outputs),
         group=pl.col("level"),
         right=pl.col("word" if metric == "word" else RIGHT).cast(pl.Float64),
         count=pl.lit(1.0),

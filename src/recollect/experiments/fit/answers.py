@@ -54,7 +54,7 @@ class Answers:
 
     @cached_property
     def clustered(self) -> bool:
-        """Whether items belong together: values of a page, answers of a conversation."""
+        """Whether items belong together: values of a page, answers of a conversation, questions about a subject."""
         return self.pages or self.items["unit"].n_unique() < self.items.height
 
     def units(self, *, part: str = "test", items: frozenset[str] | None = None) -> NDArray[np.str_]:
@@ -103,11 +103,11 @@ class Gap:
     first: NDArray[np.bool_]
     second: NDArray[np.bool_]
     scored: Scored | None = None
-    """Of what belongs together (values of a page, answers of a conversation), which is not independent: the first model
-    is 0, the second 1."""
+    """Of what belongs together (values of a page, answers of a conversation, questions about a subject), which is not
+    independent: the first model is 0, the second 1."""
 
     def at(self, confidence: float = CONFIDENCE) -> Estimate:
-        """The difference with its interval, paired by question, or by page or conversation."""
+        """The difference with its interval, paired by question, or by what questions belong to."""
         if self.scored is not None:
             return pages_gain(self.scored, 1, 0, confidence)
         return paired([Pairs.of(self.first.tolist(), self.second.tolist())], confidence)
@@ -131,13 +131,15 @@ def gap_of(first: Answers, second: Answers, part: str = "test") -> Gap | None:
         return None
     if first.pages:
         return Gap(mine, others, compare({0: first.path, 1: second.path}, part))
-    return Gap(mine, others, _together(mine, others, first.units(part=part)) if first.clustered else None)
+    return gap_between(mine, others, first.units(part=part))
 
 
-def _together(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDArray[np.str_]) -> Scored:
-    """Verdicts of two models on items that belong to units."""
+def gap_between(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDArray[np.str_]) -> Gap:
+    """The second's verdicts less the first's, on questions that belong to units (themselves, subjects, pages)."""
+    if len(set(units.tolist())) == len(units):
+        return Gap(first, second)
     groups = np.asarray(["all"] * len(first))
-    return Scored({0: first, 1: second}, groups, units, pages=True, how="")
+    return Gap(first, second, Scored({0: first, 1: second}, groups, units, pages=True, how=""))
 
 
 def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate | None:
@@ -145,9 +147,7 @@ def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate
     mine, others = first.lost(knowledge), second.lost(knowledge)
     if not len(mine):
         return None
-    if not first.clustered:
-        return Gap(mine, others).at()
-    return Gap(mine, others, _together(mine, others, first.units(items=knowledge.items))).at()
+    return gap_between(mine, others, first.units(items=knowledge.items)).at()
 
 
 def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:

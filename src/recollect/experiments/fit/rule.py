@@ -9,13 +9,13 @@ Notable choices
 - Base and rule are joined, too: the rule answers where it was right more often than the base on validation, the base
   elsewhere. A model may beat the rule by what its base knew, and the base by what is common, and have learned nothing.
 - The rule answers with the training facts alone, those that every contender may learn from, and the same judge says
-  whether it is right.
+  whether it is right. Of answers that are equally frequent it takes the first by the alphabet.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from recollect.core.workspace.fit import JoinedFound, KindFound, Power, RuleFoun
 from recollect.evaluate import Judges
 from recollect.evaluate.judges import asked_of, with_right
 from recollect.evaluate.llm_judge import LLM
-from recollect.experiments.fit.answers import Answers, Gap, decided
+from recollect.experiments.fit.answers import Answers, Gap, decided, gap_between
 from recollect.facts import Fact, FactSet, near_key
 from recollect.match import DEFAULT_JUDGE, Answer, Judge, judge_of
 from recollect.match.squad import normalised
@@ -86,9 +86,14 @@ def _relation(fact: Fact) -> str:
 
 
 def _commonest(answers: Sequence[str]) -> str:
-    """As it is most often written; of equal ones the first."""
-    [(form, _)] = Counter(map(normalised, answers)).most_common(1)
-    return Counter(one for one in answers if normalised(one) == form).most_common(1)[0][0]
+    """As it is most often written; of equally frequent ones the first by the alphabet, whatever their order here."""
+    form = _most(map(normalised, answers))
+    return _most(one for one in answers if normalised(one) == form)
+
+
+def _most(texts: Iterable[str]) -> str:
+    counts = Counter(texts)
+    return min(counts, key=lambda text: (-counts[text], text))
 
 
 def _openings(facts: Sequence[Fact]) -> Callable[[Fact], str]:
@@ -121,11 +126,11 @@ class Tried:
 
     def gap(self, chosen: Answers) -> Gap:
         """What the chosen one has more."""
-        return Gap(self.right, chosen.right())
+        return gap_between(self.right, chosen.right(), chosen.units())
 
     def joined_gap(self, chosen: Answers) -> Gap:
         """What it has more than base and rule joined."""
-        return Gap(self.joined, chosen.right())
+        return gap_between(self.joined, chosen.right(), chosen.units())
 
 
 def try_rule(choosing: FactSet, final: FactSet, validated: Answers, base: Answers, judges: Judges) -> Tried | None:
@@ -177,7 +182,8 @@ def rule_found(
     kinds = np.asarray([tried.rule.kind_of(fact) for fact in tried.facts])
     places = {str(kind): np.flatnonzero(kinds == kind) for kind in sorted(set(kinds), key=str)}
     gap = tried.gap(chosen)
-    apart = decided({kind: Gap(gap.first[at], gap.second[at]) for kind, at in places.items()})
+    units = chosen.units()
+    apart = decided({kind: gap_between(gap.first[at], gap.second[at], units[at]) for kind, at in places.items()})
     return RuleFound(
         by_relation=tried.rule.by_relation,
         test=proportion(int(tried.right.sum()), len(tried.right)),

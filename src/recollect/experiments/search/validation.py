@@ -8,7 +8,8 @@ Notable choices
 - A score is the unweighted mean over groups of the share of right items, as everywhere in Recollect. Groups are memory
   levels with enough facts (`least_per_level` of the section evaluate), or attributes; without any group all items are
   one. Intervals are those of `recollect.core.estimates`: levels melded, differences paired by fact inside levels, pages
-  as a whole. They hold the noise of the questions, not that of training again.
+  as a whole, and so are subjects that several facts are about. They hold the noise of the questions, not that of
+  training again.
 - Broken is *Attribute Extraction*'s failure region: a high alpha with a high rate gives models that emit gibberish and
   score zero. Answers are judged against the base's: what the untouched base could not do either is no damage done by
   training. An answer that must be JSON and is not is broken at the end in any case. Loops are sought in the text, not
@@ -141,7 +142,7 @@ class Scored:
     groups: NDArray[np.str_]
     """Group of each item."""
     units: NDArray[np.str_]
-    """What each item was drawn with: a fact, or a page with all its values."""
+    """What each item was drawn with: a fact, a subject with all its facts, or a page with all its values."""
     pages: bool
     how: str
     """What the score is the mean of, for a reader."""
@@ -157,13 +158,22 @@ class Scored:
         if self.pages:
             return Points.of(statistics.clustered_macro(right.tolist(), self.units.tolist(), self.groups.tolist()))
         counts = [right[self.groups == group] for group in self.names]
-        return Points.of(statistics.macro_mean([int(one.sum()) for one in counts], [len(one) for one in counts]))
+        found = statistics.macro_mean([int(one.sum()) for one in counts], [len(one) for one in counts])
+        return Points.of(statistics.by_cluster(found, right.tolist(), self.units.tolist(), self.groups.tolist()))
 
     def gain(self, name: int, over: int) -> Points:
         """One model's score less another's, paired."""
         if self.pages:
             return Points.of(pages_gain(self, name, over))
-        return Points.of(statistics.paired(self.pairs(name, over, self.names)))
+        found = statistics.paired(self.pairs(name, over, self.names))
+        change = (self.right[name].astype(float) - self.right[over]).tolist()
+        units, groups = self.units.tolist(), self.groups.tolist()
+        return Points.of(statistics.by_cluster(found, change, units, groups, least=-1.0))
+
+    @property
+    def alone(self) -> bool:
+        """Whether each item was drawn alone: no page has several values, no subject several questions."""
+        return not self.pages and len(set(self.units.tolist())) == len(self.units)
 
     def pairs(self, name: int, over: int, groups: Sequence[str]) -> list[Pairs]:
         """Who was right, by group: first `over`, second `name`."""
@@ -238,7 +248,7 @@ def drop(seen: Scored, unseen: Scored, best: int, over: int) -> Points:
     By the groups that both have, so that both sides mean the same.
     """
     common = [name for name in seen.names if name in unseen.names]
-    if common and not seen.pages:
+    if common and seen.alone and unseen.alone:
         first, second = unseen.pairs(best, over, common), seen.pairs(best, over, common)
         return Points.of(statistics.difference_of_paired(first, second))
     one, two = seen.gain(best, over), unseen.gain(best, over)
@@ -263,16 +273,11 @@ def _entering(groups: pl.Series, least: int, what: str) -> tuple[list[str] | Non
 
 
 def pages_gain(scored: Scored, name: int, over: int, confidence: float = statistics.CONFIDENCE) -> statistics.Estimate:
-    """Every page's share in the difference of the means, whose mean over the pages is that difference."""
-    change = scored.right[name].astype(float) - scored.right[over]
-    pages, at = np.unique(scored.units, return_inverse=True)
-    names, group = np.unique(scored.groups, return_inverse=True)
-    weight = len(pages) / (len(names) * np.bincount(group))[group]
-    shares = np.bincount(at, change * weight, len(pages))
-    most = float(np.bincount(at, weight, len(pages)).max())
-    found = statistics.mean_score([shares.tolist()], -most, most, confidence)
-    low, high = max(found.low, -1.0), min(found.high, 1.0)
-    return statistics.Estimate(found.value, low, high, len(change), "paired by page", confidence)
+    """What the first named has more than the second, paired by page."""
+    right = scored.right
+    return statistics.clustered_difference(
+        right[over].tolist(), right[name].tolist(), scored.units.tolist(), scored.groups.tolist(), confidence
+    )
 
 
 def exploded(losses: Sequence[tuple[int, float]]) -> str:
