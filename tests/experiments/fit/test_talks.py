@@ -16,6 +16,7 @@ from recollect.errors import InputError
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
 from recollect.experiments.fit.answers import Answers
 from recollect.experiments.fit.prepare import prepare_fit
+from recollect.experiments.plan import Assume, plan_fit
 from recollect.models import ModelSettings, load
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings
@@ -102,9 +103,9 @@ def test_a_selection_of_conversations_is_learned_as_the_file_itself_is(chat: Cha
     assert ours.conversations == len(train)
 
 
-def test_a_fit_of_chats_holds_for_all_five(fitted: FitResult) -> None:
+def test_a_fit_of_chats_is_tested_and_kept(fitted: FitResult) -> None:
     found = fitted.found
-    assert {one.name for one in found.contenders} == {"base", "few-shot", "plain", "random", "ours"}
+    assert {one.name for one in found.contenders} >= {"base", "few-shot", "plain", "ours"}
     assert found.sets.train == found.contender("plain").examples  # type: ignore[union-attr]
     assert found.best.test is not None
     assert found.best.test.n == found.sets.test == 22
@@ -123,6 +124,13 @@ def test_answers_of_one_conversation_are_one_cluster(fitted: FitResult) -> None:
     score = answers.score()
     assert score == clustered(answers.right().tolist(), outputs["conversation"].to_list())
     assert fitted.found.contender("plain").test == score  # type: ignore[union-attr]
+
+
+def test_the_plan_counts_answers_as_the_fit_does(chat: Chat) -> None:
+    counts = prepare_fit(chat.settings()).data.counts
+    rows = {row.what: row.detail for row in plan_fit(chat.settings(), assume=Assume(calibrate=False)).rows}
+    assert rows["base asked"] == f"{counts.validation} questions"
+    assert rows["the test"] == f"{5 * counts.test} questions"
 
 
 def test_a_greeting_that_is_learned_is_not_asked_and_the_rest_is(chat: Chat, tmp_path: Path) -> None:

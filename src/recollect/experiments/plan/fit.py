@@ -22,11 +22,12 @@ from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.space import exhaustive, fit_space, plain_values
 from recollect.experiments.fit.split import split_for_fit
 from recollect.experiments.fit.stages import CONTENDERS, REPAIRS, probes
+from recollect.experiments.fit.talks import read_talks
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens
 from recollect.experiments.plan.found import Assume, Plan
 from recollect.experiments.plan.ground import START, Ground, Item, Sizes, made, with_lengths
-from recollect.experiments.plan.known import know_facts, know_model
+from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
 from recollect.experiments.plan.work import Work, asking_work, assumed_draws, probe_work, train_work
 from recollect.experiments.search.hold import expanded
@@ -60,9 +61,11 @@ def plan_fit(
         assume = assume.model_copy(update={"price_per_hour": settings.price_per_hour})
     goal: Goal = "facts" if settings.goal == "auto" else settings.goal
     parts = FitParts.of(settings, None, goal)
-    model, facts = know_model(parts.train, assume.parameters), know_facts(settings.data, assume.facts_count)
+    model = know_model(parts.train, assume.parameters)
     if model.ref is not None:
         parts = FitParts.of(settings, model.ref, goal)
+    talks = None if model.ref is None else read_talks(settings, parts)
+    facts = know_facts(settings.data, assume.facts_count) if talks is None else KnownFacts(talks, talks.counts())
     ground = Ground(model, facts, machine_of(parts.evaluate), assume, notes=(model.said, facts.said))
     probed = facts.facts is None and settings.use_levels and goal == "facts"
     if facts.facts is not None:
