@@ -18,7 +18,7 @@ HOLD, FREE = "hold", "free"
 HOLDS: Mapping[str, Mapping[str, TrialValue]] = {
     FREE: {},
     "anchor 0.1": {"anchor": 0.1},
-    "text anchor 0.5": {"anchor": 0.5, "anchor_on": "text"},
+    "text anchor 2": {"anchor": 2.0, "anchor_on": "text"},
     "mlp frozen": {"freeze": "mlp"},
 }
 """Settings of `train` by the name of the way."""
@@ -28,8 +28,8 @@ def expanded(values: TrialValues) -> dict[str, TrialValue]:
     """A trial's values, with the settings that its way of holding stands for in its place.
 
     Examples:
-        >>> expanded({"epochs": 3, "hold": "text anchor 0.5"})
-        {'epochs': 3, 'anchor': 0.5, 'anchor_on': 'text'}
+        >>> expanded({"epochs": 3, "hold": "text anchor 2"})
+        {'epochs': 3, 'anchor': 2.0, 'anchor_on': 'text'}
     """
     others = {name: value for name, value in values.items() if name != HOLD}
     return others | dict(HOLDS[str(values[HOLD])] if HOLD in values else {})
