@@ -271,17 +271,17 @@ def save(picture: Image.Image, name: str) -> None:
 
 def picture_of_watch(address: str) -> None:
     """A run at work, in a window and on a phone."""
+    folder = "document.querySelector('.facts bdi').textContent"
     with chromium() as tab:
         tab.size(1200, 1100)
         tab.open(address)
         tab.wait("document.querySelectorAll('section svg, table tr').length > 3")
-        folder = "document.querySelector('.facts bdi')"
-        tab.run(f"{folder}.textContent = {folder}.textContent.replace('{WORK}', '{SHOWN_AS}')")
+        tab.run(f"setInterval(() => {{ {folder} = {folder}.replace('{WORK}', '{SHOWN_AS}') }}, 10)")
+        time.sleep(0.2)
         wide = shot(tab, 0, 0, 1200, 1500)
         tab.size(375, 812)
         tab.wait("window.innerWidth < 400")
         time.sleep(1)
-        tab.run(f"{folder}.textContent = {folder}.textContent.replace('{WORK}', '{SHOWN_AS}')")
         narrow = shot(tab, 0, 0, 375, 1500)
     page = Image.new("RGB", (1200 + 30 + 375, 1500), "#9aa3b2")
     page.paste(wide, (0, 0))
