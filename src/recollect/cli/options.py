@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
@@ -293,6 +294,13 @@ class _TimeLeft(ProgressColumn):
         return Text("; ".join([*shown, *([detail.text] if detail.text else [])]))
 
 
+class _Bar(Progress):
+    """A bar that leaves room for the ^C of a terminal: on a full line that would wrap, and the bar stay behind."""
+
+    def get_renderable(self) -> RenderableType:
+        return Constrain(super().get_renderable(), max(1, console.width - 2))
+
+
 class ProgressLine:
     """How far a step is, on stderr: a bar with rate and time left on a terminal, else a line every 15 seconds.
 
@@ -303,7 +311,7 @@ class ProgressLine:
 
     def __init__(self, what: str, unit: str, detail: Callable[[], Detail] | None = None) -> None:
         self._pace = Pace(what, unit, detail)
-        self._bar = Progress(
+        self._bar = _Bar(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
