@@ -1,7 +1,7 @@
 """The same questions to many adapters of one base: PEFT one after another, ours one after another, ours in one batch.
 
     python benchmarks/adapters_asked.py --model smollm2 --facts ENTITYQUESTIONS [--adapters 16] [--questions 300]
-                                        [--trained 16] [--sample 16] [--repeats 3] [--json]
+                                        [--trained 16] [--sample 16] [--layers 20-29] [--score] [--repeats 3] [--json]
 
 Adapters of rank 4, 8, 16 and 64 in turn on every linear layer, each trained on 60 random facts for `--epochs` epochs;
 with --trained only so many are, and the others are copies of them, which are asked the same.
@@ -14,6 +14,10 @@ Ours, one by one: `run_evaluate` on each folder, which loads and merges. Ours, t
 processor merges each in turn into the base in memory. Ours, in one batch: the same with every row its own adapter's
 factors. All of ours with all that a step is (judged answers, tables, manifest). One after another takes as long as its
 adapters together, so of these ways `--sample` adapters are measured and the time is multiplied.
+
+With --layers the adapters are on those layers alone; "ours, each row whole" is then ours in one batch without computing
+once what all adapters read alike below the first of them. With --score the facts are probed in closed form (7
+templates each) instead of asked, by ours alone.
 
 Also told: how many texts differ from those of the merged adapters (ours one by one), and from PEFT's.
 """
@@ -31,6 +35,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import torch
 from peft import PeftModel
@@ -47,6 +52,7 @@ from recollect.evaluate import (
 )
 from recollect.facts import FactSet, load_facts
 from recollect.models import ModelSettings, load
+from recollect.probe import ProbeJob, ProbeResult, ProbeSettings, run_probe, run_probes
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainSettings, run_train
 
@@ -78,6 +84,7 @@ class Work:
             prompt="plain",
             seed=number,
             device=self.given.device,
+            lora_layers=self.given.layers,
         )
         chosen = SelectSettings.make(level="random", size=60, seed=number)
         selection = run_select(chosen, self.facts, out=self.folder / f"select-{number}").path
@@ -94,15 +101,36 @@ class Work:
             device=self.given.device,
         )
 
+    def probed(self, adapter: Path) -> ProbeSettings:
+        """How an adapter is probed."""
+        return ProbeSettings.make(
+            model=str(adapter),
+            parts="test",
+            limit=self.given.questions,
+            templates=7,
+            method="closed-form",
+            device=self.given.device,
+        )
+
     def together(self, in_one_batch: bool | None = None) -> list[list[str]]:
         """Ours, as `run_evaluates` does it by itself, or in one batch."""
         out = self._out()
+        if self.given.score:
+            probes = [ProbeJob(self.probed(one), out / str(at), self.facts) for at, one in enumerate(self.adapters)]
+            return [_said(found) for found in run_probes(probes, self.base, print, in_one_batch)]
         jobs = [EvaluateJob(self.asked(one), out / str(at), self.facts) for at, one in enumerate(self.adapters)]
         return [_said(found) for found in run_evaluates(jobs, self.base, print, in_one_batch)]
+
+    def whole(self) -> list[list[str]]:
+        """In one batch, and nothing computed once for all of them."""
+        with mock.patch("recollect.generate.lower.lower_layers", return_value=None):
+            return self.together(True)
 
     def one_by_one(self) -> list[list[str]]:
         """Ours, each loaded and merged."""
         out, some = self._out(), self.adapters[: self.given.sample]
+        if self.given.score:
+            return [_said(run_probe(self.probed(one), self.facts, out / str(at))) for at, one in enumerate(some)]
         return [_said(run_evaluate(self.asked(one), self.facts, out=out / str(at))) for at, one in enumerate(some)]
 
     def merged(self) -> list[list[str]]:
@@ -159,9 +187,11 @@ class Work:
         return self.folder / f"asked-{self.turn}"
 
 
-def _said(found: EvaluateResult | Exception) -> list[str]:
+def _said(found: EvaluateResult | ProbeResult | Exception) -> list[str]:
     if isinstance(found, Exception):
         raise found
+    if isinstance(found, ProbeResult):
+        return [f"{score:.5f}" for score in found.levels["score"]]
     texts: list[str] = found.outputs()["output"].to_list()
     return texts
 
@@ -177,6 +207,8 @@ def main() -> None:
         "--trained", type=int, help="adapters that are trained, at least one of each rank; all by default"
     )
     parser.add_argument("--sample", type=int, help="adapters that one after another is measured on; all by default")
+    parser.add_argument("--layers", default="", help="layers with an adapter; all by default")
+    parser.add_argument("--score", action="store_true", help="probe in closed form")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--device", default="cpu", choices=FORMATS)
     parser.add_argument("--batch", type=int, default=64, help="questions of PEFT's batches, and of ours one by one")
@@ -194,9 +226,11 @@ def main() -> None:
             "ours, together": work.together,
             "ours, in one batch": lambda: work.together(True),
             "ours, one by one": work.one_by_one,
-            "PEFT, merged": work.merged,
-            "PEFT, switched": work.switched,
         }
+        if given.layers:
+            ways["ours, each row whole"] = work.whole
+        if not given.score:
+            ways |= {"PEFT, merged": work.merged, "PEFT, switched": work.switched}
         clock = time.process_time if given.device == "cpu" else time.perf_counter
         if given.device != "cpu":  # what is loaded and compiled at first
             for way in ways.values():
@@ -210,10 +244,10 @@ def main() -> None:
                 took = clock() - started
                 some = name in ("ours, one by one", "PEFT, merged", "PEFT, switched")
                 seconds[name].append(took * (given.adapters / given.sample if some else 1))
-                print(f"turn {turn + 1}: {name:18} {seconds[name][-1]:8.2f} s", flush=True)
+                print(f"turn {turn + 1}: {name:20} {seconds[name][-1]:8.2f} s", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    ours, asked = texts["ours, together"], given.sample * len(texts["PEFT, merged"][0])
+    ours, asked = texts["ours, together"], given.sample * len(texts["ours, one by one"][0])
     differ = {
         name: sum(
             one != other
@@ -233,7 +267,7 @@ def main() -> None:
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     for name, ratio in found["ratios"].items():
-        print(f"{name:18} {ratio:6.2f} x, {differ[name]} of {asked} texts differ")
+        print(f"{name:20} {ratio:6.2f} x, {differ[name]} of {asked} texts differ")
     if given.json:
         print(json.dumps(found))
 

@@ -180,5 +180,5 @@ class _Pass(Generic[Result]):
             return heard | dict.fromkeys(factors, error)
         self._take_off = stacked.take_off
         self._row = {number: row for row, number in enumerate(factors)}
-        self._engine = Together(self._base, stacked.rows, len(factors))
+        self._engine = Together(self._base, stacked.rows, len(factors), stacked.modules)
         return heard | dict.fromkeys(factors, True)

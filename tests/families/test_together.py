@@ -8,22 +8,28 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from helpers_families import FAMILIES, SEEING, Family, family_model
 from helpers_models import edit
 from helpers_tiny import tiny_facts
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import EvaluateJob, EvaluateResult, EvaluateSettings, run_evaluate, run_evaluates
+from recollect.generate.together import Greedy, Scored, Together
 from recollect.models import ModelSettings, load
+from recollect.models.parts import uncalled_modules
+from recollect.models.stacked import Product, put_together
 from recollect.select import SelectSettings, run_select
 from recollect.train import TrainResult, TrainSettings, run_train
 from recollect.train.records import STATE
 from recollect.train.stack import TrainJob, run_trains
+from recollect.weights.pair import layer_of
 
 FolderOf = Callable[[Family], Path]
 QUICK = {
@@ -38,6 +44,17 @@ QUICK = {
 """One of each kind of inputs; the others pass likewise and are tried with `-m slow`."""
 DROPPING = {"gpt2", "opt"}
 """Families whose configurations drop activations by themselves unless told otherwise."""
+READ_WHOLE = {
+    "bloom": "ALiBi's distances are by rows and heads",
+    **dict.fromkeys(
+        (
+            *("qwen3_5_text", "qwen3_next", "lfm2", "granitemoehybrid", "falcon_h1", "bamba", "jamba", "nemotron_h"),
+            *("olmo_hybrid", "kimi_linear", "qwen3_5"),
+        ),
+        "caches that also keep states are transformers' own",
+    ),
+}
+"""Families of which nothing is computed once below the first adapted layer, and why."""
 every_family = pytest.mark.parametrize(
     "family",
     [pytest.param(one, marks=[] if one.kind in QUICK else pytest.mark.slow, id=one.name) for one in FAMILIES],
@@ -160,6 +177,54 @@ def test_an_adapter_on_such_a_weight_is_asked_by_itself(
         assert isinstance(one, EvaluateResult), one
         alone = run_evaluate(asked[at], tiny_facts(8), out=tmp_path / f"asked-alone-{at}")
         assert one.outputs()["output"].to_list() == alone.outputs()["output"].to_list()
+
+
+@every_family
+def test_what_all_adapters_read_alike_passes_the_lower_layers_once(
+    family: Family, folder_of: FolderOf, tmp_path: Path
+) -> None:
+    """Or is read whole by each where the family's layers or caches are of another kind; the same answers either way."""
+    folder = wide(calm(folder_of(family), tmp_path / "base"))
+    base = load(ModelSettings.make(model=str(folder), device="cpu", dtype="float32"))
+    last = max(at for name, _ in base.model.named_modules() if (at := layer_of(f"{name}.")) is not None)
+    stacked = put_together(base.model, [random_factors(base.model, last, rank) for rank in (2, 5, 4)])
+    prompts = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [11, 12, 13, 5, 6, 7], [5, 6]]
+    asked = {member: Greedy(prompts, 5) for member in range(3)}
+    scored = {member: Scored(prompts, [[[4, 5, 6], [7]]] * 4, 1.0) for member in range(3)}
+    plain = Together(base, stacked.rows, 3)
+    once = Together(base, stacked.rows, 3, stacked.modules)
+    assert once.answer(asked) == plain.answer(asked)
+    assert plain.answer(asked)[0] != plain.answer(asked)[1]
+    for one, other in zip(_numbers(once.answer(scored)), _numbers(plain.answer(scored)), strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    assert (once._lower is None) == (family.kind in READ_WHOLE)
+
+
+def wide(folder: Path) -> Path:
+    """The model with sliding windows that hold a prompt and its answer, as those of real models do."""
+    said = json.loads((folder / "config.json").read_text())
+    for part in (said, said.get("text_config", {})):
+        if part.get("sliding_window"):
+            part["sliding_window"] = 64
+    (folder / "config.json").write_text(json.dumps(said))
+    return folder
+
+
+def random_factors(model: Any, layer: int, rank: int) -> dict[str, Product]:
+    """An adapter on all linear modules of one layer that are called by rows."""
+    given = torch.Generator().manual_seed(rank)
+    found = {}
+    for name, module in model.named_modules():
+        own = isinstance(module, torch.nn.Linear | Conv1D) and layer_of(f"{name}.") == layer
+        if own and name not in uncalled_modules(model):
+            outside, inside = module.weight.T.shape if isinstance(module, Conv1D) else module.weight.shape
+            a, b = torch.randn(rank, inside, generator=given), torch.randn(outside, rank, generator=given)
+            found[name] = Product(a, b, 0.3)
+    return found
+
+
+def _numbers(scores: dict[int, list[list[list[float]]]]) -> list[list[float]]:
+    return [texts for member in sorted(scores) for prompt in scores[member] for texts in prompt]
 
 
 @pytest.mark.parametrize("kind", sorted(DROPPING))

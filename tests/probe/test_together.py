@@ -74,6 +74,25 @@ def test_each_is_graded_as_alone(
     assert all(at == id(after[name]) and torch.equal(one, after[name]) for name, (at, one) in before.items())
 
 
+def test_those_of_upper_layers_are_graded_as_alone(base: LoadedModel, facts: FactSet, tmp_path: Path) -> None:
+    """What all of them read alike passes the layers below once."""
+    kind: dict[str, Any] = {"layers_to_transform": [2, 3], "target_modules": ["q_proj", "up_proj"]}
+    adapters = random_adapters(SHIPPED["pocket"].model, tmp_path, [{"r": 4, **kind}, {"r": 8, **kind}])
+    rows: list[int] = []
+    seen = base.model.model.layers[0].mlp.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    jobs = [ProbeJob(of(one, "hybrid"), tmp_path / f"in-{one.name}", facts) for one in adapters]
+    found = run_probes(jobs, base, in_one_batch=True)
+    seen.remove()
+    assert 12 * 2 in rows and 2 * 12 * 2 not in rows
+    for one, adapter in zip(found, adapters, strict=True):
+        assert isinstance(one, ProbeResult), one
+        alone = run_probe(of(adapter, "hybrid"), facts, tmp_path / f"alone-{adapter.name}")
+        check_same(one.path, alone.path)
+        assert np.allclose(one.levels["score"], alone.levels["score"], atol=1e-5)
+        assert (one.path / "completions.parquet").read_bytes() == (alone.path / "completions.parquet").read_bytes()
+    assert len({tuple(one.levels["score"]) for one in found if isinstance(one, ProbeResult)}) == 2
+
+
 def check_same(ours: Path, theirs: Path) -> None:
     """Settings, inputs, fingerprint; and the same files."""
     left, right = (json.loads((path / "manifest.json").read_text()) for path in (ours, theirs))

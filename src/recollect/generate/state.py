@@ -8,10 +8,12 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from recollect.generate.attention import can_be_packed, packed
 from recollect.generate.distribution import Ints, logprobs_of
@@ -19,6 +21,8 @@ from recollect.generate.distribution import Ints, logprobs_of
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from recollect.generate.lower import Alike, LowerLayers
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,12 @@ class Owners:
     """[rows], by the adapters' numbers."""
     say: Callable[[Sequence[int]], None]
     """Told before each reading whose its rows are (`belong_to` of `models.stacked.Rows`)."""
+    lower: LowerLayers | None = None
+    """The layers below the first adapted one, where what rows of several adapters read alike is computed once."""
 
     def of(self, rows: torch.Tensor) -> Owners:
         """Those of these rows."""
-        return Owners(self.adapters[rows.cpu().numpy()], self.say)
+        return replace(self, adapters=self.adapters[rows.cpu().numpy()])
 
     def announce(self) -> None:
         """Say whose the rows of the next reading are."""
@@ -56,6 +62,8 @@ class State:
     """Whether single tokens are read with `attention.packed`."""
     owners: Owners | None = None
     """Whose each row is; None where all are of one model."""
+    alike: Ints | None = None
+    """[rows]: equal for rows that have read the same; None where that is not known, as after single tokens."""
 
     @property
     def rows(self) -> int:
@@ -86,6 +94,7 @@ class State:
         self.mask = self.mask[rows]
         self.position = self.position[rows]
         self.owners = self.owners and self.owners.of(rows)
+        self.alike = None if self.alike is None else self.alike[rows.cpu().numpy()]
         return True
 
     def taken(self, rows: torch.Tensor, room: int = 0) -> State:
@@ -101,7 +110,9 @@ class State:
         with torch.inference_mode():
             cache = rows_of(self.cache, rows, room)
         owners = self.owners and self.owners.of(rows)
-        return State(self.model, cache, self.mask[rows], self.position[rows], self.logits[rows], self.packed, owners)
+        alike = None if self.alike is None else self.alike[rows.cpu().numpy()]
+        mask, position, logits = self.mask[rows], self.position[rows], self.logits[rows]
+        return State(self.model, cache, mask, position, logits, self.packed, owners, alike)
 
     def read(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, *, keep: int = 1) -> torch.Tensor:
         """Read `tokens` [rows, n] (real where `mask` is 1, padded on one side); gives logits [rows, keep, vocabulary].
@@ -123,17 +134,12 @@ class State:
         seen, reading = self.mask, cast(AbstractContextManager[None], nullcontext())
         if self.packed and tokens.shape[1] == 1:
             seen, reading = self.mask.bool()[:, None, None, :], packed(self.model)
-        if self.owners is not None:
-            self.owners.announce()
-        with torch.inference_mode(), reading:
-            output = self.model(
-                input_ids=tokens,
-                attention_mask=seen,
-                position_ids=positions,
-                past_key_values=self.cache,
-                use_cache=True,
-                logits_to_keep=keep,
-            )
+        alike = None
+        if self.alike is not None and tokens.shape[1] > 1:
+            alike = _alike(self.alike, tokens, mask)
+        self.alike = None if alike is None else alike.numbers
+        with reading:
+            output = _read(self.model, self.cache, (tokens, seen, positions), keep, self.owners, alike)
         self.cache = output.past_key_values
         self.position = self.position + mask.sum(dim=1)
         logits: torch.Tensor = output.logits
@@ -155,7 +161,6 @@ def prefill(
     room: how many tokens will follow at most, where known; rows: how many rows there may be. Both let memory be set
     aside once. owners: whose each prompt is, where they are of several adapters.
     """
-    import torch
 
     from recollect.generate.cache import is_in_place, set_aside
 
@@ -163,20 +168,47 @@ def prefill(
         raise ValueError(f"prompts must each have at least one token, but got lengths {[len(p) for p in prompts][:5]}.")
     tokens, mask = (one.to(model.device) for one in _padded(prompts, pad_id))
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    cache = set_aside(model, tokens.shape[1], room, rows)
+    cache, alike = set_aside(model, tokens.shape[1], room, max(rows, len(prompts))), None
+    if owners is not None and owners.lower is not None and is_in_place(cache):
+        alike = _alike(np.zeros(len(prompts), dtype=np.int64), tokens, mask)
+    output = _read(model, cache, (tokens, mask, positions), 1, owners, alike)
+    ours, numbers = is_in_place(cache) and can_be_packed(model), None if alike is None else alike.numbers
+    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1], ours, owners, numbers)
+
+
+def _alike(before: Ints, tokens: torch.Tensor, mask: torch.Tensor) -> Alike:
+    from recollect.generate.lower import Alike
+
+    return Alike.of(before, tokens, mask)
+
+
+def _read(
+    model: PreTrainedModel,
+    cache: Any,
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    keep: int,
+    owners: Owners | None,
+    alike: Alike | None,
+) -> Any:
+    """What the model says to tokens, with their mask and positions; rows that are alike pass the lower layers once."""
+    import torch
+
     if owners is not None:
         owners.announce()
-    with torch.inference_mode():
-        output = model(
+    with torch.inference_mode(), ExitStack() as reading:
+        if owners is not None and owners.lower is not None and alike is not None and alike.some:
+            firsts = reading.enter_context(owners.lower.reading(cache, alike))
+            tokens, mask, positions = (one[firsts] for one in inputs)
+        else:
+            tokens, mask, positions = inputs
+        return model(
             input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-    ours = is_in_place(cache) and can_be_packed(model)
-    return State(model, output.past_key_values, mask, mask.sum(dim=1), output.logits[:, -1], ours, owners)
 
 
 def read_prompts(

@@ -5,14 +5,16 @@ Notable choices
   (see `turns`), is sorted by length, cut into batches that memory holds, and read with each row's own adapter.
 - Results are those of each adapter alone but for rounding: other rows beside them change the last digits of a sum.
   Draws stay addressed.
+- What several adapters read alike passes the layers below the first adapted one once (see `lower`), where a trial of a
+  few tokens gives what it gives without; the rest of what they read, and single tokens, each reads itself.
 - Out of memory, batches are halved and the work goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,10 +22,13 @@ import numpy as np
 from recollect.core.machine import free_memory, give_back_memory
 from recollect.errors import memory_ran_out
 from recollect.generate.engine import Ask, Decided, Drawn, Ids, Sampling
-from recollect.generate.state import Owners
+from recollect.generate.state import Owners, prefill
 from recollect.generate.transformers import TransformersEngine, cached_numbers
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from recollect.generate.lower import LowerLayers
     from recollect.models import LoadedModel
 
 _ROWS_ON_A_CPU = 512
@@ -121,12 +126,19 @@ class _Row:
 
 
 class Together(TransformersEngine):
-    """The adapters of one base as one engine. `rows` tells the base's modules whose each row is."""
+    """The adapters of one base as one engine.
 
-    def __init__(self, loaded: LoadedModel, rows: Owned, adapters: int) -> None:
+    rows: tells the base's modules whose each row is. adapted: the names of those with an adapter.
+    """
+
+    def __init__(self, loaded: LoadedModel, rows: Owned, adapters: int, adapted: Iterable[str] = ()) -> None:
+        from recollect.generate.lower import lower_layers
+
         super().__init__(loaded)
         self._rows = rows
         self._rank = {adapter: rank for rank, adapter in enumerate(rows.sorted(range(adapters)))}
+        self._lower = _checked(lower_layers(loaded.model, adapted), loaded.model, self._pad, rows.belong_to)
+        """The layers below the first adapted one, where rows that are read alike can be computed once."""
         self.most_rows = self._fitting(adapters)
         """Rows of one batch at most; fewer after memory ran out."""
 
@@ -230,7 +242,7 @@ class Together(TransformersEngine):
     @contextmanager
     def _owned(self, adapters: Sequence[int]) -> Iterator[None]:
         """Questions of which each prompt is one adapter's, while the block is open."""
-        self._owners = Owners(np.asarray(adapters, dtype=np.int64), self._rows.belong_to)
+        self._owners = Owners(np.asarray(adapters, dtype=np.int64), self._rows.belong_to, self._lower)
         try:
             yield
         finally:
@@ -243,6 +255,43 @@ class Together(TransformersEngine):
         rows = int(_SHARE * free_memory(str(self._model.device)) / (self._model.dtype.itemsize * numbers))
         most = _ROWS_ON_A_CPU if self.machine.device == "cpu" else 4096
         return max(adapters, min(most, rows))
+
+
+_TRIED = ([5], [5, 6], [7, 6, 5], [8, 9], [9, 8, 7])
+"""Prompts of a trial: five, which is the size of nothing else, of different lengths, so that there is padding."""
+_FOLLOWED = [[4, 5], [6, 4], [5, 5], [8, 7], [7, 7]]
+_NEAR = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+"""How far logits of the trial may be apart, as a share of the largest: sums of other shapes round otherwise."""
+
+
+def _checked(
+    lower: LowerLayers | None, model: PreTrainedModel, pad: int, say: Callable[[Sequence[int]], None]
+) -> LowerLayers | None:
+    """The lower layers, if a trial of a few tokens says the same with each distinct row computed once there as without;
+    else None, and every row is read whole."""
+    import torch
+
+    if lower is None:
+        return None
+    prompts = [list(one) for _ in range(2) for one in _TRIED]
+    plain = Owners(np.repeat([0, 1], len(_TRIED)), say)
+    device, rows = model.device, torch.as_tensor([9, 0, 5, 5, 4, 8])
+    read = {}
+    try:
+        for way, owners in (("plain", plain), ("once", replace(plain, lower=lower))):
+            with lower.learning():
+                state = prefill(model, prompts, pad, room=4, owners=owners)
+            if way == "once" and state.alike is None:  # its caches are not in place
+                return None
+            first = state.logits
+            state.read(torch.as_tensor(_FOLLOWED * 2, device=device))
+            second = state.logits
+            state.advance(rows.to(device), torch.as_tensor([4, 5, 6, 7, 8, 9], device=device))
+            read[way] = torch.cat([first, second, state.logits]).float()
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):  # whatever it does, it does otherwise
+        return None
+    apart, largest = (read["plain"] - read["once"]).abs().max(), read["plain"].abs().max()
+    return lower if bool(apart <= _NEAR.get(str(model.dtype).removeprefix("torch."), 0.0) * largest) else None
 
 
 _TOKENS = 96  # prompt and answer, for the memory of a row
