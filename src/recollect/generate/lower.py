@@ -10,8 +10,8 @@ Notable choices
   layers are repeated afterwards, so that from outside all is as if every row had been read whole.
 - Which inputs of a layer go by rows, and which caches belong to the lower layers, is learned from one reading of a few
   tokens whose number of rows is no other size (see `learning`), and not guessed by model.
-- Whoever uses it compares it with a plain reading first (`together`): a model that does anything else between its layers
-  is read the plain way.
+- Whoever uses it compares it with a plain reading first (see `together`): a model that does anything else between its
+  layers is read the plain way.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recollect.errors import RecollectWarning
 from recollect.models import stacked as stacked_module
 from recollect.models.stacked import Rows
 from recollect.train import TrainResult, TrainSettings, run_train
@@ -90,7 +92,11 @@ def test_trainings_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path) 
                            lora_dropout=0.0, seed=rank, device="cuda", dtype="float32")
         for rank in (4, 16, 5)
     ]  # fmt: skip
-    among = run_trains([TrainJob(one, selection, out=tmp_path / f"among-{one.lora_r}") for one in chosen])
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RecollectWarning)  # one that passes alone would equal itself
+        among = run_trains([TrainJob(one, selection, out=tmp_path / f"among-{one.lora_r}") for one in chosen])
     for one, result in zip(chosen, among, strict=True):
         single = run_train(one, selection, out=tmp_path / f"single-{one.lora_r}")
         assert isinstance(result, TrainResult)
@@ -98,5 +104,8 @@ def test_trainings_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path) 
         first, second = (
             load_file(path / "adapter_model.safetensors") for path in (result.model_folder, single.model_folder)
         )
-        for name, value in first.items():
-            torch.testing.assert_close(value, second[name], rtol=0, atol=5e-4)
+        apart = torch.cat([(value - second[name]).abs().flatten() for name, value in first.items()])
+        # AdamW takes a whole step where a gradient is nothing but rounding: four of 1e-3, for a few numbers at most
+        assert float((apart > 1e-4).float().mean()) < 1e-2
+        assert float(apart.max()) <= 2 * 4 * 1e-3
+        assert max(float(value.abs().max()) for name, value in first.items() if "lora_B" in name) > 2e-3
