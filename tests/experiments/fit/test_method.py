@@ -96,7 +96,9 @@ def test_starts_are_slower_where_something_was_forgotten_and_faster_where_nothin
     train = TrainSettings.make(preset="pocket")
     slower = {one["learning_rate"] for one in starts_of("some/folder", train, gentle=True, levels=True)}
     assert slower == {2.5e-4, 5e-4}
-    assert starts_of("some/folder", train, False, False)[0]["learning_rate"] == pytest.approx(1.5e-3)
+    assert starts_of("some/folder", train, gentle=False, levels=False)[0]["learning_rate"] == pytest.approx(1.5e-3)
+    unknown = starts_of("some/folder", train, gentle=True, levels=False)[0]
+    assert (unknown["learning_rate"], unknown["epochs"]) == (5e-4, 2)  # as far in all, slower
 
 
 def test_the_choices_of_epochs_hold_those_of_the_plain_fine_tuning():

@@ -13,9 +13,10 @@ Notable choices
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,12 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
         return None
     runner = TrialRunner(_task(ground, folder, base))
     runner.base = ground.base
+
+    def settle(values: TrialValues, taken: Sequence[TrialValues] = ()) -> TrialValues:
+        return settled(runner.settle(values, space), space, runner.updates, LONGEST * updates)
+
+    room = plan.budget_steps or math.inf
+    starts = [one for one in starts if runner.updates(settle(one)) <= room]
     with (
         ground.clock.stage("searching"),
         Scheduler(
@@ -139,9 +146,7 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
             Kept(folder / JOURNAL),
             starts=starts,
             steps=runner.updates,
-            settle=lambda values, taken: settled(
-                runner.settle(values, space), space, runner.updates, LONGEST * updates
-            ),
+            settle=settle,
         ) as scheduler,
     ):
         _loop(ground, Stoppable(scheduler, ground, runner), runner, _Watch(ground, runner, value, better))

@@ -29,6 +29,9 @@ KNOWN = "2,3,4"
 LEVELS = ("mixed", KNOWN, "2,3", "3,4", "random")
 """Choices of data. What the base rather knows teaches it to answer, with half of the forgetting (LOG.md, 2026-11-27);
 facts that it does not have teach it to guess."""
+STARTS = 4
+"""Points that are tried first, at most."""
+_WARM = 0.1
 LONGEST = 2
 """Times the updates of the plain fine-tuning that a trial may take: a longer one costs several others."""
 
@@ -81,26 +84,27 @@ def fit_starts(space: Space, plain: TrialValues, most: int, gentle: bool) -> lis
     """
     rate, epochs = _number(plain["learning_rate"]), _number(plain["epochs"])
     everything: TrialValues = {**plain, "size": most, "level": "random"}
-    changes: list[TrialValues] = [
+    slower: list[TrialValues] = [
         {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * epochs},
         {"learning_rate": rate / 2, "level": KNOWN},
         {"learning_rate": rate / 2},
         {"learning_rate": rate / 4, "level": "3,4", "epochs": 3 * epochs},
     ]
+    longer: TrialValues = {"learning_rate": rate / 2, "epochs": 2 * epochs}
+    faster: list[TrialValues] = [
+        {"learning_rate": 1.5 * rate, "warmup_ratio": _WARM},
+        {"batch_size": _number(plain["batch_size"]) / 2, "warmup_ratio": _WARM},
+    ]
+    known = {KNOWN, "3,4"} & set(getattr(space.parameters.get("level"), "options", ()))
+    changes = [*slower, longer, *faster] if known else [longer, *faster, *slower]
     if not gentle:
-        changes = [
-            {"learning_rate": 1.5 * rate, "warmup_ratio": 0.1},
-            {"learning_rate": rate / 2, "epochs": 2 * epochs},
-            {"batch_size": _number(plain["batch_size"]) / 2, "warmup_ratio": 0.1},
-        ]
-    level = space.parameters.get("level")
-    levels = level.options if isinstance(level, Choice) else ()
-    points = [space.clip({**everything, **one}) for one in changes if "level" not in one or one["level"] in levels]
-    known: list[TrialValues] = [space.clip(everything)]
+        changes = [faster[0], longer, faster[1], *slower]
+    points = [space.clip({**everything, **one}) for one in changes if one.get("level", "random") in {"random", *known}]
+    found: list[TrialValues] = [space.clip(everything)]
     for point in points:
-        if point not in known:
-            known.append(point)
-    return known[1:]
+        if point not in found:
+            found.append(point)
+    return found[1 : 1 + STARTS]
 
 
 def _number(value: TrialValue) -> float:
