@@ -9,7 +9,7 @@ from recollect.experiments.fit import first
 from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.first import First
 from recollect.experiments.fit.settings import FitSettings
-from recollect.experiments.fit.space import LEAST_SIZE, LEVELS, fit_space, fit_starts, plain_values, settled
+from recollect.experiments.fit.space import KNOWN, LEAST_SIZE, LEVELS, fit_space, fit_starts, plain_values, settled
 from recollect.experiments.search.parameters import Choice
 from recollect.experiments.search.trial import TrialValues
 from recollect.experiments.search.validation import Knowledge
@@ -136,3 +136,13 @@ def test_a_point_that_is_too_long_is_tried_with_fewer_epochs():
     assert settled(point, space, updates, 300) == point
     assert settled(point, space, updates, 150) == {**point, "epochs": 4}
     assert settled(point, space, updates, 1)["epochs"] == 1
+
+
+@pytest.mark.parametrize(("pool", "epochs"), [(161, (3, 2)), (78, (6, 4)), (280, (2, 1))])
+def test_fewer_examples_of_what_is_known_are_read_more_times(pool: int, epochs: tuple[int, int]):
+    """Half as far as the plain one of 280 examples in all: a quarter of its rate twice as long, or half of it once."""
+    plain = plain_values(TrainSettings.make(preset="pocket"), 280, 5e-4)
+    pools = {**dict.fromkeys(LEVELS, 280), KNOWN: pool}
+    first, second, *_ = fit_starts(fit_space(FitSettings(), 280, True, plain, pools), plain, 280, True, pools)
+    assert (first["level"], second["level"]) == (KNOWN, KNOWN)
+    assert (first["epochs"], second["epochs"]) == epochs

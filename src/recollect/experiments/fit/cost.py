@@ -17,7 +17,7 @@ from pathlib import Path
 
 from recollect.core.workspace import is_finished, write_json
 from recollect.experiments.fit.answers import Answers
-from recollect.experiments.fit.space import exhaustive, fit_space, plain_values
+from recollect.experiments.fit.space import LEVELS, exhaustive, fit_space, plain_values
 from recollect.experiments.fit.stages import EARLY, EARLY_PLAIN, PLAIN, SHORT, Ground, plain_rate
 from recollect.experiments.search.space import Space
 from recollect.experiments.search.trial import Trial, TrialValues
@@ -47,13 +47,17 @@ def plain_point(ground: Ground) -> TrialValues:
     return plain_values(ground.parts.train, ground.most, plain_rate(ground))
 
 
+def pools_of(ground: Ground) -> dict[str, int] | None:
+    """How many training examples each choice of level has; None where no levels are known."""
+    if ground.levels is None:
+        return None
+    return {one: available(ground.choosing, ground.levels, one) for one in LEVELS}
+
+
 def space_of(ground: Ground) -> Space:
     """What is searched."""
     known = ground.levels is not None
-    space = fit_space(ground.settings, ground.most, known, plain_point(ground))
-    options = getattr(space.parameters.get("level"), "options", ())
-    pools = {str(one): available(ground.choosing, ground.levels, str(one)) for one in options}
-    return fit_space(ground.settings, ground.most, known, plain_point(ground), pools)
+    return fit_space(ground.settings, ground.most, known, plain_point(ground), pools_of(ground))
 
 
 def most_updates(ground: Ground, plain: int | None = None) -> int | None:

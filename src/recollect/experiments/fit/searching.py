@@ -26,7 +26,15 @@ from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.fit.answers import Answers, value_of
-from recollect.experiments.fit.cost import FOR_SEARCH, judged_at, most_updates, plain_point, plain_updates, space_of
+from recollect.experiments.fit.cost import (
+    FOR_SEARCH,
+    judged_at,
+    most_updates,
+    plain_point,
+    plain_updates,
+    pools_of,
+    space_of,
+)
 from recollect.experiments.fit.elsewhere import SEARCH, at_once, trial_executor
 from recollect.experiments.fit.space import LONGEST, fit_starts, settled
 from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell
@@ -125,7 +133,8 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
     folder = ground.steps / FOLDER
     space = space_of(ground)
     plain, updates = plain_point(ground), plain_updates(ground)
-    starts = fit_starts(space, plain, ground.most, gentle=bool(ground.settings.forgetting and ground.knowledge.items))
+    gentle = bool(ground.settings.forgetting and ground.knowledge.items)
+    starts = fit_starts(space, plain, ground.most, gentle, pools_of(ground))
     plan = _plan(ground, folder)
     if plan is None or not space.parameters:
         return None

@@ -25,8 +25,8 @@ LEAST_SIZE = 30
 """Examples that a trial is trained on at the least; a choice of level with fewer is none."""
 _SLOWER, _FASTER = 8, 2
 """The range of rates around that of the plain fine-tuning. Faster ones were never among the best (LOG.md)."""
-KNOWN = "2,3,4"
-LEVELS = ("mixed", KNOWN, "2,3", "3,4", "random")
+KNOWN, SURE = "2,3,4", "3,4"
+LEVELS = ("mixed", KNOWN, "2,3", SURE, "random")
 """Choices of data. What the base rather knows teaches it to answer, with half of the forgetting (LOG.md, 2026-11-27);
 facts that it does not have teach it to guess."""
 STARTS = 4
@@ -76,26 +76,30 @@ def _holds(settings: FitSettings, shipped: Shipped | None) -> tuple[str, ...]:
     return ways(settings.train, anchored=not why_not_anchored(train, train.processes), text=text)
 
 
-def fit_starts(space: Space, plain: TrialValues, most: int, gentle: bool) -> list[TrialValues]:
+def fit_starts(
+    space: Space, plain: TrialValues, most: int, gentle: bool, pools: Mapping[str, int] | None = None
+) -> list[TrialValues]:
     """Points to try first. All start from the settings of the plain fine-tuning, its length too, and none repeats it.
 
-    plain: its settings. gentle: the plain fine-tuning forgot something, so slower ones come first; where nothing could
-    be seen to be forgotten, a faster one does.
+    plain: its settings. gentle: the plain fine-tuning forgot something, so slower ones come first, which go half as far
+    as it (rate times updates); where nothing could be seen to be forgotten, a faster one does. pools: as in
+    `fit_space`: fewer examples are read as many more times.
     """
     rate, epochs = _number(plain["learning_rate"]), _number(plain["epochs"])
     everything: TrialValues = {**plain, "size": most, "level": "random"}
+    reads = {level: epochs * most / max(1, (pools or {}).get(level, most)) for level in (KNOWN, SURE)}
     slower: list[TrialValues] = [
-        {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * epochs},
-        {"learning_rate": rate / 2, "level": KNOWN},
+        {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * reads[KNOWN]},
+        {"learning_rate": rate / 2, "level": KNOWN, "epochs": reads[KNOWN]},
         {"learning_rate": rate / 2},
-        {"learning_rate": rate / 4, "level": "3,4", "epochs": 3 * epochs},
+        {"learning_rate": rate / 4, "level": SURE, "epochs": 2 * reads[SURE]},
     ]
     longer: TrialValues = {"learning_rate": rate / 2, "epochs": 2 * epochs}
     faster: list[TrialValues] = [
         {"learning_rate": 1.5 * rate, "warmup_ratio": _WARM},
         {"batch_size": _number(plain["batch_size"]) / 2, "warmup_ratio": _WARM},
     ]
-    known = {KNOWN, "3,4"} & set(getattr(space.parameters.get("level"), "options", ()))
+    known = {KNOWN, SURE} & set(getattr(space.parameters.get("level"), "options", ()))
     changes = [*slower, longer, *faster] if known else [longer, *faster, *slower]
     if not gentle:
         changes = [faster[0], longer, faster[1], *slower]
