@@ -40,6 +40,7 @@ from recollect.experiments.fit.space import LONGEST, fit_starts, settled
 from recollect.experiments.fit.stages import REPAIRS, Ground, plain_cell
 from recollect.experiments.many.measure import WORTH
 from recollect.experiments.remaining import Remaining
+from recollect.experiments.search.first import FirstTrials
 from recollect.experiments.search.loop import Told, run_loop
 from recollect.experiments.search.runner import SPLIT, TRIALS, Task, TrialRunner
 from recollect.experiments.search.schedule import Scheduler
@@ -317,7 +318,7 @@ def _loop(ground: Ground, scheduler: Stoppable, runner: TrialRunner, heard: _Wat
         ground.stage("searching", "trials" if wanted else "% of its share of the budget", told.at_work) as progress,
         trial_executor(ground, runner, scheduler.to_start) as executor,
     ):
-        scheduler.in_turn = executor.in_process
+        scheduler.in_turn = isinstance(executor, FirstTrials)
         warnings.filterwarnings("ignore", message=f".*{HARDLY}")  # a small rate is the search's own choice
 
         def watch(one: Told) -> None:
