@@ -107,6 +107,8 @@ def test_a_fit_of_chats_is_tested_and_kept(fitted: FitResult) -> None:
     found = fitted.found
     assert {one.name for one in found.contenders} >= {"base", "few-shot", "plain", "ours"}
     assert found.sets.train == found.contender("plain").examples  # type: ignore[union-attr]
+    assert found.facts is not None
+    assert (found.facts.train, found.facts.test) == (found.sets.train, 22)
     assert found.best.test is not None
     assert found.best.test.n == found.sets.test == 22
     assert (fitted.model / "model.safetensors").is_file()

@@ -288,9 +288,10 @@ class _Fit:
         level_of = self._level_of
         unknown = [fact for fact in train if level_of.get(fact.id) == 0]
         shown = take(unknown, _UNKNOWN, wanted.settings.seed, "fit-unknown", lambda fact: fact.id)
+        read = wanted.facts if len(wanted.facts.part("test")) else wanted.data.final  # of a chat the test is drawn here
         how = "the base had right, with or without examples in its prompt"
         return FitFound(
-            **known(wanted.settings, ground.base, wanted.facts).model_dump(exclude={"sources", "title", "notes"}),
+            **known(wanted.settings, ground.base, read).model_dump(exclude={"sources", "title", "notes"}),
             title="Which model to take",
             notes=tuple(dict.fromkeys(ground.notes)),
             sources=wanted.sources,
