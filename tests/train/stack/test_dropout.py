@@ -88,14 +88,14 @@ def test_trainings_as_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Pat
 def test_trainings_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path) -> None:
     """Alone, among others, and by PEFT and TRL; without dropout, which is drawn otherwise there."""
     chosen = [
-        TrainSettings.make(model=str(base_folder), method="lora", learning_rate=1e-3, max_steps=4, lora_r=rank,
+        TrainSettings.make(model=str(base_folder), method="lora", learning_rate=1e-3, max_steps=8, lora_r=rank,
                            lora_dropout=0.0, seed=rank, device="cuda", dtype="float32")
         for rank in (4, 16, 5)
     ]  # fmt: skip
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RecollectWarning)  # one that passes alone would equal itself
+        warnings.filterwarnings("error", ".*passes alone", RecollectWarning)  # one that passes alone would equal itself
         among = run_trains([TrainJob(one, selection, out=tmp_path / f"among-{one.lora_r}") for one in chosen])
     for one, result in zip(chosen, among, strict=True):
         single = run_train(one, selection, out=tmp_path / f"single-{one.lora_r}")
@@ -105,7 +105,7 @@ def test_trainings_on_a_gpu(base_folder: Path, selection: Path, tmp_path: Path) 
             load_file(path / "adapter_model.safetensors") for path in (result.model_folder, single.model_folder)
         )
         apart = torch.cat([(value - second[name]).abs().flatten() for name, value in first.items()])
-        # AdamW takes a whole step where a gradient is nothing but rounding: four of 1e-3, for a few numbers at most
+        # AdamW takes a whole step where a gradient is nothing but rounding: eight of 1e-3, for a few numbers at most
         assert float((apart > 1e-4).float().mean()) < 1e-2
-        assert float(apart.max()) <= 2 * 4 * 1e-3
+        assert float(apart.max()) <= 2 * 8 * 1e-3
         assert max(float(value.abs().max()) for name, value in first.items() if "lora_B" in name) > 2e-3
