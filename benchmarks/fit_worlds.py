@@ -34,7 +34,7 @@ import numpy as np
 from pocket_shop import asked_to_copy, copied
 
 from recollect.core.estimates import Estimate, clustered
-from recollect.core.numbers import estimate
+from recollect.core.numbers import estimate, interval
 from recollect.core.random import draw
 from recollect.core.workspace.fit import FitFound
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
@@ -47,7 +47,19 @@ PAGES = {"train": 200, "test": 240, "ood": 160}
 FACTS = {"train": TRAIN, "test": TEST, "ood": OTHERS}
 COPIED = 80
 """Unread documents whose values are copied, to see what of that is lost."""
-HEAD = ("world", "chosen", "test %", "base", "few-shot", "plain", "random", "over plain", "won, lost", "over random")
+HEAD = (
+    "world",
+    "chosen",
+    "test %",
+    "base",
+    "few-shot",
+    "plain",
+    "random",
+    "over plain",
+    "with luck",
+    "won, lost",
+    "over random",
+)
 MORE = ("forgot", "plain forgot", "forgot more", "examples", "cost", "cpu s", "s")
 
 
@@ -177,6 +189,24 @@ def won_lost(found: FitFound) -> tuple[int, int]:
     return (plain.wins, plain.losses) if plain else (0, 0)
 
 
+def used(found: FitFound) -> str:
+    """Examples of one training; of a mean of each of its trainings."""
+    if found.chosen != "ours" or len(found.members) < 2:
+        return str(found.best.examples)
+    least, most = min(found.members), max(found.members)
+    return f"{len(found.members)} × {most if least == most else f'{least} to {most}'}"
+
+
+def with_luck(found: FitFound) -> str:
+    """What its own model has over the plain one, corrected and over the luck of a training, as the advice says."""
+    plain = found.contender("ours" if found.chosen == "plain" else "plain")
+    if plain is None or plain.held is None or plain.over_questions is None:
+        return "–"
+    turned = found.chosen == "plain"
+    low, high = (-plain.held.high, -plain.held.low) if turned else (plain.held.low, plain.held.high)
+    return f"{interval(100 * low, 100 * high, sign=True)} at {100 * plain.held.confidence:.3g} %"
+
+
 def row(one: Fitted) -> list[str]:
     """One world, in words."""
     found = one.found
@@ -190,10 +220,10 @@ def row(one: Fitted) -> list[str]:
     return [
         *(str(one.world.seed), found.chosen + (" (by the test)" if found.by_test else ""), estimate(best.test)),
         *(test(name) for name in ("base", "few-shot", "plain", "random")),
-        *(estimate(over_plain(found), sign=True), f"{wins}, {losses}"),
+        *(estimate(over_plain(found), sign=True), with_luck(found), f"{wins}, {losses}"),
         estimate(random.behind if random else None, sign=True),
         *(estimate(one.forgot), estimate(one.plain_forgot), estimate(one.forgot_more, sign=True)),
-        f"{best.examples} of {found.sets.train}",
+        f"{used(found)} of {found.sets.train}",
         f"{100 * found.updates / found.full_updates:.0f} %",
         *(f"{one.cpu:.0f}", f"{found.seconds:.0f}"),
     ]

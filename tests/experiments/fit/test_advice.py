@@ -1,20 +1,22 @@
 """What the advice claims, where the interval does not carry it or the test made the choice."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from recollect.core.estimates import Estimate
-from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, SetsFound
+from recollect.core.estimates import Estimate, units_needed
+from recollect.core.workspace.fit import Candidate, Contender, FitFound, Name, Power, SetsFound
 from recollect.experiments.fit import FitResult, final, ours
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Gap, decided
 from recollect.experiments.fit.cost import updates_left
-from recollect.experiments.fit.final import _by_interval, _settle
+from recollect.experiments.fit.final import _settle
 from recollect.experiments.fit.first import First
-from recollect.experiments.fit.paid import with_luck
+from recollect.experiments.fit.luck import Luck
 from recollect.experiments.fit.settings import FitSettings
+from recollect.experiments.fit.words import would_tell
 from recollect.experiments.search.validation import Knowledge
 
 BEHIND = Estimate(-0.2, -0.3, -0.1, 40, "paired")
@@ -70,11 +72,13 @@ def test_the_test_takes_a_choice_back_only_beyond_noise(monkeypatch: pytest.Monk
     monkeypatch.setattr(final, "worth", lambda name, answers, knowledge: costs.get(name, more[name].sum()))
     ground = SimpleNamespace(settings=FitSettings())
 
-    def settled(*names: str) -> tuple[str, str]:
-        return _settle(ground, First("ours"), {name: name for name in names}, Knowledge())  # type: ignore[arg-type]
+    def settled(*names: str, luck: Luck = Luck()) -> tuple[str, str]:  # noqa: B008
+        return _settle(ground, First("ours"), {name: name for name in names}, Knowledge(), luck)  # type: ignore[arg-type]
 
     assert settled("few-shot", "plain", "ours")[0] == "few-shot"
     assert "corrected for 2 comparisons" in settled("few-shot", "plain", "ours")[1]
+    lucky = Luck.of((50.0, 62.0, 38.0), (), 1)
+    assert settled("few-shot", "plain", "ours", luck=lucky)[0] == "ours"  # seeds lie as far apart
     assert settled("plain", "ours")[0] == "ours"
     chosen, why = settled("random", "ours")
     assert chosen == "ours"  # it forgot more than it has more
@@ -174,9 +178,10 @@ def test_untouched_weights_have_forgotten_nothing(tmp_path):
     assert FitResult(tmp_path, found("base", AHEAD)).answer["forgetting"] is None
 
 
-def test_of_pages_the_interval_over_pages_says_how_many_values_would_tell():
-    assert _by_interval(Estimate(0.1, 0.0, 0.2, 100, "paired by page")) == 205  # 100 * (2.8 / 1.96) ** 2
-    assert _by_interval(Estimate(0.0, -0.1, 0.1, 100, "paired by page")) is None
+def test_of_pages_the_interval_over_pages_says_how_many_pages_would_tell():
+    wide = Estimate(0.1, 0.0, 0.2, 100, "paired by page")
+    assert units_needed(wide, 12) == 25  # 12 * (2.8 / 1.96) ** 2
+    assert units_needed(replace(wide, value=0.0, low=-0.1, high=0.1), 12) is None
 
 
 def test_a_prompt_is_not_called_enough_where_the_test_has_a_training_beside_it():
@@ -213,31 +218,41 @@ def test_where_all_examples_were_used_no_data_were_chosen():
 
 
 @pytest.mark.parametrize(
-    ("seeds", "averaged", "said"),
+    ("held", "over_questions", "said"),
     [
-        ((50.0, 51.0, 50.5), True, "together paid"),
-        ((50.0, 60.0, 70.0), True, "may be the luck of a training"),
-        ((50.0,), False, "leaves the luck of a training out"),
+        (AHEAD, AHEAD, "together paid"),
+        (UNSURE, AHEAD, "may be the luck of a training"),
+        (AHEAD, None, "leaves the luck of a training out"),
+        (UNSURE, UNSURE, "not more than chance"),
     ],
 )
 def test_what_the_luck_of_a_training_may_be_is_not_said_to_have_paid(
-    seeds: tuple[float, ...], averaged: bool, said: str
+    held: Estimate, over_questions: Estimate | None, said: str
 ):
-    mean = candidate("mean", "mean", 20, chosen=True).model_copy(update={"averaged": averaged})
-    told = found("ours", AHEAD, seeds=seeds, candidates=[candidate("seed 1", "seed", 20), mean])
-    [line] = [one for one in advice(told) if "over plain fine-tuning" in one]
+    told = found("ours", AHEAD)
+    more = {"held": held, "over_questions": over_questions}
+    told = told.model_copy(update={"contenders": tuple(one.model_copy(update=more) for one in told.contenders)})
+    [line] = [one for one in advice(told) if "plain fine-tuning on all data" in one]
     assert said in line
-    assert ("together paid" in line) == (len(seeds) == 1 or "luck" not in said)
+    assert ("together paid" in line) == (held is AHEAD)
+    assert ("over these questions" in line and "also over the luck of a training" in line) == (
+        over_questions is not None
+    )
 
 
-def test_the_spread_of_seeds_adds_to_an_interval_squares_to_squares():
-    """Seeds 48, 50, 52: a standard deviation of 2 points, of a mean of three √(1 + 1/3) times as much."""
-    mean = candidate("mean", "mean", 20, chosen=True).model_copy(update={"averaged": True})
-    for several, factor in (([mean], 4 / 3), ([], 2.0)):
-        luck = with_luck(found("ours", AHEAD, seeds=(48.0, 50.0, 52.0), candidates=several), AHEAD)
-        assert luck is not None
-        assert luck.value == AHEAD.value
-        assert luck.low == pytest.approx(0.2 - np.hypot(0.1, 1.959964 * 0.02 * np.sqrt(factor)))
+def test_what_a_mean_was_trained_on_is_what_each_of_its_trainings_was():
+    mean = [candidate("seed 1", "seed", 20), candidate("the mean of the best 3", "mean", 20, chosen=True)]
+    sets = SetsFound(train=279, validation=40, test=40)
+    told = found("ours", AHEAD, sets=sets, candidates=mean, members=(46, 65, 65), together=120)
+    [line] = [one for one in advice(told) if "It was trained on" in one]
+    assert "46 to 65 of 279 training examples in each of its 3 trainings, 120 different ones together" in line
+
+
+def test_a_verdict_that_luck_hides_is_not_promised_to_more_questions():
+    power = Power(asked=240, needed=900, unit="page", confidence=0.975)
+    assert "About 900 test pages would tell, in four of five tests at the 97.5 %" in would_tell(power)
+    assert "More questions alone would not tell" in would_tell(power.model_copy(update={"luck": True}))
+    assert would_tell(power.model_copy(update={"asked": 900})) == ""
 
 
 def test_what_validation_could_not_tell_is_said():

@@ -110,7 +110,16 @@ def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
         *("model", "chosen", "test", "low", "high", "base", "few_shot", "plain_sft", "random_same_size"),
         *("used_examples", "of", "seconds", "foretold_seconds", "cost_vs_full_search"),
         *("forgetting_plain", "forgetting", "advice"),
-        *("left_out", "worth_it", "commonest", "over_commonest", "over_joined", "by_relation"),
+        *(
+            "left_out",
+            "over_plain",
+            "over_random",
+            "worth_it",
+            "commonest",
+            "over_commonest",
+            "over_joined",
+            "by_relation",
+        ),
     ]
     json.dumps(answer, allow_nan=False)
     assert answer["low"] <= answer["test"] <= answer["high"]  # type: ignore[operator]

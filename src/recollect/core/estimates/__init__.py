@@ -56,6 +56,7 @@ from recollect.core.estimates.ordinal import levels_apart as levels_apart
 from recollect.core.estimates.ordinal import total_variation as total_variation
 from recollect.core.estimates.ordinal import variation_of as variation_of
 from recollect.core.estimates.power import questions_needed as questions_needed
+from recollect.core.estimates.power import units_needed as units_needed
 from recollect.core.estimates.ranks import RankAgreement as RankAgreement
 from recollect.core.estimates.ranks import rank_agreement as rank_agreement
 from recollect.core.estimates.roc import roc_area as roc_area
@@ -72,6 +73,7 @@ from recollect.core.estimates.significance import mcnemar as mcnemar
 from recollect.core.estimates.trainings import NO_REPEATS as NO_REPEATS
 from recollect.core.estimates.trainings import NoRepeats as NoRepeats
 from recollect.core.estimates.trainings import Spread as Spread
+from recollect.core.estimates.trainings import over_trainings as over_trainings
 from recollect.core.estimates.trainings import spread_of as spread_of
 from recollect.core.estimates.trainings import trained_difference as trained_difference
 from recollect.core.estimates.trainings import trained_score as trained_score

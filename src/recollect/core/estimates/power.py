@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from recollect.core.estimates.differences import Pairs
+from recollect.core.estimates.intervals import Estimate
 
 POWER = 0.8
 
@@ -30,3 +31,21 @@ def questions_needed(pairs: Pairs, power: float = POWER, confidence: float = 0.9
         return None
     sure, seen = float(norm.ppf((1 + confidence) / 2)), float(norm.ppf(power))
     return math.ceil((sure * math.sqrt(spread) + seen * math.sqrt(max(spread - gap**2, 0.0))) ** 2 / gap**2)
+
+
+def units_needed(difference: Estimate, units: int, power: float = POWER) -> int | None:
+    """Of what an interval was made over (`units` pages, conversations), how many would show it, at its confidence.
+
+    With half the interval h = z(confidence) s / √units: units · ((1 + z(power) / z(confidence)) · h / |difference|)².
+    None of no difference.
+
+    Examples:
+        >>> units_needed(Estimate(0.05, -0.05, 0.15, 800, "paired by page"), 100)
+        818
+    """
+    from scipy.stats import norm
+
+    if not difference.value:
+        return None
+    times = 1 + float(norm.ppf(power)) / float(norm.ppf((1 + difference.confidence) / 2))
+    return math.ceil(units * (times * (difference.high - difference.low) / 2 / abs(difference.value)) ** 2)

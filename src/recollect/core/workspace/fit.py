@@ -52,7 +52,14 @@ class Power(Result):
 
     asked: int
     needed: int | None
-    """None where they differ on no question, so that nothing can be said."""
+    """With which the observed difference would be seen in four of five tests, at the confidence of the verdict; None
+    where they differ on no question, so that nothing can be said."""
+    unit: str = "question"
+    """What is counted: questions, pages or conversations."""
+    confidence: float = 0.95
+    """Of the interval that would have to leave out zero."""
+    luck: bool = False
+    """Whether the luck of the trainings alone hides the difference, however many questions there are."""
 
 
 class Contender(Result):
@@ -60,7 +67,7 @@ class Contender(Result):
 
     name: Name
     examples: int = 0
-    """Trained on, or shown in the prompt."""
+    """Trained on, or shown in the prompt; of a mean of trainings those of its largest."""
     validation: Estimate | None = None
     forgot_validation: Estimate | None = None
     test: Estimate | None = None
@@ -72,9 +79,12 @@ class Contender(Result):
     behind: Estimate | None = None
     """What the chosen one has more on the test, paired, as if it were the only comparison."""
     held: Estimate | None = None
-    """The same with an interval corrected for the number of comparisons (Holm's steps): what is said rests on this."""
+    """The same with an interval corrected for the number of comparisons (Holm's steps), and over the luck of the
+    trainings where at least two seeds of the winner's settings show it: what is said rests on this."""
+    over_questions: Estimate | None = None
+    """The same, at the same confidence, over the questions alone; None where `held` is that."""
     forgot_more: Estimate | None = None
-    """What the chosen one has forgotten more, paired."""
+    """What the chosen one has forgotten more, paired; over the luck of the trainings where `held` is."""
     power: Power | None = None
     """Of the difference from the chosen one."""
     wins: int = 0
@@ -239,6 +249,10 @@ class FitFound(ExperimentFound):
     """What was done to our weights after the training, in words."""
     seeds: tuple[float, ...] = ()
     """Validation scores of the winner's settings by training seed, in percent."""
+    members: tuple[int, ...] = ()
+    """Examples of each training that ours is made of."""
+    together: int = 0
+    """Different examples of all of them."""
     mix: dict[str, int] = {}
     """Examples that ours was trained on by memory level, each counted once."""
     unknown: tuple[str, ...] = ()

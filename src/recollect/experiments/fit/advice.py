@@ -3,7 +3,9 @@
 Notable choices
 - Nothing is called better unless its whole interval says so; what cannot be told is said with the number of questions
   that would tell.
-- The intervals are those corrected for the number of comparisons.
+- The intervals are those corrected for the number of comparisons, over the questions and, where two seeds or more show
+  it, over the luck of a training.
+- A validation score of what was picked by it flatters; so it is said.
 - It was worth it only where the model has more than the commonest answer of each relation, too, and than the base with
   that answer in its place where it is better (`rule.py`).
 - The prompt is compared before anything else: who can do without training should.
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from recollect.core.numbers import estimate, interval, many, number, with_interval
 from recollect.core.workspace.fit import FitFound, RuleFound
 from recollect.experiments.fit.paid import against_plain, choice_of_data, seeds
-from recollect.experiments.fit.words import points, would_tell
+from recollect.experiments.fit.words import both, points, used, would_tell
 
 CALLED = {
     "base": "the untouched base",
@@ -73,11 +75,11 @@ def _verdict(found: FitFound) -> Iterator[str]:
         return
     if base.gap.sign > 0:
         worth = " It was worth it." if found.worth_it and found.chosen != "few-shot" else ""  # a prompt trains nothing
-        yield f"{said}, {points(base.gap)} over the untouched base.{worth}"
+        yield f"{said}, {both(base)} over the untouched base.{worth}"
     elif base.gap.sign < 0:
-        yield f"{said}, {points(base.gap)} against the untouched base, which is better: keep the base."
+        yield f"{said}, {both(base)} against the untouched base, which is better: keep the base."
     else:
-        yield f"{said}, {points(base.gap)} over the untouched base: not more than chance.{would_tell(base.power)}"
+        yield f"{said}, {both(base)} over the untouched base: not more than chance.{would_tell(base.power)}"
 
 
 def _rule(found: FitFound) -> Iterator[str]:
@@ -161,7 +163,8 @@ def _made_of(found: FitFound) -> Iterator[str]:
     best = max(singles, key=lambda one: one.value)
     yield (
         f"It is {taken.name}: on validation {number(taken.score)} % right and {number(taken.forgot)} % forgotten, "
-        f"against {number(best.score)} and {number(best.forgot)} % of the best single training ({best.name})."
+        f"against {number(best.score)} and {number(best.forgot)} % of the best single training ({best.name}). Both "
+        "were picked by these scores, which flatter them: in simulated fits by 1 to 2 points."
     )
 
 
@@ -220,7 +223,7 @@ def _amount(found: FitFound) -> Iterator[str]:
     scored = [(one.settings.get("size"), one.score) for one in found.trials if one.score is not None]
     if best.examples < of:
         yield (
-            f"It was trained on {best.examples:,} of {of:,} training examples{_mix(found)}; that all of them would do "
+            f"It was trained on {used(found)}{_mix(found)}; that all of them would do "
             "no better with these settings was not tried."
         )
         return

@@ -18,12 +18,17 @@ from recollect.core.estimates import (
     Claimed,
     Estimate,
     Pairs,
+    Spread,
     clustered,
     clustered_macro,
     decide,
+    over_trainings,
     paired,
     proportion,
+    questions_needed,
+    units_needed,
 )
+from recollect.core.workspace.fit import Power
 from recollect.experiments.curve import item_table
 from recollect.experiments.search.validation import Knowledge, Scored, compare, pages_gain
 from recollect.select import LEVELS
@@ -106,8 +111,18 @@ class Gap:
     """Of what belongs together (values of a page, answers of a conversation, questions about a subject), which is not
     independent: the first model is 0, the second 1."""
 
+    luck: Spread | None = None
+    """How far apart trainings lie; None where that is unknown, or of no interest."""
+    trainings: tuple[int, ...] = ()
+    """Of how many trainings each of the two is made, the untouched ones left out."""
+
     def at(self, confidence: float = CONFIDENCE) -> Estimate:
-        """The difference with its interval, paired by question, or by what questions belong to."""
+        """The difference with its interval over the questions and, where it is known, the luck of the trainings."""
+        found = self.questions(confidence)
+        return found if self.luck is None or not self.trainings else over_trainings(found, self.luck, *self.trainings)
+
+    def questions(self, confidence: float = CONFIDENCE) -> Estimate:
+        """The same over the questions alone, paired by question, or by what questions belong to."""
         if self.scored is not None:
             return pages_gain(self.scored, 1, 0, confidence)
         return paired([Pairs.of(self.first.tolist(), self.second.tolist())], confidence)
@@ -142,12 +157,24 @@ def gap_between(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDAr
     return Gap(first, second, Scored({0: first, 1: second}, groups, units, pages=True, how=""))
 
 
-def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Estimate | None:
+def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Gap | None:
     """What the second has forgotten more of the known items, paired as their scores are; None of nothing."""
     mine, others = first.lost(knowledge), second.lost(knowledge)
     if not len(mine):
         return None
-    return gap_between(mine, others, first.units(items=knowledge.items)).at()
+    return gap_between(mine, others, first.units(items=knowledge.items))
+
+
+def power_of(gap: Gap, confidence: float, unit: str = "question") -> Power:
+    """How many questions (pages, conversations) would tell, by the questions' own interval at this confidence."""
+    alone = gap.questions(confidence)
+    hidden = gap.luck is not None and bool(gap.trainings) and gap.luck.half(*gap.trainings, confidence=confidence)
+    asked = len(gap.first)
+    if gap.scored is not None and unit != "question":
+        asked = len(set(gap.scored.units.tolist()))
+    pairs = Pairs.of(gap.first.tolist(), gap.second.tolist())
+    needed = units_needed(alone, asked) if gap.scored is not None else questions_needed(pairs, confidence=confidence)
+    return Power(asked=asked, needed=needed, unit=unit, confidence=confidence, luck=hidden >= abs(alone.value))
 
 
 def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:

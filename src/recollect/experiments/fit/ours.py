@@ -58,9 +58,14 @@ class Entrant:
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """The training facts, each once."""
+        """The training facts of all, each once."""
+        return frozenset(name for ids in self.members for name in ids)
+
+    @property
+    def members(self) -> list[frozenset[str]]:
+        """Those of each training that it is made of."""
         chosen = (pl.read_parquet(path / "selection.parquet", glob=False)["fact_id"] for path in self.selections)
-        return frozenset(name for ids in chosen for name in ids.to_list())
+        return [frozenset(ids.to_list()) for ids in chosen]
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,13 @@ class Ours:
     candidates: tuple[Candidate, ...]
     repair: str
     seeds: tuple[float, ...]
+    forgotten: tuple[float, ...]
+    """What the seeds had forgotten on validation, in percent."""
     answers: Answers
+    members: tuple[int, ...]
+    """Examples of each training that it is made of."""
+    drawn: int
+    """Examples of one training with its settings."""
     twin: Entrant | None = None
     """Where its settings take all examples: another training with them, so a random draw of equal size by itself."""
     everything: bool = False
@@ -88,11 +99,6 @@ class Ours:
     def chosen(self) -> Candidate:
         """It among the candidates."""
         return next(one for one in self.candidates if one.chosen)
-
-    @property
-    def examples(self) -> int:
-        """How many training facts."""
-        return len(self.trained_on)
 
     @property
     def mark(self) -> str:
@@ -338,8 +344,11 @@ def _enter(
 
 
 def random_cell(ground: Ground, ours: Ours) -> Cell:
-    """As many examples as ours, drawn at random, trained as ours was."""
-    select = ours.select.model_copy(update={"level": "random", "size": ours.examples})
+    """As many examples as one training with our settings used, drawn at random, trained as that was.
+
+    A mean of several has read more different ones, but no training of it more than these.
+    """
+    select = ours.select.model_copy(update={"level": "random", "size": ours.drawn})
     return seed_cell(ground, f"{RANDOM}-{ours.mark}", select, ours.train, ground.settings.seed + RANDOM_SEED)
 
 
@@ -366,7 +375,10 @@ def make_ours(ground: Ground, plain: Answers, searched: Searched | None, kept: C
         candidates=field_.marked,
         repair=repair,
         seeds=tuple(one.candidate.score for one in (first, *others)),
+        forgotten=tuple(one.candidate.forgot for one in (first, *others)),
         answers=best.answers,
+        members=tuple(len(one) for one in best.members),
+        drawn=len(first.trained_on),
         twin=twin,
         everything=len(first.trained_on) == ground.most,
     )
@@ -378,8 +390,6 @@ def _twin(field_: Field, same: list[Entrant], best: Entrant) -> Entrant | None:
     Those that nobody picked for their score come first.
     """
     most = field_.ground.most
-    if len(best.trained_on) < most:
-        return None
     return next((one for one in same if one is not best and len(one.trained_on) == most), None)
 
 

@@ -54,7 +54,7 @@ class FitResult:
             "few_shot": test("few-shot"),
             "plain_sft": test("plain"),
             "random_same_size": test("random"),
-            "used_examples": found.best.examples,
+            "used_examples": found.best.examples,  # of one training
             "of": found.sets.train,
             "seconds": round(found.seconds, 1),
             "foretold_seconds": found.foretold_seconds,
@@ -63,9 +63,26 @@ class FitResult:
             "forgetting": forgot(found.chosen),
             "advice": list(found.advice),
             "left_out": list(found.left_out),
+            "over_plain": _over(found, "plain"),
+            "over_random": _over(found, "random"),
             "worth_it": found.worth_it,
             **_rule(found.rule),
         }
+
+
+def _over(found: FitFound, name: str) -> dict[str, object]:
+    """What the taken one has more, over these questions and also over the luck of a training where seeds show it."""
+    one = found.contender(name)
+    if one is None or one.gap is None:
+        return {}
+    alone = one.over_questions or one.gap
+    luck = _points(one.gap)[1:] if one.over_questions is not None else None
+    return {
+        "value": _points(alone)[0],
+        "over_questions": _points(alone)[1:],
+        "also_over_luck": luck,
+        "confidence": round(alone.confidence, 4),
+    }
 
 
 def _rule(rule: RuleFound | None) -> dict[str, object]:

@@ -23,12 +23,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recollect.compare.favourite import favourite
-from recollect.core.estimates import Estimate, Pairs, proportion, questions_needed
-from recollect.core.workspace.fit import JoinedFound, KindFound, Power, RuleFound
+from recollect.core.estimates import Estimate, proportion
+from recollect.core.workspace.fit import JoinedFound, KindFound, RuleFound
 from recollect.evaluate import Judges
 from recollect.evaluate.judges import asked_of, with_right
 from recollect.evaluate.llm_judge import LLM
-from recollect.experiments.fit.answers import Answers, Gap, decided, gap_between
+from recollect.experiments.fit.answers import Answers, Gap, decided, gap_between, power_of
 from recollect.facts import Fact, FactSet, near_key
 from recollect.match import DEFAULT_JUDGE, Answer, Judge, judge_of
 from recollect.match.squad import normalised
@@ -172,13 +172,12 @@ def join(
 
 
 def rule_found(
-    tried: Tried, base: Answers, chosen: Answers, over: Estimate | None, over_joined: Estimate | None
+    tried: Tried, base: Answers, chosen: Answers, over: tuple[Gap, Estimate], over_joined: tuple[Gap, Estimate] | None
 ) -> RuleFound:
     """What the rule has, beside the base and the chosen one, over all and for each kind of question.
 
-    over, over_joined: what the chosen one has more, corrected together with the other comparisons.
+    over, over_joined: what the chosen one has more, and as an estimate corrected together with the other comparisons.
     """
-    pairs = Pairs.of(tried.right.tolist(), chosen.right().tolist())
     kinds = np.asarray([tried.rule.kind_of(fact) for fact in tried.facts])
     places = {str(kind): np.flatnonzero(kinds == kind) for kind in sorted(set(kinds), key=str)}
     gap = tried.gap(chosen)
@@ -187,20 +186,19 @@ def rule_found(
     return RuleFound(
         by_relation=tried.rule.by_relation,
         test=proportion(int(tried.right.sum()), len(tried.right)),
-        over=over,
-        power=Power(asked=pairs.n, needed=questions_needed(pairs)),
+        over=over[1],
+        power=power_of(over[0], over[1].confidence),
         kinds=tuple(_kind(kind, at, tried, base, chosen, apart[kind]) for kind, at in places.items()),
-        joined=_joined(tried, chosen, over_joined) if tried.better else None,
+        joined=_joined(tried, over_joined) if tried.better else None,
     )
 
 
-def _joined(tried: Tried, chosen: Answers, over: Estimate | None) -> JoinedFound:
-    pairs = Pairs.of(tried.joined.tolist(), chosen.right().tolist())
+def _joined(tried: Tried, over: tuple[Gap, Estimate] | None) -> JoinedFound:
     return JoinedFound(
         kinds=tried.better,
         test=proportion(int(tried.joined.sum()), len(tried.joined)),
-        over=over,
-        power=Power(asked=pairs.n, needed=questions_needed(pairs)),
+        over=None if over is None else over[1],
+        power=None if over is None else power_of(over[0], over[1].confidence),
     )
 
 

@@ -256,6 +256,8 @@ class _Fit:
                 "trials": searched.found(ground) if searched else (),
                 "candidates": ours.candidates,
                 "settings_of_ours": ours.settings,
+                "members": ours.members,
+                "together": len(ours.trained_on),
                 "mix": self._by_level(ours.trained_on),
                 "repair": ours.repair,
                 "seeds": ours.seeds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recollect.core.numbers import estimate, many, number, with_interval
+from recollect.core.numbers import estimate, interval, many, number, with_interval
 from recollect.core.progress import duration
 from recollect.core.workspace.fit import Contender, FitFound, KindFound, RuleFound
 from recollect.report.chapters.fit.charts import CALLED, Drawn, contenders_chart, plane_chart
@@ -32,6 +32,7 @@ class Row:
     examples: str
     test: str
     behind: str
+    over_questions: str
     wins: str
     kept: str
     forgot: str
@@ -60,6 +61,8 @@ class FitView:
     fit: FitFound
     chosen_by: str
     rows: list[Row]
+    luck: bool
+    """Whether the luck of the trainings is in the intervals."""
     kept: bool
     """Whether questions of other kinds were asked."""
     kinds: list[KindRow]
@@ -84,6 +87,7 @@ def context(results: Results) -> FitView | None:
         fit=found,
         chosen_by=found.chosen_by[:1].upper() + found.chosen_by[1:],
         rows=[*(_row(one, found) for one in found.contenders), *_rule_row(found.rule)],
+        luck=any(one.over_questions is not None for one in found.contenders),
         kept=any(one.kept is not None for one in found.contenders),
         kinds=[_kind(one) for one in found.rule.kinds] if found.rule is not None else [],
         contenders=contenders_chart(found),
@@ -114,23 +118,35 @@ def _row(one: Contender, found: FitFound) -> Row:
     return Row(
         name=CALLED[one.name],
         mark="taken" if chosen else "",
-        examples=f"{one.examples:,}" if one.examples else "–",
+        examples=_examples(one, found),
         test=estimate(one.test),
         behind="–" if chosen else estimate(one.gap, sign=True),
+        over_questions="" if one.over_questions is None else interval(*one.over_questions.percent[1:], sign=True),
         wins="–" if chosen or one.test is None else f"{one.wins:,} / {one.losses:,}",
         kept=estimate(one.kept),
         forgot=estimate(one.forgot) if one.forgot else "–",
     )
 
 
+def _examples(one: Contender, found: FitFound) -> str:
+    """What a training used; of a mean the least and most of its trainings."""
+    members = found.members if one.name == "ours" else ()
+    if len(members) > 1 and one.test is not None:
+        least, most = min(members), max(members)
+        return f"{len(members)} × {most:,}" if least == most else f"{len(members)} × {least:,} to {most:,}"
+    return f"{one.examples:,}" if one.examples else "–"
+
+
 def _rule_row(rule: RuleFound | None) -> list[Row]:
     """The rule below the contenders, and joined with the base."""
     if rule is None:
         return []
-    rows = [Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), *"–––")]
+    rows = [
+        Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), "", *"–––")
+    ]
     if (joined := rule.joined) is not None:
         name = f"base, commonest answers for {', '.join(joined.kinds)}"
-        rows.append(Row(name, "", "–", estimate(joined.test), estimate(joined.over, sign=True), *"–––"))
+        rows.append(Row(name, "", "–", estimate(joined.test), estimate(joined.over, sign=True), "", *"–––"))
     return rows
 
 
