@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from recollect.core.workspace.lease import Leases
-from recollect.core.workspace.shared import WORKER, WORKERS, write_about
-from recollect.errors import StepError
+from recollect.core.workspace.shared import LEASES, WORKER, WORKERS, write_about
+from recollect.errors import StepBusy, StepError
 from recollect.experiments.executors import Ended, Place
 from recollect.experiments.executors.conformance import (
     CHECKS,
@@ -25,7 +25,7 @@ from recollect.experiments.executors.conformance import (
     a_job_whose_workers_all_die_has_failed,
     every_job_ends_once,
 )
-from recollect.experiments.executors.queue import Hand, Hands, JobList, LocalHands, QueueExecutor, run_listed
+from recollect.experiments.executors.queue import Hand, Hands, JobList, LocalHands, QueueExecutor, run_listed, take_back
 
 OTHER = """
     import sys
@@ -119,6 +119,22 @@ def test_there_is_room_for_as_many_jobs_as_workers_and_who_comes_is_given_one(tm
 def test_a_worker_waits_for_no_longer_than_it_was_told(tmp_path: Path) -> None:
     with _made(tmp_path, Chores(str(tmp_path)), NoHands()):
         assert not run_listed(JobList(tmp_path / "queue", Chore), Chores(str(tmp_path)), idle=0)
+
+
+def test_whoever_is_at_a_job_loses_it_when_the_list_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recollect.experiments.executors.queue.LET_GO", 0.2)
+    jobs = JobList(tmp_path / "queue", Chore)
+    (jobs.folder / LEASES).mkdir(parents=True)
+    jobs.give([Chore(0)])
+    lease = Leases(jobs.folder / LEASES).take("chore 0")
+    assert lease is not None
+    lease.refuse_lost()
+    take_back(jobs.folder)
+    assert jobs.read() is None
+    with pytest.raises(StepBusy, match="was taken over"):
+        lease.refuse_lost()
 
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

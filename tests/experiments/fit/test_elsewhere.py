@@ -18,7 +18,8 @@ from helpers_fit import TINY, world
 from helpers_world import tables
 from recollect.cli.main import main
 from recollect.core.workspace import read_manifest
-from recollect.core.workspace.shared import queue_in
+from recollect.core.workspace.lease import Leases
+from recollect.core.workspace.shared import WORKER, WORKERS, queue_in
 from recollect.errors import InputError, MissingExtra, StepError
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
 from recollect.experiments.fit.elsewhere import at_once, check_place
@@ -28,6 +29,7 @@ from recollect.experiments.search.trial import Job, Outcome
 from recollect.experiments.search.validation import Knowledge
 from recollect.experiments.study import WorkSettings, run_work
 from recollect.train import TrainSettings
+from recollect.watch.process import at_work
 
 OWN = {"seconds", "used", "foretold_seconds", "given"}
 """What is each fit's own: its times, and which settings were given."""
@@ -200,6 +202,15 @@ def test_a_fit_of_one_process_has_no_work_for_others(fitted: FitResult, tmp_path
         main()
     assert ended.value.code == 3
     assert "recollect fit --executor workers --out" in capsys.readouterr().err
+
+
+def test_the_watch_page_knows_the_workers(tmp_path: Path):
+    folder = queue_in(tmp_path / "fit") / WORKERS
+    folder.mkdir(parents=True)
+    with Leases(folder) as workers:
+        workers.take(f"{WORKER}me")
+        assert [one.pid for one in at_work(tmp_path / "fit")] == [os.getpid()]
+    assert at_work(tmp_path / "fit") == []
 
 
 def test_a_task_is_the_same_after_its_way_to_another_machine(tmp_path: Path):

@@ -30,6 +30,14 @@ def test_more_time_has_room_for_more_trials():
     assert rows("10m", slow)["trials judged early"] < rows("30m", slow)["trials judged early"]
 
 
+def test_more_workers_have_time_for_more_trials():
+    def trials(**more: object) -> float:
+        plan = plan_fit(FitSettings.make(budget="3m", **more), assume=Assume(tokens_per_second=2e4))
+        return next(row.steps for row in plan.rows if row.what == "trials judged early")
+
+    assert 3.8 < trials(executor="workers", workers=4) / trials() < 4.2
+
+
 def test_time_and_price_follow_from_a_stated_speed():
     plan = plan_fit(FitSettings.make(budget="4 trials"), assume=FAST)
     assert plan.seconds is not None

@@ -74,11 +74,6 @@ class JobList(Generic[Job]):
             )
         return found or None
 
-    def close(self) -> None:
-        """No work is given out any more."""
-        with suppress(OSError):
-            (self.folder / _JOBS).unlink(missing_ok=True)
-
 
 class Hands(Protocol):
     """The workers that the leading process starts itself; none need be at work yet."""
@@ -135,7 +130,6 @@ class QueueExecutor(WorkersExecutor[Job, Found]):
         self._list, self._hands, self._closed = jobs, hands, False
         self._workers = Leases(jobs.folder / WORKERS)
         if not self._workers.alive(WORKER):  # of an earlier life: who died then is forgotten
-            jobs.close()
             for one in (LEASES, WORKERS):
                 shutil.rmtree(jobs.folder / one, ignore_errors=True)
         for one in (LEASES, WORKERS):
@@ -177,13 +171,22 @@ class QueueExecutor(WorkersExecutor[Job, Found]):
             return
         self._closed = True
         self._jobs.clear()
-        self._list.close()
-        self._leases.retire()
-        self._hands.close()
-        until = time.monotonic() + LET_GO
-        while self._workers.alive(WORKER) and time.monotonic() < until:
-            time.sleep(POLL / 5)
-        shutil.rmtree(self._list.folder, ignore_errors=True)
+        take_back(self._list.folder, self._hands.close)
+
+
+def take_back(folder: Path, end: Callable[[], None] = lambda: None) -> None:
+    """Take the list in a folder and all that is held of it away, and wait a moment until workers have let go.
+
+    end: ends those that are not to be waited for.
+    """
+    with suppress(OSError):
+        (folder / _JOBS).unlink(missing_ok=True)
+    Leases(folder / LEASES).retire()
+    end()
+    workers, until = Leases(folder / WORKERS), time.monotonic() + LET_GO
+    while workers.alive(WORKER) and time.monotonic() < until:
+        time.sleep(POLL / 5)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Listed(WorkersExecutor[Job, Found]):

@@ -11,6 +11,7 @@ Notable choices
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -27,6 +28,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from recollect.core.extras import need
 from recollect.core.settings import Settings
+from recollect.core.workspace import write_json
 from recollect.errors import InputError, RecollectError
 
 MAIN = "import sys; sys.argv[0] = 'recollect'; from recollect.cli.main import main; main()"
@@ -296,6 +298,23 @@ def _refused(error: Exception) -> str:
     return (
         f"Slurm did not take the workers: {words}. Check the section slurm; of a study `--dry-run` prints the script."
     )
+
+
+def submitted(
+    words: tuple[str, ...], settings: SlurmSettings, workers: int, logs: Path, say: Callable[[str], None]
+) -> Array:
+    """The array of such workers that is at it already, or a new one; its numbers stand in `logs`, so that who is
+    started again finds it."""
+    note = logs / "array.json"
+    if settings.cluster == "slurm" and note.is_file():
+        before = Array.again(json.loads(note.read_text(encoding="utf-8")), logs)
+        if not before.ended:
+            say(f"waiting for the workers that are there: {before.name}, {shown(before.states())}")
+            return before
+    array = Array(Command(words), settings, workers, logs)
+    write_json(note, array.ids)
+    say(f"submitted {len(array.jobs)} workers: {array.name}; their logs are in {logs}")
+    return array
 
 
 def all_ended(array: Array, before: str) -> str:

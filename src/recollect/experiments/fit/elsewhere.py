@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from recollect.core.extras import need
@@ -24,8 +25,8 @@ from recollect.core.workspace.shared import QUEUE, queue_in
 from recollect.errors import InputError, StepError
 from recollect.experiments.executors import SHARED, Executor, Place, executor_class, make_executor
 from recollect.experiments.executors.processes import visible_gpus
-from recollect.experiments.executors.queue import Hand, JobList, LocalHands, QueueExecutor, run_listed
-from recollect.experiments.executors.slurm import MAIN, WORKERS, Array, Command, SlurmHands
+from recollect.experiments.executors.queue import Hand, JobList, LocalHands, QueueExecutor, run_listed, take_back
+from recollect.experiments.executors.slurm import MAIN, WORKERS, SlurmHands, submitted
 from recollect.experiments.executors.workers import POLL
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.stages import STEPS, Ground
@@ -59,9 +60,13 @@ def at_once(settings: FitSettings) -> int:
 
 
 def open_queue(ground: Ground) -> None:
-    """Where workers share the fit, let them know from its beginning that there will be work."""
+    """Where workers share the fit, let them know from its beginning that there will be work; where they do not (any
+    more), take back what an earlier life of it, which was killed, has given out."""
+    queue = ground.step.scratch(QUEUE)
     if ground.settings.executor in SHARED:
-        ground.step.scratch(QUEUE).mkdir(parents=True, exist_ok=True)
+        queue.mkdir(parents=True, exist_ok=True)
+    elif queue.is_dir():
+        take_back(queue)
 
 
 def trial_executor(ground: Ground, runner: TrialRunner, to_start: int) -> Executor[Job, Outcome]:
@@ -93,19 +98,12 @@ def _shared(ground: Ground, work: SharedTrials, place: Place) -> Executor[Job, O
         "task": as_json(work.task),
     }
     if ground.settings.executor == "slurm":
-        hands = SlurmHands(lambda: _submitted(ground, out), "the search was over")
-        return QueueExecutor(work, place, jobs, hands, about)
+        asked, logs = ground.settings.slurm, out.with_name(f"{out.name}.slurm")
+        words = (sys.executable, "-c", MAIN, "work", str(out))
+        submit = partial(submitted, words, asked, place.workers or WORKERS, logs, ground.say)
+        return QueueExecutor(work, place, jobs, SlurmHands(submit, "the search was over"), about)
     ground.say(f"`recollect work {out}` on any machine that sees the folder takes trials of this search, too")
     return QueueExecutor(work, place, jobs, LocalHands(Hand(jobs, work), 1), about)
-
-
-def _submitted(ground: Ground, out: Path) -> Array:
-    logs = out.with_name(f"{out.name}.slurm")
-    words = (sys.executable, "-c", MAIN, "work", str(out))
-    settings = ground.settings
-    array = Array(Command(words), settings.slurm, settings.workers or WORKERS, logs)
-    ground.say(f"submitted {len(array.jobs)} workers: {array.name}; their logs are in {logs}")
-    return array
 
 
 def is_fit(path: Path) -> bool:

@@ -14,8 +14,10 @@ from pathlib import Path
 from recollect.core.numbers import many
 from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
+from recollect.experiments.executors import SHARED
 from recollect.experiments.fit.clock import FINISHING
 from recollect.experiments.fit.cost import FOR_SEARCH, LEAST_TRAININGS, early_share
+from recollect.experiments.fit.elsewhere import at_once
 from recollect.experiments.fit.prepare import goal_of
 from recollect.experiments.fit.searching import KEPT_BACK
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
@@ -26,7 +28,7 @@ from recollect.experiments.fit.talks import read_talks
 from recollect.experiments.plan.calibrate import Rates, Trial
 from recollect.experiments.plan.counts import base_tokens
 from recollect.experiments.plan.found import Assume, Plan
-from recollect.experiments.plan.ground import START, Ground, Item, Sizes, made, with_lengths
+from recollect.experiments.plan.ground import START, Ground, Item, Sizes, made, side_by_side, with_lengths
 from recollect.experiments.plan.known import KnownFacts, know_facts, know_model
 from recollect.experiments.plan.memory import Stored, cell_bytes, stored_bytes
 from recollect.experiments.plan.work import Work, asking_work, assumed_draws, probe_work, train_work
@@ -120,8 +122,17 @@ class _Planning:
         room = self.room(rates)
         said = f"it is supposed that about a third of {many(room.trials, 'trial')} are trained to the end, and that a "
         said += f"training makes {self.trained.updates:.0f} updates on average"
-        notes = [*notes, *([said] if room.trials else []), *self._left_out(room, rates)]
-        return made(ground, self._items(rates, room), Sizes(memory, self._disk(room)), rates, notes)
+        slots, of_workers = self._at_once
+        notes = [*notes, *([said] if room.trials else []), *self._left_out(room, rates), of_workers]
+        return made(ground, self._items(rates, room), Sizes(memory, self._disk(room)), rates, notes, slots)
+
+    @cached_property
+    def _at_once(self) -> tuple[float, str]:
+        """How many times faster the trials of the search are for running side by side; and what is to be said of it."""
+        settings, number = self.settings, at_once(self.settings)
+        cluster = settings.executor in SHARED or settings.address is not None
+        name = "here" if number == 1 else "processes"
+        return side_by_side(name, number, self.ground.machine, self.ground.assume, cluster)
 
     def _left_out(self, room: Room, rates: Rates | None) -> list[str]:
         """What the budget has no room for, and where it is too short for what is always done."""
@@ -201,6 +212,7 @@ class _Planning:
         if len(rest) < 4:
             return None
         random, seed, repair, thirty = (max(one - always, 1e-6) for one in rest)
+        thirty /= self._at_once[0]
         left = budget - begin - FINISHING - always
         if left < 0:
             return replace(none, over=budget - left)
@@ -271,9 +283,9 @@ class _Planning:
             )
         items.append(Item("plain fine-tuning", train_work(self.parts.train, counts.train, lengths) + asked, steps=3))
         early = self.trained * self._early
-        items.append(Item("trials judged early", (early + asked) * trials, steps=2 * trials))
+        items.append(Item("trials judged early", (early + asked) * trials, steps=2 * trials, at_once=True))
         rest = replace(self.trained * (1 - self._early), trainings=1)
-        items.append(Item("trials trained to the end", (rest + asked) * finish, steps=2 * finish))
+        items.append(Item("trials trained to the end", (rest + asked) * finish, steps=2 * finish, at_once=True))
         again, means = room.seeds, room.repairs
         items.append(Item("more seeds", (self.trained + asked) * again, steps=3 * again))
         items.append(Item("means and repairs", asked * means, steps=2 * means))

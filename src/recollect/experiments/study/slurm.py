@@ -7,7 +7,6 @@ Notable choices
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -15,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from recollect.core.workspace import MANIFEST, write_atomic, write_json
+from recollect.core.workspace import MANIFEST, write_atomic
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.errors import InputError, RecollectError
-from recollect.experiments.executors.slurm import MAIN, WORKERS, Array, Command, all_ended, sbatch_text, shown
+from recollect.experiments.executors.slurm import MAIN, WORKERS, Array, all_ended, sbatch_text, submitted
 from recollect.experiments.found import Stage
 from recollect.experiments.study.settings import StudySettings
 
@@ -72,21 +71,11 @@ def work_on_slurm(
 
 
 def _submitted(settings: StudySettings, out: Path, logs: Path, say: Callable[[str], None]) -> Array:
-    """The array that is at it already, or a new one."""
-    note = logs / "array.json"
-    if settings.slurm.cluster == "slurm" and note.is_file():
-        before = Array.again(json.loads(note.read_text(encoding="utf-8")), logs)
-        if not before.ended:
-            say(f"waiting for the workers that are there: {before.name}, {shown(before.states())}")
-            return before
     logs.mkdir(parents=True, exist_ok=True)
     study = logs / "study.yaml"
     write_atomic(study, lambda file: file.write(study_text(settings).encode()))
     words = (sys.executable, "-c", MAIN, "work", str(study), "--out", str(out))
-    array = Array(Command(words), settings.slurm, settings.workers or WORKERS, logs)
-    write_json(note, array.ids)
-    say(f"submitted {len(array.jobs)} workers: {array.name}; their logs are in {logs}")
-    return array
+    return submitted(words, settings.slurm, settings.workers or WORKERS, logs, say)
 
 
 def _scored(out: Path) -> int:
