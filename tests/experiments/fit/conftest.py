@@ -6,7 +6,7 @@ from helpers_fit import TINY, world
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
 
 
-@pytest.fixture(scope="session", name="fitted")
+@pytest.fixture(scope="module", name="fitted")
 def _fitted(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
     folder = tmp_path_factory.mktemp("fit")
     settings = FitSettings.make(budget="3 trials", seeds=2, **TINY)

@@ -41,13 +41,24 @@ FIT = """
     from recollect.experiments.fit import FitSettings, run_fit
 
     if __name__ == "__main__":
-        settings = FitSettings.make(budget="3 trials", seeds=2, executor="workers", **TINY)
+        settings = FitSettings.make(budget="3 trials", most_cost=10, seeds=1, executor="workers", **TINY)
         run_fit(settings, Path(sys.argv[1]), facts=world())
 """
 
 
+SMALL = {"budget": "3 trials", "most_cost": 10, "seeds": 1, **TINY}
+
+
 def settings(**more: object) -> FitSettings:
-    return FitSettings.make(**{"budget": "3 trials", "seeds": 2, **TINY, **more})
+    return FitSettings.make(**{**SMALL, **more})
+
+
+@pytest.fixture(scope="module", name="here")
+def _here(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+    """A fit of one process."""
+    fit = run_fit(settings(), tmp_path_factory.mktemp("fit") / "here", facts=world())
+    assert len(fit.found.trials) == 3
+    return fit
 
 
 def same(fit: FitResult, other: FitResult) -> None:
@@ -86,9 +97,9 @@ def until(true: Callable[[], object], seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def test_workers_make_the_same_fit(fitted: FitResult, tmp_path: Path):
+def test_workers_make_the_same_fit(here: FitResult, tmp_path: Path):
     out, said = tmp_path / "shared", list[str]()
-    same(run_fit(settings(executor="workers"), out, facts=world(), say=said.append), fitted)
+    same(run_fit(settings(executor="workers"), out, facts=world(), say=said.append), here)
     assert f"`recollect work {out}` on any machine that sees the folder takes trials of this search, too" in said
     with pytest.raises(StepError, match="is finished: there is nothing to do"):
         run_work(WorkSettings.make(study=str(out)))
@@ -96,7 +107,7 @@ def test_workers_make_the_same_fit(fitted: FitResult, tmp_path: Path):
 
 @pytest.mark.slow
 def test_who_joins_does_a_part_and_is_told_when_it_is_over(  # type: ignore[no-untyped-def]
-    fitted: FitResult, tmp_path: Path, started
+    here: FitResult, tmp_path: Path, started
 ):
     out, joined = tmp_path / "shared", []
 
@@ -105,7 +116,7 @@ def test_who_joins_does_a_part_and_is_told_when_it_is_over(  # type: ignore[no-u
             joined.append(started(WORK, out))
         return nullcontext(None)
 
-    same(run_fit(settings(executor="workers"), out, facts=world(), stage=stage), fitted)
+    same(run_fit(settings(executor="workers"), out, facts=world(), stage=stage), here)
     _, told = joined[0].communicate(timeout=300)
     assert joined[0].returncode == 0
     assert "takes trial" in told
@@ -113,9 +124,7 @@ def test_who_joins_does_a_part_and_is_told_when_it_is_over(  # type: ignore[no-u
 
 
 @pytest.mark.slow
-def test_ctrl_c_takes_the_work_from_the_others_and_the_same_command_goes_on_elsewhere(
-    fitted: FitResult, tmp_path: Path
-):
+def test_ctrl_c_takes_the_work_from_the_others_and_the_same_command_goes_on_elsewhere(here: FitResult, tmp_path: Path):
     out, scored = tmp_path / "shared", []
 
     def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
@@ -131,12 +140,12 @@ def test_ctrl_c_takes_the_work_from_the_others_and_the_same_command_goes_on_else
     assert scored
     assert read_manifest(out).metrics["stopped"]
     assert (out / "model" / "model.safetensors").is_file()
-    same(run_fit(settings(), out, facts=world()), fitted)
+    same(run_fit(settings(), out, facts=world()), here)
 
 
 @pytest.mark.slow
 def test_a_fit_that_is_killed_finds_what_its_workers_did_meanwhile(  # type: ignore[no-untyped-def]
-    fitted: FitResult, tmp_path: Path, started
+    here: FitResult, tmp_path: Path, started
 ):
     out = tmp_path / "shared"
     search = tmp_path / "shared.partial" / "steps" / "search"
@@ -147,25 +156,25 @@ def test_a_fit_that_is_killed_finds_what_its_workers_did_meanwhile(  # type: ign
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not out.exists()
-    same(run_fit(settings(executor="workers"), out, facts=world()), fitted)
+    same(run_fit(settings(executor="workers"), out, facts=world()), here)
     _, told = worker.communicate(timeout=300)
     assert worker.returncode == 0, told
     assert "left: the search of this fit is over." in told
 
 
 @pytest.mark.slow
-def test_slurm_starts_the_workers_and_ends_them(fitted: FitResult, tmp_path: Path, started) -> None:  # type: ignore[no-untyped-def]
+def test_slurm_starts_the_workers_and_ends_them(here: FitResult, tmp_path: Path, started) -> None:  # type: ignore[no-untyped-def]
     pytest.importorskip("submitit")
     said: list[str] = []
     slurm = {"executor": "slurm", "workers": 2, "slurm": {"cluster": "local"}}
-    same(run_fit(settings(**slurm), tmp_path / "shared", facts=world(), say=said.append), fitted)
+    same(run_fit(settings(**slurm), tmp_path / "shared", facts=world(), say=said.append), here)
     assert said[0].startswith("submitted 2 workers")
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_makes_the_same_fit(fitted: FitResult, tmp_path: Path) -> None:
+def test_a_ray_cluster_makes_the_same_fit(here: FitResult, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    same(run_fit(settings(executor="ray", workers=1), tmp_path / "ray", facts=world()), fitted)
+    same(run_fit(settings(executor="ray", workers=1), tmp_path / "ray", facts=world()), here)
 
 
 def test_where_it_runs_is_no_part_of_what_it_is():
@@ -189,7 +198,7 @@ def test_what_is_not_installed_is_told_before_any_work(
         check_place(settings(executor=name), tmp_path / "out")
 
 
-def test_a_fit_of_one_process_has_no_work_for_others(fitted: FitResult, tmp_path: Path, monkeypatch, capsys):  # type: ignore[no-untyped-def]
+def test_a_fit_of_one_process_has_no_work_for_others(here: FitResult, tmp_path: Path, monkeypatch, capsys):  # type: ignore[no-untyped-def]
     def stage(what, unit, detail=None):  # type: ignore[no-untyped-def]
         if what == "loading the model":
             raise RuntimeError("killed")

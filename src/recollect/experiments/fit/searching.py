@@ -308,9 +308,10 @@ class _Watch:
 
 def _loop(ground: Ground, scheduler: Stoppable, runner: TrialRunner, heard: _Watch) -> None:
     """Run what the scheduler gives out, and tell how far it is."""
-    if scheduler.done:
-        return
     wanted, folder = ground.settings.limits.trials, runner.folder
+    if scheduler.done:
+        (folder / QUEUE).unlink(missing_ok=True)  # of a life that was stopped just before its end
+        return
     told = Remaining((), folder / UNDER_WAY)
     with (
         warnings.catch_warnings(),
