@@ -29,7 +29,7 @@ from recollect.core.workspace.shared import LEASES, WORKER, WORKERS, read_about,
 from recollect.errors import RecollectError, StepBusy, StepError
 from recollect.experiments.executors.base import Ended, Found, Job, Place, SharedWork, Work
 from recollect.experiments.executors.processes import ProcessExecutor
-from recollect.experiments.executors.workers import POLL, HeldByOthers, WorkersExecutor
+from recollect.experiments.executors.workers import MANY, POLL, HeldByOthers, WorkersExecutor
 
 LET_GO = 10.0
 """Seconds that workers have to let go of what they are at, once there is no work any more."""
@@ -128,6 +128,8 @@ class QueueExecutor(WorkersExecutor[Job, Found]):
         """about: what a worker needs to know besides the jobs."""
         super().__init__(work, replace(place, leases=Leases(jobs.folder / LEASES)))
         self._list, self._hands, self._closed = jobs, hands, False
+        self._told = MANY
+        """Slots that there were when somebody asked."""
         self._workers = Leases(jobs.folder / WORKERS)
         if not self._workers.alive(WORKER):  # of an earlier life: who died then is forgotten
             for one in (LEASES, WORKERS):
@@ -140,19 +142,22 @@ class QueueExecutor(WorkersExecutor[Job, Found]):
     @property
     def slots(self) -> int:
         """As many as there are workers now; at most as the place says, and one at least."""
+        self._told = self._room()
+        return self._told
+
+    def _room(self) -> int:
         return min(self._slots, max(1, self._hands.count, len(self._workers.alive(WORKER))))
 
     def submit(self, job: Job) -> None:
         """Give the job out. Raises RuntimeError when there are as many as workers."""
-        if len(self._jobs) >= self.slots:
-            raise RuntimeError(f"all {self.slots} workers are busy")
+        if len(self._jobs) >= (room := self._room()):
+            raise RuntimeError(f"all {room} workers are busy")
         self._jobs.append(job)
         self._list.give(self._jobs)
 
     def wait(self, seconds: float | None = None) -> list[Ended[Job, Found]]:
-        """See `Executor.wait`; nothing, too, where workers have come meanwhile and there is room for more jobs."""
+        """See `Executor.wait`; nothing, too, where workers have come since somebody asked for the slots."""
         until = None if seconds is None else time.monotonic() + seconds
-        room = self.slots
         while self._jobs:
             if ended := self._ended(self._leases.survey()):
                 gone = [one.job for one in ended]
@@ -160,7 +165,7 @@ class QueueExecutor(WorkersExecutor[Job, Found]):
                 self._list.give(self._jobs)
                 return ended
             left = POLL if until is None else min(POLL, until - time.monotonic())
-            if self.slots > room or left <= 0:
+            if self._room() > self._told or left <= 0:
                 break
             self._hands.look(left)
         return []
