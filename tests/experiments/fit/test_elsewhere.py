@@ -1,5 +1,6 @@
 """A fit whose trials run elsewhere: the same result as here, others who join, who dies or stops it, what is refused."""
 
+import json
 import os
 import signal
 import subprocess
@@ -37,16 +38,20 @@ WORK = "import sys; from recollect.cli.main import main; sys.argv = ['recollect'
 FIT = """
     import sys
     from pathlib import Path
-    from helpers_fit import TINY, world
+    import json
+    from helpers_fit import world
     from recollect.experiments.fit import FitSettings, run_fit
 
     if __name__ == "__main__":
-        settings = FitSettings.make(budget="3 trials", most_cost=10, seeds=1, executor="workers", **TINY)
+        settings = FitSettings.make(executor="workers", **json.loads(sys.argv[2]))
         run_fit(settings, Path(sys.argv[1]), facts=world())
 """
 
 
-SMALL = {"budget": "3 trials", "most_cost": 10, "seeds": 1, **TINY}
+SMALL = {
+    **{"budget": "3 trials", "most_cost": 10, "seeds": 1},
+    **{**TINY, "train": {"batch_size": 8, "warmup_ratio": 0.0}},  # else a trial may be too short for its warm-up
+}
 
 
 def settings(**more: object) -> FitSettings:
@@ -149,7 +154,7 @@ def test_a_fit_that_is_killed_finds_what_its_workers_did_meanwhile(  # type: ign
 ):
     out = tmp_path / "shared"
     search = tmp_path / "shared.partial" / "steps" / "search"
-    killed = started(FIT, out)
+    killed = started(FIT, out, json.dumps(SMALL))
     until(lambda: queue_in(out).is_dir())
     worker = started(WORK, out)
     until(lambda: list(search.glob("trials/*/train.partial")))
