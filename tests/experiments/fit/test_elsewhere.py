@@ -49,8 +49,11 @@ FIT = """
 
 
 SMALL = {
-    **{"budget": "3 trials", "most_cost": 10, "seeds": 1},
-    **{**TINY, "train": {"batch_size": 8, "warmup_ratio": 0.0}},  # else a trial may be too short for its warm-up
+    "budget": "3 trials",
+    "most_cost": 10,
+    "seeds": 1,
+    **TINY,
+    "train": {"batch_size": 8, "warmup_ratio": 0.0},  # else a trial may be too short for its warm-up
 }
 
 
