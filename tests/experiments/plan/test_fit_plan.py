@@ -32,7 +32,7 @@ def test_more_time_has_room_for_more_trials():
 
 def test_more_workers_have_time_for_more_trials():
     def trials(**more: object) -> float:
-        plan = plan_fit(FitSettings.make(budget="3m", **more), assume=Assume(tokens_per_second=2e4))
+        plan = plan_fit(FitSettings.make(budget="3m", most_cost=100, **more), assume=Assume(tokens_per_second=2e4))
         return next(row.steps for row in plan.rows if row.what == "trials judged early")
 
     assert 3.8 < trials(executor="workers", workers=4) / trials() < 4.2
