@@ -14,7 +14,7 @@ from recollect.generate.engine import Ask, Sampling
 from recollect.generate.lower import lower_layers
 from recollect.generate.together import Greedy, Sampled, Scored, Together
 from recollect.models import LoadedModel, ModelSettings, load
-from recollect.models.stacked import Product, Stacked, put_together
+from recollect.models.stacked import NotByRows, Product, Stacked, put_together
 
 PROMPTS = [[1, 30, 31, 32, 5, 6, 7], [1, 30, 31, 32, 5, 6, 8, 9], [1, 30, 31, 32, 50], [1, 30, 31, 60]]
 OTHERS = [PROMPTS[0], [1, 70, 71]]
@@ -129,6 +129,18 @@ def test_a_model_whose_layers_know_more_than_they_are_given_reads_every_row_whol
     assert once.answer(asked) == Together(base, stacked.rows, 3).answer(asked)
     for handle in handles:
         handle.remove()
+
+
+def test_a_module_that_loses_its_rows_tells_so_when_it_is_asked(
+    base: LoadedModel, stacked: Stacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any) -> Any:
+        raise NotByRows("an expert is called with (7, 32), but the batch has 12 rows.")
+
+    monkeypatch.setattr(stacked.rows, "rows_of", lost)
+    once = Together(base, stacked.rows, 3, stacked.modules)
+    answers = once.answer({member: Greedy(PROMPTS, 3) for member in range(3)})
+    assert all(isinstance(one, NotByRows) for one in answers.values())
 
 
 def test_where_memory_ends_with_it_batches_are_halved(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from recollect.core.machine import free_memory, give_back_memory
-from recollect.errors import memory_ran_out
+from recollect.errors import ModelError, memory_ran_out
 from recollect.generate.engine import Ask, Decided, Drawn, Ids, Sampling
 from recollect.generate.state import Owners, prefill
 from recollect.generate.transformers import TransformersEngine, cached_numbers
@@ -288,8 +288,8 @@ def _checked(
             second = state.logits
             state.advance(rows.to(device), torch.as_tensor([4, 5, 6, 7, 8, 9], device=device))
             read[way] = torch.cat([first, second, state.logits]).float()
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):  # whatever it does, it does otherwise
-        return None
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, ModelError):
+        return None  # whatever it does, it does otherwise; the questions themselves will tell what is amiss
     apart, largest = (read["plain"] - read["once"]).abs().max(), read["plain"].abs().max()
     return lower if bool(apart <= _NEAR.get(str(model.dtype).removeprefix("torch."), 0.0) * largest) else None
 
