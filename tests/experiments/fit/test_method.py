@@ -9,7 +9,16 @@ from recollect.experiments.fit import first
 from recollect.experiments.fit.choose import choose
 from recollect.experiments.fit.first import First
 from recollect.experiments.fit.settings import FitSettings
-from recollect.experiments.fit.space import KNOWN, LEAST_SIZE, LEVELS, fit_space, fit_starts, plain_values, settled
+from recollect.experiments.fit.space import (
+    KNOWN,
+    LEAST_SIZE,
+    LEVELS,
+    exhaustive,
+    fit_space,
+    fit_starts,
+    plain_values,
+    settled,
+)
 from recollect.experiments.search.parameters import Choice
 from recollect.experiments.search.trial import TrialValues
 from recollect.experiments.search.validation import Knowledge
@@ -138,11 +147,25 @@ def test_a_point_that_is_too_long_is_tried_with_fewer_epochs():
     assert settled(point, space, updates, 1)["epochs"] == 1
 
 
-@pytest.mark.parametrize(("pool", "epochs"), [(161, (3, 2)), (78, (6, 4)), (280, (2, 1))])
+@pytest.mark.parametrize(("pool", "epochs"), [(161, (2, 3)), (78, (4, 6)), (280, (1, 2))])
 def test_fewer_examples_of_what_is_known_are_read_more_times(pool: int, epochs: tuple[int, int]):
-    """Half as far as the plain one of 280 examples in all: a quarter of its rate twice as long, or half of it once."""
+    """Half as far as the plain one of 280 examples in all: half of its rate once, or a quarter of it twice as long."""
     plain = plain_values(TrainSettings.make(preset="pocket"), 280, 5e-4)
     pools = {**dict.fromkeys(LEVELS, 280), KNOWN: pool}
-    first, second, *_ = fit_starts(fit_space(FitSettings(), 280, True, plain, pools), plain, 280, True, pools)
-    assert (first["level"], second["level"]) == (KNOWN, KNOWN)
-    assert (first["epochs"], second["epochs"]) == epochs
+    first, _, third, *_ = fit_starts(fit_space(FitSettings(), 280, True, plain, pools), plain, 280, True, pools)
+    assert (first["level"], third["level"]) == (KNOWN, KNOWN)
+    assert (first["epochs"], third["epochs"]) == epochs
+
+
+def test_an_exhaustive_search_trains_nothing_twice_and_no_examples_that_there_are_not():
+    """280, 140, 70 and 35 examples in batches of 8 are 35, 18, 9 and 5 updates, for each of 4 rates."""
+    train = TrainSettings.make(preset="pocket")
+    plain = plain_values(train, 280, 5e-4)
+    without = fit_space(FitSettings.make(model="some/folder"), 280, False, plain)
+    assert exhaustive(without, train, 280) == (16, 4 * (35 + 18 + 9 + 5))
+    pools = {"mixed": 280, "2,3,4": 161, "2,3": 56, "3,4": 137, "random": 280}
+    space = fit_space(FitSettings(), 280, True, plain, pools)
+    known, some, sure = (21 + 18 + 9 + 5, 4), (7 + 5, 2), (18 + 9 + 5, 3)
+    drawn = (35 + 2 * (18 + 9 + 5), 7)  # mixed and at random, all of them once
+    updates, trainings = (sum(column) for column in zip(known, some, sure, drawn, strict=True))
+    assert exhaustive(space, train, 280, pools) == (4 * trainings, 4 * updates)

@@ -25,7 +25,7 @@ from recollect.select import available
 from recollect.train import TrainFound
 from recollect.train.auto import WIDTH, plan
 
-FOR_SEARCH = 0.6
+FOR_SEARCH = 0.5
 """Of the updates that are left after the plain fine-tuning; the rest is for the winner's seeds."""
 LEAST_TRAININGS = 3
 """Whole plain fine-tunings for which a budget in trials has room, whatever they cost."""
@@ -67,7 +67,7 @@ def most_updates(ground: Ground, plain: int | None = None) -> int | None:
         return limits.updates
     if limits.trials is None:
         return None
-    _, full = exhaustive(space_of(ground), ground.parts.train, ground.most)
+    _, full = exhaustive(space_of(ground), ground.parts.train, ground.most, pools_of(ground))
     return max(int(ground.settings.most_cost * full), LEAST_TRAININGS * (plain or plain_updates(ground)))
 
 

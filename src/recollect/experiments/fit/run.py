@@ -31,7 +31,7 @@ from recollect.experiments.cell import drop_weights, has_weights, is_done
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.clock import FitClock
-from recollect.experiments.fit.cost import asks_early, space_of, updates_left, updates_spent
+from recollect.experiments.fit.cost import asks_early, pools_of, space_of, updates_left, updates_spent
 from recollect.experiments.fit.elsewhere import check_place, open_queue
 from recollect.experiments.fit.final import contenders, flips, test_all
 from recollect.experiments.fit.first import CALLED, UNTOUCHED, first_choice, worth
@@ -241,7 +241,7 @@ class _Fit:
         ground = self.ground
         tested = test_all(ground, self.validated, ours, random)
         flipped, lost, gained = flips(ground, tested)
-        trainings, full = exhaustive(self._space(searched), ground.parts.train, ground.most)
+        trainings, full = exhaustive(self._space(searched), ground.parts.train, ground.most, pools_of(ground))
         found = self._known().model_copy(
             update={
                 "chosen": tested.chosen,

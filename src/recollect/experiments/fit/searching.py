@@ -199,7 +199,7 @@ def _plan(ground: Ground, folder: Path) -> Plan | None:
     limit = most_updates(ground)
     if limit is not None:
         left = limit - plain
-        budget = max(1, int(FOR_SEARCH * left))
+        budget = max(1, int(FOR_SEARCH * left), min(left, plain))  # a start of its length has room
         changes = {"trials": ground.settings.limits.trials, "budget_steps": budget}
         rungs = _rungs(judged_at(ground, folder, budget / max(1, plain)))
         return shared.model_copy(update={**changes, "rungs": rungs}) if left > 1 else None

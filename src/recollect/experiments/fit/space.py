@@ -89,9 +89,9 @@ def fit_starts(
     everything: TrialValues = {**plain, "size": most, "level": "random"}
     reads = {level: epochs * most / max(1, (pools or {}).get(level, most)) for level in (KNOWN, SURE)}
     slower: list[TrialValues] = [
-        {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * reads[KNOWN]},
         {"learning_rate": rate / 2, "level": KNOWN, "epochs": reads[KNOWN]},
         {"learning_rate": rate / 2},
+        {"learning_rate": rate / 4, "level": KNOWN, "epochs": 2 * reads[KNOWN]},
         {"learning_rate": rate / 4, "level": SURE, "epochs": 2 * reads[SURE]},
     ]
     longer: TrialValues = {"learning_rate": rate / 2, "epochs": 2 * epochs}
@@ -143,15 +143,20 @@ def settled(
     return found
 
 
-def exhaustive(space: Space, train: TrainSettings, most: int) -> tuple[int, int]:
+def exhaustive(
+    space: Space, train: TrainSettings, most: int, pools: Mapping[str, int] | None = None
+) -> tuple[int, int]:
     """Trainings and updates of a grid over amount, choice of data and rate, each trained to its end.
 
     That is what one had to do without a search: 4 amounts by doublings up to all data, every choice of data, 4 rates;
-    batch size and epochs as in the plain fine-tuning.
+    batch size and epochs as in the plain fine-tuning. A choice has no more examples than there are (`pools`), and what
+    is the same training is counted once: all examples are all, however they are chosen.
     """
     choices = space.parameters.get("level")
-    ways = len(choices.options) if isinstance(choices, Choice) else 1
+    levels = [str(one) for one in choices.options] if isinstance(choices, Choice) else ["random"]
     rates = GRID_RATES if isinstance(space.parameters.get("learning_rate"), Float) else 1
     sizes = [max(1, round(most / 2**step)) for step in range(GRID_SIZES)]
-    updates = sum(plan(train, size, WIDTH).updates for size in sizes) * ways * rates
-    return len(sizes) * ways * rates, updates
+    cells = {(level, min(size, (pools or {}).get(level, most))) for level in levels for size in sizes}
+    different = {("all" if size == most else level, size) for level, size in cells}
+    updates = sum(plan(train, size, WIDTH).updates for _, size in different) * rates
+    return len(different) * rates, updates
