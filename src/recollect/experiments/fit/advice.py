@@ -164,7 +164,7 @@ def _made_of(found: FitFound) -> Iterator[str]:
     yield (
         f"It is {taken.name}: on validation {number(taken.score)} % right and {number(taken.forgot)} % forgotten, "
         f"against {number(best.score)} and {number(best.forgot)} % of the best single training ({best.name}). Both "
-        "were picked by these scores, which flatter them: in simulated fits by 1 to 2 points."
+        "were picked by these scores, which flatter them by 1 to 2 points, or more."
     )
 
 

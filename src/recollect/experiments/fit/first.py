@@ -81,8 +81,8 @@ def first_choice(knowledge: Knowledge, validated: Mapping[Name, Answers], *, ave
         _ahead(worths, validated, best, taken) or not ("base" in worths and _ahead(worths, validated, taken, "base"))
     ):
         return First(best)
-    if taken == best:
-        return First(best)
+    if taken == best or round(worths[best] - worths[taken], 6) <= 0:
+        return First(taken)
     return First(taken, best, worths[best] - worths[taken], error_of(validated[best], validated[taken]))
 
 
