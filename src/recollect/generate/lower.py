@@ -16,7 +16,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,9 +103,7 @@ class _Repeat:
         self._made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         """All layers are given the same masks: what was repeated is repeated once."""
 
-    def inputs(
-        self, _: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def inputs(self, _: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, Any]:
         """A layer's inputs, by all rows."""
         found = self._repeated(given, ()), self._repeated(named, ())
         hidden = given[0] if given else named.get("hidden_states")

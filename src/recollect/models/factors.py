@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from recollect.core.json_object import JsonObject
-from recollect.errors import ModelError
+from recollect.errors import InputError, ModelError
 from recollect.models.adapter import put_on
 from recollect.models.adapter_config import STARTS_BESIDE, read_adapter_config
 from recollect.models.files import all_finite
@@ -78,6 +78,33 @@ def refuse_uncalled(model: torch.nn.Module, adapter: Factors) -> None:
             f"the model reads the weight of {read[0]} without calling the module, so no row would meet its factors.",
             module=read[0],
         )
+
+
+def refuse_unfit(model: torch.nn.Module, number: int, adapter: Factors) -> None:
+    """Raise InputError for an adapter, the numberth, with a module or a shape that the base does not have."""
+    for name, product in adapter.items():
+        try:
+            module: Any = model.get_submodule(name)
+        except AttributeError:
+            raise InputError(
+                f"adapter {number + 1} changes {name}, which the base does not have. Adapters that pass together must "
+                "be of one base."
+            ) from None
+        wanted = features(module)
+        if wanted is not None and wanted != (product.a.shape[1], product.b.shape[0]):
+            raise InputError(
+                f"adapter {number + 1} changes {name} from {product.a.shape[1]} to {product.b.shape[0]} numbers, but "
+                f"the base has {wanted[0]} to {wanted[1]}. Adapters that pass together must be of one base."
+            )
+
+
+def features(module: Any) -> tuple[int, int] | None:
+    """How many numbers a module takes and gives, where it says so."""
+    if hasattr(module, "in_features"):
+        return int(module.in_features), int(module.out_features)
+    if type(module).__name__ == "Conv1D":
+        return int(module.nx), int(module.nf)
+    return None
 
 
 def factors_of(adapted: Any) -> dict[str, Product]:

@@ -33,8 +33,10 @@ from recollect.models.factors import Factors as Factors
 from recollect.models.factors import NotByRows as NotByRows
 from recollect.models.factors import Product as Product
 from recollect.models.factors import factors_of as factors_of
+from recollect.models.factors import features as features
 from recollect.models.factors import read_factors as read_factors
 from recollect.models.factors import refuse_uncalled as refuse_uncalled
+from recollect.models.factors import refuse_unfit as refuse_unfit
 from recollect.models.factors import why_not_stacked as why_not_stacked
 from recollect.models.rows import Rows as Rows
 from recollect.models.rows import Run as Run
@@ -305,7 +307,7 @@ def trained_bytes(model: nn.Module, ranks: Mapping[str, int]) -> int:
     total = 0
     for name, rank in ranks.items():
         module: Any = model.get_submodule(name)
-        sides = sum(_features(module) or module.weight.shape)
+        sides = sum(features(module) or module.weight.shape)
         total += sides * (TRAINED_BYTES * _padded(rank) + _FIRST_BYTES * rank)
     return total
 
@@ -334,7 +336,7 @@ def put_together(model: nn.Module, adapters: Sequence[Factors], trained: bool = 
     if not adapters or not all(adapters):
         raise InputError("adapters that pass together must be one or more, each with at least one module.")
     for number, adapter in enumerate(adapters):
-        _check_fits(model, number, adapter)
+        refuse_unfit(model, number, adapter)
         refuse_uncalled(model, adapter)
     alike = one_group_pays(adapters, next(iter(model.parameters())).device)
     groups, homes = _grouped(model, adapters, trained, alike)
@@ -371,32 +373,6 @@ def _stack(group: Group, name: str, place: Place) -> Stack:
     a, b = _views(group.values, place)
     scale = torch.tensor(group.scales[name], device=a.device).reshape(-1, 1, 1)
     return Stack(a, b, scale, *(() if group.gradients is None else _views(group.gradients, place)))
-
-
-def _check_fits(model: nn.Module, number: int, adapter: Factors) -> None:
-    for name, product in adapter.items():
-        try:
-            module: Any = model.get_submodule(name)
-        except AttributeError:
-            raise InputError(
-                f"adapter {number + 1} changes {name}, which the base does not have. Adapters that pass together must "
-                "be of one base."
-            ) from None
-        wanted = _features(module)
-        if wanted is not None and wanted != (product.a.shape[1], product.b.shape[0]):
-            raise InputError(
-                f"adapter {number + 1} changes {name} from {product.a.shape[1]} to {product.b.shape[0]} numbers, but "
-                f"the base has {wanted[0]} to {wanted[1]}. Adapters that pass together must be of one base."
-            )
-
-
-def _features(module: Any) -> tuple[int, int] | None:
-    """How many numbers a module takes and gives, where it says so."""
-    if hasattr(module, "in_features"):
-        return int(module.in_features), int(module.out_features)
-    if type(module).__name__ == "Conv1D":
-        return int(module.nx), int(module.nf)
-    return None
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
