@@ -25,6 +25,7 @@ GAIN, ALIKE = 0.05, 0.6
 CASES = (
     ("facts, 3 seeds, mean of 3 over one", 0.45, 250, 120, 3, 3, (0.0, 0.02, 0.03, 0.04)),
     ("facts, 3 seeds, one over one", 0.45, 250, 120, 3, 1, (0.0, 0.02, 0.03, 0.04)),
+    ("facts, 5 seeds, mean of 5 over one", 0.45, 250, 120, 5, 5, (0.0, 0.02, 0.03, 0.04)),
     ("facts, 2 seeds, mean of 2 over one", 0.45, 250, 120, 2, 2, (0.0, 0.02, 0.03, 0.04)),
     ("chats, 3 seeds, mean of 3 over one", 0.45, 48, 34, 3, 3, (0.06,)),
     ("pages, 3 seeds, mean of 3 over one", 0.75, 600, 150, 3, 3, (0.0, 0.02, 0.03, 0.04)),

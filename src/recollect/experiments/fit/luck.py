@@ -5,7 +5,7 @@ Notable choices
   too. So the variance of the winner's seeds is added to that of the questions, over as many trainings as either model
   is made of (`core.estimates.over_trainings`).
 - The variance is taken as it is seen on validation, with the noise of those questions in it. Taken out of two or three
-  seeds' variance it leaves nothing in many fits, and the interval then holds the truth in 86 to 94 of 100
+  seeds' variance it leaves nothing in many fits, and the interval then holds the truth in 85 to 95 of 100
   (benchmarks/fit_luck.py).
 - Plain fine-tuning and the random draw are taken to scatter as the winner's settings do, and a mean of weights as the
   mean of its scores would.
