@@ -146,9 +146,15 @@ def _first_screen(settings: FitSettings) -> float | None:
     return plan.seconds if budget is None else min(budget, plan.seconds or budget)
 
 
+def _counting(found: FitFound) -> str:
+    """What else the intervals of differences hold."""
+    luck = any(one.over_questions is not None for one in found.contenders)
+    return "; of differences corrected, also over the luck of a training" if luck else ""
+
+
 def _print(found: FitFound) -> None:
     table = Table(
-        title=f"{found.scored} on {found.sets.test:,} test questions, % (95 % interval)",
+        title=f"{found.scored} on {found.sets.test:,} test questions, % (95 % interval{_counting(found)})",
         title_justify="left",
         title_style="bold",
     )

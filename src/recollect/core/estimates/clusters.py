@@ -129,10 +129,10 @@ def clustered_difference(
     return Estimate(value, max(low, -1.0), min(high, 1.0), len(change), "paired by page", confidence)
 
 
-def change_bounds(changes: Any, ns: Any, confidence: float = CONFIDENCE) -> tuple[Any, Any, Any]:
+def change_bounds(changes: Any, ns: Any, confidence: float = CONFIDENCE, most: Any = 1.0) -> tuple[Any, Any, Any]:
     """Value, low and high of the mean over groups of Σ changes / Σ ns; arrays (..., clusters, groups).
 
-    Further axes in front are many samples side by side.
+    Further axes in front are many samples side by side. most: the largest change that a value of each group can have.
     """
     ns = np.broadcast_to(ns, changes.shape)
     totals, count = ns.sum(axis=-2), ns.shape[-2]
@@ -143,7 +143,7 @@ def change_bounds(changes: Any, ns: Any, confidence: float = CONFIDENCE) -> tupl
     value = means.mean(axis=-1)
     moved = (changes * weight).sum(axis=-1)
     left = ((changes - means[..., None, :] * ns) * weight).sum(axis=-1) + value[..., None]
-    whole = (ns * weight).sum(axis=-1).max(axis=-1)
+    whole = (ns * weight * most).sum(axis=-1).max(axis=-1)
     size = ((moved**2).sum(axis=-1) + whole**2) / (np.abs(moved).sum(axis=-1) + whole)
     outside = (1 - confidence) / 2
     high = _with_made_up(left, size).quantile(1 - outside)
