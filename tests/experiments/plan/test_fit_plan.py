@@ -10,12 +10,12 @@ from recollect.experiments.plan import Assume, plan_fit
 FAST = Assume(tokens_per_second=1e6, price_per_hour=36.0)
 
 
-def rows(budget: str, assume: Assume = FAST) -> dict[str, int]:
-    return {row.what: row.steps for row in plan_fit(FitSettings.make(budget=budget), assume=assume).rows}
+def rows(budget: str, assume: Assume = FAST, **more: object) -> dict[str, int]:
+    return {row.what: row.steps for row in plan_fit(FitSettings.make(budget=budget, **more), assume=assume).rows}
 
 
 def test_every_stage_is_a_row_and_trials_are_those_of_the_budget():
-    found = rows("9 trials")
+    found = rows("9 trials", most_cost=9)
     assert list(found) == [
         *("probe", "base asked", "base asked with examples", "plain fine-tuning", "trials judged early"),
         *("trials trained to the end", "more seeds", "means and repairs", "a random draw of equal size", "the test"),
@@ -23,6 +23,12 @@ def test_every_stage_is_a_row_and_trials_are_those_of_the_budget():
     assert found["trials judged early"] == 2 * 9
     assert found["trials trained to the end"] == 2 * 3
     assert found["the test"] == 5
+
+
+def test_trials_are_held_to_a_share_of_an_exhaustive_search():
+    held, free = rows("50 trials"), rows("50 trials", most_cost=9)
+    assert 2 <= held["trials judged early"] < free["trials judged early"] == 2 * 50
+    assert rows("50 trials", most_cost=0.5)["trials judged early"] > held["trials judged early"]
 
 
 def test_more_time_has_room_for_more_trials():
