@@ -6,14 +6,15 @@ settings, inputs, files and fingerprint are those of the step alone; answers may
 likely but for the last digits of a number.
 
 What cannot be stacked is asked one after another in the base's place (`models.resident`), and so is an adapter alone.
-On a processor all are, unless told otherwise: 64 questions fill it already, and factors beside the weights are more
-products than merged ones (`benchmarks/adapters_asked.py`). One adapter's questions do not fill a GPU; not measured yet.
+On a processor all are, unless told otherwise, or unless they leave the lower half of the layers alone, which is then
+computed once for all of them: 64 questions fill it already, and factors beside the weights are more products than merged
+ones (`benchmarks/adapters_asked.py`). One adapter's questions do not fill a GPU; not measured yet.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -23,7 +24,7 @@ from recollect.errors import ModelWarning, RecollectError
 from recollect.generate.together import OneOfMany, Question, Together
 from recollect.generate.turns import take_turns
 from recollect.models import LoadedModel, ModelRef, base_changed, machine_of
-from recollect.models.adapter_config import read_adapter_config
+from recollect.models.adapter_config import first_layer, read_adapter_config
 from recollect.models.resident import Resident
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def ask_together(
 
     base: on the device and in the number format in which the adapters are to be asked. It is changed meanwhile and then
     as it was. tell: is told which are asked one after another, and why. in_one_batch: whether those that can are rows
-    of one batch (None: on a GPU alone), or each is merged in turn into the base's place.
+    of one batch (None: on a GPU, and where all are in the upper half of the layers), or each is merged in turn into the
+    base's place.
     """
     from recollect.models.stacked import NotByRows
 
@@ -80,7 +82,7 @@ def ask_together(
         except RecollectError as error:
             found[number] = error
     able = {number: ref for number, ref in refs.items() if number not in apart}
-    if len(able) > 1 and (base.machine.device != "cpu" if in_one_batch is None else in_one_batch):
+    if len(able) > 1 and (_one_batch_pays(base, able.values()) if in_one_batch is None else in_one_batch):
         results = _Pass(base, [askings[number] for number in able], list(able.values())).run()
         for number, result in zip(able, results, strict=True):
             if isinstance(result, NotByRows | _Alone):
@@ -98,6 +100,14 @@ def ask_together(
         except Exception as error:
             found[number] = error
     return [found[number] for number in range(len(askings))]
+
+
+def _one_batch_pays(base: LoadedModel, adapters: Iterable[ModelRef]) -> bool:
+    """Whether rows of one batch are faster than adapters merged in turn: see the notes above."""
+    if base.machine.device != "cpu":
+        return True
+    layers = int(base.model.config.get_text_config().num_hidden_layers)
+    return all(2 * first_layer(read_adapter_config(ref.folder)) >= layers for ref in adapters)
 
 
 def why_not_together(settings: EngineSettings, ref: ModelRef, base: LoadedModel) -> str:

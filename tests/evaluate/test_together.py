@@ -231,6 +231,23 @@ def test_on_a_processor_each_is_merged_in_turn_into_the_base_in_memory(
     assert seen == [16, 16, 8] * 4
 
 
+def test_adapters_of_the_upper_half_are_asked_in_one_batch_on_a_processor_too(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lower half is computed once for all of them there."""
+    kind = {"layers_to_transform": [2, 3], "target_modules": ["q_proj", "v_proj", "up_proj"]}
+    upper = random_adapters(SHIPPED["pocket"].model, tmp_path, [{"r": 4, **kind}, {"r": 8, **kind}])
+    alone = [run_evaluate(of(one), world.facts, out=tmp_path / f"alone-{one.name}") for one in upper]
+    seen = count_readings(monkeypatch)
+    check_same(run_either_way(world.jobs(tmp_path / "in", upper), world.base), alone)
+    assert seen == [2 * 16, 2 * 16, 2 * 8]
+    assert not alone[0].outputs().equals(alone[1].outputs())
+    mixed = world.jobs(tmp_path / "mixed", [upper[0], world.adapters[0]])
+    seen.clear()
+    assert all(isinstance(one, EvaluateResult) for one in run_either_way(mixed, world.base))
+    assert seen == [16, 16, 8] * 2
+
+
 def test_one_adapter_alone_is_asked_the_plain_way(world: World, tmp_path: Path) -> None:
     told: list[str] = []
     check_same(run_evaluates(world.jobs(tmp_path)[:1], world.base, told.append), world.alone[:1])

@@ -53,6 +53,27 @@ json.dump([[name for name in given["names"] if re.fullmatch(p, name)] for p in g
 """
 
 
+def first_layer(config: JsonObject) -> int:
+    """The lowest layer that an adapter changes, where its configuration says so by numbers; else 0.
+
+    Examples:
+        >>> first_layer({"target_modules": ["model.layers.20.mlp.up_proj", "model.layers.21.self_attn.q_proj"]})
+        20
+        >>> first_layer({"target_modules": ["q_proj"], "layers_to_transform": [5, 3]})
+        3
+        >>> first_layer({"target_modules": "all-linear"})
+        0
+    """
+    given, targets = config.get("layers_to_transform"), config.get("target_modules")
+    if isinstance(given, int):
+        return given
+    if isinstance(given, list):
+        return min((one for one in given if isinstance(one, int)), default=0)
+    names = targets if isinstance(targets, list) else []
+    numbers = [next((int(part) for part in str(name).split(".") if part.isdigit()), 0) for name in names]
+    return min(numbers, default=0)
+
+
 def read_adapter_config(folder: Path) -> JsonObject:
     """The folder's adapter_config.json, once it is known to be one that can be merged. Raises ModelError."""
     config = read_json(folder / "adapter_config.json", _MOST)
