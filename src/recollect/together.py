@@ -7,8 +7,8 @@ likely but for the last digits of a number.
 
 What cannot be stacked is asked one after another in the base's place (`models.resident`), and so is an adapter alone.
 On a processor all are, unless told otherwise, or unless they leave the lower half of the layers alone, which is then
-computed once for all of them: 64 questions fill it already, and factors beside the weights are more products than merged
-ones (`benchmarks/adapters_asked.py`). One adapter's questions do not fill a GPU; not measured yet.
+computed once for all of them: 64 questions fill it already, and factors beside the weights are more products than
+merged ones (`benchmarks/adapters_asked.py`). One adapter's questions do not fill a GPU; not measured yet.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def test_adapters_of_the_upper_half_are_asked_in_one_batch_on_a_processor_too(
     check_same(run_either_way(world.jobs(tmp_path / "in", upper), world.base), alone)
     assert seen == [2 * 16, 2 * 16, 2 * 8]
     assert not alone[0].outputs().equals(alone[1].outputs())
-    mixed = world.jobs(tmp_path / "mixed", [upper[0], world.adapters[0]])
+    mixed = world.jobs(tmp_path / "mixed", [upper[1], world.adapters[0]])
     seen.clear()
     assert all(isinstance(one, EvaluateResult) for one in run_either_way(mixed, world.base))
     assert seen == [16, 16, 8] * 2

@@ -58,8 +58,8 @@ def run_evaluates(
 
     base: the untouched base, on the device and in the number format in which the adapters are asked (float32 on a CPU);
     afterwards it is as it was. in_one_batch: whether all questions are rows of one batch, each with its own adapter's
-    factors (None: on a GPU, and where all adapters are in the upper half of the layers), or the adapters are merged into
-    the base one after another, which on a processor is faster otherwise.
+    factors (None: on a GPU, and where all adapters are in the upper half of the layers), or the adapters are merged
+    into the base one after another, which on a processor is faster otherwise.
 
     Examples:
         `chosen` is the folder of a `run_select`.
