@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from recollect.core.estimates import Estimate, Pairs, over_trainings, paired, spread_of
+from recollect.core.estimates import Estimate, Pairs, over_trainings, paired
+from recollect.experiments.fit.luck import Luck
 
 CANDIDATES, VALIDATED, RIGHT = 12, 120, 0.42
 ASKED, OURS, SEEDS, LUCK, KNOWN = 250, 0.4, 3, 0.02, 120
@@ -55,7 +56,7 @@ def taken_by_test(rng: np.random.Generator, lead: float, with_luck: bool) -> tup
     spread = None
     if with_luck:
         seeds = OURS + rng.normal(0, LUCK, SEEDS) + rng.normal(0, math.sqrt(0.06 / KNOWN), SEEDS)
-        spread = spread_of([seeds.tolist()])
+        spread = Luck.of((100 * seeds).tolist(), (), SEEDS).score
 
     def at(other: int, confidence: float) -> Estimate:
         found = paired([Pairs.of(right[0].tolist(), right[other].tolist())], confidence)

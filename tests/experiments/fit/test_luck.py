@@ -1,12 +1,14 @@
 """The luck of a training in a fit's intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import t
 
 from recollect.core.estimates import Spread, over_trainings
 from recollect.experiments.fit.answers import Gap, power_of
-from recollect.experiments.fit.luck import Luck
+from recollect.experiments.fit.luck import Luck, far_apart
 
 FIRST = np.arange(250) < 90
 SECOND = np.roll(FIRST, 20) | (np.arange(250) > 220)
@@ -14,7 +16,7 @@ SECOND = np.roll(FIRST, 20) | (np.arange(250) > 220)
 
 def test_an_interval_over_luck_is_that_over_questions_where_trainings_do_not_differ():
     gap = Gap(FIRST, SECOND)
-    same = Luck.of((50.0, 50.0, 50.0), (10.0, 10.0, 10.0), 3).on(gap, "plain", "ours")
+    same = replace(gap, luck=Spread(0.0, 2), trainings=(1, 3))
     assert (same.at().low, same.at().high) == pytest.approx((gap.at().low, gap.at().high))
     apart = Luck.of((48.0, 50.0, 52.0), (10.0, 12.0, 14.0), 3).on(gap, "plain", "ours")
     assert apart.trainings == (1, 3)
@@ -24,6 +26,17 @@ def test_an_interval_over_luck_is_that_over_questions_where_trainings_do_not_dif
     assert (untouched.at().low, untouched.at().high) == (gap.at().low, gap.at().high)
     once = Luck.of((48.0,), (9.0,), 1).on(gap, "plain", "ours")
     assert once.luck is None
+
+
+def test_two_seeds_are_drawn_towards_what_is_believed():
+    """Of 48 and 52: a variance of 8 with one degree of freedom, beside 9 with four."""
+    found = Luck.of((48.0, 52.0), (), 1).score
+    assert found is not None
+    assert (found.freedom, found.deviation) == (5, pytest.approx(np.sqrt((4 * 9 + 8) / 5) / 100))
+    wide = over_trainings(Gap(FIRST, SECOND).at(1 - 0.05 / 6), found, 1, 2)
+    assert wide.high - wide.low < 0.45  # as they are seen it is from -100 to +100 points
+    assert not far_apart((48.0, 52.0))
+    assert far_apart((40.0, 52.0))
 
 
 def test_by_hand():

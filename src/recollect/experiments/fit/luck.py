@@ -5,14 +5,17 @@ Notable choices
   too. So the variance of the winner's seeds is added to that of the questions, over as many trainings as either model
   is made of (`core.estimates.over_trainings`).
 - The variance is taken as it is seen on validation, with the noise of those questions in it. Taken out of two or three
-  seeds' variance it leaves nothing in many fits, and the interval then holds the truth in 85 to 95 of 100
-  (benchmarks/fit_luck.py).
+  seeds' variance it leaves nothing in many fits, and the interval then holds the truth too rarely.
+- Two or three seeds hardly know a variance: at a corrected level the interval would reach over all scores. So theirs is
+  shrunk towards a prior, as if it had four more degrees of freedom at 3 points. That is a belief, and is said. Where
+  seeds differ by twice as much the interval is too narrow, which is said, too (coverage: benchmarks/fit_luck.py).
 - Plain fine-tuning and the random draw are taken to scatter as the winner's settings do, and a mean of weights as the
   mean of its scores would.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +23,13 @@ from recollect.core.estimates import Spread, spread_of
 from recollect.core.workspace.fit import NAMES
 from recollect.experiments.fit.answers import Gap
 from recollect.experiments.fit.first import UNTOUCHED
+
+PRIOR, PRIOR_FREEDOM = 0.03, 4
+"""How far trainings of the same settings are believed to lie apart (their standard deviation, a fraction), and of how
+many degrees of freedom that belief counts. The worlds that a fit is measured on had no part in it (docs/statistics.md).
+"""
+FAR = 2
+"""Times the prior from which seeds lie so far apart that the interval is too narrow."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Luck:
     def of(cls, scores: Sequence[float], forgotten: Sequence[float], averaged: int) -> Luck:
         """From what the seeds had on validation, in percent."""
         one, other = (spread_of([[value / 100 for value in seeds]]) for seeds in (scores, forgotten))
-        return cls(one, other, averaged)
+        return cls(shrunk(one), shrunk(other), averaged)
 
     def trainings(self, *names: str) -> tuple[int, ...]:
         """Of how many trainings those are made that were trained."""
@@ -49,3 +59,18 @@ class Luck:
     def on_forgetting(self, gap: Gap, *names: str) -> Gap:
         """The difference in forgetting between these two."""
         return replace(gap, luck=self.forgetting, trainings=self.trainings(*names))
+
+
+def shrunk(seen: Spread | None) -> Spread | None:
+    """The spread of a few seeds, drawn towards the prior; None where there were not two."""
+    if seen is None:
+        return None
+    freedom = PRIOR_FREEDOM + seen.freedom
+    variance = (PRIOR_FREEDOM * PRIOR**2 + seen.freedom * seen.deviation**2) / freedom
+    return Spread(math.sqrt(variance), freedom)
+
+
+def far_apart(scores: Sequence[float]) -> bool:
+    """Whether the seeds' scores (percent) lie so far apart that the prior makes their luck too small."""
+    seen = spread_of([[value / 100 for value in scores]])
+    return seen is not None and seen.deviation > FAR * PRIOR

@@ -9,9 +9,11 @@ Notable choices
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import stdev
 
 from recollect.core.numbers import number
 from recollect.core.workspace.fit import Contender, FitFound
+from recollect.experiments.fit.luck import PRIOR, far_apart
 from recollect.experiments.fit.words import UNKNOWN, both, would_tell
 
 
@@ -105,7 +107,13 @@ def seeds(found: FitFound) -> Iterator[str]:
         spread = max(found.seeds) - min(found.seeds)
         yield (
             f"Trained {len(found.seeds)} times with other seeds, these settings scored "
-            f"{', '.join(number(one) for one in found.seeds)} % on validation, {number(spread)} points apart: less "
-            "than that between two trainings is no difference of settings. One that was picked for its score has it "
+            f"{', '.join(number(one) for one in found.seeds)} % on validation. Two trainings that differ by "
+            f"{number(spread)} points or less may differ by luck alone, and one that was picked for its score has it "
             "too high."
         )
+        if far_apart(found.seeds):
+            yield (
+                f"These seeds lie far apart: their standard deviation is {number(stdev(found.seeds))} points, and "
+                f"{number(100 * PRIOR)} were expected. So the intervals over the luck of a training are too narrow; "
+                "more seeds would tell."
+            )
