@@ -3,8 +3,8 @@
     python benchmarks/interval_clusters.py [--samples 2000]
 
 Two models on the same pages: as it is made (`clustered_difference`), as it was made before (a made-up page that always
-changes in all its values), and Student's t over the pages' residuals. Questions about one subject: with and without the
-design effect. The tables are those of docs/statistics.md.
+changes in all its values), and Student's t over the pages' residuals. Questions about one subject: without and with the
+design effect (`by_cluster`), and by `clustered_difference`, too. The tables are those of docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -98,18 +98,21 @@ def subjects_table(samples: int) -> None:
     """Print it."""
     rng, subjects, truth = np.random.default_rng(6), 125, 0.08
     units = [at // 2 for at in range(2 * subjects)]
-    sys.stdout.write("\n| ρ | by question | by subject |\n|---|---|---|\n")
+    sys.stdout.write("\n| ρ | by question | by design effect | by subject as a page |\n|---|---|---|---|\n")
     for alike in (0.0, 0.3, 0.6, 1.0):
-        ends = []
+        ends, drawn = [], []
         for _ in range(samples):
             change = rng.choice([-1, 0, 1], (subjects, 2), p=[0.06, 0.8, 0.14])
             change[:, 1] = np.where(rng.random(subjects) < alike, change[:, 0], change[:, 1])
             flat = change.ravel()
+            drawn.append(change.sum(axis=1)[:, None].astype(float))
             alone = paired([Pairs.of((flat < 0).tolist(), (flat > 0).tolist())])
             both = by_cluster(alone, flat.tolist(), units, least=-1.0)
             ends.append((alone.low, alone.high, both.low, both.high))
         low, high, wide_low, wide_high = np.asarray(ends).T
-        sys.stdout.write(f"| {alike:g} | {told(low, high, truth)} | {told(wide_low, wide_high, truth)} |\n")
+        _, page_low, page_high = change_bounds(np.asarray(drawn), np.full((subjects, 1), 2.0))
+        cells = (told(low, high, truth), told(wide_low, wide_high, truth), told(page_low, page_high, truth))
+        sys.stdout.write(f"| {alike:g} | {' | '.join(cells)} |\n")
         sys.stdout.flush()
 
 

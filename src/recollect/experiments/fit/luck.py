@@ -26,8 +26,7 @@ from recollect.experiments.fit.first import UNTOUCHED
 
 PRIOR, PRIOR_FREEDOM = 0.03, 4
 """How far trainings of the same settings are believed to lie apart (their standard deviation, a fraction), and of how
-many degrees of freedom that belief counts. The worlds that a fit is measured on had no part in it (docs/statistics.md).
-"""
+many degrees of freedom that belief counts. Where it comes from: docs/statistics.md."""
 FAR = 2
 """Times the prior from which seeds lie so far apart that the interval is too narrow."""
 
