@@ -127,6 +127,7 @@ def test_who_joins_does_a_part_and_is_told_when_it_is_over(  # type: ignore[no-u
     same(run_fit(settings(executor="workers"), out, facts=world(), stage=stage), here)
     _, told = joined[0].communicate(timeout=300)
     assert joined[0].returncode == 0
+    assert "waiting: the search of this fit has not begun" in told
     assert "takes trial" in told
     assert "left: the search of this fit is over." in told
 
@@ -180,6 +181,7 @@ def test_slurm_starts_the_workers_and_ends_them(here: FitResult, tmp_path: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # Ray's actors are nice to all else
 def test_a_ray_cluster_makes_the_same_fit(here: FitResult, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     same(run_fit(settings(executor="ray", workers=1), tmp_path / "ray", facts=world()), here)

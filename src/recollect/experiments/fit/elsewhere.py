@@ -129,6 +129,8 @@ class FitWork:
         """
         jobs = JobList(queue_in(self.path), Job)
         about, since = self._about(jobs), time.monotonic()
+        if about is None:
+            self.say("waiting: the search of this fit has not begun.")
         while about is None:
             if time.monotonic() - since >= self.idle:
                 self.say(f"left: nothing to do for {duration(self.idle)}: the search of this fit has not begun.")
