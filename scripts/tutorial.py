@@ -1,8 +1,9 @@
 """Run the tutorial of `recollect fit` again: its outputs into docs/tutorials/fit.md and README.md, its pictures too.
 
-    python scripts/tutorial.py             # everything: two fits of the pocket, some minutes
-    python scripts/tutorial.py --pictures  # the pictures of the finished fit in build/tutorial again
-    python scripts/tutorial.py --write     # only put the kept outputs into the pages again
+    python scripts/tutorial.py                    # everything: two fits of the pocket, some minutes
+    python scripts/tutorial.py --only plan,stop   # some parts of it: start, plan, fit, after, pictures, stop
+    python scripts/tutorial.py --pictures         # the pictures of the finished fit in build/tutorial again
+    python scripts/tutorial.py --write            # only put the kept outputs into the pages again
 
 Needs tmux, Chromium, pillow, and `recollect` beside this Python. Each output is what a terminal of 110 columns shows;
 it is kept in build/tutorial/said/NAME.txt and goes into the block below `<!-- made: NAME -->`. What the pages say about
@@ -144,33 +145,40 @@ def write_questions() -> None:
     QUESTIONS.write_text(text.getvalue(), encoding="utf-8")
 
 
-def take_outputs() -> None:
-    """Every command of the tutorial, in its order."""
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
+def model_and_table() -> None:
+    """What a newcomer has."""
     shutil.copyfile(QUESTIONS, WORK / "questions.csv")
+    shutil.rmtree(WORK / "my-model", ignore_errors=True)
     keep("get", run("get", "recollect models get pocket --out my-model"))
     keep("questions", "\n".join((WORK / "questions.csv").read_text(encoding="utf-8").splitlines()[:6]))
-    dry = FIT.replace(" --yes", " --dry-run")
+
+
+def plans() -> None:
+    """The plan by default, and with a budget in time."""
+    dry = FIT.replace(" --yes", " --dry-run").replace("my-fit", "planned")
     keep("plan", since(run("plan", dry), "what would be done"))
     keep("budget", since(run("budget", f"{dry} --budget 4m"), "what would be done"))
-    watched_fit()
+
+
+def afterwards() -> None:
+    """What is done with a finished fit."""
     asked = f'recollect ask my-fit "{gained()}"'
     keep("ask", f"$ {asked}\n{run('ask', asked)}")
     run("json", f"{FIT} --json > answer.json")
     keep("json", shortened(json.loads((WORK / "answer.json").read_text(encoding="utf-8").splitlines()[-1])))
+    shutil.rmtree(WORK / "taken-away", ignore_errors=True)
     keep("export", run("export", "recollect export my-fit --to merged --out taken-away"))
-    stopped_fit()
 
 
 def watched_fit() -> None:
     """The fit itself, and pictures of its page at work."""
     print(f"  {FIT}", file=sys.stderr)
+    forget("my-fit")
     terminal = Terminal("fit")
     terminal.start(FIT)
     text = terminal.until(r"probing what the base knows")
     with watching("my-fit") as address:
-        terminal.until(r"searching\W+[4-9]/12")
+        terminal.until(r"searching\W+[2-9]/12")
         picture_of_watch(address)
     keep("work", since(terminal.text(), "ready after"))
     text = terminal.end()
@@ -196,17 +204,24 @@ def for_readme(end: str) -> str:
 
 def stopped_fit() -> None:
     """A second fit, stopped in its search, and the same command again."""
+    forget("stopped")
     command = FIT.replace("my-fit", "stopped")
     print(f"  {command}, stopped", file=sys.stderr)
     terminal = Terminal("stop")
     terminal.start(command)
-    terminal.until(r"searching\W+[3-9]/12")
+    terminal.until(r"searching\W+[2-9]/12")
     terminal.press("C-c")
     keep("stop", last_lines(terminal.end(code=130), "searching"))
     text = run("again", command)
     keep("again", before(text, "on .* test questions, %"))
     same = since(text, "on .* test questions, %").splitlines()[:10] == (SAID / "end.txt").read_text().splitlines()[:10]
     print(f"  the stopped one ends as the other: {same}", file=sys.stderr)
+
+
+def forget(name: str) -> None:
+    """Away with a fit of an earlier run."""
+    for folder in (name, f"{name}.partial"):
+        shutil.rmtree(WORK / folder, ignore_errors=True)
 
 
 def last_lines(text: str, pattern: str) -> str:
@@ -323,9 +338,21 @@ def write_pages() -> None:
     print(f"  written: {', '.join(sorted(used))}; not shown: {', '.join(unused)}", file=sys.stderr)
 
 
+PARTS = {
+    "start": model_and_table,
+    "plan": plans,
+    "fit": watched_fit,
+    "after": afterwards,
+    "pictures": take_pictures,
+    "stop": stopped_fit,
+}
+"""In the order of the tutorial; the later ones need what the earlier ones made."""
+
+
 def main() -> None:
     """As the first lines say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="some of its parts: %(default)s")
     parser.add_argument("--pictures", action="store_true", help="only the pictures of the finished fit")
     parser.add_argument("--write", action="store_true", help="only put the kept outputs into the pages")
     parser.add_argument("--questions", action="store_true", help="make examples/questions.csv again")
@@ -334,8 +361,10 @@ def main() -> None:
         write_questions()
         return
     if not (given.pictures or given.write):
-        take_outputs()
-    if not given.write:
+        WORK.mkdir(parents=True, exist_ok=True)
+        for name in given.only.split(","):
+            PARTS[name]()
+    if given.pictures:
         take_pictures()
     write_pages()
 
