@@ -327,6 +327,9 @@ def write_pages() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- made: ([\w-]+) -->", text):
+            if not (SAID / f"{name}.txt").exists():  # only some parts were run
+                print(f"  {page.name}: {name} stays as it is", file=sys.stderr)
+                continue
             said = (SAID / f"{name}.txt").read_text(encoding="utf-8")
             block = re.compile(rf"(<!-- made: {name} -->\n```\w*\n).*?(^```$)", re.DOTALL | re.MULTILINE)
             text, count = block.subn(lambda found, said=said: found[1] + said + found[2], text)
