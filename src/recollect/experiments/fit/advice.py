@@ -248,7 +248,7 @@ def _mix(found: FitFound) -> str:
     """By memory level, where ours is taken and was probed."""
     if found.chosen != "ours" or not found.mix:
         return ""
-    return f", of memory levels 0 to 4 {', '.join(f'{count:,}' for count in found.mix.values())}"
+    return f" ({', '.join(f'{count:,} of memory level {level}' for level, count in found.mix.items() if count)})"
 
 
 def _forgetting(found: FitFound) -> Iterator[str]:
