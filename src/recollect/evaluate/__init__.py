@@ -12,6 +12,7 @@ from recollect.evaluate.judges import Judges as Judges
 from recollect.evaluate.judges import JudgeSettings as JudgeSettings
 from recollect.evaluate.judges import with_right as with_right
 from recollect.evaluate.pages import PagesAsked as PagesAsked
+from recollect.evaluate.prompts import check_asking as check_asking
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import asked_facts as asked_facts
 from recollect.evaluate.run import facts_of_part as facts_of_part

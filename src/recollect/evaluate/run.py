@@ -19,7 +19,6 @@ from pathlib import Path
 import polars as pl
 
 from recollect.chat.asking import Asking, asked_for, settled
-from recollect.chat.frame import with_turns
 from recollect.core.estimates import LEAST_PER_LEVEL
 from recollect.core.llm import Bound
 from recollect.core.random import LIMIT, take
@@ -34,12 +33,13 @@ from recollect.evaluate.conversations import Talks, check_prompt, for_talks, hel
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
+from recollect.evaluate.prompts import SLACK, check_fits, longest_answer, prompts_of
 from recollect.evaluate.settings import EvaluateSettings
-from recollect.evaluate.shots import Example, cut_answer, draw_examples, with_examples
+from recollect.evaluate.shots import Example, cut_answer, draw_examples
 from recollect.evaluate.units import CONVERSATION
 from recollect.facts import Fact, FactSet, load_facts
 from recollect.generate import Engine, engine_notes
-from recollect.generate.encoding import Paths, accepted_paths, check_context, unreachable
+from recollect.generate.encoding import Paths, unreachable
 from recollect.match import (
     DEFAULT_JUDGE,
     MATCHER_VERSION,
@@ -67,9 +67,6 @@ _OUTPUTS = pl.Schema(
         "output": pl.String(),
     }
 )
-_SLACK = 8
-"""Tokens that `max_new_tokens: auto` leaves beyond the longest accepted answer: a lead, quotes, a full stop."""
-_LEAST_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -190,8 +187,8 @@ class _Work:
         asking = Asking.of(settings)
         task = self.kind if isinstance(self.kind, PageTask) else None
         talks = self.kind if isinstance(self.kind, Talks) else None
-        paths = talks.paths(asked, engine, self.examples) if talks else _paths(asking, asked, self.examples, engine)
-        longest = _longest(settings, paths, engine.context)
+        paths = prompts_of(asking, asked, self.examples, engine, talks)
+        longest = longest_answer(settings, paths, engine.context)
         unreached = unreachable([fact.object for fact in asked], [path.shortest for path in paths], longest)
         notes = self.judges.main.of_lengths(unreached.notes)
         if tell is not None:  # before the work, which may take hours
@@ -239,7 +236,7 @@ def judge_estimate(settings: EvaluateSettings, facts: FactSet | None = None) -> 
     facts = load_facts(settings.facts) if facts is None else facts
     asked = asked_facts(settings, facts)
     longest = max(len(form.encode()) for fact in asked for form in fact.accepted)
-    tokens = longest + _SLACK if settings.max_new_tokens == "auto" else settings.max_new_tokens
+    tokens = longest + SLACK if settings.max_new_tokens == "auto" else settings.max_new_tokens
     coming = [Answer("?", fact.accepted, asked_of(fact)) for fact in asked]
     sample = [] if settings.judge_labels is None else read_hand_labels(settings.judge_labels, facts).answers
     return llm.bound_before([*coming, *sample], tokens)
@@ -329,9 +326,7 @@ def _answers(
     plan = step.pin(batch_size=settings.batch_size, device=engine.machine.device, dtype=engine.machine.dtype)
     size = int(plan["batch_size"])
     prompts = [path.prompt for path in paths]
-    remedy = "Lower --max-new-tokens, leave the fact out or take a model with more context."
-    names = [f"the prompt of fact {fact.id}" for fact in asked]
-    check_context(engine.context, prompts, names, longest, remedy)
+    check_fits(engine.context, asked, paths, longest)
     order = sorted(range(len(asked)), key=lambda index: (len(prompts[index]), index))
     count = math.ceil(len(order) / size)
     for index in range(count):
@@ -344,26 +339,6 @@ def _answers(
             progress(min((index + 1) * size, len(order)), len(order))
     table = step.read_parts(count)
     return dict(zip(table["fact_id"].to_list(), table["output"].to_list(), strict=True))
-
-
-def _paths(asking: Asking, asked: Sequence[Fact], examples: Sequence[Sequence[Example]], engine: Engine) -> list[Paths]:
-    """The prompt of each question, its examples above it, and what would be a right answer to it."""
-    pairs = [(shown, fact.question) for fact, shown in zip(asked, examples, strict=True)]
-    if asking.chat:
-        prompts = [with_turns(shown, question) for shown, question in pairs]
-    else:
-        prompts = [with_examples(shown, question, asking.template) for shown, question in pairs]
-    return accepted_paths(engine, prompts, [fact.accepted for fact in asked])
-
-
-def _longest(settings: EvaluateSettings, paths: Sequence[Paths], context: int | None) -> int:
-    """The most tokens that an answer may have; by `auto` those of the longest accepted one, and a few more."""
-    if settings.max_new_tokens != "auto":
-        return settings.max_new_tokens
-    forms = [len(form) for path in paths for form in path.right]
-    longest = max(_LEAST_TOKENS, max(forms, default=0) + _SLACK)
-    left = longest if context is None else context - max(len(path.prompt) for path in paths)
-    return max(1, min(longest, left))  # what does not fit is noted
 
 
 def _judged(

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from recollect.errors import RecollectError
 from recollect.experiments.search import SearchFound, SearchResult, SearchSettings, run_search
 from recollect.experiments.search.once import Event
 from recollect.extraction.labels import LabelSettings, run_label
-from recollect.facts import load_facts
+from recollect.facts import FactSet, load_facts
 from recollect.train import TrainSettings
 
 
@@ -309,3 +310,15 @@ def test_a_probe_is_made_where_no_levels_are_given(world: World, tmp_path: Path)
     outputs = pl.read_parquet(result.path / "trials/000/validation-0/outputs.parquet")
     assert outputs["level"].null_count() == 0
     shutil.rmtree(result.path)
+
+
+def test_a_test_question_longer_than_the_context_is_told_before_the_search(
+    world: World, levels: Path, tmp_path: Path
+) -> None:
+    facts = list(load_facts(str(world.facts)))
+    at = next(number for number, one in enumerate(facts) if one.part == "ood")
+    facts[at] = replace(facts[at], question="of " * 2000 + facts[at].question)
+    settings = SearchSettings.make(**values(world, levels))
+    with pytest.raises(RecollectError, match=r"1 of \d+ texts do not fit"):
+        run_search(settings, tmp_path / "search", facts=FactSet(tuple(facts)))
+    assert not list((tmp_path / "search.partial").glob("trials/*"))

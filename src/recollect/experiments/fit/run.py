@@ -43,7 +43,7 @@ from recollect.experiments.fit.risk import check_risk, foretell_risk
 from recollect.experiments.fit.searching import Searched, run_fit_search
 from recollect.experiments.fit.settings import FitSettings
 from recollect.experiments.fit.space import exhaustive
-from recollect.experiments.fit.stages import STEPS, Ground, ask_base, probe_base, train_plain
+from recollect.experiments.fit.stages import STEPS, Ground, ask_base, check_lengths, probe_base, train_plain
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.many.measure import Pays
 from recollect.experiments.search.space import Space
@@ -180,6 +180,7 @@ class _Fit:
         ground = self.ground
         with ground.stage("loading the model", ""):
             ground.base.load()
+        check_lengths(ground)
         with ground.clock.stage("probing"):
             probe_base(ground)
         foretell_risk(ground.levels, ground.steps)

@@ -18,7 +18,7 @@ import polars as pl
 
 from recollect.core.workspace import Step, is_finished
 from recollect.errors import InputError
-from recollect.evaluate import EvaluateSettings, run_evaluate
+from recollect.evaluate import EvaluateSettings, asked_facts, check_asking, run_evaluate
 from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, ScoredCell, Watch, is_done, read_cell, run_cell
 from recollect.experiments.fit.answers import Answers, what_it_knew
@@ -198,6 +198,17 @@ def _everything(data: Parts) -> FactSet:
     return FactSet(tuple(known.values()), data.choosing.name)
 
 
+def check_lengths(ground: Ground) -> None:
+    """InputError where a question of any part does not fit in the model's context: now, not when the test is asked."""
+    for facts in (ground.choosing, ground.data.final):
+        _check_lengths(ground, facts, 0)
+
+
+def _check_lengths(ground: Ground, facts: FactSet, shots: int) -> None:
+    settings = ground.evaluation(shots=shots)
+    check_asking(settings, facts, asked_facts(settings, facts), ground.base.load())
+
+
 def ask_base(ground: Ground) -> dict[str, Answers]:
     """The untouched base, and the base with examples in its prompt, on the validation questions."""
     with ground.clock.stage(ASKING_BASE):
@@ -208,6 +219,7 @@ def ask_base(ground: Ground) -> dict[str, Answers]:
         if ground.settings.few_shot:
             shown = ground.evaluation(shots=ground.settings.few_shot)
             try:
+                _check_lengths(ground, ground.data.final, ground.settings.few_shot)
                 found["few-shot"] = ground.ask(
                     ground.steps / "validate-few-shot", ground.choosing, shown, "asking it with examples", base=True
                 )

@@ -186,6 +186,7 @@ class _Search:
             levels = None if prepared.levels is None else _absolute(self.settings.levels)
         runner.task = task = replace(runner.task, levels=levels)
         self._split(runner)
+        runner.check("test")
         with self.stage("asking the base", "questions") as progress:
             asked = runner.ask(None, "validation", self.folder / _BASE_ASKED, progress)
         outputs = asked.outputs()

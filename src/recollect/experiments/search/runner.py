@@ -29,7 +29,7 @@ from recollect.core.progress import Progress
 from recollect.core.workspace import is_finished
 from recollect.core.workspace.lease import refuse_lost
 from recollect.errors import InputError, ModelError, StepBusy, StepError, memory_ran_out
-from recollect.evaluate import EvaluateResult, EvaluateSettings, run_evaluate
+from recollect.evaluate import EvaluateResult, EvaluateSettings, asked_facts, check_asking, run_evaluate
 from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, Watch, measure_cell, train_cell
 from recollect.experiments.search.hold import expanded
@@ -263,6 +263,13 @@ class TrialRunner:
         named = {"model": str(model or train.model), "facts": self.task.facts, "parts": parts}
         named |= {} if self.task.levels is None else {"levels": self.task.levels}
         return EvaluateSettings.make(**shared | self.task.evaluate.model_dump(exclude_unset=True) | named)
+
+    def check(self, slice_name: str) -> None:
+        """InputError where a question of a slice does not fit in the model's context: before the search, not at its
+        end."""
+        facts = self.slice(slice_name)
+        settings = self._asking(None, "test" if slice_name == "validation" else "test,ood")
+        check_asking(settings, facts, asked_facts(settings, facts), self.base.load())
 
     def ask(self, model: Path | None, slice_name: str, out: Path, progress: Progress | None = None) -> EvaluateResult:
         """Ask a trained model, or the base, the questions of one slice."""
