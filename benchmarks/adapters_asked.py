@@ -15,8 +15,9 @@ processor merges each in turn into the base in memory. Ours, in one batch: the s
 factors. All of ours with all that a step is (judged answers, tables, manifest). One after another takes as long as its
 adapters together, so of these ways `--sample` adapters are measured and the time is multiplied.
 
-With --layers the adapters are on those layers alone; "ours, each row whole" is then ours in one batch without computing
-once what all adapters read alike below the first of them. With --score the facts are probed in closed form (7
+With --layers the adapters are on those layers alone. "Ours, merged in turn" is then measured too (in the upper half of
+the layers `run_evaluates` takes one batch by itself), and "ours, each row whole": one batch without computing once what
+all adapters read alike below the first of them. With --score the facts are probed in closed form (7
 templates each) instead of asked, by ours alone.
 
 Also told: how many texts differ from those of the merged adapters (ours one by one), and from PEFT's.
@@ -228,7 +229,7 @@ def main() -> None:
             "ours, one by one": work.one_by_one,
         }
         if given.layers:
-            ways["ours, each row whole"] = work.whole
+            ways |= {"ours, merged in turn": lambda: work.together(False), "ours, each row whole": work.whole}
         if not given.score:
             ways |= {"PEFT, merged": work.merged, "PEFT, switched": work.switched}
         clock = time.process_time if given.device == "cpu" else time.perf_counter
