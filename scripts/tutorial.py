@@ -192,7 +192,7 @@ def for_readme(end: str) -> str:
     table, *advice = re.split(r"^(?=• )", end, flags=re.MULTILINE)
     advice[-1], _, places = advice[-1].partition("\nmodel: ")
     advice[-1] = before(advice[-1], "^note: ") + "\n"
-    wanted = ("• Take ", "• Against plain", "• Of ", " are at memory level 0")
+    wanted = ("• Take ", "• Against plain", "• Over ", "• Of ", " are at memory level 0")
     shown, skipped = [table], False
     for text in advice:
         chosen = any(words in text for words in wanted)

@@ -28,7 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from recollect.cli.heartbeat import Heartbeat
@@ -284,7 +284,7 @@ class _TimeLeft(ProgressColumn):
     max_refresh = 1.0
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))  # a second line would jump
         self._pace = pace
 
     def render(self, task: Task) -> Text:

@@ -105,11 +105,15 @@ def seeds(found: FitFound) -> Iterator[str]:
     """How far the same settings, trained again, lie apart."""
     if len(found.seeds) > 1:
         spread = max(found.seeds) - min(found.seeds)
+        luck = (
+            f"Two trainings that differ by {number(spread)} points or less may differ by luck alone, and one"
+            if spread
+            else "That they agree does not say that others would, and one"
+        )
         yield (
             f"Trained {len(found.seeds)} times with other seeds, these settings scored "
-            f"{', '.join(number(one) for one in found.seeds)} % on validation. Two trainings that differ by "
-            f"{number(spread)} points or less may differ by luck alone, and one that was picked for its score has it "
-            "too high."
+            f"{', '.join(number(one) for one in found.seeds)} % on validation. {luck} that was picked for its score "
+            "has it too high."
         )
         if far_apart(found.seeds):
             yield (
