@@ -363,6 +363,7 @@ CHANGES = {
     "split": "test",
     "id": "A-2",
     "choices": ("Tarn", "Besk"),
+    "turns": '[{"role": "user", "content": "Capital?"}]',
 }
 
 
