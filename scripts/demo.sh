@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
-exec .venv/bin/recollect demo "$@"
+.venv/bin/recollect demo "$@"  # no exec: a process's age is said as the time until it was ready

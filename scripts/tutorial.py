@@ -211,7 +211,7 @@ def stopped_fit() -> None:
     terminal.start(command)
     terminal.until(r"searching\W+[2-9]/12")
     terminal.press("C-c")
-    keep("stop", last_lines(terminal.end(code=130), "searching"))
+    keep("stop", last_lines(terminal.end(code=130), "the best so far"))
     text = run("again", command)
     keep("again", before(text, "on .* test questions, %"))
     same = since(text, "on .* test questions, %").splitlines()[:10] == (SAID / "end.txt").read_text().splitlines()[:10]
