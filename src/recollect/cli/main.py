@@ -124,7 +124,7 @@ _python_shows = warnings.showwarning
 
 
 def _stopped() -> NoReturn:
-    console.print("\nstopped. What was finished is kept: run the same command again to resume.")
+    console.print("\nstopped. What was finished is kept, if anything was: run the same command again to resume.")
     sys.exit(130)
 
 

@@ -88,7 +88,8 @@ def final_path(given: Path) -> Path:
         what = "is not the folder of a step" if given.exists() else "does not exist"
         raise InputError(
             f"{given} {what}: it has no {MANIFEST}, and there is no {path.name}{PARTIAL} beside it. "
-            "Give what was --out of a study, curve, search or fit."
+            "Give what was --out of a study, curve, search or fit. If it was started just now, wait until its plan is "
+            "shown: its folder is made after that."
         )
     return path
 
