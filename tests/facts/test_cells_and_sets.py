@@ -1,17 +1,14 @@
 """Cells that are no text, neighbouring data sets, near duplicates, traps and bad rows: read, named or refused."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recollect.errors import InputError
-from recollect.facts import Fact, FactSet, FactsSettings, load_facts, read_facts, read_relations, run_facts
+from recollect.facts import Fact, FactSet, FactsSettings, load_facts, read_facts, read_relations
 from recollect.facts.reading import near_key
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -350,54 +347,7 @@ def test_a_table_with_our_columns_but_other_values_is_refused(tmp_path: Path) ->
             load_facts(str(tmp_path / "t.parquet"))
 
 
-# -- the fingerprint -----------------------------------------------------------------------------------------
-
-FACT = Fact("P36", "Avalia", "Torm", "Capital?", ("T.",), "in-domain", "train", "A-1")
-CHANGES = {
-    "relation": "P17",
-    "subject": "Besk",
-    "object": "Lund",
-    "question": "Seat?",
-    "synonyms": ("T", "."),
-    "domain": "out-of-domain",
-    "split": "test",
-    "id": "A-2",
-    "choices": ("Tarn", "Besk"),
-    "turns": '[{"role": "user", "content": "Capital?"}]',
-}
-
-
-@pytest.mark.parametrize("name", Fact.__dataclass_fields__)
-def test_every_field_of_a_fact_is_in_the_fingerprint(name: str) -> None:
-    assert FactSet((replace(FACT, **{name: CHANGES[name]}),)).fingerprint() != FactSet((FACT,)).fingerprint()
-
-
-PIECES = st.lists(st.sampled_from(["a", "b", "\x1f", "\x1e", '"', "\\", ",", "\n"]), max_size=4).map("".join)
-ANY = st.builds(
-    Fact,
-    relation=PIECES,
-    subject=PIECES,
-    object=PIECES,
-    question=PIECES,
-    synonyms=st.lists(PIECES, max_size=3).map(tuple),
-    domain=st.sampled_from(["in-domain", "out-of-domain"]),
-    split=st.sampled_from(["train", "test"]),
-    id=PIECES.map("i".__add__),
-    choices=st.lists(PIECES, max_size=2).map(tuple),
-)
-
-
-@given(st.lists(ANY, max_size=2, unique_by=lambda fact: fact.id), st.lists(ANY, max_size=2, unique_by=lambda f: f.id))
-def test_different_facts_have_different_fingerprints(one: list[Fact], other: list[Fact]) -> None:
-    same = FactSet(tuple(one)).fingerprint() == FactSet(tuple(other)).fingerprint()
-    assert same == (one == other)
-
-
-def test_other_relations_under_the_same_ids_are_another_step(tmp_path: Path) -> None:
-    rows = "fact_id,relation,subject,question,object\n1,{},Avalia,Capital?,Torm\n2,P17,Besk,Where?,Cor\n"
-    sets = [read(tmp_path, rows.format(relation), "t.csv")[0] for relation in ("P36", "P159")]
-    assert sets[0].fingerprint() != sets[1].fingerprint()
-    assert run_facts(FactsSettings.make(path=str(tmp_path / "t.csv")), tmp_path / "out").facts == sets[1]
+# -- facts and relations that are none ----------------------------------------------------------------------
 
 
 def test_a_fact_of_anything_but_texts_is_refused() -> None:

@@ -39,7 +39,7 @@ class ProcessExecutor(Executor[Job, Found]):
 
     def __init__(self, work: Work[Job, Found], place: Place) -> None:
         self._work, self._place = work, place
-        self._slots = place.workers or len(visible_gpus()) or 2
+        self._slots = processes_of(place.workers)
         self._running: dict[int, _Worker[Job]] = {}
         self._numbers = count()
 
@@ -139,6 +139,11 @@ def worker_environment(at: int, workers: int, threads: int | None = None) -> dic
     if gpus:
         values["CUDA_VISIBLE_DEVICES"] = gpus[at % len(gpus)]
     return values
+
+
+def processes_of(workers: int | None) -> int:
+    """How many there are: as many as wanted, else one per GPU, else two."""
+    return workers or len(visible_gpus()) or 2
 
 
 def visible_gpus() -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recollect.core.workspace import is_finished, write_json
@@ -54,10 +54,9 @@ def pools_of(ground: Ground) -> dict[str, int] | None:
     return {one: available(ground.choosing, ground.levels, one) for one in LEVELS}
 
 
-def space_of(ground: Ground) -> Space:
-    """What is searched."""
-    known = ground.levels is not None
-    return fit_space(ground.settings, ground.most, known, plain_point(ground), pools_of(ground))
+def space_of(ground: Ground, pools: Mapping[str, int] | None) -> Space:
+    """What is searched. pools: `pools_of` the fit."""
+    return fit_space(ground.settings, ground.most, pools is not None, plain_point(ground), pools)
 
 
 def most_updates(ground: Ground, plain: int | None = None) -> int | None:
@@ -67,7 +66,8 @@ def most_updates(ground: Ground, plain: int | None = None) -> int | None:
         return limits.updates
     if limits.trials is None:
         return None
-    _, full = exhaustive(space_of(ground), ground.parts.train, ground.most, pools_of(ground))
+    pools = pools_of(ground)
+    _, full = exhaustive(space_of(ground, pools), ground.parts.train, ground.most, pools)
     return max(int(ground.settings.most_cost * full), LEAST_TRAININGS * (plain or plain_updates(ground)))
 
 

@@ -24,7 +24,7 @@ from recollect.core.workspace.manifest import PARTIAL, STATE, Manifest, State, r
 from recollect.core.workspace.shared import QUEUE, queue_in
 from recollect.errors import InputError, StepError
 from recollect.experiments.executors import SHARED, Executor, Place, executor_class, make_executor
-from recollect.experiments.executors.processes import visible_gpus
+from recollect.experiments.executors.processes import processes_of
 from recollect.experiments.executors.queue import Hand, JobList, LocalHands, QueueExecutor, run_listed, take_back
 from recollect.experiments.executors.slurm import MAIN, WORKERS, SlurmHands, submitted
 from recollect.experiments.executors.workers import POLL
@@ -55,7 +55,7 @@ def check_place(settings: FitSettings, out: Path | None) -> None:
 def at_once(settings: FitSettings) -> int:
     """How many trials run at once as far as the settings say; the workers who come by themselves are not known."""
     if settings.executor == "processes":
-        return settings.workers or len(visible_gpus()) or 2
+        return processes_of(settings.workers)
     return settings.workers or (WORKERS if settings.executor == "slurm" else 1)
 
 

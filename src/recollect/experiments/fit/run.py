@@ -46,7 +46,6 @@ from recollect.experiments.fit.space import exhaustive
 from recollect.experiments.fit.stages import STEPS, Ground, ask_base, check_lengths, probe_base, train_plain
 from recollect.experiments.found import Stage, known, no_stage, unheard, write_page
 from recollect.experiments.many.measure import Pays
-from recollect.experiments.search.space import Space
 from recollect.experiments.under_way import UNDER_WAY, watched
 from recollect.facts import FactSet
 from recollect.select import LEVELS
@@ -242,7 +241,9 @@ class _Fit:
         ground = self.ground
         tested = test_all(ground, self.validated, ours, random)
         flipped, lost, gained = flips(ground, tested)
-        trainings, full = exhaustive(self._space(searched), ground.parts.train, ground.most, pools_of(ground))
+        pools = pools_of(ground)
+        space = searched.space if searched is not None else space_of(ground, pools)
+        trainings, full = exhaustive(space, ground.parts.train, ground.most, pools)
         found = self._known().model_copy(
             update={
                 "chosen": tested.chosen,
@@ -275,11 +276,6 @@ class _Fit:
         for step in ground.steps.glob("merged-*"):
             drop_weights(step)
         return found
-
-    def _space(self, searched: Searched | None) -> Space:
-        if searched is not None:
-            return searched.space
-        return space_of(self.ground)
 
     def _known(self) -> FitFound:
         """What is known before the test."""

@@ -132,10 +132,11 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
     value: what the best model before it is worth. better: told of every trial that is worth more.
     """
     folder = ground.steps / FOLDER
-    space = space_of(ground)
+    pools = pools_of(ground)
+    space = space_of(ground, pools)
     plain, updates = plain_point(ground), plain_updates(ground)
     gentle = bool(ground.settings.forgetting and ground.knowledge.items)
-    starts = fit_starts(space, plain, ground.most, gentle, pools_of(ground))
+    starts = fit_starts(space, plain, ground.most, gentle, pools)
     plan = _plan(ground, folder)
     if plan is None or not space.parameters:
         return None

@@ -85,7 +85,7 @@ def fit_starts(
     plain: its settings. gentle: the plain fine-tuning forgot something, so slower ones come first, which go half as far
     as it (rate times updates); where nothing could be seen to be forgotten, a faster one does. pools: as in
     `fit_space`: fewer examples are read as many more times. Of adapters the first start leaves the mlp as it is: that
-    held more than it cost in every world tried (LOG.md), and takes less time.
+    held more than it cost in three small worlds of the pocket at one setting (LOG.md), and takes less time.
     """
     rate, epochs = _number(plain["learning_rate"]), _number(plain["epochs"])
     everything: TrialValues = {**plain, "size": most, "level": "random"}
