@@ -124,7 +124,8 @@ _python_shows = warnings.showwarning
 
 
 def _stopped() -> NoReturn:
-    console.print("\nstopped. What was finished is kept, if anything was: run the same command again to resume.")
+    words = "stopped. What was finished is kept, if anything was: run the same command again to resume."
+    console.print("\n" + words, soft_wrap=True)  # one line in a log, however wide the terminal
     sys.exit(130)
 
 
