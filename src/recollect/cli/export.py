@@ -45,7 +45,9 @@ def _say_parity(result: ExportResult) -> None:
     for one in result.differing[:_SHOWN]:
         console.print(f"  {one.question}\n    original: {one.original!r}\n    export:   {one.export!r}", soft_wrap=True)
     if len(result.differing) > _SHOWN:
-        console.print(f"  … and {len(result.differing) - _SHOWN} more, in {result.path / 'manifest.json'}", soft_wrap=True)
+        console.print(
+            f"  … and {len(result.differing) - _SHOWN} more, in {result.path / 'manifest.json'}", soft_wrap=True
+        )
     low, high = 100 * found.parity.equal.low, 100 * found.parity.equal.high
     verdict = "at least" if result.passed else "less than"
     console.print(
