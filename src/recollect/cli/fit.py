@@ -27,6 +27,7 @@ from recollect.cli.printing import stage
 from recollect.core.numbers import estimate
 from recollect.core.phases import waiting
 from recollect.core.progress import duration
+from recollect.core.workspace.fit import CALLED, COMMONEST
 from recollect.experiments.fit import FitSettings
 
 if TYPE_CHECKING:
@@ -44,13 +45,6 @@ _FIRST = (
     *("--model", "--data", "--out", "--budget", "--goal"),
     *("--method", "--config", "--dry-run", "--yes", "--json"),
 )
-CALLED = {
-    "base": "untouched base",
-    "few-shot": "examples in the prompt",
-    "plain": "plain fine-tuning, all data",
-    "random": "random draw of equal size",
-    "ours": "the fit's own model",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -78,11 +72,13 @@ def _plan(settings: FitSettings, **given: Any) -> Plan:
 
 
 def _fit(settings: FitSettings, out: Path | None, as_json: bool, yes: bool) -> None:
-    from recollect.experiments.fit import fit_begun, machines, run_fit
+    from recollect.experiments.fit import fit_begun, machines
 
-    begun = fit_begun(settings, out)
+    begun = fit_begun(out)
     if not begun:
         _check(settings, out)
+    from recollect.experiments.fit import run_fit
+
     machine_line(*machines(settings))
     foretold = None if begun else _first_screen(settings)
     spent = time.time() - psutil.Process().create_time()  # what came before counts, the waiting for an answer does not
@@ -108,7 +104,7 @@ def _confirmed() -> bool:
 
 def _check(settings: FitSettings, out: Path | None) -> None:
     """Read the data, cut it, find the model, and reach where trials are to run, before anything is measured; what is
-    wrong is told now."""
+    wrong is told now, and what is wrong with data or model before the search's libraries and torch are loaded."""
     from recollect.experiments.fit.elsewhere import check_place
     from recollect.experiments.fit.prepare import prepare_fit
     from recollect.experiments.fit.stages import probes
@@ -173,7 +169,7 @@ def _print(found: FitFound) -> None:
         )
     if found.rule is not None:
         more = estimate(found.rule.over, sign=True)
-        table.add_row("  no model: commonest answers", "–", estimate(found.rule.test), more, "–", style="dim")
+        table.add_row(f"  {COMMONEST}", "–", estimate(found.rule.test), more, "–", style="dim")
     print_table(table)
     for line in found.advice:
         console_out.print(f"• {line}", soft_wrap=not console_out.is_terminal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from recollect.errors import MissingExtra
@@ -21,6 +22,16 @@ def need(module: str, extra: str, what: str = "") -> Any:
         package = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise  # the package is there and lacks one of its own: its trouble, told in its own words
-        raise MissingExtra(
-            f"{what or f'recollect {extra}'} needs {package}, which is not installed: pip install 'recollect[{extra}]'"
-        ) from None
+        raise _missing(package, extra, what) from None
+
+
+def check_installed(package: str, extra: str, what: str = "") -> None:
+    """As `need`, without importing the package, which may take seconds: MissingExtra where it is not installed."""
+    if find_spec(package) is None:
+        raise _missing(package, extra, what)
+
+
+def _missing(package: str, extra: str, what: str) -> MissingExtra:
+    return MissingExtra(
+        f"{what or f'recollect {extra}'} needs {package}, which is not installed: pip install 'recollect[{extra}]'"
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recollect.core.estimates import Estimate
 from recollect.core.workspace.fit import FitFound, RiskFound, SetsFound
 from recollect.experiments.fit.advice import advice
 from recollect.experiments.fit.answers import Answers
@@ -97,12 +98,18 @@ def test_the_advice_says_whether_it_could_be_foretold(tmp_path: Path):
     )
     lines = [line for line in advice(found) if "ROC area 0.69" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("How sure the base was did not tell which of 6 known facts")
+    assert lines[0].startswith("It cannot be told whether how sure the base is foretells")
+    assert "only 2 of 6 known facts were lost" in lines[0]
     other = tmp_path / "other"
     other.mkdir()
     foretold = found.model_copy(update={"risk": clear(other)})
     [line] = [line for line in advice(foretold) if "ROC area" in line]
     assert "can be foretold" in line
+    assert foretold.risk is not None and foretold.risk.area is not None
+    worse = Estimate(0.2, 0.1, 0.3, 40, "paired")
+    wrong = foretold.model_copy(update={"risk": foretold.risk.model_copy(update={"area": worse})})
+    [line] = [line for line in advice(wrong) if "ROC area" in line]
+    assert "was not foretold: it lost 10 of 40 known facts" in line and "cannot be told" not in line
 
 
 def clear(folder: Path) -> RiskFound:

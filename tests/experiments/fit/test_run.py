@@ -9,16 +9,19 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from html import unescape
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from helpers_fit import TINY, world
 from recollect.ask import find_sides
+from recollect.cli.fit import _print as print_fit
 from recollect.core.workspace import read_manifest
-from recollect.core.workspace.fit import NAMES
+from recollect.core.workspace.fit import CALLED, COMMONEST, NAMES
 from recollect.errors import InputError
 from recollect.experiments.fit import FitResult, FitSettings, run_fit, stages
 from recollect.experiments.fit.answers import Answers
@@ -324,3 +327,19 @@ def test_examples_that_fit_beside_no_test_question_are_left_out_at_once(tmp_path
     assert list(found) == ["base"]
     assert asked == [("validation", 0)]
     assert "test with 2 examples does not fit" in ground.notes[0]
+
+
+def test_the_contenders_have_the_same_names_on_the_terminal_the_page_and_in_the_advice(
+    fitted: FitResult, monkeypatch: pytest.MonkeyPatch
+):
+    shown = Console(record=True, width=200, file=StringIO())
+    monkeypatch.setattr("recollect.cli.fit.console_out", shown)
+    monkeypatch.setattr("recollect.cli.options.console_out", shown)
+    print_fit(fitted.found)
+    terminal, page = shown.export_text(), unescape(fitted.report.read_text(encoding="utf-8"))
+    for name in NAMES:
+        assert CALLED[name] in terminal
+        assert f">{CALLED[name]}<" in page
+    assert COMMONEST in terminal and COMMONEST in page
+    assert fitted.found.advice[0].startswith(f"Take {CALLED[fitted.found.chosen]}: ")
+    assert CALLED[fitted.found.chosen] in fitted.found.chosen_by.lower()

@@ -5,6 +5,7 @@ Here, below the report, so that `experiments.fit` writes it and the report reads
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from recollect.core.estimates import Estimate
@@ -14,6 +15,24 @@ from recollect.core.workspace.result import Result
 Name = Literal["base", "few-shot", "plain", "random", "ours"]
 NAMES: tuple[Name, ...] = ("base", "few-shot", "plain", "random", "ours")
 """Those that compete, the cheapest first."""
+CALLED: Mapping[str, str] = {
+    "base": "the untouched base",
+    "few-shot": "examples in the prompt",
+    "plain": "plain fine-tuning on all data",
+    "random": "a random draw of equal size",
+    "ours": "the fit's own model",
+}
+"""Each in words, the same on the terminal, the page and in the advice."""
+SHORT: Mapping[str, str] = {
+    "base": "base",
+    "few-shot": "prompt",
+    "plain": "plain",
+    "random": "random draw",
+    "ours": "own model",
+}
+"""The same where there is little room."""
+COMMONEST, COMMONEST_SHORT = "no model: commonest answers", "commonest"
+"""The rule that they are compared with, which never competes."""
 Setting = str | int | float | bool | None
 
 

@@ -1,8 +1,8 @@
 """Advice in words: what was worth it, what more would bring, what was lost. Each sentence holds its numbers.
 
 Notable choices
-- Nothing is called better unless its whole interval says so; what cannot be told is said with the number of questions
-  that would tell.
+- Nothing is called better unless its whole interval says so. An interval that holds zero (of an ROC area, a half) does
+  not show that there is nothing: it is said that it cannot be told, and how many questions would tell.
 - The intervals are those corrected for the number of comparisons, over the questions and, where two seeds or more show
   it, over the luck of a training.
 - A validation score of what was picked by it flatters; so it is said.
@@ -16,19 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recollect.core.numbers import estimate, interval, many, number, with_interval
-from recollect.core.workspace.fit import FitFound, RuleFound
+from recollect.core.workspace.fit import CALLED, FitFound, RuleFound
 from recollect.experiments.fit.paid import against_plain, choice_of_data, seeds
-from recollect.experiments.fit.words import both, points, used, would_tell
+from recollect.experiments.fit.words import UNTOLD, both, points, used, would_tell
 
-CALLED = {
-    "base": "the untouched base",
-    "few-shot": "examples in the prompt",
-    "plain": "plain fine-tuning on all data",
-    "random": "a random selection of the same size",
-    "ours": "the fit's own model",
-}
 _GUESS = 0.5
 """The ROC area of a forecast that knows nothing."""
+_FEW_LOST = 20
+"""Facts lost, or kept, below which it is said that they are few: the interval of the area is wide then."""
 _SAME = 1.0
 """Percent of a score, up and down, within which two amounts of data count as equal."""
 _UNKNOWN_SHARE = 0.2
@@ -79,7 +74,7 @@ def _verdict(found: FitFound) -> Iterator[str]:
     elif base.gap.sign < 0:
         yield f"{said}, {both(base)} against the untouched base, which is better: keep the base."
     else:
-        yield f"{said}, {both(base)} over the untouched base: not more than chance.{would_tell(base.power)}"
+        yield f"{said}, {both(base)} over the untouched base: {UNTOLD}.{would_tell(base.power)}"
 
 
 def _rule(found: FitFound) -> Iterator[str]:
@@ -100,8 +95,8 @@ def _rule(found: FitFound) -> Iterator[str]:
         )
     elif gained:
         yield (
-            f"But a rule does as well, as far as the test can tell: {has}; the taken one has {points(rule.over)} over "
-            f"it, not more than chance. Nothing shows that it learned single answers rather than which ones are common."
+            f"But a rule may do as well: {has}; the taken one has {points(rule.over)} over it, so {UNTOLD}. Nothing "
+            "shows that it learned single answers rather than which ones are common."
             f"{would_tell(rule.power)}"
         )
     if gained and rule.over.sign > 0:
@@ -115,7 +110,7 @@ def _joined(rule: RuleFound) -> Iterator[str]:
     if joined is None or joined.over is None or joined.over.sign > 0:
         return
     where = ", ".join(joined.kinds)
-    does = "does better" if joined.over.sign < 0 else "does as well, as far as the test can tell"
+    does = "does better" if joined.over.sign < 0 else "may do as well"
     yield (
         f"But the untouched base, with the commonest training answer in its place for {where} (validation has it "
         f"ahead there), {does}: {estimate(joined.test)} %, untrained; the taken one has {points(joined.over)} over it."
@@ -187,7 +182,7 @@ def _prompt(found: FitFound) -> Iterator[str]:
         else:
             yield (
                 f"A prompt with {many(shown.examples, 'example')} may do as well: {estimate(shown.test)} % against "
-                f"{estimate(best.test)} %, a difference of {points(shown.gap)}, not more than chance. It needs no "
+                f"{estimate(best.test)} %, a difference of {points(shown.gap)}, so {UNTOLD}. It needs no "
                 f"training and forgets nothing, but reads its examples with every question.{would_tell(shown.power)}"
             )
 
@@ -203,8 +198,7 @@ def _best_trained(found: FitFound) -> str:
         return f"{has}."
     if other.gap.sign < 0:
         return f"{has}, so it is ahead, but not less what it forgot."
-    more = would_tell(other.power)
-    return f"{has}, not more than chance, so nothing shows that the prompt is as good as a training.{more}"
+    return f"{has}, so {UNTOLD}.{would_tell(other.power)}"
 
 
 def _as_words(found: FitFound) -> Iterator[str]:
@@ -286,18 +280,26 @@ def _at_risk(found: FitFound) -> Iterator[str]:
     risk = found.risk
     if risk is None or risk.area is None:
         return
-    area = with_interval(risk.area.value, risk.area.low, risk.area.high, 2)
+    area = f"ROC area {with_interval(risk.area.value, risk.area.low, risk.area.high, 2)}"
     if risk.area.low > _GUESS:
         yield (
             "What plain fine-tuning forgets can be foretold: of the third of the known facts that the base was least "
-            f"sure of it lost {estimate(risk.most_at_risk)} %, of the others {estimate(risk.others)} % (ROC area "
-            f"{area}). Ask for those after every training."
+            f"sure of it lost {estimate(risk.most_at_risk)} %, of the others {estimate(risk.others)} % ({area}). Ask "
+            "for those after every training."
         )
-    else:
+        return
+    of = f"{risk.lost:,} of {many(risk.known, 'known fact')}"
+    if risk.area.high < _GUESS:
         yield (
-            f"How sure the base was did not tell which of {many(risk.known, 'known fact')} plain fine-tuning would "
-            f"lose (ROC area {area}, {_GUESS} is a guess): ask for all of them after a training."
+            f"What plain fine-tuning forgets was not foretold: it lost {of}, rather those that the base was surest of "
+            f"({area}, {_GUESS} is a guess). Ask for all of them after a training."
         )
+        return
+    few = "only " if min(risk.lost, risk.known - risk.lost) < _FEW_LOST else ""
+    yield (
+        f"It cannot be told whether how sure the base is foretells what plain fine-tuning forgets: {few}{of} were lost "
+        f"({area}, {_GUESS} is a guess). Ask for all of them after a training."
+    )
 
 
 def _answers(found: FitFound) -> Iterator[str]:

@@ -21,7 +21,7 @@ from recollect.chat.turns import last_asked
 from recollect.core.estimates import Estimate, Pairs
 from recollect.core.numbers import estimate
 from recollect.core.random import FIXED_SEED, draw
-from recollect.core.workspace.fit import NAMES, Contender, Flipped, Name, RuleFound
+from recollect.core.workspace.fit import CALLED, NAMES, Contender, Flipped, Name, RuleFound
 from recollect.experiments.fit.answers import (
     Answers,
     Gap,
@@ -31,7 +31,7 @@ from recollect.experiments.fit.answers import (
     power_of,
     what_it_knew,
 )
-from recollect.experiments.fit.first import CALLED, UNTOUCHED, First, first_choice, worth
+from recollect.experiments.fit.first import UNTOUCHED, First, first_choice, worth
 from recollect.experiments.fit.luck import Luck
 from recollect.experiments.fit.ours import Ours
 from recollect.experiments.fit.rule import Tried, rule_found, try_rule

@@ -15,18 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recollect.core.numbers import number
-from recollect.core.workspace.fit import NAMES, Name
+from recollect.core.workspace.fit import CALLED, NAMES, Name
 from recollect.experiments.fit.answers import Answers, error_of, value_of
 from recollect.experiments.search.validation import Knowledge
 
 UNTOUCHED: tuple[Name, ...] = ("base", "few-shot")
-CALLED: Mapping[Name, str] = {
-    "base": "the untouched base",
-    "few-shot": "the base with examples in its prompt",
-    "plain": "plain fine-tuning on all data",
-    "random": "a random selection of equal size",
-    "ours": "the fit's own model",
-}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from statistics import stdev
 
 from recollect.core.numbers import number
-from recollect.core.workspace.fit import Contender, FitFound
+from recollect.core.workspace.fit import CALLED, Contender, FitFound
 from recollect.experiments.fit.luck import PRIOR, far_apart
-from recollect.experiments.fit.words import UNKNOWN, both, would_tell
+from recollect.experiments.fit.words import UNKNOWN, UNTOLD, both, would_tell
 
 
 def _luck(other: Contender) -> bool:
@@ -37,23 +37,17 @@ def against_plain(found: FitFound) -> Iterator[str]:
     if plain is None or found.chosen != "ours" or plain.gap is None:
         return
     if plain.gap.sign > 0:
-        yield (
-            f"Amount, data and settings together paid: {both(plain)} over plain fine-tuning on all data."
-            f"{_unknown(plain)}"
-        )
+        yield (f"Amount, data and settings together paid: {both(plain)} over {CALLED['plain']}.{_unknown(plain)}")
     elif plain.gap.sign < 0:
         yield f"Plain fine-tuning on all data is ahead on the test, {both(plain)}; take that."
     elif _luck(plain):
         better = "better" if plain.gap.value > 0 else "worse"
         yield (
-            f"Against plain fine-tuning on all data the difference is {both(plain)}. So it is the {better} of these "
+            f"Against {CALLED['plain']} the difference is {both(plain)}. So it is the {better} of these "
             "two models, but that may be the luck of a training."
         )
     else:
-        yield (
-            f"Against plain fine-tuning on all data the difference is {both(plain)}, not more than chance."
-            f"{would_tell(plain.power)}"
-        )
+        yield (f"Against {CALLED['plain']} the difference is {both(plain)}: {UNTOLD}.{would_tell(plain.power)}")
 
 
 def choice_of_data(found: FitFound) -> Iterator[str]:
@@ -66,8 +60,8 @@ def choice_of_data(found: FitFound) -> Iterator[str]:
     if _luck(other):
         which = "the same examples, which are all there are" if everything else "as many examples drawn at random"
         yield (
-            f"Over another training on {which}, it has {both(other)}: beyond the chance of the questions, but no "
-            "more than the luck of a training may be."
+            f"Over another training on {which}, it has {both(other)}: beyond the chance of the questions, but the "
+            "luck of a training may be as large."
         )
         return
     if everything:
@@ -77,11 +71,11 @@ def choice_of_data(found: FitFound) -> Iterator[str]:
         }
         yield (
             f"Over another training on the same examples, which are all there are, it has {both(other)}: "
-            f"{told.get(other.gap.sign, 'not more than chance')}. No data were chosen.{more}"
+            f"{told.get(other.gap.sign, UNTOLD)}. No data were chosen.{more}"
         )
         return
     if any(one.chosen and one.kind in ("mean", "repair") for one in found.candidates):
-        told = {1: "that is what the choice of data and the averaging bring together", 0: "not more than chance"}
+        told = {1: "that is what the choice of data and the averaging bring together", 0: UNTOLD}
         yield (
             f"Over one training on as many examples drawn at random it has {both(other)}: "
             f"{told.get(other.gap.sign, 'the choice of data and the averaging did harm')}.{more}"
@@ -91,14 +85,14 @@ def choice_of_data(found: FitFound) -> Iterator[str]:
     if level in (None, "random") or len(levels) == 1:  # of one level only, nothing was to be chosen by
         told = {1: "the draw itself was lucky", -1: "the draw itself did harm"}
         yield (
-            f"Over another random draw of the same size, trained alike, it has {both(other)}: "
-            f"{told.get(other.gap.sign, 'not more than chance, so what was gained is the settings')}.{more}"
+            f"Over another random draw of equal size, trained alike, it has {both(other)}: "
+            f"{told.get(other.gap.sign, UNTOLD)}.{more}"
         )
         return
     mix = "equal shares of all memory levels" if level == "mixed" else f"memory levels {level}"
     told = {1: "The choice of examples mattered", -1: "The choice of examples did harm"}
-    said = told.get(other.gap.sign, "Which examples they are made no difference that can be told")
-    yield f"{said}: {mix} against a random draw of the same size, {both(other)}.{more}"
+    said = told.get(other.gap.sign, "Whether it matters which examples they are cannot be told")
+    yield f"{said}: {mix} against {CALLED['random']}, {both(other)}.{more}"
 
 
 def seeds(found: FitFound) -> Iterator[str]:

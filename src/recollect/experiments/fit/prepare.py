@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from recollect.chat.asking import chat_input
 from recollect.core.settings import source_of
+from recollect.core.workspace.manifest import PARTIAL
 from recollect.engines import find_engine
 from recollect.evaluate.pages import page_task
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
@@ -50,6 +52,11 @@ def prepare_fit(settings: FitSettings, facts: FactSet | None = None) -> Wanted:
         **auto_input(parts.train),
     }
     return Wanted(settings, facts, goal, parts, data, inputs, sources)
+
+
+def fit_begun(out: Path | None) -> bool:
+    """Whether there is something of a fit at `out` already, so that nothing is to be asked any more."""
+    return out is not None and (out.exists() or out.with_name(f"{out.name}{PARTIAL}").exists())
 
 
 def goal_of(settings: FitSettings, parts: FitParts, facts: FactSet) -> Goal:

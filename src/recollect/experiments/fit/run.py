@@ -23,8 +23,7 @@ import yaml
 from recollect.core.numbers import many
 from recollect.core.random import take
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, open_step, write_atomic, write_json
-from recollect.core.workspace.fit import NAMES, Contender, FitFound, Name
-from recollect.core.workspace.manifest import PARTIAL
+from recollect.core.workspace.fit import CALLED, NAMES, Contender, FitFound, Name
 from recollect.errors import disk_is_full
 from recollect.experiments.base import Base
 from recollect.experiments.cell import drop_weights, has_weights, is_done
@@ -34,7 +33,7 @@ from recollect.experiments.fit.clock import FitClock
 from recollect.experiments.fit.cost import asks_early, pools_of, space_of, updates_left, updates_spent
 from recollect.experiments.fit.elsewhere import check_place, open_queue
 from recollect.experiments.fit.final import contenders, flips, test_all
-from recollect.experiments.fit.first import CALLED, UNTOUCHED, first_choice, worth
+from recollect.experiments.fit.first import UNTOUCHED, first_choice, worth
 from recollect.experiments.fit.keep import finish_model, keep, kept, kept_value, settle, write_examples
 from recollect.experiments.fit.ours import Entrant, Ours, make_ours, random_cell
 from recollect.experiments.fit.prepare import Wanted, prepare_fit
@@ -98,11 +97,6 @@ def run_fit(
             fit.work()
     write_page(step.path, stage or no_stage)
     return FitResult(step.path, FitFound.read(step.path))
-
-
-def fit_begun(settings: FitSettings, out: Path | None) -> bool:
-    """Whether there is something of a fit at `out` already, so that nothing is to be asked any more."""
-    return out is not None and (out.exists() or out.with_name(f"{out.name}{PARTIAL}").exists())
 
 
 def _unfinished(path: Path, manifest: Manifest) -> bool:
@@ -201,7 +195,7 @@ class _Fit:
         ground, cell = self.ground, random_cell(self.ground, ours)
         if ours.everything:
             twin = ours.twin
-            called = CALLED.get(twin.candidate.name, twin.candidate.name) if twin else ""  # type: ignore[call-overload]
+            called = CALLED.get(twin.candidate.name, twin.candidate.name) if twin else ""
             stands = f"{called} stands for it" if twin else "it is left out"
             ground.notes.append(
                 f"All {many(ground.most, 'training example')} were used, so a random draw of equal size is the same "
@@ -218,7 +212,7 @@ class _Fit:
             ground.leave_out("the random draw of equal size")
             return None
         with ground.clock.stage("random draw of equal size"):
-            ground.run("a random draw of equal size", cell)
+            ground.run(CALLED["random"], cell)
         self.validated["random"] = ground.answers(cell)
         return cell.path(ground.steps, "train")
 
@@ -360,7 +354,7 @@ class _Fit:
         self._say_best(best, self.step.path)
 
     def _say_best(self, best: str, folder: Path) -> None:
-        called = CALLED.get(best, best)  # type: ignore[call-overload]
+        called = CALLED.get(best, best)
         self.ground.say(f"the best so far, {called}, is whole in {folder / 'model'}")
 
     def _write_again(self) -> None:

@@ -7,6 +7,8 @@ from recollect.core.numbers import estimate, interval, many, number
 from recollect.core.workspace.fit import Contender, FitFound, Power
 
 UNKNOWN = " How far apart other seeds lie was not measured: the interval leaves the luck of a training out."
+UNTOLD = "which is better cannot be told"
+"""Of a difference whose interval holds zero: it is no proof that there is none."""
 
 
 def points(found: Estimate | None) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from recollect.core.numbers import many
 from recollect.core.progress import duration
 from recollect.core.workspace import DEFAULT_ROOT
+from recollect.core.workspace.fit import CALLED
 from recollect.experiments.executors import SHARED
 from recollect.experiments.fit.clock import FINISHING
 from recollect.experiments.fit.cost import FOR_SEARCH, LEAST_TRAININGS, early_share
@@ -289,7 +290,7 @@ class _Planning:
         again, means = room.seeds, room.repairs
         items.append(Item("more seeds", (self.trained + asked) * again, steps=3 * again))
         items.append(Item("means and repairs", asked * means, steps=2 * means))
-        items.append(Item("a random draw of equal size", (self.trained + asked) * room.random, steps=3 * room.random))
+        items.append(Item(CALLED["random"], (self.trained + asked) * room.random, steps=3 * room.random))
         final = asking_work(counts.final, lengths) * (CONTENDERS - 2)
         final += asking_work(counts.final, lengths, base) + asking_work(counts.final, lengths, base, settings.few_shot)
         items.append(Item("the test", final + Work(loads=CONTENDERS - 2), steps=CONTENDERS))

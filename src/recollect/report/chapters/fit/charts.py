@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from recollect.core.estimates import Estimate
-from recollect.core.workspace.fit import Candidate, FitFound
+from recollect.core.workspace.fit import CALLED, COMMONEST, COMMONEST_SHORT, SHORT, Candidate, FitFound
 from recollect.report.page.svg import COLOURS, Style, draw, panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CALLED = {
-    "base": "untouched base",
-    "few-shot": "examples in the prompt",
-    "plain": "plain, all data",
-    "random": "random, equal size",
-    "ours": "ours",
-}
-_SHORT = {"base": "base", "few-shot": "prompt", "plain": "plain", "random": "random", "ours": "ours"}
-"""On a phone."""
 KINDS = {
     "plain": ("plain fine-tuning", "s", COLOURS["base"]),
     "trial": ("trial of the search", "o", COLOURS["l3"]),
@@ -34,6 +26,9 @@ KINDS = {
 """Label, marker and colour of each kind of candidate."""
 _ROW = 46
 _PLANE = 380
+_FAR, _LEAST = 3, 10.0
+"""How many times narrower an axis must become without the worst candidates for them to be drawn at its edge, and from
+how many points of width on."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ def contenders_chart(found: FitFound) -> Drawn | None:
         return None
     forgot = any(one.forgot is not None for one in shown)
     ruled = [found.rule.test] if found.rule is not None else []
-    names = [*(CALLED[one.name] for one in shown), *["no model: commonest"] * len(ruled)]
+    names = [*(CALLED[one.name] for one in shown), *[COMMONEST] * len(ruled)]
     height = _ROW * len(names) + 20
 
     def test(axes: Axes, names: list[str], at_left: float = 0.0) -> None:
@@ -69,12 +64,12 @@ def contenders_chart(found: FitFound) -> Drawn | None:
         _rows(axes, names)
 
     def wide(figure: Figure) -> None:
-        test(panel(figure, 190, 36, 390 if forgot else 800, height), names)
+        test(panel(figure, 215, 36, 390 if forgot else 800, height), names)
         if forgot:
-            lost(panel(figure, 660, 36, 390, height), [""] * len(names))
+            lost(panel(figure, 675, 36, 390, height), [""] * len(names))
 
     def narrow(figure: Figure) -> None:
-        short = [*(_SHORT[one.name] for one in shown), *["commonest"] * len(ruled)]
+        short = [*(SHORT[one.name] for one in shown), *[COMMONEST_SHORT] * len(ruled)]
         test(panel(figure, 84, 36, 215, height), short, -84 / 215)
         if forgot:
             lost(panel(figure, 84, height + 106, 215, height - _ROW * len(ruled)), short[: len(shown)], -84 / 215)
@@ -114,11 +109,14 @@ def plane_chart(found: FitFound) -> Drawn | None:
     if len(candidates) < 2 or not found.known_validation:
         return None
 
+    most, least = window(candidates)
+    inside = [one for one in candidates if one.forgot <= most and one.score >= least]
+
     def points(axes: Axes) -> None:
         front = sorted((one for one in candidates if one.front), key=lambda one: one.forgot)
-        axes.plot([one.forgot for one in front], [one.score for one in front], color=COLOURS["grid"], lw=2, zorder=1)
+        axes.plot([one.forgot for one in front], [one.score for one in front], color=COLOURS["base"], lw=1.2, zorder=1)
         for kind, (label, marker, colour) in KINDS.items():
-            mine = [one for one in candidates if one.kind == kind]
+            mine = [one for one in inside if one.kind == kind]
             if mine:
                 x, y = [one.forgot for one in mine], [one.score for one in mine]
                 axes.plot(x, y, marker, color=colour, ms=9, mec=COLOURS["card"], mew=1, ls="", label=label, zorder=2)
@@ -128,6 +126,7 @@ def plane_chart(found: FitFound) -> Drawn | None:
         axes.grid(axis="both")
         axes.margins(0.08)
         axes.spines["left"].set_visible(False)
+        _outside(axes, [one for one in candidates if one not in inside], most, least)
 
     def wide(figure: Figure) -> None:
         axes = panel(figure, 66, 36, 700, _PLANE)
@@ -145,4 +144,48 @@ def plane_chart(found: FitFound) -> Drawn | None:
 
 def _ring(axes: Axes, chosen: Candidate) -> None:
     style: Style = {"ms": 17, "mfc": "none", "mec": COLOURS["ink"], "mew": 2, "ls": "", "zorder": 3, "marker": "o"}
-    axes.plot([chosen.forgot], [chosen.score], **style, label="taken as ours")
+    axes.plot([chosen.forgot], [chosen.score], **style, label="taken as the fit's own model")
+
+
+def window(candidates: Sequence[Candidate]) -> tuple[float, float]:
+    """The most forgetting and the least score that the plane shows, in percent.
+
+    A few bad candidates far away would crowd all others: those without which an axis is under a third as wide are left
+    outside, at most a quarter of them (or one), and never one of the front or the chosen one.
+    """
+    good = [one for one in candidates if one.front or one.chosen]
+    most = -_near([-one.forgot for one in candidates], min(-one.forgot for one in good))
+    return most, _near([one.score for one in candidates], min(one.score for one in good))
+
+
+def _near(values: Sequence[float], kept: float) -> float:
+    """The least value that is shown, of values where less is worse; nothing from `kept` on is left out."""
+    ordered = sorted(values)
+    width = ordered[-1] - ordered[0]
+    for left_out in range(1, 1 + max(1, len(ordered) // 4)):
+        shown = ordered[left_out:]
+        if width > _LEAST and shown and shown[0] <= kept and _FAR * (shown[-1] - shown[0]) < width:
+            return shown[0]
+    return ordered[0]
+
+
+def _outside(axes: Axes, far: Sequence[Candidate], most: float, least: float) -> None:
+    """Candidates that lie outside, hollow at the edge, with their numbers."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for number, one in enumerate(far):
+        x, y = right if one.forgot > most else one.forgot, bottom if one.score < least else one.score
+        _, marker, colour = KINDS[one.kind]
+        style: Style = {"color": colour, "marker": marker, "ms": 9, "mfc": "none", "mew": 1.6, "ls": "", "zorder": 3}
+        axes.plot([x], [y], **style, clip_on=False, label="" if number else "outside: score / forgotten, %")
+        side = "right" if x > (left + right) / 2 else "left"
+        axes.annotate(
+            f"{one.score:.0f} / {one.forgot:.0f}",
+            (x, y),
+            xytext=(-9 if side == "right" else 9, 6),
+            textcoords="offset points",
+            ha=side,
+            size=11.5,
+            color=COLOURS["muted"],
+        )
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)

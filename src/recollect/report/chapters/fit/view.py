@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from recollect.core.numbers import estimate, interval, many, number, with_interval
 from recollect.core.progress import duration
-from recollect.core.workspace.fit import Contender, FitFound, KindFound, RuleFound
-from recollect.report.chapters.fit.charts import CALLED, Drawn, contenders_chart, plane_chart
+from recollect.core.workspace.fit import CALLED, COMMONEST, Contender, FitFound, KindFound, RuleFound
+from recollect.report.chapters.fit.charts import Drawn, contenders_chart, plane_chart
 from recollect.report.chapters.fit.record import Fit, collect
 from recollect.report.page.chapter import Card, Chapter, InShort
 from recollect.report.page.results import Results
@@ -141,9 +141,7 @@ def _rule_row(rule: RuleFound | None) -> list[Row]:
     """The rule below the contenders, and joined with the base."""
     if rule is None:
         return []
-    rows = [
-        Row("no model: commonest answers", "", "–", estimate(rule.test), estimate(rule.over, sign=True), "", *"–––")
-    ]
+    rows = [Row(COMMONEST, "", "–", estimate(rule.test), estimate(rule.over, sign=True), "", *"–––")]
     if (joined := rule.joined) is not None:
         name = f"base, commonest answers for {', '.join(joined.kinds)}"
         rows.append(Row(name, "", "–", estimate(joined.test), estimate(joined.over, sign=True), "", *"–––"))
