@@ -21,7 +21,7 @@ from recollect.watch.process import at_work as processes
 from recollect.watch.process import lock_holders, stop
 from recollect.watch.secret import key_file, token_of
 from recollect.watch.state import Watched, Watcher
-from recollect.watch.steps import final_path
+from recollect.watch.steps import final_path, wait_for
 
 
 def look(folder: Path) -> Watched:
@@ -118,6 +118,23 @@ def test_what_is_no_step_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_run_that_has_not_begun_is_waited_for_and_said_in_one_line(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def begins(text: str) -> None:
+        said.append(text)
+        study(tmp_path / "later")
+
+    assert wait_for(tmp_path / "later", begins, every=0.01) == (tmp_path / "later").resolve()
+    assert len(said) == 1 and "does not exist yet: waiting" in said[0] and "\n" not in said[0]
+    assert wait_for(tmp_path / "later", said.append) and len(said) == 1
+    (tmp_path / "empty").mkdir()
+    for wrong in ("empty", "no-such-folder/later"):
+        with pytest.raises(InputError, match="Give what was --out"):
+            wait_for(tmp_path / wrong, said.append)
+    assert len(said) == 1
+
+
 def test_the_unfinished_folder_may_be_named_itself(tmp_path: Path) -> None:
     folder = study(tmp_path / "study")
     assert final_path(tmp_path / "study.partial") == final_path(folder) == folder.resolve()
@@ -166,7 +183,7 @@ def test_once_writes_one_file_that_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_the_command_says_in_one_line_what_is_wrong(recollect: Command, tmp_path: Path) -> None:
-    nothing = recollect("watch", tmp_path / "none")
+    nothing = recollect("watch", tmp_path / "none", "--once")
     assert nothing.code == 2 and "does not exist" in nothing.err and nothing.err.count("\n") == 1
     done = recollect("watch", study(tmp_path / "study"), "--once", "--out", tmp_path / "page.html", "--json")
     assert done.json == {"page": str(tmp_path / "page.html")}

@@ -62,8 +62,13 @@ def _watch(
     from recollect.watch.secret import token_of
     from recollect.watch.server import HOST, Door, bind, make_app, serve
     from recollect.watch.state import Watcher
+    from recollect.watch.steps import wait_for
 
-    watcher = Watcher(where)
+    try:
+        watcher = Watcher(wait_for(where, note))
+    except KeyboardInterrupt:
+        note("no run began there")
+        return
     token = token_of(watcher.path)
     app = make_app(watcher, Door(token, tuple(name.lower() for name in allow_host or ())), _checked(prefix))
     sock = bind(port)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -92,6 +92,24 @@ def final_path(given: Path) -> Path:
             "shown: its folder is made after that."
         )
     return path
+
+
+def wait_for(given: Path, say: Callable[[str], None], every: float = 0.5) -> Path:
+    """`final_path`; where nothing is yet, say so once and wait until a run begins there. every: seconds between looks.
+
+    Raises InputError where the folder above is not there either, and where what is there is no step.
+    """
+    said = False
+    while True:
+        try:
+            return final_path(given)
+        except InputError:
+            if given.exists() or not given.resolve().parent.is_dir():
+                raise
+        if not said:
+            say(f"{given} does not exist yet: waiting for a run to begin there (Ctrl-C ends the waiting)")
+            said = True
+        time.sleep(every)
 
 
 def folder_of(path: Path) -> Path:
