@@ -142,6 +142,15 @@ def find_engine(settings: EngineSettings, loaded: LoadedModel | None = None) -> 
     return found
 
 
+def check_named(settings: EngineSettings) -> None:
+    """Find and check the folder of the model alone, without torch, which takes seconds to load.
+
+    Raises what `find_engine` raises for a name or folder that is none.
+    """
+    if settings.engine != "completions" or not settings.completions.weights:  # else a tokenizer's folder will do
+        resolve(settings)
+
+
 def why_vllm(settings: EngineSettings, loaded: LoadedModel | None = None) -> str:
     """Why `auto` takes vLLM for a step with these settings; "" where it takes transformers."""
     try:

@@ -54,7 +54,7 @@ def _compare(
 
 
 def _of_models(settings: CompareSettings, models: Sequence[str], out: Path | None, yes: bool) -> CompareResult:
-    from recollect.compare import run_compare
+    from recollect.compare import check_compare, run_compare
     from recollect.evaluate import judge_estimate
 
     given = [settings.model, *models] if "model" in settings.model_fields_set and len(models) == 1 else list(models)
@@ -62,6 +62,7 @@ def _of_models(settings: CompareSettings, models: Sequence[str], out: Path | Non
         raise InputError(
             "the models are the arguments, the base first; leave --model out, or give it and one argument."
         )
+    check_compare(settings, given)
     if (bound := judge_estimate(settings.asking(given[0]))) is not None:
         times = len(given) + bool(settings.few_shot)
         agree_to_pay(bound, settings.server, f"answers of each of {times} rounds", yes=yes)

@@ -35,8 +35,9 @@ def _plan(settings: CurveSettings, **given: Any) -> Plan:
 
 def run_and_print(settings: CurveSettings, out: Path | None, as_json: bool) -> None:
     """Run a curve, and print its table and verdict."""
-    from recollect.experiments.curve import machines, run_curve
+    from recollect.experiments.curve import check_curve, machines, run_curve
 
+    check_curve(settings)
     if settings.scores is None:
         machine_line(*machines(settings))
     result = run_curve(settings, out, stage=stage, say=note)

@@ -30,8 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _evaluate(settings: EvaluateSettings, out: Path | None, as_json: bool, yes: bool) -> None:
-    from recollect.evaluate import judge_estimate, run_evaluate
+    from recollect.evaluate import check_evaluate, judge_estimate, run_evaluate
 
+    check_evaluate(settings)
     if (bound := judge_estimate(settings)) is not None:
         agree_to_pay(bound, settings.server, "answers", yes=yes)
     machine_line(("asking", asking_machine(settings)))

@@ -33,7 +33,10 @@ def _plan(settings: SearchSettings, **given: Any) -> Plan:
 
 
 def _search(settings: SearchSettings, out: Path | None, as_json: bool) -> None:
-    from recollect.experiments.search import machines, run_search
+    from recollect.experiments.search import check_search, machines
+
+    check_search(settings)
+    from recollect.experiments.search import run_search
 
     machine_line(*machines(settings))
     started = time.monotonic()

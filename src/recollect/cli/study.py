@@ -43,9 +43,10 @@ def _plan(settings: StudySettings, **given: Any) -> Plan:
 
 def study(settings: StudySettings, out: Path | None, as_json: bool) -> None:
     """Run a study, and print its table and verdict; with several models, data or methods a grid."""
-    from recollect.experiments.study import run_grid, run_study
+    from recollect.experiments.study import check_study, run_grid, run_study
     from recollect.report import Trained
 
+    check_study(settings)
     _machines(settings)
     result: StudyResult | GridResult
     if settings.is_grid:

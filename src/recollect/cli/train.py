@@ -37,9 +37,10 @@ def _plan(settings: TrainSettings, **given: Any) -> Plan:
 
 
 def _train(settings: TrainSettings, out: Path | None, as_json: bool, selection: Path | None, data: Path | None) -> None:
-    from recollect.train import run_train, training_machine
+    from recollect.train import check_train, run_train, training_machine
     from recollect.train.processes import first
 
+    check_train(settings, selection, data)
     machine_line(("training", training_machine(settings)))
     with ProgressLine("training", "steps") as progress:
         result = run_train(settings, selection, data=data, out=out, progress=progress)

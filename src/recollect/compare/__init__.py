@@ -18,6 +18,7 @@ from recollect.compare.levels_found import LevelShares as LevelShares
 from recollect.compare.levels_found import LevelsResult as LevelsResult
 from recollect.compare.probes import read_probe as read_probe
 from recollect.compare.probes import read_probes as read_probes
+from recollect.compare.run import check_compare as check_compare
 from recollect.compare.run import compare_evaluations as compare_evaluations
 from recollect.compare.run import run_compare as run_compare
 from recollect.compare.settings import CompareSettings as CompareSettings

@@ -23,9 +23,9 @@ from recollect.compare.found import CompareFound, CompareResult, Comparison, Con
 from recollect.compare.settings import CompareSettings, Kind
 from recollect.core.estimates import Estimate, by_cluster, holm, proportion
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
-from recollect.engines import find_engine
+from recollect.engines import check_named, find_engine
 from recollect.errors import InputError
-from recollect.evaluate import run_evaluate
+from recollect.evaluate import check_evaluate, run_evaluate
 from recollect.facts import FactSet, Part, load_facts
 from recollect.match import MATCHER_VERSION
 from recollect.select import levels_fingerprint, read_levels
@@ -71,8 +71,7 @@ def run_compare(
         >>> [one.kind for one in found.contenders], found.main.flips.n
         (['first', 'few-shot', 'other'], 20)
     """
-    if len(models) < 2:
-        raise InputError(f"a comparison needs two models or more, the base first, but got {list(models)}.")
+    _check_count(models)
     facts = load_facts(settings.facts) if facts is None else facts
     levels = None if settings.levels is None else read_levels(settings.levels)
     asked = _to_ask(settings, list(models), facts)
@@ -99,6 +98,22 @@ def run_compare(
                 found.append(read_answers(folder, name, kind))
             _finish(step, settings.chance, found, notes)
         return CompareResult(step.path)
+
+
+def check_compare(settings: CompareSettings, models: Sequence[str]) -> None:
+    """Read facts, levels and the models' folders, which `run_compare` does first, without torch, which takes seconds.
+
+    Raises what that raises for them.
+    """
+    _check_count(models)
+    check_evaluate(settings.asking(models[0]))
+    for model in models[1:]:
+        check_named(settings.asking(model))
+
+
+def _check_count(models: Sequence[str]) -> None:
+    if len(models) < 2:
+        raise InputError(f"a comparison needs two models or more, the base first, but got {list(models)}.")
 
 
 def compare_evaluations(

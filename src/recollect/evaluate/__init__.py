@@ -15,6 +15,7 @@ from recollect.evaluate.pages import PagesAsked as PagesAsked
 from recollect.evaluate.prompts import check_asking as check_asking
 from recollect.evaluate.run import EvaluateResult as EvaluateResult
 from recollect.evaluate.run import asked_facts as asked_facts
+from recollect.evaluate.run import check_evaluate as check_evaluate
 from recollect.evaluate.run import facts_of_part as facts_of_part
 from recollect.evaluate.run import judge_estimate as judge_estimate
 from recollect.evaluate.run import rescore_answers as rescore_answers

@@ -25,7 +25,7 @@ from recollect.core.random import LIMIT, take
 from recollect.core.settings import source_of
 from recollect.core.workspace import DEFAULT_ROOT, Step, open_step, step_input
 from recollect.core.workspace.files import digest_of
-from recollect.engines import FoundModel, find_engine
+from recollect.engines import FoundModel, check_named, find_engine
 from recollect.errors import InputError
 from recollect.evaluate.accuracy import accuracies, accuracy_table
 from recollect.evaluate.agreement import read_hand_labels
@@ -164,6 +164,18 @@ def run_evaluate(
             spent = judges.llm.spent if judges.llm else None
             step.finish(found.model_copy(update={"agreement": agreed, "llm": spent, "sources": sources}))
         return EvaluateResult(step.path)
+
+
+def check_evaluate(settings: EvaluateSettings) -> None:
+    """Read facts, levels and the model's folder, which `run_evaluate` does first, without torch, which takes seconds.
+
+    Raises what that raises for them.
+    """
+    talks = None if settings.data is None else read_talks(settings)
+    asked = asked_facts(settings, load_facts(settings.facts) if talks is None else talks.facts)
+    if settings.levels is not None:
+        _check_levels(asked, read_levels(settings.levels))
+    check_named(settings)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from recollect.core.progress import Progress
 from recollect.core.workspace import DEFAULT_ROOT, Step
 from recollect.errors import ModelError
-from recollect.models import LoadedModel
+from recollect.models import LoadedModel, resolve
 from recollect.models.formats import cast_as_stored
 from recollect.train.anchor import anchor_of, text_ids
 from recollect.train.checkpoints import last_checkpoint
@@ -85,6 +85,13 @@ def run_train(
     result = run_training(read_training(*read_source(settings, selection, data), progress, base), out, root)
     assert isinstance(result, TrainResult)
     return result
+
+
+def check_train(settings: TrainSettings, selection: Path | None = None, data: Path | None = None) -> None:
+    """Read what is to be learned and the base's folder, which `run_train` does first, without torch, which takes
+    seconds. Raises what that raises for them."""
+    settings, _ = read_source(settings, selection, data)
+    resolve(settings)
 
 
 def run_train_until(

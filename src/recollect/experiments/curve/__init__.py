@@ -8,6 +8,7 @@ from recollect.experiments.curve.observations import Observations as Observation
 from recollect.experiments.curve.observations import from_items as from_items
 from recollect.experiments.curve.observations import item_table as item_table
 from recollect.experiments.curve.run import CurveResult as CurveResult
+from recollect.experiments.curve.run import check_curve as check_curve
 from recollect.experiments.curve.run import machines as machines
 from recollect.experiments.curve.run import run_curve as run_curve
 from recollect.experiments.curve.scores_file import read_scores as read_scores

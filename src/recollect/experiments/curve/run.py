@@ -24,7 +24,7 @@ from recollect.core.tables import BadRows
 from recollect.core.workspace import DEFAULT_ROOT, Step, fingerprint, open_step
 from recollect.core.workspace.curve import CurveFound, PartFound, Verdict
 from recollect.core.workspace.experiment import ExperimentFound
-from recollect.engines import find_engine
+from recollect.engines import check_named, find_engine
 from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, run_evaluate
 from recollect.evaluate.pages import page_task
@@ -102,10 +102,7 @@ def run_curve(
     sources = {name: source_of(settings, name, given) for name, given in (("model", None), ("facts", facts))}
     sources["levels"] = str(settings.levels or "")
     facts = facts if facts is not None else load_facts(settings.facts)
-    levels = read_levels(settings.levels) if settings.levels is not None else None
-    _check_score(settings, evaluate, facts, levels)
-    most = available(facts, levels, settings.level)
-    sizes = sizes_of(settings, most)
+    levels, most, sizes = _grid(settings, evaluate, facts)
     base = Base(evaluate)
     with stage("loading the model", ""):
         model = find_engine(evaluate, base.load())
@@ -134,6 +131,27 @@ def run_curve(
 def _with_page(step: Step, stage: Stage) -> CurveResult:
     write_page(step.path, stage)
     return CurveResult(step.path, CurveFound.read(step.path))
+
+
+def _grid(
+    settings: CurveSettings, evaluate: EvaluateSettings, facts: FactSet
+) -> tuple[pl.DataFrame | None, int, tuple[int, ...]]:
+    """The levels, how many training examples there are, and the sizes."""
+    levels = read_levels(settings.levels) if settings.levels is not None else None
+    _check_score(settings, evaluate, facts, levels)
+    most = available(facts, levels, settings.level)
+    return levels, most, sizes_of(settings, most)
+
+
+def check_curve(settings: CurveSettings) -> None:
+    """Read the facts and the model's folder, which `run_curve` does first, without torch, which takes seconds.
+
+    Raises what that raises for them.
+    """
+    if settings.scores is None:
+        evaluate = sections_of(settings)[1]
+        _grid(settings, evaluate, load_facts(settings.facts))
+        check_named(evaluate)
 
 
 def machines(settings: CurveSettings) -> tuple[tuple[str, Machine], ...]:

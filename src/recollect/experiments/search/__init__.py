@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recollect.core.extras import need
+from recollect.core.extras import check_installed, need
 from recollect.core.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recollect.experiments.search.parameters import Choice as Choice
     from recollect.experiments.search.parameters import Float as Float
     from recollect.experiments.search.parameters import Int as Int
+    from recollect.experiments.search.prepare import check_search as check_search
     from recollect.experiments.search.prepare import default_space as default_space
     from recollect.experiments.search.prepare import machines as machines
     from recollect.experiments.search.prepare import starts as starts
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _HOME = {
     "correlation": ("Correlation", "Summary"),
     "parameters": ("Choice", "Float", "Int"),
-    "prepare": ("default_space", "machines", "starts"),
+    "prepare": ("check_search", "default_space", "machines", "starts"),
     "results": ("SearchFound", "SearchResult"),
     "once": ("Event",),
     "run": ("run_search",),
@@ -54,7 +55,8 @@ _get, __dir__ = lazy_names(__name__, _PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    if _PLACES.get(name, "")[1:] in _NEED_OPTUNA:
+    if _PLACES.get(name, "")[1:] in _NEED_OPTUNA or name == "check_search":  # which is asked before they are loaded
+        asks = check_installed if name == "check_search" else need
         for package in ("optuna", "sklearn"):
-            need(package, "search")
+            asks(package, "search")
     return _get(name)

@@ -72,14 +72,10 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
         check_place(settings.journal)
     handed_over = facts is not None
     facts = facts if facts is not None else load_facts(settings.facts)
-    evaluate = evaluate_of(settings)
-    in_json = page_task(evaluate, facts) is not None
+    evaluate, in_json = evaluate_of(settings), _to_split(settings, facts)
     probed = settings.levels == "probe" and not in_json
     named = settings.levels not in ("probe", "none")
     levels = read_levels(Path(settings.levels)) if named and not in_json else None
-    if not len(facts.part("train")):
-        raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
-    units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)  # refuses too few
     train = train_of(settings)
     model = resolve(train)
     train = train.model_copy(update={"prompt": settled(settings.train.asked_in(), model)})
@@ -118,6 +114,24 @@ def prepare(settings: SearchSettings, facts: FactSet | None = None) -> Prepared:
             **({**forms_input(probe), **choice_inputs(facts, probe)} if probe else {}),
         },
     )
+
+
+def check_search(settings: SearchSettings) -> None:
+    """Read the facts and the model's folder, which `prepare` does first, without torch, which takes seconds.
+
+    Raises what that raises for them.
+    """
+    _to_split(settings, load_facts(settings.facts))
+    resolve(train_of(settings))
+
+
+def _to_split(settings: SearchSettings, facts: FactSet) -> bool:
+    """Whether the facts are pages. Raises InputError for too few."""
+    in_json = page_task(evaluate_of(settings), facts) is not None
+    if not len(facts.part("train")):
+        raise InputError(f"the fact set {facts.name!r} has no train part to choose examples from.")
+    units_to_split(facts, settings.validation_share, settings.validation, by_subject=in_json)
+    return in_json
 
 
 def machines(settings: SearchSettings) -> tuple[tuple[str, Machine], ...]:

@@ -22,7 +22,7 @@ from recollect.core.settings import source_of
 from recollect.core.texts import read_texts
 from recollect.core.workspace import DEFAULT_ROOT, Manifest, Step, fingerprint, open_step
 from recollect.core.workspace.experiment import StudyFound
-from recollect.engines import FoundModel, find_engine
+from recollect.engines import FoundModel, check_named, find_engine
 from recollect.errors import InputError, RecollectWarning
 from recollect.evaluate import asked_facts
 from recollect.experiments.base import Base
@@ -120,6 +120,16 @@ def fitted(settings: StudySettings, facts: FactSet) -> tuple[StudySettings, bool
     without = "A training and its accuracy without levels: recollect train, then recollect evaluate."
     check_asked_are_probed(asked_facts(parts.evaluate, facts), facts, parts.probe, without)
     return settings, False
+
+
+def check_study(settings: StudySettings) -> None:
+    """Read the facts and the model's folder, which `run_study` does first, without torch, which takes seconds.
+
+    Raises what that raises for them. Of a grid nothing is read: a part that cannot be done leaves the others alone.
+    """
+    if not settings.is_grid:
+        fitted(settings, load_facts(settings.facts))
+        check_named(StudyParts.of(settings).probe)
 
 
 def study_of(
