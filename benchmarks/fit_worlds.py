@@ -1,24 +1,27 @@
 """Does `recollect fit` beat plain fine-tuning, a prompt, and a random draw, on worlds drawn by a seed?
 
     python benchmarks/fit_worlds.py [--worlds 101,102,103,104,105] [--budget "10 trials"] [--keep FOLDER]
+    python benchmarks/fit_worlds.py --kind pages --worlds 301,302,303,304,305
     python benchmarks/fit_worlds.py --worlds-folder FOLDER --kind facts --worlds 201,202,203,204,205
     python benchmarks/fit_worlds.py --worlds-folder FOLDER --kind pages --worlds 201,202,203,204,205
 
 A world of the first line is a task on the shipped base: seven of the pocket's relations, drawn by the world's seed, 400
 of their facts to train on and 250 to test, and 240 facts of the other relations that are only asked, to see what is
 forgotten. The base is the same in all, so they differ in their facts, relations and draws, not in what the base has
-read. Those of the other lines have a base, facts, pages and text of their own (`build_worlds.py`; FOLDER/quiz-SEED and
-FOLDER/shop-SEED). Their own split is kept: of the facts 400 of the training part, 250 of the test and 240 of the other
-relations; of the pages 200, 240 and 160 of new shops. `--draw 2` asks the same bases for other facts, none of them
-trained on or tested in the first draw; the test pages are then pages of the training part, whose test part is used up.
+read. Those of the second line are tasks on the shipped shop base: 200 of its pages to learn from and choose by, 240
+others of the same shops in the test, 160 of new shops. Those of the other lines have a base, facts, pages and text of
+their own (`build_worlds.py`; FOLDER/quiz-SEED and FOLDER/shop-SEED). Their own split is kept: of the facts 400 of the
+training part, 250 of the test and 240 of the other relations; of the pages 200, 240 and 160 of new shops. `--draw 2`
+asks the same bases for other facts, none of them trained on or tested in the first draw; the test pages are then pages
+of the training part, whose test part is used up.
 
-Worlds 101 to 105 and 201 to 205 were fixed before the first run and are used for nothing else; the method was made on
-worlds 1 and 2.
+Worlds 101 to 105, 201 to 205 and 301 to 305 were fixed before the first run and are used for nothing else; the method
+was made on others of the shipped bases.
 
 Prints one line per world with paired 95 % intervals, the aims of the issue below it, and every world's advice. A base
-of pages answers nothing in the fine-tuning prompt, so nothing can be forgotten there by the fit's own count; what it
-can do is copy, so forgetting is measured beside it: of the values that the base copies right when unread documents of
-its world go on, the share that the tuned model does not.
+of pages answers nothing in the fine-tuning prompt, so the fit counts what it forgets by its own words; what it can do
+is copy, so forgetting is measured beside it by what no fit has seen: of the values that the base copies right when
+unread documents of its world go on, the share that the tuned model does not.
 """
 
 from __future__ import annotations
@@ -39,9 +42,10 @@ from recollect.core.random import draw
 from recollect.core.workspace.fit import FitFound
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
 from recollect.experiments.search.validation import Scored, pages_gain
-from recollect.facts import Fact, FactSet, load_facts
+from recollect.facts import Fact, FactSet, Part, load_facts
 from recollect.models import ModelSettings, load
 
+SHOP = "pocket-shop"
 RELATIONS, TRAIN, TEST, OTHERS = 7, 400, 250, 240
 PAGES = {"train": 200, "test": 240, "ood": 160}
 FACTS = {"train": TRAIN, "test": TEST, "ood": OTHERS}
@@ -110,6 +114,20 @@ def shipped_world(seed: int) -> World:
     return World(seed, FactSet(parts, f"world-{seed}"))
 
 
+def shipped_shop(seed: int) -> World:
+    """A task on the shipped shop base."""
+
+    def drawn(part: Part) -> list[Fact]:
+        return sorted(facts.part(part), key=lambda one: draw(seed, "world", one.id))
+
+    facts = load_facts(SHOP)
+    first, after = PAGES["train"], PAGES["train"] + PAGES["test"]
+    here = drawn("train")
+    tested = [replace(one, split="test") for one in here[first:after]]
+    kept = (*here[:first], *tested, *drawn("ood")[: PAGES["ood"]])
+    return World(seed, FactSet(kept, f"shop-draw-{seed}"), SHOP, SHOP, pages=True)
+
+
 def own_world(folder: Path, seed: int, pages: bool, drawn: int) -> World:
     """A world with a base of its own, its split kept. drawn: 1 for the first facts of a shuffle, 2 for the next."""
     step = folder / f"{'shop' if pages else 'quiz'}-{seed}"
@@ -150,7 +168,7 @@ def lost_copying(world: World, result: FitResult) -> tuple[Estimate, Estimate, E
     Values of one document are not independent, so they are clustered by document.
     """
     before = load(ModelSettings.make(model=world.model))
-    asked = asked_to_copy(before.tokenizer, COPIED, world.seed)
+    asked = asked_to_copy(before.tokenizer, COPIED, 0 if world.model == SHOP else world.seed)
     could = copied(before, asked)
     known = [one for one, right in zip(asked, could, strict=True) if right]
     documents = [one.document for one in known]
@@ -264,15 +282,15 @@ def main() -> None:
     parser.add_argument("--budget", default="10 trials")
     parser.add_argument("--keep", type=Path, help="folder for the fits; what is finished there is read")
     given = parser.parse_args()
-    if given.kind == "pages" and given.worlds_folder is None:
-        parser.error("pages are fitted on worlds of their own: give --worlds-folder")
     fitted = []
     sys.stdout.write("| " + " | ".join((*HEAD, *MORE)) + " |\n|" + "---|" * len((*HEAD, *MORE)) + "\n")
     with tempfile.TemporaryDirectory() as name:
         folder = given.keep or Path(name)
         for seed in [int(one) for one in given.worlds.split(",")]:
             own = given.worlds_folder
-            world = shipped_world(seed) if own is None else own_world(own, seed, given.kind == "pages", given.draw)
+            pages = given.kind == "pages"
+            shipped = shipped_shop if pages else shipped_world
+            world = shipped(seed) if own is None else own_world(own, seed, pages, given.draw)
             fitted.append(fit(world, given.budget, folder))
             sys.stdout.write("| " + " | ".join(row(fitted[-1])) + " |\n")
             sys.stdout.flush()

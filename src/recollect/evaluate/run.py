@@ -32,6 +32,7 @@ from recollect.evaluate.agreement import read_hand_labels
 from recollect.evaluate.conversations import Talks, check_prompt, for_talks, held_talks, read_talks, spoken
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
+from recollect.evaluate.own_words import EXPECTED, WORDS, can_score, expected_of, own_words, words_input, words_of
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
 from recollect.evaluate.prompts import SLACK, check_fits, longest_answer, prompts_of
 from recollect.evaluate.settings import EvaluateSettings
@@ -87,6 +88,12 @@ class EvaluateResult:
     def accuracy(self) -> pl.DataFrame:
         """Accuracies in percent by part, level and judge (column matcher)."""
         return pl.read_parquet(self.path / "accuracy.parquet", glob=False)
+
+    def expected(self) -> pl.DataFrame | None:
+        """With `own_words` or `words_of`: one row per token of those words (item, unit = the fact, the probability that
+        the model gives it, part)."""
+        path = self.path / EXPECTED
+        return pl.read_parquet(path, glob=False) if path.is_file() else None
 
     def items(self) -> pl.DataFrame | None:
         """For pages: one row per true value (item, unit = page, group = attribute, right, part)."""
@@ -154,6 +161,7 @@ def run_evaluate(
         **({"judge_labels": digest_of(settings.judge_labels)} if settings.judge_labels else {}),
         **({"data": talks.fingerprint} if talks and talks.fingerprint else {}),
         **({"schema": task.schema.text()} if task else {}),
+        **words_input(settings.words_of),
     }
     with open_step("evaluate", settings, inputs, out, root) as step:
         if not step.done:
@@ -206,6 +214,7 @@ class _Work:
         if tell is not None:  # before the work, which may take hours
             for note in notes:
                 tell(note)
+        notes = [*notes, *self._own_words(engine)]
         answers = _answers(step, settings, asked, paths, engine, longest, progress)
         if not asking.chat:  # there a model ends its turn itself
             answers = {
@@ -236,6 +245,21 @@ class _Work:
             pages=write_page_scores(step, task, asked, answers, settings.decode) if task else None,
             notes=[*said_by, *(talks.notes if talks else ()), *notes, *engine_notes(engine, draws=False)],
         )
+
+    def _own_words(self, engine: Engine) -> list[str]:
+        """Go on with some texts, or score another model's words, where that is wanted; a note where none can be."""
+        settings = self.settings
+        if not settings.own_words and settings.words_of is None:
+            return []
+        if not can_score(engine):
+            return [f"No words were compared: the engine {engine.name!r} gives no probabilities of given tokens."]
+        if settings.words_of is not None:
+            words = words_of(settings.words_of)
+        else:
+            words = own_words(engine, self.asked, settings.own_words, settings.seed)
+            self.step.write_table(WORDS, words)
+        self.step.write_table(EXPECTED, expected_of(engine, words))
+        return []
 
 
 def judge_estimate(settings: EvaluateSettings, facts: FactSet | None = None) -> Bound | None:

@@ -36,13 +36,14 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
         'test'
     """
 
-    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size", "judge_labels", "data"}
+    runtime_only: ClassVar[set[str]] = {"model", "facts", "levels", "batch_size", "judge_labels", "data", "words_of"}
     later_fields: ClassVar[set[str]] = {
         *EngineSettings.later_fields,
         *JudgeSettings.later_fields,
         "decode",
         "shots",
         "prompt",
+        "own_words",
     }
 
     facts: Name = "pocket"
@@ -62,6 +63,12 @@ class EvaluateSettings(JudgeSettings, EngineSettings):
     shots: Annotated[int, Field(ge=0)] = 0
     """So many training facts with their answers stand before each question (few-shot), in a chat template as turns; for
     a model that was not taught the prompt."""
+    own_words: Annotated[int, Field(ge=0)] = 0
+    """With so many of the asked texts the model also goes on by itself, without a prompt; what it says is stored in
+    words.parquet, for words_of. 0: none."""
+    words_of: Path | None = None
+    """An evaluate step of the untouched base with own_words: which probability this model gives its words is stored in
+    expected.parquet. It shows what a training costs a base that answers no question."""
     max_new_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = 16
     """Longest answer in tokens; 16 as in the papers, for pages 256, unless given. auto: as long as the longest accepted
     answer that is asked for, and a few more. How many answers do not fit is said before the asking."""

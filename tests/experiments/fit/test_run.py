@@ -121,6 +121,7 @@ def test_the_answer_for_programs_has_the_names_of_the_issue(fitted: FitResult):
         *("forgetting_plain", "forgetting", "advice"),
         *(
             "left_out",
+            "forgetting_of",
             "over_plain",
             "over_random",
             "worth_it",

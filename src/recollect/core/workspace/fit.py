@@ -251,6 +251,8 @@ class FitFound(ExperimentFound):
     """What a score is, in words."""
     known: str
     """What the base is said to have known, in words."""
+    by_words: bool = False
+    """Whether that is told by its own words, since it answers next to nothing: counts are of tokens then."""
     known_test: int = 0
     known_validation: int = 1
     """Validation questions of which it knew the answer; where there is none nothing could be seen to be forgotten."""

@@ -253,9 +253,12 @@ def _forgetting(found: FitFound) -> Iterator[str]:
     if found.chosen in ("base", "few-shot"):
         return
     if best.forgot is not None:
-        said = f"Of {many(found.known_test, 'test question')} that {found.known}, it misses {estimate(best.forgot)} %"
+        what, does = many(found.known_test, "test question"), "misses"
+        if found.by_words:
+            what, does = f"{found.known_test:,} tokens of the base's own words on the test texts", "no longer expects"
+        said = f"Of {what} that {found.known}, it {does} {estimate(best.forgot)} %"
         if plain is not None and plain is not best and plain.forgot is not None:
-            said += f"; plain fine-tuning misses {estimate(plain.forgot)} %"
+            said += f"; plain fine-tuning {does} {estimate(plain.forgot)} %"
             if plain.forgot_more is not None and plain.forgot_more.sign:
                 way = "fewer" if plain.forgot_more.sign < 0 else "more"
                 said += f", {number(abs(100 * plain.forgot_more.value))} points {way} than that is more than chance"

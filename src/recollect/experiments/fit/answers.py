@@ -29,8 +29,10 @@ from recollect.core.estimates import (
     units_needed,
 )
 from recollect.core.workspace.fit import Power
+from recollect.evaluate import EvaluateResult
+from recollect.evaluate.own_words import SURE
 from recollect.experiments.curve import item_table
-from recollect.experiments.search.validation import Knowledge, Scored, compare, pages_gain
+from recollect.experiments.search.validation import Knowledge, Scored, compare, known_table, pages_gain
 from recollect.select import LEVELS
 
 _Key = TypeVar("_Key", bound=str)
@@ -58,14 +60,22 @@ class Answers:
         return (self.path / "items.parquet").is_file()
 
     @cached_property
+    def known(self) -> pl.DataFrame:
+        """Items and the base's own words: item, unit, right, in the order of their names."""
+        return known_table(self.path)
+
+    @cached_property
     def clustered(self) -> bool:
         """Whether items belong together: values of a page, answers of a conversation, questions about a subject."""
         return self.pages or self.items["unit"].n_unique() < self.items.height
 
-    def units(self, *, part: str = "test", items: frozenset[str] | None = None) -> NDArray[np.str_]:
-        """What each item of a part belongs to; or each of these items, of all parts."""
-        asked = pl.col("part") == part if items is None else pl.col("item").is_in(list(items))
-        return self.items.filter(asked)["unit"].cast(pl.String).to_numpy().astype(np.str_)
+    def units(self, part: str = "test") -> NDArray[np.str_]:
+        """What each item of a part belongs to."""
+        return self.items.filter(part=part)["unit"].cast(pl.String).to_numpy().astype(np.str_)
+
+    def of(self, knowledge: Knowledge) -> pl.DataFrame:
+        """The rows of `known` that the base knew."""
+        return self.known.filter(pl.col("item").is_in(list(knowledge.items)))
 
     def right(self, part: str = "test") -> NDArray[np.bool_]:
         """Verdicts of a part."""
@@ -82,22 +92,21 @@ class Answers:
             columns = (table[name].cast(pl.String).to_list() for name in ("unit", "group"))
             return clustered_macro(table["right"].to_list(), *columns)
         if self.clustered:
-            return clustered(table["right"].to_list(), self.units(part=part).tolist())
+            return clustered(table["right"].to_list(), self.units(part).tolist())
         return proportion(int(table["right"].sum()), table.height)
 
     def lost(self, knowledge: Knowledge) -> NDArray[np.bool_]:
         """Of what was known and asked here, what is not answered."""
-        known = self.items.filter(pl.col("item").is_in(list(knowledge.items)))
-        found: NDArray[np.bool_] = ~known["right"].to_numpy()
+        found: NDArray[np.bool_] = ~self.of(knowledge)["right"].to_numpy()
         return found
 
     def forgot(self, knowledge: Knowledge) -> Estimate | None:
         """The share of it; None where nothing was known."""
-        lost = self.lost(knowledge)
+        lost, units = self.lost(knowledge), self.of(knowledge)["unit"]
         if not len(lost):
             return None
-        if self.clustered:
-            return clustered(lost.tolist(), self.units(items=knowledge.items).tolist())
+        if self.clustered or units.n_unique() < len(units):
+            return clustered(lost.tolist(), units.to_list())
         return proportion(int(lost.sum()), len(lost))
 
 
@@ -146,7 +155,7 @@ def gap_of(first: Answers, second: Answers, part: str = "test") -> Gap | None:
         return None
     if first.pages:
         return Gap(mine, others, compare({0: first.path, 1: second.path}, part))
-    return gap_between(mine, others, first.units(part=part))
+    return gap_between(mine, others, first.units(part))
 
 
 def gap_between(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDArray[np.str_]) -> Gap:
@@ -162,7 +171,7 @@ def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Gap | No
     mine, others = first.lost(knowledge), second.lost(knowledge)
     if not len(mine):
         return None
-    return gap_between(mine, others, first.units(items=knowledge.items))
+    return gap_between(mine, others, first.of(knowledge)["unit"].to_numpy().astype(np.str_))
 
 
 def power_of(gap: Gap, confidence: float, unit: str = "question") -> Power:
@@ -191,6 +200,13 @@ def error_of(first: Answers, second: Answers) -> float:
         return 0.0 if found is None else 100 * (found.high - found.low) / (2 * _WITHIN)
     change = first.right().astype(float) - second.right()
     return 100 * float(np.std(change)) / math.sqrt(max(1, len(change)))
+
+
+def what_it_expects(base: Answers, charge: float) -> Knowledge:
+    """The tokens of its own words that the base is sure of: what it knows where it answers nothing."""
+    words = EvaluateResult(base.path).expected()
+    sure = [] if words is None else words.filter(pl.col("probability") >= SURE)["item"].to_list()
+    return Knowledge(frozenset(sure), charge)
 
 
 def what_it_knew(asked: Sequence[Answers], levels: pl.DataFrame | None, charge: float) -> Knowledge:

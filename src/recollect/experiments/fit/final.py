@@ -29,13 +29,14 @@ from recollect.experiments.fit.answers import (
     gap_of,
     lost_more,
     power_of,
+    what_it_expects,
     what_it_knew,
 )
 from recollect.experiments.fit.first import UNTOUCHED, First, first_choice, worth
 from recollect.experiments.fit.luck import Luck
 from recollect.experiments.fit.ours import Ours
 from recollect.experiments.fit.rule import Tried, rule_found, try_rule
-from recollect.experiments.fit.stages import RANDOM, Ground
+from recollect.experiments.fit.stages import RANDOM, Ground, hearing, speaking
 from recollect.experiments.search.validation import Knowledge
 
 RULE = "commonest"
@@ -109,11 +110,14 @@ def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, rand
                 continue
             shots = ground.settings.few_shot if name == "few-shot" else 0
             settings = ground.evaluation(None if name in UNTOUCHED else str(models[name]), shots)
+            if ground.by_words:
+                settings = hearing(settings, found["base"].path) if found else speaking(settings)
             marked = f"-{ours.mark}" if name in ("random", "ours") else ""  # another best is not taken for this one
             out, what = ground.steps / f"test-{name}{marked}", f"the test: {CALLED[name]}"
             found[name] = ground.ask(out, ground.data.final, settings, what, base=name in UNTOUCHED)
     asked = [found[name] for name in UNTOUCHED if name in found]
-    knowledge = what_it_knew(asked, ground.levels, ground.settings.forgetting)
+    charge = ground.settings.forgetting
+    knowledge = what_it_expects(asked[0], charge) if ground.by_words else what_it_knew(asked, ground.levels, charge)
     first = first_choice(ground.knowledge, validated, averaged=ours.averaged)
     luck = Luck.of(ours.seeds, ours.forgotten, len(ours.members))
     chosen, why = _settle(ground, first, found, knowledge, luck)

@@ -63,6 +63,7 @@ class FitResult:
             "forgetting": forgot(found.chosen),
             "advice": list(found.advice),
             "left_out": list(found.left_out),
+            "forgetting_of": "own words" if found.by_words else "questions",
             "over_plain": _over(found, "plain"),
             "over_random": _over(found, "random"),
             "worth_it": found.worth_it,

@@ -283,6 +283,7 @@ class _Fit:
         shown = take(unknown, _UNKNOWN, wanted.settings.seed, "fit-unknown", lambda fact: fact.id)
         read = wanted.facts if len(wanted.facts.part("test")) else wanted.data.final  # of a chat the test is drawn here
         how = "the base had right, with or without examples in its prompt"
+        how = "the base is sure of (a probability of 0.9 or more)" if ground.by_words else how
         return FitFound(
             **known(wanted.settings, ground.base, read).model_dump(exclude={"sources", "title", "notes"}),
             title="Which model to take",
@@ -295,6 +296,7 @@ class _Fit:
             scored=scored,
             known=f"{how}, or that are at memory level 3 or 4" if ground.levels is not None else how,
             known_validation=len(ground.knowledge.items),
+            by_words=ground.by_words,
             charge=wanted.settings.forgetting,
             sets=wanted.data.counts,
             contenders=tuple(self._validated_only()),

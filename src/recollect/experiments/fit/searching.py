@@ -135,7 +135,7 @@ def run_fit_search(ground: Ground, base: Answers, value: float, better: Better) 
     pools = pools_of(ground)
     space = space_of(ground, pools)
     plain, updates = plain_point(ground), plain_updates(ground)
-    gentle = bool(ground.settings.forgetting and ground.knowledge.items)
+    gentle = bool(ground.settings.forgetting and ground.knowledge.items and not ground.by_words)
     starts = fit_starts(space, plain, ground.most, gentle, pools)
     plan = _plan(ground, folder)
     if plan is None or not space.parameters:

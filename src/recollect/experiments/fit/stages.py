@@ -8,7 +8,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from recollect.errors import InputError
 from recollect.evaluate import EvaluateSettings, asked_facts, check_asking, run_evaluate
 from recollect.experiments.base import Base
 from recollect.experiments.cell import Cell, Context, ScoredCell, Watch, is_done, read_cell, run_cell
-from recollect.experiments.fit.answers import Answers, what_it_knew
+from recollect.experiments.fit.answers import Answers, what_it_expects, what_it_knew
 from recollect.experiments.fit.clock import FINISHING, FitClock
 from recollect.experiments.fit.settings import FitParts, FitSettings, Goal
 from recollect.experiments.fit.split import Parts
@@ -48,6 +48,9 @@ REPAIRS = 1 + len(BEST) + len(KEPT_CHANGE) + 1
 """Means and repairs that are tried, where there is room: of the seeds and of the best; moved back, and set back."""
 EARLY, SHORT = 0.2, 80
 """Share of its training at which a trial is judged, where the plain fine-tuning has so many updates."""
+OWN_WORDS, FEW_KNOWN = 60, 10
+"""Texts with which the base goes on by itself; by those words forgetting is counted where it knows the answers to fewer
+questions."""
 EARLY_PLAIN = "early-plain"
 """What the plain fine-tuning answered at that share."""
 ASKING_BASE, PLAIN_TUNING = "asking the base", "plain fine-tuning"
@@ -70,6 +73,8 @@ class Ground:
     """Whether adapters are faster in one pass, asked of the first who could; None where nobody asks."""
     levels: pl.DataFrame | None = None
     knowledge: Knowledge = field(default_factory=Knowledge)
+    by_words: bool = False
+    """Whether what the base knew is told by its own words, since it answers next to nothing."""
     asking: float = 0.0
     """Seconds of asking one model the validation questions."""
     training: float = 0.0
@@ -213,7 +218,11 @@ def ask_base(ground: Ground) -> dict[str, Answers]:
     """The untouched base, and the base with examples in its prompt, on the validation questions."""
     with ground.clock.stage(ASKING_BASE):
         base = ground.ask(
-            ground.steps / "validate-base", ground.choosing, ground.evaluation(), "asking the base", base=True
+            ground.steps / "validate-base",
+            ground.choosing,
+            speaking(ground.evaluation(), ground.levels is None),
+            "asking the base",
+            base=True,
         )
         found = {"base": base}
         if ground.settings.few_shot:
@@ -226,8 +235,31 @@ def ask_base(ground: Ground) -> dict[str, Answers]:
             except InputError as error:
                 ground.notes.append(f"The base was not asked with examples in its prompt: {error}")
     ground.asking = ground.clock.stages[ASKING_BASE] / len(found)
-    ground.knowledge = what_it_knew(list(found.values()), ground.levels, ground.settings.forgetting)
+    ground.knowledge = known_before(ground, found)
     return found
+
+
+def speaking(settings: EvaluateSettings, wanted: bool = True) -> EvaluateSettings:
+    """The same with words of the model's own."""
+    return settings.model_copy(
+        update={"own_words": settings.own_words or OWN_WORDS, "words_of": None} if wanted else {}
+    )
+
+
+def hearing(settings: EvaluateSettings, base: Path) -> EvaluateSettings:
+    """The same, with the model asked about the words of the base, which its evaluation holds."""
+    return settings.model_copy(update={"words_of": base.resolve()})
+
+
+def known_before(ground: Ground, found: Mapping[str, Answers]) -> Knowledge:
+    """What the base knew of the questions; where that is next to nothing, what of its own words it expects, about which
+    every other model is asked from now on."""
+    charge, base = ground.settings.forgetting, found["base"]
+    knew, expects = what_it_knew(list(found.values()), ground.levels, charge), what_it_expects(base, charge)
+    ground.by_words = len(knew.items) < FEW_KNOWN <= len(expects.items)
+    if ground.by_words:
+        ground.parts = replace(ground.parts, evaluate=hearing(ground.parts.evaluate, base.path))
+    return expects if ground.by_words else knew
 
 
 def train_plain(ground: Ground, early: bool) -> Answers:

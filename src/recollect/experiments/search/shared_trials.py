@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -81,26 +82,31 @@ class _Known(BaseModel):
     parts: str
     known: list[str]
     charge: float
+    words_of: str | None = None
+    """Where the base's own words are, from the search's folder on."""
 
 
 def as_json(task: Task) -> JsonObject:
     """A task as plain JSON, without the paths of its folder, facts and levels."""
+    words = task.evaluate.words_of
     return _Known(
         facts_fingerprint=task.facts_fingerprint,
         train=task.train.given(),
         select=task.select.given(),
-        evaluate=task.evaluate.given(),
+        evaluate=task.evaluate.model_copy(update={"words_of": None}).given(),
         in_json=task.in_json,
         base_broken=task.base_broken,
         parts=task.parts,
         known=sorted(task.knowledge.items),
         charge=task.knowledge.charge,
+        words_of=None if words is None else os.path.relpath(words.resolve(), Path(task.folder).resolve()),
     ).model_dump(mode="json")
 
 
 def task_of(known: object, folder: Path, facts: Path, levels: Path | None) -> Task:
     """The task that `as_json` wrote, with its paths as they are on this machine."""
     one = _Known.model_validate(known)
+    words = None if one.words_of is None else (folder.resolve() / one.words_of).resolve()
     return Task(
         folder=str(folder.resolve()),
         facts=str(facts.resolve()),
@@ -108,7 +114,7 @@ def task_of(known: object, folder: Path, facts: Path, levels: Path | None) -> Ta
         levels=None if levels is None else str(levels.resolve()),
         train=TrainSettings.make(**one.train),
         select=SelectSettings.make(**one.select),
-        evaluate=EvaluateSettings.make(**one.evaluate),
+        evaluate=EvaluateSettings.make(**{**one.evaluate, **({"words_of": words} if words else {})}),
         in_json=one.in_json,
         base_broken=one.base_broken,
         parts=one.parts,

@@ -37,6 +37,8 @@ from recollect.core.estimates import LEAST_PER_LEVEL, Pairs
 from recollect.core.random import draw
 from recollect.core.workspace.result import Result
 from recollect.errors import InputError
+from recollect.evaluate import EvaluateResult
+from recollect.evaluate.own_words import EXPECTED_FROM
 from recollect.experiments.curve import item_table
 from recollect.facts import Fact, FactSet
 
@@ -218,19 +220,31 @@ def score_of(evaluation: Path, part: str = "test", least: int = LEAST_PER_LEVEL)
     return 100 * float(np.mean([found.right[0][found.groups == group].mean() for group in found.names]))
 
 
+def known_table(evaluation: Path) -> pl.DataFrame:
+    """All by which an evaluate step shows what a model knows, in order: item, unit, right, of what was asked and of the
+    base's own words."""
+    asked = item_table(evaluation).select("item", pl.col("unit").cast(pl.String), pl.col("right") > 0.5)
+    words = EvaluateResult(evaluation).expected()
+    if words is None:
+        return asked.sort("item")
+    said = words.select("item", "unit", right=pl.col("probability") >= EXPECTED_FROM)
+    return pl.concat([asked, said]).sort("item")
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """What the base knew before: items that it had right, or facts of its highest memory levels."""
 
     items: frozenset[str] = frozenset()
+    """Questions or values; or tokens that it said of its own, where it answered next to nothing."""
     charge: float = 0.0
     """Points of score that each point of forgetting costs."""
 
     def lost(self, evaluation: Path) -> list[bool]:
         """Of the known items that an evaluate step asked, in their order: whether its model does not have them
         right."""
-        table = item_table(evaluation).filter(pl.col("item").is_in(list(self.items))).sort("item")
-        return [right <= 0.5 for right in table["right"].to_list()]
+        table = known_table(evaluation).filter(pl.col("item").is_in(list(self.items)))
+        return [not right for right in table["right"].to_list()]
 
     def forgetting(self, evaluation: Path) -> float:
         """The share of them; 0 where none was asked."""
