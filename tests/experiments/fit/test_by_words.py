@@ -1,12 +1,20 @@
 """A base that answers nothing: what a training costs it is told by its own words."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from helpers_fit import TINY, world
+from recollect.evaluate import EvaluateSettings
 from recollect.experiments.fit import FitResult, FitSettings, run_fit
+from recollect.experiments.search.runner import Task
+from recollect.experiments.search.shared_trials import as_json, task_of
+from recollect.experiments.search.validation import Knowledge
+from recollect.select import SelectSettings
+from recollect.train import TrainSettings
 
 STEPS = "steps"
 
@@ -62,3 +70,26 @@ def test_the_page_and_the_advice_say_that_tokens_are_counted(blind: FitResult):
     line = next(one for one in blind.found.advice if "own words" in one)
     assert f"{blind.found.known_test:,} tokens" in line
     assert "tokens" in blind.report.read_text()
+
+
+def test_workers_who_mounted_the_folder_elsewhere_find_the_words(tmp_path: Path):
+    fit = tmp_path / "here" / "fit"
+    words = fit / STEPS / "validate-base"
+    (fit / STEPS / "search").mkdir(parents=True)
+    task = Task(
+        folder=str(fit / STEPS / "search"),
+        facts="facts.parquet",
+        facts_fingerprint="v2",
+        levels=None,
+        train=TrainSettings.make(model="pocket"),
+        select=SelectSettings.make(level="random"),
+        evaluate=EvaluateSettings.make(model="pocket", limit=7, words_of=words),
+        in_json=True,
+        knowledge=Knowledge(frozenset({"a 0"}), 0.5),
+    )
+    there = tmp_path / "there" / "fit"
+    found = task_of(json.loads(json.dumps(as_json(task))), there / STEPS / "search", there / "facts.parquet", None)
+    assert found.evaluate.words_of == there / STEPS / "validate-base"
+    assert (found.evaluate.limit, found.knowledge) == (7, task.knowledge)
+    without = replace(task, evaluate=EvaluateSettings.make(model="pocket"))
+    assert task_of(as_json(without), there, there / "facts.parquet", None).evaluate.words_of is None

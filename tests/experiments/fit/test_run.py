@@ -323,7 +323,8 @@ def test_examples_that_fit_beside_no_test_question_are_left_out_at_once(tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "_check_lengths", too_long)
-        patch.setattr(stages, "what_it_knew", lambda *_: None)
+        patch.setattr(stages, "known_before", lambda *_: None)
+        patch.setattr(stages, "speaking", lambda asking, _: asking)
         found = ask_base(ground)  # type: ignore[arg-type]
     assert list(found) == ["base"]
     assert asked == [("validation", 0)]

@@ -83,7 +83,7 @@ def fit_starts(
     """Points to try first. All start from the settings of the plain fine-tuning, its length too, and none repeats it.
 
     plain: its settings. gentle: the plain fine-tuning forgot something, so slower ones come first, which go half as far
-    as it (rate times updates); where nothing could be seen to be forgotten, a faster one does. pools: as in
+    as it (rate times updates); where the base answers next to nothing, a faster one does. pools: as in
     `fit_space`: fewer examples are read as many more times. Of adapters the first start leaves the mlp as it is: that
     held more than it cost in three small worlds of the pocket at one setting (LOG.md), and takes less time.
     """
