@@ -26,6 +26,8 @@ KINDS = {
 """Label, marker and colour of each kind of candidate."""
 _ROW = 46
 _PLANE = 380
+_NAMES, _BARS = 98, 201
+"""Of a chart on a phone: the names at the left, and the bars."""
 _FAR, _LEAST = 3, 10.0
 """How many times narrower an axis must become without the worst candidates for them to be drawn at its edge, and from
 how many points of width on."""
@@ -70,9 +72,10 @@ def contenders_chart(found: FitFound) -> Drawn | None:
 
     def narrow(figure: Figure) -> None:
         short = [*(SHORT[one.name] for one in shown), *[COMMONEST_SHORT] * len(ruled)]
-        test(panel(figure, 84, 36, 215, height), short, -84 / 215)
+        test(panel(figure, _NAMES, 36, _BARS, height), short, -_NAMES / _BARS)
         if forgot:
-            lost(panel(figure, 84, height + 106, 215, height - _ROW * len(ruled)), short[: len(shown)], -84 / 215)
+            under = panel(figure, _NAMES, height + 106, _BARS, height - _ROW * len(ruled))
+            lost(under, short[: len(shown)], -_NAMES / _BARS)
 
     label = "The contenders on the test questions"
     return Drawn(

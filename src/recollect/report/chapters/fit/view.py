@@ -194,7 +194,7 @@ def in_short(results: Results) -> InShort:
         if other is not None and other.gap is not None:
             cards.append(Card(what.capitalize(), *_card(other.gap.percent, sign=True), "points, paired"))
     if found.rule is not None and found.rule.over is not None:
-        cards.append(Card("Over the commonest answers", *_card(found.rule.over.percent, sign=True), "points, paired"))
+        cards.append(Card("Over common answers", *_card(found.rule.over.percent, sign=True), "points, paired"))
     if best.forgot is not None:
         cards.append(Card("Forgotten", *_card(best.forgot.percent), "of what the base knew"))
     return InShort(cards=cards, sentences=list(found.advice))
