@@ -184,7 +184,7 @@ def _outside(axes: Axes, far: Sequence[Candidate], most: float, least: float) ->
         axes.annotate(
             f"{one.score:.0f} / {one.forgot:.0f}",
             (x, y),
-            xytext=(-9 if side == "right" else 9, 6),
+            xytext=(-10 if side == "right" else 10, -4),
             textcoords="offset points",
             ha=side,
             size=11.5,
