@@ -1,13 +1,14 @@
 """Run the tutorial of `recollect fit` again: its outputs into docs/tutorials/fit.md and README.md, its pictures too.
 
-    python scripts/tutorial.py                    # everything: two fits of the pocket, some minutes
-    python scripts/tutorial.py --only plan,stop   # some parts of it: start, plan, fit, after, pictures, stop
+    python scripts/tutorial.py                    # everything: five fits of the pocket, some minutes
+    python scripts/tutorial.py --only plan,stop   # some of its parts, which --help names
     python scripts/tutorial.py --pictures         # the pictures of the finished fit in build/tutorial again
     python scripts/tutorial.py --write            # only put the kept outputs into the pages again
 
-Needs tmux, Chromium, pillow, and `recollect` beside this Python. Each output is what a terminal of 110 columns shows;
-it is kept in build/tutorial/said/NAME.txt and goes into the block below `<!-- made: NAME -->`. What the pages say about
-the numbers around those blocks is written by hand: read them again after a run that changed a number.
+Needs tmux, Chromium, pillow, and `recollect` beside this Python, which runs the code of this folder. Each output is
+what a terminal of 110 columns shows; it is kept in build/tutorial/said/NAME.txt and goes into the block below
+`<!-- made: NAME -->`. What the pages say about the numbers around those blocks is written by hand: read them again
+after a run that changed a number.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Terminal:
         self._done.unlink(missing_ok=True)
         line = f"{command}; echo $? > {self._done}; sleep {LONGEST}"
         size = ("-x", str(COLUMNS), "-y", "50")
-        environment = ("env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", "TERM=screen-256color")
+        path = f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = ("env", path, f"PYTHONPATH={ROOT / 'src'}", "TERM=screen-256color")
         self._tmux("new-session", "-d", "-s", self.name, *size, "-c", str(WORK), *environment, "bash", "-c", line)
 
     def text(self) -> str:
@@ -218,6 +220,27 @@ def stopped_fit() -> None:
     print(f"  the stopped one ends as the other: {same}", file=sys.stderr)
 
 
+def adapters_fit() -> None:
+    """A fit that trains adapters."""
+    forget("adapters")
+    text = run("lora", f'{FIT.replace("my-fit", "adapters")} --method lora --budget "6 trials"')
+    keep("lora", for_readme(since(text, "on .* test questions, %")))
+
+
+def fits_elsewhere() -> None:
+    """A fit whose trials run in processes, and one whose trials a worker takes."""
+    for name in ("two", "shared"):
+        forget(name)
+    text = run("processes", f"{FIT.replace('my-fit', 'two')} --executor processes --workers 2")
+    keep("processes", before(since(text, "plain fine-tuning: "), "asking the mean"))
+    print("  a fit with a worker", file=sys.stderr)
+    fit, worker = Terminal("shared"), Terminal("worker")
+    fit.start(f"{FIT.replace('my-fit', 'shared')} --executor workers")
+    worker.start("recollect work shared")
+    fit.end()
+    keep("worker", f"$ recollect work shared\n{worker.end()}")
+
+
 def forget(name: str) -> None:
     """Away with a fit of an earlier run."""
     for folder in (name, f"{name}.partial"):
@@ -348,6 +371,8 @@ PARTS = {
     "after": afterwards,
     "pictures": take_pictures,
     "stop": stopped_fit,
+    "lora": adapters_fit,
+    "elsewhere": fits_elsewhere,
 }
 """In the order of the tutorial; the later ones need what the earlier ones made."""
 
