@@ -232,10 +232,12 @@ def fits_elsewhere() -> None:
     for name in ("two", "shared"):
         forget(name)
     text = run("processes", f"{FIT.replace('my-fit', 'two')} --executor processes --workers 2")
-    keep("processes", before(since(text, "plain fine-tuning: "), "asking the mean"))
+    taken = before(since(text, "^• Take "), "^• It knows")
+    keep("processes", f"{before(since(text, 'plain fine-tuning: '), 'asking the mean')}\n…\n{taken}")
     print("  a fit with a worker", file=sys.stderr)
     fit, worker = Terminal("shared"), Terminal("worker")
     fit.start(f"{FIT.replace('my-fit', 'shared')} --executor workers")
+    fit.until("probing what the base knows")  # now its folder is there
     worker.start("recollect work shared")
     fit.end()
     keep("worker", f"$ recollect work shared\n{worker.end()}")
