@@ -27,7 +27,11 @@ def need(module: str, extra: str, what: str = "") -> Any:
 
 def check_installed(package: str, extra: str, what: str = "") -> None:
     """As `need`, without importing the package, which may take seconds: MissingExtra where it is not installed."""
-    if find_spec(package) is None:
+    try:
+        found = find_spec(package)
+    except ModuleNotFoundError:  # from a finder that refuses it by name
+        found = None
+    if found is None:
         raise _missing(package, extra, what)
 
 
