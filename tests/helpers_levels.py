@@ -26,11 +26,13 @@ def write_probe(
     model: str = "",
     first: int = 0,
     relations: Sequence[str] = ("P36", "P50"),
+    asked: int = 1,
     **settings: object,
 ) -> Path:
     """A probe step in `folder` of facts f<first>, …, half of each relation in turn.
 
-    Without probabilities a fresh probe gives each fact its level with 0.9, the next one with 0.1.
+    Without probabilities a fresh probe gives each fact its level with 0.9, the next one with 0.1. asked: of how many
+    facts in a row each subject is.
     """
     likely = np.eye(5)[list(levels)] * 0.9
     for row, level in enumerate(levels):
@@ -41,7 +43,7 @@ def write_probe(
             "fact_id": [f"f{first + at}" for at in range(len(levels))],
             "part": "test",
             "relation": [relations[at % len(relations)] for at in range(len(levels))],
-            "subject": [f"thing {first + at}" for at in range(len(levels))],
+            "subject": [f"thing {(first + at) // asked}" for at in range(len(levels))],
             "object": "x",
             "score": [level / 4 for level in levels],
             "level": list(levels),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_levels import write_probe
-from recollect.compare import ApartBeyondDraws, compare_levels, levels_found, read_probes
+from recollect.compare import ApartBeyondDraws, LevelsFound, compare_levels, levels_found, read_probes
 from recollect.errors import InputError
 
 FIRST = [0, 0, 0, 1, 2, 4, 0, 3, 1, 0]
@@ -121,3 +121,21 @@ def test_the_distance_beyond_the_draws_is_made_of_what_the_comparison_tells(tmp_
         verdict = pair.verdict(*found.models)
         further = measure.at(0.95).low > 0
         assert further == (verdict == "further apart than two probes of one model") == (name == "far")
+
+
+def test_facts_about_one_subject_are_one(tmp_path: Path) -> None:
+    """Thirty subjects of two facts each, of one level: all intervals are those of thirty facts, or near it."""
+    first, second = (np.repeat(levels * 3, 2).tolist() for levels in (FIRST, SECOND))
+
+    def pair(asked: int) -> LevelsFound:
+        paths = [write_probe(tmp_path / f"{name}{asked}", levels, asked=asked)
+                 for name, levels in (("a", first), ("b", second))]  # fmt: skip
+        return compare_levels(paths, out=tmp_path / f"levels{asked}").found
+
+    alone, together = pair(1), pair(2)
+    for name in ("both", "difference", "levels_apart", "total_variation"):
+        one, other = (getattr(found.pairs[0], name) for found in (alone, together))
+        assert one.value == other.value
+        assert other.high - other.low > 1.25 * (one.high - one.low)
+    one, other = (found.models[0].known for found in (alone, together))
+    assert other.high - other.value == pytest.approx(2**0.5 * (one.high - one.value))

@@ -1,10 +1,21 @@
 """Differences of values that share pages, and of questions that share subjects."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import norm
 
-from recollect.core.estimates import Estimate, Pairs, by_cluster, clustered_difference, design_effect, paired
+from recollect.core.estimates import (
+    Estimate,
+    Pairs,
+    by_cluster,
+    clustered_difference,
+    design_effect,
+    paired,
+    paired_difference,
+    spread_of,
+    training_difference,
+)
 from recollect.core.estimates.clusters import change_bounds
 
 
@@ -69,3 +80,24 @@ def test_subjects_that_do_not_repeat_change_nothing():
     assert design_effect([1, 1, 0, 0], "aabb") == 2
     assert design_effect([1, 0, 1, 0], "aabb") == 1
     assert design_effect([0, 0, 0, 0], "aabb") == 2  # nothing to tell by
+
+
+def test_two_runs_on_questions_about_the_same_subjects():
+    """Forty subjects asked twice, both alike: as wide as forty questions would be, in the macro and the micro."""
+    random = np.random.default_rng(6)
+    one, other = (np.repeat(random.random(40) < at, 2) for at in (0.4, 0.6))
+    ids, level = [f"f{at}" for at in range(80)], np.repeat(np.arange(40) % 2, 2)
+    tables = [pl.DataFrame({"fact_id": ids, "part": "test", "level": level, "right": right}) for right in (one, other)]
+    units = {name: at // 2 for at, name in enumerate(ids)}
+    for mean in ("macro", "micro"):
+        alone = paired_difference(*tables, mean=mean)
+        found = paired_difference(*tables, mean=mean, units=units)
+        assert found.high - found.value == pytest.approx(np.sqrt(2) * (alone.high - alone.value))
+        assert paired_difference(*tables, mean=mean, units={}) == alone
+    runs = [[one.tolist()] * 2, [other.tolist()] * 2]
+    none = spread_of([[0.5, 0.5]])
+    alone, found = (
+        training_difference(*runs, level.tolist(), none, units=given) for given in (None, [at // 2 for at in range(80)])
+    )
+    assert isinstance(alone, Estimate) and isinstance(found, Estimate)
+    assert found.high - found.value == pytest.approx(np.sqrt(2) * (alone.high - alone.value))

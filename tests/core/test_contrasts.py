@@ -230,3 +230,34 @@ def test_a_correlation_is_that_of_its_interval_where_means_differ_by_rounding_al
     second = [[float(at)] * 2 for at in (1, 0, 2, 3, 4, 5, 6, 7)]
     found = RankCorrelation(first, second)
     assert found.value == pytest.approx(found.at(0.95).value) and found.value < 1
+
+
+def paired_cells(first: np.ndarray, second: np.ndarray, units: object) -> Contrast:
+    """The gain of one untrained cell over another, all facts of one level."""
+    scores = {BASE: first[None].astype(float), ("other", 0): second[None].astype(float)}
+    asked = Trainings(scores, np.zeros(len(first)), frozenset(scores), units=units)
+    return Contrast(asked, {("other", 0): {0: 1.0}, BASE: {0: -1.0}})
+
+
+def test_values_of_a_page_are_one_and_the_interval_is_no_wider_than_it_must_be() -> None:
+    """120 pages of six values that go together: by value it is too narrow, with a page that always changes too wide."""
+    rng, gains, alone, wide = np.random.default_rng(8), [], [], []
+    pages = np.repeat(np.arange(120), 6)
+    for _ in range(400):
+        page = rng.normal(0, 1, (2, 120))[:, pages]
+        first, second = (page[at] + rng.normal(0, 0.6, 720) < 0 for at in (0, 1))
+        gains.append(float(second.mean() - first.mean()))
+        alone.append(paired_cells(first, second, None).at(0.95))
+        wide.append(paired_cells(first, second, pages).at(0.95))
+    assert np.mean([one.low <= 0 <= one.high for one in alone]) < 0.8
+    assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in wide]) <= 0.98
+    assert np.mean([one.high - one.low for one in wide]) < 1.12 * 2 * 1.96 * np.std(gains)
+
+
+def test_one_value_a_page_is_the_paired_difference_and_a_share_is_that_of_the_pages() -> None:
+    first, second = np.arange(40) < 12, np.arange(40) > 25
+    found, wanted = paired_cells(first, second, np.arange(40)).at(0.95), paired([Pairs.of(first, second)])  # type: ignore[arg-type]
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high), abs=1e-6)
+    twice = Trainings({BASE: np.repeat(first, 2)[None]}, np.zeros(80), frozenset({BASE}), units=np.repeat(range(40), 2))
+    share, whole = Contrast(twice, {BASE: {0: 1.0}}).at(0.95), proportion(12, 40)
+    assert (share.low, share.high) == pytest.approx((whole.low, whole.high))

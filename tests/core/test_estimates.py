@@ -281,6 +281,15 @@ def test_halves_are_even_inside_groups_and_do_not_depend_on_the_order():
     assert halves(ids, groups, 1)[0] != choosing
 
 
+def test_what_was_drawn_together_is_in_one_half_and_what_was_not_moves_nothing():
+    ids, groups = [f"f{number:02}" for number in range(40)], [number % 2 for number in range(40)]
+    units = [number // 4 if number < 20 else number for number in range(40)]
+    choosing, scoring = halves(ids, groups, 0, units)
+    assert choosing | scoring == set(ids) and not choosing & scoring
+    assert all(len({one in choosing for one in ids[at : at + 4]}) == 1 for at in range(0, 20, 4))
+    assert halves(ids, groups, 0, ids) == halves(ids, groups, 0, [f"x{one}" for one in ids]) == halves(ids, groups, 0)
+
+
 def test_of_equal_scores_the_first_wins():
     assert winner({"cheap": 0.4, "dear": 0.4, "poor": 0.1}) == "cheap"
 

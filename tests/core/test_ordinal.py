@@ -104,3 +104,16 @@ def test_the_intervals_cover(n: int, first: list[float], second: list[float]) ->
             found = distance(*drawn)
             covered += found.low - 1e-9 <= value <= found.high + 1e-9
         assert covered / samples >= 0.91  # 0.95 less twice its own error
+
+
+def test_things_that_were_drawn_together_are_resampled_together() -> None:
+    """A hundred things twice over, as one each: the interval of a hundred, nearly; each alone: narrower."""
+    random = np.random.default_rng(11)
+    first, second = (grades(random.integers(0, 5, 100).tolist()) for _ in range(2))
+    twice = np.repeat(first, 2, axis=0), np.repeat(second, 2, axis=0)
+    units = [at // 2 for at in range(200)]
+    for distance in (total_variation, levels_apart):
+        hundred, together, alone = distance(first, second), distance(*twice, units=units), distance(*twice)
+        assert (together.low, together.high) == pytest.approx((hundred.low, hundred.high), abs=0.03)
+        assert together.high - together.low > 1.2 * (alone.high - alone.low)
+        assert distance(*twice, units=range(200)) == alone

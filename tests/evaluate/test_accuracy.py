@@ -140,3 +140,25 @@ def test_a_step_of_an_earlier_version_is_read():
     assert pages.pages is not None and pages.notes == ["x"]
     macro = pages.pages.parts["test"].macro
     assert macro is not None and (macro.n, macro.percent) == (3, pytest.approx((50.0, 40.0, 60.0)))
+
+
+def test_a_subject_that_repeats_is_one_however_many_questions_are_about_it():
+    """Twenty subjects asked twice, always alike: the bounds are those of twenty questions, in all that is printed."""
+    right = [number % 3 == 0 for number in range(20)]
+    names = [f"thing {number}" for number in range(20) for _ in range(2)]
+    table = outputs(level=[n % 2 for n in range(20) for _ in range(2)], right=[one for one in right for _ in range(2)])
+    table = table.with_columns(pl.Series("f score", table["contains"].cast(pl.Float64)), f=pl.col("contains"))
+    table = table.with_columns(pl.Series("fact_id", [f"f{n}" for n in range(40)]))
+    alone = accuracies(table, 1, "f")["test"]
+    found = accuracies(table.with_columns(pl.Series("subject", names)), 1, "f")["test"]
+    pairs = [(alone.micro, found.micro), (alone.macro, found.macro), (alone.score, found.score)]
+    pairs += [(alone.by_level[level], found.by_level[level]) for level in ("0", "1")]
+    pairs += [(alone.macro_score, found.macro_score)]
+    for one, both in pairs:
+        assert one is not None and both is not None
+        assert (both.value, both.n) == (one.value, one.n)
+        assert both.value - both.low == pytest.approx(2**0.5 * (one.value - one.low))
+    unlike = pl.Series("subject", [f"thing {number}" for number in range(40)])
+    assert accuracies(table.with_columns(unlike), 1, "f")["test"] == alone
+    rows = accuracy_table(table.with_columns(pl.Series("subject", names)), ["f"], 1).rows_by_key("level", named=True)
+    assert rows["micro"][0]["low"] == pytest.approx(100 * found.micro.low)

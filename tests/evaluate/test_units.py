@@ -15,3 +15,4 @@ def test_a_subject_is_the_unit_only_where_one_repeats():
     assert twice[0] == twice[1] != twice[2]
     assert units_of(outputs("Peru", "Peru", "Cuba", parts="tot")).to_list() == ["a", "b", "c"]  # in another part
     assert units_of(outputs("Peru", "Peru", "Cuba").drop("subject")).to_list() == ["a", "b", "c"]  # earlier versions
+    assert units_of(outputs("", "", "Cuba")).to_list() == ["a", "b", "c"]  # without a subject each is alone

@@ -10,6 +10,7 @@ import pytest
 
 from recollect.core.estimates import halves
 from recollect.report.chapters.elicits.judge import judge
+from recollect.report.scores.record import Best, Choice
 
 IDS = [f"f{n:03d}" for n in range(200)]
 LEVELS = [n % 5 for n in range(200)]
@@ -118,3 +119,32 @@ def test_of_equal_scores_the_cheapest_wins() -> None:
 
 def test_without_a_training_there_is_nothing_to_judge() -> None:
     assert judge(some(0.1, 0), [], seed=0, least=10) is None
+
+
+def test_a_subject_is_in_one_half_and_the_unit_of_every_interval() -> None:
+    """All subjects are asked twice, of the same level, and both questions have one outcome."""
+    draws = np.random.default_rng(7).random((5, 200))
+
+    def asked(run: int, share: float, subjects: bool) -> pl.DataFrame:
+        table = outputs(lambda n, _: bool(draws[run][n % 100] < share))
+        names = pl.Series("subject", [f"s{n % 100:03}" if n < 200 else f"o{n}" for n in range(table.height)])
+        return table.with_columns(names) if subjects else table
+
+    def best(subjects: bool) -> Best:
+        cells = [(choice, 60, asked(run, share, subjects)) for run, choice, share in _RUNS]
+        found = judge(asked(4, 0.2, subjects), cells, seed=0, least=10)
+        assert found is not None and found.base is not None and found.base.interval is not None
+        return found
+
+    alone, together = best(False), best(True)
+    assert {(int(name[1:]) + 100) % 200 for name in together.judged_facts} == {
+        int(name[1:]) for name in together.judged_facts
+    }
+    assert together.score.high - together.score.low > 1.1 * (alone.score.high - alone.score.low)
+    assert together.base is not None and together.base.interval is not None and alone.base is not None
+    assert alone.base.interval is not None
+    widths = [one.high - one.low for one in (together.base.interval, alone.base.interval)]
+    assert widths[0] > 1.1 * widths[1]
+
+
+_RUNS: tuple[tuple[int, Choice, float], ...] = ((0, "2", 0.6), (1, "2", 0.6), (2, "random", 0.4), (3, "random", 0.4))

@@ -94,3 +94,23 @@ def test_out_of_domain_facts_without_a_full_level_are_not_compared_by_macro():
     table = pl.concat([inside, outside])
     chosen = choose("relative", {0.0: table, 20.0: table}, judging(table, 0))
     assert chosen.ood_gain is None
+
+
+def test_a_subject_is_not_divided_and_is_the_unit_of_every_gain():
+    tuned = pl.concat([answers(lambda level, number: number % 4 == 0), answers(lambda *_: False, part="ood")])
+    good = tuned.with_columns(contains=pl.col("fact_id").str.extract(r"(\d+)$").cast(pl.Int64) % 4 < 2)
+    twice = pl.col("fact_id").str.replace(r"(\d+)$", "") + (
+        (pl.col("fact_id").str.extract(r"(\d+)$").cast(pl.Int64) // 2).cast(pl.String)
+    )
+    how = judging(tuned.with_columns(subject=twice), 0)
+    assert all((f"test-{level}-{at}" in how.choosing) == (f"test-{level}-{at + 1}" in how.choosing)
+               for level in range(5) for at in range(0, 40, 2))  # fmt: skip
+    assert len(how.choosing) < len(how.scoring) <= len(how.choosing) + 10
+    alone = ahead(good, tuned, judging(tuned, 0))
+    found = ahead(good, tuned, how)
+    assert alone.low > 0 and found.low > 0
+    same = good.with_columns(contains=twice.str.extract(r"(\d+)$").cast(pl.Int64) % 2 == 0)
+    before = same.with_columns(contains=twice.str.extract(r"(\d+)$").cast(pl.Int64) % 4 == 0)
+    wide, narrow = ahead(same, before, how), ahead(same, before, judging(tuned, 0))
+    assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)  # both questions of a subject change or neither
+    assert judging(tuned.with_columns(subject=pl.col("fact_id")), 0).choosing == judging(tuned, 0).choosing

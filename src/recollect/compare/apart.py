@@ -31,12 +31,16 @@ class Graded:
     """The same of a second probe of the same model; None where the probe does not state it."""
     judge: object = None
     """What decided which completions are right; levels by two judges mean different things."""
+    units: Sequence[str] | None = None
+    """What each fact was drawn with, such as its subject; None: each was drawn alone."""
 
     def of(self, facts: Sequence[str]) -> Graded:
         """Of these facts alone, in this order."""
         place = {fact: at for at, fact in enumerate(self.facts)}
         rows = [place[fact] for fact in facts]
-        return replace(self, facts=facts, used=self.used[rows], fresh=None if self.fresh is None else self.fresh[rows])
+        fresh = None if self.fresh is None else self.fresh[rows]
+        units = None if self.units is None else [self.units[row] for row in rows]
+        return replace(self, facts=facts, used=self.used[rows], fresh=fresh, units=units)
 
 
 def repeat_apart(used: Floats, again: Floats) -> float:
@@ -69,7 +73,7 @@ class ApartBeyondDraws:
     @cached_property
     def distance(self) -> Estimate:
         """The distance alone, with its 95 % interval, as the chapter on models shows it."""
-        return levels_apart(self.first.used, self.second.used)
+        return levels_apart(self.first.used, self.second.used, units=self.first.units)
 
     @property
     def value(self) -> float:
@@ -83,7 +87,7 @@ class ApartBeyondDraws:
 
     def at(self, confidence: float = CONFIDENCE) -> Estimate:
         """With its interval; the facts are resampled."""
-        found = levels_apart(self.first.used, self.second.used, confidence)
+        found = levels_apart(self.first.used, self.second.used, confidence, self.first.units)
         low, high = found.low - self.by_draws, found.high - self.by_draws
         return replace(found, value=self.value, low=low, high=high, method="facts resampled, less what the draws show")
 

@@ -3,7 +3,8 @@
 Notable choices
 - Where levels are probabilities, counts are expected ones: of a fact that the first knows with p and the second with q,
   p·q count for both. The draws of two probes are independent.
-- Intervals are over facts of the same kind, paired: a fact is one unit whatever the models say of it. What the draws of
+- Intervals are over facts of the same kind, paired: a fact is one unit whatever the models say of it, and so are all
+  facts about one subject where subjects repeat (of the shares and differences; kappa counts facts). What the draws of
   one probe add is told beside them (`Repeat`), since two probes of one model differ too.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +25,7 @@ from recollect.core.estimates import (
     LEAST_PER_LEVEL,
     Estimate,
     apart_of,
+    by_cluster,
     graded_again,
     levels_apart,
     mean_score,
@@ -36,6 +39,7 @@ from recollect.facts import read_relations
 from recollect.probe.levels import Floats
 
 _STEPS = np.arange(5)
+Names = np.ndarray[Any, np.dtype[np.str_]]
 
 
 def compare_levels(
@@ -86,13 +90,13 @@ def _facts_table(probes: Sequence[Probed]) -> pl.DataFrame:
 
 
 def _shares(one: Probed) -> LevelShares:
-    used = one.used
+    used, units = one.used, one.units
     return LevelShares(
         name=one.name,
         model=str(one.manifest.inputs.get("model", "")),
         grades=one.grades,
-        shares=tuple(_share(used[:, level]) for level in range(5)),
-        known=_share(_known(used)),
+        shares=tuple(_share(used[:, level], units) for level in range(5)),
+        known=_share(_known(used), units),
         mean_level=float((used @ _STEPS).mean()),
         repeat=None if one.fresh is None else _repeat(used, one.fresh),
     )
@@ -115,42 +119,42 @@ def _repeat(used: Floats, fresh: Floats) -> Repeat:
 def _pair(one: Probed, other: Probed) -> LevelPair:
     first, second = one.used, other.used
     knows, knows_too = _known(first), _known(second)
-    table = first.T @ second
+    table, units = first.T @ second, one.units
     return LevelPair(
         first=one.name,
         second=other.name,
         n=len(first),
-        total_variation=total_variation(first, second),
-        levels_apart=levels_apart(first, second),
-        difference=_difference(first, second),
-        both=_share(knows * knows_too),
-        first_alone=_share(knows * (1 - knows_too)),
-        second_alone=_share((1 - knows) * knows_too),
-        neither=_share((1 - knows) * (1 - knows_too)),
+        total_variation=total_variation(first, second, units=units),
+        levels_apart=levels_apart(first, second, units=units),
+        difference=_difference(first, second, units),
+        both=_share(knows * knows_too, units),
+        first_alone=_share(knows * (1 - knows_too), units),
+        second_alone=_share((1 - knows) * knows_too, units),
+        neither=_share((1 - knows) * (1 - knows_too), units),
         kappa_known=weighted_kappa(_two_by_two(table)),
         kappa_levels=weighted_kappa(table),
         table=tuple(tuple(row) for row in table.tolist()),
-        relations=_relations(one.levels["relation"], first, second),
+        relations=_relations(one.levels["relation"], first, second, np.asarray(units)),
     )
 
 
-def _relations(relations: pl.Series, first: Floats, second: Floats) -> tuple[RelationPair, ...]:
+def _relations(relations: pl.Series, first: Floats, second: Floats, units: Names) -> tuple[RelationPair, ...]:
     """In the order of the facts."""
     shipped, found = read_relations(None), []
     for relation in relations.unique(maintain_order=True):
         rows = (relations == relation).to_numpy()
-        one, other = first[rows], second[rows]
+        one, other, own = first[rows], second[rows], units[rows].tolist()
         knows, knows_too = _known(one), _known(other)
         found.append(
             RelationPair(
                 relation=relation,
                 name=shipped[relation].name if relation in shipped else relation,
                 n=len(one),
-                known_first=_share(knows),
-                known_second=_share(knows_too),
+                known_first=_share(knows, own),
+                known_second=_share(knows_too, own),
                 both=float((knows * knows_too).mean()),
                 neither=float(((1 - knows) * (1 - knows_too)).mean()),
-                difference=_difference(one, other) if len(one) >= LEAST_PER_LEVEL else None,
+                difference=_difference(one, other, own) if len(one) >= LEAST_PER_LEVEL else None,
             )
         )
     return tuple(found)
@@ -161,12 +165,14 @@ def _known(grades: Floats) -> Floats:
     return known
 
 
-def _share(scores: Floats) -> Estimate:
-    return mean_score([np.clip(scores, 0.0, 1.0).tolist()], 0.0, 1.0)
+def _share(scores: Floats, units: Sequence[str]) -> Estimate:
+    found = np.clip(scores, 0.0, 1.0).tolist()
+    return by_cluster(mean_score([found], 0.0, 1.0), found, units)
 
 
-def _difference(first: Floats, second: Floats) -> Estimate:
-    return mean_score([np.clip((second - first) @ _STEPS, -4.0, 4.0).tolist()], -4.0, 4.0)
+def _difference(first: Floats, second: Floats, units: Sequence[str]) -> Estimate:
+    found = np.clip((second - first) @ _STEPS, -4.0, 4.0).tolist()
+    return by_cluster(mean_score([found], -4.0, 4.0), found, units, least=-4.0, most=4.0)
 
 
 def _two_by_two(table: Floats) -> Floats:

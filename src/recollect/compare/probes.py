@@ -21,6 +21,7 @@ from recollect.compare.levels_found import Grades
 from recollect.core.numbers import many
 from recollect.core.workspace import Manifest, step_input
 from recollect.errors import InputError
+from recollect.evaluate import units_of
 from recollect.probe import ProbeFound
 from recollect.probe.levels import Floats
 
@@ -47,7 +48,12 @@ class Probed:
     @property
     def graded(self) -> Graded:
         """The numbers alone."""
-        return Graded(self.levels["fact_id"].to_list(), self.used, self.fresh, self.judge)
+        return Graded(self.levels["fact_id"].to_list(), self.used, self.fresh, self.judge, self.units)
+
+    @property
+    def units(self) -> list[str]:
+        """What each fact was drawn with: itself, or its subject where one repeats."""
+        return units_of(self.levels).to_list()
 
     @property
     def grades(self) -> Grades:

@@ -37,20 +37,28 @@ def take(items: Sequence[Item], limit: int | None, seed: int, purpose: str, name
     return [items[at] for at in sorted(places)]
 
 
-def halves(ids: Sequence[str], groups: Sequence[object], seed: int) -> tuple[set[str], set[str]]:
+def halves(
+    ids: Sequence[str], groups: Sequence[object], seed: int, units: Sequence[object] | None = None
+) -> tuple[set[str], set[str]]:
     """Ids of the half that chooses and of the half that scores, equal inside each group; an odd one scores.
 
     The best of several looks better than it is on the facts that picked it. Halved inside each memory level by seed and
-    id, every model has the same halves, and a fact added elsewhere moves nothing.
+    id, every model has the same halves, and a fact added elsewhere moves nothing. units: what each fact was drawn with,
+    such as its subject, which is not divided and stands in the group of the first of its ids; alone by default.
     """
-    members: dict[object, list[str]] = {}
-    for fact_id, group in zip(ids, groups, strict=True):
-        members.setdefault(group, []).append(fact_id)
-    choosing, scoring = set(), set()
-    for found in members.values():
-        ordered = sorted(found, key=lambda fact_id: draw(seed, "halves", fact_id))
-        choosing.update(ordered[: len(ordered) // 2])
-        scoring.update(ordered[len(ordered) // 2 :])
+    together: dict[object, list[tuple[str, object]]] = {}
+    for fact_id, group, unit in zip(ids, groups, ids if units is None else units, strict=True):
+        together.setdefault(unit, []).append((fact_id, group))
+    members: dict[object, list[list[str]]] = {}
+    for found in together.values():
+        first = min(found, key=lambda one: one[0])
+        members.setdefault(first[1], []).append([first[0], *(one for one, _ in found if one != first[0])])
+    choosing, scoring = set[str](), set[str]()
+    for several in members.values():
+        ordered = sorted(several, key=lambda unit: draw(seed, "halves", unit[0]))
+        half = len(ordered) // 2
+        choosing.update(one for unit in ordered[:half] for one in unit)
+        scoring.update(one for unit in ordered[half:] for one in unit)
     return choosing, scoring
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import field_validator
 
 from recollect.chat.asking import Asking
-from recollect.core.estimates import Estimate, proportion
+from recollect.core.estimates import Estimate, by_cluster, proportion
 from recollect.core.workspace import Step
 from recollect.core.workspace.result import Result
 from recollect.drift.kl import Reading, Summary, divergences, summary
@@ -34,7 +34,7 @@ from recollect.drift.tokens import (
     text_readings,
 )
 from recollect.errors import InputError
-from recollect.evaluate import RIGHT, facts_of_part, run_evaluate, with_right
+from recollect.evaluate import RIGHT, facts_of_part, run_evaluate, units_of, with_right
 from recollect.facts import Fact, FactSet, Relation
 from recollect.models import LoadedModel
 
@@ -220,7 +220,10 @@ def known_accuracy(outputs: pl.DataFrame) -> Estimate | None:
     Read the base's own number with care: it may know a fact and not answer, because it has never seen the prompt.
     """
     known = with_right(outputs).filter(pl.col("level").is_in(KNOWN))
-    return proportion(int(known[RIGHT].sum()), known.height) if known.height else None
+    if not known.height:
+        return None
+    right = known[RIGHT].to_list()
+    return by_cluster(proportion(sum(right), len(right)), right, units_of(known).to_list())
 
 
 def _compare_known(step: Step, tuned: pl.DataFrame | None, base: pl.DataFrame | None) -> KnownFound | None:

@@ -5,20 +5,22 @@ Notable choices
   facts. A level with fewer is shown and left out of the mean; a level without facts is missing. Both are named.
 - Without a level that has enough facts there is no macro, only micro.
 - Facts whose level is unknown are counted, and enter micro only.
+- Where a subject is asked about more than once, or a conversation is, that is the unit of every interval (`units.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 from pydantic import model_validator
 
-from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, macro_over, mean_score, proportion
+from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, by_cluster, macro_over, mean_score, proportion
 from recollect.core.workspace.result import Result
 from recollect.evaluate.judges import score_column
 from recollect.evaluate.settings import PARTS
+from recollect.evaluate.units import units_of
 from recollect.facts import Part
 from recollect.match import DEFAULT_JUDGE
 from recollect.select import LEVELS
@@ -115,7 +117,8 @@ class Accuracy(Result):
 def accuracies(outputs: pl.DataFrame, least: int = LEAST_PER_LEVEL, judge: str = DEFAULT_JUDGE) -> dict[Part, Accuracy]:
     """The accuracy on each part that was asked, by the judge of that name, with the means by `word` beside it.
 
-    `outputs` needs the columns part, level (null where unknown), word and that of the judge.
+    `outputs` needs the columns part, level (null where unknown), word and that of the judge; with fact_id and subject,
+    subjects that repeat are counted so.
     """
     found: dict[Part, Accuracy] = {}
     for part in PARTS:
@@ -157,20 +160,32 @@ def accuracy_table(outputs: pl.DataFrame, matchers: Sequence[str], least: int = 
 
 def _accuracy(table: pl.DataFrame, matcher: str, least: int) -> Accuracy:
     """Of one part by one judge."""
+    table = table.with_columns(units_of(table))
     tables = {str(level): table.filter(pl.col("level") == level) for level in LEVELS}
     counts = {level: (int(one[matcher].sum()), one.height) for level, one in tables.items() if one.height}
     macro = macro_over(counts, least)
     column = score_column(matcher)
     graded = column in table.columns
-    levels = [tables[level][column].to_list() for level in macro.entered] if graded else []
+    whole, entered = {"": table}, {level: tables[level] for level in macro.entered}
+    levels = [one[column].to_list() for one in entered.values()] if graded else []
     return Accuracy(
-        micro=proportion(int(table[matcher].sum()), table.height),
-        macro=macro.estimate,
-        by_level={level: proportion(*count) for level, count in counts.items()},
+        micro=_by_unit(proportion(int(table[matcher].sum()), table.height), matcher, whole),
+        macro=None if macro.estimate is None else _by_unit(macro.estimate, matcher, entered),
+        by_level={level: _by_unit(proportion(*n), matcher, {level: tables[level]}) for level, n in counts.items()},
         macro_levels=macro.entered,
-        score=mean_score([table[column].to_list()], 0, 1) if graded else None,
-        macro_score=mean_score(levels, 0, 1) if levels else None,
+        score=_by_unit(mean_score([table[column].to_list()], 0, 1), column, whole) if graded else None,
+        macro_score=_by_unit(mean_score(levels, 0, 1), column, entered) if levels else None,
     )
+
+
+def _by_unit(found: Estimate, column: str, tables: Mapping[str, pl.DataFrame]) -> Estimate:
+    """The interval of a mean over tables by what their rows were drawn with."""
+    scores, units, groups = [], [], []
+    for name, table in tables.items():
+        scores += table[column].cast(pl.Float64).to_list()
+        units += table["unit"].to_list()
+        groups += [name] * table.height
+    return by_cluster(found, scores, units, groups)
 
 
 def _of_percent(ends: Sequence[float | None], n: int, method: str) -> Estimate | None:

@@ -299,7 +299,8 @@ def rescore_answers(
         check_all(judge, [(one.accepted, one.asked) for one in answers])
     else:
         judge = Contained(getattr(judge, "__name__", "custom"), judge)
-    judged = outputs.select("part", "level").with_columns(verdict_columns([judge], answers, DEFAULT_JUDGE, progress))
+    kept = [name for name in ("fact_id", "subject", CONVERSATION, "part", "level") if name in outputs.columns]
+    judged = outputs.select(kept).with_columns(verdict_columns([judge], answers, DEFAULT_JUDGE, progress))
     return accuracy_table(judged, [judge.name], least_per_level)
 
 

@@ -17,11 +17,15 @@ CONVERSATION = "conversation"
 
 
 def units_of(outputs: pl.DataFrame) -> pl.Series:
-    """The unit of each row of `outputs.parquet`, as the column `unit`."""
+    """The unit of each row of `outputs.parquet`, as the column `unit`; each row alone where it has no ids."""
+    if "fact_id" not in outputs.columns:
+        return pl.Series("unit", [str(at) for at in range(outputs.height)], dtype=pl.String)
     if CONVERSATION in outputs.columns:
         return outputs[CONVERSATION].alias("unit")
     if "subject" in outputs.columns:
-        subjects = pl.Series("unit", [near_key(one or "") for one in outputs["subject"].to_list()], dtype=pl.String)
+        keys = [near_key(one or "") for one in outputs["subject"].to_list()]
+        alone = outputs["fact_id"].to_list()
+        subjects = pl.Series("unit", [key or own for key, own in zip(keys, alone, strict=True)], dtype=pl.String)
         if pl.DataFrame([subjects, outputs["part"]]).is_duplicated().any():
             return subjects
     return outputs["fact_id"].alias("unit")

@@ -3,7 +3,8 @@
 Choosing and judging on the same facts would flatter every ladder: the best of many noisy rungs looks better than it
 is. So the in-domain test facts are halved by seed inside each memory level (`recollect.core.estimates.halves`);
 out-of-domain facts choose nothing. A macro is over the levels that have enough facts in the choosing half, which is
-never the larger one, so both halves and every rung average the same levels.
+never the larger one, so both halves and every rung average the same levels. A subject that several questions are
+about is not divided, and is the unit of every interval.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import Field, computed_field, model_validator
 from recollect.core.estimates import LEAST_PER_LEVEL, Estimate, Mean, levels_entering, paired_difference, winner
 from recollect.core.estimates import halves as split
 from recollect.core.workspace.result import Result, fold_intervals
-from recollect.evaluate import RIGHT, with_right
+from recollect.evaluate import RIGHT, units_of, with_right
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Judging:
     mean: Mean
     levels: tuple[int, ...]
     ood_levels: tuple[int, ...]
+    units: Mapping[str, str]
+    """What each fact, by its id, was drawn with: itself, or its subject."""
 
 
 def halves(outputs: pl.DataFrame, seed: int) -> tuple[set[str], set[str]]:
@@ -38,15 +41,21 @@ def halves(outputs: pl.DataFrame, seed: int) -> tuple[set[str], set[str]]:
     A level's odd fact goes to the scoring half. Depends on seed and ids alone, so every model has the same halves.
     """
     table = outputs.filter(pl.col("part") == "test")
-    return split(table["fact_id"].to_list(), table["level"].to_list(), seed)
+    return split(table["fact_id"].to_list(), table["level"].to_list(), seed, units_of(table).to_list())
 
 
 def judging(outputs: pl.DataFrame, seed: int, least: int = LEAST_PER_LEVEL) -> Judging:
     """How all rungs of a ladder are scored: by macro where a level has enough facts, else by micro."""
     choosing, scoring = halves(outputs, seed)
-    levels = levels_entering(_only(outputs, choosing), least=least)
+    either = levels_entering(_only(outputs, scoring), least=least)
+    levels = tuple(level for level in levels_entering(_only(outputs, choosing), least=least) if level in either)
     ood_levels = levels_entering(outputs, part="ood", least=least)
-    return Judging(frozenset(choosing), frozenset(scoring), "macro" if levels else "micro", levels, ood_levels)
+    units: dict[str, str] = {}
+    for part in ("test", "ood"):
+        table = outputs.filter(pl.col("part") == part)
+        units |= dict(zip(table["fact_id"].to_list(), units_of(table).to_list(), strict=True))
+    mean: Mean = "macro" if levels else "micro"
+    return Judging(frozenset(choosing), frozenset(scoring), mean, levels, ood_levels, units)
 
 
 def score(outputs: pl.DataFrame, levels: Sequence[int] = (), *, part: str = "test") -> float | None:
@@ -120,13 +129,14 @@ def choose(order: str, rungs: Mapping[float, pl.DataFrame], how: Judging) -> Cho
 
 def ahead(best: pl.DataFrame, other: pl.DataFrame, how: Judging) -> Estimate:
     """How far one rung is ahead of another on the scoring half; fractions."""
-    return paired_difference(_only(other, how.scoring), _only(best, how.scoring), mean=how.mean, levels=how.levels)
+    sides = _only(other, how.scoring), _only(best, how.scoring)
+    return paired_difference(*sides, mean=how.mean, levels=how.levels, units=how.units)
 
 
 def _ood_difference(tuned: pl.DataFrame, rung: pl.DataFrame, how: Judging) -> Estimate | None:
     if not tuned.filter(pl.col("part") == "ood").height or (how.mean == "macro" and not how.ood_levels):
         return None
-    return paired_difference(tuned, rung, part="ood", mean=how.mean, levels=how.ood_levels)
+    return paired_difference(tuned, rung, part="ood", mean=how.mean, levels=how.ood_levels, units=how.units)
 
 
 def _only(table: pl.DataFrame, ids: Set[str]) -> pl.DataFrame:

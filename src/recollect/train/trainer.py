@@ -74,6 +74,8 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
     def train_from(self, checkpoint: Path | None) -> None:
         """Train to the end from a checkpoint, or from the start.
 
+        TRL counts the tokens that it has read (`num_tokens` of its log) in the trainer alone, from zero in one that
+        resumes: the count goes on from the last one logged, as in a training that was never stopped.
         A checkpoint of the last update is taken as it is: the transformers trainer would look whether it is at the end
         only after one more update (5.x, where the end is not that of an epoch). Loading alone has no public name there.
         """
@@ -86,6 +88,8 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
                 for entry in last:  # whoever watches the losses has its say of the last one
                     self.callback_handler.on_log(self.args, state, self.control, entry)
                 return
+            counted = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if self.args.fsdp:
             check_shared(self.model)

@@ -43,6 +43,16 @@ def test_nothing_right_is_not_certainly_nothing() -> None:
     assert found[0, 1] == 0
 
 
+def test_nothing_right_of_few_subjects_says_less_than_of_many() -> None:
+    def error(unit: np.ndarray) -> float:
+        items = Items(np.zeros((1, len(unit))), np.zeros(len(unit), int), unit)
+        return float(item_covariance(items, np.asarray([15]))[0, 0])
+
+    few, share = error(np.arange(400) // 4), 0.5 / 101
+    assert few == error(np.arange(100)) == pytest.approx(share * (1 - share) / 100 * 100**2)
+    assert few > 10 * error(np.arange(400))
+
+
 def test_what_an_item_does_in_one_run_only_is_not_counted_twice() -> None:
     """It is part of the spread between runs; as an error of items, what the runs of a size share counts."""
     rng = np.random.default_rng(4)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t
 
 from recollect.core.estimates import Spread, over_trainings
-from recollect.experiments.fit.answers import Gap, power_of
+from recollect.experiments.fit.answers import Gap, gap_between, power_of
 from recollect.experiments.fit.luck import Luck, far_apart
 
 FIRST = np.arange(250) < 90
@@ -68,3 +68,13 @@ def test_more_questions_are_not_promised_where_luck_alone_hides_a_difference():
     assert power_of(gap, 0.95).luck
     assert not power_of(Gap(FIRST, SECOND), 0.95).luck
     assert power_of(Gap(FIRST, SECOND), 0.99).needed > power_of(Gap(FIRST, SECOND), 0.95).needed  # type: ignore[operator]
+
+
+def test_where_questions_belong_together_their_subjects_are_what_would_tell():
+    """Each question twice: as many subjects as there were questions, by an interval over subjects."""
+    once, twice = Gap(FIRST, SECOND), [np.repeat(side, 2) for side in (FIRST, SECOND)]
+    units = np.asarray([f"s{at // 2}" for at in range(500)])
+    found, alone = power_of(gap_between(twice[0], twice[1], units), 0.95), power_of(once, 0.95)
+    assert (found.asked, found.unit, alone.unit) == (250, "subject", "question")
+    assert found.needed == pytest.approx(alone.needed, rel=0.1)
+    assert power_of(gap_between(twice[0], twice[1], units), 0.95, "page").unit == "page"

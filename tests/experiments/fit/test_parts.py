@@ -263,3 +263,18 @@ def test_too_few_rows_are_told_in_rows():
     with pytest.raises(InputError, match="the data has 5 questions.*about 40 rows") as told:
         split_for_fit(FactSet(world().part("train").facts[:5]), FitSettings())
     assert "share" not in str(told.value)
+
+
+def test_how_little_a_test_tells_goes_by_its_subjects():
+    def note(each: int, subjects: int) -> list[str]:
+        facts = [Fact("P36", f"Land {at}", "x", f"What is {number} of Land {at}?", split=split)
+                 for at in range(3 * subjects) for number in range(each)
+                 for split in ["test" if at < subjects else "train"]]  # fmt: skip
+        return [one for one in split_for_fit(FactSet(tuple(facts), "x"), FitSettings()).notes if "known to" in one]
+
+    assert note(1, 49) == ["The test has 49 questions: a share of right answers is known to about ± 14 points."]
+    assert note(1, 100) == []
+    assert note(4, 36) == [
+        "The test has 144 questions about 36 subjects: a share of right answers is known to about ± 8 points where "
+        "they have nothing to do with each other, and to ± 16 where those of one are right or wrong together."
+    ]

@@ -21,7 +21,9 @@ def levels(scores: dict[str, float] = SCORES) -> pl.DataFrame:
 def said(*right: str) -> Answers:
     """Answers to all of them."""
     found = Answers(Path())
-    found.__dict__["items"] = pl.DataFrame({"item": list(SCORES), "right": [name in right for name in SCORES]})
+    found.__dict__["items"] = pl.DataFrame(
+        {"item": list(SCORES), "unit": list(SCORES), "right": [name in right for name in SCORES]}
+    )
     return found
 
 
@@ -117,7 +119,7 @@ def clear(folder: Path) -> RiskFound:
     names = [f"{at:02}" for at in range(40)]
     foretell_risk(levels({name: at / 40 for at, name in enumerate(names)}), folder)
     plain = Answers(Path())
-    plain.__dict__["items"] = pl.DataFrame({"item": names, "right": [at >= 10 for at in range(40)]})
+    plain.__dict__["items"] = pl.DataFrame({"item": names, "unit": names, "right": [at >= 10 for at in range(40)]})
     found = check_risk(folder, names, plain)
     assert found is not None
     return found

@@ -106,6 +106,7 @@ def test_a_training_pauses_and_resumes_either_way(base_folder: Path, selection: 
         for own, twin in zip(history(path), history(whole.path), strict=True):
             if "loss" in own:
                 assert own["loss"] == pytest.approx(twin["loss"], rel=ROUNDING)
+                assert own["num_tokens"] == twin["num_tokens"]
 
 
 def test_a_neighbour_that_diverges_or_is_stopped_leaves_the_rest_alone(

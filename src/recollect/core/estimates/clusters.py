@@ -188,13 +188,15 @@ def by_cluster(
     groups: Sequence[Hashable] | None = None,
     *,
     least: float = 0.0,
+    most: float = 1.0,
 ) -> Estimate:
     """An interval made as if scores were independent, for scores that share clusters: either side longer by the root
-    of the design effect (Kish 1965). Where every cluster has one score it is as it was; `least`: the least value."""
+    of the design effect (Kish 1965). Where every cluster has one score it is as it was. least, most: possible values.
+    """
     times = math.sqrt(design_effect(scores, clusters, groups))
     if times == 1:
         return estimate
     low = estimate.value - times * (estimate.value - estimate.low)
     high = estimate.value + times * (estimate.high - estimate.value)
     method = f"{estimate.method}, clustered by subject"
-    return within(replace(estimate, low=low, high=high, method=method), least, 1.0)
+    return within(replace(estimate, low=low, high=high, method=method), least, most)

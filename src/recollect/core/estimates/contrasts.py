@@ -4,8 +4,8 @@ Every training of every cell scores the same facts, some of each memory level. A
 of weight x mean score. Its interval joins two errors, as the root of their summed squares (Zou and Donner 2008):
 
 - the facts: each fact's own weighted sum over the cells, so that what the cells share cancels; within levels, from the
-  distributions of `intervals` (scores without bounds, such as divergences, by Student's t; values that share pages by
-  those of `clusters`);
+  distributions of `intervals` (scores without bounds, such as divergences, by Student's t; values that share pages, and
+  questions about one subject, by those of `clusters`);
 - the trainings: t sqrt(sum of a^2 s^2 / r), a the weight of a cell, r its trainings and s their standard deviation
   around the mean of their cell, pooled over all trained cells of its size by the same mean over levels (sizes may
   scatter unlike); t has Welch and Satterthwaite's freedom. With one cell a size that is too few; the sizes then share
@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from recollect.core.estimates.clusters import cluster_bounds, table_of
+from recollect.core.estimates.clusters import change_bounds, cluster_bounds, table_of
 from recollect.core.estimates.differences import scores_of
 from recollect.core.estimates.intervals import Estimate, weighted, widened, within
 from recollect.core.estimates.measures import Source
@@ -55,7 +55,8 @@ class Trainings:
     most: float | None = 1.0
     """Bounds of a score; None where it has none."""
     units: Any | None = None
-    """What each fact was drawn with, such as the page that a value stands on; None: each was drawn alone."""
+    """What each fact was drawn with, such as the page that a value stands on, or its subject; None: each was drawn
+    alone."""
     shared: float = 0.0
     """How many trainings the spread over all sizes counts for against a size's own; 0: each size has its own alone."""
 
@@ -140,7 +141,7 @@ class Contrast:
         if not self.over_facts:
             return Estimate(self.value, self.value, self.value, self.repeats, self.method, confidence)
         if self.trainings.units is not None:
-            return self._pages(confidence)
+            return self._clustered(confidence)
         return self._facts_bounded(confidence) if self.trainings.least is not None else self._facts(confidence)
 
     @cached_property
@@ -166,19 +167,31 @@ class Contrast:
         ]
         return weighted(groups, [1.0] * len(groups), self.method, confidence)
 
-    def _pages(self, confidence: float) -> Estimate:
-        """The same where facts share units: each level's sum as a share of what it can be, pages resampled."""
+    def _clustered(self, confidence: float) -> Estimate:
+        """The same where facts share units (pages, subjects), which are resampled.
+
+        Where the weights cancel at every level, each fact has a change, and the made-up unit is that of a difference
+        (`clusters.change_bounds`); else each level's sum is a share of what it can be.
+        """
         units, levels = np.asarray(self.trainings.units), list(self._by_level)
-        right, of_unit, of_level = [], [], []
-        for level, (scores, low, high) in self._by_level.items():
-            right += np.clip((scores - low) / (high - low), 0.0, 1.0).tolist()
-            of_unit += units[self.trainings.place(level)].tolist()
-            of_level += [level] * len(scores)
-        hits, ns = table_of(right, of_unit, of_level)
-        least = sum(low for _, low, _ in self._by_level.values())
-        times = [len(levels) * (high - low) for _, low, high in self._by_level.values()]
-        low, high = (least + float(end) for end in cluster_bounds(hits, ns, confidence, times)[1:])
-        return Estimate(self.value, min(low, self.value), max(high, self.value), len(right), self.method, confidence)
+        of_unit = [unit for level in levels for unit in units[self.trainings.place(level)].tolist()]
+        of_level = [level for level, (scores, _, _) in self._by_level.items() for _ in scores]
+
+        def table(of: Callable[[Any, float, float], Any]) -> tuple[Any, Any]:
+            scores = [one for level in self._by_level.values() for one in of(*level).tolist()]
+            return table_of(scores, of_unit, of_level)
+
+        can_be = [(low, high) for _, low, high in self._by_level.values()]
+        if all(math.isclose(-low, high) for low, high in can_be):
+            hits, ns = table(lambda scores, low, high: len(levels) * scores)
+            _, low, high = change_bounds(hits, ns, confidence, most=[len(levels) * most for _, most in can_be])
+        else:
+            hits, ns = table(lambda scores, low, high: np.clip((scores - low) / (high - low), 0.0, 1.0))
+            times = [len(levels) * (high - low) for low, high in can_be]
+            least = sum(low for low, _ in can_be)
+            low, high = (least + end for end in cluster_bounds(hits, ns, confidence, times)[1:])
+        ends = min(float(low), self.value), max(float(high), self.value)
+        return Estimate(self.value, *ends, len(of_unit), self.method, confidence)
 
     def _facts(self, confidence: float) -> Estimate:
         from scipy import stats

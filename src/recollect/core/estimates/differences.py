@@ -7,13 +7,14 @@ and from `outputs.parquet` tables (columns fact_id, part, level, and one column 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from recollect.core.estimates.clusters import by_cluster
 from recollect.core.estimates.intervals import (
     CONFIDENCE,
     LEAST_PER_LEVEL,
@@ -143,15 +144,26 @@ def paired_difference(
     mean: Mean = "macro",
     least: int = LEAST_PER_LEVEL,
     levels: Sequence[int] | None = None,
+    units: Mapping[str, Hashable] | None = None,
     confidence: float = CONFIDENCE,
 ) -> Estimate:
     """How much better the second run is than the first on the same facts (a fraction; n is the facts compared).
 
-    "macro" averages the levels with at least `least` facts, or the given `levels`; "micro" pools all facts. Raises
-    InputError when the facts differ, and when nothing can be compared.
+    "macro" averages the levels with at least `least` facts, or the given `levels`; "micro" pools all facts. units: what
+    each fact, by its id, was drawn with, such as its subject (`by_cluster`); alone by default. Raises InputError when
+    the facts differ, and when nothing can be compared.
     """
     one, other = _same_facts([first, second], part)
-    return paired(_pairs(one, other, matcher, _groups(one, mean, least, levels, part)), confidence)
+    groups = _groups(one, mean, least, levels, part)
+    found = paired(_pairs(one, other, matcher, groups), confidence)
+    if units is None:
+        return found
+    change = _of(other, matcher).cast(pl.Int64) - _of(one, matcher).cast(pl.Int64)
+    table = one.select("fact_id", "level").with_columns(change.alias("change"))
+    picked = pl.concat([_pick(table, level) for level in groups])
+    of_unit = [units.get(fact_id, fact_id) for fact_id in picked["fact_id"].to_list()]
+    of_group = ["all"] * picked.height if mean == "micro" else picked["level"].to_list()
+    return by_cluster(found, picked["change"].to_list(), of_unit, of_group, least=-1.0)
 
 
 def paired_difference_of_differences(

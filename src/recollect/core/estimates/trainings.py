@@ -13,12 +13,13 @@ mean change. The part of s that is due to the questions is counted twice, on the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
+from recollect.core.estimates.clusters import by_cluster
 from recollect.core.estimates.differences import by_level, mean_score
 from recollect.core.estimates.intervals import CONFIDENCE, LEAST_PER_LEVEL, Estimate, enough, widened, within
 from recollect.errors import InputError
@@ -140,11 +141,13 @@ def training_difference(
     least: int = LEAST_PER_LEVEL,
     first_trained: bool = True,
     candidates: int = 1,
+    units: Sequence[Hashable] | None = None,
     confidence: float = CONFIDENCE,
 ) -> Estimate | NoRepeats:
     """Second cell minus first, every training asked the same facts: trainings × facts of verdicts (0, 1).
 
     With `levels`, one per fact, it is the macro difference over levels with at least `least` facts; without, micro.
+    `units`, one per fact, is what each was drawn with, such as its subject (`by_cluster`); alone by default.
     `spread` (of scores by the same mean) is pooled over these two cells unless given. `first_trained=False`: the first
     is an untouched model. `candidates`: of how many cells one of the two was picked as the best (see `Spread.half`).
     Raises InputError when nothing can be compared.
@@ -157,6 +160,11 @@ def training_difference(
     places = _places(levels, one.shape[1], least)
     change = other.mean(axis=0) - one.mean(axis=0)
     questions = mean_score([change[place].tolist() for place in places], -1, 1, confidence)
+    if units is not None:
+        of_unit = [units[at] for place in places for at in place]
+        of_level = [level for level, place in enumerate(places) for _ in place]
+        scores = np.concatenate([change[place] for place in places]).tolist()
+        questions = by_cluster(questions, scores, of_unit, of_level, least=-1.0)
     cells = [[float(np.mean([run[place].mean() for place in places])) for run in side] for side in (other, one)]
     if not first_trained:
         cells = cells[:1]

@@ -74,7 +74,7 @@ class Power(Result):
     """With which the observed difference would be seen in four of five tests, at the confidence of the verdict; None
     where they differ on no question, so that nothing can be said."""
     unit: str = "question"
-    """What is counted: questions, pages or conversations."""
+    """What is counted: questions; where they belong together, the pages, conversations or subjects."""
     confidence: float = 0.95
     """Of the interval that would have to leave out zero."""
     luck: bool = False

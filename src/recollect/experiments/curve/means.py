@@ -172,16 +172,20 @@ def _psd(covariance: Floats) -> Floats:
 def _unseen(items: Items, size: Ints) -> Floats:
     """Variance (in points squared) that a bootstrap cannot see: of groups all right, or all wrong, at a size.
 
-    Their share is taken as Jeffreys' (right + 1/2) / (n + 1), n the items of the group.
+    Their share is taken as Jeffreys' (right + 1/2) / (n + 1), n the items of the group. With nothing to tell by, the
+    items of a unit count as one (n less by Kish's factor for units that are all alike).
     """
     names, sizes = np.unique(items.group), np.unique(size)
     count = np.ones_like(items.right) if items.count is None else items.count
     found = np.zeros(len(sizes))
     for name in names:
         here = items.group == name
+        in_unit = np.unique(items.unit[here], return_counts=True)[1]
+        of_all = float(in_unit.sum() / (in_unit**2).sum())
         for at, one in enumerate(sizes):
             n = float(count[size == one][:, here].sum(axis=1).mean())
             right = float(items.right[size == one][:, here].sum(axis=1).mean())
             if right in (0.0, n):
-                found[at] += 1e4 * (0.5 / (n + 1)) * (1 - 0.5 / (n + 1)) / max(n, 1.0) / len(names) ** 2
+                own = n * of_all
+                found[at] += 1e4 * (0.5 / (own + 1)) * (1 - 0.5 / (own + 1)) / max(own, 1.0) / len(names) ** 2
     return found

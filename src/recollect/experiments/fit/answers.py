@@ -166,6 +166,13 @@ def gap_between(first: NDArray[np.bool_], second: NDArray[np.bool_], units: NDAr
     return Gap(first, second, Scored({0: first, 1: second}, groups, units, pages=True, how=""))
 
 
+def share_of(right: NDArray[np.bool_], units: NDArray[np.str_]) -> Estimate:
+    """The share of right ones; what belongs to one unit (a subject, a conversation) is counted so by the interval."""
+    if len(set(units.tolist())) == len(units):
+        return proportion(int(right.sum()), len(right))
+    return clustered(right.tolist(), units.tolist())
+
+
 def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Gap | None:
     """What the second has forgotten more of the known items, paired as their scores are; None of nothing."""
     mine, others = first.lost(knowledge), second.lost(knowledge)
@@ -174,16 +181,18 @@ def lost_more(first: Answers, second: Answers, knowledge: Knowledge) -> Gap | No
     return gap_between(mine, others, first.of(knowledge)["unit"].to_numpy().astype(np.str_))
 
 
-def power_of(gap: Gap, confidence: float, unit: str = "question") -> Power:
-    """How many questions (pages, conversations) would tell, by the questions' own interval at this confidence."""
+def power_of(gap: Gap, confidence: float, unit: str = "") -> Power:
+    """How many questions would tell, by the questions' own interval at this confidence; of what belongs together how
+    many units. unit: what such a one is called, a subject by default."""
     alone = gap.questions(confidence)
     hidden = gap.luck is not None and bool(gap.trainings) and gap.luck.half(*gap.trainings, confidence=confidence)
-    asked = len(gap.first)
-    if gap.scored is not None and unit != "question":
+    luck = hidden >= abs(alone.value)
+    if gap.scored is not None:
         asked = len(set(gap.scored.units.tolist()))
-    pairs = Pairs.of(gap.first.tolist(), gap.second.tolist())
-    needed = units_needed(alone, asked) if gap.scored is not None else questions_needed(pairs, confidence=confidence)
-    return Power(asked=asked, needed=needed, unit=unit, confidence=confidence, luck=hidden >= abs(alone.value))
+        needed = units_needed(alone, asked)
+        return Power(asked=asked, needed=needed, unit=unit or "subject", confidence=confidence, luck=luck)
+    needed = questions_needed(Pairs.of(gap.first.tolist(), gap.second.tolist()), confidence=confidence)
+    return Power(asked=len(gap.first), needed=needed, confidence=confidence, luck=luck)
 
 
 def decided(gaps: Mapping[_Key, Gap]) -> dict[_Key, Estimate]:

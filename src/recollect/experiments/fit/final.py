@@ -209,10 +209,8 @@ def _contender(name: Name, examples: int, ground: Ground, tested: Tested, best: 
 
 
 def _unit(ground: Ground, answers: Answers) -> str:
-    """What more of would tell."""
-    if answers.pages:
-        return "page"
-    return "conversation" if ground.goal == "chat" and answers.clustered else "question"
+    """What belongs together is called, where anything does."""
+    return "page" if answers.pages else "conversation" if ground.goal == "chat" else "subject"
 
 
 def flips(ground: Ground, tested: Tested) -> tuple[tuple[Flipped, ...], int, int]:

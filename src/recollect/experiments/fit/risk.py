@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from recollect.core.estimates import proportion, roc_area
+from recollect.core.estimates import roc_area
 from recollect.core.workspace import write_parquet
 from recollect.core.workspace.fit import RiskFound
-from recollect.experiments.fit.answers import Answers
+from recollect.experiments.fit.answers import Answers, share_of
 
 FILE = "risk.parquet"
 _LEAST = 2
@@ -39,7 +40,7 @@ def check_risk(folder: Path, known: Collection[str], plain: Answers | None) -> R
     """The forecast against what was lost of what the base knew; None without a forecast or a plain training."""
     if plain is None or not (folder / FILE).is_file():
         return None
-    asked = plain.items.filter(pl.col("item").is_in(list(known))).select("item", "right")
+    asked = plain.items.filter(pl.col("item").is_in(list(known))).select("item", "unit", "right")
     table = asked.join(pl.read_parquet(folder / FILE), left_on="item", right_on="fact_id").sort("rank", "item")
     gone = (~table["right"]).to_list()
     safety = table["rank"].to_list()
@@ -49,10 +50,11 @@ def check_risk(folder: Path, known: Collection[str], plain: Answers | None) -> R
     if min(len(lost), len(kept)) < _LEAST:
         return found
     third = max(1, len(gone) // _THIRD)
+    missed, units = np.asarray(gone, dtype=bool), table["unit"].cast(pl.String).to_numpy().astype(np.str_)
     return found.model_copy(
         update={
             "area": roc_area(lost, kept),
-            "most_at_risk": proportion(sum(gone[:third]), third),
-            "others": proportion(sum(gone[third:]), len(gone) - third),
+            "most_at_risk": share_of(missed[:third], units[:third]),
+            "others": share_of(missed[third:], units[third:]),
         }
     )

@@ -23,12 +23,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recollect.compare.favourite import favourite
-from recollect.core.estimates import Estimate, proportion
+from recollect.core.estimates import Estimate
 from recollect.core.workspace.fit import JoinedFound, KindFound, RuleFound
 from recollect.evaluate import Judges
 from recollect.evaluate.judges import asked_of, with_right
 from recollect.evaluate.llm_judge import LLM
-from recollect.experiments.fit.answers import Answers, Gap, decided, gap_between, power_of
+from recollect.experiments.fit.answers import Answers, Gap, decided, gap_between, power_of, share_of
 from recollect.facts import Fact, FactSet, near_key
 from recollect.match import DEFAULT_JUDGE, Answer, Judge, judge_of
 from recollect.match.squad import normalised
@@ -185,25 +185,25 @@ def rule_found(
     apart = decided({kind: gap_between(gap.first[at], gap.second[at], units[at]) for kind, at in places.items()})
     return RuleFound(
         by_relation=tried.rule.by_relation,
-        test=proportion(int(tried.right.sum()), len(tried.right)),
+        test=share_of(tried.right, units),
         over=over[1],
         power=power_of(over[0], over[1].confidence),
         kinds=tuple(_kind(kind, at, tried, base, chosen, apart[kind]) for kind, at in places.items()),
-        joined=_joined(tried, over_joined) if tried.better else None,
+        joined=_joined(tried, units, over_joined) if tried.better else None,
     )
 
 
-def _joined(tried: Tried, over: tuple[Gap, Estimate] | None) -> JoinedFound:
+def _joined(tried: Tried, units: NDArray[np.str_], over: tuple[Gap, Estimate] | None) -> JoinedFound:
     return JoinedFound(
         kinds=tried.better,
-        test=proportion(int(tried.joined.sum()), len(tried.joined)),
+        test=share_of(tried.joined, units),
         over=None if over is None else over[1],
         power=None if over is None else power_of(over[0], over[1].confidence),
     )
 
 
 def _kind(name: str, at: NDArray[np.intp], tried: Tried, base: Answers, chosen: Answers, over: Estimate) -> KindFound:
-    facts = [tried.facts[place] for place in at]
+    facts, units = [tried.facts[place] for place in at], chosen.units()[at]
     first, second = (_Rows(_outputs(one)[at.tolist()]) for one in (base, chosen))
     one = favourite(first, second)
     given, times, right = _given_most(second.outputs)
@@ -212,9 +212,9 @@ def _kind(name: str, at: NDArray[np.intp], tried: Tried, base: Answers, chosen: 
         n=len(at),
         truths=len({normalised(fact.object) for fact in facts}),
         commonest=tried.rule.answer(facts[0]),
-        rule=proportion(int(tried.right[at].sum()), len(at)),
-        base=proportion(int(base.right()[at].sum()), len(at)),
-        chosen=proportion(int(chosen.right()[at].sum()), len(at)),
+        rule=share_of(tried.right[at], units),
+        base=share_of(base.right()[at], units),
+        chosen=share_of(chosen.right()[at], units),
         over=over,
         given=given,
         times=times,

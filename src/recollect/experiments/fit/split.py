@@ -13,7 +13,7 @@ Notable choices
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -83,6 +83,7 @@ def split_for_fit(facts: FactSet, settings: FitSettings, *, pages: bool = False)
             *_read(facts.beside.notes),
             *turns_note([*validation, *test], train, settings),
             *_notes(counts, leaked + also, again + more + known + too),
+            *_how_little(test, pages),
         ),
     )
 
@@ -198,9 +199,23 @@ def _notes(counts: SetsFound, leaked: int, again: int) -> list[str]:
         found.append(
             f"{many(again, 'question')} of validation and test left out: another there, or in training, asks the same."
         )
-    if counts.test < FEW:
-        half = 98 / counts.test**0.5
-        found.append(
-            f"The test has {counts.test} questions: a share of right answers is known to about ± {half:.0f} points."
-        )
     return found
+
+
+def _how_little(test: Sequence[Fact], pages: bool) -> list[str]:
+    """How far off a share of right answers may be, where that is much: 98 / √n points at most, at 95 %.
+
+    Questions that belong together may say as little as Σm / Σm² times as many, with m of each unit (Kish 1965).
+    """
+    together, n = Counter(unit_of(fact, pages) for fact in test), len(test)
+    least = n**2 / sum(count**2 for count in together.values())
+    if least >= FEW:
+        return []
+    whose = f" about {many(len(together), _by(pages, test).removeprefix('whole ').removesuffix('s'))}"
+    known = f"a share of right answers is known to about ± {98 / n**0.5:.0f} points"
+    if len(together) == n:
+        return [f"The test has {n} questions: {known}."]
+    return [
+        f"The test has {many(n, 'question')}{whose}: {known} where they have nothing to do with each other, and to "
+        f"± {98 / least**0.5:.0f} where those of one are right or wrong together."
+    ]

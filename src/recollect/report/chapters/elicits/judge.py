@@ -2,7 +2,8 @@
 
 The best of many noisy scores looks better than it is on the facts that picked it. And two trainings with other seeds
 differ by points, so a difference between choices holds that spread, pooled over all cells of the study. A lucky
-training stays lucky on the other half, so the spread counts for all choices at once (Bonferroni).
+training stays lucky on the other half, so the spread counts for all choices at once (Bonferroni). A subject that
+several questions are about is in one half, and is the unit of every interval.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from recollect.core.estimates import (
     Estimate,
     NoRepeats,
     Spread,
+    by_cluster,
     enough,
     halves,
     macro_mean,
@@ -27,7 +29,7 @@ from recollect.core.estimates import (
     training_difference,
     winner,
 )
-from recollect.evaluate import RIGHT, with_right
+from recollect.evaluate import RIGHT, units_of, with_right
 from recollect.report.scores.record import CHOICES, Best, Choice, Compared
 
 Group = tuple[Choice, int]
@@ -44,6 +46,8 @@ class _Slice:
     place: list[int]
     levels: list[int | None]
     """Of the facts at `place`; null for those that enter no macro."""
+    units: list[str]
+    """What the facts at `place` were drawn with: themselves, or their subjects."""
     macro: bool
 
     def score(self, run: Verdicts) -> float:
@@ -54,10 +58,13 @@ class _Slice:
         """With the interval of the questions."""
         right = run[self.place]
         if not self.macro:
-            return proportion(int(right.sum()), len(right), confidence)
+            return by_cluster(proportion(int(right.sum()), len(right), confidence), right.tolist(), self.units)
         entered = sorted({level for level in self.levels if level is not None})
-        picked = [right[[at for at, own in enumerate(self.levels) if own == level]] for level in entered]
-        return macro_mean([int(one.sum()) for one in picked], [len(one) for one in picked], confidence)
+        places = [[at for at, own in enumerate(self.levels) if own == level] for level in entered]
+        found = macro_mean([int(right[one].sum()) for one in places], [len(one) for one in places], confidence)
+        whole = [at for one in places for at in one]
+        units, levels = [self.units[at] for at in whole], [self.levels[at] for at in whole]
+        return by_cluster(found, right[whole].tolist(), units, levels)
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class _Part:
             least=1,
             first_trained=other is not BASE and not swap,
             candidates=self.trained,
+            units=self.judging.units,
             confidence=confidence,
         )
         interval = None if isinstance(found, NoRepeats) else _turned(found) if swap else found
@@ -128,9 +136,9 @@ def judge(
     if not cells:
         return None
     test = _verdicts(base, cells, "test")
-    ids, levels = _facts(base, "test")
-    choosing, _ = halves(ids, levels, seed)
-    chosen_by, judged_by = _slices(ids, levels, choosing, least)
+    facts = ids, levels, units = _facts(base, "test")
+    choosing, _ = halves(ids, levels, seed, units)
+    chosen_by, judged_by = _slices(*facts, choosing, least)
     if not chosen_by.place or not judged_by.place:
         return None
     scores = {group: float(np.mean([chosen_by.score(run) for run in runs])) for group, runs in test.items()}
@@ -177,35 +185,40 @@ def _rivals(best: Group | None, scores: Mapping[Group | None, float]) -> dict[st
 def _ood(
     base: pl.DataFrame, cells: Sequence[tuple[Choice, int, pl.DataFrame]], macro: bool, least: int
 ) -> _Part | None:
-    ids, levels = _facts(base, "ood")
+    ids, levels, units = _facts(base, "ood")
     if not ids:
         return None
-    whole, _ = _slices(ids, levels, set(ids), least)
+    whole, _ = _slices(ids, levels, units, set(ids), least)
     if macro and not whole.macro:
         return None
-    whole = whole if macro else _Slice(whole.place, [None] * len(whole.place), macro=False)
+    whole = whole if macro else replace(whole, levels=[None] * len(whole.place), macro=False)
     return _Part.of(_verdicts(base, cells, "ood"), whole)
 
 
-def _slices(ids: Sequence[str], levels: Sequence[int | None], choosing: set[str], least: int) -> tuple[_Slice, _Slice]:
-    """The choosing facts and the others, averaged over the same levels: those with enough facts among the choosing."""
-    counts: dict[int, int] = {}
+def _slices(
+    ids: Sequence[str], levels: Sequence[int | None], units: Sequence[str], choosing: set[str], least: int
+) -> tuple[_Slice, _Slice]:
+    """The choosing facts and the others, if any, averaged over the same levels: those with enough facts in either."""
+    sides = {fact_id in choosing for fact_id in ids}
+    counts: dict[int, dict[bool, int]] = {}
     for fact_id, level in zip(ids, levels, strict=True):
-        if level is not None and fact_id in choosing:
-            counts[level] = counts.get(level, 0) + 1
-    entered, _ = enough(counts, least)
+        if level is not None:
+            own = counts.setdefault(level, dict.fromkeys(sides, 0))
+            own[fact_id in choosing] += 1
+    entered, _ = enough({level: min(own.values()) for level, own in counts.items()}, least)
 
     def of(wanted: bool) -> _Slice:
         place = [at for at, fact_id in enumerate(ids) if (fact_id in choosing) == wanted]
         own = [level if level in entered else None for level in (levels[at] for at in place)]
-        return _Slice(place, own, bool(entered))
+        return _Slice(place, own, [units[at] for at in place], bool(entered))
 
     return of(True), of(False)
 
 
-def _facts(base: pl.DataFrame, part: str) -> tuple[list[str], list[int | None]]:
+def _facts(base: pl.DataFrame, part: str) -> tuple[list[str], list[int | None], list[str]]:
+    """Ids, levels, and what each was drawn with."""
     table = base.filter(pl.col("part") == part).sort("fact_id")
-    return table["fact_id"].to_list(), table["level"].to_list()
+    return table["fact_id"].to_list(), table["level"].to_list(), units_of(table).to_list()
 
 
 def _verdicts(

@@ -15,7 +15,7 @@ from recollect.core.json_object import JsonObject
 from recollect.core.workspace import MANIFEST, read_manifest
 from recollect.drift import DriftFound
 from recollect.errors import InputError
-from recollect.evaluate import RIGHT, EvaluateResult, with_right
+from recollect.evaluate import CONVERSATION, RIGHT, EvaluateResult, units_of, with_right
 from recollect.report.chapters.findings.checks.studied import (
     BASE,
     FEW_SHOT,
@@ -69,7 +69,13 @@ def _trainings(answers: dict[Cell, list[pl.DataFrame]], part: str) -> Trainings 
         cell: np.stack([table.filter(pl.col("fact_id").is_in(list(asked)))[RIGHT].to_numpy() for table in several])
         for cell, several in tables.items()
     }
-    return Trainings(scores, _levels(first), UNTRAINED)
+    return Trainings(scores, _levels(first), UNTRAINED, units=units_if_repeated(first))
+
+
+def units_if_repeated(outputs: pl.DataFrame) -> Any | None:
+    """What each row was drawn with, where subjects (or conversations) repeat; None where each was drawn alone."""
+    units = units_of(outputs)
+    return None if units.n_unique() == outputs.height else units.to_numpy()
 
 
 def _of_part(table: pl.DataFrame, part: str) -> pl.DataFrame:
@@ -132,18 +138,21 @@ def _ladders(cells: Sequence[CellSteps]) -> Ladders | None:
     facts = every[0].filter(order="tuned").filter(pl.col("fact_id").is_in(list(asked)))
     if not facts.height:
         return None
-    choosing, _ = halves(facts["fact_id"].to_list(), facts["level"].to_list(), settings["seed"])
+    units = units_of(facts)
+    choosing, _ = halves(facts["fact_id"].to_list(), facts["level"].to_list(), settings["seed"], units.to_list())
     return Ladders(
         {cell: Climbed(_rungs(several, asked)) for cell, several in climbed.items()},
         _levels(facts),
         facts["fact_id"].is_in(list(choosing)).to_numpy(),
         settings["order"],
+        units_if_repeated(facts),
     )
 
 
 def _of_ladder(table: pl.DataFrame) -> pl.DataFrame:
     table = with_right(table).filter(pl.col("part") == "test")
-    return table.select("fact_id", "level", "order", "percent", RIGHT).sort("fact_id")
+    kept = [name for name in ("fact_id", "subject", CONVERSATION, "part", "level") if name in table.columns]
+    return table.select(*kept, "order", "percent", RIGHT).sort("fact_id")
 
 
 def _rungs(several: Sequence[pl.DataFrame], asked: set[str]) -> dict[tuple[str, float], Any]:

@@ -12,7 +12,7 @@ import polars as pl
 from recollect.core.estimates import Cell, Estimate, Trainings
 from recollect.core.workspace import MANIFEST
 from recollect.core.workspace.curve import CurveFound
-from recollect.evaluate import RIGHT, with_right
+from recollect.evaluate import RIGHT, units_of, with_right
 from recollect.report.chapters.findings.checks.extracted import Curved, Extracted, Searched, Tried
 from recollect.report.chapters.findings.checks.studied import BASE, UNTRAINED
 from recollect.report.scores.parts import Part
@@ -51,7 +51,9 @@ def _curve(folder: Path) -> Curved | None:
     items = every[0].filter(pl.col("item").is_in(asked))
     units = items["unit"].to_numpy()
     if items["group"].dtype.is_integer():
-        return Curved(Trainings(scores, _levels(items["group"]), UNTRAINED, shared=_SHARED))
+        alone = items["unit"].n_unique() == items.height
+        levels = _levels(items["group"])
+        return Curved(Trainings(scores, levels, UNTRAINED, units=None if alone else units, shared=_SHARED))
     names = dict(enumerate(sorted(items["group"].unique())))
     number = {name: at for at, name in names.items()}
     levels = np.array([number[name] for name in items["group"]])
@@ -65,9 +67,10 @@ def _items(folder: Path) -> pl.DataFrame:
     if (folder / "items.parquet").is_file():
         table = pl.read_parquet(folder / "items.parquet", glob=False)
     else:
-        table = with_right(pl.read_parquet(folder / "outputs.parquet", glob=False)).select(
+        outputs = with_right(pl.read_parquet(folder / "outputs.parquet", glob=False))
+        table = outputs.select(
             item=pl.col("fact_id"),
-            unit=pl.col("fact_id"),
+            unit=units_of(outputs),
             group=pl.col("level"),
             right=pl.col(RIGHT),
             part=pl.col("part"),

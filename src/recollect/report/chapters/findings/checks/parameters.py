@@ -106,6 +106,7 @@ def merging(study: Studied) -> Sequence[Check]:
         {cell: scores[:, ~choosing] for cell, scores in gained.scores.items()},
         np.asarray(ladders.levels)[~choosing],
         least=-1.0,
+        units=None if ladders.units is None else np.asarray(ladders.units)[~choosing],
     )
     if not entering(judged):
         return [missing(what, "points", FEW_JUDGE, "below", LITTLE)]
@@ -129,7 +130,7 @@ def _on_ladders(study: Studied, what: str, score: Score, side: Literal["above", 
 def _scores(ladders: Ladders, score: Score) -> Trainings | None:
     """Of every ladder each fact's score; None where no ladder has the rungs for it."""
     found = {cell: one for cell, climbed in ladders.cells.items() if (one := score(ladders, climbed)) is not None}
-    return Trainings(found, ladders.levels, least=-1.0) if found else None
+    return Trainings(found, ladders.levels, least=-1.0, units=ladders.units) if found else None
 
 
 def _mean(scores: Trainings) -> Contrast:

@@ -52,6 +52,8 @@ class Ladders:
     """Which facts may choose a rung; the others judge it."""
     main: str = "relative"
     """The order that the study is about."""
+    units: Any | None = None
+    """What each fact was drawn with, where subjects repeat; None: each was drawn alone."""
 
 
 @dataclass(frozen=True)
