@@ -225,3 +225,13 @@ def test_summary_has_mean_error_quantiles_and_share_of_equal_tops():
     assert found.se == pytest.approx(values.std(ddof=1) / math.sqrt(1001))
     assert found.same_top == pytest.approx(501 / 1001)
     assert summary(values[:0]) == Summary(n=0)
+
+
+def test_tokens_of_one_text_are_not_independent():
+    """Texts of four tokens that are all alike say what the texts do; texts of one token each, what tokens do."""
+    texts = np.random.default_rng(2).gamma(2, 1, 60)
+    alone, together = summary(texts), summary(np.repeat(texts, 4), texts=np.repeat(np.arange(60), 4).tolist())
+    assert together.se == pytest.approx(alone.se)
+    assert together.se > 1.9 * summary(np.repeat(texts, 4)).se
+    assert summary(texts, texts=range(60)) == alone
+    assert summary(texts, texts=[0] * 60).se is None

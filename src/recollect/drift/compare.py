@@ -189,10 +189,11 @@ def _compare_kind(
     both = compare(kind, readings, tuned, base, chunk=chunk)
     floor = divergences(base.hidden[kind], base.head, again.hidden[kind], again.head, chunk=chunk)
     places = [(number, at + 1, reading.ids[at + 1]) for number, reading in enumerate(readings) for at in reading.at]
+    texts = [number for number, _, _ in places]
     table = pl.DataFrame(
         {
             "text": [kind] * len(places),
-            "number": [number for number, _, _ in places],
+            "number": texts,
             "fact_id": [fact_ids[number] if fact_ids else "" for number, _, _ in places],
             "position": [position for _, position, _ in places],
             "token": [token for _, _, token in places],
@@ -204,9 +205,9 @@ def _compare_kind(
         }
     )
     return table, KindFound(
-        forward=summary(both.divergence.forward, both.divergence.same_top),
-        backward=summary(both.divergence.backward),
-        floor=summary(floor.forward, floor.same_top),
+        forward=summary(both.divergence.forward, both.divergence.same_top, texts),
+        backward=summary(both.divergence.backward, texts=texts),
+        floor=summary(floor.forward, floor.same_top, texts),
         tuned_loss=float(both.tuned_loss.mean()),
         base_loss=float(both.base_loss.mean()),
     )
@@ -273,10 +274,11 @@ def _with_levels(tokens: pl.DataFrame, facts: FactSet, levels: pl.DataFrame | No
 def _by_level(tokens: pl.DataFrame) -> dict[str, Summary]:
     """Mean forward divergence on in-domain answer tokens, by memory level."""
     answers = tokens.filter((pl.col("part") == "test") & pl.col("level").is_not_null())
-    return {
-        str(level): summary(answers.filter(pl.col("level") == level)["forward"].to_numpy())
-        for level in sorted(answers["level"].unique().to_list())
-    }
+    found = {}
+    for level in sorted(answers["level"].unique().to_list()):
+        table = answers.filter(pl.col("level") == level)
+        found[str(level)] = summary(table["forward"].to_numpy(), texts=table["number"].to_list())
+    return found
 
 
 def _first(step: Step, best: Sequence[Fact], probe: Probe, ours: Seen, theirs: Seen) -> Summary:

@@ -104,7 +104,7 @@ class Summary(Result):
     n: int = 0
     mean: float | None = None
     se: float | None = None
-    """Standard error of the mean; None for one token."""
+    """Standard error of the mean, tokens of one text counted together; None for one token, and for one text."""
     median: float | None = None
     p90: float | None = None
     p99: float | None = None
@@ -114,17 +114,35 @@ class Summary(Result):
     """Share of the tokens with the same likeliest entry on both sides; None where that was not asked."""
 
 
-def summary(values: Floats, same_top: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> Summary:
-    """Mean with its standard error, quantiles and maximum, and the share of tokens with the same likeliest entry."""
+def summary(
+    values: Floats,
+    same_top: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    texts: Sequence[int] | None = None,
+) -> Summary:
+    """Mean with its standard error, quantiles and maximum, and the share of tokens with the same likeliest entry.
+
+    values: nats, one per token. texts: the text that each is of, by default one each.
+    """
     if not len(values):
         return Summary()
     median, p90, p99, p99_9 = (float(value) for value in np.quantile(values, [0.5, 0.9, 0.99, 0.999]))
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    if texts is not None and len(set(texts)) < len(values):
+        error = _error_by_text(values, texts)
     same = None if same_top is None else float(same_top.mean())
     mean, most = float(values.mean()), float(values.max())
     return Summary(
         n=len(values), mean=mean, se=error, median=median, p90=p90, p99=p99, p99_9=p99_9, max=most, same_top=same
     )
+
+
+def _error_by_text(values: Floats, texts: Sequence[int]) -> float | None:
+    """The standard error of the mean where tokens of one text go together; None of a single text."""
+    names, place = np.unique(np.asarray(texts), return_inverse=True)
+    if len(names) < 2:
+        return None
+    left = np.bincount(place, values - values.mean())
+    return float(np.sqrt((left**2).sum() * len(names) / (len(names) - 1)) / len(values))
 
 
 @dataclass(frozen=True)

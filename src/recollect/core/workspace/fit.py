@@ -133,7 +133,8 @@ class KindFound(Result):
     base: Estimate | None = None
     chosen: Estimate | None = None
     over: Estimate | None = None
-    """What the chosen one has more than the rule, paired, corrected for the number of kinds."""
+    """What the chosen one has more than the rule, paired, corrected for the number of kinds; where two seeds show it,
+    over the luck of a training, too."""
     given: str = ""
     """The answer that the chosen one gives most often."""
     times: int = 0

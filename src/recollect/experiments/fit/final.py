@@ -92,7 +92,9 @@ class Tested:
             return None
         held = self.held
         gaps = {name: (self.gaps[name], held[name]) for name in (RULE, JOINED) if name in held}
-        return rule_found(self.tried, self.answers["base"], self.answers[self.chosen], gaps[RULE], gaps.get(JOINED))
+        base, chosen = self.answers["base"], self.answers[self.chosen]
+        over = gaps[RULE], gaps.get(JOINED)
+        return rule_found(self.tried, base, chosen, *over, lambda gap: self.luck.on(gap, self.chosen))
 
 
 def test_all(ground: Ground, validated: Mapping[Name, Answers], ours: Ours, random: Path | None) -> Tested:
