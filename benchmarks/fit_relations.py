@@ -5,9 +5,10 @@
 In truth, over the trainings that there could be, the model has as much as the rule in every relation. A training's luck
 has a standard deviation of 3 points: the same luck in all relations; or 3 points in each relation, each its own, which
 is what trainings of the pocket have (and less over all questions); or 3 points over all, of which each relation has its
-own, more. The model is one training or the mean of three, and three seeds were asked 120 validation questions. Prints how many fits have any false verdict (5 % promised, by Holm's
-steps over the relations), and, with one relation truly 20 points ahead, how many say so: over the questions alone, and
-with the luck of the whole (`experiments.fit.luck`). The table is in docs/statistics.md.
+own, more. The model is one training or the mean of three, and three seeds were asked 120 validation questions. Prints
+how many fits have any false verdict (5 % promised, by Holm's steps over the relations), and, with one relation truly 20
+points ahead, how many say so: over the questions alone, and with the luck of the whole (`experiments.fit.luck`). The
+table is in docs/statistics.md.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers_stack import history
 from recollect.errors import InputError
 from recollect.models import ModelSettings, load
 from recollect.train import PausedTraining, TrainResult, TrainSettings, run_train, run_train_until
@@ -31,6 +32,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(base_folder, selection, 
     cut = run_train(chosen, selection, out=tmp_path / "cut", progress=lambda *now: seen.append(now))
     assert [step for step, _ in seen] == [1, 2, 6, 7, 8, 9, 10]
     assert files(cut.path) == files(whole.path)
+    assert history(cut.path) == history(whole.path)
     assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model", STATE, *RESULTS}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from helpers_stack import history
 from recollect.errors import ModelError, RecollectWarning
 from recollect.train import TrainSettings, run_train
 from recollect.train.checkpoints import last_checkpoint
@@ -46,6 +47,7 @@ def test_resumed_run_equals_an_uninterrupted_one(base_folder, selection, tmp_pat
     cut = run_train(chosen, selection, out=tmp_path / "cut", progress=lambda *now: seen.append(now[0]))
     assert seen == [7, 8, 9, 10]  # it went on from the checkpoint at 6
     assert files(cut.path) == files(whole.path)
+    assert history(cut.path) == history(whole.path)
     assert {path.name for path in cut.path.iterdir()} == {"log.parquet", "manifest.json", "model", STATE, *RESULTS}
 
 

@@ -74,8 +74,9 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
     def train_from(self, checkpoint: Path | None) -> None:
         """Train to the end from a checkpoint, or from the start.
 
-        TRL counts the tokens that it has read (`num_tokens` of its log) in the trainer alone, from zero in one that
-        resumes: the count goes on from the last one logged, as in a training that was never stopped.
+        The trainers count the tokens that were read (`num_tokens` of the log) and sum up the losses (`train_loss`, at
+        the end) from where they began. So a training that resumes goes on from the last count that was logged, and its
+        mean loss is that of all updates, as in one that was never stopped.
         A checkpoint of the last update is taken as it is: the transformers trainer would look whether it is at the end
         only after one more update (5.x, where the end is not that of an epoch). Loading alone has no public name there.
         """
@@ -91,6 +92,10 @@ class QuietTrainer(SFTTrainer):  # type: ignore[misc]  # TRL has no types
             counted = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
             self._total_train_tokens = int(counted[-1]) if counted else 0
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        losses = [float(entry["loss"]) for entry in self.state.log_history if "loss" in entry]
+        for entry in self.state.log_history[-1:] if checkpoint is not None else ():
+            if "train_loss" in entry:
+                entry["train_loss"] = sum(losses) / len(losses)
         if self.args.fsdp:
             check_shared(self.model)
 

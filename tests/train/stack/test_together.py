@@ -107,6 +107,8 @@ def test_a_training_pauses_and_resumes_either_way(base_folder: Path, selection: 
             if "loss" in own:
                 assert own["loss"] == pytest.approx(twin["loss"], rel=ROUNDING)
                 assert own["num_tokens"] == twin["num_tokens"]
+            else:
+                assert own == pytest.approx(twin, rel=ROUNDING)
 
 
 def test_a_neighbour_that_diverges_or_is_stopped_leaves_the_rest_alone(
