@@ -9,6 +9,7 @@ import pytest
 
 from helpers_levels import write_probe
 from recollect.compare import ApartBeyondDraws, LevelsFound, compare_levels, levels_found, read_probes
+from recollect.core.estimates import proportion
 from recollect.errors import InputError
 
 FIRST = [0, 0, 0, 1, 2, 4, 0, 3, 1, 0]
@@ -137,5 +138,5 @@ def test_facts_about_one_subject_are_one(tmp_path: Path) -> None:
         one, other = (getattr(found.pairs[0], name) for found in (alone, together))
         assert one.value == other.value
         assert other.high - other.low > 1.25 * (one.high - one.low)
-    one, other = (found.models[0].known for found in (alone, together))
-    assert other.high - other.value == pytest.approx(2**0.5 * (one.high - one.value))
+    share, wanted = together.models[0].known, proportion(15, 30)
+    assert (share.low, share.high) == pytest.approx((wanted.low, wanted.high))

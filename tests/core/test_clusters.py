@@ -13,6 +13,7 @@ from recollect.core.estimates import (
     design_effect,
     paired,
     paired_difference,
+    proportion,
     spread_of,
     training_difference,
 )
@@ -89,15 +90,37 @@ def test_two_runs_on_questions_about_the_same_subjects():
     ids, level = [f"f{at}" for at in range(80)], np.repeat(np.arange(40) % 2, 2)
     tables = [pl.DataFrame({"fact_id": ids, "part": "test", "level": level, "right": right}) for right in (one, other)]
     units = {name: at // 2 for at, name in enumerate(ids)}
-    for mean in ("macro", "micro"):
-        alone = paired_difference(*tables, mean=mean)
-        found = paired_difference(*tables, mean=mean, units=units)
-        assert found.high - found.value == pytest.approx(np.sqrt(2) * (alone.high - alone.value))
-        assert paired_difference(*tables, mean=mean, units={}) == alone
+    forty = paired([Pairs.of(one[::2].tolist(), other[::2].tolist())])
+    assert _ends(paired_difference(*tables, mean="micro", units=units)) == pytest.approx(_ends(forty))
+    macro = clustered_difference(one.tolist(), other.tolist(), [at // 2 for at in range(80)], level.tolist())
+    assert _ends(paired_difference(*tables, mean="macro", units=units)) == pytest.approx(_ends(macro))
+    assert paired_difference(*tables, units={}) == paired_difference(*tables)
     runs = [[one.tolist()] * 2, [other.tolist()] * 2]
     none = spread_of([[0.5, 0.5]])
-    alone, found = (
-        training_difference(*runs, level.tolist(), none, units=given) for given in (None, [at // 2 for at in range(80)])
-    )
-    assert isinstance(alone, Estimate) and isinstance(found, Estimate)
-    assert found.high - found.value == pytest.approx(np.sqrt(2) * (alone.high - alone.value))
+    found = training_difference(*runs, level.tolist(), none, units=[at // 2 for at in range(80)])
+    assert isinstance(found, Estimate)
+    assert _ends(found) == pytest.approx(_ends(macro))
+
+
+@pytest.mark.parametrize("each", [2, 10])
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_the_share_of_right_answers_is_held_however_many_questions_a_subject_has(each: int, rate: float):
+    """240 questions, those of a subject nearly alike: longer by the root of the design effect, 95 % were 83 at ten."""
+    random, held = np.random.default_rng(9), 0
+    units = np.repeat(np.arange(240 // each), each)
+    for _ in range(300):
+        right = random.random(240 // each)[units] < rate
+        other = random.random(240) < 0.1
+        right = np.where(other, random.random(240) < rate, right).tolist()
+        found = by_cluster(proportion(sum(right), 240), right, units.tolist())
+        held += found.low <= rate <= found.high
+    assert held / 300 >= 0.93
+
+
+def test_scores_between_other_bounds_are_shares_of_what_they_can_be():
+    right = [True, True, False, False, True, True, False, False, False, False]
+    share = by_cluster(proportion(4, 10), right, "aabbccddee")
+    assert _ends(share) == pytest.approx(_ends(proportion(2, 5)))
+    scores = [3.0 * one - 1 for one in right]
+    wide = by_cluster(Estimate(0.2, 0.1, 0.3, 10, ""), scores, "aabbccddee", least=-1.0, most=2.0)
+    assert (wide.low, wide.high) == pytest.approx((3 * share.low - 1, 3 * share.high - 1))

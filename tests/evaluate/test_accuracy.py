@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from recollect.core.estimates import macro_mean, proportion
+from recollect.core.estimates import clustered_macro, macro_mean, proportion
 from recollect.evaluate import EvaluateFound, accuracies, accuracy_table
 from recollect.extraction.values import PageScores
 
@@ -151,13 +151,18 @@ def test_a_subject_that_repeats_is_one_however_many_questions_are_about_it():
     table = table.with_columns(pl.Series("fact_id", [f"f{n}" for n in range(40)]))
     alone = accuracies(table, 1, "f")["test"]
     found = accuracies(table.with_columns(pl.Series("subject", names)), 1, "f")["test"]
-    pairs = [(alone.micro, found.micro), (alone.macro, found.macro), (alone.score, found.score)]
-    pairs += [(alone.by_level[level], found.by_level[level]) for level in ("0", "1")]
-    pairs += [(alone.macro_score, found.macro_score)]
-    for one, both in pairs:
-        assert one is not None and both is not None
-        assert (both.value, both.n) == (one.value, one.n)
-        assert both.value - both.low == pytest.approx(2**0.5 * (one.value - one.low))
+    forty = clustered_macro(table["f"].to_list(), names, table["level"].to_list())
+    for one, wanted in (
+        (found.micro, proportion(7, 20)),
+        (found.score, proportion(7, 20)),
+        (found.by_level["0"], proportion(sum(right[::2]), 10)),
+        (found.by_level["1"], proportion(sum(right[1::2]), 10)),
+        (found.macro, forty),
+        (found.macro_score, forty),
+    ):
+        assert one is not None
+        assert (one.value, one.low, one.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+    assert (found.n, found.macro_levels) == (40, ("0", "1"))
     unlike = pl.Series("subject", [f"thing {number}" for number in range(40)])
     assert accuracies(table.with_columns(unlike), 1, "f")["test"] == alone
     rows = accuracy_table(table.with_columns(pl.Series("subject", names)), ["f"], 1).rows_by_key("level", named=True)

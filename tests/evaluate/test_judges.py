@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recollect.core.estimates import kappa, mean_score, proportion
+from recollect.core.estimates import by_cluster, kappa, mean_score, proportion
 from recollect.core.workspace import open_step
 from recollect.errors import InputError
 from recollect.evaluate import (
@@ -19,6 +19,7 @@ from recollect.evaluate import (
     read_hand_labels,
     rescore_answers,
     run_evaluate,
+    units_of,
     with_right,
 )
 from recollect.facts import Fact, FactSet
@@ -72,7 +73,7 @@ def test_results_are_kept_by_judge_and_the_first_is_the_main_one(base_folder, fa
             verdict.right,
         )
     test, scores = found.judges["token-f1:0.3"]["test"], outputs["token-f1:0.3 score"].to_list()
-    assert test.score == mean_score([scores], 0, 1)
+    assert test.score == by_cluster(mean_score([scores], 0, 1), scores, units_of(outputs).to_list())
     assert test.micro == proportion(int(outputs["right"].sum()), outputs.height)
     by_level = [outputs.filter(level=level)["token-f1:0.3 score"].to_list() for level in range(5)]
     assert test.macro_score == mean_score(by_level, 0, 1)

@@ -11,7 +11,6 @@ linearised ratio again), so that what two models share of a page cancels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -190,13 +189,20 @@ def by_cluster(
     least: float = 0.0,
     most: float = 1.0,
 ) -> Estimate:
-    """An interval made as if scores were independent, for scores that share clusters: either side longer by the root
-    of the design effect (Kish 1965). Where every cluster has one score it is as it was. least, most: possible values.
+    """The interval of a mean over groups of mean scores where scores share clusters (subjects, conversations).
+
+    estimate: the same made as if they were independent, which is returned where every cluster has one score. Clusters
+    are the unit, as pages are: of shares as `clustered_macro`, of changes (least = -most) as `clustered_difference`.
+    least, most: the possible scores.
     """
-    times = math.sqrt(design_effect(scores, clusters, groups))
-    if times == 1:
+    if len(set(clusters)) == len(scores):
         return estimate
-    low = estimate.value - times * (estimate.value - estimate.low)
-    high = estimate.value + times * (estimate.high - estimate.value)
-    method = f"{estimate.method}, clustered by subject"
-    return within(replace(estimate, low=low, high=high, method=method), least, most)
+    groups = ["all"] * len(scores) if groups is None else groups
+    value, width = np.asarray(scores, dtype=float), most - least
+    if least == -most:
+        _, low, high = change_bounds(*table_of(value, clusters, groups), estimate.confidence, most)
+    else:
+        _, low, high = cluster_bounds(*table_of((value - least) / width, clusters, groups), estimate.confidence)
+        low, high = least + width * low, least + width * high
+    ends = {"low": min(float(low), estimate.value), "high": max(float(high), estimate.value)}
+    return within(replace(estimate, **ends, method=f"{estimate.method}, clustered"), least, most)
