@@ -4,19 +4,22 @@
 
 Two models on the same pages: as it is made (`clustered_difference`), as it was made before (a made-up page that always
 changes in all its values), and Student's t over the pages' residuals. Questions about one subject: without and with the
-design effect (`by_cluster`), and by `clustered_difference`, too. The tables are those of docs/statistics.md.
+design effect, and as it is made (`by_cluster`, `clustered_difference`). The tables are those of docs/statistics.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from recollect.core.estimates import Pairs, by_cluster, mean_score, paired
+from recollect.core.estimates import Estimate, Pairs, design_effect, mean_score, paired
 from recollect.core.estimates.clusters import change_bounds
 
 Floats = NDArray[np.float64]
@@ -75,6 +78,15 @@ def over_pages(changes: Floats, there: Floats) -> tuple[Floats, Floats]:
     return value - half, value + half
 
 
+def by_design_effect(
+    alone: Estimate, scores: Sequence[float], units: Sequence[Hashable], groups: Sequence[Hashable] | None = None
+) -> Estimate:
+    """Either side longer by the root of the design effect (Kish 1965): `by_cluster` as it was until 2026-11-28."""
+    times = math.sqrt(design_effect(scores, units, groups))
+    low, high = alone.value - times * (alone.value - alone.low), alone.value + times * (alone.high - alone.value)
+    return replace(alone, low=max(low, -1.0), high=min(high, 1.0))
+
+
 def told(low: Floats, high: Floats, truth: float) -> str:
     """Coverage and half-width."""
     return f"{100 * np.mean((low <= truth) & (truth <= high)):.1f} (±{50 * np.mean(high - low):.1f})"
@@ -107,7 +119,7 @@ def subjects_table(samples: int) -> None:
             flat = change.ravel()
             drawn.append(change.sum(axis=1)[:, None].astype(float))
             alone = paired([Pairs.of((flat < 0).tolist(), (flat > 0).tolist())])
-            both = by_cluster(alone, flat.tolist(), units, least=-1.0)
+            both = by_design_effect(alone, flat.tolist(), units)
             ends.append((alone.low, alone.high, both.low, both.high))
         low, high, wide_low, wide_high = np.asarray(ends).T
         _, page_low, page_high = change_bounds(np.asarray(drawn), np.full((subjects, 1), 2.0))

@@ -1,9 +1,9 @@
 """How often the intervals of an evaluation's table hold the truth where several questions are about one subject.
 
-    python benchmarks/interval_subjects.py [--samples 2000]
+    python benchmarks/interval_subjects.py [--samples 500]
 
-A share of right answers, and the mean over four memory levels, by question, by the design effect (`by_cluster`, what
-tables say), and with the subject taken as a page (`clustered`). The difference of two models by their mean over levels
+A share of right answers, and the mean over four memory levels: by question, by the design effect (until 2026-11-28) and
+with the subject as the unit (`by_cluster`, what tables say); the difference of two models by their mean over levels
 likewise. How often the best of seven equal rungs seems better than the tuned model, when questions or subjects are
 halved into those that choose and those that judge. And how many questions are said to tell two models apart, by a large
 test, and how often so many do. The tables are those of docs/statistics.md.
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+from interval_clusters import by_design_effect
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -25,7 +26,6 @@ from recollect.core.estimates import (
     Pairs,
     by_cluster,
     clustered_difference,
-    clustered_macro,
     macro_mean,
     paired,
     proportion,
@@ -37,7 +37,7 @@ from recollect.core.random import halves
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 LEVELS = 4
-SIZES = {"two each": (2,), "three each": (3,), "one to eight": (1, 1, 1, 2, 2, 3, 5, 8), "ten each": (10,)}
+SIZES = {"two each": (2,), "one to eight": (1, 1, 1, 2, 2, 3, 5, 8), "ten each": (10,)}
 """Questions of a subject, in turn."""
 
 
@@ -79,7 +79,7 @@ def shares_table(samples: int) -> None:
         for name, sizes in SIZES.items():
             for rate in (0.05, 0.5, 0.9):
                 for alike in (0.0, 0.5, 0.95):
-                    if alike != 0.5 and (rate == 0.9 or name == "three each"):
+                    if alike != 0.5 and rate == 0.9:
                         continue
                     subjects = subjects_of(sizes, questions)
                     found: tuple[list[tuple[float, float]], ...] = ([], [], [])
@@ -87,8 +87,8 @@ def shares_table(samples: int) -> None:
                         right = draw(rng, subjects, np.full(questions, rate), alike).tolist()
                         alone = proportion(sum(right), questions)
                         found[0].append(_ends(alone))
-                        found[1].append(_ends(by_cluster(alone, right, subjects.tolist())))
-                        found[2].append(_ends(clustered_macro(right, subjects.tolist(), ["all"] * questions)))
+                        found[1].append(_ends(by_design_effect(alone, right, subjects.tolist())))
+                        found[2].append(_ends(by_cluster(alone, right, subjects.tolist())))
                     cells = " | ".join(told(one, rate) for one in found)
                     sys.stdout.write(f"| {questions} | {name} | {100 * rate:.0f} % | {alike:g} | {cells} |\n")
                     sys.stdout.flush()
@@ -119,11 +119,11 @@ def macro_table(samples: int) -> None:
                     for place, one in enumerate(
                         (
                             mean,
+                            by_design_effect(mean, first.tolist(), names, groups),
                             by_cluster(mean, first.tolist(), names, groups),
-                            clustered_macro(first.tolist(), names, groups),
                             gap,
+                            by_design_effect(gap, change, names, groups),
                             by_cluster(gap, change, names, groups, least=-1.0),
-                            clustered_difference(first.tolist(), second.tolist(), names, groups),
                         )
                     ):
                         found[place].append(_ends(one))
@@ -176,7 +176,7 @@ def power_table(samples: int) -> None:
     sys.stdout.write("|---|---|---|---|\n")
     for each in (2, 4):
         for alike in (0.0, 0.5, 1.0):
-            pilot = subjects_of((each,), 4_000)
+            pilot = subjects_of((each,), 200_000)
             change = changes(rng, pilot, alike)
             pairs = Pairs.of((change < 0).tolist(), (change > 0).tolist())
             wide = clustered_difference((change < 0).tolist(), (change > 0).tolist(), pilot.tolist())
@@ -196,7 +196,7 @@ def power_table(samples: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """All tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=2_000)
+    parser.add_argument("--samples", type=int, default=500)
     samples = parser.parse_args(arguments).samples
     shares_table(samples)
     macro_table(samples)

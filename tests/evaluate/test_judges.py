@@ -73,10 +73,11 @@ def test_results_are_kept_by_judge_and_the_first_is_the_main_one(base_folder, fa
             verdict.right,
         )
     test, scores = found.judges["token-f1:0.3"]["test"], outputs["token-f1:0.3 score"].to_list()
-    assert test.score == by_cluster(mean_score([scores], 0, 1), scores, units_of(outputs).to_list())
-    assert test.micro == proportion(int(outputs["right"].sum()), outputs.height)
+    right, units, level = outputs["right"].to_list(), units_of(outputs).to_list(), outputs["level"].to_list()
+    assert test.score == by_cluster(mean_score([scores], 0, 1), scores, units)
+    assert test.micro == by_cluster(proportion(sum(right), outputs.height), right, units)
     by_level = [outputs.filter(level=level)["token-f1:0.3 score"].to_list() for level in range(5)]
-    assert test.macro_score == mean_score(by_level, 0, 1)
+    assert test.macro_score == by_cluster(mean_score(by_level, 0, 1), scores, units, level)
     assert found.judges["equal"]["test"].score is None
     assert found.accuracy["test"].micro == test.micro
     micro = result.accuracy().filter(level="micro", matcher="token-f1:0.3").row(0, named=True)
