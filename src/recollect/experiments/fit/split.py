@@ -212,10 +212,11 @@ def _how_little(test: Sequence[Fact], pages: bool) -> list[str]:
     if least >= FEW:
         return []
     whose = f" about {many(len(together), _by(pages, test).removeprefix('whole ').removesuffix('s'))}"
-    known = f"a share of right answers is known to about ± {98 / n**0.5:.0f} points"
-    if len(together) == n:
+    half, most = 98 / n**0.5, 98 / least**0.5
+    known = f"a share of right answers is known to about ± {half:.0f} points"
+    if most < half + 1:
         return [f"The test has {n} questions: {known}."]
     return [
         f"The test has {many(n, 'question')}{whose}: {known} where they have nothing to do with each other, and to "
-        f"± {98 / least**0.5:.0f} where those of one are right or wrong together."
+        f"± {most:.0f} where those of one are right or wrong together."
     ]
