@@ -287,6 +287,8 @@ def test_what_was_drawn_together_is_in_one_half_and_what_was_not_moves_nothing()
     choosing, scoring = halves(ids, groups, 0, units)
     assert choosing | scoring == set(ids) and not choosing & scoring
     assert all(len({one in choosing for one in ids[at : at + 4]}) == 1 for at in range(0, 20, 4))
+    lone = halves([f"f{at}{part}" for at in range(5) for part in "ab"], [at // 2 for at in range(10)], 0, "aabbccddee")
+    assert (len(lone[0]), len(lone[1])) == (4, 6)  # a group each, of one subject
     assert halves(ids, groups, 0, ids) == halves(ids, groups, 0, [f"x{one}" for one in ids]) == halves(ids, groups, 0)
 
 

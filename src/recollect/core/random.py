@@ -44,7 +44,8 @@ def halves(
 
     The best of several looks better than it is on the facts that picked it. Halved inside each memory level by seed and
     id, every model has the same halves, and a fact added elsewhere moves nothing. units: what each fact was drawn with,
-    such as its subject, which is not divided and stands in the group of the first of its ids; alone by default.
+    such as its subject, which is not divided and stands in the group of the first of its ids; alone by default. Where
+    one has several facts, so that groups may be of a single one, the odd ones of all groups are halved, too.
     """
     together: dict[object, list[tuple[str, object]]] = {}
     for fact_id, group, unit in zip(ids, groups, ids if units is None else units, strict=True):
@@ -53,13 +54,15 @@ def halves(
     for found in together.values():
         first = min(found, key=lambda one: one[0])
         members.setdefault(first[1], []).append([first[0], *(one for one, _ in found if one != first[0])])
-    choosing, scoring = set[str](), set[str]()
+    choosing, odd = list[list[str]](), list[list[str]]()
     for several in members.values():
         ordered = sorted(several, key=lambda unit: draw(seed, "halves", unit[0]))
-        half = len(ordered) // 2
-        choosing.update(one for unit in ordered[:half] for one in unit)
-        scoring.update(one for unit in ordered[half:] for one in unit)
-    return choosing, scoring
+        choosing += ordered[: len(ordered) // 2]
+        odd += ordered[2 * (len(ordered) // 2) :]
+    if len(together) < len(ids):
+        choosing += sorted(odd, key=lambda unit: draw(seed, "halves", unit[0]))[: len(odd) // 2]
+    chosen = {one for unit in choosing for one in unit}
+    return chosen, set(ids) - chosen
 
 
 def winner(scores: Mapping[Name, float]) -> Name:

@@ -198,11 +198,11 @@ def by_cluster(
     if len(set(clusters)) == len(scores):
         return estimate
     groups = ["all"] * len(scores) if groups is None else groups
-    value, width = np.asarray(scores, dtype=float), most - least
     if least == -most:
-        _, low, high = change_bounds(*table_of(value, clusters, groups), estimate.confidence, most)
+        _, low, high = change_bounds(*table_of(scores, clusters, groups), estimate.confidence, most)
     else:
-        _, low, high = cluster_bounds(*table_of((value - least) / width, clusters, groups), estimate.confidence)
-        low, high = least + width * low, least + width * high
-    ends = {"low": min(float(low), estimate.value), "high": max(float(high), estimate.value)}
-    return within(replace(estimate, **ends, method=f"{estimate.method}, clustered"), least, most)
+        shares = [(one - least) / (most - least) for one in scores]
+        ends = cluster_bounds(*table_of(shares, clusters, groups), estimate.confidence)
+        low, high = (least + (most - least) * end for end in ends[1:])
+    low, high = min(float(low), estimate.value), max(float(high), estimate.value)
+    return within(replace(estimate, low=low, high=high, method=f"{estimate.method}, clustered"), least, most)
