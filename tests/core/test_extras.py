@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recollect.core.extras import need
+from recollect.core.extras import check_installed, need
 from recollect.errors import MissingExtra
 
 
@@ -20,6 +20,8 @@ def test_a_missing_package_names_the_command_and_the_extra() -> None:
         need("nowhere.html", "pages")
     assert str(error.value) == "recollect pages needs nowhere, which is not installed: pip install 'recollect[pages]'"
     assert error.value.exit_code == 2
+    with pytest.raises(MissingExtra, match=r"^recollect pages needs nowhere, which is not installed"):
+        check_installed("nowhere", "pages")
     with pytest.raises(MissingExtra, match=r"^an LLM as labeller needs nowhere, .* 'recollect\[llm\]'$"):
         need("nowhere", "llm", "an LLM as labeller")
 

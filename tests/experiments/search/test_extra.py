@@ -47,3 +47,9 @@ def test_a_search_without_its_extra_is_one_line_that_names_it() -> None:
     last = ran.stderr.strip().splitlines()[-1]
     assert "recollect search needs optuna, which is not installed: pip install 'recollect[search]'" in last
     assert "Traceback" not in ran.stderr
+
+
+def test_a_fit_without_the_extra_of_its_search_is_one_line_that_names_it() -> None:
+    ran = run("from recollect.cli.main import main\nsys.argv = ['recollect', 'fit', '--yes']\nmain()")
+    assert ran.returncode == 2
+    assert "recollect fit needs optuna, which is not installed" in ran.stderr.strip().splitlines()[-1]
