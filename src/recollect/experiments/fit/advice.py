@@ -260,8 +260,8 @@ def _forgetting(found: FitFound) -> Iterator[str]:
         if plain is not None and plain is not best and plain.forgot is not None:
             said += f"; plain fine-tuning {does} {estimate(plain.forgot)} %"
             if plain.forgot_more is not None and plain.forgot_more.sign:
-                way = "fewer" if plain.forgot_more.sign < 0 else "more"
-                said += f", {number(abs(100 * plain.forgot_more.value))} points {way} than that is more than chance"
+                way = "less" if plain.forgot_more.sign < 0 else "more"
+                said += f". That is {number(abs(100 * plain.forgot_more.value))} points {way}, beyond chance"
         yield f"{said}."
     yield from _regained(found)
 
