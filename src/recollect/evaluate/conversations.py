@@ -56,7 +56,7 @@ class Talks:
         if tokenizer is None:
             raise InputError(f"the engine {engine.name!r} has no chat template, in which conversations are asked.")
         whole = [self.conversations[fact.id] for fact in asked]
-        return [_path(tokenizer, with_exchanges(one, shown)) for one, shown in zip(whole, examples, strict=True)]
+        return [path_of(tokenizer, with_exchanges(one, shown)) for one, shown in zip(whole, examples, strict=True)]
 
 
 def read_talks(settings: EvaluateSettings) -> Talks:
@@ -128,7 +128,9 @@ def _last_answer(conversation: Conversation) -> int | None:
     return last if any(turn.role == "user" for turn in conversation.turns[:last]) else None
 
 
-def _path(tokenizer: PreTrainedTokenizerBase, conversation: Conversation) -> Paths:
+def path_of(tokenizer: PreTrainedTokenizerBase, conversation: Conversation) -> Paths:
+    """The ids before the one answer of a conversation that is asked, and those of that answer with its end. InputError
+    for turns that the model's template refuses."""
     [example] = render(tokenizer, conversation)
     start = example.mask.index(1)
     answer = [token for token, learned in zip(example.ids[start:], example.mask[start:], strict=True) if learned]

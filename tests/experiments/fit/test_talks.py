@@ -132,7 +132,7 @@ def test_the_plan_counts_answers_as_the_fit_does(chat: Chat) -> None:
     counts = prepare_fit(chat.settings()).data.counts
     rows = {row.what: row.detail for row in plan_fit(chat.settings(), assume=Assume(calibrate=False)).rows}
     assert rows["base asked"] == f"{counts.validation} questions"
-    assert rows["the test"] == f"{5 * counts.test} questions"
+    assert rows["the test"] == f"{4 * counts.test} questions"  # no room for a further seed, as a random draw
 
 
 def test_a_greeting_that_is_learned_is_not_asked_and_the_rest_is(chat: Chat, tmp_path: Path) -> None:

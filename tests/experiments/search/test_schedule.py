@@ -182,6 +182,33 @@ def test_no_budget_is_kept_for_a_random_finisher_that_is_too_long() -> None:
         assert all(trial.total_steps == 420 for trial in scheduler.trials if trial.state == "paused")
 
 
+def uneven(values: object) -> int:
+    """Updates of a training: 40 to 240, by its point."""
+    return 40 + round(200 * float(values["y"]))  # type: ignore[index]
+
+
+def luck(job: Job) -> Outcome:
+    """A final score that the early one tells of; both are functions of the trial and hang on nothing else."""
+    final = 50 + 30 * (job.trial * 0.618 % 1)
+    whole = uneven(job.values)
+    steps = round(job.share * whole) - (round(0.2 * whole) if job.rung else 0)
+    score = final if job.rung else final - 8 + 10 * (job.trial * 0.755 % 1)
+    return Outcome(job.trial, job.rung, "scored", score, steps=steps, total_steps=whole, seconds=1.0)
+
+
+@pytest.mark.parametrize("finishers", [0, 2])
+@pytest.mark.parametrize("given", [{"trials": 12}, {"trials": None}, {"trials": 30}])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_early_is_finished_before_a_worse_one(seed: int, given: dict[str, int | None], finishers: int) -> None:
+    budget = None if given["trials"] == 12 else 900 + 37 * seed
+    settings = plan(**given, budget_steps=budget, random_finishers=finishers)
+    scheduler = Scheduler(SPACE, settings, seed, starts=STARTS, steps=uneven)
+    drive(scheduler, luck)
+    best = max(scheduler.trials, key=lambda trial: trial.scores[0])
+    assert best.state == "finished"
+    assert budget is None or sum(trial.steps for trial in scheduler.trials) <= budget
+
+
 @pytest.mark.parametrize("kind", ["failed", "memory"])
 def test_a_budget_ends_though_what_fails_costs_nothing(kind: str) -> None:
     def result(job: Job) -> Outcome:

@@ -30,7 +30,7 @@ FOR_SEARCH = 0.5
 LEAST_TRAININGS = 3
 """Whole plain fine-tunings for which a budget in trials has room, whatever they cost."""
 _HALF, _END = 0.5, 1.0
-_FEW = 4
+FEW = 4
 """Whole trainings under which a search judges none before its end."""
 _RISEN = 0.2
 """Share of its final score that the plain fine-tuning must have early, so that early scores tell trainings apart."""
@@ -77,7 +77,7 @@ def judged_at(ground: Ground, folder: Path, trainings: float) -> float:
     file = folder / JUDGED
     if file.is_file():
         return float(json.loads(file.read_text(encoding="utf-8"))["at"])
-    at = _END if trainings < _FEW else EARLY if _tells_early(ground) else _HALF
+    at = _END if trainings < FEW else EARLY if _tells_early(ground) else _HALF
     folder.mkdir(parents=True, exist_ok=True)
     write_json(file, {"at": at})
     return at
@@ -87,12 +87,29 @@ def asks_early(ground: Ground) -> bool:
     """Whether the plain fine-tuning is asked on its way, to see where trials can be judged."""
     plain = plan(ground.parts.train, ground.most, WIDTH).updates
     limit = most_updates(ground, plain)
-    return plain >= SHORT and (limit is None or FOR_SEARCH * (limit - plain) >= _FEW * plain)
+    return asked_early(plain, limit)
 
 
-def early_share(updates: int) -> float:
-    """The same, as foretold before anything is trained; updates: of the plain fine-tuning."""
-    return EARLY if updates >= SHORT else _HALF
+def asked_early(plain: int, limit: int | None) -> bool:
+    """The same, by the updates of the plain fine-tuning and of all trainings together; None: no limit."""
+    return plain >= SHORT and (limit is None or FOR_SEARCH * (limit - plain) >= FEW * plain)
+
+
+def early_share(updates: int, trainings: float) -> float:
+    """At which share of its training a trial will be judged, as foretold before anything is trained.
+
+    updates: of the plain fine-tuning. trainings: whole ones for which the search has room.
+    """
+    return _END if trainings < FEW else EARLY if updates >= SHORT else _HALF
+
+
+def search_updates(limit: int, plain: int) -> int:
+    """Of a limit in updates, those of the search: a start of the plain fine-tuning's length has room.
+
+    limit: of all trainings together, the plain fine-tuning among them; plain: its updates.
+    """
+    left = limit - plain
+    return max(1, int(FOR_SEARCH * left), min(left, plain))
 
 
 def _tells_early(ground: Ground) -> bool:

@@ -27,12 +27,12 @@ from recollect.core.workspace.fit import TrialFound
 from recollect.core.workspace.manifest import PARTIAL
 from recollect.experiments.fit.answers import Answers, value_of
 from recollect.experiments.fit.cost import (
-    FOR_SEARCH,
     judged_at,
     most_updates,
     plain_point,
     plain_updates,
     pools_of,
+    search_updates,
     space_of,
 )
 from recollect.experiments.fit.elsewhere import SEARCH, at_once, trial_executor
@@ -59,7 +59,7 @@ STOP = "stop"
 FOLDER, FACTS, JOURNAL, QUEUE = SEARCH, "facts.parquet", "ledger.journal", "queue.json"
 KEPT_BACK = 0.4
 """At most so much of the time that is left is kept from the search for seeds, means and repairs."""
-_LEAST_JOBS = 3
+LEAST_JOBS = 3
 """Early judgements for which a search must have room to be begun."""
 
 
@@ -200,7 +200,7 @@ def _plan(ground: Ground, folder: Path) -> Plan | None:
     limit = most_updates(ground)
     if limit is not None:
         left = limit - plain
-        budget = max(1, int(FOR_SEARCH * left), min(left, plain))  # a start of its length has room
+        budget = search_updates(limit, plain)
         changes = {"trials": ground.settings.limits.trials, "budget_steps": budget}
         rungs = _rungs(judged_at(ground, folder, budget / max(1, plain)))
         return shared.model_copy(update={**changes, "rungs": rungs}) if left > 1 else None
@@ -211,7 +211,7 @@ def _plan(ground: Ground, folder: Path) -> Plan | None:
     each = ground.training + ground.asking
     trainings = at_once(ground.settings)
     early = judged_at(ground, folder, trainings * (free + spent) / max(each, 1e-9))
-    if free < _LEAST_JOBS * (early * ground.training + ground.asking) and not (folder / JOURNAL).is_file():
+    if free < LEAST_JOBS * (early * ground.training + ground.asking) and not (folder / JOURNAL).is_file():
         return None
     hours = trainings * max(free + spent, 1.0) / 3600  # of all together
     return shared.model_copy(update={"trials": None, "budget_hours": hours, "rungs": _rungs(early)})

@@ -28,6 +28,8 @@ from recollect.drift.kl import divergences, head_of, hidden_states, losses
 from recollect.drift.tokens import answer_readings
 from recollect.engines import find_engine
 from recollect.evaluate import EvaluateSettings
+from recollect.evaluate.conversations import held_talks
+from recollect.evaluate.prompts import longest_answer
 from recollect.experiments.plan.work import Lengths, Work
 from recollect.facts import FactSet, read_relations
 from recollect.generate import Engine
@@ -216,9 +218,7 @@ def _asking(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
     assert trial.asking is not None
     asking = Asking.of(trial.asking)
     engine = asking.engine(find_engine(trial.asking, loaded).load())
-    questions = [fact.question for fact in trial.facts][: max(_FACTS, trial.asking.batch_size)]
-    prompts = [asking.prompt(loaded.tokenizer, text) for text in questions][: trial.asking.batch_size]
-    longest = 24 if trial.asking.max_new_tokens == "auto" else trial.asking.max_new_tokens
+    prompts, longest = _prompts(trial.asking, trial.facts, engine, loaded)
     read = rates.read or _per_token(engine, prompts)
     said: list[int] = []
 
@@ -230,6 +230,21 @@ def _asking(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
     tokens = sum(map(len, prompts)) / len(prompts)
     answered = max(whole - tokens * read, 0.1 * whole) / mean
     return replace(rates, read=read, answered=answered, base_answer=min(mean, float(longest)))
+
+
+def _prompts(
+    settings: EvaluateSettings, facts: FactSet, engine: Engine, loaded: LoadedModel
+) -> tuple[list[Sequence[int]], int]:
+    """A batch of prompts as they will be asked, and the most tokens that an answer may have. Where conversations are
+    asked these are their answers after the turns before them, and not the conversations that are learned."""
+    answers = [fact for fact in facts if fact.turns and fact.part != "train"][: settings.batch_size]
+    talks = held_talks(answers) if answers else None
+    if talks is not None:
+        paths = talks.paths(answers, engine, [()] * len(answers))
+        return [path.prompt for path in paths], longest_answer(settings, paths, engine.context)
+    asking = Asking.of(settings)
+    longest = 24 if settings.max_new_tokens == "auto" else settings.max_new_tokens
+    return [asking.prompt(loaded.tokenizer, fact.question) for fact in facts.facts[: settings.batch_size]], longest
 
 
 def _comparing(trial: Trial, loaded: LoadedModel, rates: Rates) -> Rates:
@@ -277,8 +292,7 @@ def _training(trial: Trial, loaded: LoadedModel, lengths: Lengths, rates: Rates)
         return rates
     less, _ = _trained(trial, trial.train.model_copy(update={"batch_size": small, "gradient_accumulation": 1}), loaded)
     example = min(max(0.0, (update - less) / (trial.train.batch_size - small)), update / trial.train.batch_size)
-    tokens = lengths.question + lengths.answer
-    return replace(rates, update=update - example * trial.train.batch_size, trained=example / tokens)
+    return replace(rates, update=update - example * trial.train.batch_size, trained=example / lengths.whole)
 
 
 def _trained(trial: Trial, settings: TrainSettings, loaded: LoadedModel) -> tuple[float, float]:

@@ -8,6 +8,7 @@ Notable choices
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -42,7 +43,29 @@ class Lengths:
     """A question in the prompt that training and asking put it in."""
     answer: float = 5.0
     """An answer with its end."""
+    learned: float | None = None
+    """What is learned of one fact, where that is not its question and answer: a whole conversation, however many
+    answers it has."""
+    examples: float = 1.0
+    """Training examples of one fact: more than one where a chat template rewrites a conversation's earlier turns."""
+    shown: float | None = None
+    """An example before a question, where it is not such a question: the first one of a conversation."""
     measured: bool = False
+
+    @property
+    def whole(self) -> float:
+        """A training example."""
+        return self.question + self.answer if self.learned is None else self.learned / self.examples
+
+    @property
+    def longest(self) -> float:
+        """What is read or trained on at one time, at the most of these."""
+        return max(self.whole, self.question + self.answer)
+
+    @property
+    def shot(self) -> float:
+        """A question with its answer before another question."""
+        return self.question + self.answer if self.shown is None else self.shown
 
 
 @dataclass(frozen=True)
@@ -178,16 +201,27 @@ def train_work(settings: TrainSettings, examples: int, lengths: Lengths) -> Work
         >>> found.updates, found.trained
         (8.0, 1500.0)
     """
-    chosen = plan(settings, examples, WIDTH)  # updates do not depend on the width
-    read = examples * chosen.epochs if settings.max_steps is None else settings.max_steps * settings.batch_size
-    return Work(updates=float(chosen.updates), trained=read * (lengths.question + lengths.answer), trainings=1)
+    made = round(examples * lengths.examples)
+    chosen = plan(settings, made, WIDTH)  # updates do not depend on the width
+    read = made * chosen.epochs if settings.max_steps is None else settings.max_steps * settings.batch_size
+    return Work(updates=float(chosen.updates), trained=read * lengths.whole, trainings=1)
 
 
-def asking_work(questions: int, lengths: Lengths, tokens: float | None = None, shots: int = 0) -> Work:
-    """Of asking one loaded model. tokens: of an answer, where it is not as long as the true ones."""
-    read = lengths.question + shots * (lengths.question + lengths.answer)
+def asking_work(
+    questions: int, lengths: Lengths, tokens: float | None = None, shots: int = 0, batch: int | None = None
+) -> Work:
+    """Of asking one loaded model. tokens: of an answer, where it is not as long as the true ones.
+
+    batch: questions of a batch whose examples are read once for all of them, as a processor does; None: with each.
+
+    Examples:
+        >>> asking_work(100, Lengths(question=20, answer=5), shots=4, batch=64).read
+        2200.0
+    """
     written = lengths.answer if tokens is None else tokens
-    return Work(questions=questions, read=questions * read, answered=questions * written)
+    often = questions if batch is None else math.ceil(questions / batch)
+    read = questions * lengths.question + often * shots * lengths.shot
+    return Work(questions=questions, read=read, answered=questions * written)
 
 
 def drift_work(asked: int, known: int, text: int, weights: float, lengths: Lengths) -> Work:

@@ -46,9 +46,18 @@ class Promotions:
         for rung in reversed(range(self.plan.last)):
             if self.ending and any(trial.state == "running" and trial.rung <= rung for trial in self.trials):
                 continue
+            if self.ending and (best := self.leader(rung)) is not None and affords(best):
+                return best
             if self._quota(rung) > 0 and (found := self._next_at(rung, affords)) is not None:
                 return found
         return None
+
+    def leader(self, rung: int) -> Trial | None:
+        """The paused trial with the best score of all that came to a rung; None where that one has gone on or has
+        hardly a chance."""
+        at = [trial for trial in self._at(rung) if not trial.broken]
+        best = max(at, key=lambda trial: (trial.scores[rung], -trial.number), default=None)
+        return best if best in self._candidates(rung) else None
 
     def left_with_one_more(self) -> int:
         """Promotions to keep budget for if one more point is tried; one at least, its own."""

@@ -222,12 +222,24 @@ class Scheduler:
         fresh = self._fresh()
         if fresh and len(self._trials) < len(self._starts):
             return "new"
-        due = self._promotions(ending=not fresh).next(
-            lambda trial: self._budget.affords(trial, self._trials, keep=self._owed(trial))
-        )
+        first = self._first()
+
+        def affords(trial: Trial) -> bool:
+            keep = self._begun(trial) if trial in first else self._owed(trial) + first
+            return self._budget.affords(trial, self._trials, keep)
+
+        due = self._promotions(ending=not fresh).next(affords)
         if due is not None:
             return _Resume(due, "forecast")
         return "new" if fresh else None
+
+    def _first(self) -> list[Trial | None]:
+        """The paused trial with the best early score, where the budget affords it: before any worse one is finished."""
+        best = self._leader()
+        return [best] if best is not None and self._budget.affords(best, self._trials, self._begun(best)) else []
+
+    def _leader(self) -> Trial | None:
+        return self._promotions(ending=False).leader(0) if self._last else None
 
     def _promotions(self, ending: bool) -> Promotions:
         return Promotions(self._trials, self.forecasts(), self._plan, self.share(), ending)
@@ -252,7 +264,13 @@ class Scheduler:
         scored = sum(1 for trial in self._trials if trial.scores)
         if wanted <= 0 or (scored < 5 * (self._plan.random_finishers - wanted + 1) and self._fresh()):
             return None
-        able = [trial for trial in self._drawable() if self._budget.affords(trial, self._trials, self._begun(trial))]
+        first = self._first()
+
+        def affords(trial: Trial) -> bool:
+            keep = self._begun(trial) + [one for one in first if one is not trial]
+            return self._budget.affords(trial, self._trials, keep)
+
+        able = [trial for trial in self._drawable() if affords(trial)]
         drawn = min(able, key=lambda trial: address(self._seed, "finisher", trial.number), default=None)
         return None if drawn is None else _Resume(drawn, "random")
 
@@ -298,9 +316,12 @@ class Scheduler:
             return False
         if self._budget.endless or not self._trials:
             return True
-        due = self._promotions(ending=True).left_with_one_more() if self._last else 0
-        keep = self._owed(more=1) + [None] * due
-        return self._budget.affords_new(self._preview(len(self._trials)), self._trials, keep)
+        point, owed = self._preview(len(self._trials)), self._owed(more=1)
+        if not self._last:
+            return self._budget.affords_new(point, self._trials, owed)
+        others: list[Trial | None] = [None] * (self._promotions(ending=True).left_with_one_more() - 1)
+        best = (self._leader(), Trial(-1, point))  # either may be the one with the best early score
+        return all(self._budget.affords_new(point, self._trials, [*owed, one, *others]) for one in best)
 
     def _view(self) -> View:
         return View(self._space, self._trials, self.forecasts(), self._last, self._settle)
