@@ -1,4 +1,4 @@
-"""What a plan foretells of a fit of chats, in counts, is what is done: each conversation is learned whole and once, each
+"""What a plan foretells of a fit of chats, in counts, is what is done: a conversation is learned whole and once, each
 answer is asked after the turns before it."""
 
 from __future__ import annotations

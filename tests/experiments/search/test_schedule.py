@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -182,31 +183,34 @@ def test_no_budget_is_kept_for_a_random_finisher_that_is_too_long() -> None:
         assert all(trial.total_steps == 420 for trial in scheduler.trials if trial.state == "paused")
 
 
-def uneven(values: object) -> int:
-    """Updates of a training: 40 to 240, by its point."""
-    return 40 + round(200 * float(values["y"]))  # type: ignore[index]
+# seeds with which it stayed paused while the budget was kept for a training of mean length
+@pytest.mark.parametrize(
+    ("kind", "seed"), [*[("steps", seed) for seed in (32, 42, 47, 54)], *[("trials", seed) for seed in (19, 63, 66)]]
+)
+def test_the_best_early_is_finished_at_the_end(kind: str, seed: int) -> None:
+    """Trainings of 50 to 150 updates, by their points; the early score tells of the final one."""
+    at = random.Random(seed)
 
+    def length(values: object) -> int:
+        own = random.Random(round(float(values["y"]) * 1e6) + seed)  # type: ignore[index]
+        return max(10, round(100 * own.uniform(0.5, 1.5)))
 
-def luck(job: Job) -> Outcome:
-    """A final score that the early one tells of; both are functions of the trial and hang on nothing else."""
-    final = 50 + 30 * (job.trial * 0.618 % 1)
-    whole = uneven(job.values)
-    steps = round(job.share * whole) - (round(0.2 * whole) if job.rung else 0)
-    score = final if job.rung else final - 8 + 10 * (job.trial * 0.755 % 1)
-    return Outcome(job.trial, job.rung, "scored", score, steps=steps, total_steps=whole, seconds=1.0)
+    def result(job: Job) -> Outcome:
+        own, whole = random.Random(f"{seed} {job.trial}"), length(job.values)
+        final = own.gauss(50, 10)
+        score = final if job.rung else final - 8 + own.gauss(0, 5)
+        steps = max(1, round(job.share * whole)) - (max(1, round(0.2 * whole)) if job.rung else 0)
+        return Outcome(job.trial, job.rung, "scored", score, steps=steps, total_steps=whole, seconds=float(steps))
 
-
-@pytest.mark.parametrize("finishers", [0, 2])
-@pytest.mark.parametrize("given", [{"trials": 12}, {"trials": None}, {"trials": 30}])
-@pytest.mark.parametrize("seed", range(6))
-def test_the_best_early_is_finished_before_a_worse_one(seed: int, given: dict[str, int | None], finishers: int) -> None:
-    budget = None if given["trials"] == 12 else 900 + 37 * seed
-    settings = plan(**given, budget_steps=budget, random_finishers=finishers)
-    scheduler = Scheduler(SPACE, settings, seed, starts=STARTS, steps=uneven)
-    drive(scheduler, luck)
+    drawn = [at.randrange(900), at.randrange(900), at.randrange(15), at.randrange(900)]
+    updates, trials = (600 + drawn[0], None) if kind == "steps" else (None, 6 + drawn[2])
+    settings = plan(trials=trials, budget_steps=updates, random_finishers=at.choice([0, 2]))
+    scheduler = Scheduler(SPACE, settings, seed, starts=STARTS, steps=length)
+    drive(scheduler, result)
     best = max(scheduler.trials, key=lambda trial: trial.scores[0])
     assert best.state == "finished"
-    assert budget is None or sum(trial.steps for trial in scheduler.trials) <= budget
+    assert updates is None or sum(trial.steps for trial in scheduler.trials) <= updates
+    assert trials is None or len(scheduler.trials) == trials
 
 
 @pytest.mark.parametrize("kind", ["failed", "memory"])
