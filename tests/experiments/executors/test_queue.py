@@ -54,7 +54,7 @@ class NoHands:
 
 def _made(folder: Path, work: Chores, hands: Hands | None = None) -> QueueExecutor[Chore, Answer]:
     jobs = JobList(folder / "queue", Chore)
-    hands = hands or LocalHands(Hand(jobs, work), 2)
+    hands = hands or LocalHands(Hand(jobs, work, retries=1), 2)
     return QueueExecutor(work, Place(workers=2, retries=1), jobs, hands, {})
 
 

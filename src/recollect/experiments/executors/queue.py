@@ -206,13 +206,16 @@ class _Listed(WorkersExecutor[Job, Found]):
         return False
 
 
-def run_listed(jobs: JobList[Job], work: SharedWork[Job, Found], idle: float | None = None) -> bool:
+def run_listed(
+    jobs: JobList[Job], work: SharedWork[Job, Found], idle: float | None = None, retries: int = Place.retries
+) -> bool:
     """Do what is listed and free until there is no list any more; whether it came to that, or nothing was free for
-    `idle` seconds. Raises what the work raises; its job is then free for others."""
+    `idle` seconds. Raises what the work raises; its job is then free for others. retries: those of the process that
+    leads, so that nobody takes up a job that has failed before it says so."""
     since, busy = time.monotonic(), 0
     with Leases(jobs.folder / WORKERS) as workers, Leases(jobs.folder / LEASES) as leases:
         workers.take(f"{WORKER}{Holder.me().name}")
-        worker = _Listed(work, Place(leases=leases, patient=False))
+        worker = _Listed(work, Place(leases=leases, patient=False, retries=retries))
         while (listed := jobs.read()) is not None:
             try:
                 if worker.run_free(listed):
@@ -240,10 +243,11 @@ class Hand(Generic[Job, Found]):
 
     jobs: JobList[Job]
     work: SharedWork[Job, Found]
+    retries: int = Place.retries
 
     def start(self) -> Callable[[int], None]:
         """See `Work.start`."""
         return self._run
 
     def _run(self, number: int) -> None:
-        run_listed(self.jobs, self.work)
+        run_listed(self.jobs, self.work, retries=self.retries)
