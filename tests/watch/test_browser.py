@@ -136,6 +136,28 @@ def test_a_run_is_stopped_by_keyboard_after_a_question(quiet: Tab, tmp_path: Pat
         leave(quiet)
 
 
+def test_an_answer_is_acted_upon_once_though_the_event_of_an_earlier_closing_comes_late(
+    quiet: Tab, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    with at_work(folder), served(folder) as port:
+        visit(quiet, port)
+        quiet.wait("document.querySelector('button.stop') !== null")
+        quiet.run(
+            "window.posts = 0; window.fetch = (real => (to, how) => how && how.method === 'POST' ? "
+            "(window.posts += 1, Promise.resolve(new Response('asked'))) : real(to, how))(window.fetch)"
+        )
+        quiet.run("document.querySelector('button.stop').click()")
+        quiet.run(
+            "window.closings = 0; document.getElementById('ask').addEventListener('close', () => window.closings += 1)"
+        )
+        quiet.run("const ask = document.getElementById('ask'); ask.close('yes'); ask.dispatchEvent(new Event('close'))")
+        quiet.wait("document.getElementById('notice').textContent.includes('asked')")
+        quiet.wait("window.closings === 2")
+        assert quiet.run("window.posts") == 1
+        leave(quiet)
+
+
 def test_a_phone_has_no_sideways_scrolling_and_its_own_charts(quiet: Tab, tmp_path: Path) -> None:
     with served(study(tmp_path / "study", finish=True)) as port:
         quiet.size(375, 740)

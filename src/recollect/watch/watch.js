@@ -91,12 +91,14 @@
     dialog.showModal();
   });
   dialog.addEventListener("close", async () => {
-    if (dialog.returnValue !== "yes" && dialog.returnValue !== "end") return;
+    const answered = dialog.returnValue;
+    dialog.returnValue = "no";  // an answer is acted upon once, also where the event of an earlier closing comes late
+    if (answered !== "yes" && answered !== "end") return;
     try {
       const answer = await fetch(new URL("stop", base), {
         method: "POST",
         headers: headers({ "X-Recollect-Watch": "stop", "Content-Type": "application/json" }),
-        body: JSON.stringify({ pid: Number(dialog.dataset.pid), how: dialog.returnValue === "end" ? "end the search" : "stop" }),
+        body: JSON.stringify({ pid: Number(dialog.dataset.pid), how: answered === "end" ? "end the search" : "stop" }),
       });
       say((await answer.text()).trim(), 12);
     } catch (error) { say("No answer from the server of this page: nothing was stopped.", 12); }
