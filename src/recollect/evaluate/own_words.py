@@ -43,11 +43,6 @@ _WORDS = pl.Schema(
 _EXPECTED = pl.Schema({"item": pl.String(), "unit": pl.String(), "probability": pl.Float64(), "part": pl.String()})
 
 
-def can_score(engine: Engine) -> bool:
-    """Whether an engine gives the probability of given tokens."""
-    return engine.scores_at(1.0)
-
-
 def own_words(engine: Engine, asked: Sequence[Fact], most: int, seed: int) -> pl.DataFrame:
     """How the model goes on with at most `most` different texts, drawn of those asked.
 
@@ -87,5 +82,8 @@ def words_of(step: Path) -> pl.DataFrame:
 
 
 def words_input(step: Path | None) -> dict[str, str]:
-    """The fingerprint of the words to compare with; nothing where there are none."""
-    return {} if step is None or not (step / WORDS).is_file() else {"words": digest_of(step / WORDS)}
+    """The fingerprint of the words to compare with; raises as `words_of`, before any model is loaded for them."""
+    if step is None:
+        return {}
+    words_of(step)
+    return {"words": digest_of(step / WORDS)}

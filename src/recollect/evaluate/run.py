@@ -32,7 +32,7 @@ from recollect.evaluate.agreement import read_hand_labels
 from recollect.evaluate.conversations import Talks, check_prompt, for_talks, held_talks, read_talks, spoken
 from recollect.evaluate.found import EvaluateFound
 from recollect.evaluate.judges import Judges, asked_of, verdict_columns, with_right
-from recollect.evaluate.own_words import EXPECTED, WORDS, can_score, expected_of, own_words, words_input, words_of
+from recollect.evaluate.own_words import EXPECTED, WORDS, expected_of, own_words, words_input, words_of
 from recollect.evaluate.pages import PageTask, for_pages, page_task, write_page_scores
 from recollect.evaluate.prompts import SLACK, check_fits, longest_answer, prompts_of
 from recollect.evaluate.settings import EvaluateSettings
@@ -251,7 +251,7 @@ class _Work:
         settings = self.settings
         if not settings.own_words and settings.words_of is None:
             return []
-        if not can_score(engine):
+        if not engine.scores_at(1.0):
             return [f"No words were compared: the engine {engine.name!r} gives no probabilities of given tokens."]
         if settings.words_of is not None:
             words = words_of(settings.words_of)
